@@ -1,0 +1,176 @@
+//! Tokenised texts, and batches of them that are packed instead of padded.
+//!
+//! A packed batch is one flat run of tokens. Its sequences stand in order of length, so that those of equal length are
+//! neighbours: each such [`Group`] is a plain rectangle, and attention needs neither padding nor masks. Nothing in a
+//! sequence's computation depends on what else is in the batch.
+
+use std::collections::HashMap;
+
+use tch::{Device, Tensor};
+
+use super::{Batch, ExampleSet, Inputs};
+use crate::error::{Error, Result};
+
+/// Neighbouring sequences of one length: `count` sequences of `length` tokens from token `start` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    pub start: i64,
+    pub count: i64,
+    pub length: i64,
+}
+
+/// The tokens of a batch, flat. `T` tokens in all, `N` sequences.
+pub struct PackedTokens {
+    /// Token ids, `[T]`, int64.
+    pub ids: Tensor,
+    /// Segment of each token (0, or 1 in the second text of a pair), `[T]`, int64.
+    pub types: Tensor,
+    /// Position of each token in its sequence, from 0, `[T]`, int64.
+    pub positions: Tensor,
+    /// Index of each sequence's first token, `[N]`, int64.
+    pub first: Tensor,
+    /// Sequences of equal length, in order; they cover all tokens.
+    pub groups: Vec<Group>,
+}
+
+impl PackedTokens {
+    /// How many tokens there are in all.
+    pub fn len(&self) -> i64 {
+        self.groups.iter().map(|group| group.count * group.length).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+}
+
+/// Token ids of many texts in three flat arrays: small for millions of texts, and quick to make batches from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TokenizedSet {
+    ids: Vec<u32>,
+    types: Vec<u8>,
+    /// `ends[i]` is where text `i` ends in `ids`.
+    ends: Vec<usize>,
+}
+
+impl TokenizedSet {
+    /// Adds a text: its token ids, and the segment of each token.
+    pub fn push(&mut self, ids: &[u32], types: &[u32]) {
+        self.ids.extend_from_slice(ids);
+        self.types.extend(types.iter().map(|&segment| segment.min(255) as u8));
+        self.types.resize(self.ids.len(), 0);
+        self.ends.push(self.ids.len());
+    }
+
+    /// The token ids of text `index`.
+    pub fn ids(&self, index: usize) -> &[u32] {
+        &self.ids[self.range(index)]
+    }
+
+    /// The segments of the tokens of text `index`.
+    pub fn types(&self, index: usize) -> &[u8] {
+        &self.types[self.range(index)]
+    }
+
+    /// Tokens of all texts.
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Tokens of the longest text.
+    pub fn longest(&self) -> usize {
+        (0..self.len()).map(|index| self.cost(index)).max().unwrap_or(0)
+    }
+
+    fn range(&self, index: usize) -> std::ops::Range<usize> {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        start..self.ends[index]
+    }
+}
+
+impl ExampleSet for TokenizedSet {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn cost(&self, index: usize) -> usize {
+        self.range(index).len()
+    }
+
+    fn representatives(&self) -> Vec<usize> {
+        let mut first_of: HashMap<(&[u32], &[u8]), usize> = HashMap::with_capacity(self.len());
+        (0..self.len()).map(|index| *first_of.entry((self.ids(index), self.types(index))).or_insert(index)).collect()
+    }
+
+    fn batch(&self, examples: &[usize], device: Device) -> Result<Batch> {
+        if examples.is_empty() {
+            return Err(Error::failure("a batch needs at least one example"));
+        }
+        let mut examples = examples.to_vec();
+        examples.sort_by_key(|&index| self.cost(index));
+
+        let total = examples.iter().map(|&index| self.cost(index)).sum();
+        let (mut ids, mut types, mut positions) =
+            (Vec::with_capacity(total), Vec::with_capacity(total), Vec::with_capacity(total));
+        let mut first = Vec::with_capacity(examples.len());
+        let mut groups: Vec<Group> = Vec::new();
+        for &index in &examples {
+            let (start, length) = (ids.len() as i64, self.cost(index) as i64);
+            first.push(start);
+            ids.extend(self.ids(index).iter().map(|&id| i64::from(id)));
+            types.extend(self.types(index).iter().map(|&segment| i64::from(segment)));
+            positions.extend(0..length);
+            match groups.last_mut() {
+                Some(group) if group.length == length => group.count += 1,
+                _ => groups.push(Group { start, count: 1, length }),
+            }
+        }
+        let inputs = Inputs::Tokens(PackedTokens {
+            ids: to_device(&ids, device)?,
+            types: to_device(&types, device)?,
+            positions: to_device(&positions, device)?,
+            first: to_device(&first, device)?,
+            groups,
+        });
+        Ok(Batch { examples, inputs })
+    }
+}
+
+/// A one-dimensional int64 tensor on `device`. The copy to a GPU starts from pinned memory and is not waited for.
+fn to_device(values: &[i64], device: Device) -> Result<Tensor> {
+    let tensor = Tensor::f_from_slice(values)?;
+    match device {
+        Device::Cuda(_) => Ok(tensor.f_pin_memory(device)?.f_to_device_(device, tch::Kind::Int64, true, false)?),
+        _ => Ok(tensor),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_lengths_become_neighbours_and_positions_restart() -> Result<()> {
+        let mut set = TokenizedSet::default();
+        set.push(&[1, 2, 3], &[0, 0, 1]);
+        set.push(&[4], &[0]);
+        set.push(&[5, 6, 7], &[0, 0, 0]);
+        let batch = set.batch(&[2, 1, 0], Device::Cpu)?;
+        let Inputs::Tokens(tokens) = &batch.inputs;
+        assert_eq!(batch.examples, [1, 2, 0]);
+        assert_eq!(
+            tokens.groups,
+            [Group { start: 0, count: 1, length: 1 }, Group { start: 1, count: 2, length: 3 }]
+        );
+        assert_eq!(tokens.ids, Tensor::from_slice(&[4i64, 5, 6, 7, 1, 2, 3]));
+        assert_eq!(tokens.types, Tensor::from_slice(&[0i64, 0, 0, 0, 0, 0, 1]));
+        assert_eq!(tokens.positions, Tensor::from_slice(&[0i64, 0, 1, 2, 0, 1, 2]));
+        assert_eq!(tokens.first, Tensor::from_slice(&[0i64, 1, 4]));
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_batch_is_an_error_value() {
+        assert!(TokenizedSet::default().batch(&[], Device::Cpu).is_err());
+    }
+}

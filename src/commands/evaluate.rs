@@ -1,0 +1,74 @@
+//! `rehead evaluate`: how good a model is on labelled data.
+
+use serde::Serialize;
+
+use super::Ready;
+use crate::cli::EvaluateArgs;
+use crate::data::load_labelled;
+use crate::error::{Error, Result};
+use crate::evaluation::{Evaluation, evaluate};
+use crate::interrupt;
+use crate::report::metrics::to_readable_json;
+use crate::report::{Console, write_atomically};
+
+/// What is printed with `--json` and saved as `metrics.json`.
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    data: String,
+    seconds: f64,
+    peak_memory_bytes: u64,
+    test: Evaluation,
+    choices: crate::config::Choices,
+    rehead_version: &'static str,
+}
+
+pub fn run(args: &EvaluateArgs) -> Result<()> {
+    let console = Console::new(args.quiet);
+    if let Some(out) = &args.out {
+        super::train::check_writable(out, false)?;
+    }
+    let mut ready = Ready::load(&args.model, &args.inference, args.quiet, &console)?;
+    let options = ready.read_options(&args.data, args.text.as_ref(), args.label.as_deref(), args.delimiter)?;
+    let set = load_labelled(&args.data, &options, Some(&ready.classifier.labels))?;
+    for choice in &set.choices {
+        ready.choices.record(choice.setting, &choice.value, choice.reason.clone());
+    }
+    console.note(&ready.choices);
+    console.note(format!("{}: {}", args.data.display(), set.summary));
+
+    interrupt::listen();
+    let began = std::time::Instant::now();
+    let tokenized = ready.tokenizer.tokenize(set.examples.iter().map(|example| &example.input))?;
+    console.note(tokenized.statistics());
+    let bar = console.progress("evaluating", Some(set.examples.len() as u64), "examples").rate_in("tokens");
+    let logits = ready
+        .inference()
+        .logits(&tokenized.set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
+    bar.finish();
+
+    let truth: Vec<u32> = set.examples.iter().map(|example| example.label).collect();
+    let evaluation = evaluate(&logits.values, &truth, ready.classifier.labels.words())?;
+    console.note(&evaluation);
+    let report = Report {
+        model: args.model.clone(),
+        data: args.data.display().to_string(),
+        seconds: began.elapsed().as_secs_f64(),
+        peak_memory_bytes: ready.hardware.peak_memory_bytes(),
+        test: evaluation,
+        choices: ready.choices,
+        rehead_version: env!("CARGO_PKG_VERSION"),
+    };
+    let json = to_readable_json(&report)?;
+    if let Some(out) = &args.out {
+        std::fs::create_dir_all(out).map_err(|error| Error::io(error, out))?;
+        write_atomically(out.join("metrics.json"), format!("{json}\n").as_bytes())?;
+        console.summary(format!("written: {}", out.join("metrics.json").display()));
+    }
+    if args.json {
+        crate::commands::print(&json)?;
+    } else if args.out.is_none() {
+        crate::commands::print(&report.test.to_string())?;
+    }
+    Ok(())
+}

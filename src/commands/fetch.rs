@@ -1,0 +1,21 @@
+//! `rehead fetch ID`: a model from the hub into the standard hub cache; prints the directory it is in.
+
+use std::io::Write;
+
+use crate::error::{Error, Result};
+use crate::model::hub;
+
+/// Fetches what lacks of the model and prints its directory, alone on standard output.
+///
+/// # Errors
+/// Those of [`hub::locate_revision`].
+pub fn run(id: &str, revision: Option<&str>, quiet: bool) -> Result<()> {
+    let directory = hub::locate_revision(id, revision, &hub::console(quiet))?;
+    let mut line = directory.into_os_string().into_encoded_bytes();
+    line.push(b'\n');
+    let mut output = std::io::stdout().lock();
+    output
+        .write_all(&line)
+        .and_then(|()| output.flush())
+        .map_err(|error| Error::io(error, "standard output"))
+}

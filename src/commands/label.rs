@@ -1,0 +1,376 @@
+//! `rehead label`: labels a stream of rows. Three threads overlap: one reads and tokenises, one computes, one writes.
+//!
+//! Rows go through in windows: within one, texts are sorted by length and identical ones computed once; between them, order
+//! and memory stay as they are whatever the file's length. Output grows under a name of its own beside `--output` and takes
+//! that name when it is complete; an interrupted one is continued behind its last complete row.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Ready;
+use crate::batch::TokenizedSet;
+use crate::cli::LabelArgs;
+use crate::config::Columns;
+use crate::data::columns::LabelColumn;
+use crate::data::format::{self, is_standard_stream};
+use crate::data::{Added, Layout, ReadOptions, ResolvedColumns, Row, RowReader, RowWriter, resolve};
+use crate::error::{Error, Kind, Result};
+use crate::evaluation::{argmax, softmax};
+use crate::inference::Rows;
+use crate::interrupt;
+use crate::model::Classifier;
+use crate::report::{Console, Progress, units, write_atomically};
+use crate::transform::tokenize::TextTokenizer;
+
+pub fn run(args: &LabelArgs) -> Result<()> {
+    let console = Console::new(args.quiet);
+    args.check()?;
+    let mut ready = Ready::load(&args.model, &args.inference, args.quiet, &console)?;
+    let mut reader = open_rows(args, &mut ready)?;
+    let options = ReadOptions { text: reader.text.take(), ..ReadOptions::default() };
+    let columns = resolve(reader.rows.layout(), &options, LabelColumn::Optional)?;
+    for choice in reader.rows.choices().iter().chain(&columns.choices) {
+        ready.choices.record(choice.setting, &choice.value, choice.reason.clone());
+    }
+    console.note(&ready.choices);
+
+    let answers = Answers::new(args, &ready.classifier);
+    let output = Output::open(args, reader.rows.layout(), &answers, &ready)?;
+    let done = output.writer.rows();
+    if done > 0 {
+        console.note(format!("going on after row {}", units::count(done)));
+    }
+    interrupt::listen();
+    let bar = console.progress("labelling", None, "rows").rate_in("tokens").starting_at(done);
+    let written = label_all(&ready, reader.rows, &columns, output, &answers, args, &bar)?;
+    bar.finish();
+    console.summary(format!("{} rows labelled: {}", units::count(written), args.output.display()));
+    Ok(())
+}
+
+/// The rows to label, and the text columns to look for.
+struct Opened {
+    rows: RowReader,
+    text: Option<crate::data::TextColumns>,
+}
+
+/// Opens the input. Without `--text`, the columns of the training file are taken where the input has them.
+fn open_rows(args: &LabelArgs, ready: &mut Ready) -> Result<Opened> {
+    let trained: Option<Columns> = ready.trained_on.as_ref().and_then(|(text, _)| text.clone());
+    let wanted = args.text.as_ref().or(trained.as_ref()).map(super::text_columns).transpose()?;
+    let options = ReadOptions {
+        text: wanted.clone(),
+        delimiter: args.delimiter.map(crate::config::Delimiter::byte),
+        ..ReadOptions::default()
+    };
+    let rows = RowReader::from_source(format::open(&args.input, &options)?, &options)?;
+    let has_all = wanted.as_ref().is_some_and(|text| text.names().all(|name| rows.columns().iter().any(|c| c == name)));
+    let text = if args.text.is_some() || has_all { wanted } else { None };
+    Ok(Opened { rows, text })
+}
+
+/// Rows that are computed together.
+struct Window {
+    rows: Vec<Row>,
+    tokens: TokenizedSet,
+}
+
+/// Reads, computes and writes until the input ends. Returns the rows written in all.
+fn label_all(
+    ready: &Ready,
+    rows: RowReader,
+    columns: &ResolvedColumns,
+    output: Output,
+    answers: &Answers,
+    args: &LabelArgs,
+    bar: &Progress,
+) -> Result<u64> {
+    let Output { writer, place } = output;
+    let skip = writer.rows();
+    let (windows_in, windows) = sync_channel::<Result<Window>>(1);
+    let (labelled, to_write) = sync_channel::<(Vec<Row>, Rows)>(1);
+    let tokenizer = &ready.tokenizer;
+    let window = args.window;
+
+    let (written, computed) = std::thread::scope(|scope| {
+        scope.spawn(move || read_windows(rows, skip, columns, tokenizer, window, &windows_in));
+        let writing = scope.spawn(move || write_windows(writer, answers, to_write));
+        let computed = compute_windows(ready, windows, labelled, bar);
+        let written = writing.join().unwrap_or_else(|_| Err(Error::failure("the writing thread ended unexpectedly")));
+        (written, computed)
+    });
+    // A failed write is why computing stopped, so it is told first.
+    let rows = match (written, computed) {
+        (Err(error), _) => return Err(error),
+        (Ok(rows), Err(error)) => return Err(place.kept(rows, error)),
+        (Ok(rows), Ok(())) => rows,
+    };
+    place.complete()?;
+    Ok(rows)
+}
+
+/// Sends window after window; an error is the last thing sent.
+fn read_windows(
+    rows: RowReader,
+    skip: u64,
+    columns: &ResolvedColumns,
+    tokenizer: &TextTokenizer,
+    size: usize,
+    windows: &SyncSender<Result<Window>>,
+) {
+    let mut rows = rows.skip(skip as usize).peekable();
+    while rows.peek().is_some() {
+        let mut taken = Vec::with_capacity(size.min(65_536));
+        let mut failed = None;
+        for row in rows.by_ref().take(size) {
+            match row {
+                Ok(row) => taken.push(row),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        if !taken.is_empty() {
+            let window = tokenise(taken, columns, tokenizer);
+            let stop = window.is_err();
+            if windows.send(window).is_err() || stop {
+                return;
+            }
+        }
+        if let Some(error) = failed {
+            // Nobody left to tell: the computing side has its own error.
+            let _ = windows.send(Err(error));
+            return;
+        }
+    }
+}
+
+fn tokenise(rows: Vec<Row>, columns: &ResolvedColumns, tokenizer: &TextTokenizer) -> Result<Window> {
+    let inputs = rows.iter().map(|row| columns.input_of(row)).collect::<Result<Vec<_>>>()?;
+    let tokens = tokenizer.tokenize(&inputs)?.set;
+    Ok(Window { rows, tokens })
+}
+
+fn compute_windows(
+    ready: &Ready,
+    windows: Receiver<Result<Window>>,
+    labelled: SyncSender<(Vec<Row>, Rows)>,
+    bar: &Progress,
+) -> Result<()> {
+    for window in windows {
+        let Window { rows, tokens } = window?;
+        let logits = ready.inference().logits(&tokens, &mut |_, _| {})?;
+        bar.advance_with(rows.len() as u64, tokens.tokens() as u64);
+        if labelled.send((rows, logits)).is_err() {
+            // The writer has ended; its error says why.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn write_windows(mut writer: RowWriter, answers: &Answers, windows: Receiver<(Vec<Row>, Rows)>) -> Result<u64> {
+    for (rows, logits) in windows {
+        for (index, row) in rows.iter().enumerate() {
+            writer.write(row, &answers.columns_of(logits.row(index)))?;
+        }
+        writer.flush()?;
+    }
+    let rows = writer.rows();
+    writer.finish()?;
+    Ok(rows)
+}
+
+/// Which columns are added, and what stands in them.
+struct Answers {
+    labels: Vec<String>,
+    probabilities: bool,
+    top: usize,
+    min_confidence: f64,
+}
+
+impl Answers {
+    fn new(args: &LabelArgs, classifier: &Classifier) -> Self {
+        let labels = classifier.labels.words().to_vec();
+        Self {
+            probabilities: args.probabilities,
+            top: args.top.unwrap_or(0).min(labels.len()),
+            min_confidence: args.min_confidence.unwrap_or(0.0),
+            labels,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names = vec!["predicted_label".to_owned(), "confidence".to_owned()];
+        for rank in 1..=self.top {
+            names.extend([format!("label_{rank}"), format!("confidence_{rank}")]);
+        }
+        if self.probabilities {
+            names.extend(self.labels.iter().map(|label| format!("p_{label}")));
+        }
+        names
+    }
+
+    fn columns_of(&self, logits: &[f32]) -> Vec<Added> {
+        let probabilities = softmax(logits);
+        let best = argmax(logits);
+        let word = |class: usize| self.labels.get(class).map_or(Added::Empty, |word| Added::Word(word.clone()));
+        let confidence = probabilities.get(best).copied().unwrap_or(f64::NAN);
+        let sure = confidence >= self.min_confidence;
+        let mut values = vec![if sure { word(best) } else { Added::Empty }, Added::Number(confidence)];
+        if self.top > 0 {
+            let mut order: Vec<usize> = (0..probabilities.len()).collect();
+            order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
+            for &class in order.iter().take(self.top) {
+                values.extend([word(class), Added::Number(probabilities[class])]);
+            }
+        }
+        if self.probabilities {
+            values.extend(probabilities.iter().map(|&p| Added::Number(p)));
+        }
+        values
+    }
+}
+
+/// The output as it grows.
+struct Output {
+    writer: RowWriter,
+    place: OutputPlace,
+}
+
+/// Where the output grows until it is complete. Nothing of this concerns standard output.
+struct OutputPlace {
+    /// The growing file, the note beside it that says what it is, and the name it will have.
+    files: Option<(PathBuf, PathBuf, PathBuf)>,
+    /// Rows that were there before this call.
+    before: u64,
+}
+
+/// What a growing output is the output of: it is only continued by the same call.
+#[derive(Serialize, Deserialize, PartialEq)]
+struct Origin {
+    input: String,
+    model: String,
+    added_columns: Vec<String>,
+    min_confidence: f64,
+    text: String,
+}
+
+impl Output {
+    fn open(args: &LabelArgs, input: &Layout, answers: &Answers, ready: &Ready) -> Result<Self> {
+        let names = answers.names();
+        if is_standard_stream(&args.output) {
+            let writer = RowWriter::create(&args.output, input, &names)?;
+            return Ok(Self { writer, place: OutputPlace { files: None, before: 0 } });
+        }
+        let output = &args.output;
+        if output.is_dir() {
+            return Err(Error::request("the output is a directory").file(output).hint("name a file with --output"));
+        }
+        let growing = growing_name(output);
+        let note = growing.with_extension("json");
+        let origin = Origin {
+            input: args.input.display().to_string(),
+            model: fingerprint(&ready.classifier, &ready.tokenizer)?,
+            added_columns: names.clone(),
+            min_confidence: answers.min_confidence,
+            text: format!("{:?}", args.text),
+        };
+        let there = growing.exists();
+        if there && !args.resume {
+            return Err(Error::request("an interrupted output is here").file(&growing).hint(format!(
+                "--resume goes on with it; to start anew, delete it and {}",
+                note.display()
+            )));
+        }
+        if there {
+            check_origin(&note, &origin)?;
+        } else if args.resume && output.exists() {
+            return Err(Error::request("the output is complete: there is nothing to resume").file(output));
+        }
+        let writer = RowWriter::resume(&growing, input, &names)?;
+        let before = writer.rows();
+        let text = serde_json::to_string_pretty(&origin)
+            .map_err(|error| Error::failure(format!("cannot be written: {error}")).file(&note))?;
+        write_atomically(&note, text.as_bytes())?;
+        let files = Some((growing, note, output.clone()));
+        Ok(Self { writer, place: OutputPlace { files, before } })
+    }
+}
+
+impl OutputPlace {
+    /// The output takes its name.
+    fn complete(&self) -> Result<()> {
+        let Some((growing, note, output)) = &self.files else { return Ok(()) };
+        std::fs::rename(growing, output).map_err(|error| Error::io(error, output))?;
+        std::fs::remove_file(note).map_err(|error| Error::io(error, note))
+    }
+
+    /// What an error leaves behind: complete rows for `--resume`, or nothing at all.
+    fn kept(&self, rows: u64, error: Error) -> Error {
+        let Some((growing, note, _)) = &self.files else { return error };
+        if rows == 0 {
+            let _ = (std::fs::remove_file(growing), std::fs::remove_file(note));
+            return error;
+        }
+        let kept = format!("{} rows are kept in {}; --resume goes on behind them", units::count(rows), growing.display());
+        let error = if error.kind() == Kind::Interrupted && rows > self.before {
+            Error::interrupted(format!("{} rows are labelled", units::count(rows)))
+        } else {
+            error
+        };
+        error.hint(kept)
+    }
+}
+
+/// `out.csv` grows as `out.partial.csv`: the extension, which says the format, stays.
+fn growing_name(output: &Path) -> PathBuf {
+    let stem = output.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match output.extension() {
+        Some(extension) => format!("{stem}.partial.{}", extension.to_string_lossy()),
+        None => format!("{stem}.partial"),
+    };
+    output.with_file_name(name)
+}
+
+fn check_origin(note: &Path, origin: &Origin) -> Result<()> {
+    let bytes = std::fs::read(note).map_err(|error| Error::io(error, note))?;
+    let saved: Origin = serde_json::from_slice(&bytes)
+        .map_err(|error| Error::request(format!("not the note of an interrupted output: {error}")).file(note))?;
+    let differs = |what: &str| {
+        Err(Error::request(format!("the interrupted output was made with another {what}"))
+            .file(note)
+            .hint("resume with the same command, or delete the partial output to start anew"))
+    };
+    if saved.input != origin.input {
+        return differs("input");
+    }
+    if saved.model != origin.model {
+        return differs("model");
+    }
+    if saved != *origin {
+        return differs("set of output options");
+    }
+    Ok(())
+}
+
+/// Tells models apart: labels, head, length limit, and a sample of every backbone tensor.
+fn fingerprint(classifier: &Classifier, tokenizer: &TextTokenizer) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(classifier.labels.words().join("\u{0}"));
+    hash.update(tokenizer.max_length().to_le_bytes());
+    for parameter in classifier.parameters() {
+        let sample = parameter.tensor.f_flatten(0, -1)?.f_slice(0, 0, 64, 1)?.f_to_kind(tch::Kind::Float)?;
+        let sample = sample.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
+        let mut values = vec![0f32; sample.numel()];
+        sample.f_copy_data(&mut values, sample.numel())?;
+        for value in values {
+            hash.update(value.to_le_bytes());
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

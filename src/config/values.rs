@@ -1,0 +1,386 @@
+//! The types of settings that are words: each is read from and written as one text, on the command line and in TOML.
+
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::nearest;
+
+/// An enum of fixed words: `FromStr`, `Display` and the list of words from one table.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(unknown_word(text, Self::WORDS)),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $word),+ })
+            }
+        }
+    };
+}
+
+/// Serde by way of `Display` and `FromStr`.
+macro_rules! as_text {
+    ($($name:ty),+) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )+};
+}
+
+words! {
+    /// What a label is.
+    Task {
+        /// Exactly one of several classes.
+        SingleLabel = "single-label",
+        /// Any number of several classes.
+        MultiLabel = "multi-label",
+        /// A number.
+        Regression = "regression",
+    }
+}
+
+words! {
+    /// How the hidden states of a sequence become the one vector that the head sees.
+    Pooling {
+        /// The family's own way when the backbone is trained, the mean when it is frozen.
+        Auto = "auto",
+        /// The first token (and the model's pooler, where it has one).
+        Cls = "cls",
+        /// The mean over all tokens.
+        Mean = "mean",
+    }
+}
+
+words! {
+    /// Which implementation runs a text backbone.
+    Engine { Auto = "auto", Packed = "packed", RustBert = "rust-bert" }
+}
+
+words! {
+    /// The number format of matrix products.
+    Precision { Auto = "auto", Fp32 = "fp32", Bf16 = "bf16" }
+}
+
+words! {
+    /// The course of the learning rate after the warm-up.
+    Schedule {
+        /// Straight down to 0.
+        Linear = "linear",
+        /// Half a cosine down to 0.
+        Cosine = "cosine",
+        Constant = "constant",
+    }
+}
+
+/// What is trained besides the head, which always is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// The whole backbone.
+    Full,
+    /// Nothing of the backbone.
+    Frozen,
+    /// The last N stages (N ≥ 1).
+    Last(usize),
+    /// More and more stages from the last one on as training proceeds.
+    Gradual,
+    /// Low-rank additions to the frozen weights.
+    Lora { rank: usize },
+    /// The biases.
+    Bitfit,
+}
+
+impl Strategy {
+    pub const DEFAULT_LORA_RANK: usize = 8;
+    pub const FORMS: &'static [&'static str] = &["full", "frozen", "last:N", "gradual", "lora", "lora:RANK", "bitfit"];
+}
+
+impl FromStr for Strategy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, number) = match text.split_once(':') {
+            Some((name, number)) => (name, Some(number)),
+            None => (text, None),
+        };
+        let positive = |number: &str, what: &str| match number.parse::<usize>() {
+            Ok(number @ 1..=100_000) => Ok(number),
+            _ => Err(format!(
+                "expected {what}, a whole number from 1, after `{name}:`, not {number:?}"
+            )),
+        };
+        match (name, number) {
+            ("full", None) => Ok(Self::Full),
+            ("frozen", None) => Ok(Self::Frozen),
+            ("gradual", None) => Ok(Self::Gradual),
+            ("bitfit", None) => Ok(Self::Bitfit),
+            ("last", Some("0")) => Err("`last:0` trains nothing of the backbone: write `frozen`".to_owned()),
+            ("last", Some(number)) => positive(number, "how many of the last stages are trained").map(Self::Last),
+            ("last", None) => Err("`last` needs the number of stages to train, such as `last:2`".to_owned()),
+            ("lora", None) => Ok(Self::Lora {
+                rank: Self::DEFAULT_LORA_RANK,
+            }),
+            ("lora", Some(number)) => positive(number, "the rank").map(|rank| Self::Lora { rank }),
+            ("full" | "frozen" | "gradual" | "bitfit", Some(_)) => {
+                Err(format!("`{name}` takes no number: write `{name}`"))
+            }
+            _ => Err(unknown_word(text, Self::FORMS)),
+        }
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.pad("full"),
+            Self::Frozen => f.pad("frozen"),
+            Self::Last(stages) => f.pad(&format!("last:{stages}")),
+            Self::Gradual => f.pad("gradual"),
+            Self::Lora { rank } => f.pad(&format!("lora:{rank}")),
+            Self::Bitfit => f.pad("bitfit"),
+        }
+    }
+}
+
+/// Where the network runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// The first usable GPU, otherwise the CPU.
+    Auto,
+    Cpu,
+    /// A GPU by its index; `cuda` alone is the first.
+    Cuda(usize),
+}
+
+impl Device {
+    pub const FORMS: &'static [&'static str] = &["auto", "cpu", "cuda", "cuda:N"];
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => match text.strip_prefix("cuda:").map(str::parse) {
+                Some(Ok(index @ 0..=127)) => Ok(Self::Cuda(index)),
+                Some(_) => Err("expected the index of a GPU, a whole number from 0 to 127, after `cuda:`".to_owned()),
+                None => Err(unknown_word(text, Self::FORMS)),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.pad("auto"),
+            Self::Cpu => f.pad("cpu"),
+            Self::Cuda(index) => f.pad(&format!("cuda:{index}")),
+        }
+    }
+}
+
+/// The byte between two fields of a delimited file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delimiter(u8);
+
+impl Delimiter {
+    pub fn byte(self) -> u8 {
+        self.0
+    }
+}
+
+impl FromStr for Delimiter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.as_bytes() {
+            b"\\t" | b"tab" => Ok(Self(b'\t')),
+            [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Ok(Self(*byte)),
+            _ => Err("expected one ASCII character other than a quote or a line end, or `tab`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Delimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            b'\t' => f.pad("tab"),
+            byte => f.pad(char::from(byte).encode_utf8(&mut [0; 4])),
+        }
+    }
+}
+
+as_text!(Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
+
+/// The column that holds the text, or the two that hold a pair of texts. `title,body` on the command line; in TOML the
+/// same, or a list (which is how a name with a comma is written).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Columns(Vec<String>);
+
+impl Columns {
+    pub fn new(names: Vec<String>) -> Result<Self, String> {
+        match names.as_slice() {
+            [one] if !one.is_empty() => Ok(Self(names)),
+            [one, two] if !one.is_empty() && !two.is_empty() && one != two => Ok(Self(names)),
+            _ => Err("expected the name of one column, or of two different ones".to_owned()),
+        }
+    }
+}
+
+impl FromStr for Columns {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::new(text.split(',').map(|name| name.trim().to_owned()).collect())
+    }
+}
+
+impl Deref for Columns {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.join(","))
+    }
+}
+
+impl<'de> Deserialize<'de> for Columns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Text(String),
+            List(Vec<String>),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Text(text) => text.parse(),
+            Form::List(names) => Self::new(names),
+        }
+        .map_err(D::Error::custom)
+    }
+}
+
+/// `` `a`, `b` or `c` ``.
+pub(super) fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
+        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+fn unknown_word(text: &str, words: &[&str]) -> String {
+    match nearest(text, words.iter().copied()) {
+        Some(word) => format!("expected {}; did you mean `{word}`?", one_of(words)),
+        None => format!("expected {}", one_of(words)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strategies_are_read_and_written() {
+        for (text, strategy) in [
+            ("full", Strategy::Full),
+            ("frozen", Strategy::Frozen),
+            ("last:2", Strategy::Last(2)),
+            ("gradual", Strategy::Gradual),
+            ("lora:8", Strategy::Lora { rank: 8 }),
+            ("bitfit", Strategy::Bitfit),
+        ] {
+            assert_eq!(text.parse(), Ok(strategy));
+            assert_eq!(strategy.to_string(), text);
+        }
+        assert_eq!("lora".parse(), Ok(Strategy::Lora { rank: 8 }));
+        for wrong in [
+            "",
+            "Full",
+            "last",
+            "last:",
+            "last:-1",
+            "last:0",
+            "lora:0",
+            "lora:x",
+            "full:1",
+            "last:99999999999999999999",
+        ] {
+            assert!(wrong.parse::<Strategy>().is_err(), "{wrong}");
+        }
+        assert!(
+            "frozn"
+                .parse::<Strategy>()
+                .unwrap_err()
+                .contains("did you mean `frozen`?")
+        );
+    }
+
+    #[test]
+    fn devices_are_read_and_written() {
+        for (text, device) in [
+            ("auto", Device::Auto),
+            ("cpu", Device::Cpu),
+            ("cuda:0", Device::Cuda(0)),
+            ("cuda:1", Device::Cuda(1)),
+        ] {
+            assert_eq!(text.parse(), Ok(device));
+            assert_eq!(device.to_string(), text);
+        }
+        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
+        for wrong in ["gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:128", "CPU"] {
+            assert!(wrong.parse::<Device>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn columns_and_delimiters() {
+        assert_eq!("title, body".parse::<Columns>().unwrap().to_vec(), ["title", "body"]);
+        for wrong in ["", "a,", "a,a", "a,b,c"] {
+            assert!(wrong.parse::<Columns>().is_err(), "{wrong}");
+        }
+        assert_eq!("tab".parse::<Delimiter>().unwrap().byte(), b'\t');
+        assert_eq!("\\t".parse::<Delimiter>(), "\t".parse());
+        assert_eq!(";".parse::<Delimiter>().unwrap().to_string(), ";");
+        for wrong in ["", ";;", "\"", "\n", "é"] {
+            assert!(wrong.parse::<Delimiter>().is_err(), "{wrong}");
+        }
+    }
+}

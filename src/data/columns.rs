@@ -1,0 +1,577 @@
+//! Which columns hold the text and the label: as told, or by the names that data sets usually give them. An automatic
+//! choice comes with its reason. Also takes text and label out of a row; numbering the labels is [`super::labels`]' part.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::rows::{Layout, ReadOptions, Record, Row};
+use super::{Choice, FileFormat, Input};
+use crate::error::{Error, Result, listed, nearest};
+
+/// Names under which data sets keep their text, the likeliest first.
+pub(super) const TEXT_NAMES: [&str; 14] = [
+    "text",
+    "sentence",
+    "review",
+    "content",
+    "comment",
+    "message",
+    "body",
+    "tweet",
+    "utterance",
+    "query",
+    "question",
+    "document",
+    "title",
+    "prompt",
+];
+
+/// Pairs of names that belong together.
+pub(super) const PAIR_NAMES: [(&str, &str); 8] = [
+    ("text_a", "text_b"),
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "answer"),
+    ("question", "sentence"),
+    ("query", "passage"),
+    ("text", "text_pair"),
+];
+
+/// Names under which data sets keep their label, the likeliest first.
+const LABEL_NAMES: [&str; 9] = [
+    "label",
+    "labels",
+    "class",
+    "category",
+    "target",
+    "sentiment",
+    "intent",
+    "topic",
+    "y",
+];
+
+/// The column of the text, or the two columns of a pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum TextColumns {
+    One(String),
+    Two(String, String),
+}
+
+impl TextColumns {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let (first, second) = match self {
+            Self::One(column) => (column, None),
+            Self::Two(first, second) => (first, Some(second)),
+        };
+        std::iter::once(first.as_str()).chain(second.map(String::as_str))
+    }
+}
+
+/// Parses `COL` or `COL,COL2`.
+impl FromStr for TextColumns {
+    type Err = Error;
+
+    fn from_str(given: &str) -> Result<Self> {
+        let names: Vec<&str> = given.split(',').map(str::trim).collect();
+        match names.as_slice() {
+            [""] => Err(Error::request("no column is named")
+                .key("text")
+                .hint("name one or two columns: COL or COL,COL2")),
+            [one] => Ok(Self::One((*one).to_owned())),
+            [one, two] if one == two => Err(Error::request(format!("the column `{one}` is named twice"))
+                .key("text")
+                .hint("a pair needs two columns")),
+            [one, two] if !one.is_empty() && !two.is_empty() => Ok(Self::Two((*one).to_owned(), (*two).to_owned())),
+            _ => Err(Error::request(format!("`{given}` does not name one or two columns"))
+                .key("text")
+                .hint("write COL or COL,COL2")),
+        }
+    }
+}
+
+impl TryFrom<String> for TextColumns {
+    type Error = Error;
+
+    fn try_from(given: String) -> Result<Self> {
+        given.parse()
+    }
+}
+
+impl From<TextColumns> for String {
+    fn from(columns: TextColumns) -> Self {
+        columns.to_string()
+    }
+}
+
+impl fmt::Display for TextColumns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(column) => f.write_str(column),
+            Self::Two(first, second) => write!(f, "{first},{second}"),
+        }
+    }
+}
+
+/// A column's name and its place in the header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Column {
+    name: String,
+    index: usize,
+}
+
+/// The columns that matter, found in a file.
+#[derive(Debug, Clone)]
+pub struct ResolvedColumns {
+    first: Column,
+    second: Option<Column>,
+    label: Option<Column>,
+    file: PathBuf,
+    /// What was chosen rather than told, with reasons.
+    pub choices: Vec<Choice>,
+}
+
+impl ResolvedColumns {
+    pub fn text(&self) -> TextColumns {
+        match &self.second {
+            None => TextColumns::One(self.first.name.clone()),
+            Some(second) => TextColumns::Two(self.first.name.clone(), second.name.clone()),
+        }
+    }
+
+    /// The label's column, where there is one.
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_ref().map(|column| column.name.as_str())
+    }
+
+    /// What the network gets to see of a row.
+    ///
+    /// # Errors
+    /// With file, row and column, when a JSON object lacks the text or holds something else there.
+    pub fn input_of(&self, row: &Row) -> Result<Input> {
+        let first = self.text_in(row, &self.first)?;
+        Ok(match &self.second {
+            None => Input::Text(first),
+            Some(second) => Input::Pair(first, self.text_in(row, second)?),
+        })
+    }
+
+    fn text_in(&self, row: &Row, column: &Column) -> Result<String> {
+        match value_in(row, column) {
+            Some(Cell::Text(text)) => Ok(text.to_owned()),
+            Some(Cell::Json(Value::Number(number))) => Ok(number.to_string()),
+            Some(Cell::Json(other)) => Err(self
+                .error_at(row, column, format!("the text is {}", kind_of(other)))
+                .hint("the text must be a string; write \"\" for no text")),
+            None => Err(self
+                .error_at(row, column, "the text is missing")
+                .hint("write \"\" for no text")),
+        }
+    }
+
+    /// The label of a row, without white space around it; `None` when the columns were resolved without a label.
+    /// Borrowed from the row where possible.
+    ///
+    /// # Errors
+    /// With file, row and column, when the label is empty, missing or no word, integer or truth value.
+    pub fn label_of<'r>(&self, row: &'r Row) -> Result<Option<RowLabel<'r>>> {
+        let Some(column) = &self.label else { return Ok(None) };
+        let word = match value_in(row, column) {
+            Some(Cell::Text(text)) => Cow::Borrowed(text),
+            Some(Cell::Json(Value::Bool(truth))) => Cow::Borrowed(if *truth { "true" } else { "false" }),
+            Some(Cell::Json(Value::Number(number))) if number.is_i64() || number.is_u64() => {
+                Cow::Owned(number.to_string())
+            }
+            Some(Cell::Json(other)) => {
+                return Err(self
+                    .error_at(row, column, format!("the label is {}", kind_of(other)))
+                    .hint("a label must be a string, an integer or a truth value"));
+            }
+            None => {
+                return Err(self
+                    .error_at(row, column, "the label is missing")
+                    .hint("fill it in or delete the row"));
+            }
+        };
+        let length = word.len();
+        let trimmed = match word {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+            owned => owned,
+        };
+        if trimmed.is_empty() {
+            return Err(self
+                .error_at(row, column, "the label is empty")
+                .hint("fill it in or delete the row"));
+        }
+        Ok(Some(RowLabel {
+            was_trimmed: trimmed.len() < length,
+            word: trimmed,
+        }))
+    }
+
+    /// Gives an error about a row's label its place.
+    pub(super) fn at_label(&self, error: Error, row: u64, line: u64) -> Error {
+        let error = error.file(&self.file).row(row).line(line);
+        match self.label() {
+            Some(column) => error.column(column),
+            None => error,
+        }
+    }
+
+    fn error_at(&self, row: &Row, column: &Column, message: impl Into<String>) -> Error {
+        Error::request(message)
+            .file(&self.file)
+            .row(row.number)
+            .line(row.line)
+            .column(&column.name)
+    }
+}
+
+/// A row's label as a word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowLabel<'r> {
+    pub word: Cow<'r, str>,
+    /// Whether there was white space around it.
+    pub was_trimmed: bool,
+}
+
+enum Cell<'r> {
+    Text(&'r str),
+    /// Anything but a string.
+    Json(&'r Value),
+}
+
+fn value_in<'r>(row: &'r Row, column: &Column) -> Option<Cell<'r>> {
+    match &row.record {
+        Record::Fields(fields) => fields.get(column.index).map(|field| Cell::Text(field)),
+        Record::Line(line) => Some(Cell::Text(line)),
+        Record::Object { members, .. } => members.get(&column.name).map(|value| match value {
+            Value::String(text) => Cell::Text(text),
+            other => Cell::Json(other),
+        }),
+    }
+}
+
+/// What a JSON value is, for messages.
+fn kind_of(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(truth) => format!("the truth value {truth}"),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(_) => "a string".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+/// Whether the label must be there: for training and evaluation, not for labelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelColumn {
+    Needed,
+    /// Taken when it is told or has a usual name, and done without otherwise.
+    Optional,
+}
+
+/// Finds the text and label columns of a file: as `options` tell, otherwise by their usual names.
+///
+/// # Errors
+/// With the file and the columns there are, when a column does not exist or cannot be found out.
+pub fn resolve(layout: &Layout, options: &ReadOptions, need: LabelColumn) -> Result<ResolvedColumns> {
+    let mut choices = Vec::new();
+    let label = resolve_label(layout, options, need, &mut choices)?;
+    let (first, second) = match &options.text {
+        Some(told) => {
+            let columns: Vec<Column> = told
+                .names()
+                .map(|name| told_column(layout, name, "text"))
+                .collect::<Result<_>>()?;
+            let mut columns = columns.into_iter();
+            match columns.next() {
+                Some(first) => (first, columns.next()),
+                None => return Err(Error::request("no column is named").key("text")),
+            }
+        }
+        None => guessed_text(layout, label.as_ref(), &mut choices)?,
+    };
+    if let Some(label) = &label
+        && (*label == first || Some(label) == second.as_ref())
+    {
+        return Err(Error::request("the same column is to be text and label")
+            .file(&layout.file)
+            .column(&label.name)
+            .hint("name the columns with --text and --label"));
+    }
+    Ok(ResolvedColumns {
+        first,
+        second,
+        label,
+        file: layout.file.clone(),
+        choices,
+    })
+}
+
+fn resolve_label(
+    layout: &Layout,
+    options: &ReadOptions,
+    need: LabelColumn,
+    choices: &mut Vec<Choice>,
+) -> Result<Option<Column>> {
+    if let Some(told) = &options.label {
+        return match told_column(layout, told, "label") {
+            Err(_) if need == LabelColumn::Optional => Ok(None),
+            found => found.map(Some),
+        };
+    }
+    let taken = |column: &Column| {
+        options
+            .text
+            .iter()
+            .flat_map(TextColumns::names)
+            .any(|name| name == column.name)
+    };
+    let found = LABEL_NAMES
+        .iter()
+        .filter_map(|name| usual_column(layout, name))
+        .find(|column| !taken(column));
+    if let Some(column) = &found {
+        choices.push(Choice::new("label", &column.name, "the usual name of a label column"));
+    } else if need == LabelColumn::Needed {
+        return Err(Error::request(format!(
+            "no label column found; the columns are {}",
+            listed(&layout.columns)
+        ))
+        .file(&layout.file)
+        .hint("name the column that holds the label: --label COL"));
+    }
+    Ok(found)
+}
+
+fn guessed_text(
+    layout: &Layout,
+    label: Option<&Column>,
+    choices: &mut Vec<Choice>,
+) -> Result<(Column, Option<Column>)> {
+    if layout.format == FileFormat::Text
+        && let Some(line) = columns_of(layout).next()
+    {
+        return Ok((line, None));
+    }
+    let free = |column: &Column| label != Some(column);
+    // `text` goes before the pairs, except where its own partner stands beside it.
+    let alone = usual_column(layout, TEXT_NAMES[0]).filter(free);
+    let paired = || {
+        PAIR_NAMES.iter().find_map(|(first, second)| {
+            let first = usual_column(layout, first).filter(free)?;
+            Some((first, usual_column(layout, second).filter(free)?))
+        })
+    };
+    let pair = match &alone {
+        None => paired(),
+        Some(text) => usual_column(layout, "text_pair")
+            .filter(free)
+            .map(|second| (text.clone(), second)),
+    };
+    if let Some((first, second)) = pair {
+        let value = format!("{},{}", first.name, second.name);
+        choices.push(Choice::new("text", value, "the usual names of a pair of texts"));
+        return Ok((first, Some(second)));
+    }
+    if let Some(column) = alone.or_else(|| {
+        TEXT_NAMES
+            .iter()
+            .filter_map(|name| usual_column(layout, name))
+            .find(free)
+    }) {
+        choices.push(Choice::new("text", &column.name, "the usual name of a text column"));
+        return Ok((column, None));
+    }
+    let mut others = columns_of(layout).filter(free);
+    match (others.next(), others.next()) {
+        (Some(column), None) => {
+            let reason = if label.is_some() {
+                "the only column that is not the label"
+            } else {
+                "the only column"
+            };
+            choices.push(Choice::new("text", &column.name, reason));
+            Ok((column, None))
+        }
+        _ => Err(Error::request(format!(
+            "no text column found; the columns are {}",
+            listed(&layout.columns)
+        ))
+        .file(&layout.file)
+        .hint(
+            "name the column that holds the text: --text COL (or COL,COL2 for pairs); the first line must be a header",
+        )),
+    }
+}
+
+fn columns_of(layout: &Layout) -> impl Iterator<Item = Column> + '_ {
+    layout.columns.iter().enumerate().map(|(index, name)| Column {
+        name: name.clone(),
+        index,
+    })
+}
+
+/// A column by one of the usual names, whatever its case and the white space around it.
+fn usual_column(layout: &Layout, usual: &str) -> Option<Column> {
+    columns_of(layout).find(|column| column.name.trim().eq_ignore_ascii_case(usual))
+}
+
+/// A column that was named by the person.
+fn told_column(layout: &Layout, told: &str, key: &str) -> Result<Column> {
+    let exact = columns_of(layout).find(|column| column.name == told);
+    if let Some(column) = exact.or_else(|| columns_of(layout).find(|column| column.name.trim() == told.trim())) {
+        return Ok(column);
+    }
+    let known = listed(&layout.columns);
+    let error = Error::request(format!("there is no such column; the columns are {known}"))
+        .file(&layout.file)
+        .column(told);
+    Err(match nearest(told, layout.columns.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean --{key} {near}?")),
+        None => error.hint(format!(
+            "name one of these with --{key}; the file's first line must be a header"
+        )),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(columns: &[&str]) -> Layout {
+        let columns = columns.iter().map(|name| (*name).to_owned()).collect();
+        Layout {
+            file: "x.csv".into(),
+            format: FileFormat::Csv,
+            delimiter: b',',
+            columns,
+        }
+    }
+
+    fn guess(columns: &[&str]) -> Result<(String, Option<String>)> {
+        let resolved = resolve(&layout(columns), &ReadOptions::default(), LabelColumn::Optional)?;
+        Ok((resolved.text().to_string(), resolved.label().map(str::to_owned)))
+    }
+
+    fn object(source: &str) -> Row {
+        let record = Record::Object {
+            members: serde_json::from_str(source).unwrap(),
+            source: source.to_owned(),
+        };
+        Row {
+            number: 3,
+            line: 3,
+            record,
+        }
+    }
+
+    #[test]
+    fn usual_names_are_found() {
+        let cases: [(&[&str], &str, Option<&str>); 9] = [
+            (&["id", "text", "label"], "text", Some("label")),
+            (&["Label", " Text"], " Text", Some("Label")),
+            (&["text_a", "text_b", "label"], "text_a,text_b", Some("label")),
+            (&["premise", "hypothesis", "class"], "premise,hypothesis", Some("class")),
+            (&["text", "text_pair"], "text,text_pair", None),
+            (&["question", "topic"], "question", Some("topic")),
+            (&["question", "answer", "y"], "question,answer", Some("y")),
+            (&["Kommentar", "sentiment"], "Kommentar", Some("sentiment")),
+            (&["review", "title", "category", "target"], "review", Some("category")),
+        ];
+        for (columns, text, label) in cases {
+            assert_eq!(
+                guess(columns).unwrap(),
+                (text.to_owned(), label.map(str::to_owned)),
+                "{columns:?}"
+            );
+        }
+        let error = guess(&["id", "Beschreibung", "label"]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("no text column found; the columns are `id`, `Beschreibung` and `label`")
+        );
+    }
+
+    #[test]
+    fn told_columns_must_exist() {
+        let options = ReadOptions {
+            text: Some(TextColumns::One("txet".into())),
+            ..ReadOptions::default()
+        };
+        let error = resolve(&layout(&["text", "label"]), &options, LabelColumn::Needed).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "x.csv: column `txet`: there is no such column; the columns are `text` and `label`"
+        );
+        assert_eq!(error.hint_text(), Some("did you mean --text text?"));
+
+        let options = ReadOptions {
+            text: Some(TextColumns::One("label".into())),
+            ..ReadOptions::default()
+        };
+        let error = resolve(&layout(&["text", "label"]), &options, LabelColumn::Needed).unwrap_err();
+        assert!(error.to_string().contains("no label column found"), "{error}");
+        assert!(
+            resolve(&layout(&["text", "label"]), &options, LabelColumn::Optional)
+                .unwrap()
+                .label()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn parses_the_flag() {
+        assert_eq!("a".parse::<TextColumns>().unwrap(), TextColumns::One("a".into()));
+        assert_eq!(
+            "a, b".parse::<TextColumns>().unwrap(),
+            TextColumns::Two("a".into(), "b".into())
+        );
+        for wrong in ["", ",", "a,", "a,a", "a,b,c"] {
+            assert!(wrong.parse::<TextColumns>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn json_values_as_text_and_label() {
+        let columns = resolve(
+            &layout(&["text", "label"]),
+            &ReadOptions::default(),
+            LabelColumn::Needed,
+        )
+        .unwrap();
+        let label = |source: &str| {
+            columns
+                .label_of(&object(source))
+                .map(|label| label.unwrap().word.into_owned())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(label(r#"{"label": -1}"#).unwrap(), "-1");
+        assert_eq!(label(r#"{"label": true}"#).unwrap(), "true");
+        assert_eq!(label(r#"{"label": " a "}"#).unwrap(), "a");
+        assert_eq!(
+            label(r#"{"label": 0.5}"#).unwrap_err(),
+            "x.csv: row 3 (line 3): column `label`: the label is the number 0.5"
+        );
+        assert!(label(r#"{"label": null}"#).unwrap_err().ends_with("the label is null"));
+        assert!(label(r#"{"label": "  "}"#).unwrap_err().ends_with("the label is empty"));
+        assert!(label("{}").unwrap_err().ends_with("the label is missing"));
+        let text = |source: &str| columns.input_of(&object(source)).map_err(|error| error.to_string());
+        assert_eq!(text(r#"{"text": 12}"#).unwrap(), Input::Text("12".into()));
+        assert!(
+            text(r#"{"text": ["a"]}"#)
+                .unwrap_err()
+                .ends_with("the text is an array")
+        );
+        assert!(text("{}").unwrap_err().ends_with("column `text`: the text is missing"));
+    }
+}

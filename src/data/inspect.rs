@@ -1,0 +1,584 @@
+//! A report on a data file: what is in it, how rehead would read it, and what looks wrong. Reads the file once; memory
+//! grows by a few dozen bytes a row, not with the texts. Printing it is up to the caller (`Display` or JSON).
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::columns::{LabelColumn, ResolvedColumns, resolve};
+use super::examples::plural;
+use super::format::shown_delimiter;
+use super::labels::MAX_LABELS;
+use super::rows::{ReadOptions, Row, RowReader};
+use super::{Choice, FileFormat, Input};
+use crate::error::{Error, Result, listed};
+
+/// What is in a data file.
+#[derive(Debug, Clone, Serialize)]
+pub struct DataReport {
+    pub file: String,
+    pub format: FileFormat,
+    /// For CSV and TSV.
+    pub delimiter: Option<String>,
+    pub columns: Vec<ColumnReport>,
+    /// The columns that `train` would take as text (one, or two of a pair); empty when it would have to be told.
+    pub text: Vec<String>,
+    pub label: Option<String>,
+    /// What was chosen rather than told, with reasons.
+    pub choices: Vec<Choice>,
+    pub rows: u64,
+    /// By label, the largest class first; at most [`MAX_LABELS`] are counted.
+    pub classes: Vec<ClassReport>,
+    pub empty_texts: u64,
+    /// Rows whose text stands with the same label (or none) in an earlier row.
+    pub duplicates: u64,
+    /// Rows whose text stands with another label in an earlier row.
+    pub contradictions: u64,
+    /// Lengths of the texts, both of a pair together; absent without rows or without a text column.
+    pub characters: Option<Distribution>,
+    pub words: Option<Distribution>,
+    /// Whether the file was read to its end. When it was not, the first problem says why, and all numbers are of the
+    /// rows before.
+    pub readable: bool,
+    /// What looks wrong, the gravest first, each with what to do about it where that is known.
+    pub problems: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ColumnReport {
+    pub name: String,
+    /// The first few different values, cut short.
+    pub examples: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassReport {
+    pub label: String,
+    pub rows: u64,
+    /// Of all rows.
+    pub share: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Distribution {
+    pub min: u32,
+    pub median: u32,
+    pub mean: f64,
+    /// 95 of 100 texts are no longer.
+    pub p95: u32,
+    pub max: u32,
+}
+
+impl Distribution {
+    fn of(mut lengths: Vec<u32>) -> Option<Self> {
+        lengths.sort_unstable();
+        let at = |share: f64| {
+            let rank = (share * lengths.len() as f64).ceil() as usize;
+            lengths.get(rank.saturating_sub(1)).copied()
+        };
+        let mean = lengths.iter().map(|&length| f64::from(length)).sum::<f64>() / lengths.len() as f64;
+        let (min, max) = (*lengths.first()?, *lengths.last()?);
+        Some(Self {
+            min,
+            median: at(0.5)?,
+            mean,
+            p95: at(0.95)?,
+            max,
+        })
+    }
+}
+
+/// Values of a column that are shown, and how much of each.
+const EXAMPLES: usize = 3;
+const EXAMPLE_CHARS: usize = 60;
+
+/// Reads a data file and reports on it.
+///
+/// # Errors
+/// When the file cannot be opened or its header cannot be read. A fault in a later row becomes a problem of the report.
+pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
+    let mut reader = RowReader::open(path, options)?;
+    let layout = reader.layout().clone();
+    let mut choices = reader.choices().to_vec();
+    let (columns, unresolved) = match resolve(&layout, options, LabelColumn::Optional) {
+        Ok(columns) => (Some(columns), None),
+        Err(error) => (None, Some(error)),
+    };
+    choices.extend(columns.iter().flat_map(|columns| columns.choices.iter().cloned()));
+
+    let mut examples: Vec<Vec<String>> = vec![Vec::new(); layout.columns.len()];
+    let mut counts = Counts::default();
+    let mut stopped_by = None;
+    for row in &mut reader {
+        let counted = row.and_then(|row| {
+            keep_examples(&row, &layout.columns, &mut examples);
+            counts.rows += 1;
+            columns.as_ref().map_or(Ok(()), |columns| counts.take(&row, columns))
+        });
+        if let Err(error) = counted {
+            stopped_by = Some(error);
+            break;
+        }
+    }
+
+    let mut problems = Vec::new();
+    problems.extend(
+        stopped_by
+            .as_ref()
+            .map(|error| format!("cannot be used as it is: {}", with_hint(error))),
+    );
+    problems.extend(unresolved.as_ref().map(with_hint));
+    if counts.rows == 0 && stopped_by.is_none() {
+        problems.push("there is a header but no rows".to_owned());
+    }
+    problems.extend(counts.problems());
+    let is_table = matches!(layout.format, FileFormat::Csv | FileFormat::Tsv);
+    let named = layout.columns.iter().zip(examples);
+    Ok(DataReport {
+        file: layout.file.display().to_string(),
+        format: layout.format,
+        delimiter: is_table.then(|| shown_delimiter(layout.delimiter)),
+        columns: named
+            .map(|(name, examples)| ColumnReport {
+                name: name.clone(),
+                examples,
+            })
+            .collect(),
+        text: columns
+            .iter()
+            .flat_map(|columns| columns.text().names().map(str::to_owned).collect::<Vec<_>>())
+            .collect(),
+        label: columns.as_ref().and_then(|columns| columns.label().map(str::to_owned)),
+        choices,
+        rows: counts.rows,
+        classes: counts.classes(),
+        empty_texts: counts.empty,
+        duplicates: counts.duplicates,
+        contradictions: counts.contradictions,
+        characters: Distribution::of(counts.characters),
+        words: Distribution::of(counts.words),
+        readable: stopped_by.is_none(),
+        problems,
+    })
+}
+
+fn with_hint(error: &Error) -> String {
+    match error.hint_text() {
+        Some(hint) => format!("{error} (hint: {hint})"),
+        None => error.to_string(),
+    }
+}
+
+fn keep_examples(row: &Row, columns: &[String], examples: &mut [Vec<String>]) {
+    for (index, (name, kept)) in columns.iter().zip(examples).enumerate() {
+        if kept.len() >= EXAMPLES {
+            continue;
+        }
+        let Some(value) = row.text(name, index) else { continue };
+        let mut shown: String = value.chars().take(EXAMPLE_CHARS).collect();
+        if shown.len() < value.len() {
+            shown.push('…');
+        }
+        if !shown.is_empty() && !kept.contains(&shown) {
+            kept.push(shown);
+        }
+    }
+}
+
+/// What is counted while the rows pass.
+#[derive(Default)]
+struct Counts {
+    rows: u64,
+    labels: HashMap<String, u64>,
+    labelled: u64,
+    /// Rows whose label is none of the first [`MAX_LABELS`].
+    uncounted_labels: u64,
+    faulty_labels: u64,
+    first_faulty_label: Option<String>,
+    trimmed_labels: u64,
+    joined_labels: u64,
+    /// The label's hash that each text, by its hash, stood with first.
+    texts: HashMap<u64, u64>,
+    duplicates: u64,
+    contradictions: u64,
+    empty: u64,
+    characters: Vec<u32>,
+    words: Vec<u32>,
+    /// Texts with each sign of damage, in the order of [`SIGNS`].
+    signs: [u64; SIGNS.len()],
+}
+
+/// A sign that a text was damaged or not cleaned: what to call it, and how to see it.
+type Sign = (&'static str, fn(&str) -> bool);
+
+const SIGNS: [Sign; 5] = [
+    (
+        "the replacement character U+FFFD in the text (the file was once decoded with the wrong encoding)",
+        |text| text.contains('\u{FFFD}'),
+    ),
+    (
+        "text that looks like UTF-8 decoded as Latin-1, such as Ã© or â€™ (convert the source again)",
+        |text| {
+            ["Ã©", "Ã¨", "Ã¼", "Ã¶", "Ã¤", "â€™", "â€œ", "â€“"]
+                .iter()
+                .any(|sign| text.contains(sign))
+        },
+    ),
+    ("control characters in the text", |text| {
+        text.bytes()
+            .any(|byte| byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7F)
+    }),
+    ("HTML tags or entities in the text", has_html),
+    ("white space at the beginning or end of the text", |text| {
+        text.trim().len() < text.len()
+    }),
+];
+
+fn has_html(text: &str) -> bool {
+    let holds = |rest: &str, names: &[&str]| names.iter().any(|name| rest.starts_with(name));
+    text.char_indices().any(|(at, character)| {
+        let rest = text.get(at + character.len_utf8()..).unwrap_or_default();
+        match character {
+            '<' => holds(
+                rest,
+                &[
+                    "br", "p>", "/p>", "a href", "/a>", "div", "/div>", "span", "b>", "i>", "li>", "img ",
+                ],
+            ),
+            '&' => holds(rest, &["amp;", "lt;", "gt;", "quot;", "nbsp;", "#"]),
+            _ => false,
+        }
+    })
+}
+
+impl Counts {
+    fn take(&mut self, row: &Row, columns: &ResolvedColumns) -> Result<()> {
+        let input = columns.input_of(row)?;
+        let label_hash = match columns.label_of(row) {
+            Ok(None) => 0,
+            Ok(Some(label)) => {
+                self.labelled += 1;
+                self.trimmed_labels += u64::from(label.was_trimmed);
+                self.joined_labels += u64::from(label.word.contains('|'));
+                if self.labels.len() < MAX_LABELS || self.labels.contains_key(&*label.word) {
+                    *self.labels.entry(label.word.to_string()).or_default() += 1;
+                } else {
+                    self.uncounted_labels += 1;
+                }
+                hash_of(&*label.word)
+            }
+            Err(error) => {
+                self.faulty_labels += 1;
+                self.first_faulty_label.get_or_insert_with(|| error.to_string());
+                0
+            }
+        };
+        match self.texts.entry(hash_of(&input)) {
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(label_hash);
+            }
+            std::collections::hash_map::Entry::Occupied(entry) if *entry.get() == label_hash => self.duplicates += 1,
+            std::collections::hash_map::Entry::Occupied(_) => self.contradictions += 1,
+        }
+        self.empty += u64::from(input.is_empty());
+        let texts: &[&str] = match &input {
+            Input::Text(text) => &[text],
+            Input::Pair(first, second) => &[first, second],
+            Input::Image(_) => &[],
+        };
+        let words: usize = texts.iter().map(|text| text.split_whitespace().count()).sum();
+        self.characters.push(u32::try_from(input.chars()).unwrap_or(u32::MAX));
+        self.words.push(u32::try_from(words).unwrap_or(u32::MAX));
+        for (count, (_, shows)) in self.signs.iter_mut().zip(SIGNS) {
+            *count += u64::from(texts.iter().any(|text| shows(text)));
+        }
+        Ok(())
+    }
+
+    fn classes(&self) -> Vec<ClassReport> {
+        let mut classes: Vec<ClassReport> = self
+            .labels
+            .iter()
+            .map(|(label, &rows)| ClassReport {
+                label: label.clone(),
+                rows,
+                share: rows as f64 / self.rows as f64,
+            })
+            .collect();
+        classes.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.label.cmp(&b.label)));
+        classes
+    }
+
+    /// What looks wrong about the rows that were counted.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some(first) = &self.first_faulty_label {
+            problems.push(format!(
+                "{} cannot be used as label; the first: {first}",
+                plural(self.faulty_labels, "row")
+            ));
+        }
+        problems.extend(self.label_problems());
+        for (count, what) in [
+            (
+                self.contradictions,
+                "a text that stands with another label in an earlier row",
+            ),
+            (self.empty, "an empty text"),
+            (self.duplicates, "text and label of an earlier row again"),
+            (self.trimmed_labels, "white space around the label, which is taken off"),
+        ] {
+            if count > 0 {
+                problems.push(format!("{what}: {}", self.share(count)));
+            }
+        }
+        for (&count, (what, _)) in self.signs.iter().zip(&SIGNS) {
+            if count > 0 {
+                problems.push(format!("{what}: {}", self.share(count)));
+            }
+        }
+        problems
+    }
+
+    fn label_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let classes = self.classes();
+        let (Some(largest), Some(smallest)) = (classes.first(), classes.last()) else {
+            return problems;
+        };
+        let count = classes.len() as u64 + self.uncounted_labels;
+        if count == 1 {
+            problems.push(format!(
+                "every row has the label `{}`: at least two classes are needed",
+                largest.label
+            ));
+            return problems;
+        }
+        if self.joined_labels > 0 {
+            problems.push(format!(
+                "several labels joined by `|`, which is for --task multi-label: {}",
+                self.share(self.joined_labels)
+            ));
+            return problems;
+        }
+        if self.labelled >= 20 && count * 2 > self.labelled {
+            problems.push(format!(
+                "the label column has {count} different values in {}: is it really the label? Name another with --label COL",
+                plural(self.labelled, "row")
+            ));
+            return problems;
+        }
+        let mut folded: HashMap<String, &str> = HashMap::new();
+        for class in &classes {
+            if let Some(other) = folded.insert(class.label.to_lowercase(), &class.label) {
+                problems.push(format!(
+                    "the labels {} differ only in case: are they one class?",
+                    listed([other, &class.label])
+                ));
+            }
+        }
+        let tiny: Vec<&ClassReport> = classes.iter().filter(|class| class.rows < 10).collect();
+        if !tiny.is_empty() && self.labelled >= 20 {
+            let mut shown: Vec<String> = tiny
+                .iter()
+                .rev()
+                .take(5)
+                .map(|class| format!("{} {}", class.label, class.rows))
+                .collect();
+            if tiny.len() > shown.len() {
+                shown.push("…".to_owned());
+            }
+            let classes = if tiny.len() == 1 {
+                "1 class has"
+            } else {
+                &format!("{} classes have", tiny.len())
+            };
+            problems.push(format!(
+                "{classes} fewer than 10 rows, too few to learn from or to measure: {}",
+                shown.join(", ")
+            ));
+        }
+        if largest.share >= 0.8 || largest.rows > 20 * smallest.rows {
+            problems.push(format!(
+                "the classes are unequal: `{}` is {:.1} % of the rows, `{}` {:.1} %; look at macro F1 rather than accuracy",
+                largest.label,
+                100.0 * largest.share,
+                smallest.label,
+                100.0 * smallest.share
+            ));
+        }
+        problems
+    }
+
+    fn share(&self, count: u64) -> String {
+        format!(
+            "{} ({:.1} %)",
+            plural(count, "row"),
+            100.0 * count as f64 / self.rows as f64
+        )
+    }
+}
+
+fn hash_of<T: Hash + ?Sized>(value: &T) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl fmt::Display for DataReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file, self.format)?;
+        if let Some(delimiter) = &self.delimiter {
+            write!(f, ", delimiter {delimiter}")?;
+        }
+        writeln!(f, ", {}", plural(self.rows, "row"))?;
+        writeln!(f, "\ncolumns")?;
+        for column in &self.columns {
+            let role = if self.text.contains(&column.name) {
+                " [text]"
+            } else if self.label.as_ref() == Some(&column.name) {
+                " [label]"
+            } else {
+                ""
+            };
+            let examples: Vec<String> = column.examples.iter().map(|value| format!("{value:?}")).collect();
+            writeln!(f, "  {}{role}: {}", column.name, examples.join(", "))?;
+        }
+        for choice in &self.choices {
+            writeln!(f, "  chosen {choice}")?;
+        }
+        if !self.classes.is_empty() {
+            writeln!(f, "\nclasses ({})", self.classes.len())?;
+            let shown = 20;
+            for class in self.classes.iter().take(shown) {
+                writeln!(
+                    f,
+                    "  {:>8}  {:>5.1} %  {}",
+                    class.rows,
+                    100.0 * class.share,
+                    class.label
+                )?;
+            }
+            if self.classes.len() > shown {
+                writeln!(f, "  and {} smaller ones", self.classes.len() - shown)?;
+            }
+        }
+        if let (Some(characters), Some(words)) = (&self.characters, &self.words) {
+            writeln!(
+                f,
+                "\n{:<18}{:>8}{:>8}{:>8}{:>8}{:>8}",
+                "text length", "min", "median", "mean", "p95", "max"
+            )?;
+            for (name, lengths) in [("characters", characters), ("words", words)] {
+                let Distribution {
+                    min,
+                    median,
+                    mean,
+                    p95,
+                    max,
+                } = lengths;
+                writeln!(f, "  {name:<16}{min:>8}{median:>8}{mean:>8.1}{p95:>8}{max:>8}")?;
+            }
+        }
+        if self.problems.is_empty() {
+            return writeln!(f, "\nnothing looks wrong");
+        }
+        writeln!(f, "\nwhat looks wrong")?;
+        for problem in &self.problems {
+            writeln!(f, "  - {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(name: &str, content: &str) -> DataReport {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        inspect(&path, &ReadOptions::default()).unwrap()
+    }
+
+    fn finds(report: &DataReport, problem: &str) -> bool {
+        report.problems.iter().any(|found| found.contains(problem))
+    }
+
+    #[test]
+    fn counts_and_lengths() {
+        let report = report(
+            "x.csv",
+            "text,label\none two,pos\nthree,neg\none two,pos\none two,neg\n",
+        );
+        assert_eq!((report.rows, report.duplicates, report.contradictions), (4, 1, 1));
+        assert_eq!(
+            report.words,
+            Some(Distribution {
+                min: 1,
+                median: 2,
+                mean: 1.75,
+                p95: 2,
+                max: 2
+            })
+        );
+        assert_eq!(
+            report.classes[0],
+            ClassReport {
+                label: "neg".into(),
+                rows: 2,
+                share: 0.5
+            }
+        );
+        assert_eq!(report.columns[0].examples, ["one two", "three"]);
+        let text = report.to_string();
+        assert!(
+            text.contains("text [text]: \"one two\", \"three\"") && text.contains("delimiter `,`"),
+            "{text}"
+        );
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["format"], "csv");
+    }
+
+    #[test]
+    fn says_what_looks_wrong() {
+        let rows: String = (0..96).map(|row| format!("text {row},ham\n")).collect();
+        let odd = "<br />x,spam\n a,Spam\nna\u{FFFD}ve,spam\n,ham \n";
+        let report = report("x.csv", &format!("text,label\n{rows}{odd}"));
+        for problem in [
+            "HTML",
+            "U+FFFD",
+            "white space at the beginning or end of the text",
+            "empty text",
+            "differ only in case",
+            "unequal",
+            "fewer than 10",
+            "around the label",
+        ] {
+            assert!(finds(&report, problem), "{problem} in {:?}", report.problems);
+        }
+        assert!(!finds(&report, "control"));
+    }
+
+    #[test]
+    fn faults_are_problems_of_the_report() {
+        let broken = report("x.csv", "text,label\na,x\nb\n");
+        assert!(!broken.readable && finds(&broken, "row 2 (line 3): 1 field where the header has 2"));
+        let unclear = report("x.csv", "a,b,c\n1,2,3\n");
+        assert!(unclear.text.is_empty() && finds(&unclear, "no text column found"));
+        let empty_label = report("x.csv", "text,label\na,x\nb,\nc,y\n");
+        assert!(empty_label.readable && finds(&empty_label, "1 row cannot be used as label"));
+        let ids: String = (0..50).map(|row| format!("text {row},id{row}\n")).collect();
+        assert!(finds(
+            &report("x.csv", &format!("text,label\n{ids}")),
+            "is it really the label?"
+        ));
+        let lines = report("x.txt", "a\nb\n");
+        assert_eq!((lines.rows, lines.label, lines.problems.len()), (2, None, 0));
+    }
+}

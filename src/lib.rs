@@ -1,0 +1,30 @@
+//! rehead gives a pretrained network a new head and fine-tunes it.
+//!
+//! The modules stand in the order in which data flows:
+//!
+//! ```text
+//! train:  config → data → transform → batch → model (backbone → head) → training (loss → optimizer) → report
+//! label:  data → transform → batch → inference → data::writer
+//! ```
+//!
+//! A [`model::Backbone`] is a chain of stages; freezing, new heads and cached features follow from that alone. Validation,
+//! evaluation, labelling and the frozen features share one path, [`inference`].
+
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod transform;
+pub mod batch;
+pub mod model;
+pub mod strategy;
+pub mod training;
+pub mod inference;
+pub mod evaluation;
+pub mod report;
+pub mod commands;
+
+pub mod error;
+pub mod hardware;
+pub mod interrupt;
+pub mod native;
+pub mod random;

@@ -1,0 +1,112 @@
+//! What every pretrained body has in common: a chain of stages that can be run from any one to any other.
+//!
+//! Head replacement, freezing, cached activations and layer-wise rates follow from this trait alone, for text and images
+//! alike. How a stage computes is each backbone's own affair.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::parameters::Parameter;
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::random::Random;
+
+/// How a sequence of token vectors becomes one feature vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The first token's vector (`[CLS]`).
+    Cls,
+    /// The mean over the sequence's tokens.
+    Mean,
+}
+
+/// How a forward pass computes: in which precision, and whether dropout is drawn.
+#[derive(Clone, Copy)]
+pub struct Pass<'a> {
+    /// The kind that matrix products and activations are computed in; parameters may be kept wider.
+    pub compute: Kind,
+    /// Present in training, absent in evaluation.
+    pub dropout: Option<&'a DropoutKeys>,
+}
+
+impl Pass<'_> {
+    /// Evaluation: no dropout, fixed statistics.
+    pub fn evaluation(compute: Kind) -> Self {
+        Self { compute, dropout: None }
+    }
+}
+
+/// A fresh key for each dropout of a step: the n-th call of step s always draws the same, whatever was computed before, so
+/// an interrupted run goes on with the same bits.
+pub struct DropoutKeys {
+    step: u64,
+    calls: Cell<u64>,
+}
+
+impl DropoutKeys {
+    /// Keys for one micro-batch, named by `seed`, optimizer step and position in the step.
+    pub fn new(seed: u64, step: u64, micro_batch: u64) -> Self {
+        Self { step: Random::of(&[seed, step, micro_batch]).next_u64(), calls: Cell::new(0) }
+    }
+
+    /// The next key.
+    pub fn next(&self) -> u64 {
+        let call = self.calls.get();
+        self.calls.set(call + 1);
+        self.step.wrapping_add(call)
+    }
+
+    /// Dropout with probability `p`; the tensor itself when there is nothing to drop.
+    pub fn apply(keys: Option<&Self>, x: Tensor, p: f64) -> Result<Tensor> {
+        match keys {
+            Some(keys) if p > 0.0 => crate::native::dropout(&x, p, keys.next()),
+            _ => Ok(x),
+        }
+    }
+
+    /// `residual + dropout(x)`.
+    pub fn apply_and_add(keys: Option<&Self>, x: &Tensor, residual: &Tensor, p: f64) -> Result<Tensor> {
+        match keys {
+            Some(keys) if p > 0.0 => crate::native::dropout_add(x, residual, p, keys.next()),
+            _ => Ok(residual.f_add(x)?),
+        }
+    }
+}
+
+/// A pretrained body as a chain of stages. Stage 0 reads the batch, every later one the activations of the one before.
+pub trait Backbone {
+    /// The family, as `config.json` calls it (`bert`, `resnet`, …).
+    fn family(&self) -> &str;
+
+    /// The stages' names, in order.
+    fn stages(&self) -> &[String];
+
+    /// The width of a feature vector.
+    fn feature_width(&self) -> i64;
+
+    /// Every parameter, with the stage that it belongs to.
+    fn parameters(&self) -> &[Parameter];
+
+    /// Runs `stages` on a batch. `activations` are those at the start of the range; `None` when the range starts at 0.
+    fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor>;
+
+    /// From the last stage's activations to one feature vector an example, `[N, feature_width]`.
+    fn pool(&self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor>;
+
+    /// Runs from stage `from` to the end and pools. Backbones that can skip what pooling never reads override this.
+    fn features(
+        &self,
+        from: usize,
+        batch: &Batch,
+        activations: Option<Tensor>,
+        pooling: Pooling,
+        pass: Pass,
+    ) -> Result<Tensor> {
+        let activations = self.run(from..self.stages().len(), batch, activations, pass)?;
+        self.pool(&activations, batch, pooling)
+    }
+}

@@ -1,0 +1,324 @@
+//! safetensors in and out: tensors by name, shapes checked exactly, every name accounted for.
+//!
+//! A [`Checkpoint`] is a directory in the Hugging Face layout. Its tensors are memory-mapped and converted one at a time.
+//! Which names a network wants is the network's affair (`encoder/`, `head.rs`); where a model id is found is the hub's.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Error, Result, listed};
+use crate::transform::tokenize::read_json;
+
+/// A model directory: its configuration and its tensors.
+pub struct Checkpoint {
+    pub directory: PathBuf,
+    /// `config.json`.
+    pub config: Value,
+    pub weights: Weights,
+}
+
+impl Checkpoint {
+    /// Opens a directory that holds `config.json` and `model.safetensors` (or its shards). Tensors are kept on `device` as `kind`.
+    pub fn open(directory: &Path, device: Device, kind: Kind) -> Result<Self> {
+        let config = read_config(directory)?;
+        Ok(Self { directory: directory.to_owned(), config, weights: Weights::open(directory, device, kind)? })
+    }
+
+    /// `config.json`'s path, for messages.
+    pub fn config_file(&self) -> PathBuf {
+        self.directory.join("config.json")
+    }
+}
+
+/// Reads `config.json`, which must be an object.
+pub fn read_config(directory: &Path) -> Result<Value> {
+    let file = directory.join("config.json");
+    match read_json(&file)? {
+        Some(config) if config.is_object() => Ok(config),
+        Some(_) => Err(Error::request("must be a JSON object").file(file)),
+        None => Err(Error::request("there is no config.json here")
+            .file(directory)
+            .hint("a model directory holds config.json, model.safetensors and tokenizer.json (or vocab.txt)")),
+    }
+}
+
+/// One tensor's place in a mapped file.
+struct Entry {
+    shard: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: std::ops::Range<usize>,
+    /// The name as the file has it.
+    stored: String,
+}
+
+/// The tensors of a checkpoint by name. What has been asked for is remembered, so that the rest can be listed.
+pub struct Weights {
+    directory: PathBuf,
+    shards: Vec<(PathBuf, Mmap)>,
+    entries: HashMap<String, Entry>,
+    taken: RefCell<BTreeSet<String>>,
+    device: Device,
+    kind: Kind,
+}
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+impl Weights {
+    /// Maps the checkpoint's safetensors files and checks their headers.
+    pub fn open(directory: &Path, device: Device, kind: Kind) -> Result<Self> {
+        let mut weights = Self {
+            directory: directory.to_owned(),
+            shards: Vec::new(),
+            entries: HashMap::new(),
+            taken: RefCell::default(),
+            device,
+            kind,
+        };
+        for file in weight_files(directory)? {
+            weights.add(file)?;
+        }
+        Ok(weights)
+    }
+
+    /// Maps one safetensors file by itself.
+    pub fn open_file(file: &Path, device: Device, kind: Kind) -> Result<Self> {
+        let directory = file.parent().unwrap_or(Path::new(".")).to_owned();
+        let mut weights =
+            Self { directory, shards: Vec::new(), entries: HashMap::new(), taken: RefCell::default(), device, kind };
+        weights.add(file.to_owned())?;
+        Ok(weights)
+    }
+
+    fn add(&mut self, file: PathBuf) -> Result<()> {
+        let handle = File::open(&file).map_err(|error| Error::io(error, &file))?;
+        // SAFETY: the file is only read; a checkpoint that another program truncates while we run would end us, as it
+        // would any program that maps it.
+        let map = unsafe { Mmap::map(&handle) }.map_err(|error| Error::io(error, &file))?;
+        let tensors = SafeTensors::deserialize(&map).map_err(|error| {
+            Error::request(format!("not a valid safetensors file: {error}"))
+                .file(&file)
+                .hint("was it copied or downloaded completely?")
+        })?;
+        let shard = self.shards.len();
+        let base = map.as_ptr() as usize;
+        let mut found = Vec::new();
+        for (stored, view) in tensors.iter() {
+            let start = view.data().as_ptr() as usize - base;
+            found.push(Entry {
+                shard,
+                dtype: view.dtype(),
+                shape: view.shape().to_vec(),
+                bytes: start..start + view.data().len(),
+                stored: stored.to_owned(),
+            });
+        }
+        drop(tensors);
+        for entry in found {
+            let name = modern_name(&entry.stored);
+            if let Some(other) = self.entries.get(&name) {
+                let other = format!("`{}` is there twice, also as `{}`", entry.stored, other.stored);
+                return Err(Error::request(other).file(&file));
+            }
+            self.entries.insert(name, entry);
+        }
+        self.shards.push((file, map));
+        Ok(())
+    }
+
+    /// Whether a tensor of this name is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// The shape of a tensor, when it is there.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|entry| entry.shape.as_slice())
+    }
+
+    /// Elements of all tensors.
+    pub fn elements(&self) -> u64 {
+        self.entries.values().map(|entry| entry.shape.iter().product::<usize>() as u64).sum()
+    }
+
+    /// The tensor `name`, of exactly `shape`, as a fresh leaf on the device.
+    ///
+    /// # Errors
+    /// Missing, of another shape, or of a type that is not floating point.
+    pub fn take(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
+        let Some(entry) = self.entries.get(name) else {
+            let near = crate::error::nearest(name, self.entries.keys().map(String::as_str));
+            let error = Error::request("the checkpoint lacks this tensor").file(&self.directory).key(name);
+            return Err(match near {
+                Some(near) => error.hint(format!("it has `{near}`; does config.json belong to these weights?")),
+                None => error.hint("does config.json belong to these weights?"),
+            });
+        };
+        let (file, map) = &self.shards[entry.shard];
+        let found: Vec<i64> = entry.shape.iter().map(|&size| size as i64).collect();
+        if found != shape {
+            return Err(Error::request(format!("the tensor's shape is {found:?}, config.json asks for {shape:?}"))
+                .file(file)
+                .key(&entry.stored)
+                .hint("config.json and the weights must be of the same model"));
+        }
+        let kind = match entry.dtype {
+            Dtype::F32 => Kind::Float,
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            Dtype::F64 => Kind::Double,
+            other => {
+                return Err(Error::request(format!("the tensor's type is {other:?}; weights must be floating point"))
+                    .file(file)
+                    .key(&entry.stored)
+                    .hint("quantised checkpoints cannot be fine-tuned; take the original one"));
+            }
+        };
+        let bytes = map.get(entry.bytes.clone()).unwrap_or_default();
+        let tensor = Tensor::f_from_data_size(bytes, shape, kind)?.f_to_kind(self.kind)?.f_to_device(self.device)?;
+        self.taken.borrow_mut().insert(name.to_owned());
+        Ok(tensor)
+    }
+
+    /// Names (as stored) that nobody asked for.
+    pub fn untaken(&self) -> Vec<String> {
+        let taken = self.taken.borrow();
+        let mut names: Vec<String> =
+            self.entries.iter().filter(|(name, _)| !taken.contains(*name)).map(|(_, entry)| entry.stored.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// All names, as looked up.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+}
+
+/// TensorFlow-era checkpoints call a norm's parameters gamma and beta.
+fn modern_name(stored: &str) -> String {
+    match (stored.strip_suffix(".gamma"), stored.strip_suffix(".beta")) {
+        (Some(stem), _) => format!("{stem}.weight"),
+        (_, Some(stem)) => format!("{stem}.bias"),
+        _ => stored.to_owned(),
+    }
+}
+
+/// The safetensors files of a model directory: one, or the shards that its index names.
+pub fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let single = directory.join(SINGLE);
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
+    let index = directory.join(INDEX);
+    if let Some(value) = read_json(&index)? {
+        let map = value.get("weight_map").and_then(Value::as_object).ok_or_else(|| {
+            Error::request("must be an object that names a file for each tensor").file(&index).key("weight_map")
+        })?;
+        let mut files = BTreeSet::new();
+        for (tensor, file) in map {
+            // A shard is a plain file name beside the index: nothing outside the directory is read.
+            let name = file.as_str().filter(|name| !name.contains(['/', '\\']) && name.ends_with(".safetensors"));
+            let name = name.ok_or_else(|| {
+                Error::request(format!("{file} is not the name of a safetensors file beside it")).file(&index).key(tensor)
+            })?;
+            files.insert(directory.join(name));
+        }
+        return Ok(files.into_iter().collect());
+    }
+    let pickled = ["pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth"];
+    if let Some(pickle) = pickled.iter().find(|name| directory.join(name).is_file()) {
+        return Err(Error::request("pickled checkpoints can run code when they are read, so they are refused")
+            .file(directory.join(pickle))
+            .hint(format!(
+                "convert it once in Python, if you trust it: python3 -c \"from transformers import AutoModel; \
+                 AutoModel.from_pretrained('{0}').save_pretrained('{0}', safe_serialization=True)\"",
+                directory.display()
+            )));
+    }
+    Err(Error::request(format!("there is neither {SINGLE} nor {INDEX} here"))
+        .file(directory)
+        .hint("a model directory holds config.json, model.safetensors and tokenizer.json (or vocab.txt)"))
+}
+
+/// What loading found besides what it used.
+#[derive(Debug, Default, Clone, serde::Serialize)]
+pub struct LoadReport {
+    /// Tensors that the network has and the checkpoint lacks: made anew.
+    pub missing: Vec<String>,
+    /// Tensors of an old head, or of parts that classification does not use.
+    pub set_aside: Vec<String>,
+    /// Tensors that no one knows.
+    pub unexpected: Vec<String>,
+}
+
+impl LoadReport {
+    /// Lines for people; none when everything matched.
+    pub fn lines(&self) -> Vec<String> {
+        let named = |names: &[String]| match names.len() {
+            0..=6 => listed(names),
+            count => format!("{} and {} more", names[..5].iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", "), count - 5),
+        };
+        let mut lines = Vec::new();
+        for (what, names) in [("made anew", &self.missing), ("set aside", &self.set_aside), ("unexpected and unused", &self.unexpected)] {
+            if !names.is_empty() {
+                lines.push(format!("{what}: {}", named(names)));
+            }
+        }
+        lines
+    }
+}
+
+/// A CPU tensor's bytes for the safetensors writer.
+struct Stored {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View for &Stored {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
+        self.bytes.as_slice().into()
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Writes tensors as a safetensors file that Python's transformers loads, whole or not at all.
+pub fn save_tensors(file: &Path, tensors: impl IntoIterator<Item = (String, Tensor)>) -> Result<()> {
+    let mut stored = BTreeMap::new();
+    for (name, tensor) in tensors {
+        let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let (dtype, size) = match tensor.kind() {
+            Kind::Float => (Dtype::F32, 4),
+            Kind::BFloat16 => (Dtype::BF16, 2),
+            Kind::Half => (Dtype::F16, 2),
+            Kind::Double => (Dtype::F64, 8),
+            Kind::Int64 => (Dtype::I64, 8),
+            other => return Err(Error::failure(format!("tensors of kind {other:?} are not saved")).key(name)),
+        };
+        let mut bytes = vec![0u8; tensor.numel() * size];
+        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+        let shape = tensor.size().iter().map(|&size| size as usize).collect();
+        stored.insert(name, Stored { dtype, shape, bytes });
+    }
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let bytes = safetensors::serialize(stored.iter(), Some(metadata))
+        .map_err(|error| Error::failure(format!("cannot be written as safetensors: {error}")).file(file))?;
+    crate::report::write_atomically(file, &bytes)
+}

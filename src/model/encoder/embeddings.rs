@@ -1,0 +1,40 @@
+//! Stage 0: token, position and segment vectors, added, normalised, dropped out.
+
+use tch::Tensor;
+
+use super::{Builder, EncoderConfig};
+use crate::batch::PackedTokens;
+use crate::error::Result;
+use crate::model::backbone::{DropoutKeys, Pass};
+use crate::model::parameters::{LayerNorm, cast};
+
+pub struct Embeddings {
+    word: Tensor,
+    position: Tensor,
+    segment: Tensor,
+    norm: LayerNorm,
+    dropout: f64,
+}
+
+impl Embeddings {
+    pub(super) fn load(config: &EncoderConfig, builder: &mut Builder) -> Result<Self> {
+        let names = builder.names;
+        Ok(Self {
+            word: builder.take(names.word, &[config.vocabulary, config.width], 0)?,
+            position: builder.take(names.position, &[config.positions, config.width], 0)?,
+            segment: builder.take(names.segment, &[config.segments, config.width], 0)?,
+            norm: builder.norm(names.embedding_norm, config.width, config.layer_norm_epsilon, 0)?,
+            dropout: config.hidden_dropout,
+        })
+    }
+
+    /// `[T, width]`.
+    pub fn forward(&self, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
+        let look_up = |table: &Tensor, ids: &Tensor| Tensor::f_embedding(table, ids, -1, false, false);
+        let x = look_up(&self.word, &tokens.ids)?
+            .f_add(&look_up(&self.segment, &tokens.types)?)?
+            .f_add(&look_up(&self.position, &tokens.positions)?)?;
+        let x = self.norm.forward(&cast(&x, pass.compute)?, pass)?;
+        DropoutKeys::apply(pass.dropout, x, self.dropout)
+    }
+}

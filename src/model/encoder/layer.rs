@@ -1,0 +1,80 @@
+//! One encoder layer (Devlin et al. 2019): self-attention and a feed-forward block, each followed by dropout, the residual
+//! and layer normalisation.
+
+use tch::Tensor;
+
+use super::attention::{attend, attend_first_tokens};
+use super::{Activation, Builder, EncoderConfig};
+use crate::batch::PackedTokens;
+use crate::error::Result;
+use crate::model::backbone::{DropoutKeys, Pass};
+use crate::model::parameters::{LayerNorm, Linear, cast};
+
+pub struct Layer {
+    /// Query, key and value projections as one: `[3·width, width]`.
+    projection: Linear,
+    attention_output: Linear,
+    attention_norm: LayerNorm,
+    intermediate: Linear,
+    output: Linear,
+    output_norm: LayerNorm,
+    activation: Activation,
+    heads: i64,
+    hidden_dropout: f64,
+    attention_dropout: f64,
+}
+
+impl Layer {
+    pub(super) fn load(config: &EncoderConfig, index: usize, builder: &mut Builder) -> Result<Self> {
+        let (width, inner, stage) = (config.width, config.intermediate, index + 1);
+        let names = builder.names;
+        let name = |template: &str| template.replace("{}", &index.to_string());
+        let projections = [name(names.query), name(names.key), name(names.value)];
+        Ok(Self {
+            projection: builder.fused_linear(projections, width, width, stage)?,
+            attention_output: builder.linear(&name(names.attention_output), width, width, stage)?,
+            attention_norm: builder.norm(&name(names.attention_norm), width, config.layer_norm_epsilon, stage)?,
+            intermediate: builder.linear(&name(names.intermediate), width, inner, stage)?,
+            output: builder.linear(&name(names.output), inner, width, stage)?,
+            output_norm: builder.norm(&name(names.output_norm), width, config.layer_norm_epsilon, stage)?,
+            activation: config.activation,
+            heads: config.heads,
+            hidden_dropout: config.hidden_dropout,
+            attention_dropout: config.attention_dropout,
+        })
+    }
+
+    /// `[T, width]` to `[T, width]`.
+    pub fn forward(&self, x: &Tensor, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
+        let projected = self.projection.forward(x, pass)?;
+        let context = attend(&projected, &tokens.groups, self.heads, self.attention_dropout, pass)?;
+        self.after_attention(&context, x, pass)
+    }
+
+    /// `[T, width]` to `[N, width]`: what [`forward`](Self::forward) gives for each sequence's first token, without
+    /// computing the others' query, output and feed-forward.
+    pub fn forward_first_tokens(&self, x: &Tensor, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
+        let width = x.size().last().copied().unwrap_or(0);
+        let weight = cast(&self.projection.weight, pass.compute)?;
+        let bias = cast(&self.projection.bias, pass.compute)?;
+        let first = x.f_index_select(0, &tokens.first)?;
+        let query = first.f_linear(&weight.f_narrow(0, 0, width)?, Some(&bias.f_narrow(0, 0, width)?))?;
+        let key_value =
+            x.f_linear(&weight.f_narrow(0, width, 2 * width)?, Some(&bias.f_narrow(0, width, 2 * width)?))?;
+        let context =
+            attend_first_tokens(&query, &key_value, &tokens.groups, self.heads, self.attention_dropout, pass)?;
+        self.after_attention(&context, &first, pass)
+    }
+
+    /// The rest of the layer, token by token.
+    fn after_attention(&self, context: &Tensor, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        let attended = self.attention_output.forward(context, pass)?;
+        let x = DropoutKeys::apply_and_add(pass.dropout, &attended, x, self.hidden_dropout)?;
+        let x = self.attention_norm.forward(&x, pass)?;
+
+        let inner = self.activation.apply(&self.intermediate.forward(&x, pass)?)?;
+        let outer = self.output.forward(&inner, pass)?;
+        let x = DropoutKeys::apply_and_add(pass.dropout, &outer, &x, self.hidden_dropout)?;
+        self.output_norm.forward(&x, pass)
+    }
+}

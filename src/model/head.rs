@@ -1,0 +1,99 @@
+//! The head: from a feature vector to a score for each class.
+//!
+//! Knows a feature width and a number of classes, nothing of text or pixels. BERT's own head has a hidden layer (the
+//! pooler, pretrained) before the linear one; with mean pooling, and for images, the linear layer is all there is. The
+//! linear layer is made anew for each set of labels.
+
+use tch::{Device, Kind, Tensor};
+
+use super::backbone::{DropoutKeys, Pass};
+use super::encoder::Activation;
+use super::parameters::{Linear, Parameter, Place, cast};
+use crate::error::Result;
+
+/// A linear classifier on features, with an optional hidden layer before it.
+pub struct Head {
+    hidden: Option<(Linear, Activation)>,
+    dropout: f64,
+    output: Linear,
+    parameters: Vec<Parameter>,
+}
+
+/// A layer with the names that its tensors are stored under, and where it came from.
+pub struct NamedLinear {
+    pub linear: Linear,
+    /// `classifier` gives `classifier.weight` and `classifier.bias`.
+    pub name: String,
+    pub place: Place,
+}
+
+impl NamedLinear {
+    fn parameters(&self) -> [Parameter; 2] {
+        [
+            Parameter::new(format!("{}.weight", self.name), self.linear.weight.shallow_clone(), self.place),
+            Parameter::new(format!("{}.bias", self.name), self.linear.bias.shallow_clone(), self.place),
+        ]
+    }
+}
+
+impl Head {
+    /// `hidden`, when there is one, maps features to features of the same width.
+    pub fn new(hidden: Option<(NamedLinear, Activation)>, dropout: f64, output: NamedLinear) -> Self {
+        let mut parameters = Vec::new();
+        if let Some((hidden, _)) = &hidden {
+            parameters.extend(hidden.parameters());
+        }
+        parameters.extend(output.parameters());
+        Self {
+            hidden: hidden.map(|(hidden, activation)| (hidden.linear, activation)),
+            dropout,
+            output: output.linear,
+            parameters,
+        }
+    }
+
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// How many classes it tells apart.
+    pub fn classes(&self) -> i64 {
+        self.output.bias.size().first().copied().unwrap_or(0)
+    }
+
+    /// What the linear layer gets to see: `[N, width]` to `[N, width]`.
+    pub fn penultimate(&self, features: &Tensor, pass: Pass) -> Result<Tensor> {
+        match &self.hidden {
+            Some((hidden, activation)) => activation.apply(&hidden.forward(features, pass)?),
+            None => Ok(features.shallow_clone()),
+        }
+    }
+
+    /// Logits `[N, classes]` in fp32 from features `[N, width]`.
+    pub fn forward(&self, features: &Tensor, pass: Pass) -> Result<Tensor> {
+        let x = DropoutKeys::apply(pass.dropout, self.penultimate(features, pass)?, self.dropout)?;
+        // The last product is small and its result is what people read: fp32 throughout.
+        let pass = Pass { compute: Kind::Float, ..pass };
+        self.output.forward(&cast(&x, Kind::Float)?, pass)
+    }
+
+    /// Sets the linear layer: `weight` `[classes, width]`, `bias` `[classes]`.
+    pub fn set_output(&mut self, weight: &Tensor, bias: &Tensor) -> Result<()> {
+        tch::no_grad(|| {
+            self.output.weight.f_copy_(weight)?;
+            self.output.bias.f_copy_(bias)?;
+            Ok(())
+        })
+    }
+}
+
+/// A fresh linear layer as Hugging Face makes one: weights normal with deviation `deviation`, biases zero. Drawn on the
+/// CPU, so that a seed means the same weights on every device.
+pub fn fresh_linear(inputs: i64, outputs: i64, deviation: f64, seed: u64, device: Device, kind: Kind) -> Result<Linear> {
+    tch::manual_seed(seed as i64);
+    let weight = Tensor::f_empty([outputs, inputs], (Kind::Float, Device::Cpu))?.f_normal_(0.0, deviation)?;
+    Ok(Linear {
+        weight: weight.f_to_device(device)?.f_to_kind(kind)?,
+        bias: Tensor::f_zeros([outputs], (kind, device))?,
+    })
+}

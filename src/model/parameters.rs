@@ -1,0 +1,104 @@
+//! A network's parameters by name, and the plain layers (linear, layer norm) that hold them.
+
+use tch::{Kind, Tensor};
+
+use super::backbone::Pass;
+use crate::error::Result;
+
+/// Where in the network a parameter sits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the backbone's stage of this index.
+    Stage(usize),
+    /// In the head, loaded from the checkpoint (a BERT pooler).
+    PretrainedHead,
+    /// In the head, made anew.
+    Head,
+}
+
+/// A named leaf tensor. Cloning is shallow: all clones are the same storage and gradient.
+pub struct Parameter {
+    /// The names under which the tensor is stored, with the rows (along dimension 0) of each: one name for most; a fused
+    /// projection is stored as its parts.
+    pub parts: Vec<(String, i64)>,
+    pub tensor: Tensor,
+    pub place: Place,
+}
+
+impl Parameter {
+    pub fn new(name: impl Into<String>, tensor: Tensor, place: Place) -> Self {
+        let rows = tensor.size().first().copied().unwrap_or(1);
+        Self { parts: vec![(name.into(), rows)], tensor, place }
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> u64 {
+        self.tensor.numel() as u64
+    }
+
+    /// Whether weight decay applies: to matrices, not to biases and norms (which are vectors).
+    pub fn decays(&self) -> bool {
+        self.tensor.dim() > 1
+    }
+
+    /// The name by which a single-part parameter is stored, or the first of a fused one.
+    pub fn name(&self) -> &str {
+        self.parts.first().map_or("", |(name, _)| name)
+    }
+
+    /// The stored tensors: (name, shallow view of the rows).
+    pub fn stored(&self) -> Result<Vec<(String, Tensor)>> {
+        self.stored_from(&self.tensor)
+    }
+
+    /// Cuts `tensor`, shaped like the parameter (its gradient, say), into the stored parts.
+    pub fn stored_from(&self, tensor: &Tensor) -> Result<Vec<(String, Tensor)>> {
+        if let [(name, _)] = self.parts.as_slice() {
+            return Ok(vec![(name.clone(), tensor.shallow_clone())]);
+        }
+        let mut start = 0;
+        self.parts
+            .iter()
+            .map(|(name, rows)| {
+                let part = tensor.f_narrow(0, start, *rows)?;
+                start += rows;
+                Ok((name.clone(), part))
+            })
+            .collect()
+    }
+}
+
+/// `y = x Wᵀ + b`, W `[out, in]`, b `[out]`.
+pub struct Linear {
+    pub weight: Tensor,
+    pub bias: Tensor,
+}
+
+impl Linear {
+    /// `x` `[…, in]` to `[…, out]`, computed in the pass's kind.
+    pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        let (weight, bias) = (cast(&self.weight, pass.compute)?, cast(&self.bias, pass.compute)?);
+        Ok(x.f_linear(&weight, Some(&bias))?)
+    }
+}
+
+/// Layer normalisation over the last dimension (Ba et al. 2016).
+pub struct LayerNorm {
+    pub weight: Tensor,
+    pub bias: Tensor,
+    pub epsilon: f64,
+}
+
+impl LayerNorm {
+    /// Same shape as `x`; statistics are computed in fp32 whatever the pass's kind.
+    pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        let width = self.weight.size();
+        let (weight, bias) = (cast(&self.weight, pass.compute)?, cast(&self.bias, pass.compute)?);
+        Ok(x.f_layer_norm(width.as_slice(), Some(&weight), Some(&bias), self.epsilon, true)?)
+    }
+}
+
+/// `tensor` in `kind`; itself when it is already.
+pub fn cast(tensor: &Tensor, kind: Kind) -> Result<Tensor> {
+    if tensor.kind() == kind { Ok(tensor.shallow_clone()) } else { Ok(tensor.f_to_kind(kind)?) }
+}

@@ -1,0 +1,79 @@
+"""A BERT classifier whose features are the mean over the last layer's tokens, as rehead trains it.
+
+This file came with the model: transformers loads it with `trust_remote_code=True`.
+"""
+
+import torch
+from torch import nn
+from transformers import BertModel, BertPreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from .configuration_rehead import ReheadBertConfig
+
+
+class ReheadBertForSequenceClassification(BertPreTrainedModel):
+    """BERT, the mean over the tokens that are not padding, dropout, a linear layer."""
+
+    config_class = ReheadBertConfig
+    # `forward` takes further arguments for BERT, none for the loss (Trainer asks).
+    accepts_loss_kwargs = False
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.bert = BertModel(config, add_pooling_layer=False)
+        dropout = config.classifier_dropout
+        self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids=None,
+        attention_mask=None,
+        token_type_ids=None,
+        position_ids=None,
+        inputs_embeds=None,
+        labels=None,
+        return_dict=None,
+        **kwargs,
+    ):
+        """Logits `[batch, num_labels]`; with `labels` also the loss of `config.problem_type`."""
+        if return_dict is None:
+            return_dict = getattr(self.config, "return_dict", True)
+        outputs = self.bert(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            return_dict=True,
+            **kwargs,
+        )
+        hidden = outputs.last_hidden_state  # [batch, tokens, hidden_size]
+        if attention_mask is None:
+            attention_mask = hidden.new_ones(hidden.shape[:2])
+        mask = attention_mask.to(hidden.device, torch.float32).unsqueeze(-1)
+        mean = (hidden.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
+        logits = self.classifier(self.dropout(mean.to(hidden.dtype)))
+
+        loss = None if labels is None else self.classification_loss(logits, labels.to(logits.device))
+        if not return_dict:
+            rest = tuple(value for value in (outputs.hidden_states, outputs.attentions) if value is not None)
+            return (logits, *rest) if loss is None else (loss, logits, *rest)
+        return SequenceClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+    def classification_loss(self, logits, labels):
+        """As `BertForSequenceClassification` chooses it: by `config.problem_type`, else by what the labels look like."""
+        problem = self.config.problem_type
+        if problem is None:
+            whole_numbers = labels.dtype in (torch.long, torch.int)
+            problem = "single_label_classification" if whole_numbers else "multi_label_classification"
+            problem = "regression" if self.num_labels == 1 else problem
+        if problem == "regression":
+            return nn.functional.mse_loss(logits.reshape(labels.shape), labels)
+        if problem == "multi_label_classification":
+            return nn.functional.binary_cross_entropy_with_logits(logits, labels)
+        return nn.functional.cross_entropy(logits.view(-1, self.num_labels), labels.view(-1).long())

@@ -1,0 +1,106 @@
+//! How an [`Evaluation`] is shown to people: one line of scores, then a table by label.
+
+use std::fmt;
+
+use super::table::{Column, Table};
+use super::units;
+use crate::evaluation::{ClassScores, Evaluation};
+
+/// More labels than this are not all shown: the worst are.
+pub const MOST_CLASSES_SHOWN: usize = 20;
+
+const WIDEST_LABEL: usize = 40;
+
+impl Evaluation {
+    /// `accuracy 0.887 (95 % 0.872 to 0.901), macro-F1 0.886, loss 0.312, calibration error 0.041, 1,821 rows`.
+    pub fn summary(&self) -> String {
+        format!(
+            "accuracy {:.3} (95 % {}), macro-F1 {:.3}, loss {:.3}, calibration error {:.3}, {} rows",
+            self.accuracy,
+            self.accuracy_interval(),
+            self.macro_f1,
+            self.loss,
+            self.ece,
+            units::count(self.rows)
+        )
+    }
+}
+
+/// The summary and the table by label, in label order; of many labels those with the lowest F1, worst first.
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown: Vec<&(String, ClassScores)> = self.per_class.iter().collect();
+        let omitted = shown.len().saturating_sub(MOST_CLASSES_SHOWN);
+        if omitted > 0 {
+            // Labels without rows have an F1 of 0 for want of data, not of skill, and come last.
+            shown.sort_by(|(_, a), (_, b)| (a.support == 0).cmp(&(b.support == 0)).then(a.f1.total_cmp(&b.f1)));
+            shown.truncate(MOST_CLASSES_SHOWN);
+        }
+        let mut table = Table::new([
+            Column::left("label").at_most(WIDEST_LABEL),
+            Column::right("precision"),
+            Column::right("recall"),
+            Column::right("F1"),
+            Column::right("rows"),
+        ]);
+        for (label, scores) in shown {
+            let ratios = [scores.precision, scores.recall, scores.f1].map(|ratio| format!("{ratio:.3}"));
+            let [precision, recall, f1] = ratios;
+            table.row([label.clone(), precision, recall, f1, units::count(scores.support)]);
+        }
+        write!(f, "{}\n{table}", self.summary())?;
+        if omitted > 0 {
+            write!(
+                f,
+                "\n… and {omitted} labels with a higher F1 or without rows (all are in metrics.json)"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::evaluation::evaluate;
+
+    #[test]
+    fn scores_stand_in_label_order() {
+        let labels = ["yes", "no"].map(str::to_owned);
+        let shown = evaluate(&[3.0, 1.0, 1.0, 0.5, 0.0, 2.0, 0.0, 2.0], &[0, 0, 1, 0], &labels)
+            .unwrap()
+            .to_string();
+        let lines: Vec<_> = shown.lines().collect();
+        assert!(
+            lines[0].starts_with("accuracy 0.750 (95 % 0.301 to 0.954), macro-F1 0.733, loss "),
+            "{shown}"
+        );
+        assert_eq!(
+            lines[1..],
+            [
+                "label  precision  recall     F1  rows",
+                "yes        1.000   0.667  0.800     3",
+                "no         0.500   1.000  0.667     1",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_many_labels_the_worst_are_shown() {
+        let labels: Vec<String> = (0..30).map(|label| format!("label {label}")).collect();
+        let mut logits = vec![0.0; 29 * 30];
+        for row in 0..29 {
+            logits[row * 30 + if row == 17 { 3 } else { row }] = 1.0;
+        }
+        let shown = evaluate(&logits, &(0..29).collect::<Vec<_>>(), &labels)
+            .unwrap()
+            .to_string();
+        let lines: Vec<_> = shown.lines().collect();
+        assert!(
+            lines[2].starts_with("label 17 ") && lines[3].starts_with("label 3 "),
+            "{shown}"
+        );
+        assert_eq!(lines.len(), 1 + 1 + 20 + 1);
+        assert!(lines[22].starts_with("… and 10 labels"));
+        assert!(!shown.contains("label 29"));
+    }
+}

@@ -1,0 +1,246 @@
+//! `metrics.json`: what a run was and how good it is, for programs. Its top-level names are a contract.
+
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::ser::{Formatter, PrettyFormatter};
+
+use super::write::write_atomically;
+use crate::error::{Error, Result};
+use crate::evaluation::Evaluation;
+
+/// The content of `metrics.json`, in its order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunMetrics {
+    /// The model the run began from, as it was asked for.
+    pub model: String,
+    pub strategy: String,
+    pub seed: u64,
+    pub train_rows: u64,
+    /// Wall-clock time of training, validation included.
+    pub train_seconds: f64,
+    /// Training tokens (with every epoch's counted) by `train_seconds`; null where there are no tokens.
+    pub tokens_per_second: Option<f64>,
+    pub trainable_parameters: u64,
+    pub total_parameters: u64,
+    /// The most memory the process held; see `report::memory`.
+    pub peak_memory_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid: Option<Evaluation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<Evaluation>,
+    /// The epoch whose weights were kept, from 1; null without validation.
+    #[serde(default)]
+    pub best_epoch: Option<u32>,
+    /// Epochs trained, which early stopping makes fewer than were asked for.
+    #[serde(default)]
+    pub epochs: u32,
+    /// What was chosen automatically (device, precision, …), each with its reason.
+    #[serde(default)]
+    pub choices: serde_json::Value,
+    #[serde(default)]
+    pub rehead_version: String,
+}
+
+impl RunMetrics {
+    /// The version to put into `rehead_version`.
+    pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// Readable JSON without a newline at the end; a row of the confusion matrix stays on a line.
+    pub fn to_json(&self) -> Result<String> {
+        to_readable_json(self)
+    }
+
+    /// Saves to `path`, whole or not at all.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let text = self.to_json().map_err(|error| error.file(path))?;
+        write_atomically(path, format!("{text}\n").as_bytes())
+    }
+
+    /// Reads what [`RunMetrics::write`] saved; names that are not known are passed over.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|error| Error::io(error, path))?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Error::request(format!("is not the metrics of a run: {error}"))
+                .file(path)
+                .hint("name the metrics.json of a run directory that `rehead train` finished")
+        })
+    }
+}
+
+/// Indented JSON in which an array inside an array stays on one line. For what is printed by `--json` and saved for
+/// people to read.
+pub fn to_readable_json(value: &impl Serialize) -> Result<String> {
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Readable::default());
+    value
+        .serialize(&mut serializer)
+        .map_err(|error| Error::failure(format!("writing JSON: {error}")))?;
+    String::from_utf8(bytes).map_err(|error| Error::failure(format!("writing JSON: {error}")))
+}
+
+/// serde_json's indentation, but for arrays in arrays. `depth` counts the arrays that are open since the last object.
+#[derive(Default)]
+struct Readable {
+    pretty: PrettyFormatter<'static>,
+    depths: Vec<usize>,
+}
+
+impl Readable {
+    fn inline(&self) -> bool {
+        self.depths.last().is_some_and(|&depth| depth > 1)
+    }
+}
+
+impl Formatter for Readable {
+    fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        match self.depths.last_mut() {
+            Some(depth) => *depth += 1,
+            None => self.depths.push(1),
+        }
+        if self.inline() {
+            writer.write_all(b"[")
+        } else {
+            self.pretty.begin_array(writer)
+        }
+    }
+
+    fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        let inline = self.inline();
+        if let Some(depth) = self.depths.last_mut() {
+            *depth = depth.saturating_sub(1);
+        }
+        if inline {
+            writer.write_all(b"]")
+        } else {
+            self.pretty.end_array(writer)
+        }
+    }
+
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        match (self.inline(), first) {
+            (true, true) => Ok(()),
+            (true, false) => writer.write_all(b", "),
+            (false, _) => self.pretty.begin_array_value(writer, first),
+        }
+    }
+
+    fn end_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        if self.inline() {
+            Ok(())
+        } else {
+            self.pretty.end_array_value(writer)
+        }
+    }
+
+    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depths.push(0);
+        self.pretty.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depths.pop();
+        self.pretty.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.pretty.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.pretty.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.pretty.end_object_value(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::evaluation::evaluate;
+
+    fn metrics() -> RunMetrics {
+        let labels = ["no", "yes"].map(str::to_owned);
+        let evaluation = evaluate(&[2.0, 1.0, 0.5, 1.0, 0.0, 3.0], &[0, 1, 1], &labels).unwrap();
+        RunMetrics {
+            model: "bert-base-uncased".to_owned(),
+            strategy: "last:2".to_owned(),
+            seed: 7,
+            train_rows: 6920,
+            train_seconds: 99.5,
+            tokens_per_second: Some(7000.25),
+            trainable_parameters: 770,
+            total_parameters: 22_713_986,
+            peak_memory_bytes: 1 << 30,
+            valid: Some(evaluation),
+            test: None,
+            best_epoch: Some(2),
+            epochs: 3,
+            choices: json!({ "precision": { "value": "bf16", "because": "the CPU has avx512_bf16" } }),
+            rehead_version: RunMetrics::VERSION.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_names_at_the_top_are_the_contract() {
+        let json: Value = serde_json::from_str(&metrics().to_json().unwrap()).unwrap();
+        let names: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        let before = [
+            "model",
+            "strategy",
+            "seed",
+            "train_rows",
+            "train_seconds",
+            "tokens_per_second",
+        ];
+        let after = ["trainable_parameters", "total_parameters", "peak_memory_bytes", "valid"];
+        let more = ["best_epoch", "epochs", "choices", "rehead_version"];
+        assert_eq!(names, [&before[..], &after[..], &more[..]].concat());
+        let names: Vec<_> = json["valid"].as_object().unwrap().keys().map(String::as_str).collect();
+        for name in ["rows", "accuracy", "macro_f1", "loss", "ece", "per_class", "confusion"] {
+            assert!(names.contains(&name), "{name}");
+        }
+        assert_eq!(json["valid"]["per_class"]["yes"]["support"], 2);
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.json");
+        metrics().write(&path).unwrap();
+        assert_eq!(RunMetrics::read(&path).unwrap(), metrics());
+        assert!(std::fs::read_to_string(&path).unwrap().ends_with("}\n"));
+    }
+
+    #[test]
+    fn an_unusable_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.json");
+        std::fs::write(&path, "{}").unwrap();
+        let error = RunMetrics::read(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("metrics.json: is not the metrics of a run: missing field `model`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn matrices_are_readable() {
+        let text =
+            to_readable_json(&json!({ "m": [[1, 2], [3, 4]], "l": ["a"], "e": [], "o": [{ "x": [1] }] })).unwrap();
+        assert!(text.contains("\"m\": [\n    [1, 2],\n    [3, 4]\n  ]"), "{text}");
+        assert!(text.contains("\"l\": [\n    \"a\"\n  ]"), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["o"][0]["x"][0], 1);
+        assert_eq!(
+            to_readable_json(&json!([[1, [2]], []])).unwrap(),
+            "[\n  [1, [2]],\n  []\n]"
+        );
+    }
+}

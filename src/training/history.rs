@@ -1,0 +1,278 @@
+//! `history.jsonl`: one line a logged step or evaluation, for people's plots and the report.
+//!
+//! Every line is flushed when written, so a run can be followed and an interrupted one keeps its past. Resuming drops
+//! what the lost steps had written, so that an interrupted run's file equals an uninterrupted one's apart from times.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::evaluation::Evaluation;
+use crate::report::write::write_atomically;
+
+/// A line of the file. In JSON the field `kind` says which it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Record {
+    Step(StepRecord),
+    Evaluation(EvaluationRecord),
+}
+
+/// A logged optimizer step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The running epoch, from 1.
+    pub epoch: u32,
+    /// Optimizer steps finished, this one included.
+    pub step: u64,
+    /// Mean training loss since the last logged step.
+    pub loss: f64,
+    /// The learning rate of this step.
+    pub lr: f64,
+    /// The gradient's norm before clipping; left out where it is not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grad_norm: Option<f64>,
+    /// Left out where there are no tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<f64>,
+    /// Training time since the run began, in seconds.
+    pub seconds: f64,
+}
+
+/// An evaluation of a split during or after training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationRecord {
+    /// `valid` or `test`.
+    pub split: String,
+    /// The epoch after which it took place.
+    pub epoch: u32,
+    /// Optimizer steps finished by then.
+    pub step: u64,
+    pub accuracy: f64,
+    pub macro_f1: f64,
+    /// Nats.
+    pub loss: f64,
+    /// How long the evaluation took, in seconds.
+    pub seconds: f64,
+}
+
+impl EvaluationRecord {
+    pub fn new(split: &str, epoch: u32, step: u64, evaluation: &Evaluation, seconds: f64) -> Self {
+        let Evaluation {
+            accuracy,
+            macro_f1,
+            loss,
+            ..
+        } = *evaluation;
+        Self {
+            split: split.to_owned(),
+            epoch,
+            step,
+            accuracy,
+            macro_f1,
+            loss,
+            seconds,
+        }
+    }
+}
+
+/// Appends records to `history.jsonl`.
+#[derive(Debug)]
+pub struct HistoryWriter {
+    path: PathBuf,
+    file: File,
+    /// The evaluations kept on resuming, as (split, step).
+    kept: Vec<(String, u64)>,
+}
+
+impl HistoryWriter {
+    /// Begins a new history; an older file at `path` is emptied.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = File::create(path).map_err(|error| Error::io(error, path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            kept: Vec::new(),
+        })
+    }
+
+    /// Goes on with the history of a run resumed after `step` finished steps: later lines go, and so does what cannot
+    /// be read (the torn last line of a run that was killed). Without a file this is [`HistoryWriter::create`].
+    pub fn resume(path: impl AsRef<Path>, step: u64) -> Result<Self> {
+        let path = path.as_ref();
+        let old = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::create(path),
+            Err(error) => return Err(Error::io(error, path)),
+        };
+        let mut past = Vec::with_capacity(old.len());
+        let mut kept = Vec::new();
+        for line in old.split(|&byte| byte == b'\n') {
+            let Ok(value) = serde_json::from_slice::<serde_json::Value>(line) else {
+                continue;
+            };
+            let at = value.get("step").and_then(serde_json::Value::as_u64);
+            if at.is_some_and(|at| at > step) {
+                continue;
+            }
+            if let (Some(at), Some(split)) = (at, value.get("split").and_then(serde_json::Value::as_str)) {
+                kept.push((split.to_owned(), at));
+            }
+            past.extend_from_slice(line);
+            past.push(b'\n');
+        }
+        if past != old {
+            write_atomically(path, &past)?;
+        }
+        let file = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .map_err(|error| Error::io(error, path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            kept,
+        })
+    }
+
+    pub fn step(&mut self, record: StepRecord) -> Result<()> {
+        self.append(&Record::Step(record))
+    }
+
+    /// An evaluation that the interrupted run had already written is not written again, so it does not matter
+    /// whether the snapshot was taken before or after it.
+    pub fn evaluation(&mut self, record: EvaluationRecord) -> Result<()> {
+        if self
+            .kept
+            .iter()
+            .any(|(split, step)| *split == record.split && *step == record.step)
+        {
+            return Ok(());
+        }
+        self.append(&Record::Evaluation(record))
+    }
+
+    fn append(&mut self, record: &Record) -> Result<()> {
+        let mut line =
+            serde_json::to_vec(record).map_err(|error| Error::failure(error.to_string()).file(&self.path))?;
+        line.push(b'\n');
+        // One write a line: a reader that follows the file meets whole lines.
+        self.file
+            .write_all(&line)
+            .and_then(|()| self.file.flush())
+            .map_err(|error| Error::io(error, &self.path))
+    }
+}
+
+/// The records of a history; lines of unknown kinds and a torn last line are passed over.
+pub fn read(path: impl AsRef<Path>) -> Result<Vec<Record>> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(|error| Error::io(error, path))?;
+    Ok(bytes
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(step: u64) -> StepRecord {
+        let epoch = (step as u32).div_ceil(2);
+        StepRecord {
+            epoch,
+            step,
+            loss: 0.1,
+            lr: 1e-5,
+            grad_norm: None,
+            tokens_per_second: Some(7000.0),
+            seconds: 1.5,
+        }
+    }
+
+    fn valid(step: u64) -> EvaluationRecord {
+        let split = "valid".to_owned();
+        EvaluationRecord {
+            split,
+            epoch: 1,
+            step,
+            accuracy: 0.9,
+            macro_f1: 0.8,
+            loss: 0.3,
+            seconds: 2.0,
+        }
+    }
+
+    fn write(history: &mut HistoryWriter, steps: std::ops::RangeInclusive<u64>) {
+        for number in steps {
+            history.step(step(number)).unwrap();
+            if number % 2 == 0 {
+                history.evaluation(valid(number)).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_says_its_kind_and_leaves_out_what_was_not_measured() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        write(&mut HistoryWriter::create(&path).unwrap(), 2..=2);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                r#"{"kind":"step","epoch":1,"step":2,"loss":0.1,"lr":0.00001,"tokens_per_second":7000.0,"seconds":1.5}"#,
+                r#"{"kind":"evaluation","split":"valid","epoch":1,"step":2,"accuracy":0.9,"macro_f1":0.8,"loss":0.3,"seconds":2.0}"#
+            ]
+        );
+        assert_eq!(
+            read(&path).unwrap(),
+            [Record::Step(step(2)), Record::Evaluation(valid(2))]
+        );
+    }
+
+    #[test]
+    fn interrupted_equals_uninterrupted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+        write(&mut HistoryWriter::create(&whole).unwrap(), 1..=6);
+        // Killed while writing step 6; the snapshot was of step 4.
+        write(&mut HistoryWriter::create(&broken).unwrap(), 1..=5);
+        OpenOptions::new()
+            .append(true)
+            .open(&broken)
+            .unwrap()
+            .write_all(b"{\"kind\":\"step\",\"epo\xff")
+            .unwrap();
+        let mut history = HistoryWriter::resume(&broken, 4).unwrap();
+        history.evaluation(valid(4)).unwrap();
+        write(&mut history, 5..=6);
+        assert_eq!(
+            std::fs::read_to_string(broken).unwrap(),
+            std::fs::read_to_string(whole).unwrap()
+        );
+    }
+
+    #[test]
+    fn resuming_without_a_file_begins_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        write(&mut HistoryWriter::resume(&path, 4).unwrap(), 5..=5);
+        assert_eq!(read(&path).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let error = HistoryWriter::create("/no/such/folder/history.jsonl").unwrap_err();
+        assert!(
+            error.to_string().starts_with("/no/such/folder/history.jsonl: "),
+            "{error}"
+        );
+    }
+}

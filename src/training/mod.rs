@@ -1,0 +1,279 @@
+//! The train loop, on one screen: batches of a seeded order, forward, backward, clip, step; after each epoch an evaluation,
+//! and the best weights kept.
+//!
+//! Knows examples by cost and label only; what they are is the example set's and the backbone's affair. Exact resume comes
+//! from three things: the order and the dropout are functions of seed and position, the optimizer's state is saved, and
+//! nothing else is random.
+
+pub mod history;
+pub mod logistic;
+pub mod loss;
+pub mod optimizer;
+pub mod schedule;
+pub mod snapshot;
+pub mod stopping;
+
+use std::path::Path;
+use std::time::Instant;
+
+use tch::{Kind, Tensor};
+
+use self::history::{EvaluationRecord, HistoryWriter, StepRecord};
+use self::optimizer::{Adamw, AdamwSettings};
+use self::schedule::Schedule;
+use self::snapshot::{Progress, Snapshots};
+use self::stopping::{BestEpoch, EpochScore, LossWatch};
+use crate::batch::sampler::{self, BatchSize};
+use crate::batch::ExampleSet;
+use crate::error::{Error, Result};
+use crate::evaluation::Evaluation;
+use crate::interrupt;
+use crate::model::{Classifier, DropoutKeys, Pass};
+use crate::model::parameters::Parameter;
+use crate::report::Console;
+
+/// Everything that decides what training does.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub epochs: usize,
+    pub batch: BatchSize,
+    /// Tokens of one forward and backward pass; a step accumulates as many as it needs.
+    pub micro_batch_tokens: usize,
+    pub optimizer: AdamwSettings,
+    pub schedule: Schedule,
+    /// Share of all steps in which the rate rises from 0.
+    pub warmup_ratio: f64,
+    /// Epochs without improvement after which training stops.
+    pub patience: Option<u32>,
+    pub seed: u64,
+    /// Steps between two lines of the history.
+    pub log_every: usize,
+    /// The kind that activations are computed in.
+    pub compute: Kind,
+    /// The configuration's fingerprint, for snapshots.
+    pub fingerprint: String,
+}
+
+/// What came of it. The classifier holds the best epoch's weights.
+pub struct Outcome {
+    pub best_epoch: Option<u32>,
+    pub epochs: u32,
+    pub seconds: f64,
+    pub tokens: u64,
+    /// The best epoch's score on the validation data, when this session computed it.
+    pub valid: Option<Evaluation>,
+}
+
+/// The examples to train on, and the label of each.
+pub struct TrainingSet<'a> {
+    pub examples: &'a dyn ExampleSet,
+    pub labels: &'a [u32],
+}
+
+/// Trains all parameters of `classifier` that are in `trained` (as [`Classifier::parameters`] orders them). `evaluate`
+/// scores the classifier as it is, on the validation data. `run` is the run directory; with `resume` its last snapshot is
+/// gone on from.
+///
+/// # Errors
+/// Interrupted (the state is saved), diverged, or whatever the disk or libtorch says.
+pub fn fit(
+    classifier: &Classifier,
+    trained: &[&Parameter],
+    set: &TrainingSet,
+    plan: &Plan,
+    evaluate: &dyn Fn(&Classifier) -> Result<Evaluation>,
+    run: &Path,
+    resume: bool,
+    console: &Console,
+) -> Result<Outcome> {
+    let costs: Vec<usize> = (0..set.examples.len()).map(|index| set.examples.cost(index)).collect();
+    let steps_of = |epoch: usize| sampler::batches_in_epoch(&costs, plan.batch, plan.seed, epoch as u64) as u64;
+    let total_steps: u64 = (0..plan.epochs).map(steps_of).sum();
+
+    let mut optimizer = Adamw::new(trained.iter().copied(), plan.optimizer)?;
+    let snapshots = Snapshots::new(run)?;
+    let mut at = begin(&snapshots, trained, &mut optimizer, plan, resume, console)?;
+    let history_file = run.join("history.jsonl");
+    let mut history =
+        if at.step > 0 { HistoryWriter::resume(&history_file, at.step)? } else { HistoryWriter::create(&history_file)? };
+    let mut watch = LossWatch::new(plan.optimizer.learning_rate);
+    let bar = console.progress("training", Some(total_steps), "steps").rate_in("tokens").starting_at(at.step);
+    let mut clock = Clock::starting_at(at.seconds);
+    let mut recent = Recent { since: at.seconds, ..Recent::default() };
+    let mut best_score = None;
+
+    while at.epoch < plan.epochs && !at.stopped(plan.patience) {
+        let batches = sampler::training_epoch(&costs, plan.batch, plan.seed, at.epoch as u64);
+        for step in batches.iter().skip(at.batch) {
+            let factor = plan.schedule.factor(at.step, total_steps, plan.warmup_ratio);
+            let mut loss = None;
+            for (index, micro) in sampler::micro_batches(step, &costs, plan.micro_batch_tokens).iter().enumerate() {
+                let batch = set.examples.batch(micro, classifier.device)?;
+                let dropout = DropoutKeys::new(plan.seed, at.step, index as u64);
+                let pass = Pass { compute: plan.compute, dropout: Some(&dropout) };
+                let logits = classifier.logits(&batch, pass)?;
+                let part = loss::cross_entropy(&logits, &batch, set.labels, step.len())?;
+                part.f_backward()?;
+                loss = add(loss, part.f_detach()?)?;
+            }
+            let norm = optimizer.step(factor)?;
+
+            let tokens: u64 = step.iter().map(|&index| costs[index] as u64).sum();
+            at.batch += 1;
+            at.step += 1;
+            at.tokens += tokens;
+            recent.observe(loss, norm, tokens)?;
+            bar.advance_with(1, tokens);
+            if at.step.is_multiple_of(plan.log_every.max(1) as u64) {
+                // The one place that waits for the device.
+                let (loss, norm, rate) = recent.take(clock.seconds())?;
+                watch.check(at.step, loss)?;
+                bar.message(format!("loss {loss:.4}"));
+                history.step(StepRecord {
+                    epoch: at.epoch as u32 + 1,
+                    step: at.step,
+                    loss,
+                    lr: plan.optimizer.learning_rate * factor,
+                    grad_norm: Some(norm),
+                    tokens_per_second: Some(rate),
+                    seconds: clock.seconds(),
+                })?;
+            }
+            if interrupt::requested() {
+                at.seconds = clock.seconds();
+                snapshots.save(&at, trained, &optimizer)?;
+                return Err(Error::interrupted(format!("after step {} of {total_steps}; the state is saved", at.step)));
+            }
+        }
+
+        at.epoch += 1;
+        at.batch = 0;
+        let evaluation = match evaluate(classifier) {
+            Err(error) if error.kind() == crate::error::Kind::Interrupted => {
+                // The epoch's last step is what is saved; its evaluation is done again on resuming.
+                (at.epoch, at.batch) = (at.epoch - 1, batches.len());
+                at.seconds = clock.seconds();
+                snapshots.save(&at, trained, &optimizer)?;
+                let message = format!("after step {} of {total_steps}; the state is saved", at.step);
+                return Err(Error::interrupted(message));
+            }
+            result => result?,
+        };
+        clock.record(&mut at);
+        history.evaluation(EvaluationRecord::new("valid", at.epoch as u32, at.step, &evaluation, at.seconds))?;
+        console.note(format!("epoch {} of {}: validation {}", at.epoch, plan.epochs, evaluation.summary()));
+        let verdict = at.best.observe(EpochScore::new(at.epoch as u32, &evaluation));
+        if verdict.improved {
+            snapshots.save_best(trained)?;
+            best_score = Some(evaluation);
+        }
+        snapshots.save(&at, trained, &optimizer)?;
+        if verdict.stop {
+            console.note(format!("no improvement for {} epochs: stopping early", at.best.epochs_without_improvement()));
+            break;
+        }
+    }
+    bar.finish();
+    if at.best.best().is_some_and(|best| (best.epoch as usize) < at.epoch) {
+        snapshots.restore_best(trained)?;
+    }
+    Ok(Outcome {
+        best_epoch: at.best.best().map(|best| best.epoch),
+        epochs: at.epoch as u32,
+        seconds: at.seconds,
+        tokens: at.tokens,
+        valid: best_score,
+    })
+}
+
+/// The state that training begins from: none, or the last snapshot's.
+fn begin(
+    snapshots: &Snapshots,
+    trained: &[&Parameter],
+    optimizer: &mut Adamw,
+    plan: &Plan,
+    resume: bool,
+    console: &Console,
+) -> Result<Progress> {
+    if resume && let Some((folder, progress)) = snapshots.latest()? {
+        if progress.fingerprint != plan.fingerprint {
+            return Err(Error::request("the snapshot belongs to other data or settings")
+                .file(folder)
+                .hint("resume with the same files and flags, or start anew with another --out"));
+        }
+        snapshots.restore(&folder, &progress, trained, optimizer)?;
+        console.note(format!("going on after step {} (epoch {})", progress.step, progress.epoch + 1));
+        return Ok(progress);
+    }
+    Ok(Progress {
+        epoch: 0,
+        batch: 0,
+        step: 0,
+        tokens: 0,
+        seconds: 0.0,
+        best: BestEpoch::new(plan.patience),
+        fingerprint: plan.fingerprint.clone(),
+    })
+}
+
+fn add(sum: Option<Tensor>, part: Tensor) -> Result<Option<Tensor>> {
+    Ok(Some(match sum {
+        Some(sum) => sum.f_add(&part)?,
+        None => part,
+    }))
+}
+
+/// Training time over all sessions of a run.
+struct Clock {
+    before: f64,
+    began: Instant,
+}
+
+impl Clock {
+    fn starting_at(before: f64) -> Self {
+        Self { before, began: Instant::now() }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.before + self.began.elapsed().as_secs_f64()
+    }
+
+    fn record(&mut self, at: &mut Progress) {
+        at.seconds = self.seconds();
+    }
+}
+
+/// Sums since the last line of the history, kept on the device.
+#[derive(Default)]
+struct Recent {
+    loss: Option<Tensor>,
+    norm: Option<Tensor>,
+    steps: u64,
+    tokens: u64,
+    since: f64,
+}
+
+impl Recent {
+    fn observe(&mut self, loss: Option<Tensor>, norm: Tensor, tokens: u64) -> Result<()> {
+        if let Some(loss) = loss {
+            self.loss = add(self.loss.take(), loss)?;
+        }
+        self.norm = Some(norm);
+        self.steps += 1;
+        self.tokens += tokens;
+        Ok(())
+    }
+
+    /// Mean loss, last gradient norm and tokens a second since the last call.
+    fn take(&mut self, seconds: f64) -> Result<(f64, f64, f64)> {
+        let number = |tensor: &Option<Tensor>| match tensor {
+            Some(tensor) => tensor.f_double_value(&[]),
+            None => Ok(f64::NAN),
+        };
+        let loss = number(&self.loss)? / self.steps.max(1) as f64;
+        let norm = number(&self.norm)?;
+        let rate = self.tokens as f64 / (seconds - self.since).max(1e-9);
+        *self = Self { since: seconds, ..Self::default() };
+        Ok((loss, norm, rate))
+    }
+}

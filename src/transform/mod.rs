@@ -1,0 +1,3 @@
+//! From an input as a person wrote it to what a backbone reads.
+
+pub mod tokenize;

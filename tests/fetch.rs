@@ -1,0 +1,644 @@
+//! `rehead fetch`: the promises about models from the hub, kept by the real binary against a hub on this machine.
+
+#[path = "support/hub_server.rs"]
+mod hub_server;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use hub_server::{Access, Hub, Request, TOKEN, What, etag};
+use tempfile::TempDir;
+
+const ID: &str = "org/tiny-model";
+const CONFIG: &[u8] = br#"{"model_type": "bert", "hidden_size": 8}"#;
+
+/// Bytes without a pattern, as weights have none.
+fn weights(length: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2_654_435_761).max(1);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// A hub with one model and an empty cache.
+struct Scene {
+    hub: Hub,
+    home: TempDir,
+    commit: String,
+    weights: Vec<u8>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (hub, weights) = (Hub::start(), weights(700_000, 1));
+        let commit = hub.commit(
+            ID,
+            &[
+                ("config.json", CONFIG),
+                ("model.safetensors", &weights),
+                ("pytorch_model.bin", b"pickle"),
+                ("model.fp16.safetensors", b"other weights"),
+                ("onnx/model.onnx", b"other weights"),
+                ("tokenizer.json", b"{}"),
+                ("vocab.txt", b"[PAD]\n"),
+                ("1_Pooling/config.json", b"{\"word_embedding_dimension\": 8}"),
+                ("README.md", b"# Tiny"),
+            ],
+        );
+        Self {
+            hub,
+            home: tempfile::tempdir().unwrap(),
+            commit,
+            weights,
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rehead"));
+        command.arg("fetch").args(arguments).current_dir(self.home.path());
+        self.set_environment(&mut command);
+        command
+    }
+
+    /// Nothing of the machine's own settings reaches the child.
+    fn set_environment(&self, command: &mut Command) {
+        for name in [
+            "HF_TOKEN",
+            "HF_TOKEN_PATH",
+            "HF_HUB_CACHE",
+            "HUGGINGFACE_HUB_CACHE",
+            "HUGGING_FACE_HUB_TOKEN",
+            "HF_HUB_OFFLINE",
+            "TRANSFORMERS_OFFLINE",
+            "HTTP_PROXY",
+            "http_proxy",
+            "HTTPS_PROXY",
+            "https_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+            "SSL_CERT_FILE",
+            "REQUESTS_CA_BUNDLE",
+            "CURL_CA_BUNDLE",
+        ] {
+            command.env_remove(name);
+        }
+        command
+            .env("HF_ENDPOINT", self.hub.endpoint())
+            .env("HF_HOME", self.home.path());
+    }
+
+    fn fetch(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.home.path().join("hub/models--org--tiny-model")
+    }
+
+    fn snapshot(&self) -> PathBuf {
+        self.cache().join("snapshots").join(&self.commit)
+    }
+
+    fn blob(&self) -> PathBuf {
+        self.cache()
+            .join("blobs")
+            .join(etag("model.safetensors", &self.weights))
+    }
+}
+
+/// Standard output without its last line end, after a success.
+#[track_caller]
+fn printed(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout.clone())
+        .unwrap()
+        .strip_suffix('\n')
+        .unwrap()
+        .to_owned()
+}
+
+/// Standard error after a failure with this status, in which nothing reached standard output.
+#[track_caller]
+fn complaint(output: &Output, status: i32) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{errors}");
+    assert!(output.stdout.is_empty());
+    errors
+}
+
+#[track_caller]
+fn assert_mentions(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "`{word}` is not in:\n{text}");
+    }
+}
+
+fn content_requests(requests: &[Request], file: &str) -> usize {
+    requests
+        .iter()
+        .filter(|request| request.storage && request.method == "GET" && request.file == file)
+        .count()
+}
+
+#[test]
+fn a_model_is_fetched_once_into_the_standard_layout() {
+    let scene = Scene::new();
+    assert_eq!(printed(&scene.fetch(&[ID])), scene.snapshot().to_str().unwrap());
+
+    let read = |file: &str| fs::read(scene.snapshot().join(file)).unwrap();
+    assert_eq!(read("config.json"), CONFIG);
+    assert_eq!(read("model.safetensors"), scene.weights);
+    assert_eq!(read("1_Pooling/config.json"), b"{\"word_embedding_dimension\": 8}");
+    for unwanted in ["pytorch_model.bin", "model.fp16.safetensors", "onnx", "README.md"] {
+        assert!(!scene.snapshot().join(unwanted).exists(), "{unwanted}");
+    }
+    assert_eq!(
+        fs::read_to_string(scene.cache().join("refs/main")).unwrap(),
+        scene.commit
+    );
+    assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
+    #[cfg(unix)]
+    assert_eq!(
+        fs::read_link(scene.snapshot().join("model.safetensors")).unwrap(),
+        Path::new("../../blobs").join(etag("model.safetensors", &scene.weights))
+    );
+
+    scene.hub.take_requests();
+    printed(&scene.fetch(&[ID]));
+    let again = scene.hub.take_requests();
+    assert_eq!(again.len(), 1, "one question, no download: {again:?}");
+}
+
+#[test]
+fn quiet_says_nothing_but_the_path() {
+    let scene = Scene::new();
+    let output = scene.fetch(&[ID, "--quiet"]);
+    printed(&output);
+    assert!(output.stderr.is_empty());
+    let loud = Scene::new();
+    let lines = String::from_utf8(loud.fetch(&[ID]).stderr).unwrap();
+    assert_eq!(lines.lines().count(), 5, "one line a file:\n{lines}");
+    assert_mentions(&lines, &["model.safetensors: 700.00 kB in", "/s)"]);
+}
+
+#[test]
+fn the_cache_suffices_without_a_network() {
+    let mut scene = Scene::new();
+    printed(&scene.fetch(&[ID]));
+    scene.hub.take_requests();
+
+    let offline = scene.command(&[ID]).env("HF_HUB_OFFLINE", "1").output().unwrap();
+    assert_eq!(printed(&offline), scene.snapshot().to_str().unwrap());
+    assert!(
+        scene.hub.take_requests().is_empty(),
+        "offline means that no connection is opened"
+    );
+
+    let away = scene
+        .command(&[ID])
+        .env("HF_ENDPOINT", "http://127.0.0.1:9")
+        .output()
+        .unwrap();
+    assert_eq!(printed(&away), scene.snapshot().to_str().unwrap());
+    assert_mentions(
+        &String::from_utf8_lossy(&away.stderr),
+        &["in the cache", "cannot be reached"],
+    );
+
+    scene.hub.misbehave("/api/models/", 9, What::Status(503));
+    printed(&scene.fetch(&[ID]));
+
+    // A copy of the cache elsewhere serves as well.
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::rename(scene.home.path().join("hub"), elsewhere.path().join("hub")).unwrap();
+    scene.home = elsewhere;
+    let moved = scene.command(&[ID]).env("HF_HUB_OFFLINE", "yes").output().unwrap();
+    assert_eq!(
+        fs::read(Path::new(&printed(&moved)).join("model.safetensors")).unwrap(),
+        scene.weights
+    );
+}
+
+#[test]
+fn what_is_not_in_the_cache_cannot_be_had_without_a_network() {
+    let scene = Scene::new();
+    let offline = scene.command(&[ID]).env("HF_HUB_OFFLINE", "1").output().unwrap();
+    assert_mentions(
+        &complaint(&offline, 2),
+        &[ID, "not in the model cache", "HF_HUB_OFFLINE", "rehead fetch"],
+    );
+    assert!(scene.hub.take_requests().is_empty());
+
+    let refused = scene
+        .command(&[ID])
+        .env("HF_ENDPOINT", "http://127.0.0.1:9")
+        .output()
+        .unwrap();
+    assert_mentions(
+        &complaint(&refused, 1),
+        &["connection refused", "taken for a hub id", "model directory"],
+    );
+    let unknown = scene
+        .command(&[ID])
+        .env("HF_ENDPOINT", "http://no-such-host.invalid")
+        .output()
+        .unwrap();
+    assert_mentions(
+        &complaint(&unknown, 1),
+        &["no-such-host.invalid", "cannot be reached", "model directory"],
+    );
+
+    // In part there: the message says what lacks.
+    printed(&scene.fetch(&[ID]));
+    fs::remove_file(scene.blob()).unwrap();
+    let partial = scene.command(&[ID]).env("HF_HUB_OFFLINE", "1").output().unwrap();
+    assert_mentions(&complaint(&partial, 2), &["without its model.safetensors"]);
+    assert_eq!(
+        fs::read(Path::new(&printed(&scene.fetch(&[ID]))).join("model.safetensors")).unwrap(),
+        scene.weights
+    );
+}
+
+#[test]
+fn the_reasons_why_a_model_is_not_to_be_had_are_told_apart() {
+    let scene = Scene::new();
+    let with_token = |token: &str| scene.command(&[ID]).env("HF_TOKEN", token).output().unwrap();
+
+    let missing = complaint(&scene.fetch(&["org/no-such-model"]), 2);
+    assert_mentions(
+        &missing,
+        &["no model `org/no-such-model`", "no directory", "spelling", "HF_TOKEN"],
+    );
+    let revision = complaint(&scene.fetch(&["org/tiny-model@v9"]), 2);
+    assert_mentions(&revision, &["no revision `v9`"]);
+    assert_mentions(
+        &complaint(&with_token("hf_expired"), 2),
+        &["refuses the access token in HF_TOKEN"],
+    );
+
+    scene.hub.restrict(ID, Access::Gated);
+    let gated = complaint(&scene.fetch(&[ID]), 2);
+    assert_mentions(
+        &gated,
+        &["gated", "accept", &format!("{}/{ID}", scene.hub.endpoint()), "HF_TOKEN"],
+    );
+    scene.hub.restrict(ID, Access::Private);
+    assert_mentions(
+        &complaint(&scene.fetch(&[ID]), 2),
+        &["no model `org/tiny-model`", "private", "HF_TOKEN"],
+    );
+
+    // With the token it is to be had, and the storage never sees the token.
+    scene.hub.take_requests();
+    printed(&with_token(TOKEN));
+    let requests = scene.hub.take_requests();
+    assert!(
+        requests
+            .iter()
+            .filter(|request| !request.storage)
+            .all(|request| request.authorization.is_some())
+    );
+    assert_eq!(content_requests(&requests, "model.safetensors"), 1);
+    assert!(
+        requests
+            .iter()
+            .filter(|request| request.storage)
+            .all(|request| request.authorization.is_none())
+    );
+}
+
+#[test]
+fn a_login_counts_as_a_token() {
+    let scene = Scene::new();
+    scene.hub.restrict(ID, Access::Private);
+    fs::write(scene.home.path().join("token"), format!("{TOKEN}\n")).unwrap();
+    printed(&scene.fetch(&[ID]));
+}
+
+#[test]
+fn pickles_are_refused_with_the_command_that_converts_them() {
+    let scene = Scene::new();
+    scene.hub.commit(
+        "org/old",
+        &[
+            ("config.json", CONFIG),
+            ("pytorch_model.bin", b"pickle"),
+            ("vocab.txt", b"[PAD]"),
+        ],
+    );
+    let refusal = complaint(&scene.fetch(&["org/old"]), 2);
+    assert_mentions(
+        &refusal,
+        &["pytorch_model.bin", "run code", "python -c", "save_pretrained('old')"],
+    );
+    assert!(
+        !scene.home.path().join("hub/models--org--old").exists(),
+        "nothing is fetched of it"
+    );
+}
+
+#[test]
+fn a_download_that_breaks_off_is_continued() {
+    let scene = Scene::new();
+    scene.hub.misbehave("model.safetensors", 2, What::Cut(300_000));
+    printed(&scene.fetch(&[ID]));
+    assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
+    let requests = scene.hub.take_requests();
+    let ranges: Vec<_> = requests
+        .iter()
+        .filter(|r| r.storage && r.method == "GET")
+        .map(|r| r.range.clone())
+        .collect();
+    assert_eq!(
+        ranges,
+        [None, Some("bytes=300000-".to_owned()), Some("bytes=600000-".to_owned())]
+    );
+}
+
+#[test]
+fn what_is_given_up_never_looks_complete_and_is_continued_the_next_time() {
+    let scene = Scene::new();
+    scene.hub.misbehave("model.safetensors", 1, What::Cut(500_000));
+    scene.hub.misbehave("model.safetensors", 99, What::Cut(0));
+    let error = complaint(&scene.fetch(&[ID]), 1);
+    assert_mentions(&error, &["broke off after 500000 of 700000 bytes"]);
+    assert!(!scene.blob().exists());
+    assert!(!scene.snapshot().join("model.safetensors").exists());
+    assert!(!scene.cache().join("refs/main").exists());
+
+    scene.hub.behave();
+    scene.hub.take_requests();
+    printed(&scene.fetch(&[ID]));
+    assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
+    let requests = scene.hub.take_requests();
+    assert!(
+        requests
+            .iter()
+            .any(|request| request.range.as_deref() == Some("bytes=500000-")),
+        "{requests:?}"
+    );
+}
+
+#[test]
+fn a_server_that_knows_no_ranges_gets_its_way() {
+    let scene = Scene::new();
+    scene.hub.misbehave("model.safetensors", 1, What::Cut(300_000));
+    scene.hub.misbehave("model.safetensors", 1, What::IgnoreRange);
+    printed(&scene.fetch(&[ID]));
+    assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
+}
+
+#[test]
+fn wrong_content_is_noticed_and_fetched_anew() {
+    let scene = Scene::new();
+    scene.hub.misbehave("model.safetensors", 1, What::Corrupt);
+    printed(&scene.fetch(&[ID]));
+    assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
+
+    let hopeless = Scene::new();
+    hopeless.hub.misbehave("model.safetensors", 99, What::Corrupt);
+    assert_mentions(
+        &complaint(&hopeless.fetch(&[ID]), 1),
+        &["checksum of `model.safetensors`"],
+    );
+    assert!(!hopeless.blob().exists());
+}
+
+#[test]
+fn a_connection_that_stands_still_is_given_up_and_continued() {
+    let scene = Scene::new();
+    scene.hub.misbehave("model.safetensors", 1, What::Stall(300_000));
+    let output = scene
+        .command(&[ID])
+        .env("HF_HUB_DOWNLOAD_TIMEOUT", "1")
+        .output()
+        .unwrap();
+    printed(&output);
+    assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
+}
+
+#[test]
+fn trouble_at_the_hub_is_waited_out_for_a_while() {
+    let scene = Scene::new();
+    scene.hub.misbehave("/api/models/", 1, What::Status(503));
+    scene.hub.misbehave("/resolve/", 1, What::Status(500));
+    printed(&scene.fetch(&[ID]));
+
+    scene.hub.misbehave("/api/models/", 99, What::Status(503));
+    let error = complaint(&scene.fetch(&["org/tiny-model@other"]), 1);
+    assert_mentions(&error, &["trouble of its own (503)", "later"]);
+}
+
+#[test]
+fn several_at_once_download_it_once() {
+    let scene = Scene::new();
+    // Long enough that all of them want it at the same time.
+    scene.hub.misbehave("model.safetensors", 1, What::Stall(100_000));
+    let children: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = scene.command(&[ID, "--quiet"]);
+            command
+                .env("HF_HUB_DOWNLOAD_TIMEOUT", "2")
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in children {
+        assert_eq!(
+            printed(&child.wait_with_output().unwrap()),
+            scene.snapshot().to_str().unwrap()
+        );
+    }
+    assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
+    let requests = scene.hub.take_requests();
+    assert_eq!(
+        content_requests(&requests, "model.safetensors"),
+        2,
+        "one that stalls, one that continues it"
+    );
+    let left: Vec<_> = fs::read_dir(scene.cache().join("blobs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(left.iter().all(|path| path.extension().is_none()), "{left:?}");
+}
+
+#[test]
+fn a_checkpoint_in_parts_comes_with_all_of_them() {
+    let scene = Scene::new();
+    let (first, second) = (weights(5_000, 2), weights(6_000, 3));
+    let index = br#"{"metadata": {}, "weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}"#;
+    let files: [(&str, &[u8]); 4] = [
+        ("config.json", CONFIG),
+        ("model.safetensors.index.json", index),
+        ("model-1.safetensors", &first),
+        ("model-2.safetensors", &second),
+    ];
+    scene.hub.commit("large", &files);
+    let snapshot = PathBuf::from(printed(&scene.fetch(&["large"])));
+    assert_eq!(fs::read(snapshot.join("model-2.safetensors")).unwrap(), second);
+
+    let outside = br#"{"weight_map": {"a": "../../../escape.safetensors"}}"#;
+    scene.hub.commit(
+        "bad",
+        &[("config.json", CONFIG), ("model.safetensors.index.json", outside)],
+    );
+    assert_mentions(&complaint(&scene.fetch(&["bad"]), 2), &["escape.safetensors"]);
+}
+
+#[test]
+fn a_newer_version_costs_only_what_has_changed() {
+    let mut scene = Scene::new();
+    printed(&scene.fetch(&[ID]));
+    let first = scene.snapshot();
+    let newer = scene.hub.commit(
+        ID,
+        &[
+            ("config.json", b"{\"model_type\": \"bert\"}"),
+            ("model.safetensors", &scene.weights),
+        ],
+    );
+    scene.hub.branch(ID, "v1", &scene.commit);
+
+    // A version that cannot be fetched whole leaves the earlier one in use.
+    scene.hub.misbehave("config.json", 99, What::Cut(0));
+    let output = scene.fetch(&[ID]);
+    assert_eq!(printed(&output), first.to_str().unwrap());
+    assert_mentions(
+        &String::from_utf8_lossy(&output.stderr),
+        &["using the copy", "broke off"],
+    );
+
+    scene.hub.behave();
+    scene.hub.take_requests();
+    scene.commit = newer;
+    assert_eq!(printed(&scene.fetch(&[ID])), scene.snapshot().to_str().unwrap());
+    assert_eq!(content_requests(&scene.hub.take_requests(), "model.safetensors"), 0);
+    assert_eq!(printed(&scene.fetch(&["org/tiny-model@v1"])), first.to_str().unwrap());
+    assert_eq!(
+        printed(&scene.fetch(&[ID, "--revision", "v1"])),
+        first.to_str().unwrap()
+    );
+}
+
+#[test]
+fn a_directory_is_itself_and_a_path_is_never_asked_of_the_hub() {
+    let scene = Scene::new();
+    fs::create_dir_all(scene.home.path().join("org/my-model")).unwrap();
+    assert_eq!(printed(&scene.fetch(&["org/my-model"])), "org/my-model");
+    assert_mentions(
+        &complaint(&scene.fetch(&["./org/my-modle"]), 2),
+        &["no such directory", "my-model"],
+    );
+    assert_mentions(
+        &complaint(&scene.fetch(&["a model"]), 2),
+        &["neither a directory nor a model id"],
+    );
+    assert!(scene.hub.take_requests().is_empty());
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_named() {
+    let scene = Scene::new();
+    fs::write(scene.home.path().join("hub"), "a file, where the cache should be").unwrap();
+    assert_mentions(&complaint(&scene.fetch(&[ID]), 2), &["cannot be written", "HF_HOME"]);
+}
+
+#[test]
+fn what_is_no_hub_is_recognised() {
+    let scene = Scene::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ =
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>");
+        }
+    });
+    let output = scene
+        .command(&[ID])
+        .env("HF_ENDPOINT", format!("http://{address}"))
+        .output()
+        .unwrap();
+    assert_mentions(
+        &complaint(&output, 1),
+        &["does not answer as a model hub", "HF_ENDPOINT"],
+    );
+}
+
+/// A Python that has `huggingface_hub`: `REHEAD_PYTHON`, or the one on the path.
+fn python_with_hub() -> Option<PathBuf> {
+    let named = std::env::var_os("REHEAD_PYTHON").map(PathBuf::from);
+    let candidates = named.into_iter().chain(["python3", "python"].map(PathBuf::from));
+    candidates.into_iter().find(|python| {
+        let import = Command::new(python).args(["-c", "import huggingface_hub"]).output();
+        import.is_ok_and(|output| output.status.success())
+    })
+}
+
+#[test]
+fn python_finds_what_was_fetched_and_the_other_way_round() {
+    let Some(python) = python_with_hub() else {
+        eprintln!("skipped: no Python with huggingface_hub (REHEAD_PYTHON names one)");
+        return;
+    };
+    let scene = Scene::new();
+    let run = |program: &str, offline: bool| -> String {
+        let mut command = Command::new(&python);
+        command.args(["-c", program]);
+        scene.set_environment(&mut command);
+        command
+            .env("HF_HUB_OFFLINE", if offline { "1" } else { "0" })
+            .env("HF_HUB_DISABLE_XET", "1");
+        printed(&command.output().unwrap())
+    };
+
+    printed(&scene.fetch(&[ID]));
+    let found = run(
+        "from huggingface_hub import hf_hub_download as f, try_to_load_from_cache as t\n\
+         i = 'org/tiny-model'\n\
+         print(f(i, 'model.safetensors', local_files_only=True))\n\
+         print(f(i, '1_Pooling/config.json', local_files_only=True))\n\
+         print(t(i, 'tokenizer.json'))\n\
+         from huggingface_hub import snapshot_download, scan_cache_dir\n\
+         print(snapshot_download(i, local_files_only=True))\n\
+         print(len(scan_cache_dir().warnings))",
+        true,
+    );
+    let expected: Vec<_> = ["model.safetensors", "1_Pooling/config.json", "tokenizer.json"]
+        .iter()
+        .map(|file| scene.snapshot().join(file).to_str().unwrap().to_owned())
+        .chain([scene.snapshot().to_str().unwrap().to_owned(), "0".to_owned()])
+        .collect();
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+
+    fs::remove_dir_all(scene.home.path().join("hub")).unwrap();
+    run(
+        "from huggingface_hub import hf_hub_download as f\n\
+         [f('org/tiny-model', n) for n in ('config.json', 'model.safetensors', 'tokenizer.json')]\nprint()",
+        false,
+    );
+    let offline = scene.command(&[ID]).env("HF_HUB_OFFLINE", "1").output().unwrap();
+    assert_eq!(printed(&offline), scene.snapshot().to_str().unwrap());
+    scene.hub.take_requests();
+    printed(&scene.fetch(&[ID]));
+    let rest = scene.hub.take_requests();
+    assert_eq!(
+        content_requests(&rest, "model.safetensors"),
+        0,
+        "Python's copy serves: {rest:?}"
+    );
+}

@@ -1,0 +1,162 @@
+"""Checks that Python's transformers reads a rehead run and gives the probabilities that `rehead label` wrote.
+
+Usage: python check_run.py RUN DATA.csv PREDICTIONS.csv [--text COL[,COL2]] [--trust-remote-code]
+       python check_run.py RUN --expect-refusal
+
+PREDICTIONS.csv is `rehead label --model RUN --input DATA.csv --probabilities --precision fp32 --output PREDICTIONS.csv`.
+Each text is run by itself. Exit status 1: a difference above the tolerance, a weight that transformers did not find or
+use, other rows or columns. `--expect-refusal`: a mean-pooled run must not load unless remote code is trusted.
+"""
+
+import argparse
+import contextlib
+import csv
+import io
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+# A run is complete by itself: nothing may be fetched.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import torch
+import transformers
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("predictions", type=Path, nargs="?")
+    parser.add_argument("--text", default="text", help="text column, or two of them separated by a comma")
+    parser.add_argument("--trust-remote-code", action="store_true")
+    parser.add_argument("--expect-refusal", action="store_true")
+    parser.add_argument("--tolerance", type=float, default=1e-4)
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+    if arguments.expect_refusal:
+        problems = check_refusal(arguments.run)
+    elif arguments.data and arguments.predictions:
+        problems = check_predictions(arguments)
+    else:
+        parser.error("DATA.csv and PREDICTIONS.csv are needed")
+    for problem in problems[:20]:
+        print(problem, file=sys.stderr)
+    if len(problems) > 20:
+        print(f"and {len(problems) - 20} more", file=sys.stderr)
+    sys.exit(1 if problems else 0)
+
+
+def check_refusal(run):
+    """A run with code of its own says so and loads as nothing else."""
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    problems = []
+    if config.get("model_type") != "rehead_bert":
+        problems.append(f"{run}: model_type is {config.get('model_type')!r}, not 'rehead_bert'")
+    if "AutoModelForSequenceClassification" not in config.get("auto_map", {}):
+        problems.append(f"{run}: config.json has no auto_map for sequence classification")
+    # Untrusted, and not asked for at all; the question on the terminal must not be answered by whoever runs the tests.
+    sys.stdin = open(os.devnull)
+    for options in ({"trust_remote_code": False}, {}):
+        for loader in (AutoModelForSequenceClassification, transformers.AutoModel):
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    model = loader.from_pretrained(run, **options)
+            except (ValueError, OSError) as error:
+                print(f"refused, as it should be: {str(error).splitlines()[0]}")
+            else:
+                problems.append(f"{run}: loaded as {type(model).__name__} with {options or 'no options'}")
+    return problems
+
+
+def check_predictions(arguments):
+    model, loading = AutoModelForSequenceClassification.from_pretrained(
+        arguments.run,
+        dtype=torch.float32,
+        trust_remote_code=arguments.trust_remote_code,
+        output_loading_info=True,
+    )
+    model.eval()
+    problems = [f"{arguments.run}: {what}: {sorted(keys)}" for what, keys in loading.items() if keys]
+    tokenizer = AutoTokenizer.from_pretrained(arguments.run, trust_remote_code=arguments.trust_remote_code)
+    max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+
+    data, predictions = read(arguments.data), read(arguments.predictions)
+    if len(data) != len(predictions):
+        return problems + [f"{len(data)} rows of data, {len(predictions)} rows of predictions"]
+    if not data:
+        return problems + [f"{arguments.data}: there are no rows to compare"]
+    columns = arguments.text.split(",")
+    wanted = columns + ["predicted_label", "confidence"] + [f"p_{label}" for label in labels]
+    absent = [column for column in wanted if column not in predictions[0]]
+    if absent:
+        return problems + [f"{arguments.predictions}: no column {', '.join(absent)}"]
+
+    largest, largest_at = 0.0, None
+    for number, (row, predicted) in enumerate(zip(data, predictions), start=1):
+        if any(predicted.get(column) != value for column, value in row.items()):
+            problems.append(f"row {number}: the input columns have changed")
+            continue
+        # As a batch of one: called with two strings, transformers takes an empty second text for none at all.
+        texts = [[row[column]] for column in columns]
+        inputs = tokenizer(*texts, truncation=True, max_length=max_length, return_tensors="pt")
+        with torch.inference_mode():
+            probabilities = model(**inputs).logits[0].softmax(-1).tolist()
+        differences = [abs(float(predicted[f"p_{label}"]) - p) for label, p in zip(labels, probabilities)]
+        best, *others = sorted(probabilities, reverse=True)
+        differences.append(abs(float(predicted["confidence"]) - best))
+        if max(differences) > largest:
+            largest, largest_at = max(differences), number
+        if not max(differences) <= arguments.tolerance:
+            problems.append(f"row {number}: probabilities differ by {max(differences):.3e}")
+        label = labels[probabilities.index(best)]
+        # Where two labels are as good as equal, either may win.
+        if predicted["predicted_label"] != label and (not others or best - others[0] > arguments.tolerance):
+            problems.append(f"row {number}: label {predicted['predicted_label']!r}, transformers says {label!r}")
+
+    problems += check_pipeline(model, tokenizer, data, columns, max_length, arguments)
+    where = "" if largest_at is None else f", row {largest_at}"
+    print(f"{len(data)} rows, largest difference {largest:.3e}{where} (transformers {transformers.__version__})")
+    return problems
+
+
+def check_pipeline(model, tokenizer, data, columns, max_length, arguments):
+    """The pipeline, which pads, loads the run by its path and agrees with the texts run one by one."""
+    classify = pipeline(
+        "text-classification", model=str(arguments.run), dtype=torch.float32, device="cpu",
+        trust_remote_code=arguments.trust_remote_code,
+    )
+    rows = data[:32]
+    inputs = [row[columns[0]] for row in rows]
+    if len(columns) == 2:
+        inputs = [{"text": row[columns[0]], "text_pair": row[columns[1]]} for row in rows if row[columns[1]]]
+        rows = [row for row in rows if row[columns[1]]]
+    if not inputs:
+        return []
+    results = classify(inputs, batch_size=8, truncation=True, max_length=max_length)
+    problems = []
+    for row, result in zip(rows, results):
+        alone = tokenizer(*[[row[c]] for c in columns], truncation=True, max_length=max_length, return_tensors="pt")
+        with torch.inference_mode():
+            probability = model(**alone).logits[0].softmax(-1).max().item()
+        if abs(probability - result["score"]) > arguments.tolerance:
+            problems.append(f"the pipeline gives {result['score']:.6f} where one text alone gives {probability:.6f}")
+    return problems
+
+
+def read(file):
+    # A field may be longer than csv's limit of 128 KiB.
+    csv.field_size_limit(2**31 - 1)
+    with open(file, encoding="utf-8-sig", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+if __name__ == "__main__":
+    main()

@@ -132,7 +132,7 @@ pub struct CompareArgs {
         long,
         value_name = "STRATEGY,...",
         value_delimiter = ',',
-        default_value = "frozen,last:2,full",
+        default_value = "frozen,full",
         help_heading = "Training",
         display_order = 0
     )]

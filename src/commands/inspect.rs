@@ -1,9 +1,179 @@
 //! `rehead inspect`: what is in a data file or a model directory, and what looks wrong.
 
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+use tch::{Device, Kind};
+
+use super::{print, text_columns};
 use crate::cli::InspectArgs;
-use crate::error::{Error, Result};
+use crate::config::Delimiter;
+use crate::data::{self, ReadOptions};
+use crate::error::{Result, listed};
+use crate::model::checkpoint::{Weights, read_config, weight_files};
+use crate::model::{Classifier, Engine, HeadRequest, LoadRequest};
+use crate::report::metrics::to_readable_json;
+use crate::report::units;
 
 pub fn run(args: &InspectArgs) -> Result<()> {
-    let _ = args;
-    Err(Error::failure("inspect"))
+    if args.path.is_dir() {
+        let report = ModelReport::of(&args.path)?;
+        return if args.json { print(&to_readable_json(&report)?) } else { print(&report.to_string()) };
+    }
+    let options = ReadOptions {
+        text: args.text.as_ref().map(text_columns).transpose()?,
+        label: args.label.clone(),
+        delimiter: args.delimiter.map(Delimiter::byte),
+        ..ReadOptions::default()
+    };
+    let report = data::inspect::inspect(&args.path, &options)?;
+    if args.json { print(&to_readable_json(&report)?) } else { print(&report.to_string()) }
+}
+
+/// What is in a model directory.
+#[derive(Serialize)]
+struct ModelReport {
+    directory: String,
+    model_type: Option<String>,
+    architectures: Vec<String>,
+    files: Vec<String>,
+    tensors: usize,
+    parameters: u64,
+    /// Of the backbone, when rehead can run it.
+    stages: Vec<String>,
+    feature_width: Option<i64>,
+    max_length: Option<usize>,
+    pooling: Option<crate::model::Pooling>,
+    /// Of the head; empty for a backbone without one.
+    labels: Vec<String>,
+    /// The settings of the run that made it.
+    run: Option<String>,
+    problems: Vec<String>,
+}
+
+impl ModelReport {
+    /// # Errors
+    /// When the directory holds no model at all; what is wrong with one is in `problems`.
+    fn of(directory: &Path) -> Result<Self> {
+        let config = read_config(directory).map_err(|error| {
+            let images = "a folder of class folders cannot be inspected yet";
+            if directory.join("config.json").exists() { error } else { error.hint(images) }
+        })?;
+        let word = |key: &str| config.get(key).and_then(Value::as_str).map(str::to_owned);
+        let settings = crate::config::saved_settings(directory);
+        let mut report = Self {
+            directory: directory.display().to_string(),
+            model_type: word("model_type"),
+            architectures: config
+                .get("architectures")
+                .and_then(Value::as_array)
+                .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+                .unwrap_or_default(),
+            files: Vec::new(),
+            tensors: 0,
+            parameters: 0,
+            stages: Vec::new(),
+            feature_width: None,
+            max_length: None,
+            pooling: None,
+            labels: Vec::new(),
+            run: settings.is_file().then(|| settings.display().to_string()),
+            problems: Vec::new(),
+        };
+        if let Err(error) = report.look_inside(directory) {
+            report.problems.push(match error.hint_text() {
+                Some(hint) => format!("{error} ({hint})"),
+                None => error.to_string(),
+            });
+        }
+        Ok(report)
+    }
+
+    fn look_inside(&mut self, directory: &Path) -> Result<()> {
+        self.files = weight_files(directory)?
+            .iter()
+            .filter_map(|file| file.file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        let weights = Weights::open(directory, Device::Cpu, Kind::Float)?;
+        self.tensors = weights.names().count();
+        self.parameters = weights.elements();
+        let has_head = weights.has("classifier.weight");
+        drop(weights);
+
+        let placeholder = data::Labels::in_order(vec!["0".to_owned(), "1".to_owned()])?;
+        let head = if has_head {
+            HeadRequest::FromCheckpoint
+        } else {
+            HeadRequest::New { labels: &placeholder, pooling: None, dropout: None, seed: 0 }
+        };
+        let request = LoadRequest { engine: Engine::Packed, device: Device::Cpu, kind: Kind::Float, head };
+        let (classifier, loaded) = Classifier::load(directory, &request)?;
+        self.stages = classifier.backbone.stages().to_vec();
+        self.feature_width = Some(classifier.backbone.feature_width());
+        self.pooling = Some(classifier.pooling);
+        if has_head {
+            self.labels = classifier.labels.words().to_vec();
+        }
+        for (what, names) in [("set aside", &loaded.set_aside), ("unexpected", &loaded.unexpected)] {
+            if !names.is_empty() {
+                self.problems.push(format!("{what}: {}", listed(names)));
+            }
+        }
+        for parameter in classifier.parameters() {
+            if !parameter.tensor.f_isfinite()?.f_all()?.f_int64_value(&[]).is_ok_and(|finite| finite == 1) {
+                self.problems.push(format!("`{}` has values that are not finite", parameter.name()));
+            }
+        }
+        self.max_length = Some(super::tokenizer_for(&classifier, None)?.max_length());
+        Ok(())
+    }
+}
+
+impl fmt::Display for ModelReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unknown = || "not said".to_owned();
+        writeln!(f, "{}: a model directory", self.directory)?;
+        writeln!(f, "  kind        {}", self.model_type.clone().unwrap_or_else(unknown))?;
+        if !self.architectures.is_empty() {
+            writeln!(f, "  made as     {}", self.architectures.join(", "))?;
+        }
+        writeln!(f, "  weights     {} tensors, {} parameters ({})", self.tensors, units::count(self.parameters), self.files.join(", "))?;
+        if let (Some(first), Some(last)) = (self.stages.first(), self.stages.last()) {
+            writeln!(f, "  stages      {}: {first} to {last}", self.stages.len())?;
+        }
+        if let Some(width) = self.feature_width {
+            writeln!(f, "  features    {width} wide")?;
+        }
+        if let Some(length) = self.max_length {
+            writeln!(f, "  max length  {length} tokens")?;
+        }
+        match self.labels.as_slice() {
+            [] => writeln!(f, "  head        none: give it one with `rehead train --model {}`", self.directory)?,
+            labels => writeln!(f, "  head        {} labels: {}", labels.len(), listed(labels.iter().take(20)))?,
+        }
+        if let Some(run) = &self.run {
+            writeln!(f, "  settings    {run}")?;
+        }
+        match self.problems.as_slice() {
+            [] => write!(f, "nothing looks wrong"),
+            problems => {
+                write!(f, "what looks wrong or odd:")?;
+                problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_without_a_model_is_an_error_value() {
+        let directory = std::env::temp_dir();
+        assert!(ModelReport::of(&directory.join("no such directory")).is_err_and(|error| error.exit_status() == 2));
+    }
 }

@@ -1,10 +1,10 @@
-//! Lines of bounded length, and the records of CSV and TSV (RFC 4180) made of them.
+//! Lines of bounded length, and the records of CSV and TSV made of them by the `csv` crate.
 //!
-//! Stricter than the usual parsers, which always find some reading: here an unterminated quote and text after a closing
-//! quote are errors, since they mean that rows were glued together or torn apart. A quote inside an unquoted field is
+//! That parser always finds some reading. What it forgives and RFC 4180 does not is refused here: an unterminated quote
+//! and text after a closing quote mean that rows were glued together or torn apart. A quote inside an unquoted field is
 //! text. Knows bytes, lines and fields; header, column names and rows are the business of [`super::rows`].
 
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use super::format::read_error;
@@ -74,60 +74,104 @@ pub fn content_length(line: &[u8]) -> usize {
     content.strip_suffix(b"\r").unwrap_or(content).len()
 }
 
-/// Where a field lies in the record's bytes, without its quotes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
-    start: usize,
-    end: usize,
-    /// Whether doubled quotes inside are to be made single.
-    doubled: bool,
+/// The lines of one record, as the parser asks for them: it never gets to see the lines of the next.
+struct RecordLines {
+    lines: Lines,
+    /// What the record was read from. It ends with a line feed even where the file lacks the last one.
+    bytes: Vec<u8>,
+    /// How much of it the parser has.
+    served: usize,
+    /// Whether the parser wanted to go on behind the last line, as it does within quotes only.
+    is_cut_short: bool,
+}
+
+impl RecordLines {
+    /// Takes one more line; false at the end of the stream.
+    fn take_line(&mut self) -> Result<bool> {
+        let taken = self.lines.append_to(&mut self.bytes)?;
+        if taken && !self.bytes.ends_with(b"\n") {
+            self.bytes.push(b'\n');
+        }
+        Ok(taken)
+    }
+}
+
+impl Read for RecordLines {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.served == self.bytes.len() {
+            self.is_cut_short = !self.take_line().map_err(io::Error::other)?;
+        }
+        let mut rest = self.bytes.get(self.served..).unwrap_or_default();
+        let read = rest.read(buffer)?;
+        self.served += read;
+        Ok(read)
+    }
 }
 
 /// Reads delimited records, one at a time, into reused memory.
 pub struct Records {
-    lines: Lines,
+    parser: csv::Reader<RecordLines>,
+    fields: csv::ByteRecord,
     delimiter: u8,
-    bytes: Vec<u8>,
-    spans: Vec<Span>,
     /// Line on which the current record begins.
     pub line: u64,
     /// Offset of the current record's first byte in the stream.
-    pub offset: u64,
+    offset: u64,
 }
 
 impl Records {
     pub fn new(lines: Lines, delimiter: u8) -> Self {
+        let parser = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            // A carriage return alone ends no line; the one before a line feed is taken off in `contents`.
+            .terminator(csv::Terminator::Any(b'\n'))
+            .from_reader(RecordLines {
+                lines,
+                bytes: Vec::new(),
+                served: 0,
+                is_cut_short: false,
+            });
         Self {
-            lines,
+            parser,
+            fields: csv::ByteRecord::new(),
             delimiter,
-            bytes: Vec::new(),
-            spans: Vec::new(),
             line: 0,
             offset: 0,
         }
     }
 
     pub fn name(&self) -> &Path {
-        self.lines.name()
+        self.parser.get_ref().lines.name()
     }
 
     /// The offset behind the current record.
     pub fn end_offset(&self) -> u64 {
-        self.lines.offset
-    }
-
-    /// Whether the stream has nothing behind the current record.
-    pub fn is_at_end(&mut self) -> Result<bool> {
-        self.lines.is_at_end()
+        self.parser.get_ref().lines.offset
     }
 
     /// Whether the current record has its line end.
     pub fn is_terminated(&self) -> bool {
-        self.bytes.ends_with(b"\n")
+        self.end_offset() - self.offset == self.bytes().len() as u64
     }
 
     pub fn field_count(&self) -> usize {
-        self.spans.len()
+        self.fields.len()
+    }
+
+    /// What the current record was read from.
+    fn bytes(&self) -> &[u8] {
+        &self.parser.get_ref().bytes
+    }
+
+    /// The current record's fields without quotes.
+    fn contents(&self) -> impl Iterator<Item = &[u8]> {
+        let ends_with_return = self.bytes().ends_with(b"\r\n");
+        self.fields.iter().enumerate().map(move |(index, field)| match field {
+            [content @ .., b'\r'] if ends_with_return && self.is_last(index) => content,
+            _ => field,
+        })
     }
 
     /// Moves to the next record that is not a blank line; false at the end of the stream.
@@ -135,85 +179,70 @@ impl Records {
     /// # Errors
     /// With file and line, for an unterminated quote, text after a closing quote, an overlong record.
     pub fn advance(&mut self) -> Result<bool> {
-        self.spans.clear();
+        let source = self.parser.get_mut();
         loop {
-            self.bytes.clear();
-            self.offset = self.lines.offset;
-            if !self.lines.append_to(&mut self.bytes)? {
+            source.bytes.clear();
+            source.served = 0;
+            self.offset = source.lines.offset;
+            if !source.take_line()? {
                 return Ok(false);
             }
-            if content_length(&self.bytes) > 0 {
+            if content_length(&source.bytes) > 0 {
                 break;
             }
         }
-        self.line = self.lines.taken;
-        let mut start = 0;
-        loop {
-            let span = if self.bytes.get(start) == Some(&b'"') {
-                self.quoted_field(start + 1)?
-            } else {
-                let end = content_length(&self.bytes);
-                let field = self.bytes.get(start..end).unwrap_or_default();
-                let length = field
-                    .iter()
-                    .position(|&byte| byte == self.delimiter)
-                    .unwrap_or(field.len());
-                Span {
-                    start,
-                    end: start + length,
-                    doubled: false,
-                }
-            };
-            self.spans.push(span);
-            let was_quoted = span.start > start;
-            let next = span.end + usize::from(was_quoted);
-            if next >= content_length(&self.bytes) {
-                return Ok(true);
-            }
-            // `next` is a delimiter: `quoted_field` and the search above end at nothing else.
-            start = next + 1;
+        self.line = source.lines.taken;
+        let read = self.parser.read_byte_record(&mut self.fields);
+        let read = read.map_err(|error| own_error(error, self.name()).line(self.line))?;
+        match self.misquoted() {
+            Some((index, at)) => Err(self.quote_error(index, at).file(self.name()).line(self.line)),
+            None => Ok(read),
         }
     }
 
-    /// The quoted field whose content begins at `start`, taking further lines as needed.
-    fn quoted_field(&mut self, start: usize) -> Result<Span> {
-        let opened_on = self.lines.taken;
-        let mut doubled = false;
-        let mut searched = start;
-        let end = loop {
-            let rest = self.bytes.get(searched..).unwrap_or_default();
-            match rest.iter().position(|&byte| byte == b'"') {
-                Some(at) if rest.get(at + 1) == Some(&b'"') => {
-                    doubled = true;
-                    searched += at + 2;
-                }
-                Some(at) => break searched + at,
-                None => {
-                    searched = self.bytes.len();
-                    if !self
-                        .lines
-                        .append_to(&mut self.bytes)
-                        .map_err(|error| error.line(self.line))?
-                    {
-                        return Err(Error::request(format!(
-                            "the quote opened on line {opened_on} is not closed before the end of the file"
-                        ))
-                        .file(self.lines.name())
-                        .line(self.line)
-                        .hint("close the quote; a quote inside a quoted field is written twice (\"\")"));
-                    }
-                }
-            }
-        };
-        let after = end + 1;
-        if after < content_length(&self.bytes) && self.bytes.get(after) != Some(&self.delimiter) {
-            let field = self.spans.len() + 1;
-            return Err(Error::request(format!("text after the closing quote of field {field}"))
-                .file(self.lines.name())
-                .line(self.line)
-                .hint("a quote inside a quoted field is written twice (\"\"), and a field that begins with a quote must be quoted"));
+    /// Whether the current record was refused for its last field, on which the file ends in the middle.
+    pub fn is_torn(&self) -> bool {
+        let ends_within = self.parser.get_ref().is_cut_short || !self.is_terminated();
+        ends_within && self.misquoted().is_some_and(|(index, _)| self.is_last(index))
+    }
+
+    fn is_last(&self, index: usize) -> bool {
+        index + 1 == self.fields.len()
+    }
+
+    /// The first field whose quotes the parser forgave: its index and where it begins in the record.
+    fn misquoted(&self) -> Option<(usize, usize)> {
+        let bytes = self.bytes();
+        if !bytes.contains(&b'"') {
+            return None;
         }
-        Ok(Span { start, end, doubled })
+        let mut rest = bytes;
+        for (index, content) in self.contents().enumerate() {
+            let after = if rest.starts_with(b"\"") {
+                after_quoted(rest, content)
+            } else {
+                let end = rest.iter().position(|byte| [self.delimiter, b'\n'].contains(byte));
+                rest.get(end.unwrap_or(rest.len())..)
+            };
+            match after {
+                Some(after) => rest = after.get(1..).unwrap_or_default(),
+                None => return Some((index, bytes.len() - rest.len())),
+            }
+        }
+        None
+    }
+
+    fn quote_error(&self, index: usize, at: usize) -> Error {
+        if !(self.parser.get_ref().is_cut_short && self.is_last(index)) {
+            return Error::request(format!("text after the closing quote of field {}", index + 1))
+                .hint("a quote inside a quoted field is written twice (\"\"), and a field that begins with a quote must be quoted");
+        }
+        let lines_before = self.bytes().iter().take(at).filter(|&&byte| byte == b'\n').count();
+        Error::request(format!(
+            "the quote opened on line {} is not closed before the end of the file",
+            self.line + lines_before as u64
+        ))
+        .hint("close the quote; a quote inside a quoted field is written twice (\"\")")
     }
 
     /// The current record's fields in turn, checked to be UTF-8 without NUL.
@@ -221,78 +250,84 @@ impl Records {
     /// # Errors
     /// With file and line, and the field's index (from 0) for the caller to name.
     pub fn fields(&self) -> Result<impl Iterator<Item = String> + '_, (Option<usize>, Error)> {
-        let text = checked_text(&self.bytes, self.offset).map_err(|(at, error)| {
-            let field = self.spans.iter().position(|span| (span.start..span.end).contains(&at));
-            (field, error.file(self.lines.name()).line(self.line))
+        checked_text(self.bytes(), self.offset).map_err(|error| {
+            let is_bad = |content: &[u8]| checked_text(content, 0).is_err();
+            (
+                self.contents().position(is_bad),
+                error.file(self.name()).line(self.line),
+            )
         })?;
-        Ok(self.spans.iter().map(move |span| {
-            // The bounds are quotes, delimiters and line ends, all ASCII, and so never inside a character.
-            let field = text.get(span.start..span.end).unwrap_or_default();
-            if span.doubled {
-                field.replace("\"\"", "\"")
-            } else {
-                field.to_owned()
-            }
-        }))
+        // All bytes are text, and fields are cut at ASCII characters only: nothing is lost here.
+        Ok(self
+            .contents()
+            .map(|content| String::from_utf8_lossy(content).into_owned()))
     }
 }
 
-/// `bytes` as text, or the index of the first bad byte with an error that gives its offset in the stream.
-pub fn checked_text(bytes: &[u8], offset: u64) -> Result<&str, (usize, Error)> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let at = error.valid_up_to();
-        let byte = bytes.get(at).copied().unwrap_or_default();
-        let error = Error::request(format!(
-            "not UTF-8: byte 0x{byte:02X} at offset {} of the file",
-            offset + at as u64
-        ))
-        .hint("convert the file: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW (or whatever its encoding is)");
-        (at, error)
-    })?;
-    // `contains` on bytes is a fast search.
-    if bytes.contains(&0) {
-        let at = bytes.iter().position(|&byte| byte == 0).unwrap_or_default();
-        let error = Error::request(format!("a NUL byte at offset {} of the file", offset + at as u64))
-            .hint("is the file damaged, or UTF-16? Then: iconv -f UTF-16 -t UTF-8 OLD > NEW");
-        return Err((at, error));
+/// What follows in `record` after the quoted field that it begins with, if that means `content` and nothing else.
+fn after_quoted<'r>(record: &'r [u8], content: &[u8]) -> Option<&'r [u8]> {
+    let mut rest = record.strip_prefix(b"\"")?;
+    for (index, part) in content.split(|&byte| byte == b'"').enumerate() {
+        if index > 0 {
+            rest = rest.strip_prefix(b"\"\"")?;
+        }
+        rest = rest.strip_prefix(part)?;
     }
-    Ok(text)
+    rest.strip_prefix(b"\"")
+}
+
+/// The error that came up while the parser read, out of its wrapping.
+fn own_error(error: csv::Error, name: &Path) -> Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.downcast().unwrap_or_else(|error| read_error(error, name)),
+        other => Error::failure(format!("{other:?}")).file(name),
+    }
+}
+
+/// `bytes` as text, or an error with the place of the first bad byte in the stream, where `bytes` begin at `offset`.
+pub fn checked_text(bytes: &[u8], offset: u64) -> Result<&str> {
+    let text = std::str::from_utf8(bytes);
+    let valid = text.map_or_else(|error| error.valid_up_to(), str::len);
+    let valid = bytes.get(..valid).unwrap_or_default();
+    // `contains` on bytes is a fast search.
+    if valid.contains(&0) {
+        let at = offset + valid.iter().take_while(|&&byte| byte != 0).count() as u64;
+        return Err(Error::request(format!("a NUL byte at offset {at} of the file"))
+            .hint("is the file damaged, or UTF-16? Then: iconv -f UTF-16 -t UTF-8 OLD > NEW"));
+    }
+    text.map_err(|_| {
+        let byte = bytes.get(valid.len()).copied().unwrap_or_default();
+        let at = offset + valid.len() as u64;
+        Error::request(format!("not UTF-8: byte 0x{byte:02X} at offset {at} of the file"))
+            .hint("convert the file: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW (or whatever its encoding is)")
+    })
 }
 
 /// The fields of a header line, as well as they can be told: for finding out what a file is.
 pub fn first_record(line: &[u8], delimiter: u8) -> Vec<String> {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let lines = Lines::new(
-        Box::new(std::io::Cursor::new(line.to_owned())),
-        Path::new(""),
-        0,
-        usize::MAX - 1,
-    );
-    let mut records = Records::new(lines, delimiter);
-    match records.advance() {
-        Ok(true) => records
-            .fields()
-            .map(Iterator::collect)
-            .unwrap_or_else(|_| vec![String::new()]),
+    let parser = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(delimiter)
+        .from_reader(line);
+    match parser.into_records().next() {
+        Some(Ok(record)) => record.iter().map(str::to_owned).collect(),
         _ => vec![String::new()],
     }
 }
 
-/// Appends one field to a record that is being written, quoted when it must be.
-pub fn push_field(record: &mut Vec<u8>, field: &str, delimiter: u8) {
-    let must_quote = |byte: u8| byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
-    if !field.bytes().any(must_quote) {
-        record.extend_from_slice(field.as_bytes());
-        return;
-    }
-    record.push(b'"');
-    for (index, part) in field.split('"').enumerate() {
-        if index > 0 {
-            record.extend_from_slice(b"\"\"");
-        }
-        record.extend_from_slice(part.as_bytes());
-    }
-    record.push(b'"');
+/// Appends a record with its line end, each field quoted when it must be.
+pub fn push_record(
+    buffer: &mut Vec<u8>,
+    delimiter: u8,
+    fields: impl IntoIterator<Item: AsRef<[u8]>>,
+) -> csv::Result<()> {
+    let mut writer = csv::WriterBuilder::new()
+        .delimiter(delimiter)
+        // A record a writer: its own buffer need not be large.
+        .buffer_capacity(1024)
+        .from_writer(buffer);
+    writer.write_record(fields)?;
+    Ok(writer.flush()?)
 }
 
 #[cfg(test)]
@@ -317,7 +352,7 @@ mod tests {
 
     #[test]
     fn fields_quotes_and_line_ends() {
-        let cases: [(&str, &[&[&str]]); 9] = [
+        let cases: [(&str, &[&[&str]]); 11] = [
             ("a,b\n1,2", &[&["a", "b"], &["1", "2"]]),
             ("a,b\r\n1,\r\n", &[&["a", "b"], &["1", ""]]),
             ("\n\r\na\n\n", &[&["a"]]),
@@ -327,6 +362,8 @@ mod tests {
             ("37'8\"N,5\" disk\n", &[&["37'8\"N", "5\" disk"]]),
             (",\n", &[&["", ""]]),
             ("\"a\"\r\n\"b\",", &[&["a"], &["b", ""]]),
+            ("\"a\r\"\r\n\"b\r\"\n", &[&["a\r"], &["b\r"]]),
+            ("1,5\" disk", &[&["1", "5\" disk"]]),
         ];
         for (text, expected) in cases {
             assert_eq!(read(text.as_bytes()).unwrap(), expected, "{text:?}");
@@ -337,6 +374,7 @@ mod tests {
     fn refuses_what_other_parsers_guess_at() {
         let message = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
         assert!(message(b"a\n1,\"x\ny\n").contains("line 2: the quote opened on line 2 is not closed"));
+        assert!(message(b"a\n\"x\ny\",\"z").contains("line 2: the quote opened on line 3 is not closed"));
         assert!(message(b"a\n1,\"x\"y\n").contains("text after the closing quote of field 2"));
         assert!(message(b"a\n\xE9t\xE9\n").contains("byte 0xE9 at offset 2"));
         assert!(message(b"a\n1\x002\n").contains("NUL byte at offset 3"));
@@ -345,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn agrees_with_the_csv_crate_on_random_bytes_that_both_take() {
+    fn reads_what_it_takes_as_the_csv_crate_does() {
         let mut random = Random::new(3);
         let mut accepted = 0;
         for _ in 0..20_000 {

@@ -353,7 +353,7 @@ fn next_text<'a>(lines: &mut Lines, buffer: &'a mut Vec<u8>, number: u64) -> Res
     let content = buffer.get(..content_length(buffer)).unwrap_or_default();
     let text = checked_text(content, offset);
     text.map(Some)
-        .map_err(|(_, error)| error.file(lines.name()).row(number).line(lines.taken))
+        .map_err(|error| error.file(lines.name()).row(number).line(lines.taken))
 }
 
 impl Row {

@@ -3,6 +3,7 @@
 //! Made for large files: output is appended row by row, a file that was cut off in the middle can be continued behind
 //! its last complete row ([`RowWriter::resume`]), and what cannot be written is refused before any work is done.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::Compression;
-use super::delimited::{Lines, MAX_RECORD_BYTES, Records, content_length, push_field};
+use super::delimited::{Lines, MAX_RECORD_BYTES, Records, content_length, push_record};
 use super::format::{FileFormat, is_standard_stream, named_type};
 use super::rows::{Layout, Record, Row, json_text};
 use crate::error::{Error, Result};
@@ -114,9 +115,7 @@ impl RowWriter {
         check_added(input, added)?;
         let mut writer = Self::unopened(target, name, format, input, added);
         if format != FileFormat::Jsonl {
-            let mut header = RecordText::begin(&mut writer.buffer, writer.delimiter);
-            input.columns.iter().chain(added).for_each(|name| header.field(name));
-            header.end();
+            writer.push_record(input.columns.iter().chain(added))?;
             writer.flush()?;
         }
         Ok(writer)
@@ -204,46 +203,46 @@ impl RowWriter {
     }
 
     fn push_fields(&mut self, row: &Row, values: &[Added]) -> Result<()> {
-        let mut record = RecordText::begin(&mut self.buffer, self.delimiter);
-        match &row.record {
-            Record::Fields(fields) => fields.iter().for_each(|field| record.field(field)),
-            Record::Line(line) => record.field(line),
-            Record::Object { members, .. } => {
-                let mut found = 0;
-                for column in &self.input.columns {
-                    let field = match members.get(column) {
-                        Some(value) => {
-                            found += 1;
-                            json_text(value)
-                        }
-                        None => "".into(),
-                    };
-                    if field.contains('\0') {
-                        return Err(Error::request("a NUL character, which a table cannot hold")
-                            .column(column)
-                            .hint("write to a .jsonl file"));
-                    }
-                    record.field(&field);
-                }
-                if found < members.len() {
-                    let key = members.keys().find(|key| !self.input.columns.contains(key));
-                    let key = key.map_or("", String::as_str);
-                    return Err(
-                        Error::request(format!("the key `{key}` is not among the first row's keys"))
-                            .hint("a table cannot take a new column on the way: write to a .jsonl file"),
-                    );
-                }
-            }
+        let mut fields: Vec<Cow<'_, str>> = match &row.record {
+            Record::Fields(fields) => fields.iter().map(Cow::from).collect(),
+            Record::Line(line) => vec![line.into()],
+            Record::Object { members, .. } => self.object_fields(members)?,
+        };
+        fields.extend(values.iter().map(|value| match value {
+            Added::Word(word) => word.into(),
+            Added::Number(number) if number.is_finite() => decimal(*number).into(),
+            Added::Number(_) | Added::Empty => "".into(),
+        }));
+        self.push_record(fields.iter().map(Cow::as_ref))
+    }
+
+    /// A JSON object's values in the order of the columns.
+    fn object_fields<'o>(&self, members: &'o serde_json::Map<String, Value>) -> Result<Vec<Cow<'o, str>>> {
+        let columns = &self.input.columns;
+        let known = columns.iter().filter(|column| members.contains_key(*column)).count();
+        if known < members.len() {
+            let key = members.keys().find(|key| !columns.contains(key));
+            let key = key.map_or("", String::as_str);
+            return Err(
+                Error::request(format!("the key `{key}` is not among the first row's keys"))
+                    .hint("a table cannot take a new column on the way: write to a .jsonl file"),
+            );
         }
-        for value in values {
-            match value {
-                Added::Word(word) => record.field(word),
-                Added::Number(number) if number.is_finite() => record.field(&decimal(*number)),
-                Added::Number(_) | Added::Empty => record.field(""),
+        let field = |column: &String| {
+            let field = members.get(column).map_or("".into(), json_text);
+            if field.contains('\0') {
+                return Err(Error::request("a NUL character, which a table cannot hold")
+                    .column(column)
+                    .hint("write to a .jsonl file"));
             }
-        }
-        record.end();
-        Ok(())
+            Ok(field)
+        };
+        columns.iter().map(field).collect()
+    }
+
+    fn push_record(&mut self, fields: impl IntoIterator<Item: AsRef<[u8]>>) -> Result<()> {
+        push_record(&mut self.buffer, self.delimiter, fields)
+            .map_err(|error| Error::failure(error.to_string()).file(&self.name))
     }
 
     fn push_object(&mut self, row: &Row, values: &[Added]) -> Result<()> {
@@ -296,42 +295,6 @@ impl RowWriter {
                 .file(path)
                 .hint("name another output, or leave out --resume to replace this one"),
         )
-    }
-}
-
-/// A CSV or TSV record that is being written.
-struct RecordText<'b> {
-    buffer: &'b mut Vec<u8>,
-    start: usize,
-    is_first: bool,
-    delimiter: u8,
-}
-
-impl<'b> RecordText<'b> {
-    fn begin(buffer: &'b mut Vec<u8>, delimiter: u8) -> Self {
-        let start = buffer.len();
-        Self {
-            buffer,
-            start,
-            is_first: true,
-            delimiter,
-        }
-    }
-
-    fn field(&mut self, field: &str) {
-        if !self.is_first {
-            self.buffer.push(self.delimiter);
-        }
-        self.is_first = false;
-        push_field(self.buffer, field, self.delimiter);
-    }
-
-    fn end(self) {
-        if self.buffer.len() == self.start {
-            // A single empty field would be a blank line, which readers skip.
-            self.buffer.extend_from_slice(b"\"\"");
-        }
-        self.buffer.push(b'\n');
     }
 }
 
@@ -490,8 +453,7 @@ pub fn complete_rows(path: &Path, format: FileFormat, delimiter: u8) -> Result<C
                 complete.bytes = records.end_offset();
             }
             Ok(_) => break,
-            // Torn inside quotes: the record runs to the end of the file.
-            Err(_) if records.is_at_end()? => break,
+            Err(_) if records.is_torn() => break,
             Err(error) => return Err(error.context("reading what was written before")),
         }
     }

@@ -2,30 +2,29 @@
 //!
 //! [`locate`] turns what a person wrote after `--model` into a directory with the model's files, and fetches what lacks.
 //! It reads of these files only the index that names the parts of a large checkpoint; what they mean is the checkpoint
-//! reader's business. The cache is the one that Python's `huggingface_hub` uses, in its layout, with its locks and its
-//! environment variables (`HF_HOME`, `HF_TOKEN`, `HF_ENDPOINT`, `HF_HUB_OFFLINE`, …), so each finds what the other
-//! fetched.
+//! reader's business. The cache is the standard one, found and read through `hf-hub`; Python's `huggingface_hub` has the
+//! same layout, locks and environment variables, so each finds what the other fetched.
 //!
 //! ```text
 //! name (directory or id?) → settings → cache (there already?) → client (which commit and files?) → download → cache
 //! ```
 
-mod cache;
 mod client;
 mod console;
 mod download;
 mod name;
 mod settings;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use self::cache::ModelCache;
-use self::client::{Client, Trouble};
-use self::name::{ModelId, Place};
+use self::client::Trouble;
+use self::download::{Download, unwritable};
+use self::name::{ModelId, Place, is_commit};
 use self::settings::Settings;
 use crate::error::{Error, Result, listed};
 
@@ -89,17 +88,19 @@ pub fn locate_revision(model: &str, revision: Option<&str>, report: &dyn Fn(Even
 
 /// The snapshot directory of a model in the cache, made complete.
 fn snapshot(wanted: &ModelId, settings: &Settings, report: &dyn Fn(Event)) -> Result<PathBuf> {
-    let cache = ModelCache::new(&settings.cache, &wanted.id);
-    let cached = cache
-        .commit(&wanted.revision)
-        .map(|commit| cache.snapshot(&commit))
-        .filter(|path| path.is_dir());
+    let repo = wanted.repo();
+    let folder = settings.cache.path().join(repo.folder_name());
+    let cached = if is_commit(&wanted.revision) {
+        Some(folder.join("snapshots").join(&wanted.revision)).filter(|snapshot| snapshot.is_dir())
+    } else {
+        let config = settings.cache.repo(repo).get(CONFIG);
+        config.and_then(|config| Some(config.parent()?.to_owned()))
+    };
     if settings.offline {
-        return offline_snapshot(wanted, cached, &cache);
+        return offline_snapshot(&wanted.id, cached, &folder);
     }
     let complete = cached.filter(|snapshot| first_lacking(snapshot).is_none());
-    let client = Client::new(settings)?;
-    match update(&client, &cache, wanted, complete.is_some(), report) {
+    match update(wanted, settings, &folder, complete.is_some(), report) {
         Ok(snapshot) => Ok(snapshot),
         Err(Trouble::Here(error)) => Err(error),
         Err(trouble) => {
@@ -114,24 +115,17 @@ fn snapshot(wanted: &ModelId, settings: &Settings, report: &dyn Fn(Event)) -> Re
     }
 }
 
-fn offline_snapshot(wanted: &ModelId, cached: Option<PathBuf>, cache: &ModelCache) -> Result<PathBuf> {
-    let ModelId { id, revision } = wanted;
+fn offline_snapshot(id: &str, cached: Option<PathBuf>, folder: &Path) -> Result<PathBuf> {
     let lacking = match cached {
-        None => format!("`{id}` at revision `{revision}` is not in the model cache"),
+        None => format!("`{id}` is not in the model cache at this revision"),
         Some(snapshot) => match first_lacking(&snapshot) {
             None => return Ok(snapshot),
-            Some(lacking) => {
-                let names = file_names(&snapshot);
-                if lacking == WEIGHTS && !names.is_empty() {
-                    weights_among(&names.iter().map(String::as_str).collect::<Vec<_>>(), id)?;
-                }
-                format!("`{id}` is in the model cache without its {lacking}")
-            }
+            Some(lacking) => format!("`{id}` is in the model cache without its {lacking}"),
         },
     };
     Err(
         Error::request(format!("{lacking}, and HF_HUB_OFFLINE forbids to fetch it"))
-            .file(cache.folder())
+            .file(folder)
             .hint(format!(
                 "unset HF_HUB_OFFLINE and run `rehead fetch {id}`, or give a model directory: `{id}` is none here"
             )),
@@ -140,17 +134,22 @@ fn offline_snapshot(wanted: &ModelId, cached: Option<PathBuf>, cache: &ModelCach
 
 /// Asks the hub what the model consists of, and fetches what the snapshot lacks.
 fn update(
-    client: &Client,
-    cache: &ModelCache,
     wanted: &ModelId,
+    settings: &Settings,
+    folder: &Path,
     hurried: bool,
     report: &dyn Fn(Event),
 ) -> Result<PathBuf, Trouble> {
-    let description = client.describe(wanted, hurried)?;
+    let api = client::connect(settings)?;
+    let description = client::describe(&api, wanted, hurried)?;
     let ModelId { id, revision } = wanted;
-    let commit = description.commit.as_str();
-    let snapshot = cache.snapshot(commit);
-    let files = description.files();
+    let commit = description.sha.as_str();
+    let snapshot = folder.join("snapshots").join(commit);
+    let files: Vec<&str> = description
+        .siblings
+        .iter()
+        .map(|file| file.rfilename.as_str())
+        .collect();
     if !files.contains(&CONFIG) {
         return Err(Error::request(format!(
             "`{id}` has no {CONFIG}, so it cannot be told what network it is"
@@ -160,14 +159,19 @@ fn update(
     }
     let weights = weights_among(&files, id)?;
 
-    let mut changed = false;
-    let mut fetch = |file: &str| -> Result<(), Trouble> {
+    let at_commit = ModelId {
+        id: id.clone(),
+        revision: commit.to_owned(),
+    };
+    let download = Download::new(settings, api.repo(at_commit.repo()), folder, commit, report);
+    let changed = Cell::new(false);
+    let fetch = |file: &str| {
         // `exists` follows the link: one that leads to a deleted blob is fetched anew.
-        if !snapshot.join(file).exists() {
-            download::fetch_file(client, cache, id, commit, file, report)?;
-            changed = true;
+        if snapshot.join(file).exists() {
+            return Ok(());
         }
-        Ok(())
+        changed.set(true);
+        download.fetch(file)
     };
     // The small files first: a model that one may not have is refused before the large download begins.
     fetch(CONFIG)?;
@@ -184,10 +188,14 @@ fn update(
             fetch(&shard)?;
         }
     }
-    match cache.set_commit(revision, commit) {
-        // A cache that others fill may be read-only; what was found in it is no worse for that.
-        Err(_) if !changed => {}
-        noted => noted?,
+    // Noted last: until then offline use finds the earlier, complete version.
+    let cache = settings.cache.repo(wanted.repo());
+    if !is_commit(revision) && cache.get(CONFIG).as_deref() != Some(&snapshot.join(CONFIG)) {
+        match cache.create_ref(commit) {
+            Err(error) if changed.get() => return Err(unwritable(error, &folder.join("refs").join(revision)).into()),
+            // A cache that others fill may be read-only; what was found in it is no worse for that.
+            _ => {}
+        }
     }
     Ok(snapshot)
 }
@@ -245,7 +253,9 @@ fn shards(index: &Path) -> Result<Vec<String>> {
         .map_err(|error| Error::request(format!("not an index of safetensors: {error}")).file(index))?;
     let shards: BTreeSet<String> = parsed.weight_map.into_values().collect();
     let odd = |shard: &&String| {
-        !shard.ends_with(".safetensors") || shard.contains('\\') || shard.split('/').any(|p| p.is_empty() || p == "..")
+        !shard.ends_with(".safetensors")
+            || shard.contains(|c: char| !c.is_ascii_alphanumeric() && !"._-/".contains(c))
+            || shard.split('/').any(|part| part.is_empty() || part == "..")
     };
     if let Some(shard) = shards.iter().find(odd) {
         return Err(Error::request(format!("`{shard}` is no name of a part of the checkpoint")).file(index));
@@ -269,13 +279,6 @@ fn first_lacking(snapshot: &Path) -> Option<String> {
         Ok(shards) => shards.into_iter().find(|shard| lacks(shard)),
         Err(_) => Some(WEIGHTS_INDEX.to_owned()),
     }
-}
-
-fn file_names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect()
 }
 
 #[cfg(test)]

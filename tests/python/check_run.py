@@ -3,8 +3,8 @@
 Usage: python check_run.py RUN DATA.csv PREDICTIONS.csv [--text COL[,COL2]] [--trust-remote-code]
        python check_run.py RUN --expect-refusal
 
-PREDICTIONS.csv is `rehead label --model RUN --input DATA.csv --probabilities --precision fp32 --output PREDICTIONS.csv`.
-Each text is run by itself. Exit status 1: a difference above the tolerance, a weight that transformers did not find or
+PREDICTIONS.csv comes from `rehead label --model RUN --input DATA.csv --probabilities --precision fp32 --output …`. Each
+text is run by itself. Exit status 1: a difference above the tolerance, a weight that transformers did not find or
 use, other rows or columns. `--expect-refusal`: a mean-pooled run must not load unless remote code is trusted.
 """
 

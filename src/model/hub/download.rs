@@ -1,184 +1,312 @@
 //! One file of a model, from the hub into the cache: resumed, verified, and only then given its name.
+//!
+//! The addresses are `hf-hub`'s; the transfer is our own, because its `download` waits without limit for a connection
+//! that stands still, shows the token to the storage, appends to what is there when a server ignores the range, verifies
+//! nothing, and notes the revision as fetched after the first file.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
-use std::time::Instant;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+#[cfg(unix)]
+use std::os::unix::fs::symlink;
+#[cfg(windows)]
+use std::os::windows::fs::symlink_file as symlink;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use hf_hub::api::sync::ApiRepo;
 use sha2::{Digest, Sha256};
+use ureq::{Agent, AgentBuilder, RedirectAuthHeaders, Request};
 
 use super::Event;
-use super::cache::{ModelCache, unwritable};
-use super::client::{Client, Content, Trouble, patiently};
+use super::client::{Trouble, patiently};
+use super::settings::Settings;
+use crate::error::{Error, Kind, Result};
 
-/// Makes `file` at `commit` appear in the snapshot, with as few bytes from the network as possible.
-///
-/// # Errors
-/// The hub refuses or breaks off, the content does not match its name, or the cache cannot be written.
-pub fn fetch_file(
-    client: &Client,
-    cache: &ModelCache,
-    id: &str,
-    commit: &str,
-    file: &str,
-    report: &dyn Fn(Event),
-) -> Result<(), Trouble> {
-    let content = client.content(id, commit, file)?;
-    let etag = content.etag.as_str();
-    let blob = cache.blob(etag);
-    if !blob.exists() {
-        let waiting = format!("waiting for another process that is fetching {file}");
-        let lock = cache.lock(etag, || report(Event::Note(&waiting)))?;
-        // The other process may have fetched it meanwhile.
-        if !blob.exists() {
-            let incomplete = cache.incomplete_blob(etag, &lock);
-            let collected = patiently(|reached| {
-                let outcome = collect(client, id, commit, file, &content, &incomplete, report);
-                *reached = fs::metadata(&incomplete).map_or(0, |metadata| metadata.len());
-                outcome
-            });
-            if collected.is_err() && !lock.is_held() {
-                let _ = fs::remove_file(&incomplete);
-            }
-            collected?;
-            fs::rename(&incomplete, &blob).map_err(|error| unwritable(error, &blob))?;
-        }
-    }
-    Ok(cache.link(commit, file, etag)?)
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const MOST_REDIRECTS: u32 = 10;
+
+/// Brings files of one model at one commit into its folder of the cache.
+pub struct Download<'a> {
+    settings: &'a Settings,
+    /// At the commit, so that all files are of one version.
+    repo: ApiRepo,
+    /// `<cache>/models--org--name`
+    folder: &'a Path,
+    commit: &'a str,
+    report: &'a dyn Fn(Event),
+    agent: Agent,
+    /// Does not follow redirects: the one to the storage of large files is where the hub names their content.
+    direct: Agent,
 }
 
-/// One try at completing `incomplete`, from where the last one stopped. On success the file is whole and verified.
-fn collect(
-    client: &Client,
-    id: &str,
-    commit: &str,
-    file: &str,
-    content: &Content,
-    incomplete: &Path,
-    report: &dyn Fn(Event),
-) -> Result<(), Trouble> {
-    let fault = |error| Trouble::Here(unwritable(error, incomplete));
-    let mut output = OpenOptions::new()
-        .create(true)
-        .read(true)
-        .write(true)
-        .truncate(false)
-        .open(incomplete)
-        .map_err(fault)?;
-    let mut present = output.metadata().map_err(fault)?.len();
-    if content.bytes.is_some_and(|bytes| present > bytes) {
-        output.set_len(0).map_err(fault)?;
-        present = 0;
-    }
-    let mut hasher = content.sha256().map(|_| Sha256::new());
-    let started = Instant::now();
+/// What a file's content is called, and how long it is.
+struct Content {
+    /// The name of the blob: the SHA-256 of a large file, git's hash of a small one.
+    etag: String,
+    bytes: Option<u64>,
+}
 
-    let mut received = 0;
-    if content.bytes != Some(present) || present == 0 {
-        let mut download = match client.download(id, commit, file, present) {
-            // What is here is more than the server has.
-            Err(Trouble::Refused { status: 416, .. }) => {
-                output.set_len(0).map_err(fault)?;
-                return Err(Trouble::Damaged(format!("`{file}` could not be continued")));
-            }
-            download => download?,
+impl<'a> Download<'a> {
+    pub fn new(
+        settings: &'a Settings,
+        repo: ApiRepo,
+        folder: &'a Path,
+        commit: &'a str,
+        report: &'a dyn Fn(Event),
+    ) -> Self {
+        let agent = |redirects| {
+            AgentBuilder::new()
+                .try_proxy_from_env(true)
+                .user_agent(concat!("rehead/", env!("CARGO_PKG_VERSION")))
+                .timeout_connect(CONNECT_TIMEOUT)
+                .timeout_read(settings.download_timeout)
+                .redirects(redirects)
+                .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+                .build()
         };
-        if download.start == 0 {
-            output.set_len(0).map_err(fault)?;
+        Self {
+            settings,
+            repo,
+            folder,
+            commit,
+            report,
+            agent: agent(MOST_REDIRECTS),
+            direct: agent(0),
         }
-        let total = content.bytes.or(download.total);
-        report(Event::Start {
-            file,
-            total,
-            present: download.start,
-        });
-        // Moves to the end of what is there, through the hasher.
-        let start = hash_file(&mut output, hasher.as_mut()).map_err(fault)?;
-        let outcome = copy(
-            download.body.as_reader(),
-            &mut output,
-            hasher.as_mut(),
-            &fault,
-            |bytes| {
-                received += bytes;
-                report(Event::Advance { bytes })
-            },
-        );
-        output.flush().map_err(fault)?;
-        let arrived = start + received;
-        match total {
-            Some(total) if arrived > total => {
-                output.set_len(0).map_err(fault)?;
-                return Err(Trouble::Damaged(format!("`{file}` has more than its {total} bytes")));
-            }
-            Some(total) if arrived < total => {
-                // A disk's fault is told as such; any other reason for coming short is the network's.
-                return Err(match outcome {
-                    Err(here @ Trouble::Here(_)) => here,
-                    _ => Trouble::Damaged(format!("`{file}` broke off after {arrived} of {total} bytes")),
+    }
+
+    /// Makes `file` appear in the snapshot, with as few bytes from the network as possible.
+    ///
+    /// # Errors
+    /// The hub refuses or breaks off, the content does not match its name, or the cache cannot be written.
+    pub fn fetch(&self, file: &str) -> Result<(), Trouble> {
+        let content = patiently(|_| self.content(file))?;
+        let blobs = self.folder.join("blobs");
+        let blob = blobs.join(&content.etag);
+        if !blob.exists() {
+            fs::create_dir_all(&blobs).map_err(|error| unwritable(error, &blobs))?;
+            let lock = self.lock(file, &content.etag);
+            // Another process may have fetched it meanwhile.
+            if !blob.exists() {
+                // Under the lock the name is shared, so that the next attempt resumes it.
+                let incomplete = blobs.join(match &lock {
+                    Some(_) => format!("{}.incomplete", content.etag),
+                    None => format!("{}.{}.incomplete", content.etag, std::process::id()),
                 });
+                let collected = patiently(|reached| {
+                    let outcome = self.collect(file, &content, &incomplete);
+                    *reached = fs::metadata(&incomplete).map_or(0, |metadata| metadata.len());
+                    outcome
+                });
+                if collected.is_err() && lock.is_none() {
+                    let _ = fs::remove_file(&incomplete);
+                }
+                collected?;
+                fs::rename(&incomplete, &blob).map_err(|error| unwritable(error, &blob))?;
             }
-            _ => outcome?,
         }
-    } else {
-        report(Event::Start {
+        Ok(self.link(file, &content.etag)?)
+    }
+
+    fn authorized(&self, request: Request) -> Request {
+        match &self.settings.token {
+            Some(token) => request.set("authorization", &format!("Bearer {}", token.secret)),
+            None => request,
+        }
+    }
+
+    /// Asks what the content is called. One try.
+    fn content(&self, file: &str) -> Result<Content, Trouble> {
+        let mut url = self.repo.url(file);
+        for _ in 0..MOST_REDIRECTS {
+            let response = self
+                .authorized(self.direct.head(&url))
+                .set("accept-encoding", "identity")
+                .call()?;
+            let redirects = response.status() >= 300;
+            let stated = |linked, own| {
+                response
+                    .header(linked)
+                    .or_else(|| response.header(own).filter(|_| !redirects))
+            };
+            if let Some(etag) = stated("x-linked-etag", "etag") {
+                let etag = etag.trim().trim_start_matches("W/").trim_matches('"').to_owned();
+                let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+                // It becomes a file's name, which must not lead elsewhere.
+                if etag.is_empty() || etag.len() > 128 || etag.starts_with('.') || !etag.chars().all(plain) {
+                    return Err(Trouble::NotAHub(format!("the etag of `{file}` is {etag:?}")));
+                }
+                let bytes = stated("x-linked-size", "content-length").and_then(|bytes| bytes.parse().ok());
+                return Ok(Content { etag, bytes });
+            }
+            // Only within the hub, which alone may see the token.
+            match response.header("location") {
+                Some(path) if redirects && path.starts_with('/') && !path.starts_with("//") => {
+                    let origin: Vec<&str> = url.splitn(4, '/').take(3).collect();
+                    url = format!("{}{path}", origin.join("/"));
+                }
+                _ => break,
+            }
+        }
+        Err(Trouble::NotAHub(format!("`{file}` comes without an etag")))
+    }
+
+    /// Waits until no other process fetches this blob. `None` where the file system knows no locks: two fetches then
+    /// do double work, no harm.
+    fn lock(&self, file: &str, etag: &str) -> Option<File> {
+        let locks = self.settings.cache.path().join(".locks").join(self.folder.file_name()?);
+        fs::create_dir_all(&locks).ok()?;
+        loop {
+            let lock = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(locks.join(format!("{etag}.lock")))
+                .ok()?;
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::Error(_)) => return None,
+                Err(TryLockError::WouldBlock) => {
+                    (self.report)(Event::Note(&format!(
+                        "waiting for another process that is fetching {file}"
+                    )));
+                    lock.lock().ok()?;
+                }
+            }
+            // Some tools delete a lock file when they let go of it; a lock on the deleted file keeps nobody out.
+            #[cfg(unix)]
+            if std::os::unix::fs::MetadataExt::nlink(&lock.metadata().ok()?) == 0 {
+                continue;
+            }
+            return Some(lock);
+        }
+    }
+
+    /// One try at completing `incomplete`, from where the last one stopped. On success it is whole and verified.
+    fn collect(&self, file: &str, content: &Content, incomplete: &Path) -> Result<(), Trouble> {
+        let fault = |error| Trouble::Here(unwritable(error, incomplete));
+        let mut output = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(incomplete)
+            .map_err(fault)?;
+        let clear = |output: &File, why: String| match output.set_len(0) {
+            Ok(()) => Trouble::Damaged(why),
+            Err(error) => fault(error),
+        };
+        let mut present = output.metadata().map_err(fault)?.len();
+        let started = Instant::now();
+        let mut body: Box<dyn Read> = Box::new(io::empty());
+        if present == 0 || content.bytes != Some(present) {
+            let mut request = self.authorized(self.agent.get(&self.repo.url(file)));
+            if present > 0 {
+                request = request.set("range", &format!("bytes={present}-"));
+            }
+            // Compressed on the way, the content would not be as long as the hub says.
+            let response = request
+                .set("accept-encoding", "identity")
+                .call()
+                .map_err(|error| match error.into() {
+                    // What is here is more than the server has.
+                    Trouble::Refused { status: 416, .. } => clear(&output, format!("`{file}` could not be continued")),
+                    trouble => trouble,
+                })?;
+            let range = response.header("content-range").unwrap_or_default();
+            if response.status() != 206 || !range.starts_with(&format!("bytes {present}-")) {
+                output.set_len(0).map_err(fault)?;
+                present = 0;
+                if response.status() == 206 {
+                    return Err(Trouble::Damaged(format!(
+                        "`{file}` was not continued where it had stopped"
+                    )));
+                }
+            }
+            body = response.into_reader();
+        }
+        (self.report)(Event::Start {
             file,
             total: content.bytes,
             present,
         });
-        hash_file(&mut output, hasher.as_mut()).map_err(fault)?;
-    }
 
-    if let (Some(expected), Some(hasher)) = (content.sha256(), hasher) {
-        let found = format!("{:x}", hasher.finalize());
-        if !found.eq_ignore_ascii_case(expected) {
-            output.set_len(0).map_err(fault)?;
-            return Err(Trouble::Damaged(format!(
-                "the checksum of `{file}` is {found}, not {expected}"
-            )));
-        }
-    }
-    // On the disk before it has its name: a power cut must not leave an empty file that looks complete.
-    output.sync_all().map_err(fault)?;
-    report(Event::Done {
-        file,
-        received,
-        seconds: started.elapsed().as_secs_f64(),
-    });
-    Ok(())
-}
-
-/// Copies a body to its end; the two sides' errors are told apart.
-fn copy(
-    mut from: impl Read,
-    to: &mut File,
-    mut hasher: Option<&mut Sha256>,
-    fault: &impl Fn(std::io::Error) -> Trouble,
-    mut advance: impl FnMut(u64),
-) -> Result<(), Trouble> {
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        let length = match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(length) => length,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Trouble::Unreachable(ureq::Error::from(error))),
+        let mut hasher = Sha256::new();
+        output
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| io::copy(&mut output, &mut hasher))
+            .map_err(fault)?;
+        let mut arrived = present;
+        let mut buffer = vec![0; 256 * 1024];
+        let broken = loop {
+            match body.read(&mut buffer) {
+                Ok(0) => break None,
+                Ok(length) => {
+                    let bytes = buffer.get(..length).unwrap_or_default();
+                    output.write_all(bytes).map_err(fault)?;
+                    hasher.update(bytes);
+                    arrived += length as u64;
+                    (self.report)(Event::Advance { bytes: length as u64 });
+                    if content.bytes.is_some_and(|total| arrived > total) {
+                        break None;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break Some(error),
+            }
         };
-        let Some(bytes) = buffer.get(..length) else { continue };
-        to.write_all(bytes).map_err(fault)?;
-        if let Some(hasher) = hasher.as_mut() {
-            hasher.update(bytes);
+        match (content.bytes, broken) {
+            (Some(total), _) if arrived > total => {
+                return Err(clear(&output, format!("`{file}` has more than its {total} bytes")));
+            }
+            (Some(total), _) if arrived < total => {
+                return Err(Trouble::Damaged(format!(
+                    "`{file}` broke off after {arrived} of {total} bytes"
+                )));
+            }
+            (None, Some(error)) => return Err(Trouble::from(&error)),
+            _ => {}
         }
-        advance(length as u64);
+        let found = format!("{:x}", hasher.finalize());
+        if content.etag.len() == found.len() && !content.etag.eq_ignore_ascii_case(&found) {
+            return Err(clear(
+                &output,
+                format!("the checksum of `{file}` is {found}, not {}", content.etag),
+            ));
+        }
+        // On the disk before it has its name: a power cut must not leave an empty file that looks complete.
+        output.sync_all().map_err(fault)?;
+        (self.report)(Event::Done {
+            file,
+            received: arrived - present,
+            seconds: started.elapsed().as_secs_f64(),
+        });
+        Ok(())
+    }
+
+    /// Gives a blob its name in the snapshot, as a relative link, so that the cache can be moved.
+    fn link(&self, file: &str, etag: &str) -> Result<()> {
+        let pointer = self.folder.join("snapshots").join(self.commit).join(file);
+        let target = PathBuf::from(format!("{}blobs/{etag}", "../".repeat(2 + file.matches('/').count())));
+        let linked = fs::create_dir_all(pointer.parent().unwrap_or(self.folder)).and_then(|()| {
+            symlink(&target, &pointer).or_else(|error| match error.kind() {
+                ErrorKind::AlreadyExists if pointer.exists() => Ok(()),
+                // A link to a blob that was deleted.
+                ErrorKind::AlreadyExists => fs::remove_file(&pointer).and_then(|()| symlink(&target, &pointer)),
+                // No links here (Windows without the privilege, some file systems): the snapshot holds the file itself.
+                _ => fs::rename(self.folder.join("blobs").join(etag), &pointer),
+            })
+        });
+        linked.map_err(|error| unwritable(error, &pointer))
     }
 }
 
-/// Feeds what the file holds to the hasher and leaves the position at its end; returns its length.
-fn hash_file(file: &mut File, hasher: Option<&mut Sha256>) -> std::io::Result<u64> {
-    use std::io::{Seek, SeekFrom};
-    if let Some(hasher) = hasher {
-        file.seek(SeekFrom::Start(0))?;
-        std::io::copy(file, hasher)?;
+/// An error while writing to the cache, with what can be done about it.
+pub fn unwritable(error: io::Error, path: &Path) -> Error {
+    use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
+    let error = Error::io(error, path).context("the model cache cannot be written");
+    match error.kind() {
+        _ if full => error.hint("free space there, or set HF_HOME to a directory on another disk"),
+        Kind::Request => error.hint("set HF_HOME to a directory that you may write to"),
+        _ => error,
     }
-    file.seek(SeekFrom::End(0))
 }

@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use hf_hub::{Repo, RepoType};
+
 use crate::error::{Error, Result, nearest};
 
 /// The branch that is meant when no revision is named.
@@ -27,6 +29,18 @@ pub struct ModelId {
     pub id: String,
     /// A branch, a tag or a commit.
     pub revision: String,
+}
+
+impl ModelId {
+    /// The same in `hf-hub`'s terms.
+    pub fn repo(&self) -> Repo {
+        Repo::with_revision(self.id.clone(), RepoType::Model, self.revision.clone())
+    }
+}
+
+/// A full git commit: 40 hexadecimal digits.
+pub fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Reads `model` as a directory or as `[org/]name[@revision]`; what exists as a directory always is the directory.
@@ -165,12 +179,13 @@ fn check_id(id: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Git's rules for the name of a branch or tag, as far as they keep a name from leaving the cache's `refs` folder.
+/// Git's rules for the name of a branch or tag, as far as they keep a name from leaving the cache's `refs` folder, and
+/// what would have to be escaped in an address.
 fn check_revision(revision: &str) -> Result<(), String> {
     if revision.is_empty() {
         return Err("it is empty".to_owned());
     }
-    if let Some(odd) = revision.chars().find(|c| c.is_control() || " ~^:?*[\\@".contains(*c)) {
+    if let Some(odd) = revision.chars().find(|c| c.is_control() || " ~^:?*[\\@#%".contains(*c)) {
         return Err(format!("it contains {odd:?}"));
     }
     if revision

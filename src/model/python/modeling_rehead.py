@@ -66,7 +66,7 @@ class ReheadBertForSequenceClassification(BertPreTrainedModel):
         )
 
     def classification_loss(self, logits, labels):
-        """As `BertForSequenceClassification` chooses it: by `config.problem_type`, else by what the labels look like."""
+        """As `BertForSequenceClassification` chooses it: by `config.problem_type`, else by the labels' type."""
         problem = self.config.problem_type
         if problem is None:
             whole_numbers = labels.dtype in (torch.long, torch.int)

@@ -1,0 +1,287 @@
+//! What rehead computes equals what Python's transformers computes: token ids, logits and the gradient of every parameter,
+//! for random BERT checkpoints that cover the options of its configuration (tests/fixtures), and for both engines. And an
+//! example's result does not depend on what shares its batch.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rehead::batch::{ExampleSet, TokenizedSet};
+use rehead::data::Input;
+use rehead::error::Result;
+use rehead::model::checkpoint::Weights;
+use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, LoadRequest, Pass, Pooling};
+use rehead::training::loss::cross_entropy;
+use rehead::transform::tokenize::TextTokenizer;
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+const CPU: Device = Device::Cpu;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bert")
+}
+
+fn expected(name: &str) -> Value {
+    let file = fixtures().join(name).join("expected.json");
+    serde_json::from_slice(&std::fs::read(file).expect("fixture")).expect("fixture")
+}
+
+fn tensors(name: &str) -> Weights {
+    Weights::open_file(&fixtures().join(name).join("expected.safetensors"), CPU, Kind::Float).expect("fixture")
+}
+
+fn tensor(weights: &Weights, name: &str) -> Tensor {
+    let shape: Vec<i64> = weights.shape(name).unwrap_or_else(|| panic!("no {name}")).iter().map(|&n| n as i64).collect();
+    weights.take(name, &shape).expect("fixture")
+}
+
+fn inputs(expected: &Value) -> Vec<Input> {
+    let of = |example: &Value| match &example["text"] {
+        Value::Array(pair) => {
+            let text = |index: usize| pair[index].as_str().expect("text").to_owned();
+            Input::Pair(text(0), text(1))
+        }
+        text => Input::Text(text.as_str().expect("text").to_owned()),
+    };
+    expected["examples"].as_array().expect("examples").iter().map(of).collect()
+}
+
+/// The fixture's model directory, with what Python would need beside it in the mean-pooled case.
+fn load(name: &str, engine: Engine, head: HeadRequest) -> Result<Classifier> {
+    let request = LoadRequest { engine, device: CPU, kind: Kind::Float, head };
+    Classifier::load(&fixtures().join(name), &request).map(|(classifier, _)| classifier)
+}
+
+fn tokenized(name: &str, classifier: &Classifier, expected: &Value) -> TokenizedSet {
+    let InputSpec::Text { vocabulary, positions, segments } = classifier.input;
+    let length = expected["max_length"].as_u64().map(|length| length as usize);
+    let tokenizer = TextTokenizer::load(&fixtures().join(name), vocabulary, positions, segments, length).expect("tokenizer");
+    tokenizer.tokenize(&inputs(expected)).expect("tokens").set
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.size(), b.size());
+    (a - b).abs().max().double_value(&[])
+}
+
+/// Logits of all examples, each in a batch of its own, or all in one.
+fn logits(classifier: &Classifier, set: &TokenizedSet, together: bool) -> Tensor {
+    let all: Vec<usize> = (0..set.len()).collect();
+    let batches: Vec<Vec<usize>> = if together { vec![all] } else { all.into_iter().map(|index| vec![index]).collect() };
+    let result = Tensor::zeros([set.len() as i64, classifier.head.classes()], (Kind::Float, CPU));
+    for examples in batches {
+        let batch = set.batch(&examples, CPU).expect("batch");
+        let rows = tch::no_grad(|| classifier.logits(&batch, Pass::evaluation(Kind::Float))).expect("logits");
+        for (row, &example) in batch.examples.iter().enumerate() {
+            result.get(example as i64).copy_(&rows.get(row as i64));
+        }
+    }
+    result
+}
+
+const CLASSIFIERS: [&str; 8] =
+    ["classifier", "large_weights", "sharded", "mean_pooled", "gamma_beta", "bf16", "fp16_cased", "one_segment"];
+
+#[test]
+fn token_ids_equal_transformers() {
+    for name in CLASSIFIERS {
+        let expected = expected(name);
+        let classifier = load(name, Engine::Packed, HeadRequest::FromCheckpoint).expect(name);
+        let set = tokenized(name, &classifier, &expected);
+        for (index, example) in expected["examples"].as_array().expect("examples").iter().enumerate() {
+            let numbers = |key: &str| -> Vec<u32> {
+                example[key].as_array().expect(key).iter().map(|id| id.as_u64().expect("id") as u32).collect()
+            };
+            assert_eq!(set.ids(index), numbers("input_ids"), "{name}: {}", example["text"]);
+            let types: Vec<u32> = set.types(index).iter().map(|&t| t.into()).collect();
+            assert_eq!(types, numbers("token_type_ids"), "{name}: {}", example["text"]);
+        }
+    }
+}
+
+#[test]
+fn logits_equal_transformers_alone_and_in_a_batch() {
+    for name in CLASSIFIERS {
+        let expected = expected(name);
+        let classifier = load(name, Engine::Packed, HeadRequest::FromCheckpoint).expect(name);
+        let set = tokenized(name, &classifier, &expected);
+        let reference = tensor(&tensors(name), "logits");
+        let (alone, together) = (logits(&classifier, &set, false), logits(&classifier, &set, true));
+        let difference = largest_difference(&alone, &reference);
+        assert!(difference < 1e-4, "{name}: {difference}");
+        let difference = largest_difference(&alone, &together);
+        assert!(difference < 1e-5, "{name}: alone and together differ by {difference}");
+        assert!(reference.std(false).double_value(&[]) > 1e-3, "{name}: the reference says something");
+    }
+}
+
+#[test]
+fn rust_bert_agrees_where_it_can() {
+    let mut agreed = 0;
+    for name in CLASSIFIERS {
+        let classifier = match load(name, Engine::RustBert, HeadRequest::FromCheckpoint) {
+            Ok(classifier) => classifier,
+            Err(error) => {
+                assert!(error.to_string().contains("rust-bert"), "{name}: {error}");
+                continue;
+            }
+        };
+        agreed += 1;
+        let expected = expected(name);
+        let set = tokenized(name, &classifier, &expected);
+        let difference = largest_difference(&logits(&classifier, &set, true), &tensor(&tensors(name), "logits"));
+        assert!(difference < 1e-4, "{name}: {difference}");
+    }
+    assert!(agreed >= 2, "rust-bert took {agreed} fixtures");
+}
+
+#[test]
+fn features_of_bare_backbones_equal_transformers() {
+    let labels = rehead::data::Labels::from_words(["a", "b"]).expect("labels");
+    for name in ["bare", "bare_no_pooler", "pretraining"] {
+        let (expected, reference) = (expected(name), tensors(name));
+        for (pooling, output) in [(Pooling::Cls, "first_token"), (Pooling::Mean, "mean")] {
+            let head = HeadRequest::New { labels: &labels, pooling: Some(pooling), dropout: None, seed: 1 };
+            let classifier = load(name, Engine::Packed, head).expect(name);
+            let set = tokenized(name, &classifier, &expected);
+            let rows: Vec<Tensor> = (0..set.len())
+                .map(|index| {
+                    let batch = set.batch(&[index], CPU).expect("batch");
+                    let pass = Pass::evaluation(Kind::Float);
+                    let features = classifier.backbone.features(0, &batch, None, pooling, pass).expect("features");
+                    if pooling == Pooling::Cls && reference.has("pooler_output") {
+                        let pooled = classifier.head.penultimate(&features, pass).expect("pooled");
+                        let wanted = tensor(&reference, "pooler_output").get(index as i64);
+                        assert!(largest_difference(&pooled.get(0), &wanted) < 1e-4, "{name}: pooler");
+                    }
+                    features.get(0)
+                })
+                .collect();
+            let difference = largest_difference(&Tensor::stack(&rows, 0), &tensor(&reference, output));
+            assert!(difference < 1e-4, "{name}, {output}: {difference}");
+        }
+    }
+}
+
+/// Gradients of every parameter, by the name it is stored under, of the mean cross-entropy over the fixture's batch.
+fn gradients(classifier: &Classifier, set: &TokenizedSet, batch: &Value, micro: usize) -> (f64, BTreeMap<String, Tensor>) {
+    let numbers = |key: &str| -> Vec<usize> {
+        batch[key].as_array().expect(key).iter().map(|n| n.as_u64().expect("number") as usize).collect()
+    };
+    let (examples, given) = (numbers("examples"), numbers("labels"));
+    let mut labels = vec![0u32; set.len()];
+    for (&example, &label) in examples.iter().zip(&given) {
+        labels[example] = label as u32;
+    }
+    for parameter in classifier.parameters() {
+        let _ = parameter.tensor.set_requires_grad(true);
+    }
+    let mut loss = 0.0;
+    for part in examples.chunks(micro) {
+        let batch = set.batch(part, CPU).expect("batch");
+        let part = cross_entropy(
+            &classifier.logits(&batch, Pass::evaluation(Kind::Float)).expect("logits"),
+            &batch,
+            &labels,
+            examples.len(),
+        )
+        .expect("loss");
+        part.backward();
+        loss += part.double_value(&[]);
+    }
+    let mut gradients = BTreeMap::new();
+    for parameter in classifier.parameters() {
+        gradients.extend(parameter.stored_from(&parameter.tensor.grad()).expect("parts"));
+    }
+    (loss, gradients)
+}
+
+#[test]
+fn gradients_of_every_parameter_equal_transformers() {
+    for name in ["classifier", "large_weights", "sharded", "mean_pooled"] {
+        let (expected, reference) = (expected(name), tensors(name));
+        let classifier = load(name, Engine::Packed, HeadRequest::FromCheckpoint).expect(name);
+        let set = tokenized(name, &classifier, &expected);
+        let (loss, found) = gradients(&classifier, &set, &expected["gradient_batch"], usize::MAX);
+        assert!((loss - expected["gradient_batch"]["loss"].as_f64().expect("loss")).abs() < 1e-5, "{name}: loss {loss}");
+        let wanted: Vec<&str> = reference.names().filter_map(|name| name.strip_prefix("gradient.")).collect();
+        assert!(wanted.len() > 30);
+        for parameter in wanted {
+            let reference = tensor(&reference, &format!("gradient.{parameter}"));
+            let found = found.get(parameter).unwrap_or_else(|| panic!("{name}: no gradient for {parameter}"));
+            let scale = reference.abs().max().double_value(&[]).max(1.0);
+            let difference = largest_difference(found, &reference) / scale;
+            assert!(difference < 1e-4, "{name}: {parameter} differs by {difference}");
+        }
+        assert_eq!(found.len(), reference.names().filter(|name| name.starts_with("gradient.")).count(), "{name}");
+    }
+}
+
+#[test]
+fn accumulated_micro_batches_equal_the_large_batch() {
+    let expected = expected("large_weights");
+    let load = || load("large_weights", Engine::Packed, HeadRequest::FromCheckpoint).expect("fixture");
+    let (one, two) = (load(), load());
+    let set = tokenized("large_weights", &one, &expected);
+    let (loss, whole) = gradients(&one, &set, &expected["gradient_batch"], usize::MAX);
+    let (sum, parts) = gradients(&two, &set, &expected["gradient_batch"], 2);
+    assert!((loss - sum).abs() < 1e-6);
+    for (name, gradient) in whole {
+        let scale = gradient.abs().max().double_value(&[]).max(1.0);
+        assert!(largest_difference(&gradient, &parts[&name]) / scale < 1e-5, "{name}");
+    }
+}
+
+#[test]
+fn stage_by_stage_equals_the_whole() -> Result<()> {
+    for engine in [Engine::Packed, Engine::RustBert] {
+        let expected = expected("classifier");
+        let classifier = load("classifier", engine, HeadRequest::FromCheckpoint)?;
+        let set = tokenized("classifier", &classifier, &expected);
+        let batch = set.batch(&(0..set.len()).collect::<Vec<_>>(), CPU)?;
+        let pass = Pass::evaluation(Kind::Float);
+        let stages = classifier.backbone.stages().len();
+        let whole = classifier.backbone.run(0..stages, &batch, None, pass)?;
+        for cut in 1..=stages {
+            let prefix = classifier.backbone.run(0..cut, &batch, None, pass)?;
+            let rest = classifier.backbone.run(cut..stages, &batch, Some(prefix.shallow_clone()), pass)?;
+            assert!(largest_difference(&rest, &whole) < 1e-6);
+            for pooling in [Pooling::Cls, Pooling::Mean] {
+                let features = classifier.backbone.features(cut, &batch, Some(prefix.shallow_clone()), pooling, pass)?;
+                let direct = classifier.backbone.pool(&whole, &batch, pooling)?;
+                assert!(largest_difference(&features, &direct) < 1e-5, "{engine:?}, cut {cut}, {pooling:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Of the packed encoder; rust-bert draws from the process's one generator, which tests running side by side share.
+#[test]
+fn dropout_is_drawn_in_training_and_repeats_with_its_keys() -> Result<()> {
+    let expected = expected("classifier");
+    let classifier = load("classifier", Engine::Packed, HeadRequest::FromCheckpoint)?;
+    let set = tokenized("classifier", &classifier, &expected);
+    let batch = set.batch(&(0..set.len()).collect::<Vec<_>>(), CPU)?;
+    let draw = |step: u64| {
+        let keys = DropoutKeys::new(7, step, 0);
+        classifier.logits(&batch, Pass { compute: Kind::Float, dropout: Some(&keys) })
+    };
+    let (first, again, other) = (draw(0)?, draw(0)?, draw(1)?);
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+    Ok(())
+}
+
+#[test]
+fn bf16_stays_near_fp32() -> Result<()> {
+    let expected = expected("classifier");
+    let classifier = load("classifier", Engine::Packed, HeadRequest::FromCheckpoint)?;
+    let set = tokenized("classifier", &classifier, &expected);
+    let batch = set.batch(&(0..set.len()).collect::<Vec<_>>(), CPU)?;
+    let full = classifier.logits(&batch, Pass::evaluation(Kind::Float))?;
+    let half = classifier.logits(&batch, Pass::evaluation(Kind::BFloat16))?;
+    assert_eq!(half.kind(), Kind::Float);
+    assert!(largest_difference(&full, &half) < 0.05);
+    Ok(())
+}

@@ -45,16 +45,37 @@ impl Rows {
     }
 }
 
+/// Rows that may have been computed in part, by an interrupted call.
+pub struct Partial {
+    pub rows: Rows,
+    /// By example.
+    pub done: Vec<bool>,
+}
+
+impl Partial {
+    /// Nothing computed yet, for `examples` rows of `width` numbers.
+    pub fn new(examples: usize, width: usize) -> Self {
+        Self { rows: Rows { values: vec![0.0; examples * width], width }, done: vec![false; examples] }
+    }
+}
+
 impl Inference<'_> {
     /// Logits of every example. `watch` is told the examples and tokens of each batch that is done.
     pub fn logits(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Rows> {
-        self.for_each_batch(set, self.classifier.labels.len(), watch, |batch| self.classifier.logits(batch, self.pass()))
+        let mut result = Partial::new(set.len(), self.classifier.labels.len());
+        self.fill(&mut result, set, watch, |batch| self.classifier.logits(batch, self.pass()))?;
+        Ok(result.rows)
     }
 
-    /// What the head's linear layer would get to see for every example, `feature_width` numbers each.
-    pub fn features(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Rows> {
-        let width = self.classifier.backbone.feature_width() as usize;
-        self.for_each_batch(set, width, watch, |batch| {
+    /// What the head's linear layer would get to see for every example, `feature_width` numbers each. What `partial` has
+    /// is not computed again; after an interruption it has what was computed.
+    pub fn features(
+        &self,
+        partial: &mut Partial,
+        set: &dyn ExampleSet,
+        watch: &mut dyn FnMut(usize, usize),
+    ) -> Result<()> {
+        self.fill(partial, set, watch, |batch| {
             let features = self.classifier.backbone.features(0, batch, None, self.classifier.pooling, self.pass())?;
             self.classifier.head.penultimate(&features, self.pass())
         })
@@ -65,17 +86,22 @@ impl Inference<'_> {
     }
 
     /// Sorts by length, computes each distinct example once, and puts the results back in the examples' order.
-    fn for_each_batch(
+    fn fill(
         &self,
+        partial: &mut Partial,
         set: &dyn ExampleSet,
-        width: usize,
         watch: &mut dyn FnMut(usize, usize),
         compute: impl Fn(&Batch) -> Result<Tensor>,
-    ) -> Result<Rows> {
+    ) -> Result<()> {
+        let Partial { rows: Rows { values: rows, width }, done } = partial;
+        let width = *width;
+        if rows.len() != set.len() * width || done.len() != set.len() {
+            return Err(Error::failure("the rows belong to another example set"));
+        }
         let representatives = set.representatives();
-        let distinct: Vec<usize> = (0..set.len()).filter(|&index| representatives[index] == index).collect();
-        let mut rows = Rows { values: vec![0.0; set.len() * width], width };
-        for examples in sampler::by_length(&distinct, |index| set.cost(index), self.batch_tokens) {
+        let todo: Vec<usize> =
+            (0..set.len()).filter(|&index| representatives[index] == index && !done[index]).collect();
+        for examples in sampler::by_length(&todo, |index| set.cost(index), self.batch_tokens) {
             if interrupt::requested() {
                 return Err(Error::interrupted("interrupted"));
             }
@@ -83,20 +109,23 @@ impl Inference<'_> {
             let result = tch::no_grad(|| compute(&batch))?.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?;
             let result = result.f_contiguous()?;
             if result.numel() != batch.len() * width {
-                return Err(Error::failure(format!("a batch gave {:?} instead of {width} numbers an example", result.size())));
+                let size = result.size();
+                return Err(Error::failure(format!("a batch gave {size:?} instead of {width} numbers an example")));
             }
             let mut values = vec![0f32; result.numel()];
             result.f_copy_data(&mut values, result.numel())?;
             for (row, &example) in values.chunks_exact(width.max(1)).zip(&batch.examples) {
-                rows.values[example * width..(example + 1) * width].copy_from_slice(row);
+                rows[example * width..(example + 1) * width].copy_from_slice(row);
+                done[example] = true;
             }
             watch(batch.len(), batch.examples.iter().map(|&index| set.cost(index)).sum());
         }
         for (index, &representative) in representatives.iter().enumerate() {
             if index != representative {
-                rows.values.copy_within(representative * width..(representative + 1) * width, index * width);
+                rows.copy_within(representative * width..(representative + 1) * width, index * width);
+                done[index] = true;
             }
         }
-        Ok(rows)
+        Ok(())
     }
 }

@@ -15,7 +15,8 @@ fn trained() -> Scene {
 }
 
 fn train(scene: &Scene, how: &str) {
-    let words = "train --train train.csv --valid valid.csv --test test.csv --model bare --precision fp32 --threads 1 --out run";
+    let words =
+        "train --train train.csv --valid valid.csv --test test.csv --model bare --precision fp32 --threads 1 --out run";
     scene.rehead(&format!("{words} {how}")).ok();
 }
 
@@ -51,7 +52,8 @@ fn its_figures_are_those_that_label_gives() {
     let mut sum = 0.0;
     for (class, label) in labels.iter().enumerate() {
         let right = confusion[class][class] as f64;
-        let (support, predicted) = (confusion[class].iter().sum::<u64>(), confusion.iter().map(|row| row[class]).sum::<u64>());
+        let (support, predicted) =
+            (confusion[class].iter().sum::<u64>(), confusion.iter().map(|row| row[class]).sum::<u64>());
         let share = |whole: u64| if whole == 0 { 0.0 } else { right / whole as f64 };
         let (precision, recall) = (share(predicted), share(support));
         let f1 = if right == 0.0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) };
@@ -79,7 +81,10 @@ fn it_finds_what_training_reported() {
                 assert_eq!(found[key], reported[key], "{how}: {split}.{key}");
             }
             for key in ["loss", "ece"] {
-                assert!(near(&found[key], reported[key].as_f64().unwrap(), 1e-6), "{how}: {split}.{key}: {found:#} {reported:#}");
+                assert!(
+                    near(&found[key], reported[key].as_f64().unwrap(), 1e-6),
+                    "{how}: {split}.{key}: {found:#} {reported:#}"
+                );
             }
         }
     }

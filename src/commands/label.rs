@@ -16,6 +16,7 @@ use crate::cli::LabelArgs;
 use crate::config::Columns;
 use crate::data::columns::LabelColumn;
 use crate::data::format::{self, is_standard_stream};
+use crate::data::writer::output_format;
 use crate::data::{Added, Layout, ReadOptions, ResolvedColumns, Row, RowReader, RowWriter, resolve};
 use crate::error::{Error, Kind, Result};
 use crate::evaluation::{argmax, softmax};
@@ -38,14 +39,14 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     console.note(&ready.choices);
 
     let answers = Answers::new(args, &ready.classifier);
+    interrupt::listen();
     let output = Output::open(args, reader.rows.layout(), &answers, &ready)?;
     let done = output.writer.rows();
     if done > 0 {
         console.note(format!("going on after row {}", units::count(done)));
     }
-    interrupt::listen();
     let bar = console.progress("labelling", None, "rows").rate_in("tokens").starting_at(done);
-    let written = label_all(&ready, reader.rows, &columns, output, &answers, args, &bar)?;
+    let written = label_all(&ready, reader.rows, &columns, output, &answers, args, &bar, &console)?;
     bar.finish();
     console.summary(format!("{} rows labelled: {}", units::count(written), args.output.display()));
     Ok(())
@@ -79,6 +80,7 @@ struct Window {
 }
 
 /// Reads, computes and writes until the input ends. Returns the rows written in all.
+#[allow(clippy::too_many_arguments)]
 fn label_all(
     ready: &Ready,
     rows: RowReader,
@@ -87,66 +89,70 @@ fn label_all(
     answers: &Answers,
     args: &LabelArgs,
     bar: &Progress,
+    console: &Console,
 ) -> Result<u64> {
     let Output { writer, place } = output;
-    let skip = writer.rows();
+    let done = writer.rows();
+    // Windows begin where they would have begun, since what is computed together decides the last digits: the rows of
+    // the window in which an earlier call ended are computed again, and written once.
+    let again = done % args.window as u64;
     let (windows_in, windows) = sync_channel::<Result<Window>>(1);
     let (labelled, to_write) = sync_channel::<(Vec<Row>, Rows)>(1);
     let tokenizer = &ready.tokenizer;
     let window = args.window;
 
     let (written, computed) = std::thread::scope(|scope| {
-        scope.spawn(move || read_windows(rows, skip, columns, tokenizer, window, &windows_in));
-        let writing = scope.spawn(move || write_windows(writer, answers, to_write));
+        scope.spawn(move || read_windows(rows, done, columns, tokenizer, window, &windows_in));
+        let writing = scope.spawn(move || write_windows(writer, answers, to_write, again));
         let computed = compute_windows(ready, windows, labelled, bar);
-        let written = writing.join().unwrap_or_else(|_| Err(Error::failure("the writing thread ended unexpectedly")));
-        (written, computed)
+        let unexpected = |_| Written { rows: done, end: Err(Error::failure("the writing thread ended unexpectedly")) };
+        (writing.join().unwrap_or_else(unexpected), computed)
     });
-    // A failed write is why computing stopped, so it is told first.
-    let rows = match (written, computed) {
-        (Err(error), _) => return Err(error),
-        (Ok(rows), Err(error)) => return Err(place.kept(rows, error)),
-        (Ok(rows), Ok(())) => rows,
-    };
-    place.complete()?;
-    Ok(rows)
+    match computed.and(written.end) {
+        Ok(()) => place.complete()?,
+        Err(error) => return Err(place.kept(written.rows, error, console)),
+    }
+    Ok(written.rows)
 }
 
-/// Sends window after window; an error is the last thing sent.
+/// Sends window after window, beginning with the one that holds row `done`; an error is the last thing sent.
 fn read_windows(
-    rows: RowReader,
-    skip: u64,
+    mut rows: RowReader,
+    done: u64,
     columns: &ResolvedColumns,
     tokenizer: &TextTokenizer,
     size: usize,
     windows: &SyncSender<Result<Window>>,
 ) {
-    let mut rows = rows.skip(skip as usize).peekable();
-    while rows.peek().is_some() {
-        let mut taken = Vec::with_capacity(size.min(65_536));
-        let mut failed = None;
-        for row in rows.by_ref().take(size) {
-            match row {
-                Ok(row) => taken.push(row),
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
+    let file = rows.layout().file.clone();
+    let begin = done - done % size as u64;
+    let mut read = 0;
+    let mut next = || {
+        if read < begin {
+            read += rows.skip_rows(begin)?;
         }
-        if !taken.is_empty() {
-            let window = tokenise(taken, columns, tokenizer);
-            let stop = window.is_err();
-            if windows.send(window).is_err() || stop {
-                return;
-            }
+        let taken = rows.by_ref().take(size).collect::<Result<Vec<_>>>()?;
+        read += taken.len() as u64;
+        if read < done {
+            return Err(shrunk(&file));
         }
-        if let Some(error) = failed {
-            // Nobody left to tell: the computing side has its own error.
-            let _ = windows.send(Err(error));
+        if taken.is_empty() { Ok(None) } else { tokenise(taken, columns, tokenizer).map(Some) }
+    };
+    // A window with a row that cannot be used is not begun.
+    while let Some(window) = next().transpose() {
+        let stop = window.is_err();
+        // Nobody left to tell: the computing side has its own error.
+        if windows.send(window).is_err() || stop {
             return;
         }
     }
+}
+
+/// The input has fewer rows than the output that is to be gone on with.
+fn shrunk(file: &Path) -> Error {
+    Error::request("there are fewer rows here than are labelled already")
+        .file(file)
+        .hint("resume with the input as it was, or delete the partial output to start anew")
 }
 
 fn tokenise(rows: Vec<Row>, columns: &ResolvedColumns, tokenizer: &TextTokenizer) -> Result<Window> {
@@ -173,16 +179,36 @@ fn compute_windows(
     Ok(())
 }
 
-fn write_windows(mut writer: RowWriter, answers: &Answers, windows: Receiver<(Vec<Row>, Rows)>) -> Result<u64> {
-    for (rows, logits) in windows {
-        for (index, row) in rows.iter().enumerate() {
-            writer.write(row, &answers.columns_of(logits.row(index)))?;
+/// What the writing side has to tell: rows in whole windows, and how it ended.
+struct Written {
+    rows: u64,
+    end: Result<()>,
+}
+
+/// Writes what is labelled, but for the first `again` rows, which are written already.
+fn write_windows(
+    mut writer: RowWriter,
+    answers: &Answers,
+    windows: Receiver<(Vec<Row>, Rows)>,
+    again: u64,
+) -> Written {
+    let mut rows = writer.rows();
+    let mut again = again as usize;
+    for (window, logits) in windows {
+        let known = again.min(window.len());
+        again -= known;
+        let mut write = || {
+            for (index, row) in window.iter().enumerate().skip(known) {
+                writer.write(row, &answers.columns_of(logits.row(index)))?;
+            }
+            writer.flush()
+        };
+        if let Err(error) = write() {
+            return Written { rows, end: Err(error) };
         }
-        writer.flush()?;
+        rows = writer.rows();
     }
-    let rows = writer.rows();
-    writer.finish()?;
-    Ok(rows)
+    Written { rows, end: writer.finish() }
 }
 
 /// Which columns are added, and what stands in them.
@@ -246,8 +272,6 @@ struct Output {
 struct OutputPlace {
     /// The growing file, the note beside it that says what it is, and the name it will have.
     files: Option<(PathBuf, PathBuf, PathBuf)>,
-    /// Rows that were there before this call.
-    before: u64,
 }
 
 /// What a growing output is the output of: it is only continued by the same call.
@@ -265,11 +289,17 @@ impl Output {
         let names = answers.names();
         if is_standard_stream(&args.output) {
             let writer = RowWriter::create(&args.output, input, &names)?;
-            return Ok(Self { writer, place: OutputPlace { files: None, before: 0 } });
+            return Ok(Self { writer, place: OutputPlace { files: None } });
         }
         let output = &args.output;
         if output.is_dir() {
             return Err(Error::request("the output is a directory").file(output).hint("name a file with --output"));
+        }
+        output_format(output, input.format)?;
+        if is_same_file(output, &args.input) {
+            return Err(Error::request("the output is the input file, which would be lost")
+                .file(output)
+                .hint("name another file with --output"));
         }
         let growing = growing_name(output);
         let note = growing.with_extension("json");
@@ -290,15 +320,17 @@ impl Output {
         if there {
             check_origin(&note, &origin)?;
         } else if args.resume && output.exists() {
-            return Err(Error::request("the output is complete: there is nothing to resume").file(output));
+            return Err(Error::request("the output is complete: there is nothing to resume")
+                .file(output)
+                .hint("without --resume the input is labelled anew, into this file"));
         }
-        let writer = RowWriter::resume(&growing, input, &names)?;
-        let before = writer.rows();
+        let writer = RowWriter::resume(&growing, input, &names)
+            .map_err(|error| error.hint("name a file that can be written with --output"))?;
         let text = serde_json::to_string_pretty(&origin)
             .map_err(|error| Error::failure(format!("cannot be written: {error}")).file(&note))?;
         write_atomically(&note, text.as_bytes())?;
         let files = Some((growing, note, output.clone()));
-        Ok(Self { writer, place: OutputPlace { files, before } })
+        Ok(Self { writer, place: OutputPlace { files } })
     }
 }
 
@@ -310,21 +342,28 @@ impl OutputPlace {
         std::fs::remove_file(note).map_err(|error| Error::io(error, note))
     }
 
-    /// What an error leaves behind: complete rows for `--resume`, or nothing at all.
-    fn kept(&self, rows: u64, error: Error) -> Error {
+    /// What an error leaves behind: whole windows of rows for `--resume`, or nothing at all.
+    fn kept(&self, rows: u64, error: Error, console: &Console) -> Error {
+        let error = match error.kind() {
+            Kind::Interrupted => Error::interrupted(format!("{} rows are labelled", units::count(rows))),
+            _ => error,
+        };
         let Some((growing, note, _)) = &self.files else { return error };
         if rows == 0 {
             let _ = (std::fs::remove_file(growing), std::fs::remove_file(note));
             return error;
         }
         let kept = format!("{} rows are kept in {}; --resume goes on behind them", units::count(rows), growing.display());
-        let error = if error.kind() == Kind::Interrupted && rows > self.before {
-            Error::interrupted(format!("{} rows are labelled", units::count(rows)))
-        } else {
-            error
-        };
+        if error.hint_text().is_some() {
+            // The error's own hint says how to mend what is wrong; this comes before it.
+            console.warn(&kept);
+        }
         error.hint(kept)
     }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// `out.csv` grows as `out.partial.csv`: the extension, which says the format, stays.
@@ -338,7 +377,11 @@ fn growing_name(output: &Path) -> PathBuf {
 }
 
 fn check_origin(note: &Path, origin: &Origin) -> Result<()> {
-    let bytes = std::fs::read(note).map_err(|error| Error::io(error, note))?;
+    let bytes = std::fs::read(note).map_err(|error| {
+        Error::io(error, note)
+            .context("what the interrupted output is made of is not known")
+            .hint("delete the partial output to start anew")
+    })?;
     let saved: Origin = serde_json::from_slice(&bytes)
         .map_err(|error| Error::request(format!("not the note of an interrupted output: {error}")).file(note))?;
     let differs = |what: &str| {

@@ -47,6 +47,9 @@ pub fn train(mut config: RunConfig, resume: bool, console: &Console) -> Result<R
     }
     strategy::check(config.strategy.name)?;
     check_task(&config)?;
+    if resume {
+        check_same_settings(&config)?;
+    }
     let directory = RunDirectory::prepare(&out, resume)?;
     let hardware =
         Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
@@ -88,17 +91,23 @@ pub fn train(mut config: RunConfig, resume: bool, console: &Console) -> Result<R
     let test_set = data.test.as_deref().map(tokenize).transpose()?;
     console.note(format!("training data: {}", train_set.statistics()));
 
-    let plan = settle(&mut config, &train_set, &data, &hardware, &classifier, &mut choices);
-    settle_rest(&mut config, &classifier, &hardware, &tokenizer.max_length(), engine);
+    settle_hardware_and_model(&mut config, &classifier, &hardware, tokenizer.max_length(), engine);
+    let plan = settle(&mut config, &train_set, &valid_set, &data, &hardware, &classifier, &mut choices);
     console.note(&choices);
     directory.begin()?;
-    write_atomically(config::saved_settings(&out), config.to_toml(&choices)?.as_bytes())?;
+    let settings = config::saved_settings(&out);
+    if !(resume && settings.is_file()) {
+        write_atomically(settings, config.to_toml(&choices)?.as_bytes())?;
+    }
     interrupt::listen();
 
     console.section(format!("training ({})", config.strategy.name));
     let how_to_resume = format!("go on with: rehead train --resume --out {}", out.display());
     let trained = match config.strategy.name {
-        Strategy::Frozen => train_frozen(&mut classifier, &data, &train_set, &valid_set, &hardware, &out, console),
+        Strategy::Frozen => {
+            let kept = frozen::KeptFeatures::new(&out, &plan.fingerprint);
+            train_frozen(&mut classifier, &data, &train_set, &valid_set, &hardware, &kept, &out, console)
+        }
         strategy => {
             train_stages(strategy, &classifier, &data, &train_set, &valid_set, &plan, &hardware, &out, resume, console)
         }
@@ -143,6 +152,7 @@ pub fn train(mut config: RunConfig, resume: bool, console: &Console) -> Result<R
         rehead_version: RunMetrics::VERSION.to_owned(),
     };
     metrics.write(out.join("metrics.json"))?;
+    frozen::KeptFeatures::new(&out, &plan.fingerprint).remove()?;
     Snapshots::new(&out)?.finish()?;
     report_result(&metrics, &out, console);
     Ok(metrics)
@@ -157,12 +167,14 @@ struct Trained {
     valid: Evaluation,
 }
 
+#[allow(clippy::too_many_arguments)]
 fn train_frozen(
     classifier: &mut Classifier,
     data: &Data,
     train: &Tokenized,
     valid: &Tokenized,
     hardware: &Hardware,
+    kept: &frozen::KeptFeatures,
     out: &Path,
     console: &Console,
 ) -> Result<Trained> {
@@ -173,6 +185,7 @@ fn train_frozen(
         &frozen::LabelledExamples { examples: &valid.set, labels: &valid_labels },
         hardware.compute,
         hardware.inference_tokens(),
+        kept,
         console,
     )?;
     let evaluation = evaluate(&outcome.valid_logits.values, &valid_labels, data.labels.words())?;
@@ -234,6 +247,22 @@ fn score(
 
 fn labels_of(examples: &[Example]) -> Vec<u32> {
     examples.iter().map(|example| example.label).collect()
+}
+
+/// A run is gone on with under the settings that it began with.
+fn check_same_settings(config: &RunConfig) -> Result<()> {
+    let file = config::saved_settings(&config.run.out);
+    if !file.is_file() {
+        return Ok(());
+    }
+    let differences = config::differences(&config::load(&file)?, config)?;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    Err(Error::request(format!("cannot go on with other settings: {}", shown.join("; ")))
+        .file(file)
+        .hint("`rehead train --resume --out RUN` alone takes the saved ones; other settings want another --out"))
 }
 
 fn check_task(config: &RunConfig) -> Result<()> {
@@ -341,6 +370,7 @@ const EXAMPLES_A_STEP: f64 = 32.0;
 fn settle(
     config: &mut RunConfig,
     train: &Tokenized,
+    valid: &Tokenized,
     data: &Data,
     hardware: &Hardware,
     classifier: &Classifier,
@@ -395,7 +425,7 @@ fn settle(
         compute: hardware.compute,
         fingerprint: String::new(),
     };
-    plan.fingerprint = fingerprint(&plan, train, &data.train);
+    plan.fingerprint = fingerprint(&plan, config, (train, &data.train), (valid, &data.valid));
     plan
 }
 
@@ -406,14 +436,14 @@ fn learning_rate(width: i64) -> (f64, &'static str) {
 }
 
 /// Puts what is known only now into the settings that are saved.
-fn settle_rest(
+fn settle_hardware_and_model(
     config: &mut RunConfig,
     classifier: &Classifier,
     hardware: &Hardware,
-    max_length: &usize,
+    max_length: usize,
     engine: Engine,
 ) {
-    config.data.max_length = Some(*max_length);
+    config.data.max_length = Some(max_length);
     config.model.pooling = match classifier.pooling {
         Pooling::Cls => PoolingSetting::Cls,
         Pooling::Mean => PoolingSetting::Mean,
@@ -432,15 +462,22 @@ fn settle_rest(
 }
 
 /// What a snapshot must agree with: the settings that decide the result, and the data as the network sees it.
-fn fingerprint(plan: &Plan, train: &Tokenized, examples: &[Example]) -> String {
+fn fingerprint(
+    plan: &Plan,
+    config: &RunConfig,
+    train: (&Tokenized, &[Example]),
+    valid: (&Tokenized, &[Example]),
+) -> String {
     let mut hash = Sha256::new();
     let decisive = Plan { log_every: 0, fingerprint: String::new(), ..plan.clone() };
-    hash.update(format!("{decisive:?}"));
-    for (index, example) in examples.iter().enumerate() {
-        for id in train.set.ids(index) {
-            hash.update(id.to_le_bytes());
+    hash.update(format!("{decisive:?} {:?} {:?}", config.model, config.strategy));
+    for (tokenized, examples) in [train, valid] {
+        for (index, example) in examples.iter().enumerate() {
+            for id in tokenized.set.ids(index) {
+                hash.update(id.to_le_bytes());
+            }
+            hash.update(example.label.to_le_bytes());
         }
-        hash.update(example.label.to_le_bytes());
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,12 +1,17 @@
 //! The frozen strategy: the backbone's features are computed once, in evaluation mode (no dropout), and the head is trained
-//! on them to convergence, as a regularised logistic regression whose strength is chosen on the validation data.
+//! on them to convergence, as a regularised logistic regression whose strength is chosen on the validation data. Interrupted,
+//! the features that are there are kept beside the run and taken from there on resuming.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use tch::{Device, Kind, Tensor};
+
 use crate::batch::ExampleSet;
-use crate::error::Result;
-use crate::inference::{Inference, Rows};
+use crate::error::{self, Error, Result};
+use crate::inference::{Inference, Partial, Rows};
 use crate::model::Classifier;
+use crate::model::checkpoint::{Weights, save_tensors};
 use crate::report::Console;
 use crate::training::logistic::{self, Labelled, Trial};
 
@@ -28,13 +33,14 @@ pub struct LabelledExamples<'a> {
     pub labels: &'a [u32],
 }
 
-/// Trains the head on `train`, choosing its strength on `valid`.
+/// Trains the head on `train`, choosing its strength on `valid`. `kept` is where the features of an interrupted call are.
 pub fn fit(
     classifier: &mut Classifier,
     train: &LabelledExamples,
     valid: &LabelledExamples,
     compute: tch::Kind,
     batch_tokens: usize,
+    kept: &KeptFeatures,
     console: &Console,
 ) -> Result<Outcome> {
     let began = Instant::now();
@@ -43,9 +49,22 @@ pub fn fit(
     let total = (train.examples.len() + valid.examples.len()) as u64;
     let bar = console.progress("features", Some(total), "examples").rate_in("tokens");
     let mut watch = |examples: usize, tokens: usize| bar.advance_with(examples as u64, tokens as u64);
-    let train_features = inference.features(train.examples, &mut watch)?;
-    let valid_features = inference.features(valid.examples, &mut watch)?;
+    let width = classifier.backbone.feature_width() as usize;
+    let mut train_features = kept.load("train", train.examples.len(), width)?;
+    let mut valid_features = kept.load("valid", valid.examples.len(), width)?;
+    let computed = inference
+        .features(&mut train_features, train.examples, &mut watch)
+        .and_then(|()| inference.features(&mut valid_features, valid.examples, &mut watch));
+    if let Err(error) = computed {
+        if error.kind() == error::Kind::Interrupted {
+            kept.save([("train", &train_features), ("valid", &valid_features)])?;
+            let done = train_features.done.iter().chain(&valid_features.done).filter(|&&done| done).count();
+            return Err(Error::interrupted(format!("the features of {done} of {total} examples are saved")));
+        }
+        return Err(error);
+    }
     bar.finish();
+    let (train_features, valid_features) = (train_features.rows, valid_features.rows);
 
     let mut trials = Vec::new();
     let (linear, chosen) = logistic::fit(
@@ -74,4 +93,56 @@ pub fn fit(
         trials,
         valid_logits: Rows { values, width: classifier.labels.len() },
     })
+}
+
+/// Where an interrupted call leaves its features.
+pub struct KeptFeatures {
+    file: PathBuf,
+}
+
+impl KeptFeatures {
+    /// In the run directory `run`, for the model, data and settings that `fingerprint` stands for.
+    pub fn new(run: &Path, fingerprint: &str) -> Self {
+        let short: String = fingerprint.chars().take(16).collect();
+        Self { file: run.join("checkpoints").join(format!("features-{short}.safetensors")) }
+    }
+
+    fn load(&self, split: &str, examples: usize, width: usize) -> Result<Partial> {
+        let mut partial = Partial::new(examples, width);
+        if !self.file.is_file() {
+            return Ok(partial);
+        }
+        let weights = Weights::open_file(&self.file, Device::Cpu, Kind::Float)?;
+        let numbers = |name: &str, shape: &[i64]| -> Result<Vec<f32>> {
+            let tensor = weights.take(name, shape)?;
+            let mut values = vec![0f32; tensor.numel()];
+            tensor.f_copy_data(&mut values, tensor.numel())?;
+            Ok(values)
+        };
+        partial.rows.values = numbers(split, &[examples as i64, width as i64])?;
+        let done = numbers(&format!("{split}.done"), &[examples as i64])?;
+        partial.done = done.into_iter().map(|done| done != 0.0).collect();
+        Ok(partial)
+    }
+
+    fn save<'a>(&self, splits: impl IntoIterator<Item = (&'a str, &'a Partial)>) -> Result<()> {
+        let mut tensors = Vec::new();
+        for (split, partial) in splits {
+            let done: Vec<f32> = partial.done.iter().map(|&done| f32::from(u8::from(done))).collect();
+            tensors.push((split.to_owned(), partial.rows.to_tensor()?));
+            tensors.push((format!("{split}.done"), Tensor::f_from_slice(&done)?));
+        }
+        if let Some(folder) = self.file.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| Error::io(error, folder))?;
+        }
+        save_tensors(&self.file, tensors)
+    }
+
+    /// Takes the file away, when there is one: the head is trained.
+    pub fn remove(&self) -> Result<()> {
+        match std::fs::remove_file(&self.file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(error, &self.file)),
+            _ => Ok(()),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! A stage for stories about the real binary: a fresh directory a test, the command run in it, and on failure everything
+//! A stage for stories about the real binary: a fresh directory a test, the command run in it, and on failure all
 //! that one wants to see. What the stories expect stands in the files beside this folder.
 
 // Each test file is a crate of its own and uses a part of this.
@@ -25,18 +25,14 @@ pub struct Scene {
 
 impl Scene {
     pub fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 
     /// A scene with copies of fixture models, each a folder of the fixture's name.
     pub fn with_models(fixtures: &[&str]) -> Self {
         let scene = Self::new();
         for name in fixtures {
-            let from = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("tests/fixtures/bert")
-                .join(name);
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bert").join(name);
             fs::create_dir(scene.path(name)).unwrap();
             for entry in fs::read_dir(&from).unwrap() {
                 let entry = entry.unwrap();
@@ -75,11 +71,7 @@ impl Scene {
 
     pub fn remove(&self, name: &str) {
         let path = self.path(name);
-        if path.is_dir() {
-            fs::remove_dir_all(path).unwrap()
-        } else {
-            fs::remove_file(path).unwrap()
-        }
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
     }
 
     pub fn copy(&self, from: &str, to: &str) {
@@ -136,12 +128,7 @@ impl Scene {
 
     /// A command of the program; its words are separated by spaces.
     pub fn rehead(&self, words: &str) -> Call<'_> {
-        let mut call = Call {
-            scene: self,
-            words: Vec::new(),
-            input: Vec::new(),
-            folder: self.path(""),
-        };
+        let mut call = Call { scene: self, words: Vec::new(), input: Vec::new(), folder: self.path("") };
         call.words.extend(words.split_whitespace().map(Into::into));
         call
     }
@@ -211,10 +198,7 @@ impl<'a> Call<'a> {
         let streams = tempfile::tempdir().unwrap();
         let file = |name: &str| File::create(streams.path().join(name)).unwrap();
         let mut command = self.command();
-        command
-            .stdin(Stdio::piped())
-            .stdout(file("stdout"))
-            .stderr(file("stderr"));
+        command.stdin(Stdio::piped()).stdout(file("stdout")).stderr(file("stderr"));
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = self.input.clone();
@@ -222,11 +206,7 @@ impl<'a> Call<'a> {
             // A command that reads nothing closes the pipe.
             let _ = stdin.write_all(&input);
         });
-        let words: Vec<String> = self
-            .words
-            .iter()
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect();
+        let words: Vec<String> = self.words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         Running {
             scene: self.scene,
             shown: format!("rehead {}", words.join(" ")),
@@ -338,13 +318,7 @@ impl Outcome {
 
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            status,
-            stdout,
-            stderr,
-            shown,
-            listing,
-        } = self;
+        let Self { status, stdout, stderr, shown, listing } = self;
         let stdout = String::from_utf8_lossy(stdout);
         let line = "-".repeat(70);
         write!(
@@ -360,10 +334,7 @@ pub struct Lottery(pub u64);
 
 impl Lottery {
     pub fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % limit
     }
 
@@ -413,14 +384,8 @@ pub fn tensors(bytes: &[u8]) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
     let read = |view: safetensors::tensor::TensorView| {
         assert_eq!(view.dtype(), safetensors::Dtype::F32);
-        let numbers = view
-            .data()
-            .chunks_exact(4)
-            .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        let numbers = view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
         (view.shape().to_vec(), numbers.collect())
     };
-    file.tensors()
-        .into_iter()
-        .map(|(name, view)| (name, read(view)))
-        .collect()
+    file.tensors().into_iter().map(|(name, view)| (name, read(view))).collect()
 }

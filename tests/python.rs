@@ -1,0 +1,93 @@
+//! A run directory loads in Python's transformers and gives the probabilities that `rehead label` writes: a full run as it
+//! is, a mean-pooled one with its own module. Needs Python's packages (`make test` puts them into .python); says so and
+//! passes where they are not.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn python_packages() -> Option<PathBuf> {
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join(".python");
+    if packages.join("transformers").is_dir() {
+        return Some(packages);
+    }
+    eprintln!("skipped: .python is not there (make test sets it up)");
+    None
+}
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Trains on a small real set with the pretrained model, labels the test texts, and has Python check every probability.
+fn python_agrees(strategy: &str, flags: &[&str]) {
+    let Some(packages) = python_packages() else { return };
+    let model = root(".models/all-MiniLM-L6-v2");
+    assert!(model.is_dir(), "scripts/setup-model has not run");
+    let directory = tempfile::tempdir().expect("a directory");
+    let (run, labelled) = (directory.path().join("run"), directory.path().join("labelled.csv"));
+    let train_file = directory.path().join("train.csv");
+    let reviews = std::fs::read_to_string(root("data/reviews/train.csv")).expect("data/reviews");
+    // A fifth is enough to make the head say something.
+    let few: String = reviews.lines().take(100).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&train_file, few).expect("written");
+
+    let rehead = |arguments: &[&std::ffi::OsStr]| {
+        let done = Command::new(env!("CARGO_BIN_EXE_rehead")).args(arguments).output().expect("rehead runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    let test = root("data/reviews/test.csv");
+    rehead(&[
+        "train".as_ref(),
+        "--train".as_ref(),
+        train_file.as_os_str(),
+        "--model".as_ref(),
+        model.as_os_str(),
+        "--strategy".as_ref(),
+        strategy.as_ref(),
+        "--epochs".as_ref(),
+        "1".as_ref(),
+        "--precision".as_ref(),
+        "fp32".as_ref(),
+        "--out".as_ref(),
+        run.as_os_str(),
+    ]);
+    rehead(&[
+        "label".as_ref(),
+        "--model".as_ref(),
+        run.as_os_str(),
+        "--input".as_ref(),
+        test.as_os_str(),
+        "--probabilities".as_ref(),
+        "--precision".as_ref(),
+        "fp32".as_ref(),
+        "--output".as_ref(),
+        labelled.as_os_str(),
+    ]);
+    let check = |flags: &[&str]| {
+        let done = Command::new("python3")
+            .env("PYTHONPATH", &packages)
+            .env("HF_HUB_OFFLINE", "1")
+            .arg(root("tests/python/check_run.py"))
+            .args([&run, &test, &labelled])
+            .args(flags)
+            .output()
+            .expect("python3 runs");
+        let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert!(done.status.success(), "{out}\n{err}");
+        println!("{out}");
+    };
+    check(flags);
+    if flags.contains(&"--trust-remote-code") {
+        check(&["--expect-refusal"]);
+    }
+}
+
+#[test]
+fn a_full_run_loads_as_it_is() {
+    python_agrees("full", &[]);
+}
+
+#[test]
+fn a_mean_pooled_run_loads_with_its_own_module_and_is_refused_without() {
+    python_agrees("frozen", &["--trust-remote-code"]);
+}

@@ -61,6 +61,9 @@ fn the_scene_itself_is_fine() {
     scene.rehead(TRAIN).arg("--epochs").arg("1").ok();
     scene.rehead(LABEL).ok();
     scene.rehead(EVALUATE).ok();
+    for name in ["run/metrics.json", "out.csv", "results/metrics.json"] {
+        assert!(scene.exists(name), "{name}");
+    }
 }
 
 #[test]

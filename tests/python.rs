@@ -91,3 +91,61 @@ fn a_full_run_loads_as_it_is() {
 fn a_mean_pooled_run_loads_with_its_own_module_and_is_refused_without() {
     python_agrees("frozen", &["--trust-remote-code"]);
 }
+
+/// The pretrained encoder itself, not a small random one: logits, and the gradient of every parameter.
+#[test]
+fn logits_and_gradients_of_minilm_equal_transformers() {
+    use rehead::batch::ExampleSet;
+    use rehead::data::{Input, Labels};
+    use rehead::model::{Classifier, Engine, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, checkpoint};
+    use rehead::transform::tokenize::TextTokenizer;
+    use tch::{Device, Kind, Tensor};
+
+    let Some(packages) = python_packages() else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let texts = ["a stirring, funny film", "it's so laddish and juvenile that it hurts", "no", "Café, très bon!"];
+    let given = [1u32, 0, 0, 1];
+
+    let labels = Labels::from_words(["bad", "good"]).expect("labels");
+    let head = HeadRequest::New { labels: &labels, pooling: Some(Pooling::Cls), dropout: None, seed: 5 };
+    let request = LoadRequest { engine: Engine::Packed, device: Device::Cpu, kind: Kind::Float, head };
+    let (classifier, _) = Classifier::load(&root(".models/all-MiniLM-L6-v2"), &request).expect("the model");
+    let InputSpec::Text { vocabulary, positions, segments } = classifier.input;
+    let tokenizer =
+        TextTokenizer::load(&classifier.directory, vocabulary, positions, segments, None).expect("a tokenizer");
+    let inputs = texts.map(|text| Input::Text(text.to_owned()));
+    let set = tokenizer.tokenize(&inputs).expect("tokens").set;
+    classifier.save(directory.path()).expect("saved");
+    tokenizer.save(directory.path()).expect("saved");
+
+    for parameter in classifier.parameters() {
+        let _ = parameter.tensor.set_requires_grad(true);
+    }
+    let batch = set.batch(&[0, 1, 2, 3], Device::Cpu).expect("a batch");
+    let logits = classifier.logits(&batch, Pass::evaluation(Kind::Float)).expect("logits");
+    rehead::training::loss::cross_entropy(&logits, &batch, &given, given.len()).expect("a loss").backward();
+    let ordered = Tensor::zeros_like(&logits.detach());
+    for (row, &example) in batch.examples.iter().enumerate() {
+        ordered.get(example as i64).copy_(&logits.detach().get(row as i64));
+    }
+    let mut results = vec![("logits".to_owned(), ordered)];
+    for parameter in classifier.parameters() {
+        for (name, gradient) in parameter.stored_from(&parameter.tensor.grad()).expect("parts") {
+            results.push((format!("gradient.{name}"), gradient));
+        }
+    }
+    let (results_file, texts_file) = (directory.path().join("results.safetensors"), directory.path().join("texts.json"));
+    checkpoint::save_tensors(&results_file, results).expect("saved");
+    std::fs::write(&texts_file, serde_json::json!({ "texts": texts, "labels": given }).to_string()).expect("saved");
+
+    let done = Command::new("python3")
+        .env("PYTHONPATH", &packages)
+        .env("HF_HUB_OFFLINE", "1")
+        .arg(root("tests/python/check_gradients.py"))
+        .args([directory.path(), &results_file, &texts_file])
+        .output()
+        .expect("python3 runs");
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{out}\n{err}");
+    println!("{out}");
+}

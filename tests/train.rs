@@ -316,7 +316,7 @@ fn a_run_is_not_resumed_with_other_data_or_settings() {
     interrupted(&scene, &format!("{BASIC} {LONG} --out run"), libc::SIGINT, 20);
     let before = scene.everything_in("run");
 
-    scene.rehead("train --resume --out run --lr 0.5").refused().says(&["other data or settings", "hint: "]);
+    scene.rehead("train --resume --out run --lr 0.5").refused().says(&["other settings", "training.lr", "hint: "]);
     assert!(scene.everything_in("run") == before, "a refused --resume changes the run");
 
     let data = scene.text("train.csv");
@@ -495,6 +495,7 @@ fn quiet_means_quiet() {
     let scene = scene();
     let outcome = scene.rehead(&format!("{BASIC} --epochs 1 --out run --quiet")).ok();
     outcome.check(outcome.stderr.is_empty() && outcome.stdout.is_empty(), "nothing said");
+    assert!(scene.exists("run/metrics.json"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ demo: setup
 
 test: setup
 	@scripts/setup-python
-	PYTHONPATH="$(CURDIR)/.python" cargo test --release
+	PYTHONPATH="$(CURDIR)/.python" cargo test --release --no-fail-fast
 
 # Beside Hugging Face's Trainer and pipeline; takes long. See benches/README.md.
 bench: setup

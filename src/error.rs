@@ -43,6 +43,8 @@ struct Place {
     column: Option<String>,
     key: Option<String>,
     hint: Option<String>,
+    /// Given when nobody had a better one.
+    fallback_hint: Option<&'static str>,
 }
 
 impl Error {
@@ -79,7 +81,9 @@ impl Error {
             IsADirectory => "is a directory, not a file".to_owned(),
             _ => error.to_string(),
         };
-        Self::new(kind, message).file(path.as_ref())
+        let absent = error.kind() == NotFound;
+        let error = Self::new(kind, message).file(path.as_ref());
+        if absent { error.fallback_hint("check the path; a relative one begins at the current directory") } else { error }
     }
 
     /// The file or directory concerned. The first call wins: whoever is nearest to the fault knows best.
@@ -118,6 +122,11 @@ impl Error {
         self
     }
 
+    fn fallback_hint(mut self, hint: &'static str) -> Self {
+        self.place.fallback_hint = Some(hint);
+        self
+    }
+
     /// Puts what was being done before the message: `saving the checkpoint: disk full`.
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
         self.message = format!("{doing}: {}", self.message);
@@ -129,7 +138,7 @@ impl Error {
     }
 
     pub fn hint_text(&self) -> Option<&str> {
-        self.place.hint.as_deref()
+        self.place.hint.as_deref().or(self.place.fallback_hint)
     }
 
     pub fn exit_status(&self) -> u8 {

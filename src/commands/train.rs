@@ -429,7 +429,7 @@ fn settle(
     plan
 }
 
-/// Narrow encoders want larger steps: measured on SST-2 with a 384-wide encoder (docs/log.md); the wide rate is BERT's
+/// Narrow encoders bear larger steps (docs/log.md has two rates tried on SST-2 with a 384-wide one); the wide rate is BERT's
 /// usual one.
 fn learning_rate(width: i64) -> (f64, &'static str) {
     if width < 512 { (1e-4, "usual for an encoder this narrow") } else { (3e-5, "usual for an encoder this wide") }

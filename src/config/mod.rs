@@ -180,9 +180,11 @@ impl RunConfig {
             ),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-                problems.push(Error::request("--out needs a directory, and this is a file").file(out));
+                problems.push(Error::request("--out needs a directory, and this is a file")
+                    .file(out)
+                    .hint("give another directory to --out"));
             }
-            Err(error) => problems.push(Error::io(error, out)),
+            Err(error) => problems.push(Error::io(error, out).hint("give another directory to --out")),
         }
         resolve::gather(problems)
     }

@@ -94,7 +94,8 @@ pub fn load(path: &Path) -> Result<RunConfig> {
 /// Gathers problems into one error: none, the one there is, or a list of all.
 pub fn gather(mut problems: Vec<Error>) -> Result<()> {
     if problems.len() <= 1 {
-        return problems.pop().map_or(Ok(()), Err);
+        let explained = |problem: Error| Err(problem.hint("`rehead train --help` explains every setting"));
+        return problems.pop().map_or(Ok(()), explained);
     }
     let mut message = format!("{} problems:", problems.len());
     for problem in &problems {

@@ -94,7 +94,9 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
         return Err(columns.at_label(error, unknown.row, unknown.line));
     }
     if examples.is_empty() {
-        return Err(Error::request("the file has a header but no rows").file(file));
+        return Err(Error::request("the file has a header but no rows")
+            .file(file)
+            .hint("it needs at least two rows with different labels"));
     }
     let labels = match known {
         Some(labels) => labels.clone(),
@@ -216,7 +218,7 @@ fn unknown_label(first: &str, counts: &HashMap<String, u64>, labels: &Labels) ->
     }
     let known = listed(labels.words().iter().take(10)) + if labels.len() > 10 { " and others" } else { "" };
     Error::request(format!("the label `{first}` is unknown{meant}")).hint(format!(
-        "the labels of the training file are {known}; unknown ones stand in {}: {}",
+        "the model's labels are {known}; unknown ones stand in {}: {}",
         plural(rows, "row"),
         all.join(", ")
     ))
@@ -450,7 +452,7 @@ mod tests {
         assert_eq!(
             error.hint_text(),
             Some(
-                "the labels of the training file are `negative` and `positive`; unknown ones stand in 3 rows: `mixed` 2×, `postive` 1×"
+                "the model's labels are `negative` and `positive`; unknown ones stand in 3 rows: `mixed` 2×, `postive` 1×"
             )
         );
         // A class may be absent, and one class is enough, when the labels are known.

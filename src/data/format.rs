@@ -171,7 +171,9 @@ pub fn open(path: &Path, options: &ReadOptions) -> Result<Source> {
     let named = named_type(path)?;
     let metadata = std::fs::metadata(path).map_err(|error| Error::io(error, path))?;
     if metadata.is_dir() {
-        return Err(Error::request("is a directory; a data file was expected").file(path));
+        return Err(Error::request("is a directory; a data file was expected")
+            .file(path)
+            .hint("name a .csv, .tsv, .jsonl or .txt file in it"));
     }
     let file = File::open(path).map_err(|error| Error::io(error, path))?;
     let total = metadata.is_file().then_some(metadata.len());

@@ -229,7 +229,7 @@ impl Iterator for RowReader {
 }
 
 fn empty(name: &Path) -> Error {
-    Error::request("the file is empty").file(name)
+    Error::request("the file is empty").file(name).hint("it needs a header line and at least one row")
 }
 
 /// Reads and checks the header.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result, listed};
-use crate::transform::tokenize::read_json;
+use crate::transform::tokenize::{COMPLETE, read_json};
 
 /// A model directory: its configuration and its tensors.
 pub struct Checkpoint {
@@ -42,7 +42,7 @@ pub fn read_config(directory: &Path) -> Result<Value> {
     let file = directory.join("config.json");
     match read_json(&file)? {
         Some(config) if config.is_object() => Ok(config),
-        Some(_) => Err(Error::request("must be a JSON object").file(file)),
+        Some(_) => Err(Error::request("must be a JSON object").file(file).hint(COMPLETE)),
         None => Err(Error::request("there is no config.json here")
             .file(directory)
             .hint("a model directory holds config.json, model.safetensors and tokenizer.json (or vocab.txt)")),
@@ -99,14 +99,14 @@ impl Weights {
     }
 
     fn add(&mut self, file: PathBuf) -> Result<()> {
-        let handle = File::open(&file).map_err(|error| Error::io(error, &file))?;
+        let handle = File::open(&file).map_err(|error| Error::io(error, &file).hint(COMPLETE))?;
         // SAFETY: the file is only read; a checkpoint that another program truncates while we run would end us, as it
         // would any program that maps it.
         let map = unsafe { Mmap::map(&handle) }.map_err(|error| Error::io(error, &file))?;
         let tensors = SafeTensors::deserialize(&map).map_err(|error| {
             Error::request(format!("not a valid safetensors file: {error}"))
                 .file(&file)
-                .hint("was it copied or downloaded completely?")
+                .hint(COMPLETE)
         })?;
         let shard = self.shards.len();
         let base = map.as_ptr() as usize;
@@ -126,7 +126,7 @@ impl Weights {
             let name = modern_name(&entry.stored);
             if let Some(other) = self.entries.get(&name) {
                 let other = format!("`{}` is there twice, also as `{}`", entry.stored, other.stored);
-                return Err(Error::request(other).file(&file));
+                return Err(Error::request(other).file(&file).hint("keep one of the two"));
             }
             self.entries.insert(name, entry);
         }
@@ -221,14 +221,20 @@ pub fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
     let index = directory.join(INDEX);
     if let Some(value) = read_json(&index)? {
         let map = value.get("weight_map").and_then(Value::as_object).ok_or_else(|| {
-            Error::request("must be an object that names a file for each tensor").file(&index).key("weight_map")
+            Error::request("must be an object that names a file for each tensor")
+                .file(&index)
+                .key("weight_map")
+                .hint(COMPLETE)
         })?;
         let mut files = BTreeSet::new();
         for (tensor, file) in map {
             // A shard is a plain file name beside the index: nothing outside the directory is read.
             let name = file.as_str().filter(|name| !name.contains(['/', '\\']) && name.ends_with(".safetensors"));
             let name = name.ok_or_else(|| {
-                Error::request(format!("{file} is not the name of a safetensors file beside it")).file(&index).key(tensor)
+                Error::request(format!("{file} is not the name of a safetensors file beside it"))
+                    .file(&index)
+                    .key(tensor)
+                    .hint(COMPLETE)
             })?;
             files.insert(directory.join(name));
         }

@@ -43,7 +43,8 @@ pub enum InputSpec {
 pub enum HeadRequest<'a> {
     /// The checkpoint's own, for labelling and evaluating.
     FromCheckpoint,
-    /// A new one for these labels. `pooling` unset means the family's own.
+    /// A new one for these labels. `pooling` unset means the family's own; `dropout`, when set, holds for the whole
+    /// network.
     New { labels: &'a Labels, pooling: Option<Pooling>, dropout: Option<f64>, seed: u64 },
 }
 
@@ -170,7 +171,10 @@ const PYTHON_MODULE: [(&str, &str); 2] = [
 ];
 
 fn load_bert(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> Result<(Classifier, LoadReport)> {
-    let config = bert::config(&checkpoint)?;
+    let mut config = bert::config(&checkpoint)?;
+    if let HeadRequest::New { dropout: Some(p), .. } = request.head {
+        (config.hidden_dropout, config.attention_dropout) = (p, p);
+    }
     let weights = &checkpoint.weights;
     let encoder = Encoder::load(config.clone(), &bert::NAMES, weights)?;
     let prefix = encoder::stored_prefix(&bert::NAMES, weights);
@@ -225,7 +229,8 @@ fn load_bert(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) ->
             } else {
                 return Err(Error::request("the checkpoint lacks the pooler that its classifier reads")
                     .file(&checkpoint.directory)
-                    .key("bert.pooler.dense.weight"));
+                    .key("bert.pooler.dense.weight")
+                    .hint("take the whole checkpoint, or train a head anew with --pooling mean"));
             };
             let name = "bert.pooler.dense".to_owned();
             Some((NamedLinear { linear, name, place }, Activation::Tanh))
@@ -284,7 +289,8 @@ fn checkpoint_labels(checkpoint: &Checkpoint) -> Result<Labels> {
         let problem = problem.unwrap_or("regression");
         return Err(Error::request(format!("`{problem}` models are not supported yet; single-label classifiers are"))
             .file(file)
-            .key("problem_type"));
+            .key("problem_type")
+            .hint("train a single-label head on its backbone with `rehead train`"));
     }
     let Some(map) = checkpoint.config.get("id2label").and_then(Value::as_object).filter(|map| !map.is_empty()) else {
         return Labels::in_order((0..classes).map(|index| format!("LABEL_{index}")).collect());
@@ -294,7 +300,9 @@ fn checkpoint_labels(checkpoint: &Checkpoint) -> Result<Labels> {
             Error::request(format!("names no label for class {index}; the head has {classes} classes"))
                 .file(&file)
                 .key("id2label")
+                .hint("it must name every class once")
         })
     });
     Labels::in_order(words.collect::<Result<Vec<_>>>()?)
+        .map_err(|error| error.file(&file).key("id2label").hint("it must name every class once"))
 }

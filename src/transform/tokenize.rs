@@ -16,6 +16,9 @@ use crate::batch::{ExampleSet, TokenizedSet};
 use crate::data::Input;
 use crate::error::{Error, Result};
 
+/// The hint for files of a model that make no sense.
+pub const COMPLETE: &str = "was the model copied or downloaded completely?";
+
 /// A checkpoint's tokenizer, truncating to `max_length` tokens with the special ones.
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
@@ -64,7 +67,7 @@ impl TextTokenizer {
         let vocab = directory.join("vocab.txt");
         let (mut tokenizer, file) = if json.is_file() {
             let tokenizer = Tokenizer::from_file(&json)
-                .map_err(|error| Error::request(format!("the tokenizer cannot be read: {error}")).file(&json))?;
+                .map_err(|error| Error::request(format!("the tokenizer cannot be read: {error}")).file(&json).hint(COMPLETE))?;
             (tokenizer, json)
         } else if vocab.is_file() {
             (wordpiece(&vocab, &settings)?, vocab)
@@ -209,7 +212,7 @@ impl std::fmt::Display for LengthStatistics {
 
 /// BERT's WordPiece from a plain vocabulary, as `BertTokenizer` builds it.
 fn wordpiece(vocab: &Path, settings: &Value) -> Result<Tokenizer> {
-    let unreadable = |error: tokenizers::Error| Error::request(format!("the vocabulary cannot be read: {error}")).file(vocab);
+    let unreadable = |error: tokenizers::Error| Error::request(format!("the vocabulary cannot be read: {error}")).file(vocab).hint(COMPLETE);
     let flag = |key: &str| settings.get(key).and_then(Value::as_bool);
     let word = |key: &str, default: &str| match settings.get(key) {
         Some(Value::String(token)) => token.clone(),
@@ -249,7 +252,7 @@ fn wordpiece(vocab: &Path, settings: &Value) -> Result<Tokenizer> {
 pub fn read_json(path: &Path) -> Result<Option<Value>> {
     match std::fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            Error::request(format!("not valid JSON: {error}")).file(path).line(error.line() as u64)
+            Error::request(format!("not valid JSON: {error}")).file(path).line(error.line() as u64).hint(COMPLETE)
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io(error, path)),

@@ -1,7 +1,8 @@
 //! Self-attention within each sequence of a packed batch.
 //!
-//! Sequences of equal length are neighbours, so each group is a dense rectangle: explicit products and softmax, no padding
-//! and no masks. (On two CPU cores this was faster than libtorch's flash kernel, whose backward pass is slow there.)
+//! Sequences of equal length are neighbours, so each group is a dense rectangle: no padding and no masks. Evaluation uses
+//! libtorch's fused kernel; training uses explicit products and softmax, because the fused kernel's backward pass is slow on
+//! CPUs (docs/log.md).
 
 use tch::Tensor;
 
@@ -58,6 +59,10 @@ pub fn attend_first_tokens(
 
 /// Attention over `[count, heads, length, d]`.
 fn weigh(query: &Tensor, key: &Tensor, value: &Tensor, dropout: f64, pass: Pass) -> Result<Tensor> {
+    if pass.dropout.is_none() && !query.requires_grad() {
+        let no_mask = None::<&Tensor>;
+        return Ok(Tensor::f_scaled_dot_product_attention(query, key, value, no_mask, 0.0, false, None, false)?);
+    }
     let scale = 1.0 / (query.size().last().copied().unwrap_or(1) as f64).sqrt();
     let scores = query.f_mul_scalar(scale)?.f_matmul(&key.f_transpose(-2, -1)?)?;
     let weights = scores.f_softmax(-1, scores.kind())?;

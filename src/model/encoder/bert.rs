@@ -68,6 +68,8 @@ impl Default for BertConfig {
     }
 }
 
+const MATCHING: &str = "take the config.json that belongs to these weights, of a BERT encoder";
+
 /// Reads a BERT's `config.json`.
 ///
 /// # Errors
@@ -75,9 +77,9 @@ impl Default for BertConfig {
 pub fn config(checkpoint: &Checkpoint) -> Result<EncoderConfig> {
     let file = checkpoint.config_file();
     let config: BertConfig = serde_path_to_error::deserialize(&checkpoint.config).map_err(|error| {
-        Error::request(error.inner().to_string()).file(&file).key(error.path().to_string())
+        Error::request(error.inner().to_string()).file(&file).key(error.path().to_string()).hint(MATCHING)
     })?;
-    let refuse = |key: &str, message: String| Err(Error::request(message).file(&file).key(key));
+    let refuse = |key: &str, message: String| Err(Error::request(message).file(&file).key(key).hint(MATCHING));
     let sizes = [
         ("vocab_size", config.vocab_size),
         ("hidden_size", config.hidden_size),
@@ -101,6 +103,9 @@ pub fn config(checkpoint: &Checkpoint) -> Result<EncoderConfig> {
         if !(0.0..1.0).contains(&p) {
             return refuse(key, format!("{p} is not a probability below 1"));
         }
+    }
+    if !(config.layer_norm_eps.is_finite() && config.layer_norm_eps >= 0.0) {
+        return refuse("layer_norm_eps", format!("{} is not a small positive number", config.layer_norm_eps));
     }
     if let Some(kind) = config.position_embedding_type.filter(|kind| kind != "absolute") {
         return refuse("position_embedding_type", format!("`{kind}` positions are not supported; `absolute` ones are"));

@@ -508,9 +508,9 @@ pub struct FetchArgs {
     #[arg(value_name = "ID")]
     pub id: String,
 
-    /// Branch, tag or commit
-    #[arg(long, value_name = "REV", default_value = "main")]
-    pub revision: String,
+    /// Branch, tag or commit [default: main]
+    #[arg(long, value_name = "REV")]
+    pub revision: Option<String>,
 
     /// Print nothing but warnings and errors
     #[arg(long, short)]

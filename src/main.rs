@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Compare(args) => commands::compare::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
-        Command::Fetch(args) => commands::fetch::run(&args.id, Some(args.revision.as_str()), args.quiet),
+        Command::Fetch(args) => commands::fetch::run(&args.id, args.revision.as_deref(), args.quiet),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

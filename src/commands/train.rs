@@ -432,7 +432,7 @@ fn settle(
 /// Narrow encoders bear larger steps (docs/log.md has two rates tried on SST-2 with a 384-wide one); the wide rate is BERT's
 /// usual one.
 fn learning_rate(width: i64) -> (f64, &'static str) {
-    if width < 512 { (1e-4, "usual for an encoder this narrow") } else { (3e-5, "usual for an encoder this wide") }
+    if width < 512 { (5e-5, "usual for an encoder this narrow") } else { (3e-5, "usual for an encoder this wide") }
 }
 
 /// Puts what is known only now into the settings that are saved.

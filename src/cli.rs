@@ -546,30 +546,18 @@ impl CompareArgs {
             run.strategy.name = strategy;
             // Seeds wrap around at the largest, so that they stay what TOML can hold.
             run.training.seed = shared.training.seed.wrapping_add(k) & SEED.max;
-            run.run.out = shared
-                .run
-                .out
-                .join(strategy.to_string().replace(':', "-"))
-                .join(format!("seed-{}", run.training.seed));
+            run.run.out =
+                shared.run.out.join(strategy.to_string().replace(':', "-")).join(format!("seed-{}", run.training.seed));
             run
         };
         let seeds = self.seeds as u64;
-        self.strategies
-            .iter()
-            .flat_map(|strategy| (0..seeds).map(move |k| run(*strategy, k)))
-            .collect()
+        self.strategies.iter().flat_map(|strategy| (0..seeds).map(move |k| run(*strategy, k))).collect()
     }
 }
 
 impl RunArgs {
     fn request(&self) -> Request {
-        let Self {
-            data,
-            model,
-            training,
-            output,
-            hardware,
-        } = self;
+        let Self { data, model, training, output, hardware } = self;
         let mut flags = Flags::default();
         flags.put("data.train", &data.train);
         flags.put("data.valid", &data.valid);
@@ -601,12 +589,7 @@ impl RunArgs {
         flags.put("run.device", &hardware.device);
         flags.put("run.precision", &hardware.precision);
         flags.put("run.threads", &hardware.threads);
-        Request {
-            config: output.config.clone(),
-            set: output.set.clone(),
-            flags,
-            resume: false,
-        }
+        Request { config: output.config.clone(), set: output.set.clone(), flags, resume: false }
     }
 }
 
@@ -660,9 +643,7 @@ mod tests {
         let line = "rehead train --train a.csv --model m --out o --valid-fraction 0.1 --text t,u --strategy last:2 \
                     --lr 1e-4 --batch-size 16 --max-length 64 --device cuda:1 --precision bf16 --seed 7 \
                     --set patience=2 --delimiter ; --quiet";
-        let Command::Train(args) = parse(line).unwrap() else {
-            panic!()
-        };
+        let Command::Train(args) = parse(line).unwrap() else { panic!() };
         assert!(args.run.output.quiet);
         let config = args.resolve().unwrap();
         assert_eq!(config.data.train, Path::new("a.csv"));
@@ -679,9 +660,7 @@ mod tests {
         let train = command.find_subcommand("train").unwrap();
         for key in config::keys::KEYS {
             assert!(
-                train
-                    .get_arguments()
-                    .any(|arg| arg.get_long().map(|long| format!("--{long}")) == Some(key.flag())),
+                train.get_arguments().any(|arg| arg.get_long().map(|long| format!("--{long}")) == Some(key.flag())),
                 "{}",
                 key.flag()
             );
@@ -692,14 +671,9 @@ mod tests {
                     --head-lr 2 --batch-tokens 3 --micro-batch-tokens 2 --weight-decay 0.5 --warmup-ratio 0.5 --schedule cosine \
                     --max-grad-norm 0.5 --patience 1 --seed 1 --log-every 1 --out o \
                     --device cpu --precision fp32 --threads 1";
-        let Command::Train(args) = parse(line).unwrap() else {
-            panic!()
-        };
+        let Command::Train(args) = parse(line).unwrap() else { panic!() };
         let text = args.resolve().unwrap().to_toml(&config::Choices::default()).unwrap();
-        for key in config::keys::KEYS
-            .iter()
-            .filter(|key| !matches!(key.name, "valid_fraction" | "batch_size"))
-        {
+        for key in config::keys::KEYS.iter().filter(|key| !matches!(key.name, "valid_fraction" | "batch_size")) {
             assert!(text.contains(&format!("\n{} = ", key.name)), "{}", key.name);
         }
         assert!(!text.contains("auto\""), "{text}");
@@ -714,19 +688,10 @@ mod tests {
             for (name, value) in values.as_table().unwrap() {
                 let key = config::keys::find(&format!("{section}.{name}")).unwrap();
                 let after = help.split(&format!("{} <", key.flag())).nth(1).unwrap();
-                let after: String = after
-                    .split("\n      --")
-                    .next()
-                    .unwrap()
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" ");
+                let after: String =
+                    after.split("\n      --").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
                 let value = value.as_str().map_or(value.to_string(), str::to_owned);
-                assert!(
-                    after.contains(&format!("[default: {value}")),
-                    "{}: {value}: {after}",
-                    key.flag()
-                );
+                assert!(after.contains(&format!("[default: {value}")), "{}: {value}: {after}", key.flag());
             }
         }
     }
@@ -735,14 +700,8 @@ mod tests {
     fn wrong_flags_are_named() {
         for (line, part) in [
             ("rehead train --lr fast", "'--lr <X>': expected a number above 0"),
-            (
-                "rehead train --epochs -1",
-                "'--epochs <N>': expected a whole number from 0 to 10000",
-            ),
-            (
-                "rehead train --valid-fraction 1",
-                "'--valid-fraction <SHARE>': expected a number above 0 and below 1",
-            ),
+            ("rehead train --epochs -1", "'--epochs <N>': expected a whole number from 0 to 10000"),
+            ("rehead train --valid-fraction 1", "'--valid-fraction <SHARE>': expected a number above 0 and below 1"),
             ("rehead train --valid a --valid-fraction 0.1", "cannot be used with"),
             ("rehead train --batch-size 1 --batch-tokens 1", "cannot be used with"),
             ("rehead train --precision bf17", "did you mean `bf16`?"),
@@ -766,14 +725,9 @@ mod tests {
     fn a_comparison_is_a_run_for_each_strategy_and_seed() {
         let line = "rehead compare --train a --model m --out o --strategies frozen,last:2 --seeds 2 \
                     --seed 9223372036854775807";
-        let Command::Compare(args) = parse(line).unwrap() else {
-            panic!()
-        };
+        let Command::Compare(args) = parse(line).unwrap() else { panic!() };
         let runs = args.runs(&args.resolve().unwrap());
-        let shown: Vec<_> = runs
-            .iter()
-            .map(|run| format!("{} {}", run.strategy.name, run.run.out.display()))
-            .collect();
+        let shown: Vec<_> = runs.iter().map(|run| format!("{} {}", run.strategy.name, run.run.out.display())).collect();
         assert_eq!(
             shown,
             [
@@ -783,9 +737,7 @@ mod tests {
                 "last:2 o/last-2/seed-0"
             ]
         );
-        let Command::Compare(twice) = parse("rehead compare --strategies full,full").unwrap() else {
-            panic!()
-        };
+        let Command::Compare(twice) = parse("rehead compare --strategies full,full").unwrap() else { panic!() };
         assert!(twice.resolve().is_err());
     }
 

@@ -72,7 +72,9 @@ impl Error {
         use std::io::ErrorKind::*;
         let kind = match error.kind() {
             BrokenPipe => Kind::ClosedPipe,
-            NotFound | PermissionDenied | IsADirectory | NotADirectory | AlreadyExists | ReadOnlyFilesystem => Kind::Request,
+            NotFound | PermissionDenied | IsADirectory | NotADirectory | AlreadyExists | ReadOnlyFilesystem => {
+                Kind::Request
+            }
             _ => Kind::Failure,
         };
         let message = match error.kind() {
@@ -83,7 +85,11 @@ impl Error {
         };
         let absent = error.kind() == NotFound;
         let error = Self::new(kind, message).file(path.as_ref());
-        if absent { error.fallback_hint("check the path; a relative one begins at the current directory") } else { error }
+        if absent {
+            error.fallback_hint("check the path; a relative one begins at the current directory")
+        } else {
+            error
+        }
     }
 
     /// The file or directory concerned. The first call wins: whoever is nearest to the fault knows best.
@@ -181,7 +187,10 @@ impl From<tch::TchError> for Error {
         let text = error.to_string();
         let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("unknown error").to_owned();
         let error = Error::failure(format!("libtorch: {first}"));
-        if text.contains("out of memory") || text.contains("can't allocate memory") || text.contains("not enough memory") {
+        if text.contains("out of memory")
+            || text.contains("can't allocate memory")
+            || text.contains("not enough memory")
+        {
             return error.hint("less memory is needed with a smaller --batch-tokens or --max-length");
         }
         error

@@ -101,8 +101,10 @@ fn choose_device(device: config::Device, choices: &mut Choices) -> Result<Device
             })?;
             let count = Cuda::device_count().max(0) as usize;
             if index >= count {
-                return Err(Error::request(format!("cuda:{index} is not there: this machine has {count} GPUs, numbered from 0"))
-                    .key("device"));
+                return Err(Error::request(format!(
+                    "cuda:{index} is not there: this machine has {count} GPUs, numbered from 0"
+                ))
+                .key("device"));
             }
             Ok(Device::Cuda(index))
         }

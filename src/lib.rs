@@ -10,18 +10,18 @@
 //! A [`model::Backbone`] is a chain of stages; freezing, new heads and cached features follow from that alone. Validation,
 //! evaluation, labelling and the frozen features share one path, [`inference`].
 
+pub mod batch;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod data;
-pub mod transform;
-pub mod batch;
+pub mod evaluation;
+pub mod inference;
 pub mod model;
+pub mod report;
 pub mod strategy;
 pub mod training;
-pub mod inference;
-pub mod evaluation;
-pub mod report;
-pub mod commands;
+pub mod transform;
 
 pub mod error;
 pub mod hardware;

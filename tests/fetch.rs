@@ -50,12 +50,7 @@ impl Scene {
                 ("README.md", b"# Tiny"),
             ],
         );
-        Self {
-            hub,
-            home: tempfile::tempdir().unwrap(),
-            commit,
-            weights,
-        }
+        Self { hub, home: tempfile::tempdir().unwrap(), commit, weights }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -87,9 +82,7 @@ impl Scene {
         ] {
             command.env_remove(name);
         }
-        command
-            .env("HF_ENDPOINT", self.hub.endpoint())
-            .env("HF_HOME", self.home.path());
+        command.env("HF_ENDPOINT", self.hub.endpoint()).env("HF_HOME", self.home.path());
     }
 
     fn fetch(&self, arguments: &[&str]) -> Output {
@@ -105,26 +98,15 @@ impl Scene {
     }
 
     fn blob(&self) -> PathBuf {
-        self.cache()
-            .join("blobs")
-            .join(etag("model.safetensors", &self.weights))
+        self.cache().join("blobs").join(etag("model.safetensors", &self.weights))
     }
 }
 
 /// Standard output without its last line end, after a success.
 #[track_caller]
 fn printed(output: &Output) -> String {
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout.clone())
-        .unwrap()
-        .strip_suffix('\n')
-        .unwrap()
-        .to_owned()
+    assert!(output.status.success(), "{}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap().strip_suffix('\n').unwrap().to_owned()
 }
 
 /// Standard error after a failure with this status, in which nothing reached standard output.
@@ -144,10 +126,7 @@ fn assert_mentions(text: &str, words: &[&str]) {
 }
 
 fn content_requests(requests: &[Request], file: &str) -> usize {
-    requests
-        .iter()
-        .filter(|request| request.storage && request.method == "GET" && request.file == file)
-        .count()
+    requests.iter().filter(|request| request.storage && request.method == "GET" && request.file == file).count()
 }
 
 #[test]
@@ -162,10 +141,7 @@ fn a_model_is_fetched_once_into_the_standard_layout() {
     for unwanted in ["pytorch_model.bin", "model.fp16.safetensors", "onnx", "README.md"] {
         assert!(!scene.snapshot().join(unwanted).exists(), "{unwanted}");
     }
-    assert_eq!(
-        fs::read_to_string(scene.cache().join("refs/main")).unwrap(),
-        scene.commit
-    );
+    assert_eq!(fs::read_to_string(scene.cache().join("refs/main")).unwrap(), scene.commit);
     assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
     #[cfg(unix)]
     assert_eq!(
@@ -199,21 +175,11 @@ fn the_cache_suffices_without_a_network() {
 
     let offline = scene.command(&[ID]).env("HF_HUB_OFFLINE", "1").output().unwrap();
     assert_eq!(printed(&offline), scene.snapshot().to_str().unwrap());
-    assert!(
-        scene.hub.take_requests().is_empty(),
-        "offline means that no connection is opened"
-    );
+    assert!(scene.hub.take_requests().is_empty(), "offline means that no connection is opened");
 
-    let away = scene
-        .command(&[ID])
-        .env("HF_ENDPOINT", "http://127.0.0.1:9")
-        .output()
-        .unwrap();
+    let away = scene.command(&[ID]).env("HF_ENDPOINT", "http://127.0.0.1:9").output().unwrap();
     assert_eq!(printed(&away), scene.snapshot().to_str().unwrap());
-    assert_mentions(
-        &String::from_utf8_lossy(&away.stderr),
-        &["in the cache", "cannot be reached"],
-    );
+    assert_mentions(&String::from_utf8_lossy(&away.stderr), &["in the cache", "cannot be reached"]);
 
     scene.hub.misbehave("/api/models/", 9, What::Status(503));
     printed(&scene.fetch(&[ID]));
@@ -223,50 +189,27 @@ fn the_cache_suffices_without_a_network() {
     fs::rename(scene.home.path().join("hub"), elsewhere.path().join("hub")).unwrap();
     scene.home = elsewhere;
     let moved = scene.command(&[ID]).env("HF_HUB_OFFLINE", "yes").output().unwrap();
-    assert_eq!(
-        fs::read(Path::new(&printed(&moved)).join("model.safetensors")).unwrap(),
-        scene.weights
-    );
+    assert_eq!(fs::read(Path::new(&printed(&moved)).join("model.safetensors")).unwrap(), scene.weights);
 }
 
 #[test]
 fn what_is_not_in_the_cache_cannot_be_had_without_a_network() {
     let scene = Scene::new();
     let offline = scene.command(&[ID]).env("HF_HUB_OFFLINE", "1").output().unwrap();
-    assert_mentions(
-        &complaint(&offline, 2),
-        &[ID, "not in the model cache", "HF_HUB_OFFLINE", "rehead fetch"],
-    );
+    assert_mentions(&complaint(&offline, 2), &[ID, "not in the model cache", "HF_HUB_OFFLINE", "rehead fetch"]);
     assert!(scene.hub.take_requests().is_empty());
 
-    let refused = scene
-        .command(&[ID])
-        .env("HF_ENDPOINT", "http://127.0.0.1:9")
-        .output()
-        .unwrap();
-    assert_mentions(
-        &complaint(&refused, 1),
-        &["connection refused", "taken for a hub id", "model directory"],
-    );
-    let unknown = scene
-        .command(&[ID])
-        .env("HF_ENDPOINT", "http://no-such-host.invalid")
-        .output()
-        .unwrap();
-    assert_mentions(
-        &complaint(&unknown, 1),
-        &["no-such-host.invalid", "cannot be reached", "model directory"],
-    );
+    let refused = scene.command(&[ID]).env("HF_ENDPOINT", "http://127.0.0.1:9").output().unwrap();
+    assert_mentions(&complaint(&refused, 1), &["connection refused", "taken for a hub id", "model directory"]);
+    let unknown = scene.command(&[ID]).env("HF_ENDPOINT", "http://no-such-host.invalid").output().unwrap();
+    assert_mentions(&complaint(&unknown, 1), &["no-such-host.invalid", "cannot be reached", "model directory"]);
 
     // In part there: the message says what lacks.
     printed(&scene.fetch(&[ID]));
     fs::remove_file(scene.blob()).unwrap();
     let partial = scene.command(&[ID]).env("HF_HUB_OFFLINE", "1").output().unwrap();
     assert_mentions(&complaint(&partial, 2), &["without its model.safetensors"]);
-    assert_eq!(
-        fs::read(Path::new(&printed(&scene.fetch(&[ID]))).join("model.safetensors")).unwrap(),
-        scene.weights
-    );
+    assert_eq!(fs::read(Path::new(&printed(&scene.fetch(&[ID]))).join("model.safetensors")).unwrap(), scene.weights);
 }
 
 #[test]
@@ -275,46 +218,24 @@ fn the_reasons_why_a_model_is_not_to_be_had_are_told_apart() {
     let with_token = |token: &str| scene.command(&[ID]).env("HF_TOKEN", token).output().unwrap();
 
     let missing = complaint(&scene.fetch(&["org/no-such-model"]), 2);
-    assert_mentions(
-        &missing,
-        &["no model `org/no-such-model`", "no directory", "spelling", "HF_TOKEN"],
-    );
+    assert_mentions(&missing, &["no model `org/no-such-model`", "no directory", "spelling", "HF_TOKEN"]);
     let revision = complaint(&scene.fetch(&["org/tiny-model@v9"]), 2);
     assert_mentions(&revision, &["no revision `v9`"]);
-    assert_mentions(
-        &complaint(&with_token("hf_expired"), 2),
-        &["refuses the access token in HF_TOKEN"],
-    );
+    assert_mentions(&complaint(&with_token("hf_expired"), 2), &["refuses the access token in HF_TOKEN"]);
 
     scene.hub.restrict(ID, Access::Gated);
     let gated = complaint(&scene.fetch(&[ID]), 2);
-    assert_mentions(
-        &gated,
-        &["gated", "accept", &format!("{}/{ID}", scene.hub.endpoint()), "HF_TOKEN"],
-    );
+    assert_mentions(&gated, &["gated", "accept", &format!("{}/{ID}", scene.hub.endpoint()), "HF_TOKEN"]);
     scene.hub.restrict(ID, Access::Private);
-    assert_mentions(
-        &complaint(&scene.fetch(&[ID]), 2),
-        &["no model `org/tiny-model`", "private", "HF_TOKEN"],
-    );
+    assert_mentions(&complaint(&scene.fetch(&[ID]), 2), &["no model `org/tiny-model`", "private", "HF_TOKEN"]);
 
     // With the token it is to be had, and the storage never sees the token.
     scene.hub.take_requests();
     printed(&with_token(TOKEN));
     let requests = scene.hub.take_requests();
-    assert!(
-        requests
-            .iter()
-            .filter(|request| !request.storage)
-            .all(|request| request.authorization.is_some())
-    );
+    assert!(requests.iter().filter(|request| !request.storage).all(|request| request.authorization.is_some()));
     assert_eq!(content_requests(&requests, "model.safetensors"), 1);
-    assert!(
-        requests
-            .iter()
-            .filter(|request| request.storage)
-            .all(|request| request.authorization.is_none())
-    );
+    assert!(requests.iter().filter(|request| request.storage).all(|request| request.authorization.is_none()));
 }
 
 #[test]
@@ -328,23 +249,10 @@ fn a_login_counts_as_a_token() {
 #[test]
 fn pickles_are_refused_with_the_command_that_converts_them() {
     let scene = Scene::new();
-    scene.hub.commit(
-        "org/old",
-        &[
-            ("config.json", CONFIG),
-            ("pytorch_model.bin", b"pickle"),
-            ("vocab.txt", b"[PAD]"),
-        ],
-    );
+    scene.hub.commit("org/old", &[("config.json", CONFIG), ("pytorch_model.bin", b"pickle"), ("vocab.txt", b"[PAD]")]);
     let refusal = complaint(&scene.fetch(&["org/old"]), 2);
-    assert_mentions(
-        &refusal,
-        &["pytorch_model.bin", "run code", "python -c", "save_pretrained('old')"],
-    );
-    assert!(
-        !scene.home.path().join("hub/models--org--old").exists(),
-        "nothing is fetched of it"
-    );
+    assert_mentions(&refusal, &["pytorch_model.bin", "run code", "python -c", "save_pretrained('old')"]);
+    assert!(!scene.home.path().join("hub/models--org--old").exists(), "nothing is fetched of it");
 }
 
 #[test]
@@ -354,15 +262,8 @@ fn a_download_that_breaks_off_is_continued() {
     printed(&scene.fetch(&[ID]));
     assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
     let requests = scene.hub.take_requests();
-    let ranges: Vec<_> = requests
-        .iter()
-        .filter(|r| r.storage && r.method == "GET")
-        .map(|r| r.range.clone())
-        .collect();
-    assert_eq!(
-        ranges,
-        [None, Some("bytes=300000-".to_owned()), Some("bytes=600000-".to_owned())]
-    );
+    let ranges: Vec<_> = requests.iter().filter(|r| r.storage && r.method == "GET").map(|r| r.range.clone()).collect();
+    assert_eq!(ranges, [None, Some("bytes=300000-".to_owned()), Some("bytes=600000-".to_owned())]);
 }
 
 #[test]
@@ -381,12 +282,7 @@ fn what_is_given_up_never_looks_complete_and_is_continued_the_next_time() {
     printed(&scene.fetch(&[ID]));
     assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
     let requests = scene.hub.take_requests();
-    assert!(
-        requests
-            .iter()
-            .any(|request| request.range.as_deref() == Some("bytes=500000-")),
-        "{requests:?}"
-    );
+    assert!(requests.iter().any(|request| request.range.as_deref() == Some("bytes=500000-")), "{requests:?}");
 }
 
 #[test]
@@ -407,10 +303,7 @@ fn wrong_content_is_noticed_and_fetched_anew() {
 
     let hopeless = Scene::new();
     hopeless.hub.misbehave("model.safetensors", 99, What::Corrupt);
-    assert_mentions(
-        &complaint(&hopeless.fetch(&[ID]), 1),
-        &["checksum of `model.safetensors`"],
-    );
+    assert_mentions(&complaint(&hopeless.fetch(&[ID]), 1), &["checksum of `model.safetensors`"]);
     assert!(!hopeless.blob().exists());
 }
 
@@ -418,11 +311,7 @@ fn wrong_content_is_noticed_and_fetched_anew() {
 fn a_connection_that_stands_still_is_given_up_and_continued() {
     let scene = Scene::new();
     scene.hub.misbehave("model.safetensors", 1, What::Stall(300_000));
-    let output = scene
-        .command(&[ID])
-        .env("HF_HUB_DOWNLOAD_TIMEOUT", "1")
-        .output()
-        .unwrap();
+    let output = scene.command(&[ID]).env("HF_HUB_DOWNLOAD_TIMEOUT", "1").output().unwrap();
     printed(&output);
     assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
 }
@@ -447,30 +336,16 @@ fn several_at_once_download_it_once() {
     let children: Vec<_> = (0..4)
         .map(|_| {
             let mut command = scene.command(&[ID, "--quiet"]);
-            command
-                .env("HF_HUB_DOWNLOAD_TIMEOUT", "2")
-                .stdout(std::process::Stdio::piped())
-                .spawn()
-                .unwrap()
+            command.env("HF_HUB_DOWNLOAD_TIMEOUT", "2").stdout(std::process::Stdio::piped()).spawn().unwrap()
         })
         .collect();
     for child in children {
-        assert_eq!(
-            printed(&child.wait_with_output().unwrap()),
-            scene.snapshot().to_str().unwrap()
-        );
+        assert_eq!(printed(&child.wait_with_output().unwrap()), scene.snapshot().to_str().unwrap());
     }
     assert_eq!(fs::read(scene.blob()).unwrap(), scene.weights);
     let requests = scene.hub.take_requests();
-    assert_eq!(
-        content_requests(&requests, "model.safetensors"),
-        2,
-        "one that stalls, one that continues it"
-    );
-    let left: Vec<_> = fs::read_dir(scene.cache().join("blobs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    assert_eq!(content_requests(&requests, "model.safetensors"), 2, "one that stalls, one that continues it");
+    let left: Vec<_> = fs::read_dir(scene.cache().join("blobs")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.iter().all(|path| path.extension().is_none()), "{left:?}");
 }
 
@@ -490,10 +365,7 @@ fn a_checkpoint_in_parts_comes_with_all_of_them() {
     assert_eq!(fs::read(snapshot.join("model-2.safetensors")).unwrap(), second);
 
     let outside = br#"{"weight_map": {"a": "../../../escape.safetensors"}}"#;
-    scene.hub.commit(
-        "bad",
-        &[("config.json", CONFIG), ("model.safetensors.index.json", outside)],
-    );
+    scene.hub.commit("bad", &[("config.json", CONFIG), ("model.safetensors.index.json", outside)]);
     assert_mentions(&complaint(&scene.fetch(&["bad"]), 2), &["escape.safetensors"]);
 }
 
@@ -502,23 +374,15 @@ fn a_newer_version_costs_only_what_has_changed() {
     let mut scene = Scene::new();
     printed(&scene.fetch(&[ID]));
     let first = scene.snapshot();
-    let newer = scene.hub.commit(
-        ID,
-        &[
-            ("config.json", b"{\"model_type\": \"bert\"}"),
-            ("model.safetensors", &scene.weights),
-        ],
-    );
+    let newer =
+        scene.hub.commit(ID, &[("config.json", b"{\"model_type\": \"bert\"}"), ("model.safetensors", &scene.weights)]);
     scene.hub.branch(ID, "v1", &scene.commit);
 
     // A version that cannot be fetched whole leaves the earlier one in use.
     scene.hub.misbehave("config.json", 99, What::Cut(0));
     let output = scene.fetch(&[ID]);
     assert_eq!(printed(&output), first.to_str().unwrap());
-    assert_mentions(
-        &String::from_utf8_lossy(&output.stderr),
-        &["using the copy", "broke off"],
-    );
+    assert_mentions(&String::from_utf8_lossy(&output.stderr), &["using the copy", "broke off"]);
 
     scene.hub.behave();
     scene.hub.take_requests();
@@ -526,10 +390,7 @@ fn a_newer_version_costs_only_what_has_changed() {
     assert_eq!(printed(&scene.fetch(&[ID])), scene.snapshot().to_str().unwrap());
     assert_eq!(content_requests(&scene.hub.take_requests(), "model.safetensors"), 0);
     assert_eq!(printed(&scene.fetch(&["org/tiny-model@v1"])), first.to_str().unwrap());
-    assert_eq!(
-        printed(&scene.fetch(&[ID, "--revision", "v1"])),
-        first.to_str().unwrap()
-    );
+    assert_eq!(printed(&scene.fetch(&[ID, "--revision", "v1"])), first.to_str().unwrap());
 }
 
 #[test]
@@ -537,14 +398,8 @@ fn a_directory_is_itself_and_a_path_is_never_asked_of_the_hub() {
     let scene = Scene::new();
     fs::create_dir_all(scene.home.path().join("org/my-model")).unwrap();
     assert_eq!(printed(&scene.fetch(&["org/my-model"])), "org/my-model");
-    assert_mentions(
-        &complaint(&scene.fetch(&["./org/my-modle"]), 2),
-        &["no such directory", "my-model"],
-    );
-    assert_mentions(
-        &complaint(&scene.fetch(&["a model"]), 2),
-        &["neither a directory nor a model id"],
-    );
+    assert_mentions(&complaint(&scene.fetch(&["./org/my-modle"]), 2), &["no such directory", "my-model"]);
+    assert_mentions(&complaint(&scene.fetch(&["a model"]), 2), &["neither a directory nor a model id"]);
     assert!(scene.hub.take_requests().is_empty());
 }
 
@@ -568,15 +423,8 @@ fn what_is_no_hub_is_recognised() {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>");
         }
     });
-    let output = scene
-        .command(&[ID])
-        .env("HF_ENDPOINT", format!("http://{address}"))
-        .output()
-        .unwrap();
-    assert_mentions(
-        &complaint(&output, 1),
-        &["does not answer as a model hub", "HF_ENDPOINT"],
-    );
+    let output = scene.command(&[ID]).env("HF_ENDPOINT", format!("http://{address}")).output().unwrap();
+    assert_mentions(&complaint(&output, 1), &["does not answer as a model hub", "HF_ENDPOINT"]);
 }
 
 /// A Python that has `huggingface_hub`: `REHEAD_PYTHON`, or the one on the path.
@@ -600,9 +448,7 @@ fn python_finds_what_was_fetched_and_the_other_way_round() {
         let mut command = Command::new(&python);
         command.args(["-c", program]);
         scene.set_environment(&mut command);
-        command
-            .env("HF_HUB_OFFLINE", if offline { "1" } else { "0" })
-            .env("HF_HUB_DISABLE_XET", "1");
+        command.env("HF_HUB_OFFLINE", if offline { "1" } else { "0" }).env("HF_HUB_DISABLE_XET", "1");
         printed(&command.output().unwrap())
     };
 
@@ -636,9 +482,5 @@ fn python_finds_what_was_fetched_and_the_other_way_round() {
     scene.hub.take_requests();
     printed(&scene.fetch(&[ID]));
     let rest = scene.hub.take_requests();
-    assert_eq!(
-        content_requests(&rest, "model.safetensors"),
-        0,
-        "Python's copy serves: {rest:?}"
-    );
+    assert_eq!(content_requests(&rest, "model.safetensors"), 0, "Python's copy serves: {rest:?}");
 }

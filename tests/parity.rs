@@ -31,7 +31,8 @@ fn tensors(name: &str) -> Weights {
 }
 
 fn tensor(weights: &Weights, name: &str) -> Tensor {
-    let shape: Vec<i64> = weights.shape(name).unwrap_or_else(|| panic!("no {name}")).iter().map(|&n| n as i64).collect();
+    let shape: Vec<i64> =
+        weights.shape(name).unwrap_or_else(|| panic!("no {name}")).iter().map(|&n| n as i64).collect();
     weights.take(name, &shape).expect("fixture")
 }
 
@@ -55,7 +56,8 @@ fn load(name: &str, engine: Engine, head: HeadRequest) -> Result<Classifier> {
 fn tokenized(name: &str, classifier: &Classifier, expected: &Value) -> TokenizedSet {
     let InputSpec::Text { vocabulary, positions, segments } = classifier.input;
     let length = expected["max_length"].as_u64().map(|length| length as usize);
-    let tokenizer = TextTokenizer::load(&fixtures().join(name), vocabulary, positions, segments, length).expect("tokenizer");
+    let tokenizer =
+        TextTokenizer::load(&fixtures().join(name), vocabulary, positions, segments, length).expect("tokenizer");
     tokenizer.tokenize(&inputs(expected)).expect("tokens").set
 }
 
@@ -67,7 +69,8 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
 /// Logits of all examples, each in a batch of its own, or all in one.
 fn logits(classifier: &Classifier, set: &TokenizedSet, together: bool) -> Tensor {
     let all: Vec<usize> = (0..set.len()).collect();
-    let batches: Vec<Vec<usize>> = if together { vec![all] } else { all.into_iter().map(|index| vec![index]).collect() };
+    let batches: Vec<Vec<usize>> =
+        if together { vec![all] } else { all.into_iter().map(|index| vec![index]).collect() };
     let result = Tensor::zeros([set.len() as i64, classifier.head.classes()], (Kind::Float, CPU));
     for examples in batches {
         let batch = set.batch(&examples, CPU).expect("batch");
@@ -164,7 +167,12 @@ fn features_of_bare_backbones_equal_transformers() {
 }
 
 /// Gradients of every parameter, by the name it is stored under, of the mean cross-entropy over the fixture's batch.
-fn gradients(classifier: &Classifier, set: &TokenizedSet, batch: &Value, micro: usize) -> (f64, BTreeMap<String, Tensor>) {
+fn gradients(
+    classifier: &Classifier,
+    set: &TokenizedSet,
+    batch: &Value,
+    micro: usize,
+) -> (f64, BTreeMap<String, Tensor>) {
     let numbers = |key: &str| -> Vec<usize> {
         batch[key].as_array().expect(key).iter().map(|n| n.as_u64().expect("number") as usize).collect()
     };
@@ -203,7 +211,10 @@ fn gradients_of_every_parameter_equal_transformers() {
         let classifier = load(name, Engine::Packed, HeadRequest::FromCheckpoint).expect(name);
         let set = tokenized(name, &classifier, &expected);
         let (loss, found) = gradients(&classifier, &set, &expected["gradient_batch"], usize::MAX);
-        assert!((loss - expected["gradient_batch"]["loss"].as_f64().expect("loss")).abs() < 1e-5, "{name}: loss {loss}");
+        assert!(
+            (loss - expected["gradient_batch"]["loss"].as_f64().expect("loss")).abs() < 1e-5,
+            "{name}: loss {loss}"
+        );
         let wanted: Vec<&str> = reference.names().filter_map(|name| name.strip_prefix("gradient.")).collect();
         assert!(wanted.len() > 30);
         for parameter in wanted {
@@ -247,7 +258,8 @@ fn stage_by_stage_equals_the_whole() -> Result<()> {
             let rest = classifier.backbone.run(cut..stages, &batch, Some(prefix.shallow_clone()), pass)?;
             assert!(largest_difference(&rest, &whole) < 1e-6);
             for pooling in [Pooling::Cls, Pooling::Mean] {
-                let features = classifier.backbone.features(cut, &batch, Some(prefix.shallow_clone()), pooling, pass)?;
+                let features =
+                    classifier.backbone.features(cut, &batch, Some(prefix.shallow_clone()), pooling, pass)?;
                 let direct = classifier.backbone.pool(&whole, &batch, pooling)?;
                 assert!(largest_difference(&features, &direct) < 1e-5, "{engine:?}, cut {cut}, {pooling:?}");
             }

@@ -134,7 +134,8 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
             results.push((format!("gradient.{name}"), gradient));
         }
     }
-    let (results_file, texts_file) = (directory.path().join("results.safetensors"), directory.path().join("texts.json"));
+    let (results_file, texts_file) =
+        (directory.path().join("results.safetensors"), directory.path().join("texts.json"));
     checkpoint::save_tensors(&results_file, results).expect("saved");
     std::fs::write(&texts_file, serde_json::json!({ "texts": texts, "labels": given }).to_string()).expect("saved");
 

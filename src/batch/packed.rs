@@ -158,10 +158,7 @@ mod tests {
         let batch = set.batch(&[2, 1, 0], Device::Cpu)?;
         let Inputs::Tokens(tokens) = &batch.inputs;
         assert_eq!(batch.examples, [1, 2, 0]);
-        assert_eq!(
-            tokens.groups,
-            [Group { start: 0, count: 1, length: 1 }, Group { start: 1, count: 2, length: 3 }]
-        );
+        assert_eq!(tokens.groups, [Group { start: 0, count: 1, length: 1 }, Group { start: 1, count: 2, length: 3 }]);
         assert_eq!(tokens.ids, Tensor::from_slice(&[4i64, 5, 6, 7, 1, 2, 3]));
         assert_eq!(tokens.types, Tensor::from_slice(&[0i64, 0, 0, 0, 0, 0, 1]));
         assert_eq!(tokens.positions, Tensor::from_slice(&[0i64, 0, 1, 2, 0, 1, 2]));

@@ -14,8 +14,5 @@ pub fn run(id: &str, revision: Option<&str>, quiet: bool) -> Result<()> {
     let mut line = directory.into_os_string().into_encoded_bytes();
     line.push(b'\n');
     let mut output = std::io::stdout().lock();
-    output
-        .write_all(&line)
-        .and_then(|()| output.flush())
-        .map_err(|error| Error::io(error, "standard output"))
+    output.write_all(&line).and_then(|()| output.flush()).map_err(|error| Error::io(error, "standard output"))
 }

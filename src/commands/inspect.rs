@@ -140,7 +140,13 @@ impl fmt::Display for ModelReport {
         if !self.architectures.is_empty() {
             writeln!(f, "  made as     {}", self.architectures.join(", "))?;
         }
-        writeln!(f, "  weights     {} tensors, {} parameters ({})", self.tensors, units::count(self.parameters), self.files.join(", "))?;
+        writeln!(
+            f,
+            "  weights     {} tensors, {} parameters ({})",
+            self.tensors,
+            units::count(self.parameters),
+            self.files.join(", ")
+        )?;
         if let (Some(first), Some(last)) = (self.stages.first(), self.stages.last()) {
             writeln!(f, "  stages      {}: {first} to {last}", self.stages.len())?;
         }

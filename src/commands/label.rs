@@ -186,12 +186,7 @@ struct Written {
 }
 
 /// Writes what is labelled, but for the first `again` rows, which are written already.
-fn write_windows(
-    mut writer: RowWriter,
-    answers: &Answers,
-    windows: Receiver<(Vec<Row>, Rows)>,
-    again: u64,
-) -> Written {
+fn write_windows(mut writer: RowWriter, answers: &Answers, windows: Receiver<(Vec<Row>, Rows)>, again: u64) -> Written {
     let mut rows = writer.rows();
     let mut again = again as usize;
     for (window, logits) in windows {
@@ -312,10 +307,9 @@ impl Output {
         };
         let there = growing.exists();
         if there && !args.resume {
-            return Err(Error::request("an interrupted output is here").file(&growing).hint(format!(
-                "--resume goes on with it; to start anew, delete it and {}",
-                note.display()
-            )));
+            return Err(Error::request("an interrupted output is here")
+                .file(&growing)
+                .hint(format!("--resume goes on with it; to start anew, delete it and {}", note.display())));
         }
         if there {
             check_origin(&note, &origin)?;
@@ -353,7 +347,8 @@ impl OutputPlace {
             let _ = (std::fs::remove_file(growing), std::fs::remove_file(note));
             return error;
         }
-        let kept = format!("{} rows are kept in {}; --resume goes on behind them", units::count(rows), growing.display());
+        let kept =
+            format!("{} rows are kept in {}; --resume goes on behind them", units::count(rows), growing.display());
         if error.hint_text().is_some() {
             // The error's own hint says how to mend what is wrong; this comes before it.
             console.warn(&kept);

@@ -15,7 +15,7 @@ use crate::data::{ReadOptions, TextColumns};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
-use crate::model::{Classifier, Engine, hub, HeadRequest, InputSpec, LoadRequest};
+use crate::model::{Classifier, Engine, HeadRequest, InputSpec, LoadRequest, hub};
 use crate::report::Console;
 use crate::transform::tokenize::TextTokenizer;
 
@@ -68,8 +68,7 @@ impl Ready {
         // rust-bert computes in fp32 alone.
         let compute = if engine == Engine::RustBert { tch::Kind::Float } else { hardware.compute };
         let hardware = Hardware { compute, ..hardware };
-        let request =
-            LoadRequest { engine, device: hardware.device, kind: compute, head: HeadRequest::FromCheckpoint };
+        let request = LoadRequest { engine, device: hardware.device, kind: compute, head: HeadRequest::FromCheckpoint };
         let (classifier, report) = Classifier::load(&directory, &request)?;
         for line in report.lines() {
             console.note(format!("weights {line}"));

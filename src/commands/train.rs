@@ -51,8 +51,7 @@ pub fn train(mut config: RunConfig, resume: bool, console: &Console) -> Result<R
         check_same_settings(&config)?;
     }
     let directory = RunDirectory::prepare(&out, resume)?;
-    let hardware =
-        Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
+    let hardware = Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
     crate::native::set_deterministic(hardware.device == tch::Device::Cpu)?;
 
     console.section("data");
@@ -119,11 +118,8 @@ pub fn train(mut config: RunConfig, resume: bool, console: &Console) -> Result<R
 
     classifier.save(&out)?;
     tokenizer.save(&out)?;
-    let inference = Inference {
-        classifier: &classifier,
-        compute: hardware.compute,
-        batch_tokens: hardware.inference_tokens(),
-    };
+    let inference =
+        Inference { classifier: &classifier, compute: hardware.compute, batch_tokens: hardware.inference_tokens() };
     let test = match (&test_set, &data.test) {
         (Some(set), Some(examples)) => {
             let score = score(&inference, &set.set, examples, &data.labels, "test", console);
@@ -211,8 +207,7 @@ fn train_stages(
     let trained = strategy::trained_parameters(strategy, classifier)?;
     let labels = labels_of(&data.train);
     let evaluate = |classifier: &Classifier| {
-        let inference =
-            Inference { classifier, compute: hardware.compute, batch_tokens: hardware.inference_tokens() };
+        let inference = Inference { classifier, compute: hardware.compute, batch_tokens: hardware.inference_tokens() };
         score(&inference, &valid.set, &data.valid, &data.labels, "validation", console)
     };
     let set = TrainingSet { examples: &train.set, labels: &labels };
@@ -239,8 +234,7 @@ fn score(
     console: &Console,
 ) -> Result<Evaluation> {
     let bar = console.progress(split, Some(examples.len() as u64), "examples").rate_in("tokens");
-    let logits =
-        inference.logits(set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
+    let logits = inference.logits(set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
     drop(bar);
     evaluate(&logits.values, &labels_of(examples), labels.words())
 }
@@ -530,7 +524,10 @@ impl Drop for RunDirectory {
 }
 
 fn first_missing(path: &Path) -> Option<PathBuf> {
-    path.ancestors().take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists()).last().map(Path::to_owned)
+    path.ancestors()
+        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
+        .last()
+        .map(Path::to_owned)
 }
 
 fn unwritable(error: std::io::Error, path: &Path) -> Error {
@@ -541,7 +538,9 @@ fn unwritable(error: std::io::Error, path: &Path) -> Error {
 pub fn check_writable(path: &Path, existing_is_fine: bool) -> Result<()> {
     let occupied = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if occupied && !existing_is_fine {
-        return Err(Error::request("the output directory is not empty").file(path).hint("give a new directory to --out"));
+        return Err(Error::request("the output directory is not empty")
+            .file(path)
+            .hint("give a new directory to --out"));
     }
     let made = first_missing(path);
     std::fs::create_dir_all(path).map_err(|error| unwritable(error, path))?;

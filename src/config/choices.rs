@@ -31,11 +31,7 @@ pub struct Choices(Vec<Choice>);
 impl Choices {
     /// Keeps a decision. A later one on the same key replaces the earlier.
     pub fn record(&mut self, key: impl Into<String>, value: impl fmt::Display, reason: impl Into<String>) {
-        let choice = Choice {
-            key: key.into(),
-            value: value.to_string(),
-            reason: reason.into(),
-        };
+        let choice = Choice { key: key.into(), value: value.to_string(), reason: reason.into() };
         match self.0.iter_mut().find(|earlier| earlier.key == choice.key) {
             Some(earlier) => *earlier = choice,
             None => self.0.push(choice),
@@ -83,14 +79,8 @@ mod tests {
         choices.record("device", "cpu", "no GPU found");
         choices.record("precision", "bf16", "this CPU has fast bf16");
         choices.record("precision", "fp32", "asked for by the engine");
-        assert_eq!(
-            choices.to_string(),
-            "device = cpu (no GPU found)\nprecision = fp32 (asked for by the engine)"
-        );
-        assert_eq!(
-            choices.of_key("run", "device").map(|choice| choice.value.as_str()),
-            Some("cpu")
-        );
+        assert_eq!(choices.to_string(), "device = cpu (no GPU found)\nprecision = fp32 (asked for by the engine)");
+        assert_eq!(choices.of_key("run", "device").map(|choice| choice.value.as_str()), Some("cpu"));
         assert_eq!(choices.of_key("training", "lr"), None);
     }
 }

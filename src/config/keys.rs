@@ -28,47 +28,24 @@ pub const EPOCHS: Whole = Whole { min: 0, max: 10_000 };
 /// Room for a first and last special token and something between them, or for a pair's.
 pub const MAX_LENGTH: Whole = Whole { min: 4, max: 1_000_000 };
 /// Tokens of a batch, examples of a batch, steps, epochs to wait: counts that cannot be 0.
-pub const COUNT: Whole = Whole {
-    min: 1,
-    max: 1_000_000_000,
-};
+pub const COUNT: Whole = Whole { min: 1, max: 1_000_000_000 };
 pub const THREADS: Whole = Whole { min: 1, max: 4096 };
 /// TOML's integers are signed.
-pub const SEED: Whole = Whole {
-    min: 0,
-    max: i64::MAX as u64,
-};
-pub const POSITIVE: Number = Number {
-    min: Excluded(0.0),
-    max: Unbounded,
-};
-pub const NOT_NEGATIVE: Number = Number {
-    min: Included(0.0),
-    max: Unbounded,
-};
+pub const SEED: Whole = Whole { min: 0, max: i64::MAX as u64 };
+pub const POSITIVE: Number = Number { min: Excluded(0.0), max: Unbounded };
+pub const NOT_NEGATIVE: Number = Number { min: Included(0.0), max: Unbounded };
 /// A share of a whole that may be nothing or all.
-pub const RATIO: Number = Number {
-    min: Included(0.0),
-    max: Included(1.0),
-};
+pub const RATIO: Number = Number { min: Included(0.0), max: Included(1.0) };
 /// A share that leaves something on either side.
-pub const FRACTION: Number = Number {
-    min: Excluded(0.0),
-    max: Excluded(1.0),
-};
-pub const DROPOUT: Number = Number {
-    min: Included(0.0),
-    max: Excluded(1.0),
-};
+pub const FRACTION: Number = Number { min: Excluded(0.0), max: Excluded(1.0) };
+pub const DROPOUT: Number = Number { min: Included(0.0), max: Excluded(1.0) };
 
 impl Whole {
     /// Reads a flag's value.
     pub fn parser<T: TryFrom<u64>>(self) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
         move |text| {
             let number = text.parse().ok().filter(|number| self.contains(*number));
-            number
-                .and_then(|number| T::try_from(number).ok())
-                .ok_or_else(|| format!("expected {self}"))
+            number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| format!("expected {self}"))
         }
     }
 
@@ -80,12 +57,7 @@ impl Whole {
 impl Number {
     /// Reads a flag's value.
     pub fn parser(self) -> impl Fn(&str) -> Result<f64, String> + Clone + Send + Sync + 'static {
-        move |text| {
-            text.parse()
-                .ok()
-                .filter(|number| self.contains(*number))
-                .ok_or_else(|| format!("expected {self}"))
-        }
+        move |text| text.parse().ok().filter(|number| self.contains(*number)).ok_or_else(|| format!("expected {self}"))
     }
 
     fn contains(self, number: f64) -> bool {
@@ -260,27 +232,19 @@ pub fn find(name: &str) -> Option<&'static Key> {
 
 /// The names of the keys of a section.
 pub fn names(section: &str) -> impl Iterator<Item = &'static str> {
-    KEYS.iter()
-        .filter(move |key| key.section == section)
-        .map(|key| key.name)
+    KEYS.iter().filter(move |key| key.section == section).map(|key| key.name)
 }
 
 /// The key that somebody who wrote `name` in `section` most likely meant: rightly named but in another section, called
 /// so by other programs, or misspelt.
 pub fn meant(section: Option<&str>, name: &str) -> Option<&'static Key> {
     let name = name.to_lowercase().replace('-', "_");
-    let other_name = OTHER_NAMES
-        .iter()
-        .find(|(other, _)| *other == name)
-        .map(|(_, ours)| *ours);
+    let other_name = OTHER_NAMES.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
     if let Some(key) = KEYS.iter().find(|key| key.name == other_name.unwrap_or(&name)) {
         return Some(key);
     }
     let near = |section: Option<&str>| {
-        let keys = || {
-            KEYS.iter()
-                .filter(|key| section.is_none_or(|section| key.section == section))
-        };
+        let keys = || KEYS.iter().filter(|key| section.is_none_or(|section| key.section == section));
         let near = crate::error::nearest(&name, keys().map(|key| key.name))?;
         keys().find(|key| key.name == near)
     };
@@ -302,10 +266,7 @@ fn found(value: &Value) -> String {
         Value::Table(_) => "a table".to_owned(),
         Value::Array(_) if toml_text(value).chars().count() > SHOWN => "a list".to_owned(),
         Value::String(text) if text.chars().count() > SHOWN => {
-            format!(
-                "a text that begins with {:?}",
-                text.chars().take(SHOWN).collect::<String>()
-            )
+            format!("a text that begins with {:?}", text.chars().take(SHOWN).collect::<String>())
         }
         Value::String(text) => format!("the text {text:?}"),
         _ => toml_text(value),
@@ -324,11 +285,7 @@ mod tests {
     #[test]
     fn short_names_are_unambiguous() {
         for (index, key) in KEYS.iter().enumerate() {
-            assert!(
-                KEYS.iter().skip(index + 1).all(|other| other.name != key.name),
-                "{}",
-                key.name
-            );
+            assert!(KEYS.iter().skip(index + 1).all(|other| other.name != key.name), "{}", key.name);
             assert!(SECTIONS.contains(&key.section));
         }
         assert_eq!(find("lr").unwrap().path(), "training.lr");
@@ -373,28 +330,16 @@ mod tests {
         ] {
             assert!(check(name, value).is_err(), "{name} {value}");
         }
-        assert_eq!(
-            check("lr", "\"fast\""),
-            Err("found the text \"fast\", expected a number above 0".into())
-        );
-        assert_eq!(
-            check("epochs", "-1"),
-            Err("found -1, expected a whole number from 0 to 10000".into())
-        );
-        assert_eq!(
-            check("dropout", "1.5"),
-            Err("found 1.5, expected a number from 0 and below 1".into())
-        );
+        assert_eq!(check("lr", "\"fast\""), Err("found the text \"fast\", expected a number above 0".into()));
+        assert_eq!(check("epochs", "-1"), Err("found -1, expected a whole number from 0 to 10000".into()));
+        assert_eq!(check("dropout", "1.5"), Err("found 1.5, expected a number from 0 and below 1".into()));
     }
 
     #[test]
     fn what_was_meant() {
         let meant = |section, name| super::meant(section, name).map(Key::path);
         assert_eq!(meant(Some("training"), "epoch").as_deref(), Some("training.epochs"));
-        assert_eq!(
-            meant(Some("training"), "batch-tokens").as_deref(),
-            Some("training.batch_tokens")
-        );
+        assert_eq!(meant(Some("training"), "batch-tokens").as_deref(), Some("training.batch_tokens"));
         assert_eq!(meant(Some("training"), "learning_rate").as_deref(), Some("training.lr"));
         assert_eq!(meant(Some("training"), "dropout").as_deref(), Some("model.dropout"));
         assert_eq!(meant(None, "xyz"), None);

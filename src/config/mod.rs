@@ -139,11 +139,7 @@ impl RunConfig {
         }
         let is_written = |choice: &Choice| {
             let key = keys::find(&choice.key);
-            key.is_some_and(|key| {
-                table
-                    .get(key.section)
-                    .is_some_and(|section| section.get(key.name).is_some())
-            })
+            key.is_some_and(|key| table.get(key.section).is_some_and(|section| section.get(key.name).is_some()))
         };
         let mut others = choices.iter().filter(|choice| !is_written(choice)).peekable();
         if others.peek().is_some() {
@@ -160,11 +156,8 @@ impl RunConfig {
     pub fn check_paths(&self, resume: bool) -> Result<()> {
         let DataConfig { train, valid, test, .. } = &self.data;
         let mut problems = Vec::new();
-        for (name, path) in [
-            ("data.train", Some(train)),
-            ("data.valid", valid.as_ref()),
-            ("data.test", test.as_ref()),
-        ] {
+        for (name, path) in [("data.train", Some(train)), ("data.valid", valid.as_ref()), ("data.test", test.as_ref())]
+        {
             let Some(path) = path else { continue };
             if let Err(error) = path.metadata() {
                 problems.push(Error::io(error, path).key(name));
@@ -180,9 +173,11 @@ impl RunConfig {
             ),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-                problems.push(Error::request("--out needs a directory, and this is a file")
-                    .file(out)
-                    .hint("give another directory to --out"));
+                problems.push(
+                    Error::request("--out needs a directory, and this is a file")
+                        .file(out)
+                        .hint("give another directory to --out"),
+                );
             }
             Err(error) => problems.push(Error::io(error, out).hint("give another directory to --out")),
         }
@@ -191,10 +186,7 @@ impl RunConfig {
 
     fn to_table(&self) -> Result<toml::Table> {
         toml::Table::try_from(self).map_err(|error| {
-            Error::request(format!(
-                "the settings cannot be written as TOML: {}",
-                error.to_string().trim()
-            ))
+            Error::request(format!("the settings cannot be written as TOML: {}", error.to_string().trim()))
         })
     }
 }
@@ -225,21 +217,12 @@ pub fn differences(saved: &RunConfig, asked: &RunConfig) -> Result<Vec<Differenc
         if matches!((key.section, key.name), ("run", "out") | ("training", "log_every")) {
             continue;
         }
-        let value = |table: &toml::Table| {
-            table
-                .get(key.section)
-                .and_then(|section| section.get(key.name))
-                .cloned()
-        };
+        let value = |table: &toml::Table| table.get(key.section).and_then(|section| section.get(key.name)).cloned();
         let (was, now) = (value(&saved), value(&asked));
         let left_open = now.as_ref().is_none_or(|now| now.as_str() == Some("auto"));
         if !left_open && was != now {
             let shown = |value: Option<toml::Value>| value.map_or("unset".to_owned(), |value| keys::toml_text(&value));
-            differences.push(Difference {
-                key: key.path(),
-                saved: shown(was),
-                asked: shown(now),
-            });
+            differences.push(Difference { key: key.path(), saved: shown(was), asked: shown(now) });
         }
     }
     Ok(differences)
@@ -252,10 +235,7 @@ pub fn saved_settings(run: &Path) -> PathBuf {
 
 /// A comment ends with its line, and TOML forbids control characters in it.
 fn one_line(text: &str) -> String {
-    text.split(|c: char| c.is_control())
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    text.split(|c: char| c.is_control()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -267,11 +247,7 @@ mod tests {
         flags.put("data.train", &Some("train.csv"));
         flags.put("model.model", &Some("some/model"));
         flags.put("run.out", &Some("out"));
-        resolve(&Request {
-            flags,
-            ..Request::default()
-        })
-        .unwrap()
+        resolve(&Request { flags, ..Request::default() }).unwrap()
     }
 
     fn everything_set() -> RunConfig {
@@ -300,12 +276,8 @@ mod tests {
             seed: i64::MAX as u64,
             ..config.training
         };
-        config.run = ExecutionConfig {
-            device: Device::Cuda(1),
-            precision: Precision::Bf16,
-            threads: Some(2),
-            ..config.run
-        };
+        config.run =
+            ExecutionConfig { device: Device::Cuda(1), precision: Precision::Bf16, threads: Some(2), ..config.run };
         config
     }
 
@@ -323,14 +295,8 @@ mod tests {
         choices.record("labels", 4, "distinct values of column `label`");
         let config = everything_set();
         let text = config.to_toml(&choices).unwrap();
-        assert!(
-            text.contains("precision = \"bf16\"  # automatic: this GPU multiplies bf16 natively\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("# labels = 4 (distinct values of column `label`)"),
-            "{text}"
-        );
+        assert!(text.contains("precision = \"bf16\"  # automatic: this GPU multiplies bf16 natively\n"), "{text}");
+        assert!(text.contains("# labels = 4 (distinct values of column `label`)"), "{text}");
         assert!(text.contains("lr = 2e-5\n"), "{text}");
         assert_eq!(read_back(&text), config);
         assert_eq!(read_back(&example().to_toml(&choices).unwrap()), example());
@@ -343,17 +309,9 @@ mod tests {
         config.training.batch_size = Some(8);
         let table = config.to_table().unwrap();
         let fields = table.iter().flat_map(|(section, values)| {
-            values
-                .as_table()
-                .unwrap()
-                .keys()
-                .map(move |name| format!("{section}.{name}"))
-                .collect::<Vec<_>>()
+            values.as_table().unwrap().keys().map(move |name| format!("{section}.{name}")).collect::<Vec<_>>()
         });
-        assert_eq!(
-            fields.collect::<Vec<_>>(),
-            keys::KEYS.iter().map(|key| key.path()).collect::<Vec<_>>()
-        );
+        assert_eq!(fields.collect::<Vec<_>>(), keys::KEYS.iter().map(|key| key.path()).collect::<Vec<_>>());
     }
 
     #[test]
@@ -367,18 +325,8 @@ mod tests {
         assert_eq!(differences(&saved, &asked).unwrap(), []);
         asked.training.lr = Some(1e-4);
         asked.data.valid_fraction = Some(0.1);
-        let shown: Vec<String> = differences(&saved, &asked)
-            .unwrap()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                "`data.valid_fraction` was unset, now 0.1",
-                "`training.lr` was 2e-5, now 0.0001"
-            ]
-        );
+        let shown: Vec<String> = differences(&saved, &asked).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["`data.valid_fraction` was unset, now 0.1", "`training.lr` was 2e-5, now 0.0001"]);
     }
 
     #[test]
@@ -389,10 +337,7 @@ mod tests {
         config.run.out = folder.path().to_owned();
         std::fs::write(folder.path().join("file"), "").unwrap();
         let message = config.check_paths(false).unwrap_err().to_string();
-        assert!(
-            message.contains("absent.csv") && message.contains("not empty"),
-            "{message}"
-        );
+        assert!(message.contains("absent.csv") && message.contains("not empty"), "{message}");
         config.data.train = folder.path().join("file");
         assert!(config.check_paths(true).is_ok());
         config.run.out = folder.path().join("new");

@@ -17,10 +17,8 @@ use crate::error::{Error, Result, listed, nearest};
 const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// Keys of which at most one may be set. A higher layer that sets one takes the other of a lower layer away.
-const EXCLUSIVE: &[(&str, &str)] = &[
-    ("data.valid", "data.valid_fraction"),
-    ("training.batch_tokens", "training.batch_size"),
-];
+const EXCLUSIVE: &[(&str, &str)] =
+    &[("data.valid", "data.valid_fraction"), ("training.batch_tokens", "training.batch_size")];
 
 /// Keys without which there is no run.
 const REQUIRED: &[(&str, &str)] = &[
@@ -50,8 +48,7 @@ impl Flags {
     /// Notes the flag of `key` (with its section), if it was given.
     pub fn put<T: Serialize>(&mut self, key: &'static str, value: &Option<T>) {
         if let Some(value) = value {
-            self.0
-                .push((key, Value::try_from(value).map_err(|error| error.to_string())));
+            self.0.push((key, Value::try_from(value).map_err(|error| error.to_string())));
         }
     }
 }
@@ -69,13 +66,8 @@ pub fn resolve(request: &Request) -> Result<RunConfig> {
     layers.push(read_set(&request.set, &mut problems));
     layers.push(read_flags(&request.flags, &mut problems));
     if request.resume {
-        let out = layers
-            .iter()
-            .rev()
-            .find_map(|layer| layer.get("run.out")?.value.as_str());
-        let saved = out
-            .map(|out| saved_settings(Path::new(out)))
-            .filter(|saved| saved.is_file());
+        let out = layers.iter().rev().find_map(|layer| layer.get("run.out")?.value.as_str());
+        let saved = out.map(|out| saved_settings(Path::new(out))).filter(|saved| saved.is_file());
         if let Some(saved) = saved {
             layers.insert(1, read_file(&saved, &mut problems));
         }
@@ -85,10 +77,7 @@ pub fn resolve(request: &Request) -> Result<RunConfig> {
 
 /// The settings in one file over the defaults, such as those saved in a run directory.
 pub fn load(path: &Path) -> Result<RunConfig> {
-    resolve(&Request {
-        config: Some(path.to_owned()),
-        ..Request::default()
-    })
+    resolve(&Request { config: Some(path.to_owned()), ..Request::default() })
 }
 
 /// Gathers problems into one error: none, the one there is, or a list of all.
@@ -159,25 +148,17 @@ impl Origin {
 }
 
 fn read_file(path: &Path, problems: &mut Vec<Error>) -> Layer {
-    let text = std::fs::read(path)
-        .map_err(|error| Error::io(error, path))
-        .and_then(|bytes| {
-            String::from_utf8(bytes).map_err(|error| {
-                let line = line_of(error.as_bytes(), error.utf8_error().valid_up_to());
-                Error::request("the configuration is not UTF-8 text")
-                    .file(path)
-                    .line(line)
-                    .hint("save it as UTF-8")
-            })
-        });
+    let text = std::fs::read(path).map_err(|error| Error::io(error, path)).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|error| {
+            let line = line_of(error.as_bytes(), error.utf8_error().valid_up_to());
+            Error::request("the configuration is not UTF-8 text").file(path).line(line).hint("save it as UTF-8")
+        })
+    });
     match text {
         Ok(text) => read_text(text.trim_start_matches('\u{feff}'), path, problems),
         Err(problem) => {
             problems.push(problem);
-            Layer {
-                unreadable: true,
-                ..Layer::default()
-            }
+            Layer { unreadable: true, ..Layer::default() }
         }
     }
 }
@@ -188,20 +169,14 @@ fn read_text(text: &str, path: &Path, problems: &mut Vec<Error>) -> Layer {
         (Ok(spans), Ok(values)) => (spans, values),
         (Err(error), _) | (_, Err(error)) => {
             problems.push(syntax_error(&error, text, path));
-            return Layer {
-                unreadable: true,
-                ..Layer::default()
-            };
+            return Layer { unreadable: true, ..Layer::default() };
         }
     };
     let line = |offset: usize| Some(line_of(text.as_bytes(), offset));
     let mut layer = Layer::default();
     for (section_span, values_span) in spans.get_ref() {
         let section = section_span.get_ref().as_ref();
-        let at = |line| Origin::File {
-            path: path.to_owned(),
-            line,
-        };
+        let at = |line| Origin::File { path: path.to_owned(), line };
         let Some(Value::Table(values)) = values.get(section) else {
             problems.push(outside_a_section(section, &at(line(section_span.span().start))));
             continue;
@@ -214,14 +189,7 @@ fn read_text(text: &str, path: &Path, problems: &mut Vec<Error>) -> Layer {
             let name = name_span.get_ref().as_ref();
             let origin = at(line(name_span.span().start));
             match (keys::find(&format!("{section}.{name}")), values.get(name)) {
-                (Some(key), Some(value)) => layer.set(
-                    Setting {
-                        key,
-                        value: value.clone(),
-                        origin,
-                    },
-                    problems,
-                ),
+                (Some(key), Some(value)) => layer.set(Setting { key, value: value.clone(), origin }, problems),
                 _ => problems.push(unknown_key(section, name, &origin)),
             }
         }
@@ -254,10 +222,7 @@ fn read_set(set: &[String], problems: &mut Vec<Error>) -> Layer {
             });
             continue;
         };
-        let parsed = format!("value = {value}")
-            .parse::<Table>()
-            .ok()
-            .filter(|table| table.len() == 1);
+        let parsed = format!("value = {value}").parse::<Table>().ok().filter(|table| table.len() == 1);
         let parsed = parsed.and_then(|mut table| table.remove("value"));
         let value = match (&key.accepts, parsed) {
             (_, Some(Value::String(text))) => Value::String(text),
@@ -279,14 +244,7 @@ fn read_flags(flags: &Flags, problems: &mut Vec<Error>) -> Layer {
         match (keys::find(path), value) {
             (Some(key), Ok(value)) => {
                 let origin = Origin::CommandLine(key.flag());
-                layer.set(
-                    Setting {
-                        key,
-                        value: value.clone(),
-                        origin,
-                    },
-                    problems,
-                );
+                layer.set(Setting { key, value: value.clone(), origin }, problems);
             }
             (Some(key), Err(message)) => {
                 problems.push(Error::request(format!("{}: {message}", key.flag())));
@@ -326,12 +284,8 @@ fn finish(layers: Vec<Layer>, mut problems: Vec<Error>) -> Result<RunConfig> {
     }
     for &(path, missing) in REQUIRED {
         if let (None, false, Some(key)) = (merged.get(path), unreadable, keys::find(path)) {
-            let hint = format!(
-                "give {} or set `{}` in section [{}] of the --config file",
-                key.flag(),
-                key.name,
-                key.section
-            );
+            let hint =
+                format!("give {} or set `{}` in section [{}] of the --config file", key.flag(), key.name, key.section);
             problems.push(Error::request(missing).hint(hint));
         }
     }
@@ -367,19 +321,13 @@ fn line_of(text: &[u8], offset: usize) -> u64 {
 }
 
 fn unknown_key(section: &str, name: &str, origin: &Origin) -> Error {
-    let message = format!(
-        "unknown key; section [{section}] knows {}",
-        listed(keys::names(section))
-    );
+    let message = format!("unknown key; section [{section}] knows {}", listed(keys::names(section)));
     let problem = origin.problem(message).key(format!("{section}.{name}"));
     with_meant(problem, keys::meant(Some(section), name), Some(section))
 }
 
 fn unknown_section(section: &str, origin: &Origin) -> Error {
-    let problem = origin.problem(format!(
-        "unknown section [{section}]; there are {}",
-        listed(keys::SECTIONS)
-    ));
+    let problem = origin.problem(format!("unknown section [{section}]; there are {}", listed(keys::SECTIONS)));
     match nearest(section, keys::SECTIONS.iter().copied()) {
         Some(near) => problem.hint(format!("did you mean [{near}]?")),
         None => problem,
@@ -422,12 +370,7 @@ mod tests {
         let path = folder.path().join("run.toml");
         std::fs::write(&path, file).unwrap();
         let set = set.iter().map(|text| text.to_string()).collect();
-        resolve(&Request {
-            config: Some(path),
-            set,
-            flags,
-            resume: false,
-        })
+        resolve(&Request { config: Some(path), set, flags, resume: false })
     }
 
     fn refused(file: &str, set: &[&str]) -> String {
@@ -483,19 +426,10 @@ mod tests {
     #[test]
     fn unknown_names_are_told_with_their_place() {
         let message = refused(&format!("{COMPLETE}[training]\nepoch = 3\n"), &[]);
-        assert!(
-            message.contains("run.toml: line 8: `training.epoch`: unknown key"),
-            "{message}"
-        );
-        assert!(
-            message.contains("`epochs`, `lr`") && message.ends_with("did you mean `epochs`?"),
-            "{message}"
-        );
+        assert!(message.contains("run.toml: line 8: `training.epoch`: unknown key"), "{message}");
+        assert!(message.contains("`epochs`, `lr`") && message.ends_with("did you mean `epochs`?"), "{message}");
         let message = refused(&format!("{COMPLETE}[training]\ndropout = 0.1\n"), &[]);
-        assert!(
-            message.ends_with("did you mean `dropout` in section [model]?"),
-            "{message}"
-        );
+        assert!(message.ends_with("did you mean `dropout` in section [model]?"), "{message}");
         let message = refused(&format!("lr = 1\n{COMPLETE}"), &[]);
         assert!(message.contains("line 1: `lr`: stands outside"), "{message}");
         assert!(message.ends_with("write it as `lr` in section [training]"), "{message}");
@@ -544,14 +478,8 @@ mod tests {
         flags.put("training.batch_size", &Some(16));
         flags.put("data.valid", &Some("v.csv"));
         let config = resolved(&file, &["valid_fraction=0.2"], flags).unwrap();
-        assert_eq!(
-            (config.training.batch_tokens, config.training.batch_size),
-            (None, Some(16))
-        );
-        assert_eq!(
-            (config.data.valid_fraction, config.data.valid),
-            (None, Some("v.csv".into()))
-        );
+        assert_eq!((config.training.batch_tokens, config.training.batch_size), (None, Some(16)));
+        assert_eq!((config.data.valid_fraction, config.data.valid), (None, Some("v.csv".into())));
     }
 
     #[test]
@@ -565,20 +493,12 @@ mod tests {
     #[test]
     fn a_resumed_run_starts_from_its_saved_settings() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(
-            saved_settings(folder.path()),
-            format!("{COMPLETE}[training]\nlr = 1e-5\nepochs = 9\n"),
-        )
-        .unwrap();
+        std::fs::write(saved_settings(folder.path()), format!("{COMPLETE}[training]\nlr = 1e-5\nepochs = 9\n"))
+            .unwrap();
         let mut flags = Flags::default();
         flags.put("run.out", &Some(folder.path()));
         flags.put("training.epochs", &Some(2));
-        let config = resolve(&Request {
-            flags,
-            resume: true,
-            ..Request::default()
-        })
-        .unwrap();
+        let config = resolve(&Request { flags, resume: true, ..Request::default() }).unwrap();
         assert_eq!(config.data.train, Path::new("a.csv"));
         assert_eq!((config.training.lr, config.training.epochs), (Some(1e-5), Some(2)));
         assert_eq!(config.run.out, folder.path());

@@ -133,9 +133,7 @@ impl FromStr for Strategy {
         };
         let positive = |number: &str, what: &str| match number.parse::<usize>() {
             Ok(number @ 1..=100_000) => Ok(number),
-            _ => Err(format!(
-                "expected {what}, a whole number from 1, after `{name}:`, not {number:?}"
-            )),
+            _ => Err(format!("expected {what}, a whole number from 1, after `{name}:`, not {number:?}")),
         };
         match (name, number) {
             ("full", None) => Ok(Self::Full),
@@ -145,9 +143,7 @@ impl FromStr for Strategy {
             ("last", Some("0")) => Err("`last:0` trains nothing of the backbone: write `frozen`".to_owned()),
             ("last", Some(number)) => positive(number, "how many of the last stages are trained").map(Self::Last),
             ("last", None) => Err("`last` needs the number of stages to train, such as `last:2`".to_owned()),
-            ("lora", None) => Ok(Self::Lora {
-                rank: Self::DEFAULT_LORA_RANK,
-            }),
+            ("lora", None) => Ok(Self::Lora { rank: Self::DEFAULT_LORA_RANK }),
             ("lora", Some(number)) => positive(number, "the rank").map(|rank| Self::Lora { rank }),
             ("full" | "frozen" | "gradual" | "bitfit", Some(_)) => {
                 Err(format!("`{name}` takes no number: write `{name}`"))
@@ -345,22 +341,14 @@ mod tests {
         ] {
             assert!(wrong.parse::<Strategy>().is_err(), "{wrong}");
         }
-        assert!(
-            "frozn"
-                .parse::<Strategy>()
-                .unwrap_err()
-                .contains("did you mean `frozen`?")
-        );
+        assert!("frozn".parse::<Strategy>().unwrap_err().contains("did you mean `frozen`?"));
     }
 
     #[test]
     fn devices_are_read_and_written() {
-        for (text, device) in [
-            ("auto", Device::Auto),
-            ("cpu", Device::Cpu),
-            ("cuda:0", Device::Cuda(0)),
-            ("cuda:1", Device::Cuda(1)),
-        ] {
+        for (text, device) in
+            [("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda:0", Device::Cuda(0)), ("cuda:1", Device::Cuda(1))]
+        {
             assert_eq!(text.parse(), Ok(device));
             assert_eq!(device.to_string(), text);
         }

@@ -44,17 +44,7 @@ pub(super) const PAIR_NAMES: [(&str, &str); 8] = [
 ];
 
 /// Names under which data sets keep their label, the likeliest first.
-const LABEL_NAMES: [&str; 9] = [
-    "label",
-    "labels",
-    "class",
-    "category",
-    "target",
-    "sentiment",
-    "intent",
-    "topic",
-    "y",
-];
+const LABEL_NAMES: [&str; 9] = ["label", "labels", "class", "category", "target", "sentiment", "intent", "topic", "y"];
 
 /// The column of the text, or the two columns of a pair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,9 +71,9 @@ impl FromStr for TextColumns {
     fn from_str(given: &str) -> Result<Self> {
         let names: Vec<&str> = given.split(',').map(str::trim).collect();
         match names.as_slice() {
-            [""] => Err(Error::request("no column is named")
-                .key("text")
-                .hint("name one or two columns: COL or COL,COL2")),
+            [""] => {
+                Err(Error::request("no column is named").key("text").hint("name one or two columns: COL or COL,COL2"))
+            }
             [one] => Ok(Self::One((*one).to_owned())),
             [one, two] if one == two => Err(Error::request(format!("the column `{one}` is named twice"))
                 .key("text")
@@ -169,9 +159,7 @@ impl ResolvedColumns {
             Some(Cell::Json(other)) => Err(self
                 .error_at(row, column, format!("the text is {}", kind_of(other)))
                 .hint("the text must be a string; write \"\" for no text")),
-            None => Err(self
-                .error_at(row, column, "the text is missing")
-                .hint("write \"\" for no text")),
+            None => Err(self.error_at(row, column, "the text is missing").hint("write \"\" for no text")),
         }
     }
 
@@ -194,9 +182,7 @@ impl ResolvedColumns {
                     .hint("a label must be a string, an integer or a truth value"));
             }
             None => {
-                return Err(self
-                    .error_at(row, column, "the label is missing")
-                    .hint("fill it in or delete the row"));
+                return Err(self.error_at(row, column, "the label is missing").hint("fill it in or delete the row"));
             }
         };
         let length = word.len();
@@ -205,14 +191,9 @@ impl ResolvedColumns {
             owned => owned,
         };
         if trimmed.is_empty() {
-            return Err(self
-                .error_at(row, column, "the label is empty")
-                .hint("fill it in or delete the row"));
+            return Err(self.error_at(row, column, "the label is empty").hint("fill it in or delete the row"));
         }
-        Ok(Some(RowLabel {
-            was_trimmed: trimmed.len() < length,
-            word: trimmed,
-        }))
+        Ok(Some(RowLabel { was_trimmed: trimmed.len() < length, word: trimmed }))
     }
 
     /// Gives an error about a row's label its place.
@@ -225,11 +206,7 @@ impl ResolvedColumns {
     }
 
     fn error_at(&self, row: &Row, column: &Column, message: impl Into<String>) -> Error {
-        Error::request(message)
-            .file(&self.file)
-            .row(row.number)
-            .line(row.line)
-            .column(&column.name)
+        Error::request(message).file(&self.file).row(row.number).line(row.line).column(&column.name)
     }
 }
 
@@ -287,10 +264,8 @@ pub fn resolve(layout: &Layout, options: &ReadOptions, need: LabelColumn) -> Res
     let label = resolve_label(layout, options, need, &mut choices)?;
     let (first, second) = match &options.text {
         Some(told) => {
-            let columns: Vec<Column> = told
-                .names()
-                .map(|name| told_column(layout, name, "text"))
-                .collect::<Result<_>>()?;
+            let columns: Vec<Column> =
+                told.names().map(|name| told_column(layout, name, "text")).collect::<Result<_>>()?;
             let mut columns = columns.into_iter();
             match columns.next() {
                 Some(first) => (first, columns.next()),
@@ -307,13 +282,7 @@ pub fn resolve(layout: &Layout, options: &ReadOptions, need: LabelColumn) -> Res
             .column(&label.name)
             .hint("name the columns with --text and --label"));
     }
-    Ok(ResolvedColumns {
-        first,
-        second,
-        label,
-        file: layout.file.clone(),
-        choices,
-    })
+    Ok(ResolvedColumns { first, second, label, file: layout.file.clone(), choices })
 }
 
 fn resolve_label(
@@ -328,26 +297,14 @@ fn resolve_label(
             found => found.map(Some),
         };
     }
-    let taken = |column: &Column| {
-        options
-            .text
-            .iter()
-            .flat_map(TextColumns::names)
-            .any(|name| name == column.name)
-    };
-    let found = LABEL_NAMES
-        .iter()
-        .filter_map(|name| usual_column(layout, name))
-        .find(|column| !taken(column));
+    let taken = |column: &Column| options.text.iter().flat_map(TextColumns::names).any(|name| name == column.name);
+    let found = LABEL_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(|column| !taken(column));
     if let Some(column) = &found {
         choices.push(Choice::new("label", &column.name, "the usual name of a label column"));
     } else if need == LabelColumn::Needed {
-        return Err(Error::request(format!(
-            "no label column found; the columns are {}",
-            listed(&layout.columns)
-        ))
-        .file(&layout.file)
-        .hint("name the column that holds the label: --label COL"));
+        return Err(Error::request(format!("no label column found; the columns are {}", listed(&layout.columns)))
+            .file(&layout.file)
+            .hint("name the column that holds the label: --label COL"));
     }
     Ok(found)
 }
@@ -373,21 +330,14 @@ fn guessed_text(
     };
     let pair = match &alone {
         None => paired(),
-        Some(text) => usual_column(layout, "text_pair")
-            .filter(free)
-            .map(|second| (text.clone(), second)),
+        Some(text) => usual_column(layout, "text_pair").filter(free).map(|second| (text.clone(), second)),
     };
     if let Some((first, second)) = pair {
         let value = format!("{},{}", first.name, second.name);
         choices.push(Choice::new("text", value, "the usual names of a pair of texts"));
         return Ok((first, Some(second)));
     }
-    if let Some(column) = alone.or_else(|| {
-        TEXT_NAMES
-            .iter()
-            .filter_map(|name| usual_column(layout, name))
-            .find(free)
-    }) {
+    if let Some(column) = alone.or_else(|| TEXT_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(free)) {
         choices.push(Choice::new("text", &column.name, "the usual name of a text column"));
         return Ok((column, None));
     }
@@ -414,10 +364,7 @@ fn guessed_text(
 }
 
 fn columns_of(layout: &Layout) -> impl Iterator<Item = Column> + '_ {
-    layout.columns.iter().enumerate().map(|(index, name)| Column {
-        name: name.clone(),
-        index,
-    })
+    layout.columns.iter().enumerate().map(|(index, name)| Column { name: name.clone(), index })
 }
 
 /// A column by one of the usual names, whatever its case and the white space around it.
@@ -432,14 +379,11 @@ fn told_column(layout: &Layout, told: &str, key: &str) -> Result<Column> {
         return Ok(column);
     }
     let known = listed(&layout.columns);
-    let error = Error::request(format!("there is no such column; the columns are {known}"))
-        .file(&layout.file)
-        .column(told);
+    let error =
+        Error::request(format!("there is no such column; the columns are {known}")).file(&layout.file).column(told);
     Err(match nearest(told, layout.columns.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean --{key} {near}?")),
-        None => error.hint(format!(
-            "name one of these with --{key}; the file's first line must be a header"
-        )),
+        None => error.hint(format!("name one of these with --{key}; the file's first line must be a header")),
     })
 }
 
@@ -449,12 +393,7 @@ mod tests {
 
     fn layout(columns: &[&str]) -> Layout {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        Layout {
-            file: "x.csv".into(),
-            format: FileFormat::Csv,
-            delimiter: b',',
-            columns,
-        }
+        Layout { file: "x.csv".into(), format: FileFormat::Csv, delimiter: b',', columns }
     }
 
     fn guess(columns: &[&str]) -> Result<(String, Option<String>)> {
@@ -463,15 +402,8 @@ mod tests {
     }
 
     fn object(source: &str) -> Row {
-        let record = Record::Object {
-            members: serde_json::from_str(source).unwrap(),
-            source: source.to_owned(),
-        };
-        Row {
-            number: 3,
-            line: 3,
-            record,
-        }
+        let record = Record::Object { members: serde_json::from_str(source).unwrap(), source: source.to_owned() };
+        Row { number: 3, line: 3, record }
     }
 
     #[test]
@@ -488,26 +420,15 @@ mod tests {
             (&["review", "title", "category", "target"], "review", Some("category")),
         ];
         for (columns, text, label) in cases {
-            assert_eq!(
-                guess(columns).unwrap(),
-                (text.to_owned(), label.map(str::to_owned)),
-                "{columns:?}"
-            );
+            assert_eq!(guess(columns).unwrap(), (text.to_owned(), label.map(str::to_owned)), "{columns:?}");
         }
         let error = guess(&["id", "Beschreibung", "label"]).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("no text column found; the columns are `id`, `Beschreibung` and `label`")
-        );
+        assert!(error.to_string().contains("no text column found; the columns are `id`, `Beschreibung` and `label`"));
     }
 
     #[test]
     fn told_columns_must_exist() {
-        let options = ReadOptions {
-            text: Some(TextColumns::One("txet".into())),
-            ..ReadOptions::default()
-        };
+        let options = ReadOptions { text: Some(TextColumns::One("txet".into())), ..ReadOptions::default() };
         let error = resolve(&layout(&["text", "label"]), &options, LabelColumn::Needed).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -515,27 +436,16 @@ mod tests {
         );
         assert_eq!(error.hint_text(), Some("did you mean --text text?"));
 
-        let options = ReadOptions {
-            text: Some(TextColumns::One("label".into())),
-            ..ReadOptions::default()
-        };
+        let options = ReadOptions { text: Some(TextColumns::One("label".into())), ..ReadOptions::default() };
         let error = resolve(&layout(&["text", "label"]), &options, LabelColumn::Needed).unwrap_err();
         assert!(error.to_string().contains("no label column found"), "{error}");
-        assert!(
-            resolve(&layout(&["text", "label"]), &options, LabelColumn::Optional)
-                .unwrap()
-                .label()
-                .is_none()
-        );
+        assert!(resolve(&layout(&["text", "label"]), &options, LabelColumn::Optional).unwrap().label().is_none());
     }
 
     #[test]
     fn parses_the_flag() {
         assert_eq!("a".parse::<TextColumns>().unwrap(), TextColumns::One("a".into()));
-        assert_eq!(
-            "a, b".parse::<TextColumns>().unwrap(),
-            TextColumns::Two("a".into(), "b".into())
-        );
+        assert_eq!("a, b".parse::<TextColumns>().unwrap(), TextColumns::Two("a".into(), "b".into()));
         for wrong in ["", ",", "a,", "a,a", "a,b,c"] {
             assert!(wrong.parse::<TextColumns>().is_err(), "{wrong}");
         }
@@ -543,12 +453,7 @@ mod tests {
 
     #[test]
     fn json_values_as_text_and_label() {
-        let columns = resolve(
-            &layout(&["text", "label"]),
-            &ReadOptions::default(),
-            LabelColumn::Needed,
-        )
-        .unwrap();
+        let columns = resolve(&layout(&["text", "label"]), &ReadOptions::default(), LabelColumn::Needed).unwrap();
         let label = |source: &str| {
             columns
                 .label_of(&object(source))
@@ -567,11 +472,7 @@ mod tests {
         assert!(label("{}").unwrap_err().ends_with("the label is missing"));
         let text = |source: &str| columns.input_of(&object(source)).map_err(|error| error.to_string());
         assert_eq!(text(r#"{"text": 12}"#).unwrap(), Input::Text("12".into()));
-        assert!(
-            text(r#"{"text": ["a"]}"#)
-                .unwrap_err()
-                .ends_with("the text is an array")
-        );
+        assert!(text(r#"{"text": ["a"]}"#).unwrap_err().ends_with("the text is an array"));
         assert!(text("{}").unwrap_err().ends_with("column `text`: the text is missing"));
     }
 }

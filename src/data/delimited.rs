@@ -26,13 +26,7 @@ pub struct Lines {
 
 impl Lines {
     pub fn new(reader: Box<dyn BufRead + Send>, name: &Path, offset: u64, limit: usize) -> Self {
-        Self {
-            reader,
-            name: name.to_owned(),
-            offset,
-            taken: 0,
-            limit,
-        }
+        Self { reader, name: name.to_owned(), offset, taken: 0, limit }
     }
 
     pub fn name(&self) -> &Path {
@@ -127,19 +121,8 @@ impl Records {
             .delimiter(delimiter)
             // A carriage return alone ends no line; the one before a line feed is taken off in `contents`.
             .terminator(csv::Terminator::Any(b'\n'))
-            .from_reader(RecordLines {
-                lines,
-                bytes: Vec::new(),
-                served: 0,
-                is_cut_short: false,
-            });
-        Self {
-            parser,
-            fields: csv::ByteRecord::new(),
-            delimiter,
-            line: 0,
-            offset: 0,
-        }
+            .from_reader(RecordLines { lines, bytes: Vec::new(), served: 0, is_cut_short: false });
+        Self { parser, fields: csv::ByteRecord::new(), delimiter, line: 0, offset: 0 }
     }
 
     pub fn name(&self) -> &Path {
@@ -252,15 +235,10 @@ impl Records {
     pub fn fields(&self) -> Result<impl Iterator<Item = String> + '_, (Option<usize>, Error)> {
         checked_text(self.bytes(), self.offset).map_err(|error| {
             let is_bad = |content: &[u8]| checked_text(content, 0).is_err();
-            (
-                self.contents().position(is_bad),
-                error.file(self.name()).line(self.line),
-            )
+            (self.contents().position(is_bad), error.file(self.name()).line(self.line))
         })?;
         // All bytes are text, and fields are cut at ASCII characters only: nothing is lost here.
-        Ok(self
-            .contents()
-            .map(|content| String::from_utf8_lossy(content).into_owned()))
+        Ok(self.contents().map(|content| String::from_utf8_lossy(content).into_owned()))
     }
 }
 
@@ -305,10 +283,7 @@ pub fn checked_text(bytes: &[u8], offset: u64) -> Result<&str> {
 
 /// The fields of a header line, as well as they can be told: for finding out what a file is.
 pub fn first_record(line: &[u8], delimiter: u8) -> Vec<String> {
-    let parser = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .delimiter(delimiter)
-        .from_reader(line);
+    let parser = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(line);
     match parser.into_records().next() {
         Some(Ok(record)) => record.iter().map(str::to_owned).collect(),
         _ => vec![String::new()],
@@ -336,12 +311,7 @@ mod tests {
     use crate::random::Random;
 
     fn read(bytes: &[u8]) -> Result<Vec<Vec<String>>> {
-        let lines = Lines::new(
-            Box::new(std::io::Cursor::new(bytes.to_owned())),
-            Path::new("x.csv"),
-            0,
-            1000,
-        );
+        let lines = Lines::new(Box::new(std::io::Cursor::new(bytes.to_owned())), Path::new("x.csv"), 0, 1000);
         let mut records = Records::new(lines, b',');
         let mut read = Vec::new();
         while records.advance()? {
@@ -388,18 +358,11 @@ mod tests {
         let mut accepted = 0;
         for _ in 0..20_000 {
             let length = random.below(14);
-            let bytes: Vec<u8> = (0..length)
-                .map(|_| b"ab,,\"\"\n\n\xC3\xA9"[random.below(10) as usize])
-                .collect();
+            let bytes: Vec<u8> = (0..length).map(|_| b"ab,,\"\"\n\n\xC3\xA9"[random.below(10) as usize]).collect();
             let Ok(ours) = read(&bytes) else { continue };
-            let mut theirs = csv::ReaderBuilder::new()
-                .has_headers(false)
-                .flexible(true)
-                .from_reader(bytes.as_slice());
-            let theirs: Vec<Vec<String>> = theirs
-                .records()
-                .map(|record| record.unwrap().iter().map(str::to_owned).collect())
-                .collect();
+            let mut theirs = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes.as_slice());
+            let theirs: Vec<Vec<String>> =
+                theirs.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect();
             assert_eq!(ours, theirs, "{:?}", String::from_utf8_lossy(&bytes));
             accepted += 1;
         }

@@ -57,11 +57,7 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
     let mut reader = RowReader::open(path, options)?;
     let file = reader.layout().file.clone();
     if reader.format() == FileFormat::Text {
-        let why = reader
-            .choices()
-            .iter()
-            .map(|choice| format!(" ({})", choice.reason))
-            .collect::<String>();
+        let why = reader.choices().iter().map(|choice| format!(" ({})", choice.reason)).collect::<String>();
         return Err(Error::request(format!("plain lines of text have no labels{why}"))
             .file(file)
             .hint("pass a .csv, .tsv or .jsonl file with a text and a label column"));
@@ -82,11 +78,7 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
         trimmed_labels += u64::from(label.was_trimmed);
         let index = words.index_of(&label.word, row.number, row.line);
         if let Some(index) = index.map_err(|error| columns.at_label(error, row.number, row.line))? {
-            examples.push(Example {
-                input: columns.input_of(&row)?,
-                label: index,
-                row: row.number,
-            });
+            examples.push(Example { input: columns.input_of(&row)?, label: index, row: row.number });
         }
     }
     if let (Some(unknown), Some(labels)) = (&words.first_unknown, known) {
@@ -109,28 +101,16 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
                     .column(column)
                     .hint("at least two classes are needed; is this the right column? Name another with --label COL"));
             }
-            let final_index: Vec<u32> = words
-                .found
-                .iter()
-                .map(|word| labels.index_of(word).unwrap_or_default())
-                .collect();
+            let final_index: Vec<u32> =
+                words.found.iter().map(|word| labels.index_of(word).unwrap_or_default()).collect();
             for example in &mut examples {
                 example.label = final_index.get(example.label as usize).copied().unwrap_or_default();
             }
             labels
         }
     };
-    let summary = Summary {
-        trimmed_labels,
-        ..summarise(&examples, &labels)
-    };
-    Ok(LabelledSet {
-        examples,
-        labels,
-        summary,
-        columns,
-        choices,
-    })
+    let summary = Summary { trimmed_labels, ..summarise(&examples, &labels) };
+    Ok(LabelledSet { examples, labels, summary, columns, choices })
 }
 
 /// Label words seen so far: numbered as they come when they are being discovered, looked up when they are known.
@@ -161,15 +141,8 @@ impl Words {
     }
 
     fn known(labels: &Labels) -> Self {
-        let indices = (0..)
-            .zip(labels.words())
-            .map(|(index, word)| (word.clone(), index))
-            .collect();
-        Self {
-            indices,
-            discovering: false,
-            ..Self::discovered()
-        }
+        let indices = (0..).zip(labels.words()).map(|(index, word)| (word.clone(), index)).collect();
+        Self { indices, discovering: false, ..Self::discovered() }
     }
 
     /// The index of a row's label; `None` for one that is not known, which is noted so that all of them can be told.
@@ -186,11 +159,7 @@ impl Words {
             self.found.push(word.to_owned());
             return Ok(Some(index));
         }
-        self.first_unknown.get_or_insert_with(|| Unknown {
-            word: word.to_owned(),
-            row,
-            line,
-        });
+        self.first_unknown.get_or_insert_with(|| Unknown { word: word.to_owned(), row, line });
         // Bounded: a wrong column may hold another word in every row.
         if self.unknown_counts.len() < MAX_LABELS || self.unknown_counts.contains_key(word) {
             *self.unknown_counts.entry(word.to_owned()).or_default() += 1;
@@ -202,17 +171,12 @@ impl Words {
 /// The error for labels that the model or the training file does not have.
 fn unknown_label(first: &str, counts: &HashMap<String, u64>, labels: &Labels) -> Error {
     let near = nearest(first, labels.words().iter().map(String::as_str));
-    let meant = near
-        .map(|near| format!("; the nearest known one is `{near}`"))
-        .unwrap_or_default();
+    let meant = near.map(|near| format!("; the nearest known one is `{near}`")).unwrap_or_default();
     let rows: u64 = counts.values().sum();
     let mut counts: Vec<(&str, u64)> = counts.iter().map(|(word, &count)| (word.as_str(), count)).collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    let mut all: Vec<String> = counts
-        .iter()
-        .take(SHOWN_ROWS)
-        .map(|(word, count)| format!("`{word}` {count}×"))
-        .collect();
+    let mut all: Vec<String> =
+        counts.iter().take(SHOWN_ROWS).map(|(word, count)| format!("`{word}` {count}×")).collect();
     if counts.len() > SHOWN_ROWS {
         all.push(format!("and {} more", counts.len() - SHOWN_ROWS));
     }
@@ -231,10 +195,7 @@ pub(super) fn plural(count: u64, noun: &str) -> String {
 
 fn summarise(examples: &[Example], labels: &Labels) -> Summary {
     let mut counts = vec![0u64; labels.len()];
-    let mut summary = Summary {
-        rows: examples.len() as u64,
-        ..Summary::default()
-    };
+    let mut summary = Summary { rows: examples.len() as u64, ..Summary::default() };
     // Each text with the labels it has had and the row that gave each first: nearly always one.
     let mut seen: HashMap<&Input, Vec<(u32, u64)>> = HashMap::with_capacity(examples.len());
     for example in examples {
@@ -264,19 +225,9 @@ fn summarise(examples: &[Example], labels: &Labels) -> Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let classes: Vec<String> = self
-            .classes
-            .iter()
-            .take(10)
-            .map(|(word, count)| format!("{word} {count}"))
-            .collect();
-        write!(
-            f,
-            "{}, {} classes: {}",
-            plural(self.rows, "row"),
-            self.classes.len(),
-            classes.join(", ")
-        )?;
+        let classes: Vec<String> =
+            self.classes.iter().take(10).map(|(word, count)| format!("{word} {count}")).collect();
+        write!(f, "{}, {} classes: {}", plural(self.rows, "row"), self.classes.len(), classes.join(", "))?;
         if self.classes.len() > 10 {
             write!(f, ", …")?;
         }
@@ -296,11 +247,7 @@ impl fmt::Display for Summary {
             write!(f, "; white space taken off {}", plural(self.trimmed_labels, "label"))?;
         }
         if self.joined_labels > 0 {
-            write!(
-                f,
-                "; {} with `|`, taken as one label each",
-                plural(self.joined_labels, "label")
-            )?;
+            write!(f, "; {} with `|`, taken as one label each", plural(self.joined_labels, "label"))?;
         }
         Ok(())
     }
@@ -372,14 +319,7 @@ mod tests {
     fn counts_what_is_odd() {
         let set = load("x.csv", "text,label\na,pos\nb,neg\na, pos\na,neg\n ,pos\na,neg\n", None).unwrap();
         assert_eq!(set.labels.words(), ["neg", "pos"]);
-        assert_eq!(
-            set.examples[0],
-            Example {
-                input: Input::Text("a".into()),
-                label: 1,
-                row: 1
-            }
-        );
+        assert_eq!(set.examples[0], Example { input: Input::Text("a".into()), label: 1, row: 1 });
         let expected = Summary {
             rows: 6,
             classes: vec![("neg".into(), 3), ("pos".into(), 3)],
@@ -397,19 +337,9 @@ mod tests {
 
     #[test]
     fn integers_and_truth_values_are_labels_in_json() {
-        let set = load(
-            "x.jsonl",
-            "{\"text\":\"a\",\"label\":10}\n{\"label\":9,\"text\":\"b\"}\n",
-            None,
-        )
-        .unwrap();
+        let set = load("x.jsonl", "{\"text\":\"a\",\"label\":10}\n{\"label\":9,\"text\":\"b\"}\n", None).unwrap();
         assert_eq!(set.labels.words(), ["9", "10"]);
-        let set = load(
-            "x.jsonl",
-            "{\"text\":\"a\",\"label\":true}\n{\"label\":false,\"text\":\"b\"}",
-            None,
-        )
-        .unwrap();
+        let set = load("x.jsonl", "{\"text\":\"a\",\"label\":true}\n{\"label\":false,\"text\":\"b\"}", None).unwrap();
         assert_eq!(set.labels.words(), ["false", "true"]);
     }
 
@@ -417,28 +347,14 @@ mod tests {
     fn refuses_what_cannot_be_trained_on() {
         assert_eq!(refusal(""), "the file is empty");
         assert_eq!(refusal("text,label\n"), "the file has a header but no rows");
-        assert_eq!(
-            refusal("text,label\na,x\nb,\n"),
-            "row 2 (line 3): column `label`: the label is empty"
-        );
-        assert_eq!(
-            refusal("text,label\na,x\nb,x\n"),
-            "column `label`: every row has the label `x`"
-        );
-        assert_eq!(
-            refusal("text,label\na,x\nb\n"),
-            "row 2 (line 3): 1 field where the header has 2"
-        );
+        assert_eq!(refusal("text,label\na,x\nb,\n"), "row 2 (line 3): column `label`: the label is empty");
+        assert_eq!(refusal("text,label\na,x\nb,x\n"), "column `label`: every row has the label `x`");
+        assert_eq!(refusal("text,label\na,x\nb\n"), "row 2 (line 3): 1 field where the header has 2");
         let many: String = (0..10_001).map(|row| format!("a,{row}\n")).collect();
         assert!(
             refusal(&format!("text,label\n{many}")).starts_with("row 10001 (line 10002): column `label`: more than")
         );
-        assert!(
-            load("x.txt", "a\nb\n", None)
-                .unwrap_err()
-                .to_string()
-                .ends_with("plain lines of text have no labels")
-        );
+        assert!(load("x.txt", "a\nb\n", None).unwrap_err().to_string().ends_with("plain lines of text have no labels"));
     }
 
     #[test]
@@ -457,10 +373,7 @@ mod tests {
         );
         // A class may be absent, and one class is enough, when the labels are known.
         let set = load("x.csv", "text,label\na,positive\n", Some(&known)).unwrap();
-        assert_eq!(
-            set.summary.classes,
-            [("negative".to_owned(), 0), ("positive".to_owned(), 1)]
-        );
+        assert_eq!(set.summary.classes, [("negative".to_owned(), 0), ("positive".to_owned(), 1)]);
     }
 
     #[test]
@@ -468,13 +381,6 @@ mod tests {
         let train = load("a.csv", "text,label\na,x\nb,y\nb,x\n", None).unwrap();
         let test = load("b.csv", "text,label\nc,x\nb,y\na,y\n", Some(&train.labels)).unwrap();
         let found = overlap(&train.examples, &test.examples);
-        assert_eq!(
-            found,
-            Overlap {
-                rows: 2,
-                contradictions: 1,
-                shared_rows: vec![(2, 2), (1, 3)]
-            }
-        );
+        assert_eq!(found, Overlap { rows: 2, contradictions: 1, shared_rows: vec![(2, 2), (1, 3)] });
     }
 }

@@ -95,14 +95,8 @@ fn unread(extension: &str) -> Option<Error> {
         "xlsx" | "xls" | "ods" => ("a spreadsheet", "save it as CSV with UTF-8 encoding and pass that file"),
         "zip" => ("a zip archive", "unpack it (unzip) and pass the file inside"),
         "tar" | "tgz" => ("a tar archive", "unpack it (tar -xf) and pass the file inside"),
-        "bz2" => (
-            "compressed with bzip2",
-            "decompress it first (bunzip2); .gz and .zst are read as they are",
-        ),
-        "xz" => (
-            "compressed with xz",
-            "decompress it first (unxz); .gz and .zst are read as they are",
-        ),
+        "bz2" => ("compressed with bzip2", "decompress it first (bunzip2); .gz and .zst are read as they are"),
+        "xz" => ("compressed with xz", "decompress it first (unxz); .gz and .zst are read as they are"),
         "sqlite" | "db" => ("a database", "export the table as CSV and pass that file"),
         _ => return None,
     };
@@ -119,10 +113,7 @@ fn betrayed_by(head: &[u8]) -> &'static str {
         (b"\xFD7zXZ\0", "xz"),
         (b"SQLite format 3\0", "sqlite"),
     ];
-    SIGNS
-        .iter()
-        .find(|(sign, _)| head.starts_with(sign))
-        .map_or("", |(_, extension)| extension)
+    SIGNS.iter().find(|(sign, _)| head.starts_with(sign)).map_or("", |(_, extension)| extension)
 }
 
 /// An opened data file: its bytes, and what was found out about it.
@@ -162,10 +153,7 @@ pub fn is_standard_stream(path: &Path) -> bool {
 /// Opens a data file; `-` is standard input.
 pub fn open(path: &Path, options: &ReadOptions) -> Result<Source> {
     if is_standard_stream(path) {
-        let named = NamedType {
-            format: None,
-            compression: Compression::None,
-        };
+        let named = NamedType { format: None, compression: Compression::None };
         return from_stream(Box::new(io::stdin()), Path::new("standard input"), named, None, options);
     }
     let named = named_type(path)?;
@@ -193,14 +181,8 @@ pub fn from_stream(
     options: &ReadOptions,
 ) -> Result<Source> {
     let at_name = |error: io::Error| read_error(error, name);
-    let progress = Progress {
-        read: Arc::default(),
-        total,
-    };
-    let counted = Box::new(Counted {
-        stream,
-        read: Arc::clone(&progress.read),
-    });
+    let progress = Progress { read: Arc::default(), total };
+    let counted = Box::new(Counted { stream, read: Arc::clone(&progress.read) });
     let mut choices = Vec::new();
 
     let (head, raw) = peek(counted, |head| head.len() >= 16).map_err(at_name)?;
@@ -221,10 +203,9 @@ pub fn from_stream(
     }
     let plain: Box<dyn Read + Send> = match compression {
         Compression::None => raw,
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(
-            BUFFER_BYTES,
-            raw,
-        ))),
+        Compression::Gzip => {
+            Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, raw)))
+        }
         Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(raw).map_err(at_name)?),
     };
 
@@ -253,9 +234,7 @@ pub fn from_stream(
     };
     let delimiter = match (format, options.delimiter) {
         (_, Some(delimiter)) if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\n' | b'\r' | 0) => {
-            return Err(Error::request(
-                "the delimiter must be one ASCII character other than a quote or a line end",
-            ));
+            return Err(Error::request("the delimiter must be one ASCII character other than a quote or a line end"));
         }
         (_, Some(delimiter)) => delimiter,
         (FileFormat::Tsv, None) => b'\t',
@@ -270,15 +249,7 @@ pub fn from_stream(
         }
     };
     let reader = Box::new(BufReader::with_capacity(BUFFER_BYTES, reader));
-    Ok(Source {
-        reader,
-        name: name.to_owned(),
-        format,
-        delimiter,
-        skipped,
-        progress,
-        choices,
-    })
+    Ok(Source { reader, name: name.to_owned(), format, delimiter, skipped, progress, choices })
 }
 
 /// `tab` rather than an invisible character.
@@ -330,18 +301,11 @@ fn sniffed_format(first_line: &[u8], options: &ReadOptions) -> (FileFormat, Stri
                 .map(str::to_owned),
         };
         if let Some(column) = found {
-            let format = if delimiter == b'\t' {
-                FileFormat::Tsv
-            } else {
-                FileFormat::Csv
-            };
+            let format = if delimiter == b'\t' { FileFormat::Tsv } else { FileFormat::Csv };
             return (format, format!("the first line names the column `{column}`"));
         }
     }
-    (
-        FileFormat::Text,
-        "the first line is no JSON object and names no text column".to_owned(),
-    )
+    (FileFormat::Text, "the first line is no JSON object and names no text column".to_owned())
 }
 
 /// The delimiter of a CSV header, with a reason where it is not the comma.
@@ -351,17 +315,11 @@ fn sniffed_delimiter(header: &[u8]) -> (u8, Option<String>) {
         return (b',', None);
     }
     // Of equals the last one wins, and the semicolon is the most usual.
-    let best = [b'|', b'\t', b';']
-        .into_iter()
-        .max_by_key(|&delimiter| count(delimiter))
-        .unwrap_or(b',');
+    let best = [b'|', b'\t', b';'].into_iter().max_by_key(|&delimiter| count(delimiter)).unwrap_or(b',');
     if count(best) == 0 {
         return (b',', None);
     }
-    (
-        best,
-        Some(format!("the header has no comma but {} of these", count(best))),
-    )
+    (best, Some(format!("the header has no comma but {} of these", count(best))))
 }
 
 /// Reads the beginning of a stream, until `enough` or [`PEEK_BYTES`] are there, and returns it with the whole stream.
@@ -403,14 +361,7 @@ mod tests {
 
     fn sniff(first_line: &str, text: Option<&str>) -> FileFormat {
         let text = text.map(|name| TextColumns::One(name.to_owned()));
-        sniffed_format(
-            first_line.as_bytes(),
-            &ReadOptions {
-                text,
-                ..ReadOptions::default()
-            },
-        )
-        .0
+        sniffed_format(first_line.as_bytes(), &ReadOptions { text, ..ReadOptions::default() }).0
     }
 
     #[test]
@@ -418,10 +369,7 @@ mod tests {
         let read = |name: &str| named_type(Path::new(name)).map(|named| (named.format, named.compression));
         assert_eq!(read("a/B.CSV").unwrap(), (Some(FileFormat::Csv), Compression::None));
         assert_eq!(read("x.tsv.gz").unwrap(), (Some(FileFormat::Tsv), Compression::Gzip));
-        assert_eq!(
-            read("x.ndjson.zst").unwrap(),
-            (Some(FileFormat::Jsonl), Compression::Zstd)
-        );
+        assert_eq!(read("x.ndjson.zst").unwrap(), (Some(FileFormat::Jsonl), Compression::Zstd));
         assert_eq!(read("reviews").unwrap(), (None, Compression::None));
         let error = read("x.parquet").unwrap_err();
         assert_eq!(error.exit_status(), 2);

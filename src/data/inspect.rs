@@ -82,13 +82,7 @@ impl Distribution {
         };
         let mean = lengths.iter().map(|&length| f64::from(length)).sum::<f64>() / lengths.len() as f64;
         let (min, max) = (*lengths.first()?, *lengths.last()?);
-        Some(Self {
-            min,
-            median: at(0.5)?,
-            mean,
-            p95: at(0.95)?,
-            max,
-        })
+        Some(Self { min, median: at(0.5)?, mean, p95: at(0.95)?, max })
     }
 }
 
@@ -126,11 +120,7 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
     }
 
     let mut problems = Vec::new();
-    problems.extend(
-        stopped_by
-            .as_ref()
-            .map(|error| format!("cannot be used as it is: {}", with_hint(error))),
-    );
+    problems.extend(stopped_by.as_ref().map(|error| format!("cannot be used as it is: {}", with_hint(error))));
     problems.extend(unresolved.as_ref().map(with_hint));
     if counts.rows == 0 && stopped_by.is_none() {
         problems.push("there is a header but no rows".to_owned());
@@ -142,12 +132,7 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
         file: layout.file.display().to_string(),
         format: layout.format,
         delimiter: is_table.then(|| shown_delimiter(layout.delimiter)),
-        columns: named
-            .map(|(name, examples)| ColumnReport {
-                name: name.clone(),
-                examples,
-            })
-            .collect(),
+        columns: named.map(|(name, examples)| ColumnReport { name: name.clone(), examples }).collect(),
         text: columns
             .iter()
             .flat_map(|columns| columns.text().names().map(str::to_owned).collect::<Vec<_>>())
@@ -216,26 +201,17 @@ struct Counts {
 type Sign = (&'static str, fn(&str) -> bool);
 
 const SIGNS: [Sign; 5] = [
-    (
-        "the replacement character U+FFFD in the text (the file was once decoded with the wrong encoding)",
-        |text| text.contains('\u{FFFD}'),
-    ),
-    (
-        "text that looks like UTF-8 decoded as Latin-1, such as Ã© or â€™ (convert the source again)",
-        |text| {
-            ["Ã©", "Ã¨", "Ã¼", "Ã¶", "Ã¤", "â€™", "â€œ", "â€“"]
-                .iter()
-                .any(|sign| text.contains(sign))
-        },
-    ),
+    ("the replacement character U+FFFD in the text (the file was once decoded with the wrong encoding)", |text| {
+        text.contains('\u{FFFD}')
+    }),
+    ("text that looks like UTF-8 decoded as Latin-1, such as Ã© or â€™ (convert the source again)", |text| {
+        ["Ã©", "Ã¨", "Ã¼", "Ã¶", "Ã¤", "â€™", "â€œ", "â€“"].iter().any(|sign| text.contains(sign))
+    }),
     ("control characters in the text", |text| {
-        text.bytes()
-            .any(|byte| byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7F)
+        text.bytes().any(|byte| byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7F)
     }),
     ("HTML tags or entities in the text", has_html),
-    ("white space at the beginning or end of the text", |text| {
-        text.trim().len() < text.len()
-    }),
+    ("white space at the beginning or end of the text", |text| text.trim().len() < text.len()),
 ];
 
 fn has_html(text: &str) -> bool {
@@ -243,12 +219,9 @@ fn has_html(text: &str) -> bool {
     text.char_indices().any(|(at, character)| {
         let rest = text.get(at + character.len_utf8()..).unwrap_or_default();
         match character {
-            '<' => holds(
-                rest,
-                &[
-                    "br", "p>", "/p>", "a href", "/a>", "div", "/div>", "span", "b>", "i>", "li>", "img ",
-                ],
-            ),
+            '<' => {
+                holds(rest, &["br", "p>", "/p>", "a href", "/a>", "div", "/div>", "span", "b>", "i>", "li>", "img "])
+            }
             '&' => holds(rest, &["amp;", "lt;", "gt;", "quot;", "nbsp;", "#"]),
             _ => false,
         }
@@ -303,11 +276,7 @@ impl Counts {
         let mut classes: Vec<ClassReport> = self
             .labels
             .iter()
-            .map(|(label, &rows)| ClassReport {
-                label: label.clone(),
-                rows,
-                share: rows as f64 / self.rows as f64,
-            })
+            .map(|(label, &rows)| ClassReport { label: label.clone(), rows, share: rows as f64 / self.rows as f64 })
             .collect();
         classes.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.label.cmp(&b.label)));
         classes
@@ -317,17 +286,11 @@ impl Counts {
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Some(first) = &self.first_faulty_label {
-            problems.push(format!(
-                "{} cannot be used as label; the first: {first}",
-                plural(self.faulty_labels, "row")
-            ));
+            problems.push(format!("{} cannot be used as label; the first: {first}", plural(self.faulty_labels, "row")));
         }
         problems.extend(self.label_problems());
         for (count, what) in [
-            (
-                self.contradictions,
-                "a text that stands with another label in an earlier row",
-            ),
+            (self.contradictions, "a text that stands with another label in an earlier row"),
             (self.empty, "an empty text"),
             (self.duplicates, "text and label of an earlier row again"),
             (self.trimmed_labels, "white space around the label, which is taken off"),
@@ -352,10 +315,7 @@ impl Counts {
         };
         let count = classes.len() as u64 + self.uncounted_labels;
         if count == 1 {
-            problems.push(format!(
-                "every row has the label `{}`: at least two classes are needed",
-                largest.label
-            ));
+            problems.push(format!("every row has the label `{}`: at least two classes are needed", largest.label));
             return problems;
         }
         if self.joined_labels > 0 {
@@ -383,20 +343,12 @@ impl Counts {
         }
         let tiny: Vec<&ClassReport> = classes.iter().filter(|class| class.rows < 10).collect();
         if !tiny.is_empty() && self.labelled >= 20 {
-            let mut shown: Vec<String> = tiny
-                .iter()
-                .rev()
-                .take(5)
-                .map(|class| format!("{} {}", class.label, class.rows))
-                .collect();
+            let mut shown: Vec<String> =
+                tiny.iter().rev().take(5).map(|class| format!("{} {}", class.label, class.rows)).collect();
             if tiny.len() > shown.len() {
                 shown.push("…".to_owned());
             }
-            let classes = if tiny.len() == 1 {
-                "1 class has"
-            } else {
-                &format!("{} classes have", tiny.len())
-            };
+            let classes = if tiny.len() == 1 { "1 class has" } else { &format!("{} classes have", tiny.len()) };
             problems.push(format!(
                 "{classes} fewer than 10 rows, too few to learn from or to measure: {}",
                 shown.join(", ")
@@ -415,11 +367,7 @@ impl Counts {
     }
 
     fn share(&self, count: u64) -> String {
-        format!(
-            "{} ({:.1} %)",
-            plural(count, "row"),
-            100.0 * count as f64 / self.rows as f64
-        )
+        format!("{} ({:.1} %)", plural(count, "row"), 100.0 * count as f64 / self.rows as f64)
     }
 }
 
@@ -455,32 +403,16 @@ impl fmt::Display for DataReport {
             writeln!(f, "\nclasses ({})", self.classes.len())?;
             let shown = 20;
             for class in self.classes.iter().take(shown) {
-                writeln!(
-                    f,
-                    "  {:>8}  {:>5.1} %  {}",
-                    class.rows,
-                    100.0 * class.share,
-                    class.label
-                )?;
+                writeln!(f, "  {:>8}  {:>5.1} %  {}", class.rows, 100.0 * class.share, class.label)?;
             }
             if self.classes.len() > shown {
                 writeln!(f, "  and {} smaller ones", self.classes.len() - shown)?;
             }
         }
         if let (Some(characters), Some(words)) = (&self.characters, &self.words) {
-            writeln!(
-                f,
-                "\n{:<18}{:>8}{:>8}{:>8}{:>8}{:>8}",
-                "text length", "min", "median", "mean", "p95", "max"
-            )?;
+            writeln!(f, "\n{:<18}{:>8}{:>8}{:>8}{:>8}{:>8}", "text length", "min", "median", "mean", "p95", "max")?;
             for (name, lengths) in [("characters", characters), ("words", words)] {
-                let Distribution {
-                    min,
-                    median,
-                    mean,
-                    p95,
-                    max,
-                } = lengths;
+                let Distribution { min, median, mean, p95, max } = lengths;
                 writeln!(f, "  {name:<16}{min:>8}{median:>8}{mean:>8.1}{p95:>8}{max:>8}")?;
             }
         }
@@ -512,35 +444,13 @@ mod tests {
 
     #[test]
     fn counts_and_lengths() {
-        let report = report(
-            "x.csv",
-            "text,label\none two,pos\nthree,neg\none two,pos\none two,neg\n",
-        );
+        let report = report("x.csv", "text,label\none two,pos\nthree,neg\none two,pos\none two,neg\n");
         assert_eq!((report.rows, report.duplicates, report.contradictions), (4, 1, 1));
-        assert_eq!(
-            report.words,
-            Some(Distribution {
-                min: 1,
-                median: 2,
-                mean: 1.75,
-                p95: 2,
-                max: 2
-            })
-        );
-        assert_eq!(
-            report.classes[0],
-            ClassReport {
-                label: "neg".into(),
-                rows: 2,
-                share: 0.5
-            }
-        );
+        assert_eq!(report.words, Some(Distribution { min: 1, median: 2, mean: 1.75, p95: 2, max: 2 }));
+        assert_eq!(report.classes[0], ClassReport { label: "neg".into(), rows: 2, share: 0.5 });
         assert_eq!(report.columns[0].examples, ["one two", "three"]);
         let text = report.to_string();
-        assert!(
-            text.contains("text [text]: \"one two\", \"three\"") && text.contains("delimiter `,`"),
-            "{text}"
-        );
+        assert!(text.contains("text [text]: \"one two\", \"three\"") && text.contains("delimiter `,`"), "{text}");
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["format"], "csv");
     }
@@ -574,10 +484,7 @@ mod tests {
         let empty_label = report("x.csv", "text,label\na,x\nb,\nc,y\n");
         assert!(empty_label.readable && finds(&empty_label, "1 row cannot be used as label"));
         let ids: String = (0..50).map(|row| format!("text {row},id{row}\n")).collect();
-        assert!(finds(
-            &report("x.csv", &format!("text,label\n{ids}")),
-            "is it really the label?"
-        ));
+        assert!(finds(&report("x.csv", &format!("text,label\n{ids}")), "is it really the label?"));
         let lines = report("x.txt", "a\nb\n");
         assert_eq!((lines.rows, lines.label, lines.problems.len()), (2, None, 0));
     }

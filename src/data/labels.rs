@@ -45,9 +45,7 @@ impl Labels {
         let mut indices = HashMap::with_capacity(words.len());
         for (index, word) in words.iter().enumerate() {
             if indices.insert(word.clone(), index as u32).is_some() {
-                return Err(Error::request(format!(
-                    "the label `{word}` appears twice in the list of labels"
-                )));
+                return Err(Error::request(format!("the label `{word}` appears twice in the list of labels")));
             }
         }
         Ok(Self { words, indices })

@@ -76,11 +76,7 @@ pub struct Choice {
 
 impl Choice {
     pub(crate) fn new(setting: &'static str, value: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            setting,
-            value: value.into(),
-            reason: reason.into(),
-        }
+        Self { setting, value: value.into(), reason: reason.into() }
     }
 }
 

@@ -36,10 +36,7 @@ pub enum Record {
     /// The fields of a CSV or TSV row, in the order of the columns.
     Fields(Vec<String>),
     /// A JSON object, with the text it was read from, so that it can be written again to the last digit.
-    Object {
-        members: Map<String, Value>,
-        source: String,
-    },
+    Object { members: Map<String, Value>, source: String },
     /// A line of text.
     Line(String),
 }
@@ -102,21 +99,8 @@ impl RowReader {
 
     /// Reads an opened source.
     pub fn from_source(source: Source, options: &ReadOptions) -> Result<Self> {
-        let Source {
-            reader,
-            name,
-            format,
-            delimiter,
-            skipped,
-            progress,
-            choices,
-        } = source;
-        let lines = Lines::new(
-            reader,
-            &name,
-            skipped,
-            options.max_row_bytes.unwrap_or(MAX_RECORD_BYTES),
-        );
+        let Source { reader, name, format, delimiter, skipped, progress, choices } = source;
+        let lines = Lines::new(reader, &name, skipped, options.max_row_bytes.unwrap_or(MAX_RECORD_BYTES));
         let (columns, body) = match format {
             FileFormat::Csv | FileFormat::Tsv => {
                 let mut records = Records::new(lines, delimiter);
@@ -129,43 +113,18 @@ impl RowReader {
                     Record::Object { members, .. } => members.keys().cloned().collect(),
                     _ => Vec::new(),
                 };
-                (
-                    columns,
-                    Body::Objects {
-                        lines,
-                        buffer,
-                        first: Some(first),
-                    },
-                )
+                (columns, Body::Objects { lines, buffer, first: Some(first) })
             }
             FileFormat::Text => {
                 let mut lines = lines;
                 if lines.is_at_end()? {
                     return Err(empty(&name));
                 }
-                (
-                    vec![LINE_COLUMN.to_owned()],
-                    Body::Plain {
-                        lines,
-                        buffer: Vec::new(),
-                    },
-                )
+                (vec![LINE_COLUMN.to_owned()], Body::Plain { lines, buffer: Vec::new() })
             }
         };
-        let layout = Layout {
-            file: name,
-            format,
-            delimiter,
-            columns,
-        };
-        Ok(Self {
-            layout,
-            body,
-            rows: 0,
-            failed: false,
-            choices,
-            progress,
-        })
+        let layout = Layout { file: name, format, delimiter, columns };
+        Ok(Self { layout, body, rows: 0, failed: false, choices, progress })
     }
 
     pub fn columns(&self) -> &[String] {
@@ -237,16 +196,11 @@ fn header(records: &mut Records) -> Result<Vec<String>> {
     if !records.advance()? {
         return Err(empty(records.name()));
     }
-    let columns: Vec<String> = records
-        .fields()
-        .map_err(|(_, error)| error.context("the header"))?
-        .collect();
+    let columns: Vec<String> = records.fields().map_err(|(_, error)| error.context("the header"))?.collect();
     let at_header = |message: String| Error::request(message).file(records.name()).line(records.line);
     if columns.iter().any(|name| name.contains('\r')) {
-        return Err(
-            at_header("the lines end in a carriage return alone (old Macintosh)".to_owned())
-                .hint("convert the file: tr '\\r' '\\n' < OLD > NEW"),
-        );
+        return Err(at_header("the lines end in a carriage return alone (old Macintosh)".to_owned())
+            .hint("convert the file: tr '\\r' '\\n' < OLD > NEW"));
     }
     for (index, name) in columns.iter().enumerate() {
         if let Some(first) = columns.iter().take(index).position(|earlier| earlier == name) {
@@ -272,13 +226,11 @@ fn next_fields(records: &mut Records, layout: &Layout, number: u64) -> Result<Op
             shown_delimiter(layout.delimiter)
         );
         let fields = if count == 1 { "field" } else { "fields" };
-        return Err(
-            Error::request(format!("{count} {fields} where the header has {expected}"))
-                .file(&layout.file)
-                .row(number)
-                .line(records.line)
-                .hint(hint),
-        );
+        return Err(Error::request(format!("{count} {fields} where the header has {expected}"))
+            .file(&layout.file)
+            .row(number)
+            .line(records.line)
+            .hint(hint));
     }
     let mut fields = Vec::with_capacity(expected);
     fields.extend(records.fields().map_err(|(field, error)| {
@@ -288,11 +240,7 @@ fn next_fields(records: &mut Records, layout: &Layout, number: u64) -> Result<Op
             None => error,
         }
     })?);
-    Ok(Some(Row {
-        number,
-        line: records.line,
-        record: Record::Fields(fields),
-    }))
+    Ok(Some(Row { number, line: records.line, record: Record::Fields(fields) }))
 }
 
 fn next_object(lines: &mut Lines, buffer: &mut Vec<u8>, number: u64) -> Result<Option<Row>> {
@@ -320,14 +268,7 @@ fn next_object(lines: &mut Lines, buffer: &mut Vec<u8>, number: u64) -> Result<O
                 error.hint("each line must be one whole JSON object, such as {\"text\": \"…\", \"label\": \"…\"}")
             }
         })?;
-        return Ok(Some(Row {
-            number,
-            line,
-            record: Record::Object {
-                members,
-                source: source.to_owned(),
-            },
-        }));
+        return Ok(Some(Row { number, line, record: Record::Object { members, source: source.to_owned() } }));
     }
 }
 
@@ -336,11 +277,7 @@ fn next_line(lines: &mut Lines, buffer: &mut Vec<u8>, number: u64) -> Result<Opt
         return Ok(None);
     };
     let record = Record::Line(text.to_owned());
-    Ok(Some(Row {
-        number,
-        line: lines.taken,
-        record,
-    }))
+    Ok(Some(Row { number, line: lines.taken, record }))
 }
 
 /// The next line, checked, without its line end.
@@ -352,8 +289,7 @@ fn next_text<'a>(lines: &mut Lines, buffer: &'a mut Vec<u8>, number: u64) -> Res
     }
     let content = buffer.get(..content_length(buffer)).unwrap_or_default();
     let text = checked_text(content, offset);
-    text.map(Some)
-        .map_err(|error| error.file(lines.name()).row(number).line(lines.taken))
+    text.map(Some).map_err(|error| error.file(lines.name()).row(number).line(lines.taken))
 }
 
 impl Row {
@@ -387,10 +323,7 @@ mod tests {
     fn reader(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<RowReader> {
         let path = Path::new(name);
         let named = match name {
-            "-" => NamedType {
-                format: None,
-                compression: Compression::None,
-            },
+            "-" => NamedType { format: None, compression: Compression::None },
             name => format::named_type(Path::new(name))?,
         };
         let source = from_stream(Box::new(Cursor::new(bytes.to_owned())), path, named, None, options)?;
@@ -424,25 +357,15 @@ mod tests {
     fn reads_what_people_have() {
         let table = [["1", "é"], ["2", ""]];
         assert_eq!(read("x.csv", "id,text\n1,é\n2,\n".as_bytes()).unwrap(), table);
-        assert_eq!(
-            read("x.csv", "\u{feff}id,text\r\n\r\n1,é\r\n2,".as_bytes()).unwrap(),
-            table
-        );
+        assert_eq!(read("x.csv", "\u{feff}id,text\r\n\r\n1,é\r\n2,".as_bytes()).unwrap(), table);
         assert_eq!(read("x.csv", "id;text\n1;é\n2;\n".as_bytes()).unwrap(), table);
         assert_eq!(read("x.tsv", "id\ttext\n1\té\n2\t\n".as_bytes()).unwrap(), table);
         assert_eq!(
-            read(
-                "x.jsonl",
-                "{\"id\":1,\"text\":\"é\"}\n\n{\"text\":\"\",\"id\":\"2\"}".as_bytes()
-            )
-            .unwrap(),
+            read("x.jsonl", "{\"id\":1,\"text\":\"é\"}\n\n{\"text\":\"\",\"id\":\"2\"}".as_bytes()).unwrap(),
             table
         );
         assert_eq!(read("x.txt", b"a\n\n b \r\nc").unwrap(), [["a"], [""], [" b "], ["c"]]);
-        assert_eq!(
-            read("-", b"one line, and\nanother\n").unwrap(),
-            [["one line, and"], ["another"]]
-        );
+        assert_eq!(read("-", b"one line, and\nanother\n").unwrap(), [["one line, and"], ["another"]]);
         assert_eq!(read("-", b"id\ttext\n1\tx\n").unwrap(), [["1", "x"]]);
         assert_eq!(read("x.csv", b"text,label\n").unwrap(), Vec::<Vec<String>>::new());
     }
@@ -457,20 +380,11 @@ mod tests {
         for (name, bytes) in [("x.csv.gz", &gzip), ("x.csv.zst", &zstd), ("-", &gzip), ("-", &zstd)] {
             assert_eq!(read(name, bytes).unwrap(), [["1", "x"]], "{name}");
             let cut = &bytes[..bytes.len() - 5];
-            assert!(
-                read(name, cut)
-                    .unwrap_err()
-                    .to_string()
-                    .contains("damaged or cut short"),
-                "{name}"
-            );
+            assert!(read(name, cut).unwrap_err().to_string().contains("damaged or cut short"), "{name}");
         }
         assert!(refusal("x.csv.gz", plain).contains("the name says compressed"));
         // Members one after another are one file.
-        assert_eq!(
-            read("x.csv.gz", &[gzip.clone(), gzip].concat()).unwrap(),
-            [["1", "x"], ["id", "text"], ["1", "x"]]
-        );
+        assert_eq!(read("x.csv.gz", &[gzip.clone(), gzip].concat()).unwrap(), [["1", "x"], ["id", "text"], ["1", "x"]]);
     }
 
     #[test]
@@ -480,31 +394,11 @@ mod tests {
             ("x.csv", b"\n\n", "the file is empty"),
             ("x.jsonl", b"\n", "the file is empty"),
             ("x.txt", b"", "the file is empty"),
-            (
-                "x.csv",
-                b"a,b\n1,2\n\n\"x\ny\",1\n1,2,3\n",
-                "row 3 (line 6): 3 fields where the header has 2",
-            ),
-            (
-                "x.csv",
-                b"a,b\n1,2\n1,\"x\n\n",
-                "row 2 (line 3): the quote opened on line 3 is not closed",
-            ),
-            (
-                "x.csv",
-                b"a,b\n1,2\n1,\"x\"y\n",
-                "row 2 (line 3): text after the closing quote of field 2",
-            ),
-            (
-                "x.csv",
-                b"a,b\n1,x\xE9\n",
-                "row 1 (line 2): column `b`: not UTF-8: byte 0xE9 at offset 7 of the file",
-            ),
-            (
-                "x.csv",
-                b"\xEF\xBB\xBFa,b\n1,x\0\n",
-                "row 1 (line 2): column `b`: a NUL byte at offset 10",
-            ),
+            ("x.csv", b"a,b\n1,2\n\n\"x\ny\",1\n1,2,3\n", "row 3 (line 6): 3 fields where the header has 2"),
+            ("x.csv", b"a,b\n1,2\n1,\"x\n\n", "row 2 (line 3): the quote opened on line 3 is not closed"),
+            ("x.csv", b"a,b\n1,2\n1,\"x\"y\n", "row 2 (line 3): text after the closing quote of field 2"),
+            ("x.csv", b"a,b\n1,x\xE9\n", "row 1 (line 2): column `b`: not UTF-8: byte 0xE9 at offset 7 of the file"),
+            ("x.csv", b"\xEF\xBB\xBFa,b\n1,x\0\n", "row 1 (line 2): column `b`: a NUL byte at offset 10"),
             ("x.csv", b"a,b,a\n", "line 1: the columns 1 and 3 are both named `a`"),
             ("x.csv", b"a,,\n", "line 1: the columns 2 and 3 have no name"),
             ("x.csv", b"a,b\r1,2\r", "the lines end in a carriage return alone"),
@@ -515,31 +409,18 @@ mod tests {
                 "row 2 (line 2): not a JSON object: expected value (character 6 of the line)",
             ),
             ("x.json", b"[{\"a\":1}]", "row 1 (line 1): not a JSON object"),
-            (
-                "x.txt",
-                b"a\n\xC3(\n",
-                "row 2 (line 2): not UTF-8: byte 0xC3 at offset 2",
-            ),
+            ("x.txt", b"a\n\xC3(\n", "row 2 (line 2): not UTF-8: byte 0xC3 at offset 2"),
             ("x.csv", b"PAR1\x15", "the file is a column store"),
         ];
         for (name, bytes, expected) in cases {
             assert!(refusal(name, bytes).contains(expected), "{}", refusal(name, bytes));
         }
-        assert!(
-            read("x.json", b"[{\"a\":1}]")
-                .unwrap_err()
-                .hint_text()
-                .unwrap()
-                .contains("jq")
-        );
+        assert!(read("x.json", b"[{\"a\":1}]").unwrap_err().hint_text().unwrap().contains("jq"));
     }
 
     #[test]
     fn memory_is_bounded_and_an_error_ends_the_rows() {
-        let options = ReadOptions {
-            max_row_bytes: Some(1000),
-            ..ReadOptions::default()
-        };
+        let options = ReadOptions { max_row_bytes: Some(1000), ..ReadOptions::default() };
         for name in ["x.csv", "x.txt", "x.jsonl"] {
             let bytes = [b"{\"text\":1}\n".as_slice(), &[b'a'; 5000], b"\nb\n"].concat();
             let rows: Vec<Result<Row>> = reader(name, &bytes, &options).unwrap().collect();
@@ -553,14 +434,7 @@ mod tests {
     fn rows_can_be_skipped_and_progress_watched() {
         let mut reader = reader("x.txt", b"a\nb\nc\n", &ReadOptions::default()).unwrap();
         assert_eq!(reader.skip_rows(2).unwrap(), 2);
-        assert_eq!(
-            reader.next().unwrap().unwrap(),
-            Row {
-                number: 3,
-                line: 3,
-                record: Record::Line("c".into())
-            }
-        );
+        assert_eq!(reader.next().unwrap().unwrap(), Row { number: 3, line: 3, record: Record::Line("c".into()) });
         assert_eq!(reader.skip_rows(2).unwrap(), 0);
         assert_eq!(reader.progress().bytes_read(), 6);
     }
@@ -585,10 +459,8 @@ mod tests {
             b"\xEF\xBB\xBF",
         ];
         for _ in 0..5_000 {
-            let bytes: Vec<u8> = (0..random.below(12))
-                .flat_map(|_| parts[random.below(parts.len() as u64) as usize])
-                .copied()
-                .collect();
+            let bytes: Vec<u8> =
+                (0..random.below(12)).flat_map(|_| parts[random.below(parts.len() as u64) as usize]).copied().collect();
             for name in ["x.csv", "x.tsv", "x.jsonl", "x.txt", "x.csv.gz", "-"] {
                 if let Err(error) = read(name, &bytes) {
                     assert_eq!(error.exit_status(), 2, "{error} on {name} {bytes:?}");
@@ -609,10 +481,7 @@ mod tests {
 
     /// Each CSV file of a folder with the JSON that it means, where that is given.
     fn cases(csvs: &Path, jsons: &Path) -> Vec<(String, PathBuf, Option<Value>)> {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(csvs)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
+        let mut files: Vec<PathBuf> = std::fs::read_dir(csvs).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         let case = |path: PathBuf| {
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
@@ -630,9 +499,7 @@ mod tests {
     }
 
     fn objects((columns, rows): (Vec<String>, Vec<Vec<String>>)) -> Value {
-        rows.into_iter()
-            .map(|row| columns.iter().cloned().zip(row).collect::<Value>())
-            .collect()
+        rows.into_iter().map(|row| columns.iter().cloned().zip(row).collect::<Value>()).collect()
     }
 
     #[test]

@@ -29,10 +29,7 @@ struct Group {
 impl Group {
     /// The label of most rows, the smallest of equals.
     fn label(&self) -> u32 {
-        self.labels
-            .iter()
-            .max_by_key(|(label, count)| (*count, u32::MAX - label))
-            .map_or(0, |(label, _)| *label)
+        self.labels.iter().max_by_key(|(label, count)| (*count, u32::MAX - label)).map_or(0, |(label, _)| *label)
     }
 }
 
@@ -43,18 +40,12 @@ impl Group {
 /// When `fraction` is not between 0 and 1, or no class has a row to spare.
 pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Split> {
     if !(fraction > 0.0 && fraction < 1.0) {
-        return Err(
-            Error::request(format!("{fraction} is not between 0 and 1 (both excluded)"))
-                .key("valid-fraction")
-                .hint("0.1 sets a tenth of the rows aside"),
-        );
+        return Err(Error::request(format!("{fraction} is not between 0 and 1 (both excluded)"))
+            .key("valid-fraction")
+            .hint("0.1 sets a tenth of the rows aside"));
     }
     let groups = grouped(examples);
-    let classes = examples
-        .iter()
-        .map(|example| example.label as usize + 1)
-        .max()
-        .unwrap_or(0);
+    let classes = examples.iter().map(|example| example.label as usize + 1).max().unwrap_or(0);
     let mut groups_of = vec![Vec::new(); classes];
     for (index, group) in groups.iter().enumerate() {
         if let Some(own) = groups_of.get_mut(group.label() as usize) {
@@ -64,10 +55,7 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
 
     // A class that leads no group stands only in contradicting texts: those must stay in training, or it might vanish.
     let is_led = |label: u32| groups_of.get(label as usize).is_some_and(|own| !own.is_empty());
-    let pinned: Vec<bool> = groups
-        .iter()
-        .map(|group| group.labels.iter().any(|(label, _)| !is_led(*label)))
-        .collect();
+    let pinned: Vec<bool> = groups.iter().map(|group| group.labels.iter().any(|(label, _)| !is_led(*label))).collect();
     let is_pinned = |index: usize| pinned.get(index).copied().unwrap_or(true);
     let size = |index: usize| groups.get(index).map_or(0, |group| group.rows.len());
 
@@ -115,17 +103,13 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
         }
     }
     if split.valid.is_empty() {
-        return Err(
-            Error::request("no row can be set aside for validation: no class has two different texts")
-                .key("valid-fraction")
-                .hint("add data, or pass a validation file with --valid"),
-        );
+        return Err(Error::request("no row can be set aside for validation: no class has two different texts")
+            .key("valid-fraction")
+            .hint("add data, or pass a validation file with --valid"));
     }
     split.train.sort_unstable();
     split.valid.sort_unstable();
-    let unvalidated = (0..)
-        .zip(presence)
-        .filter(|(_, (present, validated))| *present && !validated);
+    let unvalidated = (0..).zip(presence).filter(|(_, (present, validated))| *present && !validated);
     split.unvalidated = unvalidated.map(|(label, _)| label).collect();
     Ok(split)
 }
@@ -159,11 +143,7 @@ mod tests {
     fn examples(rows: &[(&str, u32)]) -> Vec<Example> {
         (1..)
             .zip(rows)
-            .map(|(row, (text, label))| Example {
-                input: Input::Text((*text).into()),
-                label: *label,
-                row,
-            })
+            .map(|(row, (text, label))| Example { input: Input::Text((*text).into()), label: *label, row })
             .collect()
     }
 
@@ -173,9 +153,7 @@ mod tests {
 
     #[test]
     fn each_class_gives_its_share() {
-        let rows: Vec<(String, u32)> = (0..1000)
-            .map(|row| (row.to_string(), u32::from(row % 10 == 0)))
-            .collect();
+        let rows: Vec<(String, u32)> = (0..1000).map(|row| (row.to_string(), u32::from(row % 10 == 0))).collect();
         let rows: Vec<(&str, u32)> = rows.iter().map(|(text, label)| (text.as_str(), *label)).collect();
         let examples = examples(&rows);
         let split = stratified(&examples, 0.2, 1).unwrap();
@@ -212,16 +190,8 @@ mod tests {
                 .map(|row| {
                     let text = random.below(texts);
                     // Mostly one label a text, sometimes a contradicting one.
-                    let label = if random.below(5) == 0 {
-                        random.below(4)
-                    } else {
-                        text % 4
-                    };
-                    Example {
-                        input: Input::Text(text.to_string()),
-                        label: label as u32,
-                        row,
-                    }
+                    let label = if random.below(5) == 0 { random.below(4) } else { text % 4 };
+                    Example { input: Input::Text(text.to_string()), label: label as u32, row }
                 })
                 .collect();
             let fraction = 0.01 + 0.98 * random.unit();

@@ -51,24 +51,12 @@ impl RowWriter {
     pub fn create(path: &Path, input: &Layout, added: &[String]) -> Result<Self> {
         let format = checked(path, input, added)?;
         if is_standard_stream(path) {
-            return Self::to_stream(
-                Box::new(io::stdout()),
-                Path::new("standard output"),
-                format,
-                input,
-                added,
-            );
+            return Self::to_stream(Box::new(io::stdout()), Path::new("standard output"), format, input, added);
         }
         let file = File::create(path).map_err(|error| {
             let is_absent = error.kind() == io::ErrorKind::NotFound;
             let error = Error::io(error, path);
-            if is_absent {
-                error
-                    .context("creating the output")
-                    .hint("make its folder first: mkdir -p")
-            } else {
-                error
-            }
+            if is_absent { error.context("creating the output").hint("make its folder first: mkdir -p") } else { error }
         })?;
         Self::to_stream(Box::new(file), path, format, input, added)
     }
@@ -92,10 +80,7 @@ impl RowWriter {
             return Self::create(path, input, added);
         }
         writer.check_beginning(path)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .open(path)
-            .map_err(|error| Error::io(error, path))?;
+        let mut file = OpenOptions::new().write(true).open(path).map_err(|error| Error::io(error, path))?;
         file.set_len(complete.bytes).map_err(|error| Error::io(error, path))?;
         file.seek(SeekFrom::End(0)).map_err(|error| Error::io(error, path))?;
         writer.target = Box::new(file);
@@ -194,9 +179,7 @@ impl RowWriter {
     }
 
     fn hand_on(&mut self) -> Result<()> {
-        self.target
-            .write_all(&self.buffer)
-            .map_err(|error| Error::io(error, &self.name))?;
+        self.target.write_all(&self.buffer).map_err(|error| Error::io(error, &self.name))?;
         self.handed_on += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -223,10 +206,8 @@ impl RowWriter {
         if known < members.len() {
             let key = members.keys().find(|key| !columns.contains(key));
             let key = key.map_or("", String::as_str);
-            return Err(
-                Error::request(format!("the key `{key}` is not among the first row's keys"))
-                    .hint("a table cannot take a new column on the way: write to a .jsonl file"),
-            );
+            return Err(Error::request(format!("the key `{key}` is not among the first row's keys"))
+                .hint("a table cannot take a new column on the way: write to a .jsonl file"));
         }
         let field = |column: &String| {
             let field = members.get(column).map_or("".into(), json_text);
@@ -290,11 +271,9 @@ impl RowWriter {
         if fits {
             return Ok(());
         }
-        Err(
-            Error::request("the file was not begun by the same command: its columns are others")
-                .file(path)
-                .hint("name another output, or leave out --resume to replace this one"),
-        )
+        Err(Error::request("the file was not begun by the same command: its columns are others")
+            .file(path)
+            .hint("name another output, or leave out --resume to replace this one"))
     }
 }
 
@@ -349,11 +328,7 @@ impl<'b> ObjectText<'b> {
 /// What stands between an object's braces, to the last digit as it was read.
 fn source_inside(source: &str) -> &str {
     let source = source.trim();
-    source
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-        .unwrap_or_default()
-        .trim()
+    source.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default().trim()
 }
 
 /// Checks everything that can be known before the work begins, and returns the output's format.
@@ -388,19 +363,12 @@ fn exists_already(name: &str) -> Error {
 /// The format to write: by the output's extension; like the input for `-` and names that do not say it (plain lines
 /// become CSV).
 pub fn output_format(path: &Path, input: FileFormat) -> Result<FileFormat> {
-    let like_input = if input == FileFormat::Text {
-        FileFormat::Csv
-    } else {
-        input
-    };
+    let like_input = if input == FileFormat::Text { FileFormat::Csv } else { input };
     if is_standard_stream(path) {
         return Ok(like_input);
     }
-    let named = named_type(path).map_err(|_| {
-        Error::request("this format is not written")
-            .file(path)
-            .hint("write .csv, .tsv or .jsonl")
-    })?;
+    let named = named_type(path)
+        .map_err(|_| Error::request("this format is not written").file(path).hint("write .csv, .tsv or .jsonl"))?;
     if named.compression != Compression::None {
         return Err(Error::request("compressed output is not written")
             .file(path)
@@ -510,19 +478,12 @@ mod tests {
             copied("a.csv", csv, "b.tsv").unwrap(),
             "id\ttext\tpredicted_label\tconfidence\n1\t\"a\"\"b\"\tpo,s\t0.987654\n"
         );
-        assert_eq!(
-            copied("a.csv", csv, "b").unwrap(),
-            copied("a.csv", csv, "b.csv").unwrap()
-        );
+        assert_eq!(copied("a.csv", csv, "b").unwrap(), copied("a.csv", csv, "b.csv").unwrap());
         assert_eq!(
             copied("a.csv", csv, "b.jsonl").unwrap(),
             "{\"id\":\"1\",\"text\":\"a\\\"b\",\"predicted_label\":\"po,s\",\"confidence\":0.987654}\n"
         );
-        assert!(
-            copied("a.csv", "id;text\n1;a,b\n", "b.csv")
-                .unwrap()
-                .ends_with("\n1;a,b;po,s;0.987654\n")
-        );
+        assert!(copied("a.csv", "id;text\n1;a,b\n", "b.csv").unwrap().ends_with("\n1;a,b;po,s;0.987654\n"));
         assert_eq!(
             copied("a.txt", "x\n\n", "b").unwrap(),
             "text,predicted_label,confidence\nx,\"po,s\",0.987654\n,\"po,s\",0.987654\n"
@@ -597,34 +558,20 @@ mod tests {
     }
 
     fn layout(columns: &[String], format: FileFormat, delimiter: u8) -> Layout {
-        Layout {
-            file: "in".into(),
-            format,
-            delimiter,
-            columns: columns.to_vec(),
-        }
+        Layout { file: "in".into(), format, delimiter, columns: columns.to_vec() }
     }
 
     #[test]
     fn a_closed_pipe_is_told() {
         let input = layout(&["text".to_owned()], FileFormat::Csv, b',');
-        let error = RowWriter::to_stream(
-            Box::new(Closed),
-            Path::new("standard output"),
-            FileFormat::Csv,
-            &input,
-            &added(),
-        );
+        let error =
+            RowWriter::to_stream(Box::new(Closed), Path::new("standard output"), FileFormat::Csv, &input, &added());
         assert_eq!(error.err().unwrap().kind(), Kind::ClosedPipe);
     }
 
     fn random_text(random: &mut Random) -> String {
-        let parts = [
-            "a", "é", "😎", ",", ";", "\t", "\"", "\n", "\r", "\r\n", " ", "\\", "{", "'", "|",
-        ];
-        (0..random.below(6))
-            .map(|_| parts[random.below(parts.len() as u64) as usize])
-            .collect()
+        let parts = ["a", "é", "😎", ",", ";", "\t", "\"", "\n", "\r", "\r\n", " ", "\\", "{", "'", "|"];
+        (0..random.below(6)).map(|_| parts[random.below(parts.len() as u64) as usize]).collect()
     }
 
     #[derive(Clone, Default)]
@@ -644,33 +591,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut random = Random::new(11);
         for round in 0..400 {
-            let (format, delimiter) = [
-                (FileFormat::Csv, b','),
-                (FileFormat::Csv, b';'),
-                (FileFormat::Tsv, b'\t'),
-                (FileFormat::Jsonl, b','),
-            ][round % 4];
+            let (format, delimiter) =
+                [(FileFormat::Csv, b','), (FileFormat::Csv, b';'), (FileFormat::Tsv, b'\t'), (FileFormat::Jsonl, b',')]
+                    [round % 4];
             let width = 1 + random.below(3);
-            let columns: Vec<String> = (0..width)
-                .map(|column| format!("{column}{}", random_text(&mut random).replace('\r', "")))
-                .collect();
-            let input = layout(
-                &columns,
-                if format == FileFormat::Jsonl {
-                    FileFormat::Csv
-                } else {
-                    format
-                },
-                delimiter,
-            );
+            let columns: Vec<String> =
+                (0..width).map(|column| format!("{column}{}", random_text(&mut random).replace('\r', ""))).collect();
+            let input = layout(&columns, if format == FileFormat::Jsonl { FileFormat::Csv } else { format }, delimiter);
             let rows: Vec<Row> = (1..=1 + random.below(8))
                 .map(|number| {
                     let fields = (0..width).map(|_| random_text(&mut random)).collect();
-                    Row {
-                        number,
-                        line: 0,
-                        record: Record::Fields(fields),
-                    }
+                    Row { number, line: 0, record: Record::Fields(fields) }
                 })
                 .collect();
             let extra: Vec<String> = (0..random.below(2)).map(|_| "extra".to_owned()).collect();
@@ -689,19 +620,13 @@ mod tests {
 
             let path = folder.path().join(format!("{round}.out"));
             std::fs::write(&path, &bytes).unwrap();
-            let options = ReadOptions {
-                format: Some(format),
-                delimiter: Some(delimiter),
-                ..ReadOptions::default()
-            };
+            let options = ReadOptions { format: Some(format), delimiter: Some(delimiter), ..ReadOptions::default() };
             let reader = RowReader::open(&path, &options).unwrap();
             let all: Vec<String> = columns.iter().chain(&extra).cloned().collect();
             assert_eq!(reader.columns(), all);
             for (read, row) in reader.zip(&rows) {
                 let read = read.unwrap();
-                let Record::Fields(fields) = &row.record else {
-                    unreachable!()
-                };
+                let Record::Fields(fields) = &row.record else { unreachable!() };
                 for (index, field) in fields.iter().enumerate() {
                     assert_eq!(
                         read.text(&columns[index], index).unwrap(),
@@ -717,12 +642,7 @@ mod tests {
             let done = ends.iter().filter(|end| **end <= cut).count();
             std::fs::write(&path, &bytes[..cut as usize]).unwrap();
             let found = complete_rows(&path, format, delimiter).unwrap();
-            assert_eq!(
-                found.rows,
-                done as u64,
-                "cut at {cut} of {:?}",
-                String::from_utf8_lossy(&bytes)
-            );
+            assert_eq!(found.rows, done as u64, "cut at {cut} of {:?}", String::from_utf8_lossy(&bytes));
             if done > 0 {
                 assert_eq!(found.bytes, ends[done - 1]);
             }

@@ -11,10 +11,7 @@ pub fn confusion(predicted: &[u32], truth: &[u32], classes: usize) -> Vec<Vec<u6
     }
     let mut matrix = vec![vec![0; classes]; classes];
     for (&predicted, &truth) in predicted.iter().zip(truth) {
-        if let Some(count) = matrix
-            .get_mut(truth as usize)
-            .and_then(|row| row.get_mut(predicted as usize))
-        {
+        if let Some(count) = matrix.get_mut(truth as usize).and_then(|row| row.get_mut(predicted as usize)) {
             *count += 1;
         }
     }
@@ -28,10 +25,7 @@ mod tests {
     #[test]
     fn rows_are_true_and_columns_predicted() {
         // confusion_matrix([0, 0, 1, 2], [0, 2, 1, 1], labels=range(3))
-        assert_eq!(
-            confusion(&[0, 2, 1, 1], &[0, 0, 1, 2], 3),
-            [[1, 0, 1], [0, 1, 0], [0, 1, 0]]
-        );
+        assert_eq!(confusion(&[0, 2, 1, 1], &[0, 0, 1, 2], 3), [[1, 0, 1], [0, 1, 0], [0, 1, 0]]);
     }
 
     #[test]

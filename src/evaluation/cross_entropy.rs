@@ -10,12 +10,7 @@ pub fn log_sum_exp(row: &[f32]) -> f64 {
         return f64::from(largest);
     }
     let largest = f64::from(largest);
-    largest
-        + row
-            .iter()
-            .map(|&logit| (f64::from(logit) - largest).exp())
-            .sum::<f64>()
-            .ln()
+    largest + row.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum::<f64>().ln()
 }
 
 /// The natural logarithms of the probabilities of a row of logits.
@@ -32,8 +27,7 @@ pub fn softmax(row: &[f32]) -> Vec<f64> {
 
 /// The cross-entropy of one row in nats; `None` when `truth` is not one of the row's labels.
 pub fn cross_entropy(row: &[f32], truth: u32) -> Option<f64> {
-    row.get(truth as usize)
-        .map(|&logit| log_sum_exp(row) - f64::from(logit))
+    row.get(truth as usize).map(|&logit| log_sum_exp(row) - f64::from(logit))
 }
 
 #[cfg(test)]
@@ -51,14 +45,8 @@ mod tests {
     fn equals_scipy() {
         // scipy.special.log_softmax([0.5, -1.25, 2.0]), scipy.special.softmax([0.5, -1.25, 2.0])
         let row = [0.5, -1.25, 2.0];
-        close(
-            &log_softmax(&row),
-            &[-1.7326219831020326, -3.4826219831020326, -0.23262198310203266],
-        );
-        close(
-            &softmax(&row),
-            &[0.17682018210744427, 0.030726740326436432, 0.7924530775661193],
-        );
+        close(&log_softmax(&row), &[-1.7326219831020326, -3.4826219831020326, -0.23262198310203266]);
+        close(&softmax(&row), &[0.17682018210744427, 0.030726740326436432, 0.7924530775661193]);
     }
 
     #[test]

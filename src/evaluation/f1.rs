@@ -29,11 +29,7 @@ pub struct Counts {
 
 impl Counts {
     pub fn scores(&self) -> ClassScores {
-        let Self {
-            true_positive,
-            false_positive,
-            false_negative,
-        } = *self;
+        let Self { true_positive, false_positive, false_negative } = *self;
         ClassScores {
             precision: ratio(true_positive, true_positive + false_positive),
             recall: ratio(true_positive, true_positive + false_negative),
@@ -70,16 +66,8 @@ pub fn counts(predicted: &[u32], truth: &[u32], classes: usize) -> Vec<Counts> {
 
 /// The mean F1 over the labels that occur; 0 when none does.
 pub fn macro_f1(counts: &[Counts]) -> f64 {
-    let occurring: Vec<f64> = counts
-        .iter()
-        .filter(|count| count.occurs())
-        .map(|count| count.scores().f1)
-        .collect();
-    if occurring.is_empty() {
-        0.0
-    } else {
-        occurring.iter().sum::<f64>() / occurring.len() as f64
-    }
+    let occurring: Vec<f64> = counts.iter().filter(|count| count.occurs()).map(|count| count.scores().f1).collect();
+    if occurring.is_empty() { 0.0 } else { occurring.iter().sum::<f64>() / occurring.len() as f64 }
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
@@ -95,33 +83,9 @@ mod tests {
         // precision_recall_fscore_support([0, 0, 1, 2], [0, 2, 1, 1], labels=range(3), zero_division=0)
         let counts = counts(&[0, 2, 1, 1], &[0, 0, 1, 2], 3);
         let scores: Vec<_> = counts.iter().map(Counts::scores).collect();
-        assert_eq!(
-            scores[0],
-            ClassScores {
-                precision: 1.0,
-                recall: 0.5,
-                f1: 2.0 / 3.0,
-                support: 2
-            }
-        );
-        assert_eq!(
-            scores[1],
-            ClassScores {
-                precision: 0.5,
-                recall: 1.0,
-                f1: 2.0 / 3.0,
-                support: 1
-            }
-        );
-        assert_eq!(
-            scores[2],
-            ClassScores {
-                precision: 0.0,
-                recall: 0.0,
-                f1: 0.0,
-                support: 1
-            }
-        );
+        assert_eq!(scores[0], ClassScores { precision: 1.0, recall: 0.5, f1: 2.0 / 3.0, support: 2 });
+        assert_eq!(scores[1], ClassScores { precision: 0.5, recall: 1.0, f1: 2.0 / 3.0, support: 1 });
+        assert_eq!(scores[2], ClassScores { precision: 0.0, recall: 0.0, f1: 0.0, support: 1 });
     }
 
     #[test]

@@ -52,10 +52,7 @@ mod tests {
         ];
         for (successes, trials, low, high) in expected {
             let interval = wilson(successes, trials);
-            assert!(
-                (interval.low - low).abs() < 1e-12 && (interval.high - high).abs() < 1e-12,
-                "{interval:?}"
-            );
+            assert!((interval.low - low).abs() < 1e-12 && (interval.high - high).abs() < 1e-12, "{interval:?}");
         }
         assert_eq!(wilson(1615, 1821).to_string(), "0.872 to 0.901");
     }

@@ -93,10 +93,8 @@ pub fn evaluate(logits: &[f32], truth: &[u32], labels: &[String]) -> Result<Eval
     for (index, (row, &label)) in logits.chunks_exact(classes).zip(truth).enumerate() {
         let number = index + 1;
         if row.iter().any(|logit| !logit.is_finite()) {
-            return Err(Error::failure(format!(
-                "the logits of row {number} (of {rows} evaluated) are not finite"
-            ))
-            .hint("the weights have diverged or overflow: train with a lower --lr, or run with --precision fp32"));
+            return Err(Error::failure(format!("the logits of row {number} (of {rows} evaluated) are not finite"))
+                .hint("the weights have diverged or overflow: train with a lower --lr, or run with --precision fp32"));
         }
         let Some(true_logit) = row.get(label as usize) else {
             return Err(Error::failure(format!(
@@ -118,11 +116,7 @@ pub fn evaluate(logits: &[f32], truth: &[u32], labels: &[String]) -> Result<Eval
         macro_f1: macro_f1(&counts),
         loss: loss / rows as f64,
         ece: expected_calibration_error(&confidence, &correct),
-        per_class: labels
-            .iter()
-            .cloned()
-            .zip(counts.iter().map(f1::Counts::scores))
-            .collect(),
+        per_class: labels.iter().cloned().zip(counts.iter().map(f1::Counts::scores)).collect(),
         labels: labels.to_vec(),
         confusion: confusion::confusion(&predicted, truth, classes),
     })
@@ -209,24 +203,12 @@ mod tests {
         for (scores, expected) in scores.iter().zip([2.0 / 3.0, 0.5, 0.0, 2.0 / 3.0, 0.0]) {
             close(scores.recall, expected);
         }
-        for (scores, expected) in scores
-            .iter()
-            .zip([0.5, 0.5714285714285714, 0.0, 0.5714285714285714, 0.0])
-        {
+        for (scores, expected) in scores.iter().zip([0.5, 0.5714285714285714, 0.0, 0.5714285714285714, 0.0]) {
             close(scores.f1, expected);
         }
-        assert_eq!(
-            scores.iter().map(|scores| scores.support).collect::<Vec<_>>(),
-            [3, 4, 2, 3, 0]
-        );
+        assert_eq!(scores.iter().map(|scores| scores.support).collect::<Vec<_>>(), [3, 4, 2, 3, 0]);
         // confusion_matrix(y, p, labels=range(5))
-        let expected = [
-            [2, 0, 0, 1, 0],
-            [1, 2, 0, 1, 0],
-            [1, 1, 0, 0, 0],
-            [1, 0, 0, 2, 0],
-            [0, 0, 0, 0, 0],
-        ];
+        let expected = [[2, 0, 0, 1, 0], [1, 2, 0, 1, 0], [1, 1, 0, 0, 0], [1, 0, 0, 2, 0], [0, 0, 0, 0, 0]];
         assert_eq!(evaluation.confusion, expected);
     }
 
@@ -240,14 +222,7 @@ mod tests {
         assert!(text.find("\"z\"") < text.find("\"v\""));
         let again: Evaluation = serde_json::from_str(&text).unwrap();
         assert_eq!(again.labels, evaluation.labels);
-        assert_eq!(
-            again
-                .per_class
-                .iter()
-                .map(|(label, _)| label.as_str())
-                .collect::<String>(),
-            "zyxwv"
-        );
+        assert_eq!(again.per_class.iter().map(|(label, _)| label.as_str()).collect::<String>(), "zyxwv");
         close(again.loss, evaluation.loss);
     }
 

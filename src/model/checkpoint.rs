@@ -104,9 +104,7 @@ impl Weights {
         // would any program that maps it.
         let map = unsafe { Mmap::map(&handle) }.map_err(|error| Error::io(error, &file))?;
         let tensors = SafeTensors::deserialize(&map).map_err(|error| {
-            Error::request(format!("not a valid safetensors file: {error}"))
-                .file(&file)
-                .hint(COMPLETE)
+            Error::request(format!("not a valid safetensors file: {error}")).file(&file).hint(COMPLETE)
         })?;
         let shard = self.shards.len();
         let base = map.as_ptr() as usize;
@@ -191,8 +189,12 @@ impl Weights {
     /// Names (as stored) that nobody asked for.
     pub fn untaken(&self) -> Vec<String> {
         let taken = self.taken.borrow();
-        let mut names: Vec<String> =
-            self.entries.iter().filter(|(name, _)| !taken.contains(*name)).map(|(_, entry)| entry.stored.clone()).collect();
+        let mut names: Vec<String> = self
+            .entries
+            .iter()
+            .filter(|(name, _)| !taken.contains(*name))
+            .map(|(_, entry)| entry.stored.clone())
+            .collect();
         names.sort();
         names
     }
@@ -271,10 +273,16 @@ impl LoadReport {
     pub fn lines(&self) -> Vec<String> {
         let named = |names: &[String]| match names.len() {
             0..=6 => listed(names),
-            count => format!("{} and {} more", names[..5].iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", "), count - 5),
+            count => format!(
+                "{} and {} more",
+                names[..5].iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", "),
+                count - 5
+            ),
         };
         let mut lines = Vec::new();
-        for (what, names) in [("made anew", &self.missing), ("set aside", &self.set_aside), ("unexpected and unused", &self.unexpected)] {
+        for (what, names) in
+            [("made anew", &self.missing), ("set aside", &self.set_aside), ("unexpected and unused", &self.unexpected)]
+        {
             if !names.is_empty() {
                 lines.push(format!("{what}: {}", named(names)));
             }

@@ -55,11 +55,7 @@ pub enum Event<'a> {
     /// Something the person should know, for instance that the copy in the cache is used because the hub is silent.
     Note(&'a str),
     /// A file's download begins, or begins anew after a break; `present` bytes of it are here already.
-    Start {
-        file: &'a str,
-        total: Option<u64>,
-        present: u64,
-    },
+    Start { file: &'a str, total: Option<u64>, present: u64 },
     /// `bytes` more have arrived.
     Advance { bytes: u64 },
     /// The file is complete and verified.
@@ -106,10 +102,7 @@ fn snapshot(wanted: &ModelId, settings: &Settings, report: &dyn Fn(Event)) -> Re
         Err(trouble) => {
             let error = trouble.explain(wanted, settings);
             let Some(snapshot) = complete else { return Err(error) };
-            report(Event::Note(&format!(
-                "using the copy of `{}` in the cache: {error}",
-                wanted.id
-            )));
+            report(Event::Note(&format!("using the copy of `{}` in the cache: {error}", wanted.id)));
             Ok(snapshot)
         }
     }
@@ -123,13 +116,9 @@ fn offline_snapshot(id: &str, cached: Option<PathBuf>, folder: &Path) -> Result<
             Some(lacking) => format!("`{id}` is in the model cache without its {lacking}"),
         },
     };
-    Err(
-        Error::request(format!("{lacking}, and HF_HUB_OFFLINE forbids to fetch it"))
-            .file(folder)
-            .hint(format!(
-                "unset HF_HUB_OFFLINE and run `rehead fetch {id}`, or give a model directory: `{id}` is none here"
-            )),
-    )
+    Err(Error::request(format!("{lacking}, and HF_HUB_OFFLINE forbids to fetch it")).file(folder).hint(format!(
+        "unset HF_HUB_OFFLINE and run `rehead fetch {id}`, or give a model directory: `{id}` is none here"
+    )))
 }
 
 /// Asks the hub what the model consists of, and fetches what the snapshot lacks.
@@ -145,24 +134,15 @@ fn update(
     let ModelId { id, revision } = wanted;
     let commit = description.sha.as_str();
     let snapshot = folder.join("snapshots").join(commit);
-    let files: Vec<&str> = description
-        .siblings
-        .iter()
-        .map(|file| file.rfilename.as_str())
-        .collect();
+    let files: Vec<&str> = description.siblings.iter().map(|file| file.rfilename.as_str()).collect();
     if !files.contains(&CONFIG) {
-        return Err(Error::request(format!(
-            "`{id}` has no {CONFIG}, so it cannot be told what network it is"
-        ))
-        .hint("only models in the Hugging Face layout (config.json, model.safetensors) can be used")
-        .into());
+        return Err(Error::request(format!("`{id}` has no {CONFIG}, so it cannot be told what network it is"))
+            .hint("only models in the Hugging Face layout (config.json, model.safetensors) can be used")
+            .into());
     }
     let weights = weights_among(&files, id)?;
 
-    let at_commit = ModelId {
-        id: id.clone(),
-        revision: commit.to_owned(),
-    };
+    let at_commit = ModelId { id: id.clone(), revision: commit.to_owned() };
     let download = Download::new(settings, api.repo(at_commit.repo()), folder, commit, report);
     let changed = Cell::new(false);
     let fetch = |file: &str| {
@@ -209,12 +189,7 @@ fn weights_among(files: &[&str], id: &str) -> Result<&'static str> {
         return Ok(found);
     }
     let ending = |endings: &[&str]| -> Vec<&str> {
-        files
-            .iter()
-            .copied()
-            .filter(|file| endings.iter().any(|ending| file.ends_with(ending)))
-            .take(3)
-            .collect()
+        files.iter().copied().filter(|file| endings.iter().any(|ending| file.ends_with(ending))).take(3).collect()
     };
     let pickled = ending(&[".bin", ".pt", ".pth", ".ckpt", ".pkl"]);
     if !pickled.is_empty() {
@@ -232,14 +207,10 @@ fn weights_among(files: &[&str], id: &str) -> Result<&'static str> {
     }
     let others = ending(&[".safetensors", ".h5", ".msgpack", ".onnx", ".gguf", ".ot", ".tflite"]);
     let error = match others.is_empty() {
-        true => Error::request(format!(
-            "`{id}` has no weights: neither {WEIGHTS} nor any other known format"
-        )),
+        true => Error::request(format!("`{id}` has no weights: neither {WEIGHTS} nor any other known format")),
         false => Error::request(format!("`{id}` has no {WEIGHTS}, only {}", listed(others))),
     };
-    Err(error.hint(format!(
-        "only safetensors are read; look for another model, or save this one as {WEIGHTS}"
-    )))
+    Err(error.hint(format!("only safetensors are read; look for another model, or save this one as {WEIGHTS}")))
 }
 
 /// The files that an index spreads the tensors over.
@@ -287,14 +258,8 @@ mod tests {
 
     #[test]
     fn one_file_of_safetensors_goes_before_several() {
-        assert_eq!(
-            weights_among(&[WEIGHTS_INDEX, WEIGHTS, "pytorch_model.bin"], "a/b").unwrap(),
-            WEIGHTS
-        );
-        assert_eq!(
-            weights_among(&[WEIGHTS_INDEX, "model-00001-of-00002.safetensors"], "a/b").unwrap(),
-            WEIGHTS_INDEX
-        );
+        assert_eq!(weights_among(&[WEIGHTS_INDEX, WEIGHTS, "pytorch_model.bin"], "a/b").unwrap(), WEIGHTS);
+        assert_eq!(weights_among(&[WEIGHTS_INDEX, "model-00001-of-00002.safetensors"], "a/b").unwrap(), WEIGHTS_INDEX);
     }
 
     #[test]
@@ -303,10 +268,7 @@ mod tests {
         assert_eq!(error.exit_status(), 2);
         assert!(error.to_string().contains("run code"));
         let hint = error.hint_text().unwrap();
-        assert!(
-            hint.contains("python -c") && hint.contains("org/name") && hint.contains("--model ./name"),
-            "{hint}"
-        );
+        assert!(hint.contains("python -c") && hint.contains("org/name") && hint.contains("--model ./name"), "{hint}");
         let error = weights_among(&["config.json", "tf_model.h5"], "org/name").unwrap_err();
         assert!(error.to_string().contains("tf_model.h5"));
     }
@@ -330,12 +292,7 @@ mod tests {
     fn an_index_cannot_lead_out_of_the_model() {
         let directory = tempfile::tempdir().unwrap();
         let index = directory.path().join(WEIGHTS_INDEX);
-        for shard in [
-            "../x.safetensors",
-            "/etc/x.safetensors",
-            "x.bin",
-            "a/../../x.safetensors",
-        ] {
+        for shard in ["../x.safetensors", "/etc/x.safetensors", "x.bin", "a/../../x.safetensors"] {
             fs::write(&index, format!(r#"{{"weight_map": {{"a": "{shard}"}}}}"#)).unwrap();
             assert!(shards(&index).is_err(), "{shard}");
         }

@@ -246,18 +246,17 @@ fn load_bert(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) ->
             _ => report.unexpected.push(name),
         }
     }
-    if let Some(name) = report.unexpected.iter().find(|name| name.contains("encoder.layer.") || name.contains("embeddings.")) {
+    if let Some(name) =
+        report.unexpected.iter().find(|name| name.contains("encoder.layer.") || name.contains("embeddings."))
+    {
         return Err(Error::request("the checkpoint has a tensor that config.json has no place for")
             .file(&checkpoint.directory)
             .key(name)
             .hint("config.json and the weights must be of the same model (is num_hidden_layers right?)"));
     }
 
-    let input = InputSpec::Text {
-        vocabulary: config.vocabulary,
-        positions: config.positions,
-        segments: config.segments,
-    };
+    let input =
+        InputSpec::Text { vocabulary: config.vocabulary, positions: config.positions, segments: config.segments };
     let backbone: Box<dyn Backbone> = match request.engine {
         Engine::Packed => Box::new(encoder),
         Engine::RustBert => Box::new(rust_bert::RustBert::from_encoder(&config, &encoder, request.device)?),

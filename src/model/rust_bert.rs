@@ -31,7 +31,8 @@ pub struct RustBert {
 impl RustBert {
     /// Builds rust-bert's BERT and copies the weights of an [`Encoder`], whose shapes have been checked, into it.
     pub fn from_encoder(config: &EncoderConfig, encoder: &Encoder, device: Device) -> Result<Self> {
-        let refuse = |key: &str, message: String| Err(Error::request(message).key(key).hint("leave out --engine rust-bert"));
+        let refuse =
+            |key: &str, message: String| Err(Error::request(message).key(key).hint("leave out --engine rust-bert"));
         if config.layer_norm_epsilon != 1e-12 {
             return refuse("layer_norm_eps", format!("{:e}: rust-bert fixes it at 1e-12", config.layer_norm_epsilon));
         }
@@ -56,9 +57,8 @@ impl RustBert {
         let store = VarStore::new(device);
         let root = store.root() / "bert";
         let embeddings = BertEmbeddings::new(&root / "embeddings", &bert);
-        let layers: Vec<BertLayer> = (0..config.layers)
-            .map(|index| BertLayer::new(&root / "encoder" / "layer" / index as i64, &bert))
-            .collect();
+        let layers: Vec<BertLayer> =
+            (0..config.layers).map(|index| BertLayer::new(&root / "encoder" / "layer" / index as i64, &bert)).collect();
 
         let mut parameters = Vec::new();
         let mut variables = store.variables();

@@ -189,8 +189,7 @@ mod tests {
         let (parameter, gradient) = (vec![Tensor::from_slice(&[1f32, -2.0])], vec![Tensor::from_slice(&[0.5f32, 1.0])]);
         let (first, second) = (zeros(), zeros());
         let steps = vec![Tensor::zeros([1], (Kind::Float, Device::Cpu))];
-        let numbers =
-            AdamwStep { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
+        let numbers = AdamwStep { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
         for count in 1..=2 {
             let _ = steps[0].shallow_clone().fill_(count as f64);
             fused_adamw(&parameter, &gradient, &first, &second, &steps, numbers, None)?;

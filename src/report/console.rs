@@ -61,21 +61,9 @@ impl Console {
     }
 
     fn with(mode: Mode, colours: bool, writer: Box<dyn Write + Send>) -> Self {
-        let target = if mode == Mode::Terminal {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let output = Output {
-            writer,
-            bars: MultiProgress::with_draw_target(target),
-            drawn: 0,
-        };
-        Self {
-            mode,
-            colours,
-            output: Arc::new(Mutex::new(output)),
-        }
+        let target = if mode == Mode::Terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let output = Output { writer, bars: MultiProgress::with_draw_target(target), drawn: 0 };
+        Self { mode, colours, output: Arc::new(Mutex::new(output)) }
     }
 
     /// Whether only warnings and errors are shown.
@@ -120,9 +108,7 @@ impl Console {
             Kind::Interrupted => self.coloured(YELLOW, "interrupted:"),
             Kind::Request | Kind::Failure => self.coloured(RED, "error:"),
         };
-        let hint = error
-            .hint_text()
-            .map_or_else(String::new, |hint| format!("\n  hint: {}", plain(hint)));
+        let hint = error.hint_text().map_or_else(String::new, |hint| format!("\n  hint: {}", plain(hint)));
         self.line(&format!("{title} {}{hint}", plain(error)));
     }
 
@@ -134,24 +120,12 @@ impl Console {
         let state = State {
             position: 0,
             work: 0,
-            began: Sample {
-                time: now,
-                position: 0,
-                work: 0,
-            },
+            began: Sample { time: now, position: 0, work: 0 },
             recent: VecDeque::new(),
             message: String::new(),
             shown: now,
         };
-        Progress {
-            console: self.clone(),
-            task,
-            total,
-            unit,
-            rate_unit: None,
-            bar,
-            state: Mutex::new(state),
-        }
+        Progress { console: self.clone(), task, total, unit, rate_unit: None, bar, state: Mutex::new(state) }
     }
 
     fn draw_bar(&self, task: &str, total: Option<u64>) -> ProgressBar {
@@ -189,11 +163,7 @@ impl Console {
     }
 
     fn coloured(&self, code: &str, text: &str) -> String {
-        if self.colours {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     fn locked(&self) -> MutexGuard<'_, Output> {
@@ -204,11 +174,7 @@ impl Console {
 /// Text from files may hold control characters, which must not steer the terminal.
 fn plain(text: impl Display) -> String {
     let visible = |char: char| {
-        if char.is_control() && char != '\n' && char != '\t' {
-            '\u{FFFD}'
-        } else {
-            char
-        }
+        if char.is_control() && char != '\n' && char != '\t' { '\u{FFFD}' } else { char }
     };
     text.to_string().chars().map(visible).collect()
 }
@@ -329,12 +295,7 @@ impl Progress {
         let done = match self.total {
             Some(total) if total > 0 => {
                 let percent = u128::from(state.position) * 100 / u128::from(total);
-                format!(
-                    "{position} of {} {} ({} %)",
-                    units::count(total),
-                    self.unit,
-                    percent.min(100)
-                )
+                format!("{position} of {} {} ({} %)", units::count(total), self.unit, percent.min(100))
             }
             _ => format!("{position} {}", self.unit),
         };
@@ -405,18 +366,10 @@ impl State {
             self.recent.push_back(self.began);
         }
         if now.saturating_duration_since(last) >= SAMPLE_EVERY {
-            self.recent.push_back(Sample {
-                time: now,
-                position: self.position,
-                work: self.work,
-            });
+            self.recent.push_back(Sample { time: now, position: self.position, work: self.work });
         }
         // The second sample is old enough to stand for the past, so the first may go.
-        while self
-            .recent
-            .get(1)
-            .is_some_and(|sample| now.saturating_duration_since(sample.time) >= RECENT)
-        {
+        while self.recent.get(1).is_some_and(|sample| now.saturating_duration_since(sample.time) >= RECENT) {
             self.recent.pop_front();
         }
     }
@@ -450,11 +403,7 @@ mod tests {
 
     impl Log {
         fn lines(&self) -> Vec<String> {
-            String::from_utf8(self.0.lock().unwrap().clone())
-                .unwrap()
-                .lines()
-                .map(str::to_owned)
-                .collect()
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
         }
     }
 
@@ -469,11 +418,7 @@ mod tests {
         console.section("data");
         console.note("6,920 rows");
         console.warn("a label \x1b[31mis red");
-        console.error(
-            &Error::request("no such column")
-                .file("a.csv")
-                .hint("the columns are `x`"),
-        );
+        console.error(&Error::request("no such column").file("a.csv").hint("the columns are `x`"));
         console.error(&Error::io(io::ErrorKind::BrokenPipe.into(), "-"));
         console.summary("done");
         let lines = log.lines();
@@ -499,10 +444,7 @@ mod tests {
     #[test]
     fn a_log_shows_progress_every_ten_seconds_and_at_the_end() {
         let (console, log) = logged(Mode::Log);
-        let progress = console
-            .progress("training", Some(650), "steps")
-            .rate_in("tokens")
-            .starting_at(100);
+        let progress = console.progress("training", Some(650), "steps").rate_in("tokens").starting_at(100);
         let began = progress.locked().began.time;
         progress.message("loss 0.412");
         for second in 1..=25 {
@@ -523,11 +465,7 @@ mod tests {
         let progress = console.progress("labelling", None, "rows");
         let began = progress.locked().began.time;
         for second in 1..=100 {
-            progress.advance_at(
-                if second <= 50 { 1000 } else { 200 },
-                1,
-                began + Duration::from_secs(second),
-            );
+            progress.advance_at(if second <= 50 { 1000 } else { 200 }, 1, began + Duration::from_secs(second));
         }
         let state = progress.locked();
         assert!(state.recent.len() <= 62, "{}", state.recent.len());

@@ -50,10 +50,7 @@ impl fmt::Display for Evaluation {
         }
         write!(f, "{}\n{table}", self.summary())?;
         if omitted > 0 {
-            write!(
-                f,
-                "\n… and {omitted} labels with a higher F1 or without rows (all are in metrics.json)"
-            )?;
+            write!(f, "\n… and {omitted} labels with a higher F1 or without rows (all are in metrics.json)")?;
         }
         Ok(())
     }
@@ -66,14 +63,9 @@ mod tests {
     #[test]
     fn scores_stand_in_label_order() {
         let labels = ["yes", "no"].map(str::to_owned);
-        let shown = evaluate(&[3.0, 1.0, 1.0, 0.5, 0.0, 2.0, 0.0, 2.0], &[0, 0, 1, 0], &labels)
-            .unwrap()
-            .to_string();
+        let shown = evaluate(&[3.0, 1.0, 1.0, 0.5, 0.0, 2.0, 0.0, 2.0], &[0, 0, 1, 0], &labels).unwrap().to_string();
         let lines: Vec<_> = shown.lines().collect();
-        assert!(
-            lines[0].starts_with("accuracy 0.750 (95 % 0.301 to 0.954), macro-F1 0.733, loss "),
-            "{shown}"
-        );
+        assert!(lines[0].starts_with("accuracy 0.750 (95 % 0.301 to 0.954), macro-F1 0.733, loss "), "{shown}");
         assert_eq!(
             lines[1..],
             [
@@ -91,14 +83,9 @@ mod tests {
         for row in 0..29 {
             logits[row * 30 + if row == 17 { 3 } else { row }] = 1.0;
         }
-        let shown = evaluate(&logits, &(0..29).collect::<Vec<_>>(), &labels)
-            .unwrap()
-            .to_string();
+        let shown = evaluate(&logits, &(0..29).collect::<Vec<_>>(), &labels).unwrap().to_string();
         let lines: Vec<_> = shown.lines().collect();
-        assert!(
-            lines[2].starts_with("label 17 ") && lines[3].starts_with("label 3 "),
-            "{shown}"
-        );
+        assert!(lines[2].starts_with("label 17 ") && lines[3].starts_with("label 3 "), "{shown}");
         assert_eq!(lines.len(), 1 + 1 + 20 + 1);
         assert!(lines[22].starts_with("… and 10 labels"));
         assert!(!shown.contains("label 29"));

@@ -27,11 +27,7 @@ fn peak_by_rusage() -> Option<u64> {
         usage.assume_init()
     };
     // macOS counts bytes, the others KiB.
-    let unit = if cfg!(any(target_os = "macos", target_os = "ios")) {
-        1
-    } else {
-        1024
-    };
+    let unit = if cfg!(any(target_os = "macos", target_os = "ios")) { 1 } else { 1024 };
     u64::try_from(usage.ru_maxrss).ok()?.checked_mul(unit)
 }
 
@@ -46,10 +42,7 @@ mod tests {
 
     #[test]
     fn the_high_water_mark_is_read_in_bytes() {
-        assert_eq!(
-            high_water_mark("Name:\trehead\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n"),
-            Some(2048 * 1024)
-        );
+        assert_eq!(high_water_mark("Name:\trehead\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n"), Some(2048 * 1024));
         assert_eq!(high_water_mark("VmHWM:\n"), None);
         assert_eq!(high_water_mark(""), None);
     }

@@ -76,9 +76,7 @@ impl RunMetrics {
 pub fn to_readable_json(value: &impl Serialize) -> Result<String> {
     let mut bytes = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Readable::default());
-    value
-        .serialize(&mut serializer)
-        .map_err(|error| Error::failure(format!("writing JSON: {error}")))?;
+    value.serialize(&mut serializer).map_err(|error| Error::failure(format!("writing JSON: {error}")))?;
     String::from_utf8(bytes).map_err(|error| Error::failure(format!("writing JSON: {error}")))
 }
 
@@ -101,11 +99,7 @@ impl Formatter for Readable {
             Some(depth) => *depth += 1,
             None => self.depths.push(1),
         }
-        if self.inline() {
-            writer.write_all(b"[")
-        } else {
-            self.pretty.begin_array(writer)
-        }
+        if self.inline() { writer.write_all(b"[") } else { self.pretty.begin_array(writer) }
     }
 
     fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
@@ -113,11 +107,7 @@ impl Formatter for Readable {
         if let Some(depth) = self.depths.last_mut() {
             *depth = depth.saturating_sub(1);
         }
-        if inline {
-            writer.write_all(b"]")
-        } else {
-            self.pretty.end_array(writer)
-        }
+        if inline { writer.write_all(b"]") } else { self.pretty.end_array(writer) }
     }
 
     fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
@@ -129,11 +119,7 @@ impl Formatter for Readable {
     }
 
     fn end_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        if self.inline() {
-            Ok(())
-        } else {
-            self.pretty.end_array_value(writer)
-        }
+        if self.inline() { Ok(()) } else { self.pretty.end_array_value(writer) }
     }
 
     fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
@@ -192,14 +178,7 @@ mod tests {
     fn the_names_at_the_top_are_the_contract() {
         let json: Value = serde_json::from_str(&metrics().to_json().unwrap()).unwrap();
         let names: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        let before = [
-            "model",
-            "strategy",
-            "seed",
-            "train_rows",
-            "train_seconds",
-            "tokens_per_second",
-        ];
+        let before = ["model", "strategy", "seed", "train_rows", "train_seconds", "tokens_per_second"];
         let after = ["trainable_parameters", "total_parameters", "peak_memory_bytes", "valid"];
         let more = ["best_epoch", "epochs", "choices", "rehead_version"];
         assert_eq!(names, [&before[..], &after[..], &more[..]].concat());
@@ -225,10 +204,7 @@ mod tests {
         let path = folder.path().join("metrics.json");
         std::fs::write(&path, "{}").unwrap();
         let error = RunMetrics::read(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("metrics.json: is not the metrics of a run: missing field `model`"),
-            "{error}"
-        );
+        assert!(error.contains("metrics.json: is not the metrics of a run: missing field `model`"), "{error}");
     }
 
     #[test]
@@ -238,9 +214,6 @@ mod tests {
         assert!(text.contains("\"m\": [\n    [1, 2],\n    [3, 4]\n  ]"), "{text}");
         assert!(text.contains("\"l\": [\n    \"a\"\n  ]"), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["o"][0]["x"][0], 1);
-        assert_eq!(
-            to_readable_json(&json!([[1, [2]], []])).unwrap(),
-            "[\n  [1, [2]],\n  []\n]"
-        );
+        assert_eq!(to_readable_json(&json!([[1, [2]], []])).unwrap(), "[\n  [1, [2]],\n  []\n]");
     }
 }

@@ -13,27 +13,17 @@ pub struct Column {
 impl Column {
     /// A column of words.
     pub fn left(header: impl Into<String>) -> Self {
-        Self {
-            header: header.into(),
-            right: false,
-            widest: usize::MAX,
-        }
+        Self { header: header.into(), right: false, widest: usize::MAX }
     }
 
     /// A column of numbers.
     pub fn right(header: impl Into<String>) -> Self {
-        Self {
-            right: true,
-            ..Self::left(header)
-        }
+        Self { right: true, ..Self::left(header) }
     }
 
     /// Longer cells are cut, with `…` as their last character.
     pub fn at_most(self, widest: usize) -> Self {
-        Self {
-            widest: widest.max(1),
-            ..self
-        }
+        Self { widest: widest.max(1), ..self }
     }
 }
 
@@ -46,10 +36,7 @@ pub struct Table {
 
 impl Table {
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
-        Self {
-            columns: columns.into_iter().collect(),
-            rows: Vec::new(),
-        }
+        Self { columns: columns.into_iter().collect(), rows: Vec::new() }
     }
 
     /// Adds a row. Cells that are missing are empty; cells beyond the last column are not shown.
@@ -70,23 +57,13 @@ impl fmt::Display for Table {
                 self.columns.iter().enumerate().map(cell).collect()
             })
             .collect();
-        let width = |index: usize| {
-            lines
-                .iter()
-                .filter_map(|line| line.get(index))
-                .map(|cell| width(cell))
-                .max()
-        };
+        let width = |index: usize| lines.iter().filter_map(|line| line.get(index)).map(|cell| width(cell)).max();
         let widths: Vec<usize> = (0..self.columns.len()).map(|index| width(index).unwrap_or(0)).collect();
         for (number, line) in lines.iter().enumerate() {
             let mut text = String::new();
             for ((cell, column), widest) in line.iter().zip(&self.columns).zip(&widths) {
                 let padding = " ".repeat(widest - self::width(cell));
-                let (before, after) = if column.right {
-                    (padding.as_str(), "")
-                } else {
-                    ("", padding.as_str())
-                };
+                let (before, after) = if column.right { (padding.as_str(), "") } else { ("", padding.as_str()) };
                 text.extend([before, cell, after, "  "]);
             }
             let newline = if number == 0 { "" } else { "\n" };
@@ -98,10 +75,7 @@ impl fmt::Display for Table {
 
 /// The cell on one line and at most `widest` wide.
 fn fit(cell: &str, widest: usize) -> String {
-    let cell: String = cell
-        .chars()
-        .map(|char| if char.is_control() { ' ' } else { char })
-        .collect();
+    let cell: String = cell.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
     if width(&cell) <= widest {
         return cell;
     }
@@ -139,10 +113,7 @@ mod tests {
     #[test]
     fn words_stand_left_and_numbers_right() {
         let mut table = Table::new([Column::left("strategy"), Column::right("seconds"), Column::left("note")]);
-        table
-            .row(["full", "577.0", ""])
-            .row(["frozen", "9.1", "first"])
-            .row(["last:2"]);
+        table.row(["full", "577.0", ""]).row(["frozen", "9.1", "first"]).row(["last:2"]);
         let expected = "\
 strategy  seconds  note
 full        577.0

@@ -28,11 +28,7 @@ pub fn seconds(seconds: f64) -> String {
 }
 
 fn two(large: u128, large_unit: &str, small: u128, small_unit: &str) -> String {
-    if small == 0 {
-        format!("{large} {large_unit}")
-    } else {
-        format!("{large} {large_unit} {small} {small_unit}")
-    }
+    if small == 0 { format!("{large} {large_unit}") } else { format!("{large} {large_unit} {small} {small_unit}") }
 }
 
 /// `1,234,567`.
@@ -105,13 +101,8 @@ mod tests {
 
     #[test]
     fn bytes_are_binary() {
-        let expected = [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (90_900_000, "86.7 MiB"),
-            (1_048_575, "1.0 MiB"),
-        ];
+        let expected =
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (90_900_000, "86.7 MiB"), (1_048_575, "1.0 MiB")];
         for (number, text) in expected {
             assert_eq!(bytes(number), text);
         }

@@ -14,9 +14,7 @@ use crate::error::{Error, Result};
 /// (`/dev/stdout`, a named pipe) is written to directly.
 pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
-    write_atomically_with(path, |writer| {
-        writer.write_all(bytes).map_err(|error| Error::io(error, path))
-    })
+    write_atomically_with(path, |writer| writer.write_all(bytes).map_err(|error| Error::io(error, path)))
 }
 
 /// As [`write_atomically`], for content that is produced piece by piece. When `fill` fails, `path` stays as it was.
@@ -36,11 +34,7 @@ pub fn write_atomically_with(
         _ => {}
     }
     let temporary = Temporary(temporary_name(path)?);
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&temporary.0)
-        .map_err(failed)?;
+    let file = OpenOptions::new().write(true).create_new(true).open(&temporary.0).map_err(failed)?;
     let mut writer = BufWriter::new(file);
     fill(&mut writer)?;
     let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
@@ -69,17 +63,12 @@ fn temporary_name(path: &Path) -> Result<PathBuf> {
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     // The time keeps a process that has another's number (in containers) off that one's leftovers.
-    let time = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |time| time.subsec_nanos());
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
     Ok(path.with_file_name(format!(".rehead-{}-{number}-{time:08x}.tmp", std::process::id())))
 }
 
 fn explained(error: io::Error, path: &Path) -> Error {
-    let (full, absent) = (
-        error.kind() == io::ErrorKind::StorageFull,
-        error.kind() == io::ErrorKind::NotFound,
-    );
+    let (full, absent) = (error.kind() == io::ErrorKind::StorageFull, error.kind() == io::ErrorKind::NotFound);
     let error = Error::io(error, path);
     if full {
         error.hint("make room on this disk, or write to another one")
@@ -93,10 +82,7 @@ fn explained(error: io::Error, path: &Path) -> Error {
 /// Makes the renaming itself last through a power failure, where the system can (best effort: some file systems
 /// refuse).
 fn sync_directory(path: &Path) {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Ok(directory) = File::open(directory) {
         let _ = directory.sync_all();
     }
@@ -107,9 +93,7 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let names = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name());
+        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
         names.map(|name| name.into_string().unwrap()).collect()
     }
 
@@ -142,10 +126,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let absent = folder.path().join("absent/metrics.json");
         let error = write_atomically(&absent, b"").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("{}: no such file or directory", absent.display())
-        );
+        assert_eq!(error.to_string(), format!("{}: no such file or directory", absent.display()));
         assert_eq!(error.hint_text(), Some("the directory must exist"));
         assert_eq!(write_atomically(folder.path(), b"").unwrap_err().exit_status(), 2);
         assert!(write_atomically("..", b"").is_err());

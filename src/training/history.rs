@@ -61,21 +61,8 @@ pub struct EvaluationRecord {
 
 impl EvaluationRecord {
     pub fn new(split: &str, epoch: u32, step: u64, evaluation: &Evaluation, seconds: f64) -> Self {
-        let Evaluation {
-            accuracy,
-            macro_f1,
-            loss,
-            ..
-        } = *evaluation;
-        Self {
-            split: split.to_owned(),
-            epoch,
-            step,
-            accuracy,
-            macro_f1,
-            loss,
-            seconds,
-        }
+        let Evaluation { accuracy, macro_f1, loss, .. } = *evaluation;
+        Self { split: split.to_owned(), epoch, step, accuracy, macro_f1, loss, seconds }
     }
 }
 
@@ -93,11 +80,7 @@ impl HistoryWriter {
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = File::create(path).map_err(|error| Error::io(error, path))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            kept: Vec::new(),
-        })
+        Ok(Self { path: path.to_owned(), file, kept: Vec::new() })
     }
 
     /// Goes on with the history of a run resumed after `step` finished steps: later lines go, and so does what cannot
@@ -128,15 +111,8 @@ impl HistoryWriter {
         if past != old {
             write_atomically(path, &past)?;
         }
-        let file = OpenOptions::new()
-            .append(true)
-            .open(path)
-            .map_err(|error| Error::io(error, path))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            kept,
-        })
+        let file = OpenOptions::new().append(true).open(path).map_err(|error| Error::io(error, path))?;
+        Ok(Self { path: path.to_owned(), file, kept })
     }
 
     pub fn step(&mut self, record: StepRecord) -> Result<()> {
@@ -146,11 +122,7 @@ impl HistoryWriter {
     /// An evaluation that the interrupted run had already written is not written again, so it does not matter
     /// whether the snapshot was taken before or after it.
     pub fn evaluation(&mut self, record: EvaluationRecord) -> Result<()> {
-        if self
-            .kept
-            .iter()
-            .any(|(split, step)| *split == record.split && *step == record.step)
-        {
+        if self.kept.iter().any(|(split, step)| *split == record.split && *step == record.step) {
             return Ok(());
         }
         self.append(&Record::Evaluation(record))
@@ -161,10 +133,7 @@ impl HistoryWriter {
             serde_json::to_vec(record).map_err(|error| Error::failure(error.to_string()).file(&self.path))?;
         line.push(b'\n');
         // One write a line: a reader that follows the file meets whole lines.
-        self.file
-            .write_all(&line)
-            .and_then(|()| self.file.flush())
-            .map_err(|error| Error::io(error, &self.path))
+        self.file.write_all(&line).and_then(|()| self.file.flush()).map_err(|error| Error::io(error, &self.path))
     }
 }
 
@@ -172,10 +141,7 @@ impl HistoryWriter {
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<Record>> {
     let path = path.as_ref();
     let bytes = std::fs::read(path).map_err(|error| Error::io(error, path))?;
-    Ok(bytes
-        .split(|&byte| byte == b'\n')
-        .filter_map(|line| serde_json::from_slice(line).ok())
-        .collect())
+    Ok(bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
 }
 
 #[cfg(test)]
@@ -184,28 +150,12 @@ mod tests {
 
     fn step(step: u64) -> StepRecord {
         let epoch = (step as u32).div_ceil(2);
-        StepRecord {
-            epoch,
-            step,
-            loss: 0.1,
-            lr: 1e-5,
-            grad_norm: None,
-            tokens_per_second: Some(7000.0),
-            seconds: 1.5,
-        }
+        StepRecord { epoch, step, loss: 0.1, lr: 1e-5, grad_norm: None, tokens_per_second: Some(7000.0), seconds: 1.5 }
     }
 
     fn valid(step: u64) -> EvaluationRecord {
         let split = "valid".to_owned();
-        EvaluationRecord {
-            split,
-            epoch: 1,
-            step,
-            accuracy: 0.9,
-            macro_f1: 0.8,
-            loss: 0.3,
-            seconds: 2.0,
-        }
+        EvaluationRecord { split, epoch: 1, step, accuracy: 0.9, macro_f1: 0.8, loss: 0.3, seconds: 2.0 }
     }
 
     fn write(history: &mut HistoryWriter, steps: std::ops::RangeInclusive<u64>) {
@@ -231,10 +181,7 @@ mod tests {
                 r#"{"kind":"evaluation","split":"valid","epoch":1,"step":2,"accuracy":0.9,"macro_f1":0.8,"loss":0.3,"seconds":2.0}"#
             ]
         );
-        assert_eq!(
-            read(&path).unwrap(),
-            [Record::Step(step(2)), Record::Evaluation(valid(2))]
-        );
+        assert_eq!(read(&path).unwrap(), [Record::Step(step(2)), Record::Evaluation(valid(2))]);
     }
 
     #[test]
@@ -244,19 +191,11 @@ mod tests {
         write(&mut HistoryWriter::create(&whole).unwrap(), 1..=6);
         // Killed while writing step 6; the snapshot was of step 4.
         write(&mut HistoryWriter::create(&broken).unwrap(), 1..=5);
-        OpenOptions::new()
-            .append(true)
-            .open(&broken)
-            .unwrap()
-            .write_all(b"{\"kind\":\"step\",\"epo\xff")
-            .unwrap();
+        OpenOptions::new().append(true).open(&broken).unwrap().write_all(b"{\"kind\":\"step\",\"epo\xff").unwrap();
         let mut history = HistoryWriter::resume(&broken, 4).unwrap();
         history.evaluation(valid(4)).unwrap();
         write(&mut history, 5..=6);
-        assert_eq!(
-            std::fs::read_to_string(broken).unwrap(),
-            std::fs::read_to_string(whole).unwrap()
-        );
+        assert_eq!(std::fs::read_to_string(broken).unwrap(), std::fs::read_to_string(whole).unwrap());
     }
 
     #[test]
@@ -270,9 +209,6 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_named() {
         let error = HistoryWriter::create("/no/such/folder/history.jsonl").unwrap_err();
-        assert!(
-            error.to_string().starts_with("/no/such/folder/history.jsonl: "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("/no/such/folder/history.jsonl: "), "{error}");
     }
 }

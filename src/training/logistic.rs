@@ -201,7 +201,8 @@ mod tests {
     fn the_solution_is_a_minimum() -> Result<()> {
         tch::manual_seed(1);
         let x = Tensor::randn([60, 5], (Kind::Double, Device::Cpu));
-        let labels: Vec<u32> = (0..60).map(|row| (x.double_value(&[row, 0]) > 0.3) as u32 + (row % 7 == 0) as u32).collect();
+        let labels: Vec<u32> =
+            (0..60).map(|row| (x.double_value(&[row, 0]) > 0.3) as u32 + (row % 7 == 0) as u32).collect();
         let problem = Problem::new(x, &labels, 3)?;
         let start = Tensor::f_zeros([6, 3], (Kind::Double, Device::Cpu))?;
         let (solution, iterations) = minimise(&problem, start, 0.01)?;
@@ -216,7 +217,8 @@ mod tests {
 
     #[test]
     fn folding_the_standardisation_in_changes_no_score() -> Result<()> {
-        let values: Vec<f32> = (0..200).map(|i| ((i * 37 % 101) as f32) * if i % 2 == 0 { 100.0 } else { 0.01 }).collect();
+        let values: Vec<f32> =
+            (0..200).map(|i| ((i * 37 % 101) as f32) * if i % 2 == 0 { 100.0 } else { 0.01 }).collect();
         let features = Rows { values, width: 2 };
         let labels: Vec<u32> = (0..100).map(|row| (features.row(row)[0] > 5000.0) as u32).collect();
         let labelled = || Labelled { features: &features, labels: &labels };
@@ -226,7 +228,9 @@ mod tests {
             Ok(())
         })?;
         let scores = features.to_tensor()?.f_linear(&linear.weight, Some(&linear.bias))?;
-        let right = scores.argmax(1, false).eq_tensor(&Tensor::from_slice(&labels.iter().map(|&l| l as i64).collect::<Vec<_>>()));
+        let right = scores
+            .argmax(1, false)
+            .eq_tensor(&Tensor::from_slice(&labels.iter().map(|&l| l as i64).collect::<Vec<_>>()));
         assert!(right.to_kind(Kind::Float).mean(Kind::Float).double_value(&[]) > 0.97);
         assert!(trials.iter().all(|trial| trial.valid_loss >= best.valid_loss));
         Ok(())

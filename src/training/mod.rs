@@ -23,13 +23,13 @@ use self::optimizer::{Adamw, AdamwSettings};
 use self::schedule::Schedule;
 use self::snapshot::{Progress, Snapshots};
 use self::stopping::{BestEpoch, EpochScore, LossWatch};
-use crate::batch::sampler::{self, BatchSize};
 use crate::batch::ExampleSet;
+use crate::batch::sampler::{self, BatchSize};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::interrupt;
-use crate::model::{Classifier, DropoutKeys, Pass};
 use crate::model::parameters::Parameter;
+use crate::model::{Classifier, DropoutKeys, Pass};
 use crate::report::Console;
 
 /// Everything that decides what training does.
@@ -94,8 +94,11 @@ pub fn fit(
     let snapshots = Snapshots::new(run)?;
     let mut at = begin(&snapshots, trained, &mut optimizer, plan, resume, console)?;
     let history_file = run.join("history.jsonl");
-    let mut history =
-        if at.step > 0 { HistoryWriter::resume(&history_file, at.step)? } else { HistoryWriter::create(&history_file)? };
+    let mut history = if at.step > 0 {
+        HistoryWriter::resume(&history_file, at.step)?
+    } else {
+        HistoryWriter::create(&history_file)?
+    };
     let mut watch = LossWatch::new(plan.optimizer.learning_rate);
     let bar = console.progress("training", Some(total_steps), "steps").rate_in("tokens").starting_at(at.step);
     let mut clock = Clock::starting_at(at.seconds);

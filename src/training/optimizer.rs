@@ -58,7 +58,9 @@ impl Adamw {
             .collect();
         for parameter in trainable {
             let (head, decay) = (parameter.place == Place::Head, parameter.decays());
-            let Some(group) = groups.iter_mut().find(|group| (group.head, group.decay) == (head, decay)) else { continue };
+            let Some(group) = groups.iter_mut().find(|group| (group.head, group.decay) == (head, decay)) else {
+                continue;
+            };
             let tensor = parameter.tensor.f_set_requires_grad(true)?;
             group.names.push(parameter.name().to_owned());
             group.first.push(tensor.f_zeros_like()?.f_detach()?);

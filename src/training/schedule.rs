@@ -67,14 +67,9 @@ mod tests {
     #[test]
     fn warm_up_is_rounded_up_as_in_transformers() {
         // transformers.TrainingArguments(warmup_steps=ratio).get_warmup_steps(total)
-        for (total, ratio, expected) in [
-            (10, 0.1, 1),
-            (3, 0.1, 1),
-            (650, 0.06, 39),
-            (10, 0.3, 3),
-            (70, 0.1, 7),
-            (0, 0.1, 0),
-        ] {
+        for (total, ratio, expected) in
+            [(10, 0.1, 1), (3, 0.1, 1), (650, 0.06, 39), (10, 0.3, 3), (70, 0.1, 7), (0, 0.1, 0)]
+        {
             assert_eq!(warmup_steps(total, ratio), expected, "{ratio} of {total}");
         }
     }

@@ -38,10 +38,11 @@ pub struct Progress {
 impl Progress {
     /// Whether early stopping has ended the run.
     pub fn stopped(&self, patience: Option<u32>) -> bool {
-        self.step > 0 && patience.is_some_and(|patience| {
-            let without = self.best.epochs_without_improvement();
-            without > 0 && without >= patience
-        })
+        self.step > 0
+            && patience.is_some_and(|patience| {
+                let without = self.best.epochs_without_improvement();
+                without > 0 && without >= patience
+            })
     }
 }
 
@@ -98,7 +99,13 @@ impl Snapshots {
     }
 
     /// Copies a snapshot's weights and moments into the classifier's parameters and the optimizer.
-    pub fn restore(&self, folder: &Path, progress: &Progress, trained: &[&Parameter], optimizer: &mut Adamw) -> Result<()> {
+    pub fn restore(
+        &self,
+        folder: &Path,
+        progress: &Progress,
+        trained: &[&Parameter],
+        optimizer: &mut Adamw,
+    ) -> Result<()> {
         copy_into(&folder.join("weights.safetensors"), trained)?;
         let moments = Weights::open_file(&folder.join("optimizer.safetensors"), Device::Cpu, Kind::Float)?;
         optimizer.restore(&moments, progress.step)

@@ -20,11 +20,7 @@ pub struct EpochScore {
 
 impl EpochScore {
     pub fn new(epoch: u32, evaluation: &Evaluation) -> Self {
-        Self {
-            epoch,
-            macro_f1: evaluation.macro_f1,
-            loss: evaluation.loss,
-        }
+        Self { epoch, macro_f1: evaluation.macro_f1, loss: evaluation.loss }
     }
 
     /// By macro-F1; equals by loss. An equal of both is not better, so the earlier epoch stays.
@@ -53,11 +49,7 @@ pub struct BestEpoch {
 impl BestEpoch {
     /// `patience`: stop after so many epochs in a row without improvement (0 counts as 1); `None`: never stop early.
     pub fn new(patience: Option<u32>) -> Self {
-        Self {
-            patience,
-            best: None,
-            without_improvement: 0,
-        }
+        Self { patience, best: None, without_improvement: 0 }
     }
 
     /// Takes note of an epoch. Scores that are not finite never improve on anything.
@@ -70,10 +62,7 @@ impl BestEpoch {
         } else {
             self.without_improvement = self.without_improvement.saturating_add(1);
         }
-        let stop = !improved
-            && self
-                .patience
-                .is_some_and(|patience| self.without_improvement >= patience);
+        let stop = !improved && self.patience.is_some_and(|patience| self.without_improvement >= patience);
         Verdict { improved, stop }
     }
 
@@ -96,10 +85,7 @@ pub struct LossWatch {
 impl LossWatch {
     /// `learning_rate`: the largest rate asked for, named in the hint.
     pub fn new(learning_rate: f64) -> Self {
-        Self {
-            learning_rate,
-            last_finite: None,
-        }
+        Self { learning_rate, last_finite: None }
     }
 
     /// Looks at the training loss of a step.
@@ -117,10 +103,7 @@ impl LossWatch {
             None => String::new(),
         };
         let rate = self.learning_rate;
-        Err(Error::failure(format!(
-            "training has diverged: the loss at step {step} is {loss}{before}"
-        ))
-        .hint(format!(
+        Err(Error::failure(format!("training has diverged: the loss at step {step} is {loss}{before}")).hint(format!(
             "lower --lr (it is {rate:e}; try {:.0e}), or, should that not help, use --precision fp32",
             rate / 5.0
         )))
@@ -158,10 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_is_never_the_best() {
-        assert_eq!(
-            run(None, &[(f64::NAN, 0.1), (0.1, 0.7), (0.9, f64::NAN), (0.05, 0.1)]),
-            (Some(2), None)
-        );
+        assert_eq!(run(None, &[(f64::NAN, 0.1), (0.1, 0.7), (0.9, f64::NAN), (0.05, 0.1)]), (Some(2), None));
         assert_eq!(run(Some(2), &[(f64::NAN, f64::NAN); 5]), (None, Some(2)));
     }
 
@@ -170,28 +150,13 @@ mod tests {
         let mut watch = BestEpoch::new(Some(2));
         // One that serde_json reads back exactly only with its feature `float_roundtrip`: a tie must stay a tie.
         let loss = 1.0 / 11.0;
-        watch.observe(EpochScore {
-            epoch: 1,
-            macro_f1: 0.5,
-            loss,
-        });
-        watch.observe(EpochScore {
-            epoch: 2,
-            macro_f1: 0.5,
-            loss,
-        });
+        watch.observe(EpochScore { epoch: 1, macro_f1: 0.5, loss });
+        watch.observe(EpochScore { epoch: 2, macro_f1: 0.5, loss });
         let mut resumed: BestEpoch = serde_json::from_str(&serde_json::to_string(&watch).unwrap()).unwrap();
         assert_eq!(resumed, watch);
         assert_eq!(
-            resumed.observe(EpochScore {
-                epoch: 3,
-                macro_f1: 0.5,
-                loss
-            }),
-            Verdict {
-                improved: false,
-                stop: true
-            }
+            resumed.observe(EpochScore { epoch: 3, macro_f1: 0.5, loss }),
+            Verdict { improved: false, stop: true }
         );
     }
 
@@ -200,15 +165,8 @@ mod tests {
         let mut watch = LossWatch::new(1e-3);
         watch.check(1, 0.7213).unwrap();
         let error = watch.check(2, f64::NAN).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "training has diverged: the loss at step 2 is NaN (it was 0.7213 at step 1)"
-        );
+        assert_eq!(error.to_string(), "training has diverged: the loss at step 2 is NaN (it was 0.7213 at step 1)");
         assert_eq!(error.exit_status(), 1);
-        assert!(
-            error
-                .hint_text()
-                .is_some_and(|hint| hint.contains("--lr") && hint.contains("2e-4"))
-        );
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("--lr") && hint.contains("2e-4")));
     }
 }

@@ -62,12 +62,14 @@ impl TextTokenizer {
         segments: i64,
         max_length: Option<usize>,
     ) -> Result<Self> {
-        let settings = read_json(&directory.join("tokenizer_config.json"))?.unwrap_or_else(|| Value::Object(Default::default()));
+        let settings =
+            read_json(&directory.join("tokenizer_config.json"))?.unwrap_or_else(|| Value::Object(Default::default()));
         let json = directory.join("tokenizer.json");
         let vocab = directory.join("vocab.txt");
         let (mut tokenizer, file) = if json.is_file() {
-            let tokenizer = Tokenizer::from_file(&json)
-                .map_err(|error| Error::request(format!("the tokenizer cannot be read: {error}")).file(&json).hint(COMPLETE))?;
+            let tokenizer = Tokenizer::from_file(&json).map_err(|error| {
+                Error::request(format!("the tokenizer cannot be read: {error}")).file(&json).hint(COMPLETE)
+            })?;
             (tokenizer, json)
         } else if vocab.is_file() {
             (wordpiece(&vocab, &settings)?, vocab)
@@ -93,11 +95,9 @@ impl TextTokenizer {
         let limit = limit.map_or(positions, |length| positions.min(length as i64)).max(1) as usize;
         let max_length = match max_length {
             Some(length) if length as i64 > positions => {
-                return Err(Error::request(format!(
-                    "{length} tokens are more than the model's {positions} positions"
-                ))
-                .key("max_length")
-                .hint(format!("at most --max-length {positions}")));
+                return Err(Error::request(format!("{length} tokens are more than the model's {positions} positions"))
+                    .key("max_length")
+                    .hint(format!("at most --max-length {positions}")));
             }
             Some(length) => length,
             None => limit.min(512),
@@ -109,7 +109,9 @@ impl TextTokenizer {
                 stride: 0,
                 direction: TruncationDirection::Right,
             }))
-            .map_err(|error| Error::request(format!("cannot truncate to {max_length} tokens: {error}")).key("max_length"))?;
+            .map_err(|error| {
+                Error::request(format!("cannot truncate to {max_length} tokens: {error}")).key("max_length")
+            })?;
         Ok(Self { tokenizer, max_length, segments, directory: directory.to_owned(), settings })
     }
 
@@ -186,7 +188,8 @@ impl Tokenized {
     pub fn statistics(&self) -> LengthStatistics {
         let mut lengths: Vec<usize> = (0..self.set.len()).map(|index| self.set.cost(index)).collect();
         lengths.sort_unstable();
-        let at = |share: f64| lengths.get(((lengths.len() as f64 * share) as usize).min(lengths.len().saturating_sub(1)));
+        let at =
+            |share: f64| lengths.get(((lengths.len() as f64 * share) as usize).min(lengths.len().saturating_sub(1)));
         LengthStatistics {
             texts: lengths.len(),
             tokens: self.set.tokens(),
@@ -212,7 +215,9 @@ impl std::fmt::Display for LengthStatistics {
 
 /// BERT's WordPiece from a plain vocabulary, as `BertTokenizer` builds it.
 fn wordpiece(vocab: &Path, settings: &Value) -> Result<Tokenizer> {
-    let unreadable = |error: tokenizers::Error| Error::request(format!("the vocabulary cannot be read: {error}")).file(vocab).hint(COMPLETE);
+    let unreadable = |error: tokenizers::Error| {
+        Error::request(format!("the vocabulary cannot be read: {error}")).file(vocab).hint(COMPLETE)
+    };
     let flag = |key: &str| settings.get(key).and_then(Value::as_bool);
     let word = |key: &str, default: &str| match settings.get(key) {
         Some(Value::String(token)) => token.clone(),

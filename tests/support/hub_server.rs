@@ -90,10 +90,8 @@ impl Hub {
         let hub = TcpListener::bind("127.0.0.1:0").unwrap();
         let storage = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = hub.local_addr().unwrap();
-        let state = State {
-            storage: format!("http://localhost:{}", storage.local_addr().unwrap().port()),
-            ..State::default()
-        };
+        let state =
+            State { storage: format!("http://localhost:{}", storage.local_addr().unwrap().port()), ..State::default() };
         let state = Arc::new(Mutex::new(state));
         for (listener, is_storage) in [(hub, false), (storage, true)] {
             let state = state.clone();
@@ -132,12 +130,7 @@ impl Hub {
     /// Puts a branch of a model at a commit.
     pub fn branch(&self, id: &str, branch: &str, commit: &str) {
         let mut state = self.state.lock().unwrap();
-        state
-            .models
-            .get_mut(id)
-            .unwrap()
-            .branches
-            .insert(branch.to_owned(), commit.to_owned());
+        state.models.get_mut(id).unwrap().branches.insert(branch.to_owned(), commit.to_owned());
     }
 
     /// Says who may read a model.
@@ -201,23 +194,12 @@ struct Answer {
 }
 
 fn answer(status: &'static str, headers: Vec<(&'static str, String)>, body: &[u8]) -> Answer {
-    Answer {
-        status,
-        headers,
-        body: body.to_vec(),
-    }
+    Answer { status, headers, body: body.to_vec() }
 }
 
 fn refusal(status: &'static str, code: &str, message: &str) -> Answer {
-    let headers = vec![
-        ("X-Error-Code", code.to_owned()),
-        ("X-Error-Message", message.to_owned()),
-    ];
-    answer(
-        status,
-        headers.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
-        b"",
-    )
+    let headers = vec![("X-Error-Code", code.to_owned()), ("X-Error-Message", message.to_owned())];
+    answer(status, headers.into_iter().filter(|(_, value)| !value.is_empty()).collect(), b"")
 }
 
 fn serve(stream: TcpStream, storage: bool, state: &Mutex<State>) -> std::io::Result<()> {
@@ -256,20 +238,12 @@ fn serve(stream: TcpStream, storage: bool, state: &Mutex<State>) -> std::io::Res
         let mut state = state.lock().unwrap();
         state.requests.push(request.clone());
         // Content faults are for the request that is answered with content.
-        let reply = if storage {
-            stored(&state, &request)
-        } else {
-            hub(&state, &request)
-        };
+        let reply = if storage { stored(&state, &request) } else { hub(&state, &request) };
         let fault = match reply.status.starts_with("200") && !request.path.starts_with("/api/models/") {
             true => state.fault(&request),
             false => {
                 let statuses = state.faults.iter().any(|fault| matches!(fault.what, What::Status(_)));
-                if statuses {
-                    state.fault(&request).filter(|what| matches!(what, What::Status(_)))
-                } else {
-                    None
-                }
+                if statuses { state.fault(&request).filter(|what| matches!(what, What::Status(_))) } else { None }
             }
         };
         (reply, fault)
@@ -285,36 +259,25 @@ fn serve(stream: TcpStream, storage: bool, state: &Mutex<State>) -> std::io::Res
     if fault == Some(What::Corrupt) {
         reply.body.iter_mut().for_each(|byte| *byte = !*byte);
     }
-    let begin: Option<usize> = request
-        .range
-        .as_deref()
-        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let begin: Option<usize> =
+        request.range.as_deref().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
     if let Some(begin) = begin
         && reply.status.starts_with("200")
         && fault != Some(What::IgnoreRange)
     {
         let length = reply.body.len();
         if begin >= length {
-            reply = answer(
-                "416 Range Not Satisfiable",
-                vec![("Content-Range", format!("bytes */{length}"))],
-                b"",
-            );
+            reply = answer("416 Range Not Satisfiable", vec![("Content-Range", format!("bytes */{length}"))], b"");
         } else {
             reply.status = "206 Partial Content";
-            reply
-                .headers
-                .push(("Content-Range", format!("bytes {begin}-{}/{length}", length - 1)));
+            reply.headers.push(("Content-Range", format!("bytes {begin}-{}/{length}", length - 1)));
             reply.body.drain(..begin);
         }
     }
 
     let mut stream = stream;
-    let mut head = format!(
-        "HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: {}\r\n",
-        reply.status,
-        reply.body.len()
-    );
+    let mut head =
+        format!("HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: {}\r\n", reply.status, reply.body.len());
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -335,12 +298,7 @@ fn serve(stream: TcpStream, storage: bool, state: &Mutex<State>) -> std::io::Res
 
 /// The storage: content by its name, no questions asked.
 fn stored(state: &State, request: &Request) -> Answer {
-    let etag = request
-        .path
-        .trim_start_matches('/')
-        .split('?')
-        .next()
-        .unwrap_or_default();
+    let etag = request.path.trim_start_matches('/').split('?').next().unwrap_or_default();
     match state.contents.get(etag) {
         Some(content) => answer("200 OK", vec![], content),
         None => refusal("404 Not Found", "", ""),
@@ -354,10 +312,7 @@ fn hub(state: &State, request: &Request) -> Answer {
         Some(_) => return refusal("401 Unauthorized", "", "Invalid credentials in Authorization header"),
     };
     let path = request.path.split('?').next().unwrap_or_default();
-    if let Some((commit, etag)) = path
-        .strip_prefix("/api/resolve-cache/")
-        .and_then(|rest| rest.split_once('/'))
-    {
+    if let Some((commit, etag)) = path.strip_prefix("/api/resolve-cache/").and_then(|rest| rest.split_once('/')) {
         let content = state.contents.get(etag).cloned().unwrap_or_default();
         let headers = vec![("ETag", format!("\"{etag}\"")), ("X-Repo-Commit", commit.to_owned())];
         return answer("200 OK", headers, &content);
@@ -375,10 +330,7 @@ fn hub(state: &State, request: &Request) -> Answer {
         (id, revision, Some(file))
     };
 
-    let model = state
-        .models
-        .get(id)
-        .filter(|model| model.access != Access::Private || authorized);
+    let model = state.models.get(id).filter(|model| model.access != Access::Private || authorized);
     let Some(model) = model else {
         // As the hub does, so that nobody learns which private models there are.
         return match authorized {
@@ -388,17 +340,10 @@ fn hub(state: &State, request: &Request) -> Answer {
     };
     let commit = model.branches.get(revision).map_or(revision, |commit| commit);
     let Some(files) = model.commits.get(commit) else {
-        return refusal(
-            "404 Not Found",
-            "RevisionNotFound",
-            &format!("Invalid rev id: {revision}"),
-        );
+        return refusal("404 Not Found", "RevisionNotFound", &format!("Invalid rev id: {revision}"));
     };
     let Some(file) = file else {
-        let siblings: Vec<_> = files
-            .keys()
-            .map(|file| serde_json::json!({ "rfilename": file }))
-            .collect();
+        let siblings: Vec<_> = files.keys().map(|file| serde_json::json!({ "rfilename": file })).collect();
         let description = serde_json::json!({ "id": id, "sha": commit, "siblings": siblings });
         return answer(
             "200 OK",
@@ -407,11 +352,7 @@ fn hub(state: &State, request: &Request) -> Answer {
         );
     };
     if model.access == Access::Gated && !authorized {
-        return refusal(
-            "401 Unauthorized",
-            "GatedRepo",
-            &format!("Access to model {id} is restricted."),
-        );
+        return refusal("401 Unauthorized", "GatedRepo", &format!("Access to model {id} is restricted."));
     }
     let named = ("X-Repo-Commit", commit.to_owned());
     let Some(etag) = files.get(file) else {

@@ -131,5 +131,9 @@ pub fn config(checkpoint: &Checkpoint) -> Result<EncoderConfig> {
 
 /// The dropout before the classifier: `classifier_dropout`, or the hidden dropout when that is null.
 pub fn classifier_dropout(config: &Value, hidden_dropout: f64) -> f64 {
-    config.get("classifier_dropout").and_then(Value::as_f64).filter(|p| (0.0..1.0).contains(p)).unwrap_or(hidden_dropout)
+    config
+        .get("classifier_dropout")
+        .and_then(Value::as_f64)
+        .filter(|p| (0.0..1.0).contains(p))
+        .unwrap_or(hidden_dropout)
 }

@@ -96,9 +96,11 @@ pub struct Encoder {
 impl Encoder {
     /// Takes the encoder's tensors from a checkpoint, with or without the family's prefix.
     pub fn load(config: EncoderConfig, names: &Names, weights: &Weights) -> Result<Self> {
-        let mut builder = Builder { weights, names, parameters: Vec::new(), stored_prefix: stored_prefix(names, weights) };
+        let mut builder =
+            Builder { weights, names, parameters: Vec::new(), stored_prefix: stored_prefix(names, weights) };
         let embeddings = Embeddings::load(&config, &mut builder)?;
-        let layers = (0..config.layers).map(|index| Layer::load(&config, index, &mut builder)).collect::<Result<_>>()?;
+        let layers =
+            (0..config.layers).map(|index| Layer::load(&config, index, &mut builder)).collect::<Result<_>>()?;
         let parameters = builder.parameters;
         let stages = stage_names(config.layers);
         Ok(Self { config, stages, embeddings, layers, parameters })
@@ -189,9 +191,11 @@ pub fn pool(activations: &Tensor, tokens: &PackedTokens, pooling: Pooling) -> Re
                 .groups
                 .iter()
                 .map(|group| {
-                    let rectangle = activations
-                        .f_narrow(0, group.start, group.count * group.length)?
-                        .f_view([group.count, group.length, width])?;
+                    let rectangle = activations.f_narrow(0, group.start, group.count * group.length)?.f_view([
+                        group.count,
+                        group.length,
+                        width,
+                    ])?;
                     Ok(rectangle.f_mean_dim([1i64].as_slice(), false, tch::Kind::Float)?)
                 })
                 .collect::<Result<Vec<_>>>()?;

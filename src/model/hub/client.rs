@@ -28,12 +28,7 @@ const HURRIED_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub enum Trouble {
     /// The hub answered, and the answer is no. `code` and `message` are its own words, often empty.
-    Refused {
-        status: u16,
-        code: String,
-        message: String,
-        retry_after: Option<Duration>,
-    },
+    Refused { status: u16, code: String, message: String, retry_after: Option<Duration> },
     /// No answer: no network, no such host, a time-out, a broken connection.
     Unreachable { reason: String, may_pass: bool },
     /// The content came short or wrong.
@@ -63,25 +58,18 @@ impl From<ureq::Error> for Trouble {
         };
         let cause = transport.source().and_then(|source| source.downcast_ref::<io::Error>());
         match (transport.kind(), cause) {
-            (Dns, _) => Self::Unreachable {
-                reason: "the host's name cannot be resolved".to_owned(),
-                may_pass: false,
-            },
+            (Dns, _) => Self::Unreachable { reason: "the host's name cannot be resolved".to_owned(), may_pass: false },
             (TooManyRedirects | BadStatus | BadHeader | InvalidUrl | UnknownScheme, _) => {
                 Self::NotAHub(transport.to_string())
             }
             (kind, Some(cause)) => match Self::from(cause) {
                 // Who is not there at all is not asked again.
-                Self::Unreachable { reason, .. } if kind == ConnectionFailed => Self::Unreachable {
-                    reason,
-                    may_pass: false,
-                },
+                Self::Unreachable { reason, .. } if kind == ConnectionFailed => {
+                    Self::Unreachable { reason, may_pass: false }
+                }
                 trouble => trouble,
             },
-            (_, None) => Self::Unreachable {
-                reason: transport.to_string(),
-                may_pass: false,
-            },
+            (_, None) => Self::Unreachable { reason: transport.to_string(), may_pass: false },
         }
     }
 }
@@ -95,10 +83,7 @@ impl From<&io::Error> for Trouble {
             ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => {
                 ("the connection broke off".to_owned(), true)
             }
-            kind => (
-                error.to_string(),
-                matches!(kind, ErrorKind::BrokenPipe | ErrorKind::Interrupted),
-            ),
+            kind => (error.to_string(), matches!(kind, ErrorKind::BrokenPipe | ErrorKind::Interrupted)),
         };
         Self::Unreachable { reason, may_pass }
     }
@@ -149,15 +134,9 @@ impl Trouble {
                 return Error::failure(format!("{endpoint} does not answer as a model hub does: {what}"))
                     .hint("check HF_ENDPOINT, and whether the network asks for a login");
             }
-            Self::Refused {
-                status, code, message, ..
-            } => (status, code, message),
+            Self::Refused { status, code, message, .. } => (status, code, message),
         };
-        let said = if message.is_empty() {
-            String::new()
-        } else {
-            format!(": {message}")
-        };
+        let said = if message.is_empty() { String::new() } else { format!(": {message}") };
         match (status, code.as_str(), source) {
             (_, "RevisionNotFound", _) => Error::request(format!("model `{id}` has no revision `{revision}`"))
                 .hint(format!("its branches and tags are listed on {endpoint}/{id}/tree/main")),
@@ -256,16 +235,11 @@ pub fn describe(api: &Api, model: &ModelId, hurried: bool) -> Result<RepoInfo, T
             });
             send.send(answer)
         });
-        let late = |_| Trouble::Unreachable {
-            reason: "no answer in time".to_owned(),
-            may_pass: false,
-        };
+        let late = |_| Trouble::Unreachable { reason: "no answer in time".to_owned(), may_pass: false };
         let description = receive.recv_timeout(limit).map_err(late)??;
         // It becomes a name in the cache, which must not lead out of it.
         if !is_commit(&description.sha) {
-            return Err(Trouble::NotAHub(
-                "the description of the model has no commit".to_owned(),
-            ));
+            return Err(Trouble::NotAHub("the description of the model has no commit".to_owned()));
         }
         Ok(description)
     };
@@ -290,11 +264,7 @@ mod tests {
         let slow = patiently(|reached| {
             calls += 1;
             *reached = calls;
-            if calls > u64::from(TRIES) {
-                Ok(calls)
-            } else {
-                Err(Trouble::Damaged("cut short".to_owned()))
-            }
+            if calls > u64::from(TRIES) { Ok(calls) } else { Err(Trouble::Damaged("cut short".to_owned())) }
         });
         assert_eq!(slow.unwrap(), u64::from(TRIES) + 1);
     }

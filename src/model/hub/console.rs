@@ -28,10 +28,7 @@ pub fn console(quiet: bool) -> impl Fn(Event<'_>) {
                     None => (ProgressBar::no_length(), LENGTH_UNKNOWN),
                 };
                 let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-                let new = new
-                    .with_style(style)
-                    .with_message(file.to_owned())
-                    .with_position(present);
+                let new = new.with_style(style).with_message(file.to_owned()).with_position(present);
                 // The bar of an earlier try goes, and clears its line.
                 bar.replace(Some(new));
             }
@@ -41,17 +38,10 @@ pub fn console(quiet: bool) -> impl Fn(Event<'_>) {
                     bar.inc(bytes);
                 }
             }
-            Event::Done {
-                file,
-                received,
-                seconds,
-            } => {
+            Event::Done { file, received, seconds } => {
                 bar.replace(None);
                 let rate = DecimalBytes((received as f64 / seconds.max(1e-3)) as u64);
-                tell(format!(
-                    "{file}: {} in {seconds:.1} s ({rate}/s)",
-                    DecimalBytes(received)
-                ));
+                tell(format!("{file}: {} in {seconds:.1} s ({rate}/s)", DecimalBytes(received)));
             }
         }
     }

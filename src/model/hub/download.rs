@@ -64,15 +64,7 @@ impl<'a> Download<'a> {
                 .redirect_auth_headers(RedirectAuthHeaders::SameHost)
                 .build()
         };
-        Self {
-            settings,
-            repo,
-            folder,
-            commit,
-            report,
-            agent: agent(MOST_REDIRECTS),
-            direct: agent(0),
-        }
+        Self { settings, repo, folder, commit, report, agent: agent(MOST_REDIRECTS), direct: agent(0) }
     }
 
     /// Makes `file` appear in the snapshot, with as few bytes from the network as possible.
@@ -119,16 +111,9 @@ impl<'a> Download<'a> {
     fn content(&self, file: &str) -> Result<Content, Trouble> {
         let mut url = self.repo.url(file);
         for _ in 0..MOST_REDIRECTS {
-            let response = self
-                .authorized(self.direct.head(&url))
-                .set("accept-encoding", "identity")
-                .call()?;
+            let response = self.authorized(self.direct.head(&url)).set("accept-encoding", "identity").call()?;
             let redirects = response.status() >= 300;
-            let stated = |linked, own| {
-                response
-                    .header(linked)
-                    .or_else(|| response.header(own).filter(|_| !redirects))
-            };
+            let stated = |linked, own| response.header(linked).or_else(|| response.header(own).filter(|_| !redirects));
             if let Some(etag) = stated("x-linked-etag", "etag") {
                 let etag = etag.trim().trim_start_matches("W/").trim_matches('"').to_owned();
                 let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -157,18 +142,12 @@ impl<'a> Download<'a> {
         let locks = self.settings.cache.path().join(".locks").join(self.folder.file_name()?);
         fs::create_dir_all(&locks).ok()?;
         loop {
-            let lock = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(locks.join(format!("{etag}.lock")))
-                .ok()?;
+            let lock = OpenOptions::new().create(true).append(true).open(locks.join(format!("{etag}.lock"))).ok()?;
             match lock.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::Error(_)) => return None,
                 Err(TryLockError::WouldBlock) => {
-                    (self.report)(Event::Note(&format!(
-                        "waiting for another process that is fetching {file}"
-                    )));
+                    (self.report)(Event::Note(&format!("waiting for another process that is fetching {file}")));
                     lock.lock().ok()?;
                 }
             }
@@ -184,12 +163,7 @@ impl<'a> Download<'a> {
     /// One try at completing `incomplete`, from where the last one stopped. On success it is whole and verified.
     fn collect(&self, file: &str, content: &Content, incomplete: &Path) -> Result<(), Trouble> {
         let fault = |error| Trouble::Here(unwritable(error, incomplete));
-        let mut output = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .append(true)
-            .open(incomplete)
-            .map_err(fault)?;
+        let mut output = OpenOptions::new().create(true).read(true).append(true).open(incomplete).map_err(fault)?;
         let clear = |output: &File, why: String| match output.set_len(0) {
             Ok(()) => Trouble::Damaged(why),
             Err(error) => fault(error),
@@ -203,37 +177,25 @@ impl<'a> Download<'a> {
                 request = request.set("range", &format!("bytes={present}-"));
             }
             // Compressed on the way, the content would not be as long as the hub says.
-            let response = request
-                .set("accept-encoding", "identity")
-                .call()
-                .map_err(|error| match error.into() {
-                    // What is here is more than the server has.
-                    Trouble::Refused { status: 416, .. } => clear(&output, format!("`{file}` could not be continued")),
-                    trouble => trouble,
-                })?;
+            let response = request.set("accept-encoding", "identity").call().map_err(|error| match error.into() {
+                // What is here is more than the server has.
+                Trouble::Refused { status: 416, .. } => clear(&output, format!("`{file}` could not be continued")),
+                trouble => trouble,
+            })?;
             let range = response.header("content-range").unwrap_or_default();
             if response.status() != 206 || !range.starts_with(&format!("bytes {present}-")) {
                 output.set_len(0).map_err(fault)?;
                 present = 0;
                 if response.status() == 206 {
-                    return Err(Trouble::Damaged(format!(
-                        "`{file}` was not continued where it had stopped"
-                    )));
+                    return Err(Trouble::Damaged(format!("`{file}` was not continued where it had stopped")));
                 }
             }
             body = response.into_reader();
         }
-        (self.report)(Event::Start {
-            file,
-            total: content.bytes,
-            present,
-        });
+        (self.report)(Event::Start { file, total: content.bytes, present });
 
         let mut hasher = Sha256::new();
-        output
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| io::copy(&mut output, &mut hasher))
-            .map_err(fault)?;
+        output.seek(SeekFrom::Start(0)).and_then(|_| io::copy(&mut output, &mut hasher)).map_err(fault)?;
         let mut arrived = present;
         let mut buffer = vec![0; 256 * 1024];
         let broken = loop {
@@ -258,27 +220,18 @@ impl<'a> Download<'a> {
                 return Err(clear(&output, format!("`{file}` has more than its {total} bytes")));
             }
             (Some(total), _) if arrived < total => {
-                return Err(Trouble::Damaged(format!(
-                    "`{file}` broke off after {arrived} of {total} bytes"
-                )));
+                return Err(Trouble::Damaged(format!("`{file}` broke off after {arrived} of {total} bytes")));
             }
             (None, Some(error)) => return Err(Trouble::from(&error)),
             _ => {}
         }
         let found = format!("{:x}", hasher.finalize());
         if content.etag.len() == found.len() && !content.etag.eq_ignore_ascii_case(&found) {
-            return Err(clear(
-                &output,
-                format!("the checksum of `{file}` is {found}, not {}", content.etag),
-            ));
+            return Err(clear(&output, format!("the checksum of `{file}` is {found}, not {}", content.etag)));
         }
         // On the disk before it has its name: a power cut must not leave an empty file that looks complete.
         output.sync_all().map_err(fault)?;
-        (self.report)(Event::Done {
-            file,
-            received: arrived - present,
-            seconds: started.elapsed().as_secs_f64(),
-        });
+        (self.report)(Event::Done { file, received: arrived - present, seconds: started.elapsed().as_secs_f64() });
         Ok(())
     }
 

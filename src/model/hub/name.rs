@@ -58,18 +58,16 @@ pub fn interpret(model: &str, revision: Option<&str>) -> Result<Place> {
         };
     }
     if path.is_file() {
-        return Err(Error::request("is a file, where the model's directory is expected")
-            .file(path)
-            .hint(match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        return Err(Error::request("is a file, where the model's directory is expected").file(path).hint(
+            match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 Some(parent) => format!("give the directory: {}", parent.display()),
                 None => "give the directory that holds config.json and model.safetensors".to_owned(),
-            }));
+            },
+        ));
     }
     if let Some(id) = id_in_address(model) {
-        return Err(
-            Error::request(format!("`{model}` is the address of a page, not a model id"))
-                .hint(format!("give the id alone: {id}")),
-        );
+        return Err(Error::request(format!("`{model}` is the address of a page, not a model id"))
+            .hint(format!("give the id alone: {id}")));
     }
     if looks_like_a_path(model) {
         return Err(no_such_directory(path));
@@ -81,27 +79,20 @@ pub fn interpret(model: &str, revision: Option<&str>) -> Result<Place> {
     };
     let revision = match (suffix, revision) {
         (Some(one), Some(other)) if one != other => {
-            return Err(Error::request(format!(
-                "two revisions are asked for: `{one}` and `{other}`"
-            )));
+            return Err(Error::request(format!("two revisions are asked for: `{one}` and `{other}`")));
         }
         (Some(revision), _) | (None, Some(revision)) => revision,
         (None, None) => DEFAULT_REVISION,
     };
     if let Err(reason) = check_id(id) {
-        return Err(
-            Error::request(format!("`{model}` is neither a directory nor a model id: {reason}"))
-                .hint("give a model directory, or an id such as `sentence-transformers/all-MiniLM-L6-v2`"),
-        );
+        return Err(Error::request(format!("`{model}` is neither a directory nor a model id: {reason}"))
+            .hint("give a model directory, or an id such as `sentence-transformers/all-MiniLM-L6-v2`"));
     }
     if let Err(reason) = check_revision(revision) {
         return Err(Error::request(format!("`{revision}` is no revision: {reason}"))
             .hint("a revision is a branch, a tag or a commit, written `org/name@revision`"));
     }
-    Ok(Place::Hub(ModelId {
-        id: id.to_owned(),
-        revision: revision.to_owned(),
-    }))
+    Ok(Place::Hub(ModelId { id: id.to_owned(), revision: revision.to_owned() }))
 }
 
 /// Text that nobody would write for a hub id: a hub id has at most one slash, and does not begin like a path.
@@ -130,10 +121,7 @@ fn id_in_address(text: &str) -> Option<String> {
 
 fn no_such_directory(path: &Path) -> Error {
     let error = Error::request("no such directory").file(path);
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let siblings: Vec<String> = std::fs::read_dir(parent)
         .into_iter()
         .flatten()
@@ -167,10 +155,7 @@ fn check_id(id: &str) -> Result<(), String> {
     if id.contains("--") || id.contains("..") {
         return Err("an id has neither `--` nor `..`".to_owned());
     }
-    if parts
-        .iter()
-        .any(|part| part.is_empty() || part.starts_with(['-', '.']) || part.ends_with(['-', '.']))
-    {
+    if parts.iter().any(|part| part.is_empty() || part.starts_with(['-', '.']) || part.ends_with(['-', '.'])) {
         return Err("its parts neither begin nor end with `-` or `.`, and are not empty".to_owned());
     }
     if id.ends_with(".git") {
@@ -188,10 +173,7 @@ fn check_revision(revision: &str) -> Result<(), String> {
     if let Some(odd) = revision.chars().find(|c| c.is_control() || " ~^:?*[\\@#%".contains(*c)) {
         return Err(format!("it contains {odd:?}"));
     }
-    if revision
-        .split('/')
-        .any(|part| part.is_empty() || part.starts_with('.') || part.contains(".."))
-    {
+    if revision.split('/').any(|part| part.is_empty() || part.starts_with('.') || part.contains("..")) {
         return Err("it is not a plain name".to_owned());
     }
     Ok(())
@@ -202,10 +184,7 @@ mod tests {
     use super::*;
 
     fn hub(id: &str, revision: &str) -> Place {
-        Place::Hub(ModelId {
-            id: id.to_owned(),
-            revision: revision.to_owned(),
-        })
+        Place::Hub(ModelId { id: id.to_owned(), revision: revision.to_owned() })
     }
 
     #[test]
@@ -213,10 +192,7 @@ mod tests {
         assert_eq!(interpret("gpt2", None).unwrap(), hub("gpt2", "main"));
         assert_eq!(interpret("org/na.me_1-x", None).unwrap(), hub("org/na.me_1-x", "main"));
         assert_eq!(interpret("org/name@v1.0", None).unwrap(), hub("org/name", "v1.0"));
-        assert_eq!(
-            interpret("org/name@refs/pr/1", None).unwrap(),
-            hub("org/name", "refs/pr/1")
-        );
+        assert_eq!(interpret("org/name@refs/pr/1", None).unwrap(), hub("org/name", "refs/pr/1"));
         assert_eq!(interpret("org/name", Some("dev")).unwrap(), hub("org/name", "dev"));
         assert!(interpret("org/name@v1", Some("v2")).is_err());
     }
@@ -229,48 +205,19 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_path_is_never_taken_for_an_id() {
-        for path in [
-            "./model",
-            "../model",
-            "/no/model",
-            "~/model",
-            "model/",
-            "a/b/c",
-            ".\\model",
-            "C:\\m",
-            "C:/m",
-        ] {
+        for path in ["./model", "../model", "/no/model", "~/model", "model/", "a/b/c", ".\\model", "C:\\m", "C:/m"] {
             let error = interpret(path, None).unwrap_err();
             assert!(error.to_string().contains("no such directory"), "{path}: {error}");
             assert_eq!(error.exit_status(), 2);
         }
-        assert!(
-            interpret("./sr", None)
-                .unwrap_err()
-                .hint_text()
-                .unwrap()
-                .contains("src")
-        );
+        assert!(interpret("./sr", None).unwrap_err().hint_text().unwrap().contains("src"));
     }
 
     #[test]
     fn what_the_hub_would_refuse_is_refused_here() {
         let long = "x".repeat(97);
-        for id in [
-            "",
-            "a b",
-            "a--b",
-            "a..b",
-            "org/",
-            "-a",
-            "a-",
-            "org/.name",
-            "näme",
-            "x.git",
-            "a@",
-            "a@../b",
-            &long,
-        ] {
+        for id in ["", "a b", "a--b", "a..b", "org/", "-a", "a-", "org/.name", "näme", "x.git", "a@", "a@../b", &long]
+        {
             let error = interpret(id, None).unwrap_err();
             assert_eq!(error.exit_status(), 2, "{id}");
         }

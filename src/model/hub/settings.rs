@@ -68,30 +68,20 @@ impl Settings {
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
-            return Err(
-                Error::request(format!("HF_ENDPOINT is `{endpoint}`, which is no web address"))
-                    .hint(format!("unset it, or write it like {ENDPOINT}")),
-            );
+            return Err(Error::request(format!("HF_ENDPOINT is `{endpoint}`, which is no web address"))
+                .hint(format!("unset it, or write it like {ENDPOINT}")));
         }
         // The token of the environment goes before the one that a login has left in a file.
-        let given = text("HF_TOKEN").map(|secret| Token {
-            secret,
-            source: "HF_TOKEN".to_owned(),
-        });
+        let given = text("HF_TOKEN").map(|secret| Token { secret, source: "HF_TOKEN".to_owned() });
         let token = given.or_else(|| {
             let hub = hub?;
-            Some(Token {
-                secret: hub.token()?,
-                source: hub.token_path().display().to_string(),
-            })
+            Some(Token { secret: hub.token()?, source: hub.token_path().display().to_string() })
         });
         if let Some(Token { secret, source }) = &token
             && !secret.chars().all(|c| c.is_ascii_graphic())
         {
-            return Err(
-                Error::request(format!("the token in {source} has characters that no token has"))
-                    .hint("copy it again, or remove it: public models need none"),
-            );
+            return Err(Error::request(format!("the token in {source} has characters that no token has"))
+                .hint("copy it again, or remove it: public models need none"));
         }
         let offline = text("HF_HUB_OFFLINE").or_else(|| text("TRANSFORMERS_OFFLINE"));
         let seconds = text("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|value| value.parse().ok());
@@ -139,11 +129,7 @@ mod tests {
     fn offline_and_endpoint() {
         let home = ("HF_HOME", "/none");
         for (value, offline) in [("1", true), ("TRUE", true), ("on", true), ("0", false), ("no", false)] {
-            assert_eq!(
-                with(&[home, ("HF_HUB_OFFLINE", value)]).unwrap().offline,
-                offline,
-                "{value}"
-            );
+            assert_eq!(with(&[home, ("HF_HUB_OFFLINE", value)]).unwrap().offline, offline, "{value}");
         }
         let mirror = with(&[home, ("HF_ENDPOINT", "https://mirror.example/")]).unwrap();
         assert_eq!(mirror.endpoint, "https://mirror.example");

@@ -169,7 +169,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Labelled examples to train on: .csv, .tsv, .jsonl or .parquet, or a folder of class folders
+    /// Labelled examples to train on: .csv, .tsv or .jsonl (also .gz, .zst)
     #[arg(long, value_name = "FILE|DIR")]
     pub train: Option<PathBuf>,
 
@@ -370,7 +370,7 @@ pub struct InferenceArgs {
 #[derive(Debug, Args)]
 #[command(after_help = LABEL_EXAMPLES)]
 pub struct LabelArgs {
-    /// Texts to label: .csv, .tsv, .jsonl, .parquet or .txt (also .gz, .zst), a folder of images, or `-` for standard
+    /// Texts to label: .csv, .tsv, .jsonl or .txt (also .gz, .zst), or `-` for standard
     /// input, one text a line
     #[arg(long, value_name = "FILE|DIR|-", help_heading = "Data")]
     pub input: PathBuf,
@@ -441,7 +441,7 @@ pub struct LabelArgs {
 #[derive(Debug, Args)]
 #[command(after_help = EVALUATE_EXAMPLES)]
 pub struct EvaluateArgs {
-    /// Labelled examples: .csv, .tsv, .jsonl or .parquet, or a folder of class folders
+    /// Labelled examples: .csv, .tsv or .jsonl (also .gz, .zst)
     #[arg(long, value_name = "FILE|DIR", help_heading = "Data")]
     pub data: PathBuf,
 

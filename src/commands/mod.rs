@@ -108,6 +108,10 @@ impl Ready {
             ..ReadOptions::default()
         };
         let Some((trained_text, trained_label)) = &self.trained_on else { return Ok(options) };
+        // Standard input can be opened only once: its columns are found by their usual names, or told.
+        if crate::data::format::is_standard_stream(file) {
+            return Ok(options);
+        }
         let there = crate::data::RowReader::open(file, &options)?.columns().to_vec();
         let has = |name: &str| there.iter().any(|column| column == name);
         if options.text.is_none()

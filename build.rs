@@ -1,10 +1,12 @@
-//! Compiles src/native/native.cpp against libtorch's headers, and lets the finished binary find libtorch with nothing exported.
+//! Compiles src/native/ against libtorch's headers, and lets the finished binary find libtorch with nothing exported.
 
 use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo:rerun-if-changed=src/native/native.cpp");
+    for file in ["native.cpp", "kernels.cpp", "kernels.h"] {
+        println!("cargo:rerun-if-changed=src/native/{file}");
+    }
     println!("cargo:rerun-if-env-changed=LIBTORCH");
 
     let library_dir = env::var("DEP_TCH_LIBTORCH_LIB").unwrap_or_else(|_| {
@@ -14,17 +16,47 @@ fn main() {
     println!("cargo:rustc-link-arg=-Wl,-rpath,{library_dir}");
 
     let torch_dir = PathBuf::from(&library_dir).parent().map(PathBuf::from).unwrap_or_default();
-    cc::Build::new()
-        .cpp(true)
-        .std("c++17")
+    let x86 = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64");
+    let mut native = cpp();
+    native
         .file("src/native/native.cpp")
         .include(torch_dir.join("include"))
         .include(torch_dir.join("include/torch/csrc/api/include"))
         .define("_GLIBCXX_USE_CXX11_ABI", env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into()).as_str())
+        .flag_if_supported("-fopenmp");
+    if x86 {
+        native.define("REHEAD_X86", None);
+    }
+    native.compile("rehead_native");
+
+    // The kernels once for each set of instructions; native.cpp asks the CPU which it has.
+    compile_kernels("generic", &[]);
+    if x86 {
+        compile_kernels("avx2", &["-march=x86-64-v3"]);
+        compile_kernels("avx512", &["-march=x86-64-v4"]);
+        compile_kernels("avx512_bf16", &["-march=x86-64-v4", "-mavx512bf16", "-mavx512vnni"]);
+    }
+}
+
+fn compile_kernels(variant: &str, flags: &[&str]) {
+    let mut kernels = cpp();
+    kernels.file("src/native/kernels.cpp").define("VARIANT", variant);
+    for flag in flags {
+        kernels.flag(flag);
+    }
+    kernels.compile(&format!("rehead_kernels_{variant}"));
+}
+
+fn cpp() -> cc::Build {
+    let mut build = cc::Build::new();
+    build
+        .cpp(true)
+        .std("c++17")
         .opt_level(3)
         .flag_if_supported("-fno-math-errno")
         .flag_if_supported("-fno-trapping-math")
-        .flag_if_supported("-fopenmp")
-        .warnings(false)
-        .compile("rehead_native");
+        // Vectors of 64 bytes are passed to nobody outside this file.
+        .flag_if_supported("-Wno-psabi")
+        .warnings(false);
+    build
 }

@@ -29,6 +29,8 @@ pub struct PackedTokens {
     pub positions: Tensor,
     /// Index of each sequence's first token, `[N]`, int64.
     pub first: Tensor,
+    /// The same with the number of all tokens at the end, `[N + 1]`, for the attention kernels: int64 on the CPU, int32 on a GPU.
+    pub offsets: Tensor,
     /// Sequences of equal length, in order; they cover all tokens.
     pub groups: Vec<Group>,
 }
@@ -41,6 +43,11 @@ impl PackedTokens {
 
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
+    }
+
+    /// Tokens of the longest sequence.
+    pub fn longest(&self) -> i64 {
+        self.groups.iter().map(|group| group.length).max().unwrap_or(0)
     }
 }
 
@@ -125,11 +132,15 @@ impl ExampleSet for TokenizedSet {
                 _ => groups.push(Group { start, count: 1, length }),
             }
         }
+        let mut offsets = first.clone();
+        offsets.push(ids.len() as i64);
+        let offsets = to_device(&offsets, device)?;
         let inputs = Inputs::Tokens(PackedTokens {
             ids: to_device(&ids, device)?,
             types: to_device(&types, device)?,
             positions: to_device(&positions, device)?,
             first: to_device(&first, device)?,
+            offsets: if device == Device::Cpu { offsets } else { offsets.f_to_kind(tch::Kind::Int)? },
             groups,
         });
         Ok(Batch { examples, inputs })

@@ -12,6 +12,7 @@ use tch::{Kind, Tensor};
 use super::parameters::Parameter;
 use crate::batch::Batch;
 use crate::error::Result;
+use crate::native;
 use crate::random::Random;
 
 /// How a sequence of token vectors becomes one feature vector.
@@ -63,16 +64,16 @@ impl DropoutKeys {
     /// Dropout with probability `p`; the tensor itself when there is nothing to drop.
     pub fn apply(keys: Option<&Self>, x: Tensor, p: f64) -> Result<Tensor> {
         match keys {
-            Some(keys) if p > 0.0 => crate::native::dropout(&x, p, keys.next()),
+            Some(keys) if p > 0.0 => native::dropout(&x, p, keys.next()),
             _ => Ok(x),
         }
     }
 
-    /// `residual + dropout(x)`.
-    pub fn apply_and_add(keys: Option<&Self>, x: &Tensor, residual: &Tensor, p: f64) -> Result<Tensor> {
+    /// What a kernel that drops by itself needs: probability `p` with the next key.
+    pub fn drop(keys: Option<&Self>, p: f64) -> native::Drop {
         match keys {
-            Some(keys) if p > 0.0 => crate::native::dropout_add(x, residual, p, keys.next()),
-            _ => Ok(residual.f_add(x)?),
+            Some(keys) if p > 0.0 => native::Drop { p, key: keys.next() },
+            _ => native::Drop::default(),
         }
     }
 }

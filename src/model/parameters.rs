@@ -4,6 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::backbone::Pass;
 use crate::error::Result;
+use crate::native;
 
 /// Where in the network a parameter sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,11 +91,14 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Same shape as `x`; statistics are computed in fp32 whatever the pass's kind.
-    pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        let width = self.weight.size();
-        let (weight, bias) = (cast(&self.weight, pass.compute)?, cast(&self.bias, pass.compute)?);
-        Ok(x.f_layer_norm(width.as_slice(), Some(&weight), Some(&bias), self.epsilon, true)?)
+    /// Same shape and kind as `x`; statistics are computed in fp32 whatever the kind.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        native::add_norm(x, None, &self.weight, &self.bias, self.epsilon, native::Drop::default())
+    }
+
+    /// `norm(residual + dropout(x))`.
+    pub fn add_forward(&self, x: &Tensor, residual: &Tensor, drop: native::Drop) -> Result<Tensor> {
+        native::add_norm(x, Some(residual), &self.weight, &self.bias, self.epsilon, drop)
     }
 }
 

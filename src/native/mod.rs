@@ -1,5 +1,5 @@
 //! A safe Rust face on `native.cpp`: what libtorch has and tch lacks (fused optimiser steps, gradient norms that stay on
-//! the device, dropout drawn by all cores, deterministic mode, allocator statistics).
+//! the device, deterministic mode, allocator statistics), and the encoder's kernels for CPUs (`kernels.cpp`).
 //!
 //! Knows tensors and numbers only; what they mean is the caller's affair.
 
@@ -14,7 +14,28 @@ type Pointer = *mut c_void;
 
 unsafe extern "C" {
     fn rehead_dropout(x: Pointer, p: f64, key: u64, out: *mut Pointer) -> *mut c_char;
-    fn rehead_dropout_add(x: Pointer, residual: Pointer, p: f64, key: u64, out: *mut Pointer) -> *mut c_char;
+    fn rehead_add_norm(
+        x: Pointer,
+        residual: Pointer,
+        weight: Pointer,
+        bias: Pointer,
+        epsilon: f64,
+        p: f64,
+        key: u64,
+        out: *mut Pointer,
+    ) -> *mut c_char;
+    fn rehead_gelu(x: Pointer, by_tanh: c_int, out: *mut Pointer) -> *mut c_char;
+    fn rehead_has_attention(projected: Pointer) -> c_int;
+    fn rehead_attention(
+        query: Pointer,
+        projected: Pointer,
+        offsets: Pointer,
+        longest: i64,
+        heads: i64,
+        p: f64,
+        key: u64,
+        out: *mut Pointer,
+    ) -> *mut c_char;
     fn rehead_fused_adamw(
         parameters: *const Pointer,
         gradients: *const Pointer,
@@ -71,11 +92,101 @@ pub fn dropout(x: &Tensor, p: f64, key: u64) -> Result<Tensor> {
     Ok(adopt(out))
 }
 
-/// `residual + dropout(x)` in one pass. Shapes and kinds of the two must be equal.
-pub fn dropout_add(x: &Tensor, residual: &Tensor, p: f64, key: u64) -> Result<Tensor> {
+/// Dropout with probability `p`, drawn by `key`; none at `p` 0.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Drop {
+    pub p: f64,
+    pub key: u64,
+}
+
+/// `norm(residual + dropout(x)) · weight + bias` over the last dimension, in one pass over memory on the CPU; statistics in
+/// fp32. `weight` and `bias` may be fp32 beside a bf16 `x`.
+pub fn add_norm(
+    x: &Tensor,
+    residual: Option<&Tensor>,
+    weight: &Tensor,
+    bias: &Tensor,
+    epsilon: f64,
+    drop: Drop,
+) -> Result<Tensor> {
+    if let Some(residual) = residual
+        && (residual.size() != x.size() || residual.kind() != x.kind())
+    {
+        return Err(Error::failure("a residual differs in shape or kind from what it is added to"));
+    }
+    let width = [x.size().last().copied().unwrap_or(0)];
+    if weight.size() != width || bias.size() != width {
+        return Err(Error::failure("a layer norm's parameters differ in width from what it normalises"));
+    }
     let mut out = null_mut();
-    // SAFETY: all pointers are valid for the call.
-    check(unsafe { rehead_dropout_add(pointer(x), pointer(residual), p, key, &mut out) })?;
+    // SAFETY: all pointers are valid for the call, and the shapes have been checked.
+    check(unsafe {
+        rehead_add_norm(
+            pointer(x),
+            residual.map_or(null_mut(), pointer),
+            pointer(weight),
+            pointer(bias),
+            epsilon,
+            drop.p,
+            drop.key,
+            &mut out,
+        )
+    })?;
+    Ok(adopt(out))
+}
+
+/// GELU (Hendrycks & Gimpel 2016), exact or by its tanh approximation.
+pub fn gelu(x: &Tensor, by_tanh: bool) -> Result<Tensor> {
+    let mut out = null_mut();
+    // SAFETY: the pointer is valid for the call.
+    check(unsafe { rehead_gelu(pointer(x), by_tanh.into(), &mut out) })?;
+    Ok(adopt(out))
+}
+
+/// Whether [`attention`] computes on tensors like this one: fp32 and bf16 on the CPU, bf16 on a GPU.
+pub fn has_attention(projected: &Tensor) -> bool {
+    // SAFETY: a valid tensor.
+    unsafe { rehead_has_attention(pointer(projected)) != 0 }
+}
+
+/// `softmax(QKᵀ/√d) V` within each sequence of a packed batch: `[T, width]`. `projected` is `[T, 3·width]`, query, key and value
+/// side by side. With `first_query` `[N, width]` only the sequences' first tokens ask, `projected` is `[T, 2·width]`, and the
+/// result `[N, width]`. `offsets` says where each sequence begins and the last ends, `[N + 1]`: int64 on the CPU, int32 on a GPU.
+pub fn attention(
+    first_query: Option<&Tensor>,
+    projected: &Tensor,
+    offsets: &Tensor,
+    longest: i64,
+    heads: i64,
+    drop: Drop,
+) -> Result<Tensor> {
+    let columns = projected.size().last().copied().unwrap_or(0);
+    let fits = match first_query {
+        None => columns % (3 * heads.max(1)) == 0,
+        Some(query) => {
+            let [asking, width] = query.size()[..] else { return Err(Error::failure("queries must be a table")) };
+            columns == 2 * width && asking + 1 == offsets.numel() as i64 && query.kind() == projected.kind()
+        }
+    };
+    let kind = if projected.device() == tch::Device::Cpu { tch::Kind::Int64 } else { tch::Kind::Int };
+    if !fits || heads < 1 || offsets.kind() != kind || projected.dim() != 2 {
+        return Err(Error::failure("attention got tables that do not belong together"));
+    }
+    let mut out = null_mut();
+    // SAFETY: all pointers are valid for the call, and the shapes have been checked; the batch that made `offsets` has as many
+    // tokens as `projected` rows.
+    check(unsafe {
+        rehead_attention(
+            first_query.map_or(null_mut(), pointer),
+            pointer(projected),
+            pointer(offsets),
+            longest,
+            heads,
+            drop.p,
+            drop.key,
+            &mut out,
+        )
+    })?;
     Ok(adopt(out))
 }
 
@@ -169,15 +280,6 @@ mod tests {
         let columns = out.gt(0.0).to_kind(Kind::Float).mean_dim([0i64].as_slice(), false, Kind::Float);
         assert!(columns.min().double_value(&[]) > 0.85 && columns.max().double_value(&[]) < 0.95);
         assert_ne!(dropout(&x, 0.1, 8)?, out);
-        Ok(())
-    }
-
-    #[test]
-    fn dropout_add_is_dropout_then_addition() -> Result<()> {
-        let x = Tensor::randn([64, 32], (Kind::Float, Device::Cpu));
-        let residual = Tensor::randn([64, 32], (Kind::Float, Device::Cpu));
-        let difference = dropout_add(&x, &residual, 0.3, 5)? - (dropout(&x, 0.3, 5)? + &residual);
-        assert!(difference.abs().max().double_value(&[]) < 1e-6);
         Ok(())
     }
 

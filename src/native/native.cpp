@@ -8,17 +8,13 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "kernels.h"
+
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
-
-#if defined(__x86_64__) && defined(__linux__)
-// One body, compiled for three instruction sets; the loader picks what the machine has.
-#define FOR_EACH_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FOR_EACH_CPU
-#endif
 
 namespace {
 
@@ -41,125 +37,304 @@ std::vector<at::Tensor> list(at::Tensor **tensors, size_t count) {
     return result;
 }
 
-// ---- dropout ------------------------------------------------------------------------------------------------------
-// libtorch draws CPU dropout from one sequential generator in one thread. Here whether element i is kept is a hash of
-// (key, i): all cores draw at once, the backward pass draws the same again instead of storing a mask, and the result
-// does not depend on the number of threads.
+// ---- which kernels this CPU can run ------------------------------------------------------------------------------------
 
-struct Key {
-    uint32_t first, second;
-};
+}  // namespace
 
-// splitmix64's finaliser, so that neighbouring keys give unrelated streams.
-Key mix(uint64_t key) {
+namespace rehead {
+namespace generic {
+extern const Kernels table;
+}
+#if defined(REHEAD_X86)
+namespace avx2 {
+extern const Kernels table;
+}
+namespace avx512 {
+extern const Kernels table;
+}
+namespace avx512_bf16 {
+extern const Kernels table;
+}
+#endif
+
+const Kernels &kernels() {
+    static const Kernels &chosen = []() -> const Kernels & {
+#if defined(REHEAD_X86)
+        __builtin_cpu_init();
+        if (__builtin_cpu_supports("x86-64-v4")) {
+            const bool newer = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+            return newer ? avx512_bf16::table : avx512::table;
+        }
+        if (__builtin_cpu_supports("x86-64-v3")) return avx2::table;
+#endif
+        return generic::table;
+    }();
+    return chosen;
+}
+
+}  // namespace rehead
+
+namespace {
+
+// ---- the encoder's own kernels -----------------------------------------------------------------------------------------
+// On the CPU in fp32 and bf16 they are kernels.cpp's; elsewhere libtorch's operations give the same.
+
+bool computed_here(const at::Tensor &x) {
+    return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
+rehead::Stored stored_of(const at::Tensor &x) {
+    return x.scalar_type() == at::kFloat ? rehead::Stored::fp32 : rehead::Stored::bf16;
+}
+
+bool wants_gradient(std::initializer_list<const at::Tensor *> tensors) {
+    if (!at::GradMode::is_enabled()) return false;
+    for (const at::Tensor *tensor : tensors) {
+        if (tensor->defined() && tensor->requires_grad()) return true;
+    }
+    return false;
+}
+
+// The key, mixed by splitmix64's finaliser so that neighbouring keys give unrelated draws.
+rehead::Drop drop_of(double p, uint64_t key) {
+    rehead::Drop drop;
+    if (p <= 0.0) return drop;
     key += 0x9E3779B97F4A7C15ull;
     key = (key ^ (key >> 30)) * 0xBF58476D1CE4E5B9ull;
     key = (key ^ (key >> 27)) * 0x94D049BB133111EBull;
     key ^= key >> 31;
-    return {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)};
+    drop.first = static_cast<uint32_t>(key);
+    drop.second = static_cast<uint32_t>(key >> 32);
+    drop.threshold = static_cast<uint32_t>(p * 4294967296.0);
+    drop.scale = static_cast<float>(1.0 / (1.0 - p));
+    return drop;
 }
 
-// A 32-bit integer hash of low bias (multipliers from Chris Wellons, "Prospecting for hash functions", 2018).
-inline uint32_t draw(uint32_t index, Key key) {
-    uint32_t x = index ^ key.first;
-    x ^= x >> 16;
-    x *= 0x21F0AAADu;
-    x += key.second;
-    x ^= x >> 15;
-    x *= 0x735A2D97u;
-    x ^= x >> 15;
-    return x;
+// How the backward pass learns what the forward pass drew.
+void remember(torch::autograd::AutogradContext *context, double p, uint64_t key) {
+    context->saved_data["p"] = p;
+    context->saved_data["key"] = static_cast<int64_t>(key);
+}
+rehead::Drop remembered(torch::autograd::AutogradContext *context) {
+    return drop_of(context->saved_data["p"].toDouble(), static_cast<uint64_t>(context->saved_data["key"].toInt()));
 }
 
-FOR_EACH_CPU
-void drop(const float *x, float *out, int64_t begin, int64_t end, Key key, uint32_t threshold, float scale) {
-    for (int64_t i = begin; i < end; i++) {
-        out[i] = draw(static_cast<uint32_t>(i), key) >= threshold ? x[i] * scale : 0.0f;
-    }
-}
+const void *data_or_null(const at::Tensor &tensor) { return tensor.defined() ? tensor.const_data_ptr() : nullptr; }
 
-FOR_EACH_CPU
-void drop_add(const float *x, const float *residual, float *out, int64_t begin, int64_t end, Key key, uint32_t threshold,
-              float scale) {
-    for (int64_t i = begin; i < end; i++) {
-        out[i] = residual[i] + (draw(static_cast<uint32_t>(i), key) >= threshold ? x[i] * scale : 0.0f);
-    }
-}
+constexpr int64_t ELEMENTS_A_SHARE = 1 << 14;
 
-void drop(const at::BFloat16 *x, at::BFloat16 *out, int64_t begin, int64_t end, Key key, uint32_t threshold, float scale) {
-    for (int64_t i = begin; i < end; i++) {
-        out[i] = draw(static_cast<uint32_t>(i), key) >= threshold ? static_cast<float>(x[i]) * scale : 0.0f;
-    }
-}
-
-void drop_add(const at::BFloat16 *x, const at::BFloat16 *residual, at::BFloat16 *out, int64_t begin, int64_t end, Key key,
-              uint32_t threshold, float scale) {
-    for (int64_t i = begin; i < end; i++) {
-        float kept = draw(static_cast<uint32_t>(i), key) >= threshold ? static_cast<float>(x[i]) * scale : 0.0f;
-        out[i] = static_cast<float>(residual[i]) + kept;
-    }
-}
-
-template <class T>
-void drop_all(const at::Tensor &x, const at::Tensor *residual, at::Tensor &out, Key key, uint32_t threshold, float scale) {
-    const T *input = x.const_data_ptr<T>();
-    const T *added = residual ? residual->const_data_ptr<T>() : nullptr;
-    T *output = out.mutable_data_ptr<T>();
-    at::parallel_for(0, x.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
-        if (added) {
-            drop_add(input, added, output, begin, end, key, threshold, scale);
-        } else {
-            drop(input, output, begin, end, key, threshold, scale);
-        }
+at::Tensor drop_elements(const at::Tensor &x, const rehead::Drop &drop) {
+    at::Tensor input = x.contiguous(), out = at::empty_like(input);
+    at::parallel_for(0, input.numel(), ELEMENTS_A_SHARE, [&](int64_t begin, int64_t end) {
+        rehead::kernels().dropout(stored_of(input), input.const_data_ptr(), drop, out.mutable_data_ptr(), begin, end);
     });
-}
-
-at::Tensor apply_dropout(const at::Tensor &x, const at::Tensor *residual, double p, uint64_t key) {
-    at::Tensor input = x.contiguous();
-    at::Tensor added = residual ? residual->contiguous() : at::Tensor();
-    at::Tensor out = at::empty_like(input);
-    auto threshold = static_cast<uint32_t>(p * 4294967296.0);
-    auto scale = static_cast<float>(1.0 / (1.0 - p));
-    const at::Tensor *added_pointer = residual ? &added : nullptr;
-    if (input.scalar_type() == at::kFloat) {
-        drop_all<float>(input, added_pointer, out, mix(key), threshold, scale);
-    } else {
-        drop_all<at::BFloat16>(input, added_pointer, out, mix(key), threshold, scale);
-    }
     return out;
 }
 
 struct Dropout : torch::autograd::Function<Dropout> {
     static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, double p, int64_t key) {
-        context->saved_data["p"] = p;
-        context->saved_data["key"] = key;
-        return apply_dropout(x, nullptr, p, static_cast<uint64_t>(key));
+        remember(context, p, key);
+        return drop_elements(x, drop_of(p, key));
     }
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
                                                    torch::autograd::variable_list gradients) {
-        auto key = static_cast<uint64_t>(context->saved_data["key"].toInt());
-        return {apply_dropout(gradients[0], nullptr, context->saved_data["p"].toDouble(), key), at::Tensor(), at::Tensor()};
+        return {drop_elements(gradients[0], remembered(context)), at::Tensor(), at::Tensor()};
     }
 };
 
-struct DropoutAdd : torch::autograd::Function<DropoutAdd> {
-    static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, const at::Tensor &residual,
-                              double p, int64_t key) {
-        context->saved_data["p"] = p;
-        context->saved_data["key"] = key;
-        return apply_dropout(x, &residual, p, static_cast<uint64_t>(key));
-    }
-    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
-                                                   torch::autograd::variable_list gradients) {
-        auto key = static_cast<uint64_t>(context->saved_data["key"].toInt());
-        at::Tensor inner = apply_dropout(gradients[0], nullptr, context->saved_data["p"].toDouble(), key);
-        return {inner, gradients[0], at::Tensor(), at::Tensor()};
-    }
+// ---- residual, dropout and layer norm
+
+struct Normed {
+    at::Tensor sum, out, mean, deviation;
 };
 
-bool drawn_here(const at::Tensor &x) {
-    return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+// `sum`, `mean` and `deviation` are what the backward pass needs, and are made for it alone.
+Normed add_and_norm(const at::Tensor &x, const at::Tensor &residual, const at::Tensor &weight, const at::Tensor &bias,
+                    double epsilon, const rehead::Drop &drop, bool backward_will_come) {
+    const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
+    at::Tensor input = x.contiguous(), added = residual.defined() ? residual.contiguous() : residual;
+    at::Tensor scale = weight.to(at::kFloat).contiguous(), shift = bias.to(at::kFloat).contiguous();
+    Normed result;
+    result.out = at::empty_like(input);
+    if (backward_will_come) {
+        result.sum = at::empty_like(input);
+        result.mean = at::empty({rows}, input.options().dtype(at::kFloat));
+        result.deviation = at::empty_like(result.mean);
+    }
+    void *sums = backward_will_come ? result.sum.mutable_data_ptr() : nullptr;
+    float *means = backward_will_come ? result.mean.mutable_data_ptr<float>() : nullptr;
+    float *deviations = backward_will_come ? result.deviation.mutable_data_ptr<float>() : nullptr;
+    void *out = result.out.mutable_data_ptr();
+    at::parallel_for(0, rows, std::max<int64_t>(1, ELEMENTS_A_SHARE / width), [&](int64_t begin, int64_t end) {
+        rehead::kernels().add_norm(stored_of(input), input.const_data_ptr(), data_or_null(added),
+                                   scale.const_data_ptr<float>(), shift.const_data_ptr<float>(),
+                                   static_cast<float>(epsilon), drop, sums, out, means, deviations, begin, end, width);
+    });
+    return result;
 }
+
+// Sums over rows are taken by shares of so many and then added in order, whatever the number of threads.
+constexpr int64_t ROWS_A_SHARE = 64;
+
+struct AddNorm : torch::autograd::Function<AddNorm> {
+    static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x,
+                              const std::optional<at::Tensor> &residual_if_any, const at::Tensor &weight,
+                              const at::Tensor &bias, double epsilon, double p, int64_t key) {
+        const at::Tensor residual = residual_if_any.value_or(at::Tensor());
+        Normed normed = add_and_norm(x, residual, weight, bias, epsilon, drop_of(p, key), true);
+        context->save_for_backward({normed.sum, normed.mean, normed.deviation, weight});
+        context->saved_data["residual"] = residual.defined();
+        remember(context, p, key);
+        return normed.out;
+    }
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
+                                                   torch::autograd::variable_list gradients) {
+        auto saved = context->get_saved_variables();
+        const at::Tensor &sum = saved[0], &mean = saved[1], &deviation = saved[2];
+        at::Tensor weight = saved[3].to(at::kFloat).contiguous(), gradient = gradients[0].contiguous();
+        const rehead::Drop drop = remembered(context);
+        const int64_t width = sum.size(-1), rows = mean.numel();
+        at::Tensor x_gradient = at::empty_like(sum), residual_gradient;
+        const bool residual = context->saved_data["residual"].toBool();
+        // Without dropout both gradients are one and the same.
+        if (residual) residual_gradient = drop.threshold ? at::empty_like(sum) : x_gradient;
+        void *to_residual = residual && drop.threshold ? residual_gradient.mutable_data_ptr() : nullptr;
+
+        const int64_t shares = (rows + ROWS_A_SHARE - 1) / ROWS_A_SHARE;
+        at::Tensor parts = at::zeros({shares, 2, width}, mean.options());
+        float *part = parts.mutable_data_ptr<float>();
+        at::parallel_for(0, shares, 1, [&](int64_t begin, int64_t end) {
+            for (int64_t share = begin; share < end; share++) {
+                float *sums = part + share * 2 * width;
+                rehead::kernels().add_norm_backward(
+                    stored_of(sum), gradient.const_data_ptr(), sum.const_data_ptr(), weight.const_data_ptr<float>(),
+                    mean.const_data_ptr<float>(), deviation.const_data_ptr<float>(), drop, x_gradient.mutable_data_ptr(),
+                    to_residual, sums, sums + width, share * ROWS_A_SHARE, std::min(rows, (share + 1) * ROWS_A_SHARE), width);
+            }
+        });
+        at::Tensor both = parts.sum(0).to(saved[3].scalar_type());
+        return {x_gradient, residual_gradient, both[0], both[1], at::Tensor(), at::Tensor(), at::Tensor()};
+    }
+};
+
+// ---- activations
+
+at::Tensor activated(const at::Tensor &x, rehead::Curve curve) {
+    at::Tensor input = x.contiguous(), out = at::empty_like(input);
+    at::parallel_for(0, input.numel(), ELEMENTS_A_SHARE, [&](int64_t begin, int64_t end) {
+        rehead::kernels().activate(stored_of(input), curve, input.const_data_ptr(), out.mutable_data_ptr(), begin, end);
+    });
+    return out;
+}
+
+struct Activate : torch::autograd::Function<Activate> {
+    static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, int64_t curve) {
+        context->save_for_backward({x});
+        context->saved_data["curve"] = curve;
+        return activated(x, static_cast<rehead::Curve>(curve));
+    }
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
+                                                   torch::autograd::variable_list gradients) {
+        at::Tensor x = context->get_saved_variables()[0].contiguous(), gradient = gradients[0].contiguous();
+        const auto curve = static_cast<rehead::Curve>(context->saved_data["curve"].toInt());
+        at::Tensor out = at::empty_like(x);
+        at::parallel_for(0, x.numel(), ELEMENTS_A_SHARE, [&](int64_t begin, int64_t end) {
+            rehead::kernels().activate_backward(stored_of(x), curve, x.const_data_ptr(), gradient.const_data_ptr(),
+                                                out.mutable_data_ptr(), begin, end);
+        });
+        return {out, at::Tensor()};
+    }
+};
+
+// ---- attention
+
+// Columns [begin, begin + width) of a contiguous table.
+rehead::Rows columns_of(const at::Tensor &table, int64_t begin) {
+    return {static_cast<const char *>(table.const_data_ptr()) + begin * table.element_size(), table.size(-1)};
+}
+rehead::MutableRows mutable_columns_of(at::Tensor &table, int64_t begin) {
+    return {static_cast<char *>(table.mutable_data_ptr()) + begin * table.element_size(), table.size(-1)};
+}
+
+// Query, key and value lie side by side in `projected` `[T, 3·width]`; or, for the sequences' first tokens alone, in `query`
+// `[N, width]` and `projected` `[T, 2·width]`. `offsets` is int64 `[N + 1]`.
+rehead::Attention attention_of(const at::Tensor &query, const at::Tensor &projected, const at::Tensor &offsets, int64_t heads,
+                               const rehead::Drop &drop) {
+    const bool first_only = query.defined();
+    const int64_t width = first_only ? query.size(-1) : projected.size(-1) / 3;
+    rehead::Attention a;
+    a.stored = stored_of(projected);
+    a.query = columns_of(first_only ? query : projected, 0);
+    a.key = columns_of(projected, first_only ? 0 : width);
+    a.value = columns_of(projected, first_only ? width : 2 * width);
+    a.offsets = offsets.const_data_ptr<int64_t>();
+    a.sequences = offsets.numel() - 1;
+    a.heads = heads;
+    a.dimension = width / heads;
+    a.queries = first_only ? query.size(0) : projected.size(0);
+    a.first_only = first_only;
+    a.drop = drop;
+    return a;
+}
+
+at::Tensor attended(const rehead::Attention &a, const at::TensorOptions &options, float *log_sum) {
+    at::Tensor out = at::empty({a.queries, a.heads * a.dimension}, options);
+    rehead::MutableRows rows = mutable_columns_of(out, 0);
+    at::parallel_for(0, a.heads * a.sequences, 1,
+                     [&](int64_t begin, int64_t end) { rehead::kernels().attention(a, rows, log_sum, begin, end); });
+    return out;
+}
+
+struct Attend : torch::autograd::Function<Attend> {
+    static at::Tensor forward(torch::autograd::AutogradContext *context, const std::optional<at::Tensor> &query,
+                              const at::Tensor &projected, const at::Tensor &offsets, int64_t heads, double p, int64_t key) {
+        at::Tensor one = query ? query->contiguous() : at::Tensor(), all = projected.contiguous();
+        rehead::Attention a = attention_of(one, all, offsets, heads, drop_of(p, key));
+        at::Tensor log_sum = at::empty({heads, a.queries}, all.options().dtype(at::kFloat));
+        at::Tensor out = attended(a, all.options(), log_sum.mutable_data_ptr<float>());
+        context->save_for_backward({one, all, offsets, log_sum, out});
+        context->saved_data["heads"] = heads;
+        remember(context, p, key);
+        return out;
+    }
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
+                                                   torch::autograd::variable_list gradients) {
+        auto saved = context->get_saved_variables();
+        const at::Tensor &query = saved[0], &projected = saved[1], &offsets = saved[2], &log_sum = saved[3], &out = saved[4];
+        at::Tensor gradient = gradients[0].contiguous();
+        rehead::Attention a =
+            attention_of(query, projected, offsets, context->saved_data["heads"].toInt(), remembered(context));
+        at::Tensor projected_gradient = at::empty_like(projected);
+        at::Tensor query_gradient = query.defined() ? at::empty_like(query) : at::Tensor();
+        const int64_t width = a.heads * a.dimension;
+        rehead::MutableRows to_query = mutable_columns_of(a.first_only ? query_gradient : projected_gradient, 0);
+        rehead::MutableRows to_key = mutable_columns_of(projected_gradient, a.first_only ? 0 : width);
+        rehead::MutableRows to_value = mutable_columns_of(projected_gradient, a.first_only ? width : 2 * width);
+        at::parallel_for(0, a.heads * a.sequences, 1, [&](int64_t begin, int64_t end) {
+            rehead::kernels().attention_backward(a, columns_of(out, 0), log_sum.const_data_ptr<float>(),
+                                                 columns_of(gradient, 0), to_query, to_key, to_value, begin, end);
+        });
+        return {query_gradient, projected_gradient, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    }
+};
+
+// On a GPU: FlashAttention over sequences of unequal length (Dao 2023), forwards and backwards.
+at::Tensor flash_attention(const at::Tensor &query, const at::Tensor &projected, const at::Tensor &offsets, int64_t longest,
+                           int64_t heads, double p) {
+    const bool first_only = query.defined();
+    const int64_t width = first_only ? query.size(-1) : projected.size(-1) / 3, d = width / heads;
+    auto part = [&](int64_t index) { return projected.narrow(-1, index * width, width).view({-1, heads, d}); };
+    at::Tensor q = first_only ? query.view({-1, heads, d}) : part(0);
+    at::Tensor asked = first_only ? at::arange(offsets.numel(), offsets.options()) : offsets;
+    auto result = at::_flash_attention_forward(q, part(first_only ? 0 : 1), part(first_only ? 1 : 2), asked, offsets,
+                                               first_only ? 1 : longest, longest, p, /*is_causal=*/false,
+                                               /*return_debug_mask=*/false);
+    return std::get<0>(result).reshape({-1, width});
+}
+
+std::optional<at::Tensor> maybe(at::Tensor *tensor) { return tensor ? std::optional<at::Tensor>(*tensor) : std::nullopt; }
+
+void hand_over(at::Tensor tensor, at::Tensor **out) { *out = new at::Tensor(std::move(tensor)); }
 
 }  // namespace
 
@@ -168,19 +343,62 @@ extern "C" {
 // out = dropout(x) with probability p; whether an element is kept depends on (key, index) alone on the CPU.
 char *rehead_dropout(at::Tensor *x, double p, uint64_t key, at::Tensor **out) {
     return guarded([&] {
-        at::Tensor result =
-            drawn_here(*x) ? Dropout::apply(*x, p, static_cast<int64_t>(key)) : at::dropout(*x, p, /*train=*/true);
-        *out = new at::Tensor(std::move(result));
+        hand_over(computed_here(*x) ? Dropout::apply(*x, p, static_cast<int64_t>(key)) : at::dropout(*x, p, /*train=*/true),
+                  out);
     });
 }
 
-// out = residual + dropout(x), in one pass over memory on the CPU.
-char *rehead_dropout_add(at::Tensor *x, at::Tensor *residual, double p, uint64_t key, at::Tensor **out) {
+// out = norm(residual + dropout(x)) · weight + bias over the last dimension; `residual` may be null.
+char *rehead_add_norm(at::Tensor *x, at::Tensor *residual, at::Tensor *weight, at::Tensor *bias, double epsilon, double p,
+                      uint64_t key, at::Tensor **out) {
     return guarded([&] {
-        at::Tensor result = drawn_here(*x) && residual->scalar_type() == x->scalar_type()
-                                ? DropoutAdd::apply(*x, *residual, p, static_cast<int64_t>(key))
-                                : *residual + at::dropout(*x, p, /*train=*/true);
-        *out = new at::Tensor(std::move(result));
+        at::Tensor added = residual ? *residual : at::Tensor();
+        if (!computed_here(*x) || x->size(-1) > rehead::WIDEST_NORM) {
+            at::Tensor sum = p > 0.0 ? at::dropout(*x, p, /*train=*/true) : *x;
+            if (residual) sum = added + sum;
+            hand_over(at::layer_norm(sum, weight->sizes(), weight->to(x->scalar_type()), bias->to(x->scalar_type()), epsilon),
+                      out);
+        } else if (wants_gradient({x, &added, weight, bias})) {
+            hand_over(AddNorm::apply(*x, maybe(residual), *weight, *bias, epsilon, p, static_cast<int64_t>(key)), out);
+        } else {
+            hand_over(add_and_norm(*x, added, *weight, *bias, epsilon, drop_of(p, key), false).out, out);
+        }
+    });
+}
+
+// out = GELU(x), exact or by tanh.
+char *rehead_gelu(at::Tensor *x, int by_tanh, at::Tensor **out) {
+    return guarded([&] {
+        const auto curve = by_tanh ? rehead::Curve::gelu_tanh : rehead::Curve::gelu;
+        if (!computed_here(*x)) {
+            hand_over(at::gelu(*x, by_tanh ? "tanh" : "none"), out);
+        } else if (wants_gradient({x})) {
+            hand_over(Activate::apply(*x, static_cast<int64_t>(curve)), out);
+        } else {
+            hand_over(activated(*x, curve), out);
+        }
+    });
+}
+
+// Whether rehead_attention can compute on such tensors.
+int rehead_has_attention(at::Tensor *projected) {
+    return computed_here(*projected) || (projected->is_cuda() && projected->scalar_type() == at::kBFloat16);
+}
+
+// Attention within each sequence of a packed batch; see attention_of. `query` null: every token asks. `offsets` is on the
+// tensors' device (on a GPU int32), `longest` the tokens of the longest sequence.
+char *rehead_attention(at::Tensor *query, at::Tensor *projected, at::Tensor *offsets, int64_t longest, int64_t heads, double p,
+                       uint64_t key, at::Tensor **out) {
+    return guarded([&] {
+        at::Tensor asking = query ? *query : at::Tensor();
+        if (projected->is_cuda()) {
+            hand_over(flash_attention(asking, *projected, *offsets, longest, heads, p), out);
+        } else if (wants_gradient({&asking, projected})) {
+            hand_over(Attend::apply(maybe(query), *projected, *offsets, heads, p, static_cast<int64_t>(key)), out);
+        } else {
+            at::Tensor one = query ? query->contiguous() : asking, all = projected->contiguous();
+            hand_over(attended(attention_of(one, all, *offsets, heads, drop_of(p, key)), all.options(), nullptr), out);
+        }
     });
 }
 

@@ -1,19 +1,26 @@
 //! Self-attention within each sequence of a packed batch.
 //!
-//! Sequences of equal length are neighbours, so each group is a dense rectangle: no padding and no masks. Evaluation uses
-//! libtorch's fused kernel; training uses explicit products and softmax, which were faster in a sketch of a
-//! training step on a CPU than the fused kernel's backward pass.
+//! One kernel takes all sequences as they are, whatever their lengths: the project's own on the CPU, FlashAttention on a GPU
+//! in bf16. Where neither computes (fp32 on a GPU), sequences of equal length, which are neighbours, go through as dense
+//! rectangles. Nowhere is there padding or a mask.
 
 use tch::Tensor;
 
+use crate::batch::PackedTokens;
 use crate::batch::packed::Group;
 use crate::error::Result;
 use crate::model::backbone::{DropoutKeys, Pass};
+use crate::native;
 
 /// `softmax(QKᵀ/√d) V` for every sequence. `projected` is `[T, 3·width]`: query, key, value. Gives `[T, width]`.
-pub fn attend(projected: &Tensor, groups: &[Group], heads: i64, dropout: f64, pass: Pass) -> Result<Tensor> {
+pub fn attend(projected: &Tensor, tokens: &PackedTokens, heads: i64, dropout: f64, pass: Pass) -> Result<Tensor> {
+    if native::has_attention(projected) {
+        let drop = DropoutKeys::drop(pass.dropout, dropout);
+        return native::attention(None, projected, &tokens.offsets, tokens.longest(), heads, drop);
+    }
     let width = projected.size().last().copied().unwrap_or(0) / 3;
-    let contexts = groups
+    let contexts = tokens
+        .groups
         .iter()
         .map(|group| {
             let Group { start, count, length } = *group;
@@ -33,14 +40,19 @@ pub fn attend(projected: &Tensor, groups: &[Group], heads: i64, dropout: f64, pa
 pub fn attend_first_tokens(
     query: &Tensor,
     key_value: &Tensor,
-    groups: &[Group],
+    tokens: &PackedTokens,
     heads: i64,
     dropout: f64,
     pass: Pass,
 ) -> Result<Tensor> {
+    if native::has_attention(key_value) {
+        let drop = DropoutKeys::drop(pass.dropout, dropout);
+        return native::attention(Some(query), key_value, &tokens.offsets, tokens.longest(), heads, drop);
+    }
     let width = query.size().last().copied().unwrap_or(0);
     let mut sequence = 0;
-    let contexts = groups
+    let contexts = tokens
+        .groups
         .iter()
         .map(|group| {
             let Group { start, count, length } = *group;

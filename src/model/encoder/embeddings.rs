@@ -34,7 +34,7 @@ impl Embeddings {
         let x = look_up(&self.word, &tokens.ids)?
             .f_add(&look_up(&self.segment, &tokens.types)?)?
             .f_add(&look_up(&self.position, &tokens.positions)?)?;
-        let x = self.norm.forward(&cast(&x, pass.compute)?, pass)?;
+        let x = self.norm.forward(&cast(&x, pass.compute)?)?;
         DropoutKeys::apply(pass.dropout, x, self.dropout)
     }
 }

@@ -47,7 +47,7 @@ impl Layer {
     /// `[T, width]` to `[T, width]`.
     pub fn forward(&self, x: &Tensor, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
         let projected = self.projection.forward(x, pass)?;
-        let context = attend(&projected, &tokens.groups, self.heads, self.attention_dropout, pass)?;
+        let context = attend(&projected, tokens, self.heads, self.attention_dropout, pass)?;
         self.after_attention(&context, x, pass)
     }
 
@@ -61,20 +61,19 @@ impl Layer {
         let query = first.f_linear(&weight.f_narrow(0, 0, width)?, Some(&bias.f_narrow(0, 0, width)?))?;
         let key_value =
             x.f_linear(&weight.f_narrow(0, width, 2 * width)?, Some(&bias.f_narrow(0, width, 2 * width)?))?;
-        let context =
-            attend_first_tokens(&query, &key_value, &tokens.groups, self.heads, self.attention_dropout, pass)?;
+        let context = attend_first_tokens(&query, &key_value, tokens, self.heads, self.attention_dropout, pass)?;
         self.after_attention(&context, &first, pass)
     }
 
     /// The rest of the layer, token by token.
     fn after_attention(&self, context: &Tensor, x: &Tensor, pass: Pass) -> Result<Tensor> {
         let attended = self.attention_output.forward(context, pass)?;
-        let x = DropoutKeys::apply_and_add(pass.dropout, &attended, x, self.hidden_dropout)?;
-        let x = self.attention_norm.forward(&x, pass)?;
+        let drop = DropoutKeys::drop(pass.dropout, self.hidden_dropout);
+        let x = self.attention_norm.add_forward(&attended, x, drop)?;
 
         let inner = self.activation.apply(&self.intermediate.forward(&x, pass)?)?;
         let outer = self.output.forward(&inner, pass)?;
-        let x = DropoutKeys::apply_and_add(pass.dropout, &outer, &x, self.hidden_dropout)?;
-        self.output_norm.forward(&x, pass)
+        let drop = DropoutKeys::drop(pass.dropout, self.hidden_dropout);
+        self.output_norm.add_forward(&outer, &x, drop)
     }
 }

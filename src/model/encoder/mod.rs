@@ -20,6 +20,7 @@ use super::checkpoint::Weights;
 use super::parameters::{LayerNorm, Linear, Parameter, Place};
 use crate::batch::{Batch, Inputs, PackedTokens};
 use crate::error::{Error, Result};
+use crate::native;
 
 /// The activation between the two halves of a feed-forward block, by the names that `config.json` uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -38,8 +39,8 @@ pub enum Activation {
 impl Activation {
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
-            Self::Gelu => x.f_gelu("none")?,
-            Self::GeluNew => x.f_gelu("tanh")?,
+            Self::Gelu => native::gelu(x, false)?,
+            Self::GeluNew => native::gelu(x, true)?,
             Self::Relu => x.f_relu()?,
             Self::Silu => x.f_silu()?,
             Self::Tanh => x.f_tanh()?,

@@ -1,0 +1,90 @@
+// The CPU kernels of kernels.cpp as a table, one a set of instructions. Plain pointers and numbers: no tensor is known here.
+// Every kernel works on a range of rows or tasks, so that the caller decides how the cores share them, and gives the same
+// bits however they do.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace rehead {
+
+// How elements are stored. Arithmetic is fp32 throughout.
+enum class Stored { fp32, bf16 };
+
+// Which elements a dropout keeps: a function of (key, index of the element) alone.
+struct Drop {
+    uint32_t first = 0, second = 0;  // the key, mixed
+    uint32_t threshold = 0;          // an element whose draw is below it is dropped
+    float scale = 1.0f;              // of what is kept: 1 / (1 - p)
+};
+
+// A matrix in memory: rows `stride` elements apart.
+struct Rows {
+    const void *data;
+    int64_t stride;
+};
+struct MutableRows {
+    void *data;
+    int64_t stride;
+};
+
+// Layer norms over more numbers are not for these kernels.
+constexpr int64_t WIDEST_NORM = 4096;
+
+// Attention within each sequence of a packed batch, softmax(QKᵀ/√d)V. Sequence s has the key rows offsets[s] to
+// offsets[s+1]; its queries are the same rows, or, with `first_only`, row s alone. Head h has the columns h·d to (h+1)·d.
+struct Attention {
+    Stored stored;
+    Rows query, key, value;
+    const int64_t *offsets;
+    int64_t sequences, heads, dimension, queries;  // queries: rows of `query` in all
+    bool first_only;
+    Drop drop;
+};
+
+// The activations of a feed-forward block that have kernels of their own.
+enum class Curve { gelu, gelu_tanh };
+
+// The numbers of an AdamW step.
+struct AdamwNumbers {
+    float learning_rate, beta1, beta2, epsilon, weight_decay;
+    float correction1, correction2_root;  // 1 - beta1^t, and the root of 1 - beta2^t
+    float divisor;                        // of the gradients
+};
+
+struct Kernels {
+    const char *name;
+
+    // `rows` of `width`: sum = residual + dropout(x) (no residual: null), out = normalised sum · weight + bias.
+    // `sum` (may be null), `mean` and `deviation` (1/σ) are what the backward pass needs.
+    void (*add_norm)(Stored, const void *x, const void *residual, const float *weight, const float *bias, float epsilon,
+                     Drop, void *sum, void *out, float *mean, float *deviation, int64_t begin, int64_t end, int64_t width);
+    // From the gradient of `out` those of x and of the residual (either may be null), and sums over the rows for weight and
+    // bias, which are added to `weight_gradient` and `bias_gradient`.
+    void (*add_norm_backward)(Stored, const void *gradient, const void *sum, const float *weight, const float *mean,
+                              const float *deviation, Drop, void *x_gradient, void *residual_gradient,
+                              float *weight_gradient, float *bias_gradient, int64_t begin, int64_t end, int64_t width);
+
+    // Element by element.
+    void (*activate)(Stored, Curve, const void *x, void *out, int64_t begin, int64_t end);
+    void (*activate_backward)(Stored, Curve, const void *x, const void *gradient, void *x_gradient, int64_t begin,
+                              int64_t end);
+    void (*dropout)(Stored, const void *x, Drop, void *out, int64_t begin, int64_t end);
+
+    // Tasks are (head, sequence) pairs, head · sequences + sequence. `log_sum` is [heads, queries]; null when no backward
+    // pass will come.
+    void (*attention)(const Attention &, MutableRows out, float *log_sum, int64_t begin, int64_t end);
+    void (*attention_backward)(const Attention &, Rows out, const float *log_sum, Rows gradient, MutableRows query_gradient,
+                               MutableRows key_gradient, MutableRows value_gradient, int64_t begin, int64_t end);
+
+    void (*adamw)(float *parameter, const void *gradient, Stored gradient_stored, float *first, float *second,
+                  const AdamwNumbers &, int64_t begin, int64_t end);
+    // Sum of squares of a range, in fp64.
+    double (*square_sum)(Stored, const void *x, int64_t begin, int64_t end);
+};
+
+// The fastest kernels that this CPU can run.
+const Kernels &kernels();
+
+}  // namespace rehead

@@ -16,8 +16,8 @@ test: setup
 	@scripts/setup-python
 	PYTHONPATH="$(CURDIR)/.python" cargo test --release --no-fail-fast
 
-# Beside Hugging Face's Trainer and pipeline; takes long. See benches/README.md.
+# Beside the Python libraries that do the same work; takes long. ARGS=--quick for a trial. See benches/README.md.
 bench: setup
-	@scripts/setup-python
+	@scripts/bench-setup
 	cargo build --release
-	PYTHONPATH="$(CURDIR)/.python" benches/run
+	benches/run $(ARGS)

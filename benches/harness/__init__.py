@@ -1,0 +1,1 @@
+"""What all measurements share: settings, processes, inputs, results, and facts about the machine."""

@@ -199,7 +199,7 @@ fn gradients(
     }
     let mut gradients = BTreeMap::new();
     for parameter in classifier.parameters() {
-        gradients.extend(parameter.stored_from(&parameter.tensor.grad()).expect("parts"));
+        gradients.extend(parameter.stored_from(&dense(parameter.tensor.grad())).expect("parts"));
     }
     (loss, gradients)
 }
@@ -296,4 +296,9 @@ fn bf16_stays_near_fp32() -> Result<()> {
     assert_eq!(half.kind(), Kind::Float);
     assert!(largest_difference(&full, &half) < 0.05);
     Ok(())
+}
+
+/// A word table's gradient has only the rows that were read.
+fn dense(gradient: Tensor) -> Tensor {
+    if gradient.is_sparse() { gradient.to_dense(None::<tch::Kind>, false) } else { gradient }
 }

@@ -92,6 +92,11 @@ pub trait Backbone {
     /// Every parameter, with the stage that it belongs to.
     fn parameters(&self) -> &[Parameter];
 
+    /// The rows of the table among its parameters ([`Parameter::table`]) that a batch reads; some may come twice.
+    fn rows_read(&self, _batch: &Batch) -> Result<Vec<i64>> {
+        Ok(Vec::new())
+    }
+
     /// Runs `stages` on a batch. `activations` are those at the start of the range; `None` when the range starts at 0.
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor>;
 

@@ -24,12 +24,15 @@ pub struct Parameter {
     pub parts: Vec<(String, i64)>,
     pub tensor: Tensor,
     pub place: Place,
+    /// A table of which a batch reads only some rows ([`Backbone::rows_read`](super::Backbone::rows_read) tells which); its
+    /// gradient has those rows alone.
+    pub table: bool,
 }
 
 impl Parameter {
     pub fn new(name: impl Into<String>, tensor: Tensor, place: Place) -> Self {
         let rows = tensor.size().first().copied().unwrap_or(1);
-        Self { parts: vec![(name.into(), rows)], tensor, place }
+        Self { parts: vec![(name.into(), rows)], tensor, place, table: false }
     }
 
     /// Number of elements.

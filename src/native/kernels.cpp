@@ -83,11 +83,15 @@ INLINE float sum(Floats x) {
     return lanes[0];
 }
 INLINE float largest(Floats x) {
+#if defined(__AVX512F__)
+    return _mm512_reduce_max_ps((__m512)x);
+#else
     float lanes[LANES];
     store(lanes, x);
     float result = lanes[0];
     for (int64_t i = 1; i < LANES; i++) result = lanes[i] > result ? lanes[i] : result;
     return result;
+#endif
 }
 
 INLINE Floats maximum(Floats a, Floats b) { return a > b ? a : b; }
@@ -617,21 +621,42 @@ INLINE void attend_backward(const Attention &a, Rows out, const float *log_sum, 
 
 // ---- AdamW ----------------------------------------------------------------------------------------------------------
 
-template <class T>
-INLINE void adamw_range(float *parameter, const T *gradient, float *first, float *second, const AdamwNumbers &n,
-                        int64_t begin, int64_t end) {
-    const float step = n.learning_rate / n.correction1, decay = 1.0f - n.learning_rate * n.weight_decay;
-    const float scale = 1.0f / n.divisor, root_scale = 1.0f / n.correction2_root;
-    for (int64_t i = begin; i < end; i += LANES) {
-        const int64_t count = end - i < LANES ? end - i : LANES;
-        Floats g = take(gradient + i, count) * scale;
-        Floats m = take(first + i, count) * n.beta1 + g * (1.0f - n.beta1);
-        Floats v = take(second + i, count) * n.beta2 + g * g * (1.0f - n.beta2);
-        Floats p = take(parameter + i, count) * decay;
-        p -= step * m / (root(v) * root_scale + n.epsilon);
-        put(first + i, m, count);
-        put(second + i, v, count);
-        put(parameter + i, p, count);
+// A first moment below this moves nothing any more and counts as 0.
+constexpr float SPENT = 1e-30f;
+
+void adamw_rows(float *parameter, float *first, float *second, uint32_t *last, const int64_t *rows, const float *gradient,
+                float divisor, const AdamwNumbers *numbers, uint32_t first_number, uint32_t step, int64_t begin, int64_t end,
+                int64_t width) {
+    for (int64_t index = begin; index < end; index++) {
+        const int64_t row = rows[index], start = row * width;
+        const uint32_t from = last[row], idle_until = gradient ? step - 1 : step;
+        along(width, [&](int64_t i, int64_t count) {
+            Floats p = take(parameter + start + i, count);
+            Floats m = take(first + start + i, count), v = take(second + start + i, count);
+            for (uint32_t at = from + 1; at <= idle_until; at++) {
+                const AdamwNumbers &n = numbers[at - first_number];
+                p *= 1.0f - n.learning_rate * n.weight_decay;
+                v *= n.beta2;
+                if (largest(maximum(m, -m)) < SPENT) {
+                    m = Floats{};
+                } else {
+                    m *= n.beta1;
+                    p -= n.learning_rate / n.correction1 * m / (root(v) * (1.0f / n.correction2_root) + n.epsilon);
+                }
+            }
+            if (gradient) {
+                const AdamwNumbers &n = numbers[step - first_number];
+                Floats g = take(gradient + index * width + i, count) * (1.0f / divisor);
+                m = m * n.beta1 + g * (1.0f - n.beta1);
+                v = v * n.beta2 + g * g * (1.0f - n.beta2);
+                p *= 1.0f - n.learning_rate * n.weight_decay;
+                p -= n.learning_rate / n.correction1 * m / (root(v) * (1.0f / n.correction2_root) + n.epsilon);
+            }
+            put(parameter + start + i, p, count);
+            put(first + start + i, m, count);
+            put(second + start + i, v, count);
+        });
+        last[row] = step;
     }
 }
 
@@ -720,11 +745,6 @@ void attention_backward(const Attention &a, Rows out, const float *log_sum, Rows
     BY_KIND(a.stored, attend_backward<T>(a, out, log_sum, gradient, query_gradient, key_gradient, value_gradient, begin, end))
 }
 
-void adamw(float *parameter, const void *gradient, Stored stored, float *first, float *second, const AdamwNumbers &numbers,
-           int64_t begin, int64_t end) {
-    BY_KIND(stored, adamw_range(parameter, in<T>(gradient), first, second, numbers, begin, end))
-}
-
 double square_sum(Stored stored, const void *x, int64_t begin, int64_t end) {
     BY_KIND(stored, return square_sum_range(in<T>(x), begin, end))
 }
@@ -737,7 +757,7 @@ double square_sum(Stored stored, const void *x, int64_t begin, int64_t end) {
 extern const Kernels table;
 const Kernels table = {
     TEXT(VARIANT), add_norm,  add_norm_backward,  activate, activate_backward,
-    dropout,       attention, attention_backward, adamw,    square_sum,
+    dropout,       attention, attention_backward, adamw_rows, square_sum,
 };
 
 }  // namespace VARIANT

@@ -50,7 +50,6 @@ enum class Curve { gelu, gelu_tanh };
 struct AdamwNumbers {
     float learning_rate, beta1, beta2, epsilon, weight_decay;
     float correction1, correction2_root;  // 1 - beta1^t, and the root of 1 - beta2^t
-    float divisor;                        // of the gradients
 };
 
 struct Kernels {
@@ -78,8 +77,12 @@ struct Kernels {
     void (*attention_backward)(const Attention &, Rows out, const float *log_sum, Rows gradient, MutableRows query_gradient,
                                MutableRows key_gradient, MutableRows value_gradient, int64_t begin, int64_t end);
 
-    void (*adamw)(float *parameter, const void *gradient, Stored gradient_stored, float *first, float *second,
-                  const AdamwNumbers &, int64_t begin, int64_t end);
+    // AdamW on rows begin to end of the list `rows` of a table of `width` columns. A row has had `last[row]` steps; those from
+    // then on (`numbers[0]` is step `first_number`'s) up to and with `step` are done now: without a gradient, but for
+    // the last one when `gradient` (a row for each of the list, divided by `divisor`) is not null.
+    void (*adamw_rows)(float *parameter, float *first, float *second, uint32_t *last, const int64_t *rows,
+                       const float *gradient, float divisor, const AdamwNumbers *numbers, uint32_t first_number,
+                       uint32_t step, int64_t begin, int64_t end, int64_t width);
     // Sum of squares of a range, in fp64.
     double (*square_sum)(Stored, const void *x, int64_t begin, int64_t end);
 };

@@ -50,6 +50,19 @@ unsafe extern "C" {
         weight_decay: f64,
         divisor: Pointer,
     ) -> *mut c_char;
+    fn rehead_adamw_rows(
+        parameter: Pointer,
+        first: Pointer,
+        second: Pointer,
+        last: *mut u32,
+        rows: *const i64,
+        count: usize,
+        gradient: Pointer,
+        divisor: f64,
+        numbers: *const AdamwNumbers,
+        first_number: u32,
+        step: u32,
+    ) -> *mut c_char;
     fn rehead_global_norm(tensors: *const Pointer, count: usize, out: *mut Pointer) -> *mut c_char;
     fn rehead_clear_gradients(tensors: *const Pointer, count: usize) -> *mut c_char;
     fn rehead_set_deterministic(enabled: c_int) -> *mut c_char;
@@ -234,6 +247,94 @@ pub fn fused_adamw(
     })
 }
 
+/// What AdamW on a table's rows needs to know of one step, as kernels.h lays it out.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct AdamwNumbers {
+    learning_rate: f32,
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
+    weight_decay: f32,
+    correction1: f32,
+    correction2_root: f32,
+}
+
+impl AdamwStep {
+    /// The same as step `step`, counted from 1, with its bias corrections.
+    pub fn numbers(self, step: u64) -> AdamwNumbers {
+        let power = step.min(i32::MAX as u64) as i32;
+        AdamwNumbers {
+            learning_rate: self.learning_rate as f32,
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            epsilon: self.epsilon as f32,
+            weight_decay: self.weight_decay as f32,
+            correction1: (1.0 - self.beta1.powi(power)) as f32,
+            correction2_root: (1.0 - self.beta2.powi(power)).sqrt() as f32,
+        }
+    }
+}
+
+/// A table on the CPU whose rows are updated one by one: `[rows, width]`, its moments, and the steps that each row has had.
+pub struct Table<'a> {
+    pub parameter: &'a Tensor,
+    pub first: &'a Tensor,
+    pub second: &'a Tensor,
+    pub steps: &'a mut [u32],
+}
+
+/// AdamW on some rows of a table. Steps a row has missed are done as steps without a gradient, up to and with `step`; with
+/// `gradient` (a row for each of `rows`, divided by the number beside it), `step` itself is done with that. `numbers` has
+/// the steps from `first_number` on. `rows` is put in order and rid of what is there twice.
+pub fn adamw_rows(
+    table: Table,
+    rows: &mut Vec<i64>,
+    gradient: Option<(&Tensor, f64)>,
+    numbers: &[AdamwNumbers],
+    first_number: u32,
+    step: u32,
+) -> Result<()> {
+    rows.sort_unstable();
+    rows.dedup();
+    let Table { parameter, first, second, steps } = table;
+    let size = parameter.size();
+    let [height, width] = size[..] else { return Err(Error::failure("a table has rows and columns")) };
+    let listed = |row: &i64| (0..height).contains(row);
+    let known = |row: &i64| steps.get(*row as usize).is_some_and(|&had| had + 1 >= first_number || had >= step);
+    let plain = |tensor: &Tensor| {
+        tensor.size() == size
+            && tensor.kind() == tch::Kind::Float
+            && tensor.device() == tch::Device::Cpu
+            && tensor.is_contiguous()
+    };
+    let all_there = steps.len() == height as usize
+        && rows.iter().all(|row| listed(row) && known(row))
+        && [parameter, first, second].into_iter().all(plain)
+        && gradient.is_none_or(|(gradient, _)| gradient.size() == [rows.len() as i64, width])
+        && (numbers.len() as u64 + u64::from(first_number) > u64::from(step));
+    if !all_there {
+        return Err(Error::failure("the optimizer's table and rows do not belong together"));
+    }
+    // SAFETY: three contiguous fp32 tables of one size, row numbers within them and none twice, a gradient row for each, and
+    // numbers for every step that is made up for: all checked above.
+    check(unsafe {
+        rehead_adamw_rows(
+            pointer(parameter),
+            pointer(first),
+            pointer(second),
+            steps.as_mut_ptr(),
+            rows.as_ptr(),
+            rows.len(),
+            gradient.map_or(null_mut(), |(gradient, _)| pointer(gradient)),
+            gradient.map_or(1.0, |(_, divisor)| divisor),
+            numbers.as_ptr(),
+            first_number,
+            step,
+        )
+    })
+}
+
 /// The Euclidean norm of all tensors taken as one vector: a one-element tensor on their device, nothing is waited for.
 pub fn global_norm(tensors: &[Tensor]) -> Result<Tensor> {
     let mut out = null_mut();
@@ -299,6 +400,195 @@ mod tests {
         let values: Vec<f32> = Vec::try_from(&parameter[0]).map_err(Error::from)?;
         for (value, expected) in values.iter().zip([0.798_101, -2.195_902]) {
             assert!((value - expected).abs() < 2e-4, "{values:?}");
+        }
+        Ok(())
+    }
+
+    fn random(size: &[i64], seed: i64) -> Tensor {
+        tch::manual_seed(seed);
+        Tensor::randn(size, (Kind::Float, Device::Cpu))
+    }
+
+    fn assert_near(found: &Tensor, expected: &Tensor, tolerance: f64, what: &str) {
+        let difference = (found.to_kind(Kind::Float) - expected.to_kind(Kind::Float)).abs().max().double_value(&[]);
+        assert!(difference < tolerance, "{what}: {difference}");
+    }
+
+    /// Gradients of `sum(out · weights)` with respect to `leaves`.
+    fn gradients(out: &Tensor, leaves: &[&Tensor]) -> Vec<Tensor> {
+        let weights = random(&out.size(), 99).to_kind(out.kind());
+        (out * weights).sum(Kind::Float).backward();
+        leaves.iter().map(|leaf| leaf.grad()).collect()
+    }
+
+    fn leaf(tensor: &Tensor) -> Tensor {
+        tensor.detach().copy().set_requires_grad(true)
+    }
+
+    /// Odd widths, so that the last vector of a row is not a whole one.
+    #[test]
+    fn add_norm_and_its_gradients_equal_libtorch() -> Result<()> {
+        for width in [5, 32, 52] {
+            let (x, residual) = (random(&[130, width], 1), random(&[130, width], 2));
+            let (weight, bias) = (random(&[width], 3), random(&[width], 4));
+            for p in [0.0, 0.2] {
+                let ours = [leaf(&x), leaf(&residual), leaf(&weight), leaf(&bias)];
+                let drop = Drop { p, key: 5 };
+                let out = add_norm(&ours[0], Some(&ours[1]), &ours[2], &ours[3], 1e-5, drop)?;
+                let theirs = [leaf(&x), leaf(&residual), leaf(&weight), leaf(&bias)];
+                let sum = if p > 0.0 { dropout(&theirs[0], p, 5)? } else { theirs[0].shallow_clone() } + &theirs[1];
+                let expected = sum.layer_norm([width], Some(&theirs[2]), Some(&theirs[3]), 1e-5, true);
+                assert_near(&out, &expected, 1e-5, "out");
+                let found = gradients(&out, &ours.each_ref());
+                for (found, expected) in found.iter().zip(gradients(&expected, &theirs.each_ref())) {
+                    assert_near(found, &expected, 2e-4, "gradient");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn gelu_and_its_gradient_equal_libtorch() -> Result<()> {
+        let x = Tensor::linspace(-9.0, 9.0, 1001, (Kind::Float, Device::Cpu));
+        for (by_tanh, name) in [(false, "none"), (true, "tanh")] {
+            let (ours, theirs) = (leaf(&x), leaf(&x));
+            let (out, expected) = (gelu(&ours, by_tanh)?, theirs.gelu(name));
+            assert_near(&out, &expected, 2e-6, name);
+            assert_near(&gradients(&out, &[&ours])[0], &gradients(&expected, &[&theirs])[0], 5e-6, name);
+        }
+        Ok(())
+    }
+
+    /// Sequences from one token to more than a block of queries; head widths that do and do not fill a vector.
+    #[test]
+    fn attention_and_its_gradients_equal_libtorch() -> Result<()> {
+        let ends = [0i64, 1, 4, 20, 37, 37 + 130];
+        let offsets = Tensor::from_slice(&ends);
+        for (heads, d) in [(3, 8), (2, 32)] {
+            let width = heads * d;
+            for first_only in [false, true] {
+                let parts = if first_only { 2 } else { 3 };
+                let projected = random(&[ends[5] + 3, parts * width], 1); // three rows belong to no sequence
+                let query = random(&[5, width], 2);
+                let ours = [leaf(&projected), leaf(&query)];
+                let asked = first_only.then_some(&ours[1]);
+                let out = attention(asked, &ours[0], &offsets, 130, heads, Drop::default())?;
+
+                let theirs = [leaf(&projected), leaf(&query)];
+                let mut contexts = Vec::new();
+                for (index, bounds) in ends.windows(2).enumerate() {
+                    let length = bounds[1] - bounds[0];
+                    let part = |which: i64| {
+                        let rows = theirs[0].narrow(0, bounds[0], length).narrow(1, which * width, width);
+                        rows.view([length, heads, d]).transpose(0, 1)
+                    };
+                    let q = if first_only {
+                        theirs[1].narrow(0, index as i64, 1).view([1, heads, d]).transpose(0, 1)
+                    } else {
+                        part(0)
+                    };
+                    let (k, v) = (part(parts - 2), part(parts - 1));
+                    let weights = (q.matmul(&k.transpose(1, 2)) / (d as f64).sqrt()).softmax(-1, Kind::Float);
+                    contexts.push(weights.matmul(&v).transpose(0, 1).reshape([-1, width]));
+                }
+                let expected = Tensor::cat(&contexts, 0);
+                let rows = expected.size()[0];
+                assert_near(&out.narrow(0, 0, rows), &expected, 1e-5, "context");
+                if !first_only {
+                    assert_eq!(out.narrow(0, rows, 3).abs().max().double_value(&[]), 0.0, "rows of no sequence");
+                }
+                let count = if first_only { 2 } else { 1 };
+                let used: Vec<&Tensor> = ours.iter().take(count).collect();
+                let reference: Vec<&Tensor> = theirs.iter().take(count).collect();
+                let found = gradients(&out.narrow(0, 0, rows), &used);
+                for (found, expected) in found.iter().zip(gradients(&expected, &reference)) {
+                    assert_near(found, &expected, 1e-4, "gradient");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Dropout on the weights: what is drawn backwards is what was drawn forwards, so the loss moves as the gradient says.
+    #[test]
+    fn attention_with_dropout_agrees_with_its_gradient() -> Result<()> {
+        let offsets = Tensor::from_slice(&[0i64, 7, 30]);
+        let x = random(&[30, 3 * 16], 1);
+        let loss = |x: &Tensor| -> Result<Tensor> {
+            let out = attention(None, x, &offsets, 23, 1, Drop { p: 0.3, key: 11 })?;
+            Ok((out * random(&[30, 16], 3)).sum(Kind::Double))
+        };
+        let at = leaf(&x);
+        loss(&at)?.backward();
+        let direction = random(&[30, 3 * 16], 2);
+        let step = 1e-2;
+        let slope =
+            (loss(&(&x + &direction * step))? - loss(&(&x - &direction * step))?).double_value(&[]) / (2.0 * step);
+        let expected = (at.grad() * direction).sum(Kind::Double).double_value(&[]);
+        assert!((slope - expected).abs() < 1e-2 * expected.abs().max(1.0), "{slope} and {expected}");
+        Ok(())
+    }
+
+    #[test]
+    fn bf16_kernels_agree_with_fp32_ones() -> Result<()> {
+        let x = random(&[64, 96], 1);
+        let half = x.to_kind(Kind::BFloat16);
+        let (one, zero) =
+            (Tensor::ones([96], (Kind::Float, Device::Cpu)), Tensor::zeros([96], (Kind::Float, Device::Cpu)));
+        let norm = |x: &Tensor| add_norm(x, Some(x), &one, &zero, 1e-12, Drop::default());
+        assert_near(&norm(&half)?, &norm(&half.to_kind(Kind::Float))?, 2e-2, "norm");
+        assert_near(&gelu(&half, false)?, &gelu(&half.to_kind(Kind::Float), false)?, 2e-2, "gelu");
+        let offsets = Tensor::from_slice(&[0i64, 10, 64]);
+        let context = |x: &Tensor| attention(None, x, &offsets, 54, 2, Drop::default());
+        assert_near(&context(&half)?, &context(&half.to_kind(Kind::Float))?, 2e-2, "attention");
+        Ok(())
+    }
+
+    /// A row that catches up on the steps it missed is where it would be had it had them one by one.
+    #[test]
+    fn rows_of_a_table_may_be_updated_late() -> Result<()> {
+        let step = AdamwStep { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
+        let numbers: Vec<AdamwNumbers> = (1..=6).map(|at| step.numbers(at)).collect();
+        let run = |every_step: bool| -> Result<[Tensor; 3]> {
+            let table = [
+                random(&[5, 19], 1),
+                Tensor::zeros([5, 19], (Kind::Float, Device::Cpu)),
+                Tensor::zeros([5, 19], (Kind::Float, Device::Cpu)),
+            ];
+            let mut steps = vec![0u32; 5];
+            for at in 1..=6u32 {
+                let read = vec![1i64, i64::from(at) % 5];
+                let (mut before, mut all) = (read.clone(), (0..5).collect());
+                let rows = if every_step { &mut all } else { &mut before };
+                let [parameter, first, second] = table.each_ref();
+                adamw_rows(Table { parameter, first, second, steps: &mut steps }, rows, None, &numbers, 1, at - 1)?;
+                let mut rows = read;
+                rows.sort_unstable();
+                rows.dedup();
+                let gradient = random(&[rows.len() as i64, 19], i64::from(at));
+                adamw_rows(
+                    Table { parameter, first, second, steps: &mut steps },
+                    &mut rows,
+                    Some((&gradient, 2.0)),
+                    &numbers,
+                    1,
+                    at,
+                )?;
+            }
+            let [parameter, first, second] = table.each_ref();
+            adamw_rows(
+                Table { parameter, first, second, steps: &mut steps },
+                &mut (0..5).collect(),
+                None,
+                &numbers,
+                1,
+                6,
+            )?;
+            Ok(table)
+        };
+        for (late, at_once) in run(false)?.iter().zip(run(true)?) {
+            assert_eq!(late, &at_once);
         }
         Ok(())
     }

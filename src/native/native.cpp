@@ -11,6 +11,7 @@
 #include "kernels.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -277,8 +278,15 @@ rehead::Attention attention_of(const at::Tensor &query, const at::Tensor &projec
     return a;
 }
 
+// A batch may be filled up with rows of no sequence: they are 0, and so are their gradients.
+void clear_rows_behind(at::Tensor &table, const rehead::Attention &a) {
+    const int64_t used = a.offsets[a.sequences];
+    if (used < table.size(0)) table.narrow(0, used, table.size(0) - used).zero_();
+}
+
 at::Tensor attended(const rehead::Attention &a, const at::TensorOptions &options, float *log_sum) {
     at::Tensor out = at::empty({a.queries, a.heads * a.dimension}, options);
+    if (!a.first_only) clear_rows_behind(out, a);
     rehead::MutableRows rows = mutable_columns_of(out, 0);
     at::parallel_for(0, a.heads * a.sequences, 1,
                      [&](int64_t begin, int64_t end) { rehead::kernels().attention(a, rows, log_sum, begin, end); });
@@ -305,6 +313,7 @@ struct Attend : torch::autograd::Function<Attend> {
         rehead::Attention a =
             attention_of(query, projected, offsets, context->saved_data["heads"].toInt(), remembered(context));
         at::Tensor projected_gradient = at::empty_like(projected);
+        clear_rows_behind(projected_gradient, a);
         at::Tensor query_gradient = query.defined() ? at::empty_like(query) : at::Tensor();
         const int64_t width = a.heads * a.dimension;
         rehead::MutableRows to_query = mutable_columns_of(a.first_only ? query_gradient : projected_gradient, 0);
@@ -418,12 +427,58 @@ char *rehead_fused_adamw(at::Tensor **parameters, at::Tensor **gradients, at::Te
     });
 }
 
+// AdamW on some rows of a table on the CPU; see kernels.h. `gradient` may be null. No row may be listed twice.
+char *rehead_adamw_rows(at::Tensor *parameter, at::Tensor *first, at::Tensor *second, uint32_t *last, const int64_t *rows,
+                        size_t count, at::Tensor *gradient, double divisor, const rehead::AdamwNumbers *numbers,
+                        uint32_t first_number, uint32_t step) {
+    return guarded([&] {
+        at::NoGradGuard no_grad;
+        const int64_t width = parameter->size(-1);
+        at::Tensor from = gradient ? gradient->to(at::kFloat).contiguous() : at::Tensor();
+        const float *slopes = gradient ? from.const_data_ptr<float>() : nullptr;
+        float *p = parameter->mutable_data_ptr<float>(), *m = first->mutable_data_ptr<float>();
+        float *v = second->mutable_data_ptr<float>();
+        at::parallel_for(0, static_cast<int64_t>(count), 8, [&](int64_t begin, int64_t end) {
+            rehead::kernels().adamw_rows(p, m, v, last, rows, slopes, static_cast<float>(divisor), numbers, first_number,
+                                         step, begin, end, width);
+        });
+    });
+}
+
 // The Euclidean norm of all tensors taken as one vector, as a one-element tensor on their device.
 char *rehead_global_norm(at::Tensor **tensors, size_t count, at::Tensor **out) {
     return guarded([&] {
         at::NoGradGuard no_grad;
-        auto norms = at::_foreach_norm(list(tensors, count), 2);
-        *out = new at::Tensor(at::linalg_vector_norm(at::stack(norms), 2));
+        auto all = list(tensors, count);
+        bool here = true;
+        for (const at::Tensor &tensor : all) here = here && computed_here(tensor) && tensor.is_contiguous();
+        if (!here) {
+            hand_over(at::linalg_vector_norm(at::stack(at::_foreach_norm(all, 2)), 2), out);
+            return;
+        }
+        // Shares of fixed size, added in order: the same bits whatever the number of threads.
+        constexpr int64_t SHARE = 1 << 16;
+        struct Share {
+            const at::Tensor *tensor;
+            int64_t begin, end;
+        };
+        std::vector<Share> shares;
+        for (const at::Tensor &tensor : all) {
+            for (int64_t begin = 0; begin < tensor.numel(); begin += SHARE) {
+                shares.push_back({&tensor, begin, std::min(begin + SHARE, tensor.numel())});
+            }
+        }
+        std::vector<double> sums(shares.size());
+        at::parallel_for(0, static_cast<int64_t>(shares.size()), 1, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; i++) {
+                const Share &share = shares[i];
+                sums[i] = rehead::kernels().square_sum(stored_of(*share.tensor), share.tensor->const_data_ptr(), share.begin,
+                                                       share.end);
+            }
+        });
+        double total = 0.0;
+        for (double sum : sums) total += sum;
+        hand_over(at::scalar_tensor(std::sqrt(total), at::kFloat).view({1}), out);
     });
 }
 

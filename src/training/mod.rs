@@ -112,6 +112,7 @@ pub fn fit(
             let mut loss = None;
             for (index, micro) in sampler::micro_batches(step, &costs, plan.micro_batch_tokens).iter().enumerate() {
                 let batch = set.examples.batch(micro, classifier.device)?;
+                optimizer.read(classifier.backbone.rows_read(&batch)?)?;
                 let dropout = DropoutKeys::new(plan.seed, at.step, index as u64);
                 let pass = Pass { compute: plan.compute, dropout: Some(&dropout) };
                 let logits = classifier.logits(&batch, pass)?;
@@ -144,6 +145,7 @@ pub fn fit(
             }
             if interrupt::requested() {
                 at.seconds = clock.seconds();
+                optimizer.settle()?;
                 snapshots.save(&at, trained, &optimizer)?;
                 return Err(Error::interrupted(format!("after step {} of {total_steps}; the state is saved", at.step)));
             }
@@ -151,6 +153,7 @@ pub fn fit(
 
         at.epoch += 1;
         at.batch = 0;
+        optimizer.settle()?;
         let evaluation = match evaluate(classifier) {
             Err(error) if error.kind() == crate::error::Kind::Interrupted => {
                 // The epoch's last step is what is saved; its evaluation is done again on resuming.

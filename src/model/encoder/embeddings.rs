@@ -1,6 +1,6 @@
 //! Stage 0: token, position and segment vectors, added, normalised, dropped out.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::{Builder, EncoderConfig};
 use crate::batch::PackedTokens;
@@ -20,7 +20,7 @@ impl Embeddings {
     pub(super) fn load(config: &EncoderConfig, builder: &mut Builder) -> Result<Self> {
         let names = builder.names;
         Ok(Self {
-            word: builder.take(names.word, &[config.vocabulary, config.width], 0)?,
+            word: builder.take_table(names.word, &[config.vocabulary, config.width], 0)?,
             position: builder.take(names.position, &[config.positions, config.width], 0)?,
             segment: builder.take(names.segment, &[config.segments, config.width], 0)?,
             norm: builder.norm(names.embedding_norm, config.width, config.layer_norm_epsilon, 0)?,
@@ -30,10 +30,12 @@ impl Embeddings {
 
     /// `[T, width]`.
     pub fn forward(&self, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
-        let look_up = |table: &Tensor, ids: &Tensor| Tensor::f_embedding(table, ids, -1, false, false);
-        let x = look_up(&self.word, &tokens.ids)?
-            .f_add(&look_up(&self.segment, &tokens.types)?)?
-            .f_add(&look_up(&self.position, &tokens.positions)?)?;
+        let look_up = |table: &Tensor, ids: &Tensor, sparse| Tensor::f_embedding(table, ids, -1, false, sparse);
+        // The word table is large and a batch reads little of it: its gradient has the rows that were read, nothing else.
+        let sparse = self.word.requires_grad() && self.word.device() == Device::Cpu;
+        let x = look_up(&self.word, &tokens.ids, sparse)?
+            .f_add(&look_up(&self.segment, &tokens.types, false)?)?
+            .f_add(&look_up(&self.position, &tokens.positions, false)?)?;
         let x = self.norm.forward(&cast(&x, pass.compute)?)?;
         DropoutKeys::apply(pass.dropout, x, self.dropout)
     }

@@ -143,6 +143,11 @@ impl Backbone for Encoder {
         &self.parameters
     }
 
+    fn rows_read(&self, batch: &Batch) -> Result<Vec<i64>> {
+        let Inputs::Tokens(tokens) = &batch.inputs;
+        Ok(Vec::try_from(&tokens.ids)?)
+    }
+
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
         let Inputs::Tokens(tokens) = &batch.inputs;
         let mut x = activations;
@@ -222,6 +227,15 @@ impl Builder<'_> {
         Ok(tensor)
     }
 
+    /// A table whose rows are read one by one. On the CPU alone: a GPU updates the whole sooner than it finds the rows.
+    fn take_table(&mut self, name: &str, shape: &[i64], stage: usize) -> Result<Tensor> {
+        let tensor = self.take(name, shape, stage)?;
+        if let Some(parameter) = self.parameters.last_mut() {
+            parameter.table = tensor.device() == tch::Device::Cpu;
+        }
+        Ok(tensor)
+    }
+
     /// Several tensors as one, stacked along dimension 0, stored under their own names.
     fn take_fused(&mut self, names: &[String], shape: &[i64], stage: usize) -> Result<Tensor> {
         let parts = names
@@ -231,7 +245,8 @@ impl Builder<'_> {
         let tensor = Tensor::f_cat(&parts, 0)?;
         let rows = shape.first().copied().unwrap_or(1);
         let parts = names.iter().map(|name| (format!("{}{name}", self.names.prefix), rows)).collect();
-        self.parameters.push(Parameter { parts, tensor: tensor.shallow_clone(), place: Place::Stage(stage) });
+        let place = Place::Stage(stage);
+        self.parameters.push(Parameter { parts, tensor: tensor.shallow_clone(), place, table: false });
         Ok(tensor)
     }
 

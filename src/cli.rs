@@ -532,7 +532,8 @@ impl CompareArgs {
     pub fn resolve(&self) -> Result<RunConfig> {
         for (index, strategy) in self.strategies.iter().enumerate() {
             if self.strategies.iter().take(index).any(|earlier| earlier == strategy) {
-                return Err(Error::request(format!("--strategies names `{strategy}` twice")));
+                return Err(Error::request(format!("--strategies names `{strategy}` twice"))
+                    .hint("name each once; --seeds K repeats it"));
             }
         }
         config::resolve(&self.run.request())
@@ -597,7 +598,8 @@ impl LabelArgs {
     /// What no single flag can tell: a stream cannot be resumed, and a file cannot be labelled onto itself.
     pub fn check(&self) -> Result<()> {
         if self.resume && (is_stream(&self.output) || is_stream(&self.input)) {
-            return Err(Error::request("--resume needs files as --input and --output, not `-`"));
+            return Err(Error::request("--resume needs files as --input and --output, not `-`")
+                .hint("keep the input in a file, and name one with --output"));
         }
         let there = |path: &Path| path.canonicalize().ok();
         let same =

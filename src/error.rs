@@ -2,6 +2,7 @@
 //!
 //! Errors are values that rise to `main`, which prints them once and sets the exit status. Nothing here prints or exits.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +45,7 @@ struct Place {
     key: Option<String>,
     hint: Option<String>,
     /// Given when nobody had a better one.
-    fallback_hint: Option<&'static str>,
+    fallback_hint: Option<Cow<'static, str>>,
 }
 
 impl Error {
@@ -72,9 +73,8 @@ impl Error {
         use std::io::ErrorKind::*;
         let kind = match error.kind() {
             BrokenPipe => Kind::ClosedPipe,
-            NotFound | PermissionDenied | IsADirectory | NotADirectory | AlreadyExists | ReadOnlyFilesystem => {
-                Kind::Request
-            }
+            NotFound | PermissionDenied | IsADirectory | NotADirectory | AlreadyExists | ReadOnlyFilesystem
+            | InvalidFilename => Kind::Request,
             _ => Kind::Failure,
         };
         let message = match error.kind() {
@@ -83,13 +83,15 @@ impl Error {
             IsADirectory => "is a directory, not a file".to_owned(),
             _ => error.to_string(),
         };
-        let absent = error.kind() == NotFound;
-        let error = Self::new(kind, message).file(path.as_ref());
-        if absent {
-            error.fallback_hint("check the path; a relative one begins at the current directory")
-        } else {
-            error
-        }
+        let hint = match error.kind() {
+            NotFound | NotADirectory => "check the path; a relative one begins at the current directory",
+            PermissionDenied => "check whose it is and what you may do with it: ls -l",
+            IsADirectory => "name a file in it",
+            InvalidFilename => "give a shorter name",
+            StorageFull | QuotaExceeded => "make room on this disk, or write to another one",
+            _ => return Self::new(kind, message).file(path.as_ref()),
+        };
+        Self::new(kind, message).file(path.as_ref()).fallback_hint(hint)
     }
 
     /// The file or directory concerned. The first call wins: whoever is nearest to the fault knows best.
@@ -128,8 +130,9 @@ impl Error {
         self
     }
 
-    fn fallback_hint(mut self, hint: &'static str) -> Self {
-        self.place.fallback_hint = Some(hint);
+    /// A hint for when nobody further up, who knows more of what was being done, has a better one. Of several the last counts.
+    pub fn fallback_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.place.fallback_hint = Some(hint.into());
         self
     }
 
@@ -144,7 +147,7 @@ impl Error {
     }
 
     pub fn hint_text(&self) -> Option<&str> {
-        self.place.hint.as_deref().or(self.place.fallback_hint)
+        self.place.hint.as_deref().or(self.place.fallback_hint.as_deref())
     }
 
     pub fn exit_status(&self) -> u8 {

@@ -26,5 +26,6 @@ pub mod transform;
 pub mod error;
 pub mod hardware;
 pub mod interrupt;
+pub mod json;
 pub mod native;
 pub mod random;

@@ -86,6 +86,10 @@ fn files_that_are_no_tables() {
             JSONL, &["a.jsonl: row 1 (line 1)", "jq"]),
         ("lines without labels", |s| s.write("a.txt", "good film\n"),
             "train --train a.txt --model bare --out run", &["a.txt", "no labels"]),
+        ("Excel's note", |s| s.write("train.csv", "sep=;\ntext;label\na;x\nb;y\n"),
+            TRAIN, &["train.csv: line 1: ", "Excel", "delete the line"]),
+        ("a text column without name", |s| s.write("train.csv", ",label\na,x\nb,y\n"),
+            TRAIN, &["train.csv: line 1: ", "no name"]),
         ("two columns of one name", |s| s.write("train.csv", "text,label,text\na,b,c\n"),
             TRAIN, &["train.csv: line 1", "`text`"]),
     }
@@ -185,6 +189,14 @@ fn outputs_that_cannot_be_written() {
         ("labels below a file", |_| {}, &LABEL.replace("out.csv", "texts.csv/out.csv"), &["texts.csv/out"]),
         ("labels in no folder", |_| {}, &LABEL.replace("out.csv", "absent/out.csv"), &["absent/out"]),
         ("labels in a folder's place", |_| {}, &LABEL.replace("out.csv", "bare"), &["bare: ", "directory"]),
+        ("labels in a folder to come", |_| {}, &LABEL.replace("out.csv", "new/"), &["new/: ", "directory"]),
+        ("a name too long", |_| {}, &LABEL.replace("out.csv", &"x".repeat(250)), &["name"]),
+        ("results in a file's place", |_| {},
+            &EVALUATE.replace("--out results", "--out test.csv"), &["test.csv: --out needs a directory"]),
+        ("a comparison in another's folder", |_| {},
+            "compare --train train.csv --model bare --seeds 1 --out classifier", &["classifier: ", "no comparison"]),
+        ("into a device, resumed", |_| {},
+            &format!("{} --resume", LABEL.replace("out.csv", "/dev/null")), &["/dev/null: ", "resume"]),
         ("labels over the input", |_| {}, &LABEL.replace("out.csv", "texts.csv"), &["texts.csv: ", "input"]),
         ("labels over the input by another name", |_| {},
             &LABEL.replace("out.csv", "bare/../texts.csv"), &["texts.csv: ", "input"]),
@@ -288,6 +300,9 @@ fn weights_that_are_broken_or_hostile() {
         ("a shape that overflows", |s| forge(s, &one("F32", "[9223372036854775807,9223372036854775807,4]", "[0,4]"), 4),
             TRAIN, file),
         ("an unknown type", |s| forge(s, &one("F33", "[1]", "[0,4]"), 4), TRAIN, file),
+        ("a key twice", |s| forge(s, &two("[0,8]", "[8,16]").replace("\"b\"", "\"a\""), 16), TRAIN, file),
+        ("a pointer of Git LFS", |s| s.write("bare/model.safetensors", "version https://git-lfs.github.com/spec/v1\n"),
+            TRAIN, &["bare/model.safetensors: ", "git lfs pull"]),
         ("no tensor", |s| forge(s, "{}", 0), TRAIN, &["bare", "embeddings.word_embeddings.weight"]),
         ("truncated", |s| cut(s, "bare/model.safetensors", 40_000), TRAIN, file),
         ("truncated, for labelling", |s| cut(s, "classifier/model.safetensors", 1000),
@@ -326,6 +341,10 @@ fn tensors_that_do_not_fit() {
             TRAIN, &["bare/model.safetensors", QUERY, "I32"]),
         ("bytes", |s| query(s, |q| { q.0 = Dtype::U8; q.2.truncate(256); }),
             TRAIN, &[QUERY, "U8"]),
+        ("no numbers", |s| query(s, |q| q.2[..4].copy_from_slice(&f32::NAN.to_le_bytes())),
+            TRAIN, &["bare/model.safetensors", QUERY, "not finite"]),
+        ("infinite", |s| query(s, |q| q.2[4..8].copy_from_slice(&f32::INFINITY.to_le_bytes())),
+            TRAIN, &["bare/model.safetensors", QUERY, "not finite"]),
         ("the old name beside the new", |s| again(s, "embeddings.LayerNorm.weight", "embeddings.LayerNorm.gamma"),
             TRAIN, &["bare/model.safetensors", "embeddings.LayerNorm.gamma", "embeddings.LayerNorm.weight"]),
         ("a head of three for two names", |s| head(s, 3), LABEL, &["classifier/config.json", "id2label"]),
@@ -378,7 +397,16 @@ fn model_directories_that_cannot_be_used() {
         ("relative positions", |s| config(s, "position_embedding_type", json!("relative_key")),
             TRAIN, &["`position_embedding_type`: "]),
         ("a decoder", |s| config(s, "is_decoder", json!(true)), TRAIN, &["`is_decoder`: "]),
-        ("labels as a list", |s| names(s, json!({"0": 1, "1": 2})),
+        ("labels in a list", |s| names(s, json!(["a", "b"])), LABEL, &["classifier/config.json: `id2label`: "]),
+        ("a label too many", |s| names(s, json!({"0": "a", "1": "b", "2": "c"})),
+            LABEL, &["classifier/config.json: `id2label`: names 3 labels", "2 classes"]),
+        ("a gap between labels", |s| names(s, json!({"0": "a", "2": "b"})),
+            LABEL, &["classifier/config.json: `id2label`: ", "class 1"]),
+        ("a label without name", |s| names(s, json!({"0": " ", "1": "b"})),
+            LABEL, &["classifier/config.json: `id2label`: ", "class 0"]),
+        ("another count of labels", |s| s.edit_json("classifier/config.json", |c| c["num_labels"] = json!(5)),
+            LABEL, &["classifier/config.json: `num_labels`: 5", "2 classes"]),
+        ("labels that are numbers", |s| names(s, json!({"0": 1, "1": 2})),
             LABEL, &["classifier/config.json: `id2label`: "]),
         ("one label twice", |s| names(s, json!({"0": "a", "1": "a"})),
             LABEL, &["classifier/config.json", "`a`"]),
@@ -392,7 +420,28 @@ fn tokenizers_that_do_not_fit() {
     fn with_word(scene: &Scene, id: u64) {
         scene.edit_json("bare/tokenizer.json", |tokenizer| tokenizer["model"]["vocab"]["extra"] = json!(id));
     }
+    fn edit(scene: &Scene, key: &str, value: serde_json::Value) {
+        scene.edit_json("bare/tokenizer.json", |tokenizer| tokenizer[key] = value);
+    }
+    fn template(scene: &Scene, id: u64, times: usize) {
+        let mut single = vec![json!({"SpecialToken": {"id": "X", "type_id": 0}}); times];
+        single.push(json!({"Sequence": {"id": "A", "type_id": 0}}));
+        let pair = [json!({"Sequence": {"id": "A", "type_id": 0}}), json!({"Sequence": {"id": "B", "type_id": 0}})];
+        let tokens = json!({"X": {"id": "X", "ids": [id], "tokens": ["X"]}});
+        let template = json!({"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens});
+        edit(scene, "post_processor", template);
+    }
+    let file: &[&str] = &["bare/tokenizer.json: "];
     refuse! {
+        ("special tokens beyond the embedding", |s| template(s, 4_000_000_000, 1), TRAIN, &["tokenizer.json: ", "93 rows"]),
+        ("more special tokens than positions", |s| template(s, 2, 40), TRAIN, &["tokenizer.json: ", "special tokens"]),
+        ("a normaliser that the library panics on",
+            |s| edit(s, "normalizer", json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"})), TRAIN, file),
+        ("words that nothing stands for",
+            |s| edit(s, "model", json!({"type": "WordLevel", "vocab": {"zzz": 1}, "unk_token": "none"})), TRAIN, file),
+        ("a limit that leaves no room",
+            |s| s.edit_json("bare/tokenizer_config.json", |c| c["model_max_length"] = json!(2)),
+            TRAIN, &["bare/tokenizer_config.json: `model_max_length`: ", "--max-length"]),
         ("larger than the embedding", |s| with_word(s, 93), TRAIN, &["bare/tokenizer.json: ", "94", "93"]),
         ("an id far beyond", |s| with_word(s, 4_000_000_000), TRAIN, &["bare/tokenizer.json: "]),
         ("none", |s| s.remove("bare/tokenizer.json"), TRAIN, &["bare", "tokenizer.json"]),

@@ -106,6 +106,27 @@ fn the_result_goes_where_it_is_wanted() {
     assert_eq!(scene.json("second/metrics.json")["test"]["rows"], 37);
 }
 
+/// A pipe can be opened once: nothing of it may be lost in finding out what it is.
+#[test]
+fn labelled_rows_may_come_through_any_pipe() {
+    let scene = trained();
+    train(&scene, "--strategy frozen");
+    let words = "evaluate --model run --threads 1 --json --quiet --data";
+    let mut expected = scene.rehead(&format!("{words} test.csv")).ok().json()["test"].clone();
+    for input in ["-", "/dev/stdin"] {
+        let found = scene.rehead(&format!("{words} {input}")).input(scene.bytes("test.csv")).ok().json();
+        assert_eq!(found["test"], expected, "{input}");
+    }
+    // Under the names of the training file, whatever else looks like a text.
+    scene.write("other.csv", scene.text("test.csv").replacen("text,label", "content,class", 1));
+    scene.write("trained.csv", scene.text("train.csv").replacen("text,label", "content,class", 1));
+    scene.rehead("train --train trained.csv --model bare --threads 1 --strategy frozen --out named").ok();
+    let words = "evaluate --model named --threads 1 --json --quiet --data";
+    expected = scene.rehead(&format!("{words} other.csv")).ok().json()["test"].clone();
+    let found = scene.rehead(&format!("{words} -")).input(scene.bytes("other.csv")).ok().json();
+    assert_eq!(found["test"], expected);
+}
+
 #[test]
 fn labels_must_be_the_models() {
     let scene = trained();

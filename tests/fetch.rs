@@ -76,6 +76,8 @@ impl Scene {
             "https_proxy",
             "ALL_PROXY",
             "all_proxy",
+            "NO_PROXY",
+            "no_proxy",
             "SSL_CERT_FILE",
             "REQUESTS_CA_BUNDLE",
             "CURL_CA_BUNDLE",
@@ -236,6 +238,22 @@ fn the_reasons_why_a_model_is_not_to_be_had_are_told_apart() {
     assert!(requests.iter().filter(|request| !request.storage).all(|request| request.authorization.is_some()));
     assert_eq!(content_requests(&requests, "model.safetensors"), 1);
     assert!(requests.iter().filter(|request| request.storage).all(|request| request.authorization.is_none()));
+}
+
+#[test]
+fn a_proxy_is_passed_by_where_no_proxy_says_so() {
+    let scene = Scene::new();
+    let fetch = |no_proxy: &str| {
+        let mut command = scene.command(&[ID]);
+        // Nobody answers there.
+        command.env("ALL_PROXY", "http://127.0.0.1:9").env("NO_PROXY", no_proxy);
+        command.output().unwrap()
+    };
+    complaint(&fetch("elsewhere.example"), 1);
+    // The hub without it, the storage that it sends to with it.
+    let halfway = complaint(&fetch("127.0.0.1"), 1);
+    assert_mentions(&halfway, &["config.json", "cannot be reached"]);
+    printed(&fetch("elsewhere.example, 127.0.0.1, localhost"));
 }
 
 #[test]

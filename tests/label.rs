@@ -4,7 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -294,7 +294,7 @@ fn an_interrupted_output_goes_on_to_be_the_same() {
             "signal {signal} after {rows} rows: another output"
         );
         assert!(
-            !scene.path("out.partial.csv").exists() && !scene.path("out.partial.json").exists(),
+            !scene.path("out.partial.csv").exists() && !scene.path("out.partial.csv.origin.json").exists(),
             "{}",
             scene.listing()
         );
@@ -308,12 +308,12 @@ fn a_torn_row_is_written_anew() {
     let words = format!("{BASIC} {LONG} --output out.csv");
     interrupt(&scene, &words, libc::SIGKILL, 10);
     let whole = scene.bytes("whole.csv");
-    let note = scene.bytes("out.partial.json");
+    let note = scene.bytes("out.partial.csv.origin.json");
     // In the header, behind it, in the middle of rows and of windows, at a row's end, and just before the end.
     let row_end = whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(150).unwrap().0 + 1;
     for length in [0, 10, 60, 5_000, 77_777, row_end, row_end - 1, whole.len() - 1, whole.len()] {
         scene.write("out.partial.csv", &whole[..length]);
-        scene.write("out.partial.json", &note);
+        scene.write("out.partial.csv.origin.json", &note);
         scene.rehead(&format!("{words} --resume")).ok();
         assert!(scene.bytes("out.csv") == whole, "cut to {length} bytes: another output");
         scene.remove("out.csv");
@@ -368,6 +368,71 @@ fn an_interruption_before_the_first_row_leaves_nothing() {
     let outcome = running.wait();
     outcome.check(outcome.status.code() == Some(130), "exit status 130");
     assert!(scene.everything() == before, "{}", scene.listing());
+}
+
+/// Two outputs that differ in their type alone, and one whose type is that of the note about it.
+#[test]
+fn outputs_of_one_stem_grow_side_by_side() {
+    let scene = long_scene();
+    let words = |output: &str| format!("{BASIC} {LONG} --output {output}");
+    interrupt(&scene, &words("out.csv"), libc::SIGINT, 500);
+    for output in ["out.jsonl", "out.json", "out"] {
+        scene.rehead(&words(output)).ok();
+    }
+    assert_eq!(scene.text("out.json").lines().count(), 8_000);
+    assert_eq!(scene.bytes("out.json"), scene.bytes("out.jsonl"));
+    assert_eq!(scene.bytes("out"), scene.bytes("whole.csv"));
+    scene.rehead(&format!("{} --resume", words("out.csv"))).ok();
+    assert_eq!(scene.bytes("out.csv"), scene.bytes("whole.csv"));
+}
+
+/// A pipe with a name, a device, a descriptor: written to, never replaced by a file.
+#[test]
+fn what_is_no_file_is_written_to_and_stays_what_it_is() {
+    let scene = scene();
+    scene.write("in.csv", many(300));
+    scene.rehead(&format!("{BASIC} --input in.csv --output whole.csv")).ok();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = elsewhere.path().join("pipe");
+    let pipe = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: a valid string.
+    assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+    let reader = std::thread::spawn({
+        let path = path.clone();
+        move || std::fs::read(path).unwrap()
+    });
+    scene.rehead(&format!("{BASIC} --input in.csv --output")).arg(&path).ok();
+    assert_eq!(reader.join().unwrap(), scene.bytes("whole.csv"));
+    assert!(!path.metadata().unwrap().is_file());
+
+    let outcome = scene.rehead(&format!("{BASIC} --input in.csv --output /dev/stdout")).ok();
+    assert_eq!(outcome.stdout, scene.bytes("whole.csv"));
+    let outcome = scene.rehead(&format!("{BASIC} --input in.csv --output /dev/full")).run();
+    outcome.check(outcome.status.code() == Some(1), "exit status 1");
+    outcome.says(&["/dev/full: ", "hint: "]);
+    assert!(!std::path::Path::new("/dev/full").metadata().unwrap().is_file());
+}
+
+#[test]
+fn one_interruption_ends_the_wait_for_input_that_never_comes() {
+    let scene = scene();
+    let call = scene.rehead(&format!("{BASIC} --input - --output out.csv"));
+    let mut child = call.command().stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"a good film, and a great one\n").unwrap();
+    // Silent from here on, and open.
+    let started = std::time::Instant::now();
+    while !scene.exists("out.partial.csv") && started.elapsed().as_secs() < 60 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    // SAFETY: a signal to a child of ours that has not been waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    let status = child.wait().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(!scene.exists("out.csv") && !scene.exists("out.partial.csv"), "{}", scene.listing());
+    drop(stdin);
 }
 
 #[test]

@@ -33,11 +33,6 @@ pub fn training_epoch(costs: &[usize], size: BatchSize, seed: u64, epoch: u64) -
     batches
 }
 
-/// How many batches [`training_epoch`] makes in `epoch`; epochs may differ by a few.
-pub fn batches_in_epoch(costs: &[usize], size: BatchSize, seed: u64, epoch: u64) -> usize {
-    training_epoch(costs, size, seed, epoch).len()
-}
-
 /// Batches for inference over `examples`: sorted by length, longest first (what needs most memory comes first).
 pub fn by_length(examples: &[usize], costs: impl Fn(usize) -> usize, tokens: usize) -> Vec<Vec<usize>> {
     let mut sorted: Vec<(usize, usize)> = examples.iter().map(|&index| (costs(index), index)).collect();

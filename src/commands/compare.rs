@@ -3,10 +3,13 @@
 //! Every run is a run directory of its own below `--out`; finished ones are not done again. The table gives mean and spread
 //! over seeds; it names no winner.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::{print, train::train};
 use crate::cli::CompareArgs;
+use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use crate::report::metrics::to_readable_json;
 use crate::report::{Column, Console, RunMetrics, Table, units, write_atomically};
@@ -35,8 +38,10 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         crate::strategy::check(*strategy)?;
     }
     shared.check_paths(true)?;
+    let runs = args.runs(&shared);
+    check_ours(&shared.run.out, &runs)?;
     let mut rows: Vec<Row> = Vec::new();
-    for config in args.runs(&shared) {
+    for config in runs {
         console.section(format!("{} with seed {}", config.strategy.name, config.training.seed));
         let out = config.run.out.clone();
         let metrics = train(config, true, &console).map_err(|error| match error.kind() {
@@ -49,11 +54,25 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     }
     let out = &shared.run.out;
     let json = to_readable_json(&rows)?;
-    write_atomically(out.join("compare.json"), format!("{json}\n").as_bytes())?;
+    write_atomically(out.join(COMPARISON), format!("{json}\n").as_bytes())?;
     write_atomically(out.join("compare.csv"), csv(&rows)?.as_bytes())?;
     console.section("comparison");
     if args.run.output.json { print(&json) } else { print(table(&rows).to_string().trim_end()) }
 }
+
+/// A directory with something in it must be one that this comparison began.
+fn check_ours(out: &Path, runs: &[RunConfig]) -> Result<()> {
+    let occupied = out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    let ours = out.join(COMPARISON).is_file() || runs.iter().any(|run| run.run.out.is_dir());
+    match occupied && !ours {
+        true => Err(Error::request("the output directory is not empty, and holds no comparison")
+            .file(out)
+            .hint("give a new directory to --out")),
+        false => Ok(()),
+    }
+}
+
+const COMPARISON: &str = "compare.json";
 
 fn add(rows: &mut Vec<Row>, metrics: &RunMetrics, run: String) {
     let (split, scored) = match (&metrics.test, &metrics.valid) {

@@ -26,10 +26,10 @@ struct Report {
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     if let Some(out) = &args.out {
-        super::train::check_writable(out, false)?;
+        super::check_writable(out, false)?;
     }
     let mut ready = Ready::load(&args.model, &args.inference, args.quiet, &console)?;
-    let options = ready.read_options(&args.data, args.text.as_ref(), args.label.as_deref(), args.delimiter)?;
+    let options = ready.read_options(args.text.as_ref(), args.label.as_deref(), args.delimiter)?;
     let set = load_labelled(&args.data, &options, Some(&ready.classifier.labels))?;
     for choice in &set.choices {
         ready.choices.record(choice.setting, &choice.value, choice.reason.clone());

@@ -122,11 +122,6 @@ impl ModelReport {
                 self.problems.push(format!("{what}: {}", listed(names)));
             }
         }
-        for parameter in classifier.parameters() {
-            if !parameter.tensor.f_isfinite()?.f_all()?.f_int64_value(&[]).is_ok_and(|finite| finite == 1) {
-                self.problems.push(format!("`{}` has values that are not finite", parameter.name()));
-            }
-        }
         self.max_length = Some(super::tokenizer_for(&classifier, None)?.max_length());
         Ok(())
     }

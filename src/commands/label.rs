@@ -13,13 +13,11 @@ use sha2::{Digest, Sha256};
 use super::Ready;
 use crate::batch::TokenizedSet;
 use crate::cli::LabelArgs;
-use crate::config::Columns;
 use crate::data::columns::LabelColumn;
-use crate::data::format::{self, is_standard_stream};
-use crate::data::writer::output_format;
-use crate::data::{Added, Layout, ReadOptions, ResolvedColumns, Row, RowReader, RowWriter, resolve};
+use crate::data::writer::{is_stream, output_format};
+use crate::data::{Added, Layout, ResolvedColumns, Row, RowReader, RowWriter, resolve};
 use crate::error::{Error, Kind, Result};
-use crate::evaluation::{argmax, softmax};
+use crate::evaluation::{NOT_FINITE, argmax, softmax};
 use crate::inference::Rows;
 use crate::interrupt;
 use crate::model::Classifier;
@@ -30,47 +28,26 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     args.check()?;
     let mut ready = Ready::load(&args.model, &args.inference, args.quiet, &console)?;
-    let mut reader = open_rows(args, &mut ready)?;
-    let options = ReadOptions { text: reader.text.take(), ..ReadOptions::default() };
-    let columns = resolve(reader.rows.layout(), &options, LabelColumn::Optional)?;
-    for choice in reader.rows.choices().iter().chain(&columns.choices) {
+    let options = ready.read_options(args.text.as_ref(), None, args.delimiter)?;
+    let rows = RowReader::open(&args.input, &options)?;
+    let columns = resolve(rows.layout(), &options, LabelColumn::Optional)?;
+    for choice in rows.choices().iter().chain(columns.choices.iter().filter(|choice| choice.setting == "text")) {
         ready.choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
     console.note(&ready.choices);
 
     let answers = Answers::new(args, &ready.classifier);
     interrupt::listen();
-    let output = Output::open(args, reader.rows.layout(), &answers, &ready)?;
+    let output = Output::open(args, rows.layout(), &answers, &ready)?;
     let done = output.writer.rows();
     if done > 0 {
         console.note(format!("going on after row {}", units::count(done)));
     }
     let bar = console.progress("labelling", None, "rows").rate_in("tokens").starting_at(done);
-    let written = label_all(&ready, reader.rows, &columns, output, &answers, args, &bar, &console)?;
+    let written = label_all(&ready, rows, &columns, output, &answers, args, &bar, &console)?;
     bar.finish();
     console.summary(format!("{} rows labelled: {}", units::count(written), args.output.display()));
     Ok(())
-}
-
-/// The rows to label, and the text columns to look for.
-struct Opened {
-    rows: RowReader,
-    text: Option<crate::data::TextColumns>,
-}
-
-/// Opens the input. Without `--text`, the columns of the training file are taken where the input has them.
-fn open_rows(args: &LabelArgs, ready: &mut Ready) -> Result<Opened> {
-    let trained: Option<Columns> = ready.trained_on.as_ref().and_then(|(text, _)| text.clone());
-    let wanted = args.text.as_ref().or(trained.as_ref()).map(super::text_columns).transpose()?;
-    let options = ReadOptions {
-        text: wanted.clone(),
-        delimiter: args.delimiter.map(crate::config::Delimiter::byte),
-        ..ReadOptions::default()
-    };
-    let rows = RowReader::from_source(format::open(&args.input, &options)?, &options)?;
-    let has_all = wanted.as_ref().is_some_and(|text| text.names().all(|name| rows.columns().iter().any(|c| c == name)));
-    let text = if args.text.is_some() || has_all { wanted } else { None };
-    Ok(Opened { rows, text })
 }
 
 /// Rows that are computed together.
@@ -100,11 +77,12 @@ fn label_all(
     let (labelled, to_write) = sync_channel::<(Vec<Row>, Rows)>(1);
     let tokenizer = &ready.tokenizer;
     let window = args.window;
+    let file = rows.layout().file.clone();
 
     let (written, computed) = std::thread::scope(|scope| {
         scope.spawn(move || read_windows(rows, done, columns, tokenizer, window, &windows_in));
         let writing = scope.spawn(move || write_windows(writer, answers, to_write, again));
-        let computed = compute_windows(ready, windows, labelled, bar);
+        let computed = compute_windows(ready, &file, windows, labelled, bar);
         let unexpected = |_| Written { rows: done, end: Err(Error::failure("the writing thread ended unexpectedly")) };
         (writing.join().unwrap_or_else(unexpected), computed)
     });
@@ -161,8 +139,20 @@ fn tokenise(rows: Vec<Row>, columns: &ResolvedColumns, tokenizer: &TextTokenizer
     Ok(Window { rows, tokens })
 }
 
+/// The first row of a window whose logits are no numbers.
+fn check_finite(rows: &[Row], logits: &Rows, file: &Path) -> Result<()> {
+    let bad = |index: &usize| logits.row(*index).iter().any(|logit| !logit.is_finite());
+    match (0..rows.len()).find(bad).and_then(|index| rows.get(index)) {
+        Some(row) => {
+            Err(Error::failure("the logits are not finite").file(file).row(row.number).line(row.line).hint(NOT_FINITE))
+        }
+        None => Ok(()),
+    }
+}
+
 fn compute_windows(
     ready: &Ready,
+    file: &Path,
     windows: Receiver<Result<Window>>,
     labelled: SyncSender<(Vec<Row>, Rows)>,
     bar: &Progress,
@@ -170,6 +160,7 @@ fn compute_windows(
     for window in windows {
         let Window { rows, tokens } = window?;
         let logits = ready.inference().logits(&tokens, &mut |_, _| {})?;
+        check_finite(&rows, &logits, file)?;
         bar.advance_with(rows.len() as u64, tokens.tokens() as u64);
         if labelled.send((rows, logits)).is_err() {
             // The writer has ended; its error says why.
@@ -282,12 +273,17 @@ struct Origin {
 impl Output {
     fn open(args: &LabelArgs, input: &Layout, answers: &Answers, ready: &Ready) -> Result<Self> {
         let names = answers.names();
-        if is_standard_stream(&args.output) {
+        if is_stream(&args.output) {
+            if args.resume {
+                return Err(Error::request("what went into a pipe or device cannot be resumed")
+                    .file(&args.output)
+                    .hint("write to a file"));
+            }
             let writer = RowWriter::create(&args.output, input, &names)?;
             return Ok(Self { writer, place: OutputPlace { files: None } });
         }
         let output = &args.output;
-        if output.is_dir() {
+        if output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Err(Error::request("the output is a directory").file(output).hint("name a file with --output"));
         }
         output_format(output, input.format)?;
@@ -297,7 +293,7 @@ impl Output {
                 .hint("name another file with --output"));
         }
         let growing = growing_name(output);
-        let note = growing.with_extension("json");
+        let note = note_name(&growing);
         let origin = Origin {
             input: args.input.display().to_string(),
             model: fingerprint(&ready.classifier, &ready.tokenizer)?,
@@ -318,11 +314,16 @@ impl Output {
                 .file(output)
                 .hint("without --resume the input is labelled anew, into this file"));
         }
-        let writer = RowWriter::resume(&growing, input, &names)
-            .map_err(|error| error.hint("name a file that can be written with --output"))?;
         let text = serde_json::to_string_pretty(&origin)
             .map_err(|error| Error::failure(format!("cannot be written: {error}")).file(&note))?;
-        write_atomically(&note, text.as_bytes())?;
+        let unwritable = |error: Error| error.hint("name a file that can be written with --output");
+        write_atomically(&note, text.as_bytes()).map_err(unwritable)?;
+        let writer = RowWriter::resume(&growing, input, &names).map_err(|error| {
+            if !there {
+                let _ = (std::fs::remove_file(&growing), std::fs::remove_file(&note));
+            }
+            unwritable(error)
+        })?;
         let files = Some((growing, note, output.clone()));
         Ok(Self { writer, place: OutputPlace { files } })
     }
@@ -369,6 +370,13 @@ fn growing_name(output: &Path) -> PathBuf {
         None => format!("{stem}.partial"),
     };
     output.with_file_name(name)
+}
+
+/// The whole name counts: `out.csv` and `out.jsonl` may grow side by side.
+fn note_name(growing: &Path) -> PathBuf {
+    let mut name = growing.as_os_str().to_owned();
+    name.push(".origin.json");
+    name.into()
 }
 
 fn check_origin(note: &Path, origin: &Origin) -> Result<()> {

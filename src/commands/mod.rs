@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::InferenceArgs;
 use crate::config::{self, Choices, Columns, Engine as EngineSetting};
-use crate::data::{ReadOptions, TextColumns};
+use crate::data::{Before, ReadOptions, TextColumns};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
@@ -56,7 +56,7 @@ struct Ready {
     batch_tokens: usize,
     choices: Choices,
     /// The columns that the run was trained on, when it is a run of ours.
-    trained_on: Option<(Option<Columns>, Option<String>)>,
+    trained_on: Before,
 }
 
 impl Ready {
@@ -82,9 +82,9 @@ impl Ready {
         let settings = config::saved_settings(&directory);
         let trained_on = if settings.is_file() {
             let saved = config::load(&settings)?;
-            Some((saved.data.text, saved.data.label))
+            Before { text: saved.data.text.as_ref().map(text_columns).transpose()?, label: saved.data.label }
         } else {
-            None
+            Before::default()
         };
         Ok(Self { classifier, tokenizer, hardware, batch_tokens, choices, trained_on })
     }
@@ -96,36 +96,53 @@ impl Ready {
     /// How to read a data file: the columns as told, else those of the training file where the file at hand has them.
     fn read_options(
         &self,
-        file: &Path,
         text: Option<&Columns>,
         label: Option<&str>,
         delimiter: Option<config::Delimiter>,
     ) -> Result<ReadOptions> {
-        let mut options = ReadOptions {
+        Ok(ReadOptions {
             text: text.map(text_columns).transpose()?,
             label: label.map(str::to_owned),
+            as_before: self.trained_on.clone(),
             delimiter: delimiter.map(config::Delimiter::byte),
             ..ReadOptions::default()
-        };
-        let Some((trained_text, trained_label)) = &self.trained_on else { return Ok(options) };
-        // Standard input can be opened only once: its columns are found by their usual names, or told.
-        if crate::data::format::is_standard_stream(file) {
-            return Ok(options);
-        }
-        let there = crate::data::RowReader::open(file, &options)?.columns().to_vec();
-        let has = |name: &str| there.iter().any(|column| column == name);
-        if options.text.is_none()
-            && let Some(columns) = trained_text.as_ref().filter(|columns| columns.iter().all(|name| has(name)))
-        {
-            options.text = Some(text_columns(columns)?);
-        }
-        if options.label.is_none()
-            && let Some(name) = trained_label.as_ref().filter(|name| has(name))
-        {
-            options.label = Some(name.clone());
-        }
-        Ok(options)
+        })
     }
+}
+
+/// Whether files can be written into `path` (or into what would become its parent), found out by writing one.
+fn check_writable(path: &Path, existing_is_fine: bool) -> Result<()> {
+    if path.exists() && !path.is_dir() {
+        return Err(Error::request("--out needs a directory, and this is a file").file(path).hint(ANOTHER_OUT));
+    }
+    let occupied = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if occupied && !existing_is_fine {
+        return Err(Error::request("the output directory is not empty")
+            .file(path)
+            .hint("give a new directory to --out"));
+    }
+    let made = path
+        .ancestors()
+        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
+        .last()
+        .map(Path::to_owned);
+    let probe = path.join(".rehead-probe");
+    let written = std::fs::create_dir_all(path)
+        .and_then(|()| std::fs::write(&probe, b""))
+        .map_err(|error| unwritable(error, path));
+    let _ = std::fs::remove_file(&probe);
+    if let Some(made) = made {
+        // Only empty directories are removed: what is in the way stays.
+        let mut path = path.to_owned();
+        while std::fs::remove_dir(&path).is_ok() && path != made && path.pop() {}
+    }
+    written
+}
+
+const ANOTHER_OUT: &str = "give another directory to --out";
+
+fn unwritable(error: std::io::Error, path: &Path) -> Error {
+    Error::io(error, path).context("the output directory cannot be written").hint(ANOTHER_OUT)
 }
 
 /// Puts a result on standard output.

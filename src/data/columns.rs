@@ -247,6 +247,8 @@ fn kind_of(value: &Value) -> String {
     }
 }
 
+const AS_BEFORE: &str = "as in training";
+
 /// Whether the label must be there: for training and evaluation, not for labelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelColumn {
@@ -262,7 +264,12 @@ pub enum LabelColumn {
 pub fn resolve(layout: &Layout, options: &ReadOptions, need: LabelColumn) -> Result<ResolvedColumns> {
     let mut choices = Vec::new();
     let label = resolve_label(layout, options, need, &mut choices)?;
-    let (first, second) = match &options.text {
+    let before =
+        options.as_before.text.as_ref().filter(|text| text.names().all(|name| exact_column(layout, name).is_some()));
+    if let (None, Some(before)) = (&options.text, before) {
+        choices.push(Choice::new("text", before.to_string(), AS_BEFORE));
+    }
+    let (first, second) = match options.text.as_ref().or(before) {
         Some(told) => {
             let columns: Vec<Column> =
                 told.names().map(|name| told_column(layout, name, "text")).collect::<Result<_>>()?;
@@ -298,6 +305,12 @@ fn resolve_label(
         };
     }
     let taken = |column: &Column| options.text.iter().flat_map(TextColumns::names).any(|name| name == column.name);
+    if let Some(column) =
+        options.as_before.label.as_ref().and_then(|name| exact_column(layout, name)).filter(|column| !taken(column))
+    {
+        choices.push(Choice::new("label", &column.name, AS_BEFORE));
+        return Ok(Some(column));
+    }
     let found = LABEL_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(|column| !taken(column));
     if let Some(column) = &found {
         choices.push(Choice::new("label", &column.name, "the usual name of a label column"));
@@ -343,6 +356,10 @@ fn guessed_text(
     }
     let mut others = columns_of(layout).filter(free);
     match (others.next(), others.next()) {
+        (Some(column), None) if column.name.is_empty() => Err(Error::request("the text's column has no name")
+            .file(&layout.file)
+            .line(1)
+            .hint("the first line must give each column a name; has this file a header?")),
         (Some(column), None) => {
             let reason = if label.is_some() {
                 "the only column that is not the label"
@@ -372,10 +389,15 @@ fn usual_column(layout: &Layout, usual: &str) -> Option<Column> {
     columns_of(layout).find(|column| column.name.trim().eq_ignore_ascii_case(usual))
 }
 
+fn exact_column(layout: &Layout, name: &str) -> Option<Column> {
+    columns_of(layout).find(|column| column.name == name)
+}
+
 /// A column that was named by the person.
 fn told_column(layout: &Layout, told: &str, key: &str) -> Result<Column> {
-    let exact = columns_of(layout).find(|column| column.name == told);
-    if let Some(column) = exact.or_else(|| columns_of(layout).find(|column| column.name.trim() == told.trim())) {
+    if let Some(column) =
+        exact_column(layout, told).or_else(|| columns_of(layout).find(|column| column.name.trim() == told.trim()))
+    {
         return Ok(column);
     }
     let known = listed(&layout.columns);

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use super::columns::{PAIR_NAMES, TEXT_NAMES, TextColumns};
 use super::rows::ReadOptions;
 use super::{Choice, delimited};
 use crate::error::{Error, Result};
+use crate::interrupt;
 
 /// The kinds of data file that hold text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +156,10 @@ pub fn is_standard_stream(path: &Path) -> bool {
 pub fn open(path: &Path, options: &ReadOptions) -> Result<Source> {
     if is_standard_stream(path) {
         let named = NamedType { format: None, compression: Compression::None };
-        return from_stream(Box::new(io::stdin()), Path::new("standard input"), named, None, options);
+        let name = Path::new("standard input");
+        // The handle itself: what the library has read ahead would not wake a waiting call.
+        let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(|error| Error::io(error, name))?;
+        return from_stream(Box::new(Patient(stdin.into())), name, named, None, options);
     }
     let named = named_type(path)?;
     let metadata = std::fs::metadata(path).map_err(|error| Error::io(error, path))?;
@@ -164,8 +169,10 @@ pub fn open(path: &Path, options: &ReadOptions) -> Result<Source> {
             .hint("name a .csv, .tsv, .jsonl or .txt file in it"));
     }
     let file = File::open(path).map_err(|error| Error::io(error, path))?;
-    let total = metadata.is_file().then_some(metadata.len());
-    from_stream(Box::new(file), path, named, total, options)
+    if metadata.is_file() {
+        return from_stream(Box::new(file), path, named, Some(metadata.len()), options);
+    }
+    from_stream(Box::new(Patient(file)), path, named, None, options)
 }
 
 /// As much of a stream's beginning as is looked at to find out what it is.
@@ -263,6 +270,10 @@ pub fn shown_delimiter(delimiter: u8) -> String {
 /// An error while reading `name`: damaged compressed data is the file's fault, not the machine's.
 pub(super) fn read_error(error: io::Error, name: &Path) -> Error {
     use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+    let error = match error.downcast::<Error>() {
+        Ok(own) => return own,
+        Err(error) => error,
+    };
     match error.kind() {
         // zstd reports damage as `Other`, without an operating system's error number.
         InvalidData | InvalidInput | UnexpectedEof | Other if error.raw_os_error().is_none() => {
@@ -290,10 +301,14 @@ fn sniffed_format(first_line: &[u8], options: &ReadOptions) -> (FileFormat, Stri
     for delimiter in candidates {
         let names = delimited::first_record(first_line, delimiter);
         let has = |name: &str| names.iter().any(|known| known.trim() == name);
-        let found = match &options.text {
-            Some(TextColumns::One(column)) => has(column).then(|| column.clone()),
-            Some(TextColumns::Two(one, two)) => (has(one) && has(two)).then(|| one.clone()),
-            None => PAIR_NAMES
+        let first_of = |text: &TextColumns| match text {
+            TextColumns::One(column) => has(column).then(|| column.clone()),
+            TextColumns::Two(one, two) => (has(one) && has(two)).then(|| one.clone()),
+        };
+        let found = match (&options.text, options.as_before.text.as_ref().and_then(first_of)) {
+            (Some(told), _) => first_of(told),
+            (None, Some(before)) => Some(before),
+            (None, None) => PAIR_NAMES
                 .iter()
                 .find(|(one, two)| has(one) && has(two))
                 .map(|(one, _)| *one)
@@ -339,6 +354,23 @@ fn peek(
     }
     let whole = Box::new(Cursor::new(head.clone()).chain(stream));
     Ok((head, whole))
+}
+
+/// A terminal or pipe, where the next byte may never come: waiting for it ends when the person wants the program to stop.
+struct Patient(File);
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        const GLANCE_MS: i32 = 100;
+        let mut waiting = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid entry; whatever goes wrong with it shows when it is read.
+        while unsafe { libc::poll(&mut waiting, 1, GLANCE_MS) } <= 0 {
+            if interrupt::requested() {
+                return Err(io::Error::other(Error::interrupted("while waiting for input")));
+            }
+        }
+        self.0.read(buffer)
+    }
 }
 
 /// Counts the bytes that pass.

@@ -23,7 +23,7 @@ pub use columns::{ResolvedColumns, TextColumns, resolve};
 pub use examples::{LabelledSet, Overlap, Summary, load_labelled, overlap};
 pub use format::{Compression, FileFormat};
 pub use labels::Labels;
-pub use rows::{Layout, ReadOptions, Record, Row, RowReader};
+pub use rows::{Before, Layout, ReadOptions, Record, Row, RowReader};
 pub use writer::{Added, RowWriter};
 
 /// What the network gets to see.

@@ -5,6 +5,7 @@
 //! skipped or shifted ends up as a wrong label.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -22,12 +23,21 @@ pub struct ReadOptions {
     pub text: Option<TextColumns>,
     /// The column that holds the label.
     pub label: Option<String>,
+    /// Taken where nothing is told and the file has them.
+    pub as_before: Before,
     /// Wins over the file's extension.
     pub format: Option<FileFormat>,
     /// One ASCII character between fields.
     pub delimiter: Option<u8>,
     /// The longest row that is accepted, in bytes; 64 MiB when not set.
     pub max_row_bytes: Option<usize>,
+}
+
+/// The columns of the file that a model was trained on.
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    pub text: Option<TextColumns>,
+    pub label: Option<String>,
 }
 
 /// What a row holds.
@@ -202,8 +212,12 @@ fn header(records: &mut Records) -> Result<Vec<String>> {
         return Err(at_header("the lines end in a carriage return alone (old Macintosh)".to_owned())
             .hint("convert the file: tr '\\r' '\\n' < OLD > NEW"));
     }
+    if columns.first().is_some_and(|name| name.starts_with("sep=")) {
+        return Err(at_header("this line is a note for Excel, not a header".to_owned()).hint("delete the line"));
+    }
+    let mut seen = HashMap::with_capacity(columns.len());
     for (index, name) in columns.iter().enumerate() {
-        if let Some(first) = columns.iter().take(index).position(|earlier| earlier == name) {
+        if let Some(first) = seen.insert(name, index) {
             let what = if name.is_empty() {
                 format!("the columns {} and {} have no name", first + 1, index + 1)
             } else {

@@ -383,6 +383,14 @@ pub fn output_format(path: &Path, input: FileFormat) -> Result<FileFormat> {
     }
 }
 
+/// Whether what is written to `path` is gone at once: standard output, another open file by its number, a device, a pipe. Such
+/// a thing is written to and never replaced.
+pub fn is_stream(path: &Path) -> bool {
+    let by_number = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|place| path.starts_with(place));
+    let special = || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
+    is_standard_stream(path) || by_number || special()
+}
+
 /// What of a partly written file is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Complete {

@@ -56,6 +56,10 @@ impl Evaluation {
     }
 }
 
+/// What to do about logits that are no numbers.
+pub const NOT_FINITE: &str =
+    "the weights have diverged or overflow: train with a lower --lr, or run with --precision fp32";
+
 /// Scores the logits of a split.
 ///
 /// * `logits`: row-major `[rows, labels.len()]`, in the order of `truth`.
@@ -94,7 +98,7 @@ pub fn evaluate(logits: &[f32], truth: &[u32], labels: &[String]) -> Result<Eval
         let number = index + 1;
         if row.iter().any(|logit| !logit.is_finite()) {
             return Err(Error::failure(format!("the logits of row {number} (of {rows} evaluated) are not finite"))
-                .hint("the weights have diverged or overflow: train with a lower --lr, or run with --precision fp32"));
+                .hint(NOT_FINITE));
         }
         let Some(true_logit) = row.get(label as usize) else {
             return Err(Error::failure(format!(

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result, listed};
-use crate::transform::tokenize::{COMPLETE, read_json};
+use crate::json::{self, COMPLETE};
 
 /// A model directory: its configuration and its tensors.
 pub struct Checkpoint {
@@ -40,7 +41,7 @@ impl Checkpoint {
 /// Reads `config.json`, which must be an object.
 pub fn read_config(directory: &Path) -> Result<Value> {
     let file = directory.join("config.json");
-    match read_json(&file)? {
+    match json::read(&file)? {
         Some(config) if config.is_object() => Ok(config),
         Some(_) => Err(Error::request("must be a JSON object").file(file).hint(COMPLETE)),
         None => Err(Error::request("there is no config.json here")
@@ -68,6 +69,9 @@ pub struct Weights {
     device: Device,
     kind: Kind,
 }
+
+/// What stands in a repository in place of a large file.
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -99,12 +103,19 @@ impl Weights {
     }
 
     fn add(&mut self, file: PathBuf) -> Result<()> {
-        let handle = File::open(&file).map_err(|error| Error::io(error, &file).hint(COMPLETE))?;
+        let handle = File::open(&file).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::io(error, &file).fallback_hint(COMPLETE),
+            _ => Error::io(error, &file),
+        })?;
         // SAFETY: the file is only read; a checkpoint that another program truncates while we run would end us, as it
         // would any program that maps it.
         let map = unsafe { Mmap::map(&handle) }.map_err(|error| Error::io(error, &file))?;
         let tensors = SafeTensors::deserialize(&map).map_err(|error| {
-            Error::request(format!("not a valid safetensors file: {error}")).file(&file).hint(COMPLETE)
+            let invalid = Error::request(format!("not a valid safetensors file: {error}")).file(&file);
+            match map.starts_with(LFS_POINTER) {
+                true => invalid.hint("this is a pointer of Git LFS: fetch the file itself with `git lfs pull`"),
+                false => invalid.fallback_hint(COMPLETE),
+            }
         })?;
         let shard = self.shards.len();
         let base = map.as_ptr() as usize;
@@ -150,14 +161,16 @@ impl Weights {
     /// The tensor `name`, of exactly `shape`, as a fresh leaf on the device.
     ///
     /// # Errors
-    /// Missing, of another shape, or of a type that is not floating point.
+    /// Missing, of another shape, of a type that is not floating point, or with values that are not finite.
     pub fn take(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
         let Some(entry) = self.entries.get(name) else {
             let near = crate::error::nearest(name, self.entries.keys().map(String::as_str));
             let error = Error::request("the checkpoint lacks this tensor").file(&self.directory).key(name);
             return Err(match near {
-                Some(near) => error.hint(format!("it has `{near}`; does config.json belong to these weights?")),
-                None => error.hint("does config.json belong to these weights?"),
+                Some(near) => {
+                    error.fallback_hint(format!("it has `{near}`; does config.json belong to these weights?"))
+                }
+                None => error.fallback_hint("does config.json belong to these weights?"),
             });
         };
         let (file, map) = &self.shards[entry.shard];
@@ -166,7 +179,7 @@ impl Weights {
             return Err(Error::request(format!("the tensor's shape is {found:?}, config.json asks for {shape:?}"))
                 .file(file)
                 .key(&entry.stored)
-                .hint("config.json and the weights must be of the same model"));
+                .fallback_hint("config.json and the weights must be of the same model"));
         }
         let kind = match entry.dtype {
             Dtype::F32 => Kind::Float,
@@ -181,7 +194,15 @@ impl Weights {
             }
         };
         let bytes = map.get(entry.bytes.clone()).unwrap_or_default();
-        let tensor = Tensor::f_from_data_size(bytes, shape, kind)?.f_to_kind(self.kind)?.f_to_device(self.device)?;
+        let tensor = Tensor::f_from_data_size(bytes, shape, kind)?.f_to_kind(self.kind)?;
+        if !is_finite(&tensor)? {
+            // Attention may hide them: what comes out then looks like an answer.
+            return Err(Error::request("the tensor holds values that are not finite numbers")
+                .file(file)
+                .key(&entry.stored)
+                .fallback_hint("its training diverged, or the file is damaged: take another checkpoint"));
+        }
+        let tensor = tensor.f_to_device(self.device)?;
         self.taken.borrow_mut().insert(name.to_owned());
         Ok(tensor)
     }
@@ -205,6 +226,14 @@ impl Weights {
     }
 }
 
+/// The sum of finite numbers is finite unless it overflows; only then every number is looked at.
+fn is_finite(tensor: &Tensor) -> Result<bool> {
+    if tensor.f_sum(Kind::Float)?.f_double_value(&[])?.is_finite() {
+        return Ok(true);
+    }
+    Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 1)
+}
+
 /// TensorFlow-era checkpoints call a norm's parameters gamma and beta.
 fn modern_name(stored: &str) -> String {
     match (stored.strip_suffix(".gamma"), stored.strip_suffix(".beta")) {
@@ -221,7 +250,7 @@ pub fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
         return Ok(vec![single]);
     }
     let index = directory.join(INDEX);
-    if let Some(value) = read_json(&index)? {
+    if let Some(value) = json::read(&index)? {
         let map = value.get("weight_map").and_then(Value::as_object).ok_or_else(|| {
             Error::request("must be an object that names a file for each tensor")
                 .file(&index)

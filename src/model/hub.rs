@@ -13,6 +13,7 @@ mod client;
 mod console;
 mod download;
 mod name;
+mod network;
 mod settings;
 
 use std::cell::Cell;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 use self::client::Trouble;
 use self::download::{Download, unwritable};
 use self::name::{ModelId, Place, is_commit};
+use self::network::Network;
 use self::settings::Settings;
 use crate::error::{Error, Result, listed};
 
@@ -129,8 +131,8 @@ fn update(
     hurried: bool,
     report: &dyn Fn(Event),
 ) -> Result<PathBuf, Trouble> {
-    let api = client::connect(settings)?;
-    let description = client::describe(&api, wanted, hurried)?;
+    let (network, api) = (Network::new(settings), client::addresses(settings)?);
+    let description = client::describe(&network, &api, wanted, hurried)?;
     let ModelId { id, revision } = wanted;
     let commit = description.sha.as_str();
     let snapshot = folder.join("snapshots").join(commit);
@@ -143,7 +145,7 @@ fn update(
     let weights = weights_among(&files, id)?;
 
     let at_commit = ModelId { id: id.clone(), revision: commit.to_owned() };
-    let download = Download::new(settings, api.repo(at_commit.repo()), folder, commit, report);
+    let download = Download::new(settings, &network, api.repo(at_commit.repo()), folder, commit, report);
     let changed = Cell::new(false);
     let fetch = |file: &str| {
         // `exists` follows the link: one that leads to a deleted blob is fetched anew.

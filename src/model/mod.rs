@@ -123,11 +123,11 @@ impl Classifier {
         save_tensors(&directory.join("model.safetensors"), state.collect::<Result<Vec<_>>>()?)?;
         if self.pooling == Pooling::Mean {
             for (name, source) in PYTHON_MODULE {
-                crate::report::write_atomically(&directory.join(name), source.as_bytes())?;
+                crate::report::write_atomically(directory.join(name), source.as_bytes())?;
             }
         }
         let config = format!("{:#}\n", self.saved_config());
-        crate::report::write_atomically(&directory.join("config.json"), config.as_bytes())
+        crate::report::write_atomically(directory.join("config.json"), config.as_bytes())
     }
 
     fn saved_config(&self) -> Value {
@@ -291,15 +291,31 @@ fn checkpoint_labels(checkpoint: &Checkpoint) -> Result<Labels> {
             .key("problem_type")
             .hint("train a single-label head on its backbone with `rehead train`"));
     }
-    let Some(map) = checkpoint.config.get("id2label").and_then(Value::as_object).filter(|map| !map.is_empty()) else {
-        return Labels::in_order((0..classes).map(|index| format!("LABEL_{index}")).collect());
+    let refused = |key: &str, message: String| {
+        Error::request(message)
+            .file(&file)
+            .key(key)
+            .hint("config.json must count and name every class of the head once")
     };
+    let given = |key: &str| checkpoint.config.get(key).filter(|value| !value.is_null());
+    if let Some(count) = given("num_labels").filter(|count| count.as_u64() != Some(classes as u64)) {
+        return Err(refused("num_labels", format!("{count} where the head has {classes} classes")));
+    }
+    let names = match given("id2label") {
+        Some(Value::Object(names)) if !names.is_empty() => names,
+        None | Some(Value::Object(_)) => {
+            return Labels::in_order((0..classes).map(|index| format!("LABEL_{index}")).collect());
+        }
+        Some(_) => return Err(refused("id2label", "must be an object from numbers to names".to_owned())),
+    };
+    if names.len() > classes {
+        return Err(refused("id2label", format!("names {} labels; the head has {classes} classes", names.len())));
+    }
+    let word =
+        |index: usize| names.get(&index.to_string()).and_then(Value::as_str).filter(|word| !word.trim().is_empty());
     let words = (0..classes).map(|index| {
-        map.get(&index.to_string()).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| {
-            Error::request(format!("names no label for class {index}; the head has {classes} classes"))
-                .file(&file)
-                .key("id2label")
-                .hint("it must name every class once")
+        word(index).map(str::to_owned).ok_or_else(|| {
+            refused("id2label", format!("names no label for class {index}; the head has {classes} classes"))
         })
     });
     Labels::in_order(words.collect::<Result<Vec<_>>>()?)

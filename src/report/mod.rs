@@ -15,4 +15,4 @@ pub mod write;
 pub use console::{Console, Progress};
 pub use metrics::RunMetrics;
 pub use table::{Column, Table};
-pub use write::write_atomically;
+pub use write::{remove_temporaries, write_atomically};

@@ -67,16 +67,21 @@ fn temporary_name(path: &Path) -> Result<PathBuf> {
     Ok(path.with_file_name(format!(".rehead-{}-{number}-{time:08x}.tmp", std::process::id())))
 }
 
-fn explained(error: io::Error, path: &Path) -> Error {
-    let (full, absent) = (error.kind() == io::ErrorKind::StorageFull, error.kind() == io::ErrorKind::NotFound);
-    let error = Error::io(error, path);
-    if full {
-        error.hint("make room on this disk, or write to another one")
-    } else if absent {
-        error.hint("the directory must exist")
-    } else {
-        error
+/// Removes what writers that were killed have left in `directory`; nobody else may be writing there.
+pub fn remove_temporaries(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(".rehead-") && name.ends_with(".tmp") {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
+}
+
+fn explained(error: io::Error, path: &Path) -> Error {
+    let absent = error.kind() == io::ErrorKind::NotFound;
+    let error = Error::io(error, path);
+    if absent { error.hint("the directory must exist") } else { error }
 }
 
 /// Makes the renaming itself last through a power failure, where the system can (best effort: some file systems

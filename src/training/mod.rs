@@ -71,8 +71,7 @@ pub struct TrainingSet<'a> {
 }
 
 /// Trains all parameters of `classifier` that are in `trained` (as [`Classifier::parameters`] orders them). `evaluate`
-/// scores the classifier as it is, on the validation data. `run` is the run directory; with `resume` its last snapshot is
-/// gone on from.
+/// scores the classifier as it is, on the validation data.
 ///
 /// # Errors
 /// Interrupted (the state is saved), diverged, or whatever the disk or libtorch says.
@@ -81,14 +80,15 @@ pub fn fit(
     trained: &[&Parameter],
     set: &TrainingSet,
     plan: &Plan,
-    evaluate: &dyn Fn(&Classifier) -> Result<Evaluation>,
-    run: &Path,
-    resume: bool,
+    evaluate: &dyn Fn() -> Result<Evaluation>,
+    place: Place,
     console: &Console,
 ) -> Result<Outcome> {
+    let Place { run, resume } = place;
     let costs: Vec<usize> = (0..set.examples.len()).map(|index| set.examples.cost(index)).collect();
-    let steps_of = |epoch: usize| sampler::batches_in_epoch(&costs, plan.batch, plan.seed, epoch as u64) as u64;
-    let total_steps: u64 = (0..plan.epochs).map(steps_of).sum();
+    let batches_of = |epoch: usize| sampler::training_epoch(&costs, plan.batch, plan.seed, epoch as u64);
+    let mut batches = batches_of(0);
+    let calendar = Calendar { epochs: plan.epochs as u64, steps_an_epoch: batches.len() as u64 };
 
     let mut optimizer = Adamw::new(trained.iter().copied(), plan.optimizer)?;
     let snapshots = Snapshots::new(run)?;
@@ -100,15 +100,18 @@ pub fn fit(
         HistoryWriter::create(&history_file)?
     };
     let mut watch = LossWatch::new(plan.optimizer.learning_rate);
-    let bar = console.progress("training", Some(total_steps), "steps").rate_in("tokens").starting_at(at.step);
+    let bar = console.progress("training", Some(calendar.steps()), "steps").rate_in("tokens").starting_at(at.step);
     let mut clock = Clock::starting_at(at.seconds);
     let mut recent = Recent { since: at.seconds, ..Recent::default() };
     let mut best_score = None;
 
     while at.epoch < plan.epochs && !at.stopped(plan.patience) {
-        let batches = sampler::training_epoch(&costs, plan.batch, plan.seed, at.epoch as u64);
+        if at.epoch > 0 {
+            batches = batches_of(at.epoch);
+        }
         for step in batches.iter().skip(at.batch) {
-            let factor = plan.schedule.factor(at.step, total_steps, plan.warmup_ratio);
+            let now = calendar.step(at.epoch as u64, at.batch as u64, batches.len() as u64);
+            let factor = plan.schedule.factor(now, calendar.steps(), plan.warmup_ratio);
             let mut loss = None;
             for (index, micro) in sampler::micro_batches(step, &costs, plan.micro_batch_tokens).iter().enumerate() {
                 let batch = set.examples.batch(micro, classifier.device)?;
@@ -147,21 +150,20 @@ pub fn fit(
                 at.seconds = clock.seconds();
                 optimizer.settle()?;
                 snapshots.save(&at, trained, &optimizer)?;
-                return Err(Error::interrupted(format!("after step {} of {total_steps}; the state is saved", at.step)));
+                return Err(interrupted(&at, plan));
             }
         }
 
         at.epoch += 1;
         at.batch = 0;
         optimizer.settle()?;
-        let evaluation = match evaluate(classifier) {
+        let evaluation = match evaluate() {
             Err(error) if error.kind() == crate::error::Kind::Interrupted => {
                 // The epoch's last step is what is saved; its evaluation is done again on resuming.
                 (at.epoch, at.batch) = (at.epoch - 1, batches.len());
                 at.seconds = clock.seconds();
                 snapshots.save(&at, trained, &optimizer)?;
-                let message = format!("after step {} of {total_steps}; the state is saved", at.step);
-                return Err(Error::interrupted(message));
+                return Err(interrupted(&at, plan));
             }
             result => result?,
         };
@@ -190,6 +192,39 @@ pub fn fit(
         tokens: at.tokens,
         valid: best_score,
     })
+}
+
+/// Where training keeps its state.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The run directory.
+    pub run: &'a Path,
+    /// Whether to go on from the last snapshot there.
+    pub resume: bool,
+}
+
+/// The steps of a run as the schedule counts them: as many in every epoch as in the first. Epochs of a token budget differ by
+/// a few batches, which only their own order tells; within an epoch they are stretched or pressed together to fit.
+#[derive(Clone, Copy)]
+struct Calendar {
+    epochs: u64,
+    steps_an_epoch: u64,
+}
+
+impl Calendar {
+    fn steps(self) -> u64 {
+        self.epochs * self.steps_an_epoch
+    }
+
+    /// The step at which `batch` of the `batches` of `epoch` is taken.
+    fn step(self, epoch: u64, batch: u64, batches: u64) -> u64 {
+        epoch * self.steps_an_epoch + batch * self.steps_an_epoch / batches.max(1)
+    }
+}
+
+fn interrupted(at: &Progress, plan: &Plan) -> Error {
+    let epoch = (at.epoch + 1).min(plan.epochs);
+    Error::interrupted(format!("after step {} (epoch {epoch} of {}); the state is saved", at.step, plan.epochs))
 }
 
 /// The state that training begins from: none, or the last snapshot's.
@@ -281,5 +316,24 @@ impl Recent {
         let rate = self.tokens as f64 / (seconds - self.since).max(1e-9);
         *self = Self { since: seconds, ..Self::default() };
         Ok((loss, norm, rate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calendar_fits_epochs_of_any_length() {
+        let calendar = Calendar { epochs: 3, steps_an_epoch: 7 };
+        assert_eq!(calendar.steps(), 21);
+        // As many batches as in the first epoch: every step counts one.
+        assert_eq!((0..7).map(|batch| calendar.step(1, batch, 7)).collect::<Vec<_>>(), (7..14).collect::<Vec<_>>());
+        // More or fewer of them stay within the epoch, and nothing goes back.
+        for batches in [1, 5, 6, 8, 20] {
+            let steps: Vec<u64> = (0..batches).map(|batch| calendar.step(2, batch, batches)).collect();
+            assert!(steps.is_sorted() && steps.iter().all(|step| (14..21).contains(step)), "{steps:?}");
+        }
+        assert_eq!(Calendar { epochs: 0, steps_an_epoch: 0 }.step(0, 0, 0), 0);
     }
 }

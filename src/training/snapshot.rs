@@ -85,16 +85,19 @@ impl Snapshots {
     /// Where the newest snapshot stands; `None` when there is none.
     pub fn latest(&self) -> Result<Option<(PathBuf, Progress)>> {
         let pointer = self.folder.join(LATEST);
-        let name = match fs::read_to_string(&pointer) {
-            Ok(name) => name,
+        let name = match fs::read(&pointer) {
+            Ok(name) => String::from_utf8_lossy(&name).into_owned(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io(error, &pointer)),
+            Err(error) => return Err(self.damaged(Error::io(error, &pointer))),
         };
-        let folder = self.folder.join(name.trim());
+        let Some(name) = Some(name.trim()).filter(|name| name.starts_with("step-") && !name.contains('/')) else {
+            return Err(self.damaged(Error::request("names no snapshot").file(&pointer)));
+        };
+        let folder = self.folder.join(name);
         let file = folder.join("state.json");
-        let state = fs::read(&file).map_err(|error| Error::io(error, &file))?;
+        let state = fs::read(&file).map_err(|error| self.damaged(Error::io(error, &file)))?;
         let progress = serde_json::from_slice(&state)
-            .map_err(|error| Error::request(format!("not a snapshot's state: {error}")).file(&file))?;
+            .map_err(|error| self.damaged(Error::request(format!("not a snapshot's state: {error}")).file(&file)))?;
         Ok(Some((folder, progress)))
     }
 
@@ -106,9 +109,12 @@ impl Snapshots {
         trained: &[&Parameter],
         optimizer: &mut Adamw,
     ) -> Result<()> {
-        copy_into(&folder.join("weights.safetensors"), trained)?;
-        let moments = Weights::open_file(&folder.join("optimizer.safetensors"), Device::Cpu, Kind::Float)?;
-        optimizer.restore(&moments, progress.step)
+        let mut restore = || {
+            copy_into(&folder.join("weights.safetensors"), trained)?;
+            let moments = Weights::open_file(&folder.join("optimizer.safetensors"), Device::Cpu, Kind::Float)?;
+            optimizer.restore(&moments, progress.step)
+        };
+        restore().map_err(|error| self.damaged(error))
     }
 
     /// Keeps these weights as the best so far.
@@ -118,7 +124,12 @@ impl Snapshots {
 
     /// Copies the best weights back into the parameters.
     pub fn restore_best(&self, trained: &[&Parameter]) -> Result<()> {
-        copy_into(&self.folder.join(BEST), trained)
+        copy_into(&self.folder.join(BEST), trained).map_err(|error| self.damaged(error))
+    }
+
+    fn damaged(&self, error: Error) -> Error {
+        let folder = self.folder.display();
+        error.hint(format!("the snapshot is damaged; --resume begins anew once {folder} is deleted"))
     }
 
     /// A finished run needs neither moments nor a second copy of its weights: only the last state's account remains.

@@ -13,17 +13,21 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, EncodeInput, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy};
 
 use crate::batch::{ExampleSet, TokenizedSet};
+use crate::config::keys::MAX_LENGTH;
 use crate::data::Input;
 use crate::error::{Error, Result};
+use crate::json::{self, COMPLETE};
 
-/// The hint for files of a model that make no sense.
-pub const COMPLETE: &str = "was the model copied or downloaded completely?";
+const BELONGING: &str = "take the tokenizer that belongs to this checkpoint";
 
 /// A checkpoint's tokenizer, truncating to `max_length` tokens with the special ones.
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
     max_length: usize,
     segments: i64,
+    vocabulary: i64,
+    /// What it was read from, for messages.
+    file: PathBuf,
     /// The checkpoint's directory, from which the tokenizer's files are copied into a run.
     directory: PathBuf,
     /// `tokenizer_config.json`, or an empty object.
@@ -63,11 +67,12 @@ impl TextTokenizer {
         max_length: Option<usize>,
     ) -> Result<Self> {
         let settings =
-            read_json(&directory.join("tokenizer_config.json"))?.unwrap_or_else(|| Value::Object(Default::default()));
+            json::read(&directory.join("tokenizer_config.json"))?.unwrap_or_else(|| Value::Object(Default::default()));
         let json = directory.join("tokenizer.json");
         let vocab = directory.join("vocab.txt");
         let (mut tokenizer, file) = if json.is_file() {
-            let tokenizer = Tokenizer::from_file(&json).map_err(|error| {
+            let bytes = std::fs::read(&json).map_err(|error| Error::io(error, &json))?;
+            let tokenizer = parsed(&bytes).map_err(|error| {
                 Error::request(format!("the tokenizer cannot be read: {error}")).file(&json).hint(COMPLETE)
             })?;
             (tokenizer, json)
@@ -86,7 +91,7 @@ impl TextTokenizer {
                 tokenizer.get_vocab_size(true)
             ))
             .file(&file)
-            .hint("take the tokenizer that belongs to this checkpoint"));
+            .hint(BELONGING));
         }
 
         // Sentence encoders' files carry their own truncation and padding; the run decides instead.
@@ -100,6 +105,12 @@ impl TextTokenizer {
                     .hint(format!("at most --max-length {positions}")));
             }
             Some(length) => length,
+            None if limit < MAX_LENGTH.min as usize => {
+                return Err(Error::request(format!("a limit of {limit} leaves no room for a text"))
+                    .file(directory.join("tokenizer_config.json"))
+                    .key("model_max_length")
+                    .hint(format!("set another: --max-length, up to {positions}")));
+            }
             None => limit.min(512),
         };
         tokenizer
@@ -112,7 +123,8 @@ impl TextTokenizer {
             .map_err(|error| {
                 Error::request(format!("cannot truncate to {max_length} tokens: {error}")).key("max_length")
             })?;
-        Ok(Self { tokenizer, max_length, segments, directory: directory.to_owned(), settings })
+        let directory = directory.to_owned();
+        Ok(Self { tokenizer, max_length, segments, vocabulary, file, directory, settings })
     }
 
     /// Longer texts lose their end beyond this many tokens, special ones included.
@@ -132,15 +144,19 @@ impl TextTokenizer {
                 }
             });
         }
-        let encodings = self
-            .tokenizer
-            .encode_batch_fast(encodable, true)
-            .map_err(|error| Error::failure(format!("tokenising failed: {error}")))?;
+        let encodings = self.tokenizer.encode_batch_fast(encodable, true).map_err(|error| {
+            let why = error.to_string();
+            // "WordPiece error: Missing [UNK] token": one error is enough.
+            let why = why.rsplit("error: ").next().unwrap_or_default();
+            Error::request(format!("a text cannot be made into tokens: {why}")).file(&self.file).hint(BELONGING)
+        })?;
         let mut tokenized = Tokenized { set: TokenizedSet::default(), truncated: 0 };
         for encoding in &encodings {
+            self.check_ids(encoding.get_ids())?;
             if encoding.get_ids().is_empty() {
                 return Err(Error::request("a text has no tokens, and this tokenizer adds no special ones")
-                    .file(&self.directory));
+                    .file(&self.file)
+                    .hint(BELONGING));
             }
             if encoding.get_type_ids().iter().any(|&segment| i64::from(segment) >= self.segments) {
                 return Err(Error::request("this model tells no segments apart, so it cannot read pairs of texts")
@@ -153,6 +169,21 @@ impl TextTokenizer {
         Ok(tokenized)
     }
 
+    /// A template of special tokens may hold anything, whatever the vocabulary and the limit are.
+    fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        let refused = |message: String| Err(Error::request(message).file(&self.file).hint(BELONGING));
+        if ids.len() > self.max_length {
+            let (found, most) = (ids.len(), self.max_length);
+            return refused(format!("the special tokens make a text of {found} tokens where {most} are the limit"));
+        }
+        match ids.iter().find(|&&id| i64::from(id) >= self.vocabulary) {
+            Some(id) => {
+                refused(format!("gives the token id {id}, and the model's embedding has {} rows", self.vocabulary))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Writes the tokenizer's files into a run directory, so that Python tokenises as this run does.
     pub fn save(&self, into: &Path) -> Result<()> {
         let mut tokenizer = self.tokenizer.clone();
@@ -162,7 +193,7 @@ impl TextTokenizer {
         let json = tokenizer
             .to_string(false)
             .map_err(|error| Error::failure(format!("the tokenizer cannot be written: {error}")))?;
-        crate::report::write_atomically(&into.join("tokenizer.json"), json.as_bytes())?;
+        crate::report::write_atomically(into.join("tokenizer.json"), json.as_bytes())?;
 
         let mut settings = self.settings.clone();
         if let Value::Object(settings) = &mut settings {
@@ -170,13 +201,13 @@ impl TextTokenizer {
             settings.entry("tokenizer_class").or_insert("PreTrainedTokenizerFast".into());
         }
         let settings = format!("{settings:#}\n");
-        crate::report::write_atomically(&into.join("tokenizer_config.json"), settings.as_bytes())?;
+        crate::report::write_atomically(into.join("tokenizer_config.json"), settings.as_bytes())?;
 
         for name in ["vocab.txt", "special_tokens_map.json"] {
             let from = self.directory.join(name);
             if from.is_file() {
                 let bytes = std::fs::read(&from).map_err(|error| Error::io(error, &from))?;
-                crate::report::write_atomically(&into.join(name), &bytes)?;
+                crate::report::write_atomically(into.join(name), &bytes)?;
             }
         }
         Ok(())
@@ -210,6 +241,18 @@ impl std::fmt::Display for LengthStatistics {
             write!(f, "; {} of {} texts cut at the length limit", self.truncated, self.texts)?;
         }
         Ok(())
+    }
+}
+
+/// Reads a `tokenizer.json`. The library panics on some that make no sense; nobody needs to see how.
+fn parsed(bytes: &[u8]) -> std::result::Result<Tokenizer, String> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let parsed = std::panic::catch_unwind(|| Tokenizer::from_bytes(bytes));
+    std::panic::set_hook(hook);
+    match parsed {
+        Ok(parsed) => parsed.map_err(|error| error.to_string()),
+        Err(panic) => Err(panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "it is damaged".to_owned())),
     }
 }
 
@@ -251,15 +294,4 @@ fn wordpiece(vocab: &Path, settings: &Value) -> Result<Tokenizer> {
         .with_pre_tokenizer(Some(BertPreTokenizer))
         .with_post_processor(Some(BertProcessing::new(separator, class)));
     Ok(tokenizer)
-}
-
-/// A JSON file's value; `None` when there is no such file.
-pub fn read_json(path: &Path) -> Result<Option<Value>> {
-    match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            Error::request(format!("not valid JSON: {error}")).file(path).line(error.line() as u64).hint(COMPLETE)
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(error, path)),
-    }
 }

@@ -11,6 +11,7 @@ use hf_hub::api::RepoInfo;
 use hf_hub::api::sync::{Api, ApiBuilder};
 
 use super::name::{ModelId, is_commit};
+use super::network::Network;
 use super::settings::Settings;
 use crate::error::Error;
 
@@ -207,25 +208,23 @@ pub fn patiently<T>(mut step: impl FnMut(&mut u64) -> Result<T, Trouble>) -> Res
     }
 }
 
-/// A connection to the hub; none is opened yet.
-pub fn connect(settings: &Settings) -> Result<Api, Error> {
+/// The hub's addresses.
+pub fn addresses(settings: &Settings) -> Result<Api, Error> {
     ApiBuilder::from_cache(settings.cache.clone())
         .with_endpoint(settings.endpoint.clone())
-        .with_token(settings.token.as_ref().map(|token| token.secret.clone()))
-        .with_user_agent("rehead", env!("CARGO_PKG_VERSION"))
         .build()
         .map_err(|error| Error::failure(format!("no connection to the hub can be made: {error}")))
 }
 
 /// The commit and files of a model. `hurried` asks once and waits little, for when the cache would do as well.
-pub fn describe(api: &Api, model: &ModelId, hurried: bool) -> Result<RepoInfo, Trouble> {
+pub fn describe(network: &Network, api: &Api, model: &ModelId, hurried: bool) -> Result<RepoInfo, Trouble> {
     let limit = if hurried { HURRIED_TIMEOUT } else { ANSWER_TIMEOUT };
     let ask = |_: &mut u64| {
-        let request = api.repo(model.repo()).info_request().timeout(limit);
+        let (network, url) = (network.clone(), api.repo(model.repo()).info_request().url().to_owned());
         let (send, receive) = mpsc::channel();
         // In a thread, which is abandoned after the limit: the request's own does not cover finding the host.
         std::thread::spawn(move || {
-            let answer = request.call().map_err(Trouble::from).and_then(|response| {
+            let answer = network.get(&url, |request| request.timeout(limit)).and_then(|response| {
                 response.into_json::<RepoInfo>().map_err(|error| match error.kind() {
                     ErrorKind::InvalidData => {
                         Trouble::NotAHub("the model's description is not in its format".to_owned())

@@ -11,32 +11,30 @@ use std::os::unix::fs::symlink;
 #[cfg(windows)]
 use std::os::windows::fs::symlink_file as symlink;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hf_hub::api::sync::ApiRepo;
 use sha2::{Digest, Sha256};
-use ureq::{Agent, AgentBuilder, RedirectAuthHeaders, Request};
+use ureq::Request;
 
 use super::Event;
 use super::client::{Trouble, patiently};
+use super::network::Network;
 use super::settings::Settings;
 use crate::error::{Error, Kind, Result};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MOST_REDIRECTS: u32 = 10;
 
 /// Brings files of one model at one commit into its folder of the cache.
 pub struct Download<'a> {
     settings: &'a Settings,
+    network: &'a Network,
     /// At the commit, so that all files are of one version.
     repo: ApiRepo,
     /// `<cache>/models--org--name`
     folder: &'a Path,
     commit: &'a str,
     report: &'a dyn Fn(Event),
-    agent: Agent,
-    /// Does not follow redirects: the one to the storage of large files is where the hub names their content.
-    direct: Agent,
 }
 
 /// What a file's content is called, and how long it is.
@@ -49,22 +47,13 @@ struct Content {
 impl<'a> Download<'a> {
     pub fn new(
         settings: &'a Settings,
+        network: &'a Network,
         repo: ApiRepo,
         folder: &'a Path,
         commit: &'a str,
         report: &'a dyn Fn(Event),
     ) -> Self {
-        let agent = |redirects| {
-            AgentBuilder::new()
-                .try_proxy_from_env(true)
-                .user_agent(concat!("rehead/", env!("CARGO_PKG_VERSION")))
-                .timeout_connect(CONNECT_TIMEOUT)
-                .timeout_read(settings.download_timeout)
-                .redirects(redirects)
-                .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-                .build()
-        };
-        Self { settings, repo, folder, commit, report, agent: agent(MOST_REDIRECTS), direct: agent(0) }
+        Self { settings, network, repo, folder, commit, report }
     }
 
     /// Makes `file` appear in the snapshot, with as few bytes from the network as possible.
@@ -100,18 +89,11 @@ impl<'a> Download<'a> {
         Ok(self.link(file, &content.etag)?)
     }
 
-    fn authorized(&self, request: Request) -> Request {
-        match &self.settings.token {
-            Some(token) => request.set("authorization", &format!("Bearer {}", token.secret)),
-            None => request,
-        }
-    }
-
-    /// Asks what the content is called. One try.
+    /// Asks what the content is called: the redirect to the storage of large files is where the hub says it. One try.
     fn content(&self, file: &str) -> Result<Content, Trouble> {
         let mut url = self.repo.url(file);
         for _ in 0..MOST_REDIRECTS {
-            let response = self.authorized(self.direct.head(&url)).set("accept-encoding", "identity").call()?;
+            let response = self.network.head(&url)?;
             let redirects = response.status() >= 300;
             let stated = |linked, own| response.header(linked).or_else(|| response.header(own).filter(|_| !redirects));
             if let Some(etag) = stated("x-linked-etag", "etag") {
@@ -172,12 +154,12 @@ impl<'a> Download<'a> {
         let started = Instant::now();
         let mut body: Box<dyn Read> = Box::new(io::empty());
         if present == 0 || content.bytes != Some(present) {
-            let mut request = self.authorized(self.agent.get(&self.repo.url(file)));
-            if present > 0 {
-                request = request.set("range", &format!("bytes={present}-"));
-            }
             // Compressed on the way, the content would not be as long as the hub says.
-            let response = request.set("accept-encoding", "identity").call().map_err(|error| match error.into() {
+            let prepare = |request: Request| match present {
+                0 => request.set("accept-encoding", "identity"),
+                _ => request.set("accept-encoding", "identity").set("range", &format!("bytes={present}-")),
+            };
+            let response = self.network.get(&self.repo.url(file), prepare).map_err(|trouble| match trouble {
                 // What is here is more than the server has.
                 Trouble::Refused { status: 416, .. } => clear(&output, format!("`{file}` could not be continued")),
                 trouble => trouble,

@@ -23,6 +23,8 @@ pub struct Settings {
     pub token: Option<Token>,
     /// `HF_HUB_OFFLINE`: no connection may be opened.
     pub offline: bool,
+    /// Hosts that are reached without the proxy (`NO_PROXY`).
+    pub no_proxy: Vec<String>,
     /// How long a download may stand still (`HF_HUB_DOWNLOAD_TIMEOUT`).
     pub download_timeout: Duration,
 }
@@ -85,8 +87,10 @@ impl Settings {
         }
         let offline = text("HF_HUB_OFFLINE").or_else(|| text("TRANSFORMERS_OFFLINE"));
         let seconds = text("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|value| value.parse().ok());
+        let no_proxy = text("NO_PROXY").or_else(|| text("no_proxy")).unwrap_or_default();
         Ok(Self {
             endpoint,
+            no_proxy: no_proxy.split([',', ' ']).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
             cache: Cache::new(cache),
             token,
             offline: offline.is_some_and(|value| ["1", "true", "yes", "on"].contains(&&*value.to_lowercase())),

@@ -1,0 +1,83 @@
+//! The examples of a run: loaded, split, and what is in them printed.
+
+use std::path::Path;
+
+use crate::commands::text_columns;
+use crate::config::{Choices, Columns, Delimiter, RunConfig};
+use crate::data::split::stratified;
+use crate::data::{Example, LabelledSet, Labels, ReadOptions, load_labelled, overlap};
+use crate::error::{Error, Result};
+use crate::report::Console;
+
+/// The training, validation and test examples of a run.
+pub struct Data {
+    pub train: Vec<Example>,
+    pub valid: Vec<Example>,
+    pub test: Option<Vec<Example>>,
+    pub labels: Labels,
+}
+
+impl Data {
+    /// Loads and splits what `config` names, prints what is in it, and puts the columns it found into `config`.
+    pub fn load(config: &mut RunConfig, choices: &mut Choices, console: &Console) -> Result<Self> {
+        let mut options = ReadOptions {
+            text: config.data.text.as_ref().map(text_columns).transpose()?,
+            label: config.data.label.clone(),
+            delimiter: config.data.delimiter.map(Delimiter::byte),
+            ..ReadOptions::default()
+        };
+        let set = load_labelled(&config.data.train, &options, None)?;
+        for choice in &set.choices {
+            choices.record(choice.setting, &choice.value, choice.reason.clone());
+        }
+        console.note(format!("{}: {}", config.data.train.display(), set.summary));
+        // The other files are read as this one is.
+        options.text = Some(set.columns.text());
+        options.label = set.columns.label().map(str::to_owned);
+        let names = set.columns.text().names().map(str::to_owned).collect();
+        config.data.text = Some(Columns::new(names).map_err(Error::request)?);
+        config.data.label = options.label.clone();
+
+        let labels = set.labels.clone();
+        let mut load = |path: &Path| -> Result<Vec<Example>> {
+            let other = load_labelled(path, &options, Some(&labels))?;
+            console.note(format!("{}: {}", path.display(), other.summary));
+            let shared = overlap(&set.examples, &other.examples);
+            if shared.rows > 0 {
+                console.warn(format!(
+                    "{} of its rows also stand in {}, {} with another label: scores on it flatter",
+                    shared.rows,
+                    config.data.train.display(),
+                    shared.contradictions
+                ));
+            }
+            Ok(other.examples)
+        };
+        let test = config.data.test.as_deref().map(&mut load).transpose()?;
+        let valid = config.data.valid.as_deref().map(&mut load).transpose()?;
+        let LabelledSet { examples, .. } = set;
+        let (train, valid) = match valid {
+            Some(valid) => (examples, valid),
+            None => {
+                let fraction = config.data.valid_fraction.unwrap_or_else(|| {
+                    choices.record("valid_fraction", 0.1, "no --valid file was given");
+                    0.1
+                });
+                config.data.valid_fraction = Some(fraction);
+                let split = stratified(&examples, fraction, config.training.seed)?;
+                for &class in &split.unvalidated {
+                    console.warn(format!("no validation row for `{}`: all its rows are alike", labels.word(class)));
+                }
+                let pick = |indices: &[usize]| indices.iter().map(|&index| examples[index].clone()).collect::<Vec<_>>();
+                console.note(format!("validation: {} of the training rows held out", split.valid.len()));
+                (pick(&split.train), pick(&split.valid))
+            }
+        };
+        if train.is_empty() || valid.is_empty() {
+            return Err(Error::request("there are too few rows to hold any out for validation")
+                .file(&config.data.train)
+                .hint("give more rows, or a validation file with --valid"));
+        }
+        Ok(Self { train, valid, test, labels })
+    }
+}

@@ -17,6 +17,8 @@ pub struct Hardware {
     pub device: Device,
     /// The kind that activations and matrix products are computed in.
     pub compute: Kind,
+    /// Whether the backbone's linear layers compute in 8 bits (with activations in bf16).
+    pub int8: bool,
     pub threads: usize,
 }
 
@@ -47,6 +49,12 @@ impl Hardware {
         let compute = match (precision, device) {
             (Precision::Fp32, _) => Kind::Float,
             (Precision::Bf16, _) => Kind::BFloat16,
+            (Precision::Int8, Device::Cpu) if crate::native::has_int8() => Kind::BFloat16,
+            (Precision::Int8, _) => {
+                return Err(Error::request("int8 needs a CPU with AVX-512 VNNI and bf16 instructions")
+                    .key("precision")
+                    .hint("--precision auto takes the fastest that this device has"));
+            }
             (Precision::Auto, Device::Cpu) if cpu_is_fast_at_bf16() => {
                 choices.record("precision", "bf16", "this CPU multiplies bf16 matrices fast; weights are kept in fp32");
                 Kind::BFloat16
@@ -60,7 +68,7 @@ impl Hardware {
                 Kind::BFloat16
             }
         };
-        Ok(Self { device, compute, threads })
+        Ok(Self { device, compute, int8: precision == Precision::Int8, threads })
     }
 
     /// `cpu` or `cuda:0`.
@@ -71,9 +79,15 @@ impl Hardware {
         }
     }
 
-    /// `fp32` or `bf16`.
+    /// `fp32`, `bf16` or `int8`.
     pub fn precision_name(&self) -> &'static str {
-        if self.compute == Kind::BFloat16 { "bf16" } else { "fp32" }
+        if self.int8 {
+            "int8"
+        } else if self.compute == Kind::BFloat16 {
+            "bf16"
+        } else {
+            "fp32"
+        }
     }
 
     /// Tokens of an inference batch: enough to keep the cores busy, few enough to stay near the caches.

@@ -9,7 +9,7 @@ use rehead::batch::{ExampleSet, TokenizedSet};
 use rehead::data::Input;
 use rehead::error::Result;
 use rehead::model::checkpoint::Weights;
-use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, LoadRequest, Pass, Pooling};
+use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling};
 use rehead::training::loss::cross_entropy;
 use rehead::transform::tokenize::TextTokenizer;
 use serde_json::Value;
@@ -27,7 +27,7 @@ fn expected(name: &str) -> Value {
 }
 
 fn tensors(name: &str) -> Weights {
-    Weights::open_file(&fixtures().join(name).join("expected.safetensors"), CPU, Kind::Float).expect("fixture")
+    Weights::open_file(&fixtures().join(name).join("expected.safetensors"), CPU).expect("fixture")
 }
 
 fn tensor(weights: &Weights, name: &str) -> Tensor {
@@ -49,7 +49,7 @@ fn inputs(expected: &Value) -> Vec<Input> {
 
 /// The fixture's model directory, with what Python would need beside it in the mean-pooled case.
 fn load(name: &str, engine: Engine, head: HeadRequest) -> Result<Classifier> {
-    let request = LoadRequest { engine, device: CPU, kind: Kind::Float, head };
+    let request = LoadRequest { engine, device: CPU, linears: Linears::In(Kind::Float), head };
     Classifier::load(&fixtures().join(name), &request).map(|(classifier, _)| classifier)
 }
 

@@ -19,7 +19,12 @@ pub struct Group {
     pub length: i64,
 }
 
-/// The tokens of a batch, flat. `T` tokens in all, `N` sequences.
+/// On the CPU a batch is filled up to a multiple of this many tokens. The matrix library compiles a kernel for every number of
+/// rows that it meets; so it meets few.
+const WHOLE: usize = 16;
+
+/// The tokens of a batch, flat. `T` tokens in all, `N` sequences; tokens behind the last sequence are filling, which no
+/// sequence sees and nobody reads.
 pub struct PackedTokens {
     /// Token ids, `[T]`, int64.
     pub ids: Tensor,
@@ -31,12 +36,12 @@ pub struct PackedTokens {
     pub first: Tensor,
     /// The same with the number of all tokens at the end, `[N + 1]`, for the attention kernels: int64 on the CPU, int32 on a GPU.
     pub offsets: Tensor,
-    /// Sequences of equal length, in order; they cover all tokens.
+    /// Sequences of equal length, in order; they cover all tokens but the filling.
     pub groups: Vec<Group>,
 }
 
 impl PackedTokens {
-    /// How many tokens there are in all.
+    /// How many tokens the sequences have in all.
     pub fn len(&self) -> i64 {
         self.groups.iter().map(|group| group.count * group.length).sum()
     }
@@ -135,6 +140,12 @@ impl ExampleSet for TokenizedSet {
         let mut offsets = first.clone();
         offsets.push(ids.len() as i64);
         let offsets = to_device(&offsets, device)?;
+        if device == Device::Cpu {
+            let filled = ids.len().next_multiple_of(WHOLE);
+            ids.resize(filled, 0);
+            types.resize(filled, 0);
+            positions.resize(filled, 0);
+        }
         let inputs = Inputs::Tokens(PackedTokens {
             ids: to_device(&ids, device)?,
             types: to_device(&types, device)?,
@@ -170,9 +181,11 @@ mod tests {
         let Inputs::Tokens(tokens) = &batch.inputs;
         assert_eq!(batch.examples, [1, 2, 0]);
         assert_eq!(tokens.groups, [Group { start: 0, count: 1, length: 1 }, Group { start: 1, count: 2, length: 3 }]);
-        assert_eq!(tokens.ids, Tensor::from_slice(&[4i64, 5, 6, 7, 1, 2, 3]));
-        assert_eq!(tokens.types, Tensor::from_slice(&[0i64, 0, 0, 0, 0, 0, 1]));
-        assert_eq!(tokens.positions, Tensor::from_slice(&[0i64, 0, 1, 2, 0, 1, 2]));
+        let filled = |values: [i64; 7]| Tensor::from_slice(&[&values[..], &[0; 9]].concat());
+        assert_eq!(tokens.ids, filled([4, 5, 6, 7, 1, 2, 3]));
+        assert_eq!(tokens.types, filled([0, 0, 0, 0, 0, 0, 1]));
+        assert_eq!(tokens.positions, filled([0, 0, 1, 2, 0, 1, 2]));
+        assert_eq!(tokens.offsets, Tensor::from_slice(&[0i64, 1, 4, 7]));
         assert_eq!(tokens.first, Tensor::from_slice(&[0i64, 1, 4]));
         Ok(())
     }

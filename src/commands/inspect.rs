@@ -13,7 +13,7 @@ use crate::config::Delimiter;
 use crate::data::{self, ReadOptions};
 use crate::error::{Result, listed};
 use crate::model::checkpoint::{Weights, read_config, weight_files};
-use crate::model::{Classifier, Engine, HeadRequest, LoadRequest};
+use crate::model::{Classifier, Engine, HeadRequest, Linears, LoadRequest};
 use crate::report::metrics::to_readable_json;
 use crate::report::units;
 
@@ -97,7 +97,7 @@ impl ModelReport {
             .filter_map(|file| file.file_name())
             .map(|name| name.to_string_lossy().into_owned())
             .collect();
-        let weights = Weights::open(directory, Device::Cpu, Kind::Float)?;
+        let weights = Weights::open(directory, Device::Cpu)?;
         self.tensors = weights.names().count();
         self.parameters = weights.elements();
         let has_head = weights.has("classifier.weight");
@@ -109,7 +109,8 @@ impl ModelReport {
         } else {
             HeadRequest::New { labels: &placeholder, pooling: None, dropout: None, seed: 0 }
         };
-        let request = LoadRequest { engine: Engine::Packed, device: Device::Cpu, kind: Kind::Float, head };
+        let request =
+            LoadRequest { engine: Engine::Packed, device: Device::Cpu, linears: Linears::In(Kind::Float), head };
         let (classifier, loaded) = Classifier::load(directory, &request)?;
         self.stages = classifier.backbone.stages().to_vec();
         self.feature_width = Some(classifier.backbone.feature_width());
@@ -117,10 +118,8 @@ impl ModelReport {
         if has_head {
             self.labels = classifier.labels.words().to_vec();
         }
-        for (what, names) in [("set aside", &loaded.set_aside), ("unexpected", &loaded.unexpected)] {
-            if !names.is_empty() {
-                self.problems.push(format!("{what}: {}", listed(names)));
-            }
+        if !loaded.set_aside.is_empty() {
+            self.problems.push(format!("set aside: {}", listed(&loaded.set_aside)));
         }
         self.max_length = Some(super::tokenizer_for(&classifier, None)?.max_length());
         Ok(())

@@ -15,7 +15,7 @@ use crate::data::{Before, ReadOptions, TextColumns};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
-use crate::model::{Classifier, Engine, HeadRequest, InputSpec, LoadRequest, hub};
+use crate::model::{Classifier, Engine, HeadRequest, InputSpec, Linears, LoadRequest, hub};
 use crate::report::Console;
 use crate::transform::tokenize::TextTokenizer;
 
@@ -68,7 +68,11 @@ impl Ready {
         // rust-bert computes in fp32 alone.
         let compute = if engine == Engine::RustBert { tch::Kind::Float } else { hardware.compute };
         let hardware = Hardware { compute, ..hardware };
-        let request = LoadRequest { engine, device: hardware.device, kind: compute, head: HeadRequest::FromCheckpoint };
+        if hardware.int8 && engine == Engine::RustBert {
+            return Err(Error::request("rust-bert computes in fp32 alone").key("precision").hint("leave out --engine"));
+        }
+        let linears = if hardware.int8 { Linears::Int8 } else { Linears::In(compute) };
+        let request = LoadRequest { engine, device: hardware.device, linears, head: HeadRequest::FromCheckpoint };
         let (classifier, report) = Classifier::load(&directory, &request)?;
         for line in report.lines() {
             console.note(format!("weights {line}"));

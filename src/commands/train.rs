@@ -18,7 +18,7 @@ use crate::evaluation::{Evaluation, evaluate};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::interrupt;
-use crate::model::{Classifier, Engine, HeadRequest, LoadRequest};
+use crate::model::{Classifier, Engine, HeadRequest, Linears, LoadRequest};
 use crate::report::{Console, RunMetrics, remove_temporaries, units, write_atomically};
 use crate::strategy::{self, frozen};
 use crate::training::history::{EvaluationRecord, HistoryWriter};
@@ -41,6 +41,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
 pub fn train(config: RunConfig, resume: bool, console: &Console) -> Result<RunMetrics> {
     strategy::check(config.strategy.name)?;
     check_task(&config)?;
+    check_precision(&config)?;
     if resume {
         check_same_settings(&config)?;
         if let Some(metrics) = finished(&config.run.out, console)? {
@@ -283,7 +284,7 @@ fn load_classifier(
     let directory = locate_model(&config.model.model, console.is_quiet())?;
     let pooling = settle::pooling(config, choices);
     let head = HeadRequest::New { labels, pooling, dropout: config.model.dropout, seed: config.training.seed };
-    let request = LoadRequest { engine, device: hardware.device, kind: Kind::Float, head };
+    let request = LoadRequest { engine, device: hardware.device, linears: Linears::In(Kind::Float), head };
     let (classifier, report) = Classifier::load(&directory, &request)?;
     console.note(format!(
         "{}: {} with {} stages, {} parameters",
@@ -321,6 +322,15 @@ fn check_same_settings(config: &RunConfig) -> Result<()> {
     Err(Error::request(format!("cannot go on with other settings: {}", shown.join("; ")))
         .file(file)
         .hint("`rehead train --resume --out RUN` alone takes the saved ones; other settings want another --out"))
+}
+
+fn check_precision(config: &RunConfig) -> Result<()> {
+    match config.run.precision {
+        config::Precision::Int8 => Err(Error::request("nothing can be trained in int8")
+            .key("precision")
+            .hint("train in bf16 or fp32; `rehead label --precision int8` then labels with the result")),
+        _ => Ok(()),
+    }
 }
 
 fn check_task(config: &RunConfig) -> Result<()> {

@@ -87,7 +87,7 @@ words! {
 
 words! {
     /// The number format of matrix products.
-    Precision { Auto = "auto", Fp32 = "fp32", Bf16 = "bf16" }
+    Precision { Auto = "auto", Fp32 = "fp32", Bf16 = "bf16", Int8 = "int8" }
 }
 
 words! {

@@ -26,10 +26,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a directory that holds `config.json` and `model.safetensors` (or its shards). Tensors are kept on `device` as `kind`.
-    pub fn open(directory: &Path, device: Device, kind: Kind) -> Result<Self> {
+    /// Opens a directory that holds `config.json` and `model.safetensors` (or its shards). Tensors are kept on
+    /// `device` in fp32.
+    pub fn open(directory: &Path, device: Device) -> Result<Self> {
         let config = read_config(directory)?;
-        Ok(Self { directory: directory.to_owned(), config, weights: Weights::open(directory, device, kind)? })
+        Ok(Self { directory: directory.to_owned(), config, weights: Weights::open(directory, device)? })
     }
 
     /// `config.json`'s path, for messages.
@@ -67,7 +68,6 @@ pub struct Weights {
     entries: HashMap<String, Entry>,
     taken: RefCell<BTreeSet<String>>,
     device: Device,
-    kind: Kind,
 }
 
 /// What stands in a repository in place of a large file.
@@ -78,14 +78,13 @@ const INDEX: &str = "model.safetensors.index.json";
 
 impl Weights {
     /// Maps the checkpoint's safetensors files and checks their headers.
-    pub fn open(directory: &Path, device: Device, kind: Kind) -> Result<Self> {
+    pub fn open(directory: &Path, device: Device) -> Result<Self> {
         let mut weights = Self {
             directory: directory.to_owned(),
             shards: Vec::new(),
             entries: HashMap::new(),
             taken: RefCell::default(),
             device,
-            kind,
         };
         for file in weight_files(directory)? {
             weights.add(file)?;
@@ -94,10 +93,10 @@ impl Weights {
     }
 
     /// Maps one safetensors file by itself.
-    pub fn open_file(file: &Path, device: Device, kind: Kind) -> Result<Self> {
+    pub fn open_file(file: &Path, device: Device) -> Result<Self> {
         let directory = file.parent().unwrap_or(Path::new(".")).to_owned();
         let mut weights =
-            Self { directory, shards: Vec::new(), entries: HashMap::new(), taken: RefCell::default(), device, kind };
+            Self { directory, shards: Vec::new(), entries: HashMap::new(), taken: RefCell::default(), device };
         weights.add(file.to_owned())?;
         Ok(weights)
     }
@@ -194,7 +193,7 @@ impl Weights {
             }
         };
         let bytes = map.get(entry.bytes.clone()).unwrap_or_default();
-        let tensor = Tensor::f_from_data_size(bytes, shape, kind)?.f_to_kind(self.kind)?;
+        let tensor = Tensor::f_from_data_size(bytes, shape, kind)?.f_to_kind(Kind::Float)?;
         if !is_finite(&tensor)? {
             // Attention may hide them: what comes out then looks like an answer.
             return Err(Error::request("the tensor holds values that are not finite numbers")
@@ -293,8 +292,6 @@ pub struct LoadReport {
     pub missing: Vec<String>,
     /// Tensors of an old head, or of parts that classification does not use.
     pub set_aside: Vec<String>,
-    /// Tensors that no one knows.
-    pub unexpected: Vec<String>,
 }
 
 impl LoadReport {
@@ -309,9 +306,7 @@ impl LoadReport {
             ),
         };
         let mut lines = Vec::new();
-        for (what, names) in
-            [("made anew", &self.missing), ("set aside", &self.set_aside), ("unexpected and unused", &self.unexpected)]
-        {
+        for (what, names) in [("made anew", &self.missing), ("set aside", &self.set_aside)] {
             if !names.is_empty() {
                 lines.push(format!("{what}: {}", named(names)));
             }

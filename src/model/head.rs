@@ -89,18 +89,8 @@ impl Head {
 
 /// A fresh linear layer as Hugging Face makes one: weights normal with deviation `deviation`, biases zero. Drawn on the
 /// CPU, so that a seed means the same weights on every device.
-pub fn fresh_linear(
-    inputs: i64,
-    outputs: i64,
-    deviation: f64,
-    seed: u64,
-    device: Device,
-    kind: Kind,
-) -> Result<Linear> {
+pub fn fresh_linear(inputs: i64, outputs: i64, deviation: f64, seed: u64, device: Device) -> Result<Linear> {
     tch::manual_seed(seed as i64);
     let weight = Tensor::f_empty([outputs, inputs], (Kind::Float, Device::Cpu))?.f_normal_(0.0, deviation)?;
-    Ok(Linear {
-        weight: weight.f_to_device(device)?.f_to_kind(kind)?,
-        bias: Tensor::f_zeros([outputs], (kind, device))?,
-    })
+    Ok(Linear::new(weight.f_to_device(device)?, Tensor::f_zeros([outputs], (Kind::Float, device))?))
 }

@@ -18,6 +18,7 @@ pub use self::backbone::{Backbone, DropoutKeys, Pass, Pooling};
 use self::checkpoint::{Checkpoint, LoadReport, save_tensors};
 use self::encoder::{Activation, Encoder, bert};
 use self::head::{Head, NamedLinear, fresh_linear};
+pub use self::parameters::Linears;
 use self::parameters::{Linear, Parameter, Place};
 use crate::batch::Batch;
 use crate::data::Labels;
@@ -52,8 +53,8 @@ pub enum HeadRequest<'a> {
 pub struct LoadRequest<'a> {
     pub engine: Engine,
     pub device: Device,
-    /// The kind that parameters are kept in: fp32 for training (masters), the compute kind for inference.
-    pub kind: Kind,
+    /// How the backbone's linear layers are kept; all else is kept in fp32.
+    pub linears: Linears,
     pub head: HeadRequest<'a>,
 }
 
@@ -74,7 +75,7 @@ pub struct Classifier {
 impl Classifier {
     /// Loads the model in `directory` and gives it the requested head.
     pub fn load(directory: &Path, request: &LoadRequest) -> Result<(Self, LoadReport)> {
-        let checkpoint = Checkpoint::open(directory, request.device, request.kind)?;
+        let checkpoint = Checkpoint::open(directory, request.device)?;
         let family = checkpoint.config.get("model_type").and_then(Value::as_str).unwrap_or_default().to_owned();
         if !bert::MODEL_TYPES.contains(&family.as_str()) {
             let what = if family.is_empty() { "no `model_type`".to_owned() } else { format!("`{family}`") };
@@ -170,18 +171,21 @@ const PYTHON_MODULE: [(&str, &str); 2] = [
     ("modeling_rehead.py", include_str!("python/modeling_rehead.py")),
 ];
 
+/// What heads of other tasks are called in the library's BERT checkpoints: they are set aside.
+const OTHER_HEADS: [&str; 6] = ["classifier.", "cls.", "pooler.", "bert.pooler.", "qa_outputs.", "dropout."];
+
 fn load_bert(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> Result<(Classifier, LoadReport)> {
     let mut config = bert::config(&checkpoint)?;
     if let HeadRequest::New { dropout: Some(p), .. } = request.head {
         (config.hidden_dropout, config.attention_dropout) = (p, p);
     }
     let weights = &checkpoint.weights;
-    let encoder = Encoder::load(config.clone(), &bert::NAMES, weights)?;
+    let encoder = Encoder::load(config.clone(), &bert::NAMES, weights, request.linears)?;
     let prefix = encoder::stored_prefix(&bert::NAMES, weights);
     let own_pooling = if model_type == "rehead_bert" { Pooling::Mean } else { Pooling::Cls };
 
     let mut report = LoadReport::default();
-    let mut dropout = bert::classifier_dropout(&checkpoint.config, config.hidden_dropout);
+    let mut dropout = bert::classifier_dropout(&checkpoint, config.hidden_dropout)?;
     let width = config.width;
     let (labels, pooling, output);
     match &request.head {
@@ -190,10 +194,10 @@ fn load_bert(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) ->
             pooling = own_pooling;
             let classes = labels.len() as i64;
             output = NamedLinear {
-                linear: Linear {
-                    weight: weights.take("classifier.weight", &[classes, width])?,
-                    bias: weights.take("classifier.bias", &[classes])?,
-                },
+                linear: Linear::new(
+                    weights.take("classifier.weight", &[classes, width])?,
+                    weights.take("classifier.bias", &[classes])?,
+                ),
                 name: "classifier".to_owned(),
                 place: Place::Head,
             };
@@ -205,7 +209,7 @@ fn load_bert(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) ->
             let classes = labels.len() as i64;
             report.missing.extend(["classifier.weight".to_owned(), "classifier.bias".to_owned()]);
             output = NamedLinear {
-                linear: fresh_linear(width, classes, 0.02, *seed, request.device, request.kind)?,
+                linear: fresh_linear(width, classes, 0.02, *seed, request.device)?,
                 name: "classifier".to_owned(),
                 place: Place::Head,
             };
@@ -217,15 +221,15 @@ fn load_bert(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) ->
         Pooling::Cls => {
             let stored = format!("{prefix}pooler.dense");
             let (linear, place) = if weights.has(&format!("{stored}.weight")) {
-                let linear = Linear {
-                    weight: weights.take(&format!("{stored}.weight"), &[width, width])?,
-                    bias: weights.take(&format!("{stored}.bias"), &[width])?,
-                };
+                let linear = Linear::new(
+                    weights.take(&format!("{stored}.weight"), &[width, width])?,
+                    weights.take(&format!("{stored}.bias"), &[width])?,
+                );
                 (linear, Place::PretrainedHead)
             } else if let HeadRequest::New { seed, .. } = &request.head {
                 report.missing.extend(["bert.pooler.dense.weight".to_owned(), "bert.pooler.dense.bias".to_owned()]);
                 let seed = seed.wrapping_add(1);
-                (fresh_linear(width, width, 0.02, seed, request.device, request.kind)?, Place::Head)
+                (fresh_linear(width, width, 0.02, seed, request.device)?, Place::Head)
             } else {
                 return Err(Error::request("the checkpoint lacks the pooler that its classifier reads")
                     .file(&checkpoint.directory)
@@ -237,21 +241,21 @@ fn load_bert(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) ->
         }
     };
 
+    let mut unexpected = Vec::new();
     for name in weights.untaken() {
-        let of_head = ["classifier.", "cls.", "pooler.", "bert.pooler."].iter().any(|part| name.starts_with(part));
+        let of_head = OTHER_HEADS.iter().any(|part| name.starts_with(part));
         let buffer = name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids");
         match (of_head, buffer) {
             (true, _) => report.set_aside.push(name),
             (_, true) => {}
-            _ => report.unexpected.push(name),
+            _ => unexpected.push(name),
         }
     }
-    if let Some(name) =
-        report.unexpected.iter().find(|name| name.contains("encoder.layer.") || name.contains("embeddings."))
-    {
-        return Err(Error::request("the checkpoint has a tensor that config.json has no place for")
+    if !unexpected.is_empty() {
+        let names = listed(unexpected.iter().map(String::as_str));
+        return Err(Error::request(format!("the checkpoint has tensors that config.json has no place for: {names}"))
             .file(&checkpoint.directory)
-            .key(name)
+            .key(&unexpected[0])
             .hint("config.json and the weights must be of the same model (is num_hidden_layers right?)"));
     }
 

@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::backbone::Pass;
 use crate::error::Result;
-use crate::native;
+use crate::native::{self, Int8Linear};
 
 /// Where in the network a parameter sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,11 +76,30 @@ impl Parameter {
 pub struct Linear {
     pub weight: Tensor,
     pub bias: Tensor,
+    /// The same in 8 bits, for inference; then this is what computes.
+    pub int8: Option<Int8Linear>,
+}
+
+/// How a backbone's linear layers are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Linears {
+    /// In this kind: fp32 for training (masters), the compute kind for inference, so that they are not converted for every
+    /// batch.
+    In(Kind),
+    /// In 8 bits, for inference on the CPU with activations in bf16.
+    Int8,
 }
 
 impl Linear {
-    /// `x` `[…, in]` to `[…, out]`, computed in the pass's kind.
+    pub fn new(weight: Tensor, bias: Tensor) -> Self {
+        Self { weight, bias, int8: None }
+    }
+
+    /// `x` `[…, in]` to `[…, out]`, computed in the pass's kind or in 8 bits.
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        if let Some(int8) = &self.int8 {
+            return int8.forward(x, None);
+        }
         let (weight, bias) = (cast(&self.weight, pass.compute)?, cast(&self.bias, pass.compute)?);
         Ok(x.f_linear(&weight, Some(&bias))?)
     }

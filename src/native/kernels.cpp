@@ -31,6 +31,11 @@ struct Bf16 {
     uint16_t bits;
 };
 
+template <int VALUE>
+struct Constant {
+    static constexpr int value = VALUE;
+};
+
 INLINE Floats all(float value) { return value - Floats{}; }
 
 INLINE Floats load(const float *from) { return *reinterpret_cast<const LooseFloats *>(from); }
@@ -681,6 +686,123 @@ INLINE double square_sum_range(const T *x, int64_t begin, int64_t end) {
     return total;
 }
 
+// ---- linear layers in 8 bits --------------------------------------------------------------------------------------------
+
+#if defined(__AVX512VNNI__)
+
+constexpr int64_t PANEL = 64;
+constexpr int PANEL_VECTORS = PANEL / LANES;
+
+void pack_int8(const float *weight, int64_t inputs, int64_t outputs, int64_t depth, int8_t *panels, float *scales,
+               int32_t *offsets, int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; panel++) {
+        int8_t *to = panels + panel * PANEL * depth;
+        for (int64_t column = 0; column < PANEL; column++) {
+            const int64_t output = panel * PANEL + column;
+            const float *from = weight + output * inputs;
+            float most = 0.0f;
+            if (output < outputs) {
+                for (int64_t k = 0; k < inputs; k++) most = __builtin_fabsf(from[k]) > most ? __builtin_fabsf(from[k]) : most;
+            }
+            const float scale = most / 127.0f, inverse = most > 0.0f ? 127.0f / most : 0.0f;
+            int32_t total = 0;
+            for (int64_t k = 0; k < depth; k++) {
+                const bool there = output < outputs && k < inputs;
+                const auto value = static_cast<int32_t>(there ? __builtin_nearbyintf(from[k] * inverse) : 0.0f);
+                total += value;
+                to[(k / 4 * PANEL + column) * 4 + k % 4] = static_cast<int8_t>(value);
+            }
+            scales[output] = scale;
+            offsets[output] = 128 * total;
+        }
+    }
+}
+
+void quantise_rows(const void *x, int64_t inputs, int64_t depth, uint8_t *bytes, float *scales, int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; row++) {
+        const Bf16 *from = static_cast<const Bf16 *>(x) + row * inputs;
+        Floats most{};
+        along(inputs, [&](int64_t i, int64_t count) {
+            Floats lanes = take(from + i, count);
+            most = maximum(most, maximum(lanes, -lanes));
+        });
+        const float top = largest(most), inverse = top > 0.0f ? 127.0f / top : 0.0f;
+        scales[row] = top / 127.0f;
+        uint8_t *to = bytes + row * depth;
+        for (int64_t i = 0; i < depth; i += LANES) {
+            const int64_t left = inputs - i;
+            Floats lanes = left >= LANES ? load(from + i) : left > 0 ? load_some(from + i, left) : Floats{};
+            // Adding 1.5·2²³ rounds to the nearest whole number, which then stands in the low bits.
+            Ints whole = (Ints)(lanes * inverse + 12582912.0f) - 0x4B400000 + 128;
+            __m128i low = _mm512_cvtepi32_epi8((__m512i)whole);
+            __builtin_memcpy(to + i, &low, sizeof low);
+        }
+    }
+}
+
+template <int ROWS>
+INLINE void int8_tile(const Int8Linear &linear, int64_t panel, const uint8_t *bytes, const float *row_scales, bool gelu,
+                      Curve curve, Bf16 *out) {
+    __m512i sums[ROWS][PANEL_VECTORS];
+#pragma GCC unroll 8
+    for (int m = 0; m < ROWS; m++) {
+#pragma GCC unroll 8
+        for (int n = 0; n < PANEL_VECTORS; n++) sums[m][n] = _mm512_setzero_si512();
+    }
+    const int8_t *weights = linear.panels + panel * PANEL * linear.depth;
+    for (int64_t k = 0; k < linear.depth; k += 4) {
+        __m512i right[PANEL_VECTORS];
+#pragma GCC unroll 8
+        for (int n = 0; n < PANEL_VECTORS; n++) right[n] = _mm512_loadu_si512(weights + k * PANEL + n * 64);
+#pragma GCC unroll 8
+        for (int m = 0; m < ROWS; m++) {
+            int32_t four;
+            __builtin_memcpy(&four, bytes + m * linear.depth + k, sizeof four);
+            const __m512i left = _mm512_set1_epi32(four);
+#pragma GCC unroll 8
+            for (int n = 0; n < PANEL_VECTORS; n++) sums[m][n] = _mm512_dpbusd_epi32(sums[m][n], left, right[n]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int n = 0; n < PANEL_VECTORS; n++) {
+        const int64_t column = panel * PANEL + n * LANES, left = linear.outputs - column;
+        if (left <= 0) break;
+        const Floats scale = load(linear.scales + column), bias = load(linear.bias + column);
+        const __m512i offset = _mm512_loadu_si512(linear.offsets + column);
+#pragma GCC unroll 8
+        for (int m = 0; m < ROWS; m++) {
+            Floats y = (Floats)_mm512_cvtepi32_ps(_mm512_sub_epi32(sums[m][n], offset)) * (scale * row_scales[m]) + bias;
+            if (gelu) y = curve == Curve::gelu ? activation<Curve::gelu>(y) : activation<Curve::gelu_tanh>(y);
+            put(out + m * linear.outputs + column, y, left < LANES ? left : LANES);
+        }
+    }
+}
+
+void multiply_int8(const Int8Linear &linear, const uint8_t *bytes, const float *scales, bool gelu, Curve curve, void *out,
+                   int64_t begin, int64_t end) {
+    const int64_t panels = (linear.outputs + PANEL - 1) / PANEL;
+    // Rows whose bytes stay near while the panels pass.
+    constexpr int64_t NEAR = 192;
+    for (int64_t first = begin; first < end; first += NEAR) {
+        const int64_t last = end - first < NEAR ? end : first + NEAR;
+        for (int64_t panel = 0; panel < panels; panel++) {
+            int64_t row = first;
+            auto tile_at = [&](auto rows) {
+                constexpr int ROWS = decltype(rows)::value;
+                for (; row + ROWS <= last; row += ROWS) {
+                    int8_tile<ROWS>(linear, panel, bytes + row * linear.depth, scales + row, gelu, curve,
+                                    static_cast<Bf16 *>(out) + row * linear.outputs);
+                }
+            };
+            tile_at(Constant<6>{});
+            tile_at(Constant<2>{});
+            tile_at(Constant<1>{});
+        }
+    }
+}
+
+#endif
+
 // ---- the table --------------------------------------------------------------------------------------------------------
 
 // Calls body with pointers of the stored kind.
@@ -757,7 +879,13 @@ double square_sum(Stored stored, const void *x, int64_t begin, int64_t end) {
 extern const Kernels table;
 const Kernels table = {
     TEXT(VARIANT), add_norm,  add_norm_backward,  activate, activate_backward,
-    dropout,       attention, attention_backward, adamw_rows, square_sum,
+    dropout,       attention, attention_backward, adamw_rows,
+#if defined(__AVX512VNNI__)
+    pack_int8,     quantise_rows, multiply_int8,
+#else
+    nullptr,       nullptr,   nullptr,
+#endif
+    square_sum,
 };
 
 }  // namespace VARIANT

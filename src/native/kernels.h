@@ -52,6 +52,16 @@ struct AdamwNumbers {
     float correction1, correction2_root;  // 1 - beta1^t, and the root of 1 - beta2^t
 };
 
+// A linear layer in 8 bits: y = x Wᵀ + b. Weights have a scale for each output, in panels of 64 outputs, each `depth / 4` steps
+// of 64 × 4 bytes. Inputs are quantised row by row, so that a row's result does not depend on its neighbours: a byte is
+// 128 + x / scale, and `offset` (128 times the sum of an output's weights) takes the 128 out again.
+struct Int8Linear {
+    const int8_t *panels;
+    const float *scales, *bias;  // of outputs, up to whole panels
+    const int32_t *offsets;
+    int64_t inputs, outputs, depth;  // depth: inputs up to a multiple of 64
+};
+
 struct Kernels {
     const char *name;
 
@@ -83,6 +93,14 @@ struct Kernels {
     void (*adamw_rows)(float *parameter, float *first, float *second, uint32_t *last, const int64_t *rows,
                        const float *gradient, float divisor, const AdamwNumbers *numbers, uint32_t first_number,
                        uint32_t step, int64_t begin, int64_t end, int64_t width);
+    // 8 bits; null where the CPU has no instructions for them. Weights [outputs, inputs] become panels, a panel at a time.
+    void (*pack_int8)(const float *weight, int64_t inputs, int64_t outputs, int64_t depth, int8_t *panels, float *scales,
+                      int32_t *offsets, int64_t begin, int64_t end);
+    void (*quantise_rows)(const void *x, int64_t inputs, int64_t depth, uint8_t *bytes, float *scales, int64_t begin,
+                          int64_t end);
+    // Rows begin to end of the product, in bf16, through GELU when asked to.
+    void (*multiply_int8)(const Int8Linear &, const uint8_t *bytes, const float *scales, bool gelu, Curve, void *out,
+                          int64_t begin, int64_t end);
     // Sum of squares of a range, in fp64.
     double (*square_sum)(Stored, const void *x, int64_t begin, int64_t end);
 };

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::batch::ExampleSet;
 use crate::error::{self, Error, Result};
@@ -112,7 +112,7 @@ impl KeptFeatures {
         if !self.file.is_file() {
             return Ok(partial);
         }
-        let weights = Weights::open_file(&self.file, Device::Cpu, Kind::Float)?;
+        let weights = Weights::open_file(&self.file, Device::Cpu)?;
         let numbers = |name: &str, shape: &[i64]| -> Result<Vec<f32>> {
             let tensor = weights.take(name, shape)?;
             let mut values = vec![0f32; tensor.numel()];

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::optimizer::Adamw;
 use super::stopping::BestEpoch;
@@ -111,7 +111,7 @@ impl Snapshots {
     ) -> Result<()> {
         let mut restore = || {
             copy_into(&folder.join("weights.safetensors"), trained)?;
-            let moments = Weights::open_file(&folder.join("optimizer.safetensors"), Device::Cpu, Kind::Float)?;
+            let moments = Weights::open_file(&folder.join("optimizer.safetensors"), Device::Cpu)?;
             optimizer.restore(&moments, progress.step)
         };
         restore().map_err(|error| self.damaged(error))
@@ -179,7 +179,7 @@ fn stored(trained: &[&Parameter]) -> Result<Vec<(String, Tensor)>> {
 }
 
 fn copy_into(file: &Path, trained: &[&Parameter]) -> Result<()> {
-    let weights = Weights::open_file(file, Device::Cpu, Kind::Float)?;
+    let weights = Weights::open_file(file, Device::Cpu)?;
     for parameter in trained {
         for (name, mut part) in parameter.stored_from(&parameter.tensor.f_detach()?)? {
             let saved = weights.take(&name, &part.size())?;

@@ -130,10 +130,13 @@ pub fn config(checkpoint: &Checkpoint) -> Result<EncoderConfig> {
 }
 
 /// The dropout before the classifier: `classifier_dropout`, or the hidden dropout when that is null.
-pub fn classifier_dropout(config: &Value, hidden_dropout: f64) -> f64 {
-    config
-        .get("classifier_dropout")
-        .and_then(Value::as_f64)
-        .filter(|p| (0.0..1.0).contains(p))
-        .unwrap_or(hidden_dropout)
+pub fn classifier_dropout(checkpoint: &Checkpoint, hidden_dropout: f64) -> Result<f64> {
+    const KEY: &str = "classifier_dropout";
+    match checkpoint.config.get(KEY) {
+        None | Some(Value::Null) => Ok(hidden_dropout),
+        Some(value) => value.as_f64().filter(|p| (0.0..1.0).contains(p)).ok_or_else(|| {
+            let message = format!("{value} is not a probability below 1");
+            Error::request(message).file(checkpoint.config_file()).key(KEY).hint(MATCHING)
+        }),
+    }
 }

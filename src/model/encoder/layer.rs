@@ -55,6 +55,15 @@ impl Layer {
     /// computing the others' query, output and feed-forward.
     pub fn forward_first_tokens(&self, x: &Tensor, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
         let width = x.size().last().copied().unwrap_or(0);
+        if self.projection.int8.is_some() {
+            // In 8 bits the three projections are one: all is projected, and the other tokens' queries left.
+            let projected = self.projection.forward(x, pass)?;
+            let first = x.f_index_select(0, &tokens.first)?;
+            let query = projected.f_narrow(1, 0, width)?.f_index_select(0, &tokens.first)?;
+            let key_value = projected.f_narrow(1, width, 2 * width)?;
+            let context = attend_first_tokens(&query, &key_value, tokens, self.heads, self.attention_dropout, pass)?;
+            return self.after_attention(&context, &first, pass);
+        }
         let weight = cast(&self.projection.weight, pass.compute)?;
         let bias = cast(&self.projection.bias, pass.compute)?;
         let first = x.f_index_select(0, &tokens.first)?;
@@ -71,7 +80,7 @@ impl Layer {
         let drop = DropoutKeys::drop(pass.dropout, self.hidden_dropout);
         let x = self.attention_norm.add_forward(&attended, x, drop)?;
 
-        let inner = self.activation.apply(&self.intermediate.forward(&x, pass)?)?;
+        let inner = self.activation.after(&self.intermediate, &x, pass)?;
         let outer = self.output.forward(&inner, pass)?;
         let drop = DropoutKeys::drop(pass.dropout, self.hidden_dropout);
         self.output_norm.add_forward(&outer, &x, drop)

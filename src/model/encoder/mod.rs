@@ -17,10 +17,10 @@ use self::embeddings::Embeddings;
 use self::layer::Layer;
 use super::backbone::{Backbone, Pass, Pooling};
 use super::checkpoint::Weights;
-use super::parameters::{LayerNorm, Linear, Parameter, Place};
+use super::parameters::{LayerNorm, Linear, Linears, Parameter, Place, cast};
 use crate::batch::{Batch, Inputs, PackedTokens};
 use crate::error::{Error, Result};
-use crate::native;
+use crate::native::{self, Gelu, Int8Linear};
 
 /// The activation between the two halves of a feed-forward block, by the names that `config.json` uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -37,6 +37,15 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// `activation(linear(x))`, in one pass where that exists.
+    pub(super) fn after(self, linear: &Linear, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        match (&linear.int8, self) {
+            (Some(int8), Self::Gelu) => int8.forward(x, Some(Gelu::Exact)),
+            (Some(int8), Self::GeluNew) => int8.forward(x, Some(Gelu::ByTanh)),
+            _ => self.apply(&linear.forward(x, pass)?),
+        }
+    }
+
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Gelu => native::gelu(x, false)?,
@@ -96,9 +105,10 @@ pub struct Encoder {
 
 impl Encoder {
     /// Takes the encoder's tensors from a checkpoint, with or without the family's prefix.
-    pub fn load(config: EncoderConfig, names: &Names, weights: &Weights) -> Result<Self> {
-        let mut builder =
-            Builder { weights, names, parameters: Vec::new(), stored_prefix: stored_prefix(names, weights) };
+    /// The linear layers are kept as `linears` says; tables and norms, which are small or read in part, as the weights come.
+    pub fn load(config: EncoderConfig, names: &Names, weights: &Weights, linears: Linears) -> Result<Self> {
+        let stored_prefix = stored_prefix(names, weights);
+        let mut builder = Builder { weights, names, parameters: Vec::new(), stored_prefix, linears };
         let embeddings = Embeddings::load(&config, &mut builder)?;
         let layers =
             (0..config.layers).map(|index| Layer::load(&config, index, &mut builder)).collect::<Result<_>>()?;
@@ -216,6 +226,7 @@ struct Builder<'a> {
     names: &'a Names,
     parameters: Vec<Parameter>,
     stored_prefix: &'static str,
+    linears: Linears,
 }
 
 impl Builder<'_> {
@@ -251,19 +262,29 @@ impl Builder<'_> {
     }
 
     fn linear(&mut self, name: &str, inputs: i64, outputs: i64, stage: usize) -> Result<Linear> {
-        Ok(Linear {
-            weight: self.take(&format!("{name}.weight"), &[outputs, inputs], stage)?,
-            bias: self.take(&format!("{name}.bias"), &[outputs], stage)?,
-        })
+        let weight = self.take(&format!("{name}.weight"), &[outputs, inputs], stage)?;
+        let bias = self.take(&format!("{name}.bias"), &[outputs], stage)?;
+        self.kept(weight, bias)
+    }
+
+    /// The linear layer of the two tensors that were taken last, kept as it is to be.
+    fn kept(&mut self, weight: Tensor, bias: Tensor) -> Result<Linear> {
+        let Linears::In(kind) = self.linears else {
+            return Ok(Linear { int8: Some(Int8Linear::pack(&weight, &bias)?), weight, bias });
+        };
+        let linear = Linear::new(cast(&weight, kind)?, cast(&bias, kind)?);
+        if let [.., of_weight, of_bias] = self.parameters.as_mut_slice() {
+            (of_weight.tensor, of_bias.tensor) = (linear.weight.shallow_clone(), linear.bias.shallow_clone());
+        }
+        Ok(linear)
     }
 
     fn fused_linear(&mut self, names: [String; 3], inputs: i64, outputs: i64, stage: usize) -> Result<Linear> {
         let weights = names.each_ref().map(|name| format!("{name}.weight"));
         let biases = names.each_ref().map(|name| format!("{name}.bias"));
-        Ok(Linear {
-            weight: self.take_fused(&weights, &[outputs, inputs], stage)?,
-            bias: self.take_fused(&biases, &[outputs], stage)?,
-        })
+        let weight = self.take_fused(&weights, &[outputs, inputs], stage)?;
+        let bias = self.take_fused(&biases, &[outputs], stage)?;
+        self.kept(weight, bias)
     }
 
     fn norm(&mut self, name: &str, width: i64, epsilon: f64, stage: usize) -> Result<LayerNorm> {

@@ -77,6 +77,32 @@ fn a_foreign_model_gives_the_numbers_that_python_gives() {
     }
 }
 
+/// Eight bits are near enough, and a row's answer still does not depend on what is computed with it.
+#[test]
+fn int8_gives_nearly_the_same_answers_whatever_shares_the_batch() {
+    let scene = scene();
+    scene.write("in.csv", many(300));
+    let int8 = "label --model large_weights --device cpu --threads 1 --precision int8 --probabilities --input in.csv";
+    let outcome = scene.rehead(&format!("{int8} --output int8.csv")).run();
+    if !outcome.status.success() {
+        // A CPU without the instructions says so.
+        outcome.says(&["int8 needs a CPU", "--precision auto"]);
+        return;
+    }
+    scene.rehead(&format!("{int8} --output small.csv --batch-tokens 40")).ok();
+    scene.rehead(&format!("{BASIC} --probabilities --input in.csv --output fp32.csv")).ok();
+    let (int8, small, fp32) = (scene.text("int8.csv"), scene.text("small.csv"), scene.text("fp32.csv"));
+    for label in LABELS {
+        let column = |csv: &str| numbers(csv, &format!("p_{label}"));
+        assert_eq!(column(&int8), column(&small));
+        let far = column(&int8).iter().zip(column(&fp32)).filter(|(a, b)| (*a - b).abs() > 0.1).count();
+        assert!(far < 15, "{far} of 300 rows are far from fp32");
+    }
+    scene.write("train.csv", csv(&sentiment(40, 1)));
+    let words = "train --train train.csv --model large_weights --out run --precision int8";
+    scene.rehead(words).refused().says(&["precision", "nothing can be trained in int8"]);
+}
+
 #[test]
 fn rows_and_columns_stay_in_every_format() {
     let scene = scene();

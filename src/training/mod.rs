@@ -112,6 +112,11 @@ pub fn fit(
         for step in batches.iter().skip(at.batch) {
             let now = calendar.step(at.epoch as u64, at.batch as u64, batches.len() as u64);
             let factor = plan.schedule.factor(now, calendar.steps(), plan.warmup_ratio);
+            // A step of a token budget holds many short examples or few long ones. Divided by the mean number, each counts alike.
+            let examples = match plan.batch {
+                BatchSize::Examples(_) => step.len() as f64,
+                BatchSize::Tokens(_) => costs.len() as f64 / batches.len().max(1) as f64,
+            };
             let mut loss = None;
             for (index, micro) in sampler::micro_batches(step, &costs, plan.micro_batch_tokens).iter().enumerate() {
                 let batch = set.examples.batch(micro, classifier.device)?;
@@ -119,7 +124,7 @@ pub fn fit(
                 let dropout = DropoutKeys::new(plan.seed, at.step, index as u64);
                 let pass = Pass { compute: plan.compute, dropout: Some(&dropout) };
                 let logits = classifier.logits(&batch, pass)?;
-                let part = loss::cross_entropy(&logits, &batch, set.labels, step.len())?;
+                let part = loss::cross_entropy(&logits, &batch, set.labels, examples)?;
                 part.f_backward()?;
                 loss = add(loss, part.f_detach()?)?;
             }
@@ -129,7 +134,7 @@ pub fn fit(
             at.batch += 1;
             at.step += 1;
             at.tokens += tokens;
-            recent.observe(loss, norm, tokens)?;
+            recent.observe(loss, examples, step.len(), norm, tokens)?;
             bar.advance_with(1, tokens);
             if at.step.is_multiple_of(plan.log_every.max(1) as u64) {
                 // The one place that waits for the device.
@@ -289,29 +294,37 @@ impl Clock {
 struct Recent {
     loss: Option<Tensor>,
     norm: Option<Tensor>,
-    steps: u64,
+    examples: u64,
     tokens: u64,
     since: f64,
 }
 
 impl Recent {
-    fn observe(&mut self, loss: Option<Tensor>, norm: Tensor, tokens: u64) -> Result<()> {
+    /// `loss` is the step's sum over `step_examples` divided by `divisor`.
+    fn observe(
+        &mut self,
+        loss: Option<Tensor>,
+        divisor: f64,
+        step_examples: usize,
+        norm: Tensor,
+        tokens: u64,
+    ) -> Result<()> {
         if let Some(loss) = loss {
-            self.loss = add(self.loss.take(), loss)?;
+            self.loss = add(self.loss.take(), loss.f_mul_scalar(divisor)?)?;
         }
+        self.examples += step_examples as u64;
         self.norm = Some(norm);
-        self.steps += 1;
         self.tokens += tokens;
         Ok(())
     }
 
-    /// Mean loss, last gradient norm and tokens a second since the last call.
+    /// Mean loss of an example, last gradient norm and tokens a second since the last call.
     fn take(&mut self, seconds: f64) -> Result<(f64, f64, f64)> {
         let number = |tensor: &Option<Tensor>| match tensor {
             Some(tensor) => tensor.f_double_value(&[]),
             None => Ok(f64::NAN),
         };
-        let loss = number(&self.loss)? / self.steps.max(1) as f64;
+        let loss = number(&self.loss)? / self.examples.max(1) as f64;
         let norm = number(&self.norm)?;
         let rate = self.tokens as f64 / (seconds - self.since).max(1e-9);
         *self = Self { since: seconds, ..Self::default() };

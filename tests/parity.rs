@@ -191,7 +191,7 @@ fn gradients(
             &classifier.logits(&batch, Pass::evaluation(Kind::Float)).expect("logits"),
             &batch,
             &labels,
-            examples.len(),
+            examples.len() as f64,
         )
         .expect("loss");
         part.backward();

@@ -4,6 +4,7 @@ mod data;
 mod settle;
 
 use std::path::Path;
+use std::time::Instant;
 
 use tch::Kind;
 
@@ -160,9 +161,10 @@ impl<'a> Run<'a> {
             &kept,
             console,
         )?;
+        let began = Instant::now();
         let evaluation = evaluate(&outcome.valid_logits.values, &self.valid.labels, self.labels.words())?;
         let mut history = HistoryWriter::create(self.out().join("history.jsonl"))?;
-        history.evaluation(EvaluationRecord::new("valid", 1, 1, &evaluation, outcome.seconds))?;
+        history.evaluation(EvaluationRecord::new("valid", 1, 1, &evaluation, began.elapsed().as_secs_f64()))?;
         self.console.note(format!("validation {}", evaluation.summary()));
         Ok(Trained { seconds: outcome.seconds, tokens: outcome.tokens, best_epoch: None, epochs: 1, valid: evaluation })
     }

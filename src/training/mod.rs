@@ -162,6 +162,7 @@ pub fn fit(
         at.epoch += 1;
         at.batch = 0;
         optimizer.settle()?;
+        let began = clock.seconds();
         let evaluation = match evaluate() {
             Err(error) if error.kind() == crate::error::Kind::Interrupted => {
                 // The epoch's last step is what is saved; its evaluation is done again on resuming.
@@ -173,7 +174,13 @@ pub fn fit(
             result => result?,
         };
         clock.record(&mut at);
-        history.evaluation(EvaluationRecord::new("valid", at.epoch as u32, at.step, &evaluation, at.seconds))?;
+        history.evaluation(EvaluationRecord::new(
+            "valid",
+            at.epoch as u32,
+            at.step,
+            &evaluation,
+            at.seconds - began,
+        ))?;
         console.note(format!("epoch {} of {}: validation {}", at.epoch, plan.epochs, evaluation.summary()));
         let verdict = at.best.observe(EpochScore::new(at.epoch as u32, &evaluation));
         if verdict.improved {

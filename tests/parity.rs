@@ -303,6 +303,24 @@ fn bf16_stays_near_fp32() -> Result<()> {
     Ok(())
 }
 
+/// The kernels for CPUs with fewer instructions than this one give the same: the tests above, once for each.
+#[test]
+fn every_set_of_kernels_is_right() {
+    if std::env::var_os("REHEAD_KERNELS").is_some() {
+        return; // one of those calls
+    }
+    for kernels in ["generic", "avx2", "avx512"] {
+        let tests = ["logits_equal_transformers", "gradients_of_every_parameter", "accumulated_micro_batches"];
+        let outcome = std::process::Command::new(std::env::current_exe().expect("this test"))
+            .args(tests)
+            .env("REHEAD_KERNELS", kernels)
+            .output()
+            .expect("the tests run");
+        let told = String::from_utf8_lossy(&outcome.stdout);
+        assert!(outcome.status.success() && told.contains("3 passed"), "{kernels}:\n{told}");
+    }
+}
+
 /// A word table's gradient has only the rows that were read.
 fn dense(gradient: Tensor) -> Tensor {
     if gradient.is_sparse() { gradient.to_dense(None::<tch::Kind>, false) } else { gradient }

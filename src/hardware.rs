@@ -71,25 +71,6 @@ impl Hardware {
         Ok(Self { device, compute, int8: precision == Precision::Int8, threads })
     }
 
-    /// `cpu` or `cuda:0`.
-    pub fn device_name(&self) -> String {
-        match self.device {
-            Device::Cuda(index) => format!("cuda:{index}"),
-            _ => "cpu".to_owned(),
-        }
-    }
-
-    /// `fp32`, `bf16` or `int8`.
-    pub fn precision_name(&self) -> &'static str {
-        if self.int8 {
-            "int8"
-        } else if self.compute == Kind::BFloat16 {
-            "bf16"
-        } else {
-            "fp32"
-        }
-    }
-
     /// Tokens of an inference batch: enough to keep the cores busy, few enough to stay near the caches.
     pub fn inference_tokens(&self) -> usize {
         if self.device == Device::Cpu { 2048 } else { 65_536 }

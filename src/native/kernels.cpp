@@ -442,6 +442,14 @@ INLINE void exchange(Floats &a, Floats &b) {
     b = second;
 }
 
+template <int STEP>
+INLINE void exchange_rows(Floats (&block)[LANES]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) {
+        if (!(i & STEP)) exchange<STEP>(block[i], block[i | STEP]);
+    }
+}
+
 // `rows` rows of `columns` numbers (multiples of 16) with stride `from_row`, transposed.
 INLINE void transpose(const float *from, int64_t from_row, int64_t rows, int64_t columns, float *to, int64_t to_row) {
     for (int64_t r = 0; r < rows; r += LANES) {
@@ -449,22 +457,10 @@ INLINE void transpose(const float *from, int64_t from_row, int64_t rows, int64_t
             Floats block[LANES];
 #pragma GCC unroll 16
             for (int i = 0; i < LANES; i++) block[i] = load(from + (r + i) * from_row + c);
-#pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++) {
-                if (!(i & 8)) exchange<8>(block[i], block[i | 8]);
-            }
-#pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++) {
-                if (!(i & 4)) exchange<4>(block[i], block[i | 4]);
-            }
-#pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++) {
-                if (!(i & 2)) exchange<2>(block[i], block[i | 2]);
-            }
-#pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++) {
-                if (!(i & 1)) exchange<1>(block[i], block[i | 1]);
-            }
+            exchange_rows<8>(block);
+            exchange_rows<4>(block);
+            exchange_rows<2>(block);
+            exchange_rows<1>(block);
 #pragma GCC unroll 16
             for (int i = 0; i < LANES; i++) store(to + (c + i) * to_row + r, block[i]);
         }

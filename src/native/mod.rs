@@ -249,8 +249,8 @@ pub fn attention(
         return Err(Error::failure("attention got tables that do not belong together"));
     }
     let mut out = null_mut();
-    // SAFETY: all pointers are valid for the call, and the shapes have been checked; the batch that made `offsets` has as many
-    // tokens as `projected` rows.
+    // SAFETY: all pointers are valid for the call and the shapes have been checked; native.cpp checks that every sequence lies
+    // within the rows.
     check(unsafe {
         rehead_attention(
             first_query.map_or(null_mut(), pointer),
@@ -571,6 +571,15 @@ mod tests {
             }
         }
         Ok(())
+    }
+
+    #[test]
+    fn sequences_outside_the_batch_are_an_error_value() {
+        let projected = random(&[6, 3 * 16], 1);
+        for offsets in [[0i64, 7], [3, 2], [-1, 4]] {
+            let outcome = attention(None, &projected, &Tensor::from_slice(&offsets), 6, 2, Drop::default());
+            assert!(outcome.is_err_and(|error| error.to_string().contains("within the batch")));
+        }
     }
 
     /// Dropout on the weights: what is drawn backwards is what was drawn forwards, so the loss moves as the gradient says.

@@ -151,6 +151,11 @@ struct Dropout : torch::autograd::Function<Dropout> {
     }
 };
 
+at::Tensor dropped(const at::Tensor &x, double p, uint64_t key) {
+    if (p <= 0.0) return x;
+    return computed_here(x) ? Dropout::apply(x, p, static_cast<int64_t>(key)) : at::dropout(x, p, /*train=*/true);
+}
+
 // ---- residual, dropout and layer norm
 
 struct Normed {
@@ -271,12 +276,18 @@ rehead::Attention attention_of(const at::Tensor &query, const at::Tensor &projec
                                const rehead::Drop &drop) {
     const bool first_only = query.defined();
     const int64_t width = first_only ? query.size(-1) : projected.size(-1) / 3;
+    TORCH_CHECK(width % heads == 0, width, " columns cannot be divided among ", heads, " heads");
+    const int64_t *bounds = offsets.const_data_ptr<int64_t>();
+    for (int64_t i = 0; i + 1 < offsets.numel(); i++) {
+        TORCH_CHECK(bounds[i] >= 0 && bounds[i] < bounds[i + 1] && bounds[i + 1] <= projected.size(0),
+                    "sequence ", i, " does not lie within the batch");
+    }
     rehead::Attention a;
     a.stored = stored_of(projected);
     a.query = columns_of(first_only ? query : projected, 0);
     a.key = columns_of(projected, first_only ? 0 : width);
     a.value = columns_of(projected, first_only ? width : 2 * width);
-    a.offsets = offsets.const_data_ptr<int64_t>();
+    a.offsets = bounds;
     a.sequences = offsets.numel() - 1;
     a.heads = heads;
     a.dimension = width / heads;
@@ -390,8 +401,7 @@ extern "C" {
 // out = dropout(x) with probability p; whether an element is kept depends on (key, index) alone on the CPU.
 char *rehead_dropout(at::Tensor *x, double p, uint64_t key, at::Tensor **out) {
     return guarded([&] {
-        hand_over(computed_here(*x) ? Dropout::apply(*x, p, static_cast<int64_t>(key)) : at::dropout(*x, p, /*train=*/true),
-                  out);
+        hand_over(dropped(*x, p, key), out);
     });
 }
 
@@ -401,7 +411,7 @@ char *rehead_add_norm(at::Tensor *x, at::Tensor *residual, at::Tensor *weight, a
     return guarded([&] {
         at::Tensor added = residual ? *residual : at::Tensor();
         if (!computed_here(*x) || x->size(-1) > rehead::WIDEST_NORM) {
-            at::Tensor sum = p > 0.0 ? at::dropout(*x, p, /*train=*/true) : *x;
+            at::Tensor sum = dropped(*x, p, key);
             if (residual) sum = added + sum;
             hand_over(at::layer_norm(sum, weight->sizes(), weight->to(x->scalar_type()), bias->to(x->scalar_type()), epsilon),
                       out);

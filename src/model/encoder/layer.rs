@@ -55,21 +55,19 @@ impl Layer {
     /// computing the others' query, output and feed-forward.
     pub fn forward_first_tokens(&self, x: &Tensor, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
         let width = x.size().last().copied().unwrap_or(0);
-        if self.projection.int8.is_some() {
+        let first = x.f_index_select(0, &tokens.first)?;
+        let (query, key_value) = if self.projection.int8.is_some() {
             // In 8 bits the three projections are one: all is projected, and the other tokens' queries left.
             let projected = self.projection.forward(x, pass)?;
-            let first = x.f_index_select(0, &tokens.first)?;
             let query = projected.f_narrow(1, 0, width)?.f_index_select(0, &tokens.first)?;
-            let key_value = projected.f_narrow(1, width, 2 * width)?;
-            let context = attend_first_tokens(&query, &key_value, tokens, self.heads, self.attention_dropout, pass)?;
-            return self.after_attention(&context, &first, pass);
-        }
-        let weight = cast(&self.projection.weight, pass.compute)?;
-        let bias = cast(&self.projection.bias, pass.compute)?;
-        let first = x.f_index_select(0, &tokens.first)?;
-        let query = first.f_linear(&weight.f_narrow(0, 0, width)?, Some(&bias.f_narrow(0, 0, width)?))?;
-        let key_value =
-            x.f_linear(&weight.f_narrow(0, width, 2 * width)?, Some(&bias.f_narrow(0, width, 2 * width)?))?;
+            (query, projected.f_narrow(1, width, 2 * width)?)
+        } else {
+            let weight = cast(&self.projection.weight, pass.compute)?;
+            let bias = cast(&self.projection.bias, pass.compute)?;
+            let query = first.f_linear(&weight.f_narrow(0, 0, width)?, Some(&bias.f_narrow(0, 0, width)?))?;
+            let (weight, bias) = (weight.f_narrow(0, width, 2 * width)?, bias.f_narrow(0, width, 2 * width)?);
+            (query, x.f_linear(&weight, Some(&bias))?)
+        };
         let context = attend_first_tokens(&query, &key_value, tokens, self.heads, self.attention_dropout, pass)?;
         self.after_attention(&context, &first, pass)
     }

@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    for file in ["native.cpp", "kernels.cpp", "kernels.h"] {
+    for file in ["native.cpp", "profiler.cpp", "kernels.cpp", "kernels.h"] {
         println!("cargo:rerun-if-changed=src/native/{file}");
     }
     println!("cargo:rerun-if-env-changed=LIBTORCH");
@@ -20,6 +20,7 @@ fn main() {
     let mut native = cpp();
     native
         .file("src/native/native.cpp")
+        .file("src/native/profiler.cpp")
         .include(torch_dir.join("include"))
         .include(torch_dir.join("include/torch/csrc/api/include"))
         .define("_GLIBCXX_USE_CXX11_ABI", env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into()).as_str())

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::keys::{
-    COUNT, DROPOUT, EPOCHS, FRACTION, MAX_LENGTH, NOT_NEGATIVE, POSITIVE, RATIO, SEED, THREADS, Whole,
+    BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, LAYERS, MAX_LENGTH, MEGABYTES, NOT_NEGATIVE, POSITIVE, RATIO, SEED,
+    THREADS, Whole,
 };
 use crate::config::{
-    self, Columns, Delimiter, Device, Engine, Flags, Pooling, Precision, Request, RunConfig, Schedule, Strategy, Task,
+    self, ClassWeights, Columns, Delimiter, Device, Engine, Flags, HeadInit, Pooling, Precision, Request, RunConfig,
+    Schedule, Strategy, Switch, Task,
 };
 use crate::error::{Error, Result};
 
@@ -118,6 +120,10 @@ pub struct TrainArgs {
     /// Go on with the interrupted run in --out, with its saved settings
     #[arg(long, help_heading = "Output")]
     pub resume: bool,
+
+    /// Print where the time of training goes (slower on a GPU, where every operation is then waited for)
+    #[arg(long, help_heading = "Output")]
+    pub profile: bool,
 }
 
 #[derive(Debug, Args)]
@@ -185,6 +191,10 @@ pub struct DataArgs {
     #[arg(long, value_name = "FILE|DIR")]
     pub test: Option<PathBuf>,
 
+    /// Seed of the choice of the rows held out [default: as --seed]
+    #[arg(long, value_name = "N", value_parser = SEED.parser::<u64>(), allow_negative_numbers = true)]
+    pub split_seed: Option<u64>,
+
     /// Column of the text, or two for pairs of texts [default: found by name and content]
     #[arg(long, value_name = "COL[,COL2]")]
     pub text: Option<Columns>,
@@ -222,8 +232,12 @@ pub struct ModelArgs {
     pub engine: Option<Engine>,
 
     /// Dropout probability, at least 0 and below 1 [default: the model's own]
-    #[arg(long, value_name = "P", value_parser = DROPOUT.parser(), allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", value_parser = BELOW_ONE.parser(), allow_negative_numbers = true)]
     pub dropout: Option<f64>,
+
+    /// Start so many of the last layers anew from random weights [default: 0]
+    #[arg(long, value_name = "N", value_parser = LAYERS.parser::<usize>(), allow_negative_numbers = true)]
+    pub reinit_layers: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -258,6 +272,23 @@ pub struct TrainingArgs {
     /// Peak learning rate of the head [default: as --lr]
     #[arg(long, value_name = "X", value_parser = POSITIVE.parser(), allow_negative_numbers = true)]
     pub head_lr: Option<f64>,
+
+    /// Rate of each layer over that of the layer above it, above 0; 1 gives all the same [default: 1.0]
+    #[arg(long, value_name = "X", value_parser = DECAY.parser(), allow_negative_numbers = true)]
+    pub layer_decay: Option<f64>,
+
+    /// What the head starts from when more than the head is trained: the linear probe on frozen features, or small
+    /// random numbers [default: auto]
+    #[arg(long, value_name = "auto|probe|random")]
+    pub head_init: Option<HeadInit>,
+
+    /// Share of the target that is spread over all classes, below 1 [default: 0.0]
+    #[arg(long, value_name = "SHARE", value_parser = BELOW_ONE.parser(), allow_negative_numbers = true)]
+    pub label_smoothing: Option<f64>,
+
+    /// How much an example weighs: all alike, or the more the rarer its class [default: none]
+    #[arg(long, value_name = "none|balanced")]
+    pub class_weights: Option<ClassWeights>,
 
     /// Course of the learning rate after its warm-up [default: linear]
     #[arg(long, value_name = "linear|cosine|constant")]
@@ -326,6 +357,18 @@ pub struct HardwareArgs {
     /// Threads on the CPU [default: one a core]
     #[arg(long, value_name = "N", value_parser = THREADS.parser::<usize>(), allow_negative_numbers = true)]
     pub threads: Option<usize>,
+
+    /// Whether what the frozen layers compute is computed once and kept [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub cache: Option<Switch>,
+
+    /// Memory for it in megabytes; what is more goes to a file [default: a quarter of what is free]
+    #[arg(long, value_name = "MB", value_parser = MEGABYTES.parser::<u64>(), allow_negative_numbers = true)]
+    pub cache_memory: Option<u64>,
+
+    /// Folder of its files, kept for later runs [default: in --out, and away when the run is finished]
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
 }
 
 /// How a finished model is run.
@@ -565,6 +608,7 @@ impl RunArgs {
         flags.put("data.valid", &data.valid);
         flags.put("data.valid_fraction", &data.valid_fraction);
         flags.put("data.test", &data.test);
+        flags.put("data.split_seed", &data.split_seed);
         flags.put("data.text", &data.text);
         flags.put("data.label", &data.label);
         flags.put("data.delimiter", &data.delimiter);
@@ -574,6 +618,11 @@ impl RunArgs {
         flags.put("model.pooling", &model.pooling);
         flags.put("model.engine", &model.engine);
         flags.put("model.dropout", &model.dropout);
+        flags.put("model.reinit_layers", &model.reinit_layers);
+        flags.put("strategy.head_init", &training.head_init);
+        flags.put("training.layer_decay", &training.layer_decay);
+        flags.put("training.label_smoothing", &training.label_smoothing);
+        flags.put("training.class_weights", &training.class_weights);
         flags.put("training.epochs", &training.epochs);
         flags.put("training.batch_tokens", &training.batch_tokens);
         flags.put("training.batch_size", &training.batch_size);
@@ -591,6 +640,9 @@ impl RunArgs {
         flags.put("run.device", &hardware.device);
         flags.put("run.precision", &hardware.precision);
         flags.put("run.threads", &hardware.threads);
+        flags.put("run.cache", &hardware.cache);
+        flags.put("run.cache_memory", &hardware.cache_memory);
+        flags.put("run.cache_dir", &hardware.cache_dir);
         Request { config: output.config.clone(), set: output.set.clone(), flags, resume: false }
     }
 }
@@ -673,7 +725,8 @@ mod tests {
                     --max-length 9 --model m --pooling cls --engine packed --dropout 0.5 --strategy bitfit --epochs 1 --lr 1 \
                     --head-lr 2 --batch-tokens 3 --micro-batch-tokens 2 --weight-decay 0.5 --warmup-ratio 0.5 --schedule cosine \
                     --max-grad-norm 0.5 --patience 1 --seed 1 --log-every 1 --out o \
-                    --device cpu --precision fp32 --threads 1";
+                    --device cpu --precision fp32 --threads 1 --split-seed 1 --reinit-layers 1 --head-init probe \
+                    --layer-decay 0.9 --label-smoothing 0.1 --class-weights balanced --cache off --cache-memory 9 --cache-dir c";
         let Command::Train(args) = parse(line).unwrap() else { panic!() };
         let text = args.resolve().unwrap().to_toml(&config::Choices::default()).unwrap();
         for key in config::keys::KEYS.iter().filter(|key| !matches!(key.name, "valid_fraction" | "batch_size")) {

@@ -7,6 +7,7 @@ use crate::batch::{Batch, ExampleSet, sampler};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::model::{Classifier, Pass};
+use crate::strategy::cache::Activations;
 
 /// Runs a classifier in evaluation mode over whole example sets.
 pub struct Inference<'a> {
@@ -15,6 +16,8 @@ pub struct Inference<'a> {
     pub compute: Kind,
     /// Tokens a batch.
     pub batch_tokens: usize,
+    /// The examples' activations behind the first stages, when these need not be run.
+    pub prefix: Option<&'a Activations>,
 }
 
 /// One row of numbers an example, in the examples' order.
@@ -63,7 +66,10 @@ impl Inference<'_> {
     /// Logits of every example. `watch` is told the examples and tokens of each batch that is done.
     pub fn logits(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Rows> {
         let mut result = Partial::new(set.len(), self.classifier.labels.len());
-        self.fill(&mut result, set, watch, |batch| self.classifier.logits(batch, self.pass()))?;
+        self.fill(&mut result, set, watch, |batch| {
+            let (from, activations) = self.start(batch, set)?;
+            self.classifier.logits_from(from, batch, activations, self.pass())
+        })?;
         Ok(result.rows)
     }
 
@@ -76,9 +82,19 @@ impl Inference<'_> {
         watch: &mut dyn FnMut(usize, usize),
     ) -> Result<()> {
         self.fill(partial, set, watch, |batch| {
-            let features = self.classifier.backbone.features(0, batch, None, self.classifier.pooling, self.pass())?;
+            let (from, activations) = self.start(batch, set)?;
+            let Classifier { backbone, pooling, .. } = self.classifier;
+            let features = backbone.features(from, batch, activations, *pooling, self.pass())?;
             self.classifier.head.penultimate(&features, self.pass())
         })
+    }
+
+    /// The stage that a batch begins with, and what it begins from.
+    fn start(&self, batch: &Batch, set: &dyn ExampleSet) -> Result<(usize, Option<Tensor>)> {
+        match self.prefix {
+            Some(prefix) => Ok((prefix.stages, Some(prefix.of(batch, set, self.classifier.device)?))),
+            None => Ok((0, None)),
+        }
     }
 
     fn pass(&self) -> Pass<'static> {

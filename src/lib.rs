@@ -24,6 +24,7 @@ pub mod training;
 pub mod transform;
 
 pub mod error;
+pub mod fingerprint;
 pub mod hardware;
 pub mod interrupt;
 pub mod json;

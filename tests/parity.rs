@@ -10,7 +10,7 @@ use rehead::data::Input;
 use rehead::error::Result;
 use rehead::model::checkpoint::Weights;
 use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling};
-use rehead::training::loss::cross_entropy;
+use rehead::training::loss::{Loss, LossSettings};
 use rehead::transform::tokenize::TextTokenizer;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
@@ -189,16 +189,18 @@ fn gradients(
     for parameter in classifier.parameters() {
         let _ = parameter.tensor.set_requires_grad(true);
     }
+    let plain = Loss::new(&LossSettings::default(), CPU).expect("loss");
     let mut loss = 0.0;
     for part in examples.chunks(micro) {
         let batch = set.batch(part, CPU).expect("batch");
-        let part = cross_entropy(
-            &classifier.logits(&batch, Pass::evaluation(Kind::Float)).expect("logits"),
-            &batch,
-            &labels,
-            examples.len() as f64,
-        )
-        .expect("loss");
+        let part = plain
+            .of(
+                &classifier.logits(&batch, Pass::evaluation(Kind::Float)).expect("logits"),
+                &batch,
+                &labels,
+                examples.len() as f64,
+            )
+            .expect("loss");
         part.backward();
         loss += part.double_value(&[]);
     }

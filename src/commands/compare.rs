@@ -7,12 +7,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{print, train::train};
+use super::print;
+use super::train::{Session, train};
 use crate::cli::CompareArgs;
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use crate::report::metrics::to_readable_json;
 use crate::report::{Column, Console, RunMetrics, Table, units, write_atomically};
+use crate::strategy::cache::Cache;
 
 /// What `compare.json` holds: one entry a strategy.
 #[derive(Serialize)]
@@ -34,17 +36,16 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let quiet = args.run.output.quiet;
     let console = Console::new(quiet);
     let shared = args.resolve()?;
-    for strategy in &args.strategies {
-        crate::strategy::check(*strategy)?;
-    }
     shared.check_paths(true)?;
     let runs = args.runs(&shared);
     check_ours(&shared.run.out, &runs)?;
+    let cache = Cache::default();
+    let session = Session { resume: true, profile: false, cache: &cache };
     let mut rows: Vec<Row> = Vec::new();
     for config in runs {
         console.section(format!("{} with seed {}", config.strategy.name, config.training.seed));
         let out = config.run.out.clone();
-        let metrics = train(config, true, &console).map_err(|error| match error.kind() {
+        let metrics = train(config, session, &console).map_err(|error| match error.kind() {
             crate::error::Kind::Interrupted => {
                 Error::interrupted(error.to_string()).hint("go on with the same command: finished runs are kept")
             }

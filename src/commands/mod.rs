@@ -94,7 +94,8 @@ impl Ready {
     }
 
     fn inference(&self) -> Inference<'_> {
-        Inference { classifier: &self.classifier, compute: self.hardware.compute, batch_tokens: self.batch_tokens }
+        let Self { classifier, hardware, batch_tokens, .. } = self;
+        Inference { classifier, compute: hardware.compute, batch_tokens: *batch_tokens, prefix: None }
     }
 
     /// How to read a data file: the columns as told, else those of the training file where the file at hand has them.

@@ -12,7 +12,7 @@ use self::data::Data;
 use super::{check_writable, engine, locate_model, print, tokenizer_for};
 use crate::batch::ExampleSet;
 use crate::cli::TrainArgs;
-use crate::config::{self, Choices, RunConfig, Strategy};
+use crate::config::{self, Choices, HeadInit, RunConfig, Strategy, Switch};
 use crate::data::{Example, Labels};
 use crate::error::{self, Error, Result};
 use crate::evaluation::{Evaluation, evaluate};
@@ -21,7 +21,8 @@ use crate::inference::Inference;
 use crate::interrupt;
 use crate::model::{Classifier, Engine, HeadRequest, Linears, LoadRequest};
 use crate::report::{Console, RunMetrics, remove_temporaries, units, write_atomically};
-use crate::strategy::{self, frozen};
+use crate::strategy::cache::{Activations, Cache, CacheSettings, Found, Wanted};
+use crate::strategy::{self, Scope, frozen, reinit};
 use crate::training::history::{EvaluationRecord, HistoryWriter};
 use crate::training::snapshot::Snapshots;
 use crate::training::{self, Place, Plan, TrainingSet};
@@ -31,16 +32,28 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let console = Console::new(args.run.output.quiet);
     let config = args.resolve()?;
     config.check_paths(args.resume)?;
-    let metrics = train(config, args.resume, &console)?;
+    let session = Session { resume: args.resume, profile: args.profile, cache: &Cache::default() };
+    let metrics = train(config, session, &console)?;
     if args.run.output.json {
         print(&metrics.to_json()?)?;
     }
     Ok(())
 }
 
+/// What belongs to the call rather than to the run.
+#[derive(Clone, Copy)]
+pub struct Session<'a> {
+    /// Whether to go on with what is in the run directory.
+    pub resume: bool,
+    /// Whether to say where the time of training goes.
+    pub profile: bool,
+    /// What earlier runs of this process have computed already.
+    pub cache: &'a Cache,
+}
+
 /// Trains as `config` says, into `config.run.out`.
-pub fn train(config: RunConfig, resume: bool, console: &Console) -> Result<RunMetrics> {
-    strategy::check(config.strategy.name)?;
+pub fn train(config: RunConfig, session: Session, console: &Console) -> Result<RunMetrics> {
+    let resume = session.resume;
     check_task(&config)?;
     check_precision(&config)?;
     if resume {
@@ -51,7 +64,7 @@ pub fn train(config: RunConfig, resume: bool, console: &Console) -> Result<RunMe
     }
     check_writable(&config.run.out, resume)?;
 
-    let mut run = Run::prepare(config, resume, console)?;
+    let mut run = Run::prepare(config, session, console)?;
     run.begin()?;
     let trained = run.train().map_err(|error| run.how_to_go_on(error))?;
     run.save()?;
@@ -71,7 +84,9 @@ struct Run<'a> {
     valid: Split,
     test: Option<Split>,
     plan: Plan,
-    resume: bool,
+    /// None when nothing is to be kept.
+    cache: Option<CacheSettings>,
+    session: Session<'a>,
     console: &'a Console,
 }
 
@@ -87,12 +102,13 @@ struct Trained {
     tokens: u64,
     best_epoch: Option<u32>,
     epochs: u32,
+    trainable_parameters: u64,
     valid: Evaluation,
 }
 
 impl<'a> Run<'a> {
     /// Loads data and model, and settles what was left open. Nothing is written.
-    fn prepare(mut config: RunConfig, resume: bool, console: &'a Console) -> Result<Self> {
+    fn prepare(mut config: RunConfig, session: Session<'a>, console: &'a Console) -> Result<Self> {
         let mut choices = Choices::default();
         let hardware = Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
         crate::native::set_deterministic(hardware.device == tch::Device::Cpu)?;
@@ -104,7 +120,14 @@ impl<'a> Run<'a> {
         let engine = engine(config.model.engine, &mut choices);
         let hardware =
             if engine == Engine::RustBert { Hardware { compute: Kind::Float, ..hardware } } else { hardware };
-        let classifier = load_classifier(&config, &data.labels, engine, &hardware, &mut choices, console)?;
+        let mut classifier = load_classifier(&config, &data.labels, engine, &hardware, &mut choices, console)?;
+        if config.model.reinit_layers > 0 {
+            reinit::reinitialise(&classifier, config.model.reinit_layers, config.training.seed)?;
+        }
+        if let Strategy::Lora { rank } = config.strategy.name {
+            classifier.backbone.adapt(rank as i64, config.training.seed)?;
+        }
+        strategy::frozen_stages(config.strategy.name, &classifier)?;
         let tokenizer = tokenizer_for(&classifier, config.data.max_length)?;
         if config.data.max_length.is_none() {
             choices.record("max_length", tokenizer.max_length(), "the model's and tokenizer's limit, at most 512");
@@ -116,10 +139,27 @@ impl<'a> Run<'a> {
         console.note(format!("training data: {}", train.tokens.statistics()));
 
         settle::hardware_and_model(&mut config, &classifier, &hardware, engine);
+        settle::head_init(&mut config, &mut choices);
         let plan = settle::plan(&mut config, &train, &valid, &hardware, &classifier, &mut choices);
+        let cached = config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_));
+        let cache = cached.then(|| settle::cache(&config, &mut choices));
         console.note(&choices);
         let labels = data.labels;
-        Ok(Self { config, choices, hardware, classifier, tokenizer, labels, train, valid, test, plan, resume, console })
+        Ok(Self {
+            config,
+            choices,
+            hardware,
+            classifier,
+            tokenizer,
+            labels,
+            train,
+            valid,
+            test,
+            plan,
+            cache,
+            session,
+            console,
+        })
     }
 
     fn out(&self) -> &Path {
@@ -129,12 +169,12 @@ impl<'a> Run<'a> {
     /// Makes the run directory and saves the settings in it; from now on an interruption leaves something to go on from.
     fn begin(&self) -> Result<()> {
         std::fs::create_dir_all(self.out()).map_err(|error| super::unwritable(error, self.out()))?;
-        if self.resume {
+        if self.session.resume {
             remove_temporaries(self.out());
             remove_temporaries(&self.out().join("checkpoints"));
         }
         let settings = config::saved_settings(self.out());
-        if !(self.resume && settings.is_file()) {
+        if !(self.session.resume && settings.is_file()) {
             write_atomically(settings, self.config.to_toml(&self.choices)?.as_bytes())?;
         }
         interrupt::listen();
@@ -150,41 +190,98 @@ impl<'a> Run<'a> {
     }
 
     fn train_frozen(&mut self) -> Result<Trained> {
-        let kept = self.kept_features();
-        let Self { classifier, train, valid, hardware, console, .. } = self;
-        let outcome = frozen::fit(
-            classifier,
-            &frozen::LabelledExamples { examples: &train.tokens.set, labels: &train.labels },
-            &frozen::LabelledExamples { examples: &valid.tokens.set, labels: &valid.labels },
-            hardware.compute,
-            hardware.inference_tokens(),
-            &kept,
-            console,
-        )?;
+        let outcome = self.fit_head()?;
         let began = Instant::now();
         let evaluation = evaluate(&outcome.valid_logits.values, &self.valid.labels, self.labels.words())?;
         let mut history = HistoryWriter::create(self.out().join("history.jsonl"))?;
         history.evaluation(EvaluationRecord::new("valid", 1, 1, &evaluation, began.elapsed().as_secs_f64()))?;
         self.console.note(format!("validation {}", evaluation.summary()));
-        Ok(Trained { seconds: outcome.seconds, tokens: outcome.tokens, best_epoch: None, epochs: 1, valid: evaluation })
-    }
-
-    fn train_stages(&self) -> Result<Trained> {
-        let trained = strategy::trained_parameters(self.config.strategy.name, &self.classifier)?;
-        let set = TrainingSet { examples: &self.train.tokens.set, labels: &self.train.labels };
-        let evaluate = || self.score(&self.valid, "validation");
-        let place = Place { run: self.out(), resume: self.resume };
-        let outcome = training::fit(&self.classifier, &trained, &set, &self.plan, &evaluate, place, self.console)?;
         Ok(Trained {
             seconds: outcome.seconds,
             tokens: outcome.tokens,
+            best_epoch: None,
+            epochs: 1,
+            trainable_parameters: self.trainable_parameters()?,
+            valid: evaluation,
+        })
+    }
+
+    /// Fits the head on the features of the backbone as it is.
+    fn fit_head(&mut self) -> Result<frozen::Outcome> {
+        let kept = self.kept_features();
+        let Self { classifier, train, valid, hardware, plan, console, .. } = self;
+        frozen::fit(
+            classifier,
+            &frozen::LabelledExamples { examples: &train.tokens.set, labels: &train.labels },
+            &frozen::LabelledExamples { examples: &valid.tokens.set, labels: &valid.labels },
+            &frozen::Fitting {
+                compute: hardware.compute,
+                batch_tokens: hardware.inference_tokens(),
+                loss: &plan.loss,
+                kept: &kept,
+            },
+            console,
+        )
+    }
+
+    fn train_stages(&mut self) -> Result<Trained> {
+        let mut seconds = 0.0;
+        let begun = self.session.resume && Snapshots::new(self.out())?.latest()?.is_some();
+        if self.config.strategy.head_init == HeadInit::Probe && !begun {
+            seconds += self.fit_head()?.seconds;
+        }
+        let (train, valid) = (self.prefix_of(&self.train)?, self.prefix_of(&self.valid)?);
+        // What an earlier run has computed for this one counts as if it had done so itself.
+        seconds += [&train, &valid].into_iter().flatten().map(|found| found.activations.seconds).sum::<f64>();
+        fn activations(found: &Option<Found>) -> Option<&Activations> {
+            found.as_ref().map(|found| &*found.activations)
+        }
+
+        let scope = Scope::of(self.config.strategy.name, &self.classifier)?;
+        let (examples, labels) = (&self.train.tokens.set, self.train.labels.as_slice());
+        let set = TrainingSet { examples, labels, prefix: activations(&train) };
+        let evaluate = || self.score(&self.valid, "validation", activations(&valid));
+        let place = Place { run: self.out(), resume: self.session.resume, profile: self.session.profile };
+        let outcome = training::fit(&self.classifier, &scope, &set, &self.plan, &evaluate, place, self.console)?;
+        let trainable_parameters = self.trainable_parameters()?;
+        let adapted = !self.classifier.backbone.adapters().is_empty();
+        // Merged weights are rounded otherwise than weights and adapters apart: what is saved is what is scored.
+        let scored = match outcome.valid.filter(|_| !adapted) {
+            Some(evaluation) => evaluation,
+            None => {
+                self.classifier.backbone.merge_adapters()?;
+                self.score(&self.valid, "validation", activations(&valid))?
+            }
+        };
+        Ok(Trained {
+            seconds: outcome.seconds + seconds,
+            tokens: outcome.tokens,
             best_epoch: outcome.best_epoch,
             epochs: outcome.epochs,
-            valid: match outcome.valid {
-                Some(evaluation) => evaluation,
-                None => evaluate()?,
-            },
+            trainable_parameters,
+            valid: scored,
         })
+    }
+
+    fn trainable_parameters(&self) -> Result<u64> {
+        let scope = Scope::of(self.config.strategy.name, &self.classifier)?;
+        Ok(scope.parameters.iter().map(|parameter| parameter.elements()).sum())
+    }
+
+    /// The split's activations behind the stages that stay frozen, when there are any and they are to be kept.
+    fn prefix_of(&self, split: &Split) -> Result<Option<Found>> {
+        let stages = strategy::frozen_stages(self.config.strategy.name, &self.classifier)?;
+        let Some(settings) = self.cache.as_ref().filter(|_| stages > 0) else { return Ok(None) };
+        let key = settle::prefix_key(&self.classifier, stages, split, self.hardware.compute)?;
+        let wanted = Wanted {
+            classifier: &self.classifier,
+            stages,
+            set: &split.tokens.set,
+            compute: self.hardware.compute,
+            batch_tokens: self.hardware.inference_tokens(),
+            key: &key,
+        };
+        self.session.cache.get(&wanted, settings, self.console).map(Some)
     }
 
     fn save(&self) -> Result<()> {
@@ -195,23 +292,21 @@ impl<'a> Run<'a> {
     /// The trained classifier's score on the test data, when there are any.
     fn test(&self) -> Result<Option<Evaluation>> {
         let Some(test) = &self.test else { return Ok(None) };
-        self.score(test, "test").map(Some).map_err(|error| match error.kind() {
+        self.score(test, "test", None).map(Some).map_err(|error| match error.kind() {
             error::Kind::Interrupted => Error::interrupted("the model is trained and saved, the test data not scored"),
             _ => error,
         })
     }
 
     fn finish(self, trained: Trained, test: Option<Evaluation>) -> Result<RunMetrics> {
-        let strategy = self.config.strategy.name;
-        let trained_parameters = strategy::trained_parameters(strategy, &self.classifier)?;
         let metrics = RunMetrics {
             model: self.config.model.model.clone(),
-            strategy: strategy.to_string(),
+            strategy: self.config.strategy.name.to_string(),
             seed: self.config.training.seed,
             train_rows: self.train.labels.len() as u64,
             train_seconds: trained.seconds,
             tokens_per_second: Some(trained.tokens as f64 / trained.seconds.max(1e-9)),
-            trainable_parameters: trained_parameters.iter().map(|parameter| parameter.elements()).sum(),
+            trainable_parameters: trained.trainable_parameters,
             total_parameters: self.classifier.total_parameters(),
             peak_memory_bytes: self.hardware.peak_memory_bytes(),
             valid: Some(trained.valid),
@@ -223,6 +318,9 @@ impl<'a> Run<'a> {
         };
         metrics.write(self.out().join("metrics.json"))?;
         self.kept_features().remove()?;
+        if let Some(settings) = self.cache.as_ref().filter(|settings| !settings.keep) {
+            settings.clear()?;
+        }
         Snapshots::new(self.out())?.finish()?;
         self.report(&metrics);
         Ok(metrics)
@@ -240,11 +338,12 @@ impl<'a> Run<'a> {
     }
 
     /// Scores the classifier as it is, with progress.
-    fn score(&self, split: &Split, name: &str) -> Result<Evaluation> {
+    fn score(&self, split: &Split, name: &str, prefix: Option<&Activations>) -> Result<Evaluation> {
         let inference = Inference {
             classifier: &self.classifier,
             compute: self.hardware.compute,
             batch_tokens: self.hardware.inference_tokens(),
+            prefix,
         };
         let set = &split.tokens.set;
         let bar = self.console.progress(name, Some(set.len() as u64), "examples").rate_in("tokens");

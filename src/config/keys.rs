@@ -8,7 +8,10 @@ use std::str::FromStr;
 
 use toml::Value;
 
-use super::values::{Columns, Delimiter, Device, Engine, Pooling, Precision, Schedule, Strategy, Task, one_of};
+use super::values::{
+    ClassWeights, Columns, Delimiter, Device, Engine, HeadInit, Pooling, Precision, Schedule, Strategy, Switch, Task,
+    one_of,
+};
 
 /// The limits of a whole number, both included.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +41,13 @@ pub const NOT_NEGATIVE: Number = Number { min: Included(0.0), max: Unbounded };
 pub const RATIO: Number = Number { min: Included(0.0), max: Included(1.0) };
 /// A share that leaves something on either side.
 pub const FRACTION: Number = Number { min: Excluded(0.0), max: Excluded(1.0) };
-pub const DROPOUT: Number = Number { min: Included(0.0), max: Excluded(1.0) };
+/// A share of which something is left.
+pub const BELOW_ONE: Number = Number { min: Included(0.0), max: Excluded(1.0) };
+/// A factor that keeps or makes smaller.
+pub const DECAY: Number = Number { min: Excluded(0.0), max: Included(1.0) };
+/// Up to a petabyte.
+pub const MEGABYTES: Whole = Whole { min: 0, max: 1_000_000_000 };
+pub const LAYERS: Whole = Whole { min: 0, max: 1000 };
 
 impl Whole {
     /// Reads a flag's value.
@@ -123,6 +132,7 @@ pub const KEYS: &[Key] = &[
     key("data", "valid", Accepts::Text("the path of the validation data")),
     key("data", "valid_fraction", Accepts::Number(FRACTION)),
     key("data", "test", Accepts::Text("the path of the test data")),
+    key("data", "split_seed", Accepts::Whole(SEED)),
     key("data", "text", Accepts::Columns),
     key("data", "label", Accepts::Text("the name of a column")),
     key("data", "delimiter", Accepts::Word(&[";", "tab"], word::<Delimiter>)),
@@ -131,15 +141,20 @@ pub const KEYS: &[Key] = &[
     key("model", "model", Accepts::Text("a model directory or a hub id")),
     key("model", "pooling", Accepts::Word(Pooling::WORDS, word::<Pooling>)),
     key("model", "engine", Accepts::Word(Engine::WORDS, word::<Engine>)),
-    key("model", "dropout", Accepts::Number(DROPOUT)),
+    key("model", "dropout", Accepts::Number(BELOW_ONE)),
+    key("model", "reinit_layers", Accepts::Whole(LAYERS)),
     key("strategy", "name", Accepts::Word(Strategy::FORMS, word::<Strategy>)),
+    key("strategy", "head_init", Accepts::Word(HeadInit::WORDS, word::<HeadInit>)),
     key("training", "epochs", Accepts::Whole(EPOCHS)),
     key("training", "lr", Accepts::Number(POSITIVE)),
     key("training", "head_lr", Accepts::Number(POSITIVE)),
+    key("training", "layer_decay", Accepts::Number(DECAY)),
     key("training", "batch_tokens", Accepts::Whole(COUNT)),
     key("training", "batch_size", Accepts::Whole(COUNT)),
     key("training", "micro_batch_tokens", Accepts::Whole(COUNT)),
     key("training", "weight_decay", Accepts::Number(NOT_NEGATIVE)),
+    key("training", "label_smoothing", Accepts::Number(BELOW_ONE)),
+    key("training", "class_weights", Accepts::Word(ClassWeights::WORDS, word::<ClassWeights>)),
     key("training", "warmup_ratio", Accepts::Number(RATIO)),
     key("training", "schedule", Accepts::Word(Schedule::WORDS, word::<Schedule>)),
     key("training", "max_grad_norm", Accepts::Number(POSITIVE)),
@@ -150,6 +165,9 @@ pub const KEYS: &[Key] = &[
     key("run", "device", Accepts::Word(Device::FORMS, word::<Device>)),
     key("run", "precision", Accepts::Word(Precision::WORDS, word::<Precision>)),
     key("run", "threads", Accepts::Whole(THREADS)),
+    key("run", "cache", Accepts::Word(Switch::WORDS, word::<Switch>)),
+    key("run", "cache_memory", Accepts::Whole(MEGABYTES)),
+    key("run", "cache_dir", Accepts::Text("the path of a folder")),
 ];
 
 pub const SECTIONS: &[&str] = &["data", "model", "strategy", "training", "run"];
@@ -170,6 +188,9 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("per_device_train_batch_size", "batch_size"),
     ("lr_scheduler_type", "schedule"),
     ("scheduler", "schedule"),
+    ("label_smoothing_factor", "label_smoothing"),
+    ("layerwise_lr_decay", "layer_decay"),
+    ("llrd", "layer_decay"),
     ("model_name_or_path", "model"),
     ("early_stopping", "patience"),
     ("dtype", "precision"),

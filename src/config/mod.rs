@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 
 pub use choices::{Choice, Choices};
 pub use resolve::{Flags, Request, load, resolve};
-pub use values::{Columns, Delimiter, Device, Engine, Pooling, Precision, Schedule, Strategy, Task};
+pub use values::{
+    ClassWeights, Columns, Delimiter, Device, Engine, HeadInit, Pooling, Precision, Schedule, Strategy, Switch, Task,
+};
 
 use crate::error::{Error, Result};
 
@@ -45,6 +47,8 @@ pub struct DataConfig {
     /// Share of the training rows held out for validation, in (0, 1). Never set together with `valid`.
     pub valid_fraction: Option<f64>,
     pub test: Option<PathBuf>,
+    /// Decides which rows are held out; `None` means as `training.seed`.
+    pub split_seed: Option<u64>,
     pub text: Option<Columns>,
     pub label: Option<String>,
     pub delimiter: Option<Delimiter>,
@@ -63,6 +67,8 @@ pub struct ModelConfig {
     pub engine: Engine,
     /// Dropout before the head and inside trained stages; `None` keeps what the model's own configuration says.
     pub dropout: Option<f64>,
+    /// How many of the last layers start anew from random weights.
+    pub reinit_layers: usize,
 }
 
 /// `[strategy]`: which parameters are trained.
@@ -70,6 +76,8 @@ pub struct ModelConfig {
 #[serde(deny_unknown_fields)]
 pub struct StrategyConfig {
     pub name: Strategy,
+    /// What the head of a trained backbone starts from.
+    pub head_init: HeadInit,
 }
 
 /// `[training]`: the optimisation.
@@ -82,6 +90,8 @@ pub struct TrainingConfig {
     pub lr: Option<f64>,
     /// Peak learning rate of the head; `None` means as `lr`.
     pub head_lr: Option<f64>,
+    /// The rate of each stage over that of the next; 1 gives all the same.
+    pub layer_decay: f64,
     /// Tokens an optimiser step sees. Never set together with `batch_size`.
     pub batch_tokens: Option<usize>,
     /// Examples an optimiser step sees.
@@ -89,6 +99,9 @@ pub struct TrainingConfig {
     /// Tokens of one forward and backward pass; a step accumulates as many of them as its batch needs.
     pub micro_batch_tokens: Option<usize>,
     pub weight_decay: f64,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    pub class_weights: ClassWeights,
     /// Share of all steps over which the learning rate rises from 0 to its peak.
     pub warmup_ratio: f64,
     pub schedule: Schedule,
@@ -110,6 +123,12 @@ pub struct ExecutionConfig {
     pub device: Device,
     pub precision: Precision,
     pub threads: Option<usize>,
+    /// Whether the activations behind the frozen stages are computed once and kept.
+    pub cache: Switch,
+    /// Megabytes of memory for them; what is more goes to a file. `None`: a quarter of what is free.
+    pub cache_memory: Option<u64>,
+    /// Where their files go, to be found again by later runs; `None`: into the run, and away when it is finished.
+    pub cache_dir: Option<PathBuf>,
 }
 
 impl RunConfig {
@@ -208,13 +227,16 @@ impl fmt::Display for Difference {
 }
 
 /// The settings in which a resumed run would differ from the `saved` one, in the order of the file. What does not touch
-/// the result is not compared (`run.out`, `training.log_every`); what `asked` leaves to the program (unset or `auto`)
+/// the result is not compared (`run.out`, `run.cache…`, `training.log_every`); what `asked` leaves to the program (unset or `auto`)
 /// agrees with any saved value, which then holds.
 pub fn differences(saved: &RunConfig, asked: &RunConfig) -> Result<Vec<Difference>> {
     let (saved, asked) = (saved.to_table()?, asked.to_table()?);
     let mut differences = Vec::new();
     for key in keys::KEYS {
-        if matches!((key.section, key.name), ("run", "out") | ("training", "log_every")) {
+        if matches!(
+            (key.section, key.name),
+            ("run", "out" | "cache" | "cache_memory" | "cache_dir") | ("training", "log_every")
+        ) {
             continue;
         }
         let value = |table: &toml::Table| table.get(key.section).and_then(|section| section.get(key.name)).cloned();
@@ -257,6 +279,7 @@ mod tests {
             valid: Some("valid.csv".into()),
             valid_fraction: None,
             test: Some("test.csv".into()),
+            split_seed: Some(3),
             text: Some("title,body".parse().unwrap()),
             label: Some("label".into()),
             delimiter: Some("tab".parse().unwrap()),
@@ -278,6 +301,11 @@ mod tests {
         };
         config.run =
             ExecutionConfig { device: Device::Cuda(1), precision: Precision::Bf16, threads: Some(2), ..config.run };
+        config.run.cache = Switch::Off;
+        config.run.cache_memory = Some(512);
+        config.run.cache_dir = Some("cache".into());
+        config.strategy.head_init = HeadInit::Probe;
+        config.training.class_weights = ClassWeights::Balanced;
         config
     }
 

@@ -101,6 +101,32 @@ words! {
     }
 }
 
+words! {
+    /// What the head starts from.
+    HeadInit {
+        /// As measured to be better for the strategy.
+        Auto = "auto",
+        /// The linear probe on the frozen features (Kumar et al. 2022).
+        Probe = "probe",
+        /// Small random numbers.
+        Random = "random",
+    }
+}
+
+words! {
+    /// How much an example of each class weighs in the loss.
+    ClassWeights {
+        /// All alike.
+        None = "none",
+        /// The rarer its class the more, so that all classes weigh alike.
+        Balanced = "balanced",
+    }
+}
+
+words! {
+    Switch { On = "on", Off = "off" }
+}
+
 /// What is trained besides the head, which always is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
@@ -238,7 +264,7 @@ impl fmt::Display for Delimiter {
     }
 }
 
-as_text!(Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
+as_text!(HeadInit, ClassWeights, Switch, Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
 
 /// The column that holds the text, or the two that hold a pair of texts. `title,body` on the command line; in TOML the
 /// same, or a list (which is how a name with a comma is written).

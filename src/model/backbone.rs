@@ -11,7 +11,7 @@ use tch::{Kind, Tensor};
 
 use super::parameters::Parameter;
 use crate::batch::Batch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::native;
 use crate::random::Random;
 
@@ -83,6 +83,9 @@ pub trait Backbone {
     /// The family, as `config.json` calls it (`bert`, `resnet`, …).
     fn family(&self) -> &str;
 
+    /// Its sizes and settings, as text: with the weights they decide what it computes.
+    fn settings(&self) -> String;
+
     /// The stages' names, in order.
     fn stages(&self) -> &[String];
 
@@ -91,6 +94,27 @@ pub trait Backbone {
 
     /// Every parameter, with the stage that it belongs to.
     fn parameters(&self) -> &[Parameter];
+
+    /// The adapters' parameters, while there are adapters.
+    fn adapters(&self) -> &[Parameter] {
+        &[]
+    }
+
+    /// Gives the projections of every stage an adapter of `rank`, drawn by `seed`: what is computed stays the same until the
+    /// adapters are trained.
+    ///
+    /// # Errors
+    /// A backbone that has no projections, or whose code is not ours.
+    fn adapt(&mut self, _rank: i64, _seed: u64) -> Result<()> {
+        Err(Error::request(format!("low-rank adapters do not fit this engine's `{}`", self.family()))
+            .key("strategy.name")
+            .hint("leave out --engine, or take another strategy: `rehead train --help` lists them"))
+    }
+
+    /// Adds what the adapters have learned to the weights and takes the adapters away.
+    fn merge_adapters(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// The rows of the table among its parameters ([`Parameter::table`]) that a batch reads; some may come twice.
     fn rows_read(&self, _batch: &Batch) -> Result<Vec<i64>> {

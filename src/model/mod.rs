@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod encoder;
 pub mod head;
 pub mod hub;
+pub mod lora;
 pub mod parameters;
 pub mod rust_bert;
 
@@ -101,6 +102,11 @@ impl Classifier {
     /// All parameters, backbone first.
     pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         self.backbone.parameters().iter().chain(self.head.parameters())
+    }
+
+    /// All that a strategy may train: the parameters, and the adapters while there are any.
+    pub fn trainable(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters().chain(self.backbone.adapters())
     }
 
     /// Number of parameters in all.

@@ -1,5 +1,7 @@
 //! A network's parameters by name, and the plain layers (linear, layer norm) that hold them.
 
+use std::ops::Range;
+
 use tch::{Kind, Tensor};
 
 use super::backbone::Pass;
@@ -78,6 +80,23 @@ pub struct Linear {
     pub bias: Tensor,
     /// The same in 8 bits, for inference; then this is what computes.
     pub int8: Option<Int8Linear>,
+    /// What is trained instead of the weight, if anything is; together they cover all outputs, in order.
+    pub adapters: Vec<Adapter>,
+}
+
+/// A low-rank addition to the rows of a weight that belong to one projection (LoRA, Hu et al. 2022): `scale · B A`.
+pub struct Adapter {
+    /// A, `[rank, in]`.
+    pub down: Tensor,
+    /// B, `[rows, rank]`.
+    pub up: Tensor,
+    pub scale: f64,
+}
+
+impl Adapter {
+    fn outputs(&self) -> i64 {
+        self.up.size().first().copied().unwrap_or(0)
+    }
 }
 
 /// How a backbone's linear layers are kept.
@@ -92,16 +111,62 @@ pub enum Linears {
 
 impl Linear {
     pub fn new(weight: Tensor, bias: Tensor) -> Self {
-        Self { weight, bias, int8: None }
+        Self { weight, bias, int8: None, adapters: Vec::new() }
+    }
+
+    pub fn outputs(&self) -> i64 {
+        self.bias.size().first().copied().unwrap_or(0)
     }
 
     /// `x` `[…, in]` to `[…, out]`, computed in the pass's kind or in 8 bits.
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        self.forward_part(x, 0..self.outputs(), pass)
+    }
+
+    /// The same for the outputs `part` alone. Adapters must lie within it or outside.
+    pub fn forward_part(&self, x: &Tensor, part: Range<i64>, pass: Pass) -> Result<Tensor> {
+        let (start, count) = (part.start, part.end - part.start);
         if let Some(int8) = &self.int8 {
-            return int8.forward(x, None);
+            let y = int8.forward(x, None)?;
+            return if count < self.outputs() { Ok(y.f_narrow(-1, start, count)?) } else { Ok(y) };
         }
-        let (weight, bias) = (cast(&self.weight, pass.compute)?, cast(&self.bias, pass.compute)?);
-        Ok(x.f_linear(&weight, Some(&bias))?)
+        let (mut weight, mut bias) = (cast(&self.weight, pass.compute)?, cast(&self.bias, pass.compute)?);
+        if count < self.outputs() {
+            (weight, bias) = (weight.f_narrow(0, start, count)?, bias.f_narrow(0, start, count)?);
+        }
+        let y = x.f_linear(&weight, Some(&bias))?;
+        let mut at = 0;
+        let (mut downs, mut ups) = (Vec::new(), Vec::new());
+        for adapter in &self.adapters {
+            if part.contains(&at) {
+                downs.push(adapter.down.shallow_clone());
+                ups.push(adapter.up.f_mul_scalar(adapter.scale)?);
+            }
+            at += adapter.outputs();
+        }
+        if downs.is_empty() {
+            return Ok(y);
+        }
+        // Several projections at once: their A's one below the other, their B's on a diagonal of blocks.
+        let down = cast(&Tensor::f_cat(&downs, 0)?, pass.compute)?;
+        let up = cast(&Tensor::f_block_diag(&ups)?, pass.compute)?;
+        let low = x.f_linear(&down, None::<&Tensor>)?;
+        Ok(y.f_addmm(&low, &up.f_transpose(0, 1)?)?)
+    }
+
+    /// Adds what the adapters have learned to the weight, which then computes the same without them.
+    pub fn merge_adapters(&mut self) -> Result<()> {
+        let mut at = 0;
+        for Adapter { down, up, scale } in self.adapters.drain(..) {
+            let rows = up.size().first().copied().unwrap_or(0);
+            tch::no_grad(|| -> Result<()> {
+                let addition = up.f_matmul(&down)?.f_mul_scalar(scale)?;
+                let _ = self.weight.f_narrow(0, at, rows)?.f_add_(&addition)?;
+                Ok(())
+            })?;
+            at += rows;
+        }
+        Ok(())
     }
 }
 

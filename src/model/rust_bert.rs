@@ -18,8 +18,7 @@ use crate::batch::{Batch, Inputs, PackedTokens};
 use crate::error::{Error, Result};
 
 pub struct RustBert {
-    family: String,
-    width: i64,
+    config: EncoderConfig,
     stages: Vec<String>,
     embeddings: BertEmbeddings,
     layers: Vec<BertLayer>,
@@ -76,8 +75,7 @@ impl RustBert {
             return Err(Error::failure("rust-bert has a variable that the checkpoint lacks").key(name));
         }
         Ok(Self {
-            family: config.family.clone(),
-            width: config.width,
+            config: config.clone(),
             stages: encoder::stage_names(config.layers),
             embeddings,
             layers,
@@ -99,7 +97,11 @@ impl RustBert {
 
 impl Backbone for RustBert {
     fn family(&self) -> &str {
-        &self.family
+        &self.config.family
+    }
+
+    fn settings(&self) -> String {
+        format!("rust-bert {:?}", self.config)
     }
 
     fn stages(&self) -> &[String] {
@@ -107,7 +109,7 @@ impl Backbone for RustBert {
     }
 
     fn feature_width(&self) -> i64 {
-        self.width
+        self.config.width
     }
 
     fn parameters(&self) -> &[Parameter] {
@@ -125,7 +127,7 @@ impl Backbone for RustBert {
         for group in &tokens.groups {
             let Group { start, count, length } = *group;
             let mut x = match &activations {
-                Some(x) => Some(x.f_narrow(0, start, count * length)?.f_view([count, length, self.width])?),
+                Some(x) => Some(x.f_narrow(0, start, count * length)?.f_view([count, length, self.config.width])?),
                 None => None,
             };
             for stage in stages.clone() {
@@ -139,7 +141,7 @@ impl Backbone for RustBert {
                 });
             }
             let x = x.ok_or_else(|| Error::failure("an empty range of stages needs activations to start from"))?;
-            parts.push(x.f_reshape([count * length, self.width])?);
+            parts.push(x.f_reshape([count * length, self.config.width])?);
         }
         Ok(Tensor::f_cat(&parts, 0)?)
     }

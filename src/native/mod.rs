@@ -3,6 +3,8 @@
 //!
 //! Knows tensors and numbers only; what they mean is the caller's affair.
 
+pub mod profiler;
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 

@@ -6,6 +6,7 @@
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "kernels.h"
@@ -401,6 +402,7 @@ extern "C" {
 // out = dropout(x) with probability p; whether an element is kept depends on (key, index) alone on the CPU.
 char *rehead_dropout(at::Tensor *x, double p, uint64_t key, at::Tensor **out) {
     return guarded([&] {
+        RECORD_FUNCTION("rehead::dropout", {});
         hand_over(dropped(*x, p, key), out);
     });
 }
@@ -409,6 +411,7 @@ char *rehead_dropout(at::Tensor *x, double p, uint64_t key, at::Tensor **out) {
 char *rehead_add_norm(at::Tensor *x, at::Tensor *residual, at::Tensor *weight, at::Tensor *bias, double epsilon, double p,
                       uint64_t key, at::Tensor **out) {
     return guarded([&] {
+        RECORD_FUNCTION("rehead::add_norm", {});
         at::Tensor added = residual ? *residual : at::Tensor();
         if (!computed_here(*x) || x->size(-1) > rehead::WIDEST_NORM) {
             at::Tensor sum = dropped(*x, p, key);
@@ -426,6 +429,7 @@ char *rehead_add_norm(at::Tensor *x, at::Tensor *residual, at::Tensor *weight, a
 // out = GELU(x), exact or by tanh.
 char *rehead_gelu(at::Tensor *x, int by_tanh, at::Tensor **out) {
     return guarded([&] {
+        RECORD_FUNCTION("rehead::gelu", {});
         const auto curve = by_tanh ? rehead::Curve::gelu_tanh : rehead::Curve::gelu;
         if (!computed_here(*x)) {
             hand_over(at::gelu(*x, by_tanh ? "tanh" : "none"), out);
@@ -479,6 +483,7 @@ int rehead_has_attention(at::Tensor *projected) {
 char *rehead_attention(at::Tensor *query, at::Tensor *projected, at::Tensor *offsets, int64_t longest, int64_t heads, double p,
                        uint64_t key, at::Tensor **out) {
     return guarded([&] {
+        RECORD_FUNCTION("rehead::attention", {});
         at::Tensor asking = query ? *query : at::Tensor();
         if (projected->is_cuda()) {
             hand_over(flash_attention(asking, *projected, *offsets, longest, heads, p), out);
@@ -512,6 +517,7 @@ char *rehead_adamw_rows(at::Tensor *parameter, at::Tensor *first, at::Tensor *se
                         size_t count, at::Tensor *gradient, double divisor, const rehead::AdamwNumbers *numbers,
                         uint32_t first_number, uint32_t step) {
     return guarded([&] {
+        RECORD_FUNCTION("rehead::adamw_rows", {});
         at::NoGradGuard no_grad;
         const int64_t width = parameter->size(-1);
         at::Tensor from = gradient ? gradient->to(at::kFloat).contiguous() : at::Tensor();
@@ -528,6 +534,7 @@ char *rehead_adamw_rows(at::Tensor *parameter, at::Tensor *first, at::Tensor *se
 // The Euclidean norm of all tensors taken as one vector, as a one-element tensor on their device.
 char *rehead_global_norm(at::Tensor **tensors, size_t count, at::Tensor **out) {
     return guarded([&] {
+        RECORD_FUNCTION("rehead::global_norm", {});
         at::NoGradGuard no_grad;
         auto all = list(tensors, count);
         bool here = true;

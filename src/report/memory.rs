@@ -9,6 +9,16 @@ pub fn peak_resident_bytes() -> u64 {
     high_water_mark(&status).or_else(peak_by_rusage).unwrap_or(0)
 }
 
+/// Bytes of memory that programs may still take without swapping; what there is in all, where the system does not tell.
+pub fn available_bytes() -> u64 {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kilobytes = |name: &str| {
+        let line = info.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    kilobytes("MemAvailable:").or_else(|| kilobytes("MemTotal:")).unwrap_or(1 << 22) * 1024
+}
+
 /// The line `VmHWM: 123456 kB`, in bytes.
 fn high_water_mark(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

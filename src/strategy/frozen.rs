@@ -14,6 +14,7 @@ use crate::model::Classifier;
 use crate::model::checkpoint::{Weights, save_tensors};
 use crate::report::Console;
 use crate::training::logistic::{self, Labelled, Trial};
+use crate::training::loss::LossSettings;
 
 /// What came of it; the classifier's head is set.
 pub struct Outcome {
@@ -33,18 +34,17 @@ pub struct LabelledExamples<'a> {
     pub labels: &'a [u32],
 }
 
-/// Trains the head on `train`, choosing its strength on `valid`. `kept` is where the features of an interrupted call are.
+/// Trains the head on `train`, choosing its strength on `valid`.
 pub fn fit(
     classifier: &mut Classifier,
     train: &LabelledExamples,
     valid: &LabelledExamples,
-    compute: tch::Kind,
-    batch_tokens: usize,
-    kept: &KeptFeatures,
+    how: &Fitting,
     console: &Console,
 ) -> Result<Outcome> {
     let began = Instant::now();
-    let inference = Inference { classifier, compute, batch_tokens };
+    let Fitting { compute, batch_tokens, kept, loss } = how;
+    let inference = Inference { classifier, compute: *compute, batch_tokens: *batch_tokens, prefix: None };
     let tokens = |set: &dyn ExampleSet| (0..set.len()).map(|index| set.cost(index) as u64).sum::<u64>();
     let total = (train.examples.len() + valid.examples.len()) as u64;
     let bar = console.progress("features", Some(total), "examples").rate_in("tokens");
@@ -71,6 +71,7 @@ pub fn fit(
         &Labelled { features: &train_features, labels: train.labels },
         &Labelled { features: &valid_features, labels: valid.labels },
         classifier.labels.len(),
+        loss,
         &mut |trial| {
             trials.push(trial);
             Ok(())
@@ -93,6 +94,15 @@ pub fn fit(
         trials,
         valid_logits: Rows { values, width: classifier.labels.len() },
     })
+}
+
+/// How the features are computed and the head is fitted.
+pub struct Fitting<'a> {
+    pub compute: tch::Kind,
+    pub batch_tokens: usize,
+    pub loss: &'a LossSettings,
+    /// Where an interrupted call has left its features.
+    pub kept: &'a KeptFeatures,
 }
 
 /// Where an interrupted call leaves its features.

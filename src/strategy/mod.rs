@@ -1,33 +1,66 @@
 //! What is trained, and how: each strategy is a way to go from a pretrained classifier to a trained one.
+//!
+//! A strategy is a choice of parameters and of the stages that stay frozen ([`Scope`]); all but `frozen`, whose head is fitted
+//! to convergence on features ([`frozen`]), go through the one train loop. Frozen stages run in evaluation mode: no dropout,
+//! fixed statistics.
 
+pub mod cache;
 pub mod frozen;
+pub mod reinit;
 
 use crate::config::Strategy;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
 use crate::model::parameters::{Parameter, Place};
+use crate::training::schedule::Unfreezing;
 
-/// The parameters that a strategy trains.
-///
-/// # Errors
-/// A strategy that is not there yet.
-pub fn trained_parameters<'a>(strategy: Strategy, classifier: &'a Classifier) -> Result<Vec<&'a Parameter>> {
-    check(strategy)?;
-    Ok(classifier
-        .parameters()
-        .filter(|parameter| match strategy {
-            Strategy::Frozen => parameter.place == Place::Head,
-            _ => true,
-        })
-        .collect())
+/// What a strategy trains of a classifier. The head always is.
+pub struct Scope<'a> {
+    pub parameters: Vec<&'a Parameter>,
+    pub unfreezing: Unfreezing,
 }
 
-/// Whether a strategy can be trained by this version.
-pub fn check(strategy: Strategy) -> Result<()> {
+impl<'a> Scope<'a> {
+    /// # Errors
+    /// More stages are to be trained than there are.
+    pub fn of(strategy: Strategy, classifier: &'a Classifier) -> Result<Self> {
+        let frozen = frozen_stages(strategy, classifier)?;
+        let stages = classifier.backbone.stages().len();
+        let unfreezing = match strategy {
+            Strategy::Gradual => Unfreezing::OneByOne { stages },
+            _ => Unfreezing::Never { frozen },
+        };
+        let adapters: Vec<*const Parameter> = classifier.backbone.adapters().iter().map(std::ptr::from_ref).collect();
+        let parameters = classifier
+            .trainable()
+            .filter(|parameter| match (strategy, parameter.place) {
+                (_, Place::Head) => true,
+                (Strategy::Frozen, _) => false,
+                (_, Place::PretrainedHead) => true,
+                (Strategy::Full | Strategy::Gradual | Strategy::Last(_), Place::Stage(stage)) => stage >= frozen,
+                (Strategy::Lora { .. }, Place::Stage(_)) => adapters.contains(&std::ptr::from_ref(*parameter)),
+                (Strategy::Bitfit, Place::Stage(_)) => parameter.name().ends_with(".bias"),
+            })
+            .collect();
+        Ok(Self { parameters, unfreezing })
+    }
+}
+
+/// How many stages a strategy leaves frozen throughout: with those the cache has to do.
+///
+/// # Errors
+/// More stages are to be trained than there are.
+pub fn frozen_stages(strategy: Strategy, classifier: &Classifier) -> Result<usize> {
+    let stages = classifier.backbone.stages().len();
     match strategy {
-        Strategy::Full | Strategy::Frozen => Ok(()),
-        other => Err(Error::request(format!("`{other}` is not available in this version"))
-            .key("strategy")
-            .hint("`full` trains everything, `frozen` the head alone")),
+        Strategy::Last(trained) => stages.checked_sub(trained).ok_or_else(|| {
+            let names = classifier.backbone.stages();
+            let (first, last) = (names.first().map_or("", |name| name), names.last().map_or("", |name| name));
+            Error::request(format!("`{strategy}`: the network has {stages} stages, from `{first}` to `{last}`"))
+                .key("strategy.name")
+                .hint(format!("`last:{stages}` trains them all, as `full` does"))
+        }),
+        Strategy::Frozen => Ok(stages),
+        Strategy::Full | Strategy::Gradual | Strategy::Lora { .. } | Strategy::Bitfit => Ok(0),
     }
 }

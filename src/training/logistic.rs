@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::inference::Rows;
+use crate::training::loss::LossSettings;
 
 /// A linear layer: weight `[classes, width]` and bias `[classes]`, fp32, on the CPU.
 pub struct Linear {
@@ -47,15 +48,16 @@ pub fn fit(
     train: &Labelled,
     valid: &Labelled,
     classes: usize,
+    loss: &LossSettings,
     watch: &mut dyn FnMut(Trial) -> Result<()>,
 ) -> Result<(Linear, Trial)> {
     let x = train.features.to_tensor()?.f_to_kind(Kind::Double)?;
     let mean = x.f_mean_dim([0i64].as_slice(), true, Kind::Double)?;
     let deviation = x.f_std_dim([0i64].as_slice(), false, true)?.f_clamp_min(1e-6)?;
     let standardise = |x: &Tensor| -> Result<Tensor> { Ok(x.f_sub(&mean)?.f_div(&deviation)?) };
-    let problem = Problem::new(standardise(&x)?, train.labels, classes)?;
+    let problem = Problem::new(standardise(&x)?, train.labels, classes, loss)?;
     let valid_x = standardise(&valid.features.to_tensor()?.f_to_kind(Kind::Double)?)?;
-    let valid_problem = Problem::new(valid_x, valid.labels, classes)?;
+    let valid_problem = Problem::new(valid_x, valid.labels, classes, loss)?;
 
     let mut point = Tensor::f_zeros([problem.width + 1, classes as i64], (Kind::Double, Device::Cpu))?;
     let mut best: Option<(Tensor, Trial)> = None;
@@ -94,21 +96,31 @@ pub fn fit(
 struct Problem {
     /// `[N, width + 1]`, the last column ones.
     x: Tensor,
-    /// `[N, classes]`, one-hot.
+    /// `[N, classes]`: what each class's log-probability counts; one-hot, unless labels are smoothed or classes weighted.
     targets: Tensor,
+    /// `[N, 1]`: the sums of `targets`.
+    weights: Tensor,
     width: i64,
 }
 
 impl Problem {
-    fn new(x: Tensor, labels: &[u32], classes: usize) -> Result<Self> {
+    fn new(x: Tensor, labels: &[u32], classes: usize, loss: &LossSettings) -> Result<Self> {
         let [rows, width] = x.size()[..] else { return Err(Error::failure("features must be a table")) };
         if rows as usize != labels.len() || labels.iter().any(|&label| label as usize >= classes) {
             return Err(Error::failure("features and labels do not belong together"));
         }
         let labels: Vec<i64> = labels.iter().map(|&label| i64::from(label)).collect();
-        let targets = Tensor::f_from_slice(&labels)?.f_one_hot(classes as i64)?.f_to_kind(Kind::Double)?;
+        let mut targets = Tensor::f_from_slice(&labels)?.f_one_hot(classes as i64)?.f_to_kind(Kind::Double)?;
+        if loss.label_smoothing > 0.0 {
+            let evenly = loss.label_smoothing / classes.max(1) as f64;
+            targets = targets.f_mul_scalar(1.0 - loss.label_smoothing)?.f_add_scalar(evenly)?;
+        }
+        if let Some(weights) = &loss.class_weights {
+            targets = targets.f_mul(&Tensor::f_from_slice(weights)?)?;
+        }
+        let weights = targets.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Double)?;
         let ones = Tensor::f_ones([rows, 1], (Kind::Double, Device::Cpu))?;
-        Ok(Self { x: Tensor::f_cat(&[x, ones], 1)?, targets, width })
+        Ok(Self { x: Tensor::f_cat(&[x, ones], 1)?, targets, weights, width })
     }
 
     fn mean_loss(&self, point: &Tensor) -> Result<f64> {
@@ -122,7 +134,7 @@ impl Problem {
         let rows = self.targets.size()[0].max(1) as f64;
         let log_p = self.x.f_matmul(point)?.f_log_softmax(-1, Kind::Double)?;
         let loss = -log_p.f_mul(&self.targets)?.f_sum(Kind::Double)?.f_double_value(&[])? / rows;
-        let residual = log_p.f_exp()?.f_sub(&self.targets)?.f_div_scalar(rows)?;
+        let residual = log_p.f_exp()?.f_mul(&self.weights)?.f_sub(&self.targets)?.f_div_scalar(rows)?;
         let mut gradient = self.x.f_transpose(0, 1)?.f_matmul(&residual)?;
         let weights = point.f_narrow(0, 0, self.width)?;
         let _ = gradient.f_narrow(0, 0, self.width)?.f_add_(&weights.f_mul_scalar(strength)?)?;
@@ -199,11 +211,20 @@ mod tests {
     /// the solution being zero and by a loss that no nearby point undercuts.
     #[test]
     fn the_solution_is_a_minimum() -> Result<()> {
+        for loss in
+            [LossSettings::default(), LossSettings { label_smoothing: 0.1, class_weights: Some(vec![0.5, 1.0, 3.0]) }]
+        {
+            check_minimum(&loss)?;
+        }
+        Ok(())
+    }
+
+    fn check_minimum(loss: &LossSettings) -> Result<()> {
         tch::manual_seed(1);
         let x = Tensor::randn([60, 5], (Kind::Double, Device::Cpu));
         let labels: Vec<u32> =
             (0..60).map(|row| (x.double_value(&[row, 0]) > 0.3) as u32 + (row % 7 == 0) as u32).collect();
-        let problem = Problem::new(x, &labels, 3)?;
+        let problem = Problem::new(x, &labels, 3, loss)?;
         let start = Tensor::f_zeros([6, 3], (Kind::Double, Device::Cpu))?;
         let (solution, iterations) = minimise(&problem, start, 0.01)?;
         let (value, gradient) = problem.evaluate(&solution, 0.01)?;
@@ -223,7 +244,7 @@ mod tests {
         let labels: Vec<u32> = (0..100).map(|row| (features.row(row)[0] > 5000.0) as u32).collect();
         let labelled = || Labelled { features: &features, labels: &labels };
         let mut trials = Vec::new();
-        let (linear, best) = fit(&labelled(), &labelled(), 2, &mut |trial| {
+        let (linear, best) = fit(&labelled(), &labelled(), 2, &LossSettings::default(), &mut |trial| {
             trials.push(trial);
             Ok(())
         })?;

@@ -9,6 +9,7 @@ pub mod history;
 pub mod logistic;
 pub mod loss;
 pub mod optimizer;
+pub mod profile;
 pub mod schedule;
 pub mod snapshot;
 pub mod stopping;
@@ -19,18 +20,22 @@ use std::time::Instant;
 use tch::{Kind, Tensor};
 
 use self::history::{EvaluationRecord, HistoryWriter, StepRecord};
+use self::loss::{Loss, LossSettings};
 use self::optimizer::{Adamw, AdamwSettings};
+use self::profile::Profile;
 use self::schedule::Schedule;
 use self::snapshot::{Progress, Snapshots};
 use self::stopping::{BestEpoch, EpochScore, LossWatch};
-use crate::batch::ExampleSet;
 use crate::batch::sampler::{self, BatchSize};
+use crate::batch::{Batch, ExampleSet};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::interrupt;
 use crate::model::parameters::Parameter;
 use crate::model::{Classifier, DropoutKeys, Pass};
 use crate::report::Console;
+use crate::strategy::Scope;
+use crate::strategy::cache::Activations;
 
 /// Everything that decides what training does.
 #[derive(Debug, Clone)]
@@ -39,6 +44,7 @@ pub struct Plan {
     pub batch: BatchSize,
     /// Tokens of one forward and backward pass; a step accumulates as many as it needs.
     pub micro_batch_tokens: usize,
+    pub loss: LossSettings,
     pub optimizer: AdamwSettings,
     pub schedule: Schedule,
     /// Share of all steps in which the rate rises from 0.
@@ -68,23 +74,25 @@ pub struct Outcome {
 pub struct TrainingSet<'a> {
     pub examples: &'a dyn ExampleSet,
     pub labels: &'a [u32],
+    /// The examples' activations behind the frozen stages, when they are kept.
+    pub prefix: Option<&'a Activations>,
 }
 
-/// Trains all parameters of `classifier` that are in `trained` (as [`Classifier::parameters`] orders them). `evaluate`
-/// scores the classifier as it is, on the validation data.
+/// Trains what `scope` names of `classifier`. `evaluate` scores the classifier as it is, on the validation data.
 ///
 /// # Errors
 /// Interrupted (the state is saved), diverged, or whatever the disk or libtorch says.
 pub fn fit(
     classifier: &Classifier,
-    trained: &[&Parameter],
+    scope: &Scope,
     set: &TrainingSet,
     plan: &Plan,
     evaluate: &dyn Fn() -> Result<Evaluation>,
     place: Place,
     console: &Console,
 ) -> Result<Outcome> {
-    let Place { run, resume } = place;
+    let Place { run, resume, profile } = place;
+    let trained = scope.parameters.as_slice();
     let costs: Vec<usize> = (0..set.examples.len()).map(|index| set.examples.cost(index)).collect();
     let batches_of = |epoch: usize| sampler::training_epoch(&costs, plan.batch, plan.seed, epoch as u64);
     let mut batches = batches_of(0);
@@ -101,6 +109,8 @@ pub fn fit(
     };
     let mut watch = LossWatch::new(plan.optimizer.learning_rate);
     let bar = console.progress("training", Some(calendar.steps()), "steps").rate_in("tokens").starting_at(at.step);
+    let loss_of = Loss::new(&plan.loss, classifier.device)?;
+    let mut profile = Profile::new(profile);
     let mut clock = Clock::starting_at(at.seconds);
     let mut recent = Recent { since: at.seconds, ..Recent::default() };
     let mut best_score = None;
@@ -117,18 +127,25 @@ pub fn fit(
                 BatchSize::Examples(_) => step.len() as f64,
                 BatchSize::Tokens(_) => costs.len() as f64 / batches.len().max(1) as f64,
             };
-            let mut loss = None;
-            for (index, micro) in sampler::micro_batches(step, &costs, plan.micro_batch_tokens).iter().enumerate() {
-                let batch = set.examples.batch(micro, classifier.device)?;
-                optimizer.read(classifier.backbone.rows_read(&batch)?)?;
-                let dropout = DropoutKeys::new(plan.seed, at.step, index as u64);
-                let pass = Pass { compute: plan.compute, dropout: Some(&dropout) };
-                let logits = classifier.logits(&batch, pass)?;
-                let part = loss::cross_entropy(&logits, &batch, set.labels, examples)?;
-                part.f_backward()?;
-                loss = add(loss, part.f_detach()?)?;
-            }
-            let norm = optimizer.step(factor)?;
+            let frozen = scope.unfreezing.frozen(now, calendar.steps());
+            optimizer.train_behind(frozen)?;
+            let (loss, norm) = profile.step(|| -> Result<(Option<Tensor>, Tensor)> {
+                let mut loss = None;
+                for (index, micro) in sampler::micro_batches(step, &costs, plan.micro_batch_tokens).iter().enumerate() {
+                    let batch = set.examples.batch(micro, classifier.device)?;
+                    if frozen == 0 {
+                        optimizer.read(classifier.backbone.rows_read(&batch)?)?;
+                    }
+                    let activations = behind(frozen, classifier, &batch, set, plan)?;
+                    let dropout = DropoutKeys::new(plan.seed, at.step, index as u64);
+                    let pass = Pass { compute: plan.compute, dropout: Some(&dropout) };
+                    let logits = classifier.logits_from(frozen, &batch, activations, pass)?;
+                    let part = loss_of.of(&logits, &batch, set.labels, examples)?;
+                    part.f_backward()?;
+                    loss = add(loss, part.f_detach()?)?;
+                }
+                Ok((loss, optimizer.step(factor)?))
+            })?;
 
             let tokens: u64 = step.iter().map(|&index| costs[index] as u64).sum();
             at.batch += 1;
@@ -154,7 +171,7 @@ pub fn fit(
             if interrupt::requested() {
                 at.seconds = clock.seconds();
                 optimizer.settle()?;
-                snapshots.save(&at, trained, &optimizer)?;
+                snapshots.save(&at, trained, &mut optimizer)?;
                 return Err(interrupted(&at, plan));
             }
         }
@@ -163,12 +180,12 @@ pub fn fit(
         at.batch = 0;
         optimizer.settle()?;
         let began = clock.seconds();
-        let evaluation = match evaluate() {
+        let evaluation = match profile.evaluation(evaluate) {
             Err(error) if error.kind() == crate::error::Kind::Interrupted => {
                 // The epoch's last step is what is saved; its evaluation is done again on resuming.
                 (at.epoch, at.batch) = (at.epoch - 1, batches.len());
                 at.seconds = clock.seconds();
-                snapshots.save(&at, trained, &optimizer)?;
+                snapshots.save(&at, trained, &mut optimizer)?;
                 return Err(interrupted(&at, plan));
             }
             result => result?,
@@ -184,10 +201,10 @@ pub fn fit(
         console.note(format!("epoch {} of {}: validation {}", at.epoch, plan.epochs, evaluation.summary()));
         let verdict = at.best.observe(EpochScore::new(at.epoch as u32, &evaluation));
         if verdict.improved {
-            snapshots.save_best(trained)?;
+            profile.snapshot(|| snapshots.save_best(trained))?;
             best_score = Some(evaluation);
         }
-        snapshots.save(&at, trained, &optimizer)?;
+        profile.snapshot(|| snapshots.save(&at, trained, &mut optimizer))?;
         if verdict.stop {
             console.note(format!("no improvement for {} epochs: stopping early", at.best.epochs_without_improvement()));
             break;
@@ -196,6 +213,9 @@ pub fn fit(
     bar.finish();
     if at.best.best().is_some_and(|best| (best.epoch as usize) < at.epoch) {
         snapshots.restore_best(trained)?;
+    }
+    if let Some(table) = profile.table(clock.session_seconds()) {
+        console.note(table);
     }
     Ok(Outcome {
         best_epoch: at.best.best().map(|best| best.epoch),
@@ -213,6 +233,27 @@ pub struct Place<'a> {
     pub run: &'a Path,
     /// Whether to go on from the last snapshot there.
     pub resume: bool,
+    /// Whether to say where the time went.
+    pub profile: bool,
+}
+
+/// The activations behind `frozen` stages that a batch's training begins from: those that are kept, or computed here without
+/// dropout and gradients. None when nothing is frozen.
+fn behind(
+    frozen: usize,
+    classifier: &Classifier,
+    batch: &Batch,
+    set: &TrainingSet,
+    plan: &Plan,
+) -> Result<Option<Tensor>> {
+    match set.prefix.filter(|prefix| prefix.stages == frozen) {
+        _ if frozen == 0 => Ok(None),
+        Some(prefix) => prefix.of(batch, set.examples, classifier.device).map(Some),
+        None => {
+            let pass = Pass::evaluation(plan.compute);
+            tch::no_grad(|| classifier.backbone.run(0..frozen, batch, None, pass)).map(Some)
+        }
+    }
 }
 
 /// The steps of a run as the schedule counts them: as many in every epoch as in the first. Epochs of a token budget differ by
@@ -254,7 +295,7 @@ fn begin(
                 .file(folder)
                 .hint("resume with the same files and flags, or start anew with another --out"));
         }
-        snapshots.restore(&folder, &progress, trained, optimizer)?;
+        snapshots.restore(&folder, trained, optimizer)?;
         console.note(format!("going on after step {} (epoch {})", progress.step, progress.epoch + 1));
         return Ok(progress);
     }
@@ -289,6 +330,11 @@ impl Clock {
 
     fn seconds(&self) -> f64 {
         self.before + self.began.elapsed().as_secs_f64()
+    }
+
+    /// Of this session alone.
+    fn session_seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
     }
 
     fn record(&mut self, at: &mut Progress) {

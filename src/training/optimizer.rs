@@ -14,20 +14,62 @@ pub struct AdamwSettings {
     pub learning_rate: f64,
     /// Peak rate of the new head.
     pub head_learning_rate: f64,
+    /// The last stage's rate is this times the backbone's, the one before has this times that, and so on (Clark et al. 2020);
+    /// 1 gives all the same.
+    pub layer_decay: f64,
+    /// How many stages the backbone has.
+    pub stages: usize,
     /// Decoupled decay of matrices; biases and norms have none.
     pub weight_decay: f64,
     /// The gradients' norm is clipped to this.
     pub max_grad_norm: f64,
 }
 
+impl AdamwSettings {
+    /// The peak rate of a parameter.
+    fn rate(&self, place: Place) -> f64 {
+        match place {
+            Place::Head => self.head_learning_rate,
+            Place::PretrainedHead => self.learning_rate,
+            Place::Stage(stage) => {
+                let depth = self.stages.saturating_sub(stage).min(i32::MAX as usize) as i32;
+                self.learning_rate * self.layer_decay.powi(depth)
+            }
+        }
+    }
+
+    fn step(&self, rate: f64, decays: bool) -> AdamwStep {
+        AdamwStep {
+            learning_rate: rate,
+            beta1: BETA1,
+            beta2: BETA2,
+            epsilon: EPSILON,
+            weight_decay: if decays { self.weight_decay } else { 0.0 },
+        }
+    }
+}
+
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
-/// Parameters that share a rate and a decay, with their moments.
+/// The frozen prefix in which a parameter is trained: at most so many stages.
+fn joins_below(place: Place) -> usize {
+    match place {
+        Place::Stage(stage) => stage,
+        Place::PretrainedHead | Place::Head => usize::MAX,
+    }
+}
+
+/// Parameters that share a rate and a decay and are trained from the same step on, with their moments.
 struct Group {
-    head: bool,
-    decay: bool,
+    rate: f64,
+    decays: bool,
+    /// Trained while no more stages than this are frozen.
+    joins_below: usize,
+    /// Steps taken by this group; none before it has joined.
+    steps_taken: u64,
+    joined: bool,
     names: Vec<String>,
     parameters: Vec<Tensor>,
     first: Vec<Tensor>,
@@ -40,6 +82,10 @@ struct Group {
 /// the last bit as if all rows had been updated every time.
 struct Table {
     name: String,
+    rate: f64,
+    joins_below: usize,
+    joined: bool,
+    steps_taken: u64,
     parameter: Tensor,
     first: Tensor,
     second: Tensor,
@@ -54,54 +100,53 @@ pub struct Adamw {
     settings: AdamwSettings,
     groups: Vec<Group>,
     table: Option<Table>,
-    steps_taken: u64,
 }
 
 impl Adamw {
-    /// An optimizer over `trainable`, whose tensors get gradients from now on.
+    /// An optimizer over `trainable`. Which of them are trained, and get gradients, [`train_behind`](Self::train_behind) says.
     pub fn new<'a>(trainable: impl IntoIterator<Item = &'a Parameter>, settings: AdamwSettings) -> Result<Self> {
-        let mut groups: Vec<Group> = [(false, true), (false, false), (true, true), (true, false)]
-            .into_iter()
-            .map(|(head, decay)| Group {
-                head,
-                decay,
-                names: Vec::new(),
-                parameters: Vec::new(),
-                first: Vec::new(),
-                second: Vec::new(),
-                steps: Vec::new(),
-            })
-            .collect();
+        let mut groups: Vec<Group> = Vec::new();
         let mut table = None;
         for parameter in trainable {
             if parameter.table && table.is_none() {
-                table = Some(Table::new(parameter)?);
+                table = Some(Table::new(parameter, settings.rate(parameter.place))?);
                 continue;
             }
-            let (head, decay) = (parameter.place == Place::Head, parameter.decays());
-            let Some(group) = groups.iter_mut().find(|group| (group.head, group.decay) == (head, decay)) else {
-                continue;
-            };
-            let tensor = parameter.tensor.f_set_requires_grad(true)?;
-            group.names.push(parameter.name().to_owned());
-            group.first.push(tensor.f_zeros_like()?.f_detach()?);
-            group.second.push(tensor.f_zeros_like()?.f_detach()?);
-            group.steps.push(Tensor::f_zeros([1], (Kind::Float, tensor.device()))?);
-            group.parameters.push(tensor);
+            let (rate, decays) = (settings.rate(parameter.place), parameter.decays());
+            let joins_below = joins_below(parameter.place);
+            let like = |group: &Group| (group.rate, group.decays, group.joins_below) == (rate, decays, joins_below);
+            match groups.iter_mut().find(|group| like(group)) {
+                Some(group) => group.add(parameter)?,
+                None => {
+                    let mut group = Group::new(rate, decays, joins_below);
+                    group.add(parameter)?;
+                    groups.push(group);
+                }
+            }
         }
-        groups.retain(|group| !group.parameters.is_empty());
-        Ok(Self { settings, groups, table, steps_taken: 0 })
+        Ok(Self { settings, groups, table })
     }
 
-    /// Steps taken since the run began.
-    pub fn steps_taken(&self) -> u64 {
-        self.steps_taken
+    /// From now on all parameters behind a prefix of `frozen` stages are trained: they get gradients and take part in
+    /// steps. What has joined stays.
+    pub fn train_behind(&mut self, frozen: usize) -> Result<()> {
+        for group in self.groups.iter_mut().filter(|group| !group.joined && group.joins_below >= frozen) {
+            group.joined = true;
+            for parameter in &group.parameters {
+                let _ = parameter.f_set_requires_grad(true)?;
+            }
+        }
+        if let Some(table) = self.table.as_mut().filter(|table| !table.joined && table.joins_below >= frozen) {
+            table.joined = true;
+            let _ = table.parameter.f_set_requires_grad(true)?;
+        }
+        Ok(())
     }
 
     /// Brings the table's rows that the next batch reads up to date. Some may be listed twice.
     pub fn read(&mut self, rows: Vec<i64>) -> Result<()> {
         match &mut self.table {
-            Some(table) => table.catch_up(rows, self.steps_taken),
+            Some(table) => table.catch_up(rows),
             None => Ok(()),
         }
     }
@@ -109,7 +154,7 @@ impl Adamw {
     /// Brings all parameters up to date: to be called before they are used for anything but the next step.
     pub fn settle(&mut self) -> Result<()> {
         match &mut self.table {
-            Some(table) => table.settle(self.steps_taken),
+            Some(table) => table.settle(),
             None => Ok(()),
         }
     }
@@ -117,72 +162,133 @@ impl Adamw {
     /// One step with `factor` times the peak rates, on the gradients as they are; drops them afterwards. Returns the
     /// gradients' norm before clipping, a one-element tensor on the device: reading it waits, so read it seldom.
     pub fn step(&mut self, factor: f64) -> Result<Tensor> {
-        let gradients = self.groups.iter().map(gradients).collect::<Result<Vec<_>>>()?;
+        let mut groups: Vec<&mut Group> = self.groups.iter_mut().filter(|group| group.joined).collect();
+        let mut table = self.table.as_mut().filter(|table| table.joined);
+        let gradients = groups.iter().map(|group| gradients(group)).collect::<Result<Vec<_>>>()?;
         let mut all: Vec<Tensor> = gradients.iter().flatten().map(Tensor::shallow_clone).collect();
-        let rows = self.table.as_ref().map(Table::gradient).transpose()?.flatten();
+        let rows = table.as_ref().map(|table| table.gradient()).transpose()?.flatten();
         all.extend(rows.as_ref().map(|(_, values)| values.shallow_clone()));
         let norm = native::global_norm(&all)?;
         let divisor = norm.f_add_scalar(1e-6)?.f_div_scalar(self.settings.max_grad_norm)?.f_clamp_min(1.0)?;
-        self.steps_taken += 1;
-        for (group, gradients) in self.groups.iter_mut().zip(&gradients) {
+        for (group, gradients) in groups.iter_mut().zip(&gradients) {
+            group.steps_taken += 1;
             for step in &mut group.steps {
-                let _ = step.f_fill_(self.steps_taken as f64)?;
+                let _ = step.f_fill_(group.steps_taken as f64)?;
             }
-            let step = numbers(&self.settings, factor, group.head, group.decay);
-            let Group { parameters, first, second, steps, .. } = group;
+            let step = self.settings.step(factor * group.rate, group.decays);
+            let Group { parameters, first, second, steps, .. } = &mut **group;
             native::fused_adamw(parameters, gradients, first, second, steps, step, Some(&divisor))?;
             native::clear_gradients(parameters)?;
         }
-        if let Some(table) = &mut self.table {
-            let step = numbers(&self.settings, factor, false, true);
-            table.step(rows, step, divisor.f_double_value(&[])?, self.steps_taken)?;
+        if let Some(table) = &mut table {
+            let step = self.settings.step(factor * table.rate, true);
+            table.step(rows, step, divisor.f_double_value(&[])?)?;
         }
         Ok(norm)
     }
 
-    /// The moments by name, to be saved; of the table those as of the last [`settle`](Self::settle).
-    pub fn state(&self) -> Vec<(String, Tensor)> {
-        let of_groups =
-            self.groups.iter().flat_map(|group| group.names.iter().zip(group.first.iter().zip(&group.second)));
-        let of_table = self.table.iter().map(|table| (&table.name, (&table.first, &table.second)));
-        of_groups
-            .chain(of_table)
-            .flat_map(|(name, (first, second))| {
-                [(format!("first.{name}"), first.shallow_clone()), (format!("second.{name}"), second.shallow_clone())]
-            })
-            .collect()
+    /// Every moment, with the steps it has had, under its parameter's name; of the table as of the last
+    /// [`settle`](Self::settle).
+    fn moments(&mut self) -> impl Iterator<Item = Moments<'_>> {
+        let of_groups = self.groups.iter_mut().flat_map(|group| {
+            let Group { names, first, second, steps_taken, .. } = group;
+            let taken = *steps_taken;
+            let both = first.iter_mut().zip(second.iter_mut());
+            names.iter().zip(both).map(move |(name, (first, second))| Moments { name, first, second, taken })
+        });
+        let of_table = self.table.iter_mut().map(|table| Moments {
+            name: &table.name,
+            first: &mut table.first,
+            second: &mut table.second,
+            taken: table.steps_taken,
+        });
+        of_groups.chain(of_table)
     }
 
-    /// Restores what [`state`](Self::state) gave after `steps_taken` steps.
-    pub fn restore(&mut self, state: &Weights, steps_taken: u64) -> Result<()> {
-        for group in &mut self.groups {
-            for (index, name) in group.names.iter().enumerate() {
-                for (prefix, moments) in [("first", &mut group.first), ("second", &mut group.second)] {
-                    let Some(moment) = moments.get_mut(index) else { continue };
-                    let saved = state.take(&format!("{prefix}.{name}"), &moment.size())?;
-                    tch::no_grad(|| moment.f_copy_(&saved))?;
-                }
-            }
+    /// The moments and numbers of steps by name, to be saved; of the table those as of the last [`settle`](Self::settle).
+    pub fn state(&mut self) -> Result<Vec<(String, Tensor)>> {
+        let mut state = Vec::new();
+        for Moments { name, first, second, taken } in self.moments() {
+            state.push((format!("first.{name}"), first.shallow_clone()));
+            state.push((format!("second.{name}"), second.shallow_clone()));
+            // Saved numbers are read in fp32, which holds two halves of 16 bits exactly.
+            state.push((
+                format!("steps.{name}"),
+                Tensor::f_from_slice(&[(taken >> 16) as f32, (taken & 0xffff) as f32])?,
+            ));
         }
-        if let Some(table) = &mut self.table {
-            for (prefix, moment) in [("first", &mut table.first), ("second", &mut table.second)] {
-                let saved = state.take(&format!("{prefix}.{}", table.name), &moment.size())?;
+        Ok(state)
+    }
+
+    /// Restores what [`state`](Self::state) gave.
+    pub fn restore(&mut self, state: &Weights) -> Result<()> {
+        for Moments { name, first, second, .. } in self.moments() {
+            for (prefix, moment) in [("first", first), ("second", second)] {
+                let saved = state.take(&format!("{prefix}.{name}"), &moment.size())?;
                 tch::no_grad(|| moment.f_copy_(&saved))?;
             }
-            table.steps.fill(step_number(steps_taken)?);
-            table.forget(steps_taken)?;
         }
-        self.steps_taken = steps_taken;
+        let taken = |name: &str| -> Result<u64> {
+            let halves = state.take(&format!("steps.{name}"), &[2])?;
+            Ok(((halves.f_double_value(&[0])? as u64) << 16) + halves.f_double_value(&[1])? as u64)
+        };
+        for group in &mut self.groups {
+            group.steps_taken = group.names.first().map_or(Ok(0), |name| taken(name))?;
+        }
+        if let Some(table) = &mut self.table {
+            table.steps_taken = taken(&table.name)?;
+            table.steps.fill(step_number(table.steps_taken)?);
+            table.forget()?;
+        }
+        Ok(())
+    }
+}
+
+/// What a parameter's moments are.
+struct Moments<'a> {
+    name: &'a str,
+    first: &'a mut Tensor,
+    second: &'a mut Tensor,
+    taken: u64,
+}
+
+impl Group {
+    fn new(rate: f64, decays: bool, joins_below: usize) -> Self {
+        Self {
+            rate,
+            decays,
+            joins_below,
+            steps_taken: 0,
+            joined: false,
+            names: Vec::new(),
+            parameters: Vec::new(),
+            first: Vec::new(),
+            second: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, parameter: &Parameter) -> Result<()> {
+        let tensor = parameter.tensor.shallow_clone();
+        self.names.push(parameter.name().to_owned());
+        self.first.push(tensor.f_zeros_like()?.f_detach()?);
+        self.second.push(tensor.f_zeros_like()?.f_detach()?);
+        self.steps.push(Tensor::f_zeros([1], (Kind::Float, tensor.device()))?);
+        self.parameters.push(tensor);
         Ok(())
     }
 }
 
 impl Table {
-    fn new(parameter: &Parameter) -> Result<Self> {
-        let tensor = parameter.tensor.f_set_requires_grad(true)?;
+    fn new(parameter: &Parameter, rate: f64) -> Result<Self> {
+        let tensor = parameter.tensor.shallow_clone();
         let rows = tensor.size().first().copied().unwrap_or(0).max(0) as usize;
         Ok(Self {
             name: parameter.name().to_owned(),
+            rate,
+            joins_below: joins_below(parameter.place),
+            joined: false,
+            steps_taken: 0,
             first: tensor.f_zeros_like()?.f_detach()?,
             second: tensor.f_zeros_like()?.f_detach()?,
             parameter: tensor,
@@ -203,50 +309,41 @@ impl Table {
         Ok(Some((rows, gradient.f_values()?)))
     }
 
-    fn step(&mut self, rows: Option<(Vec<i64>, Tensor)>, step: AdamwStep, divisor: f64, number: u64) -> Result<()> {
-        self.numbers.push(step.numbers(number));
+    fn step(&mut self, rows: Option<(Vec<i64>, Tensor)>, step: AdamwStep, divisor: f64) -> Result<()> {
+        self.steps_taken += 1;
+        self.numbers.push(step.numbers(self.steps_taken));
         if let Some((rows, gradient)) = rows {
-            self.update(rows, Some((&gradient, divisor)), number)?;
+            self.update(rows, Some((&gradient, divisor)))?;
         }
         native::clear_gradients(&[self.parameter.shallow_clone()])
     }
 
-    fn catch_up(&mut self, rows: Vec<i64>, steps_taken: u64) -> Result<()> {
-        self.update(rows, None, steps_taken)
+    fn catch_up(&mut self, rows: Vec<i64>) -> Result<()> {
+        self.update(rows, None)
     }
 
-    fn settle(&mut self, steps_taken: u64) -> Result<()> {
-        self.update((0..self.steps.len() as i64).collect(), None, steps_taken)?;
-        self.forget(steps_taken)
+    fn settle(&mut self) -> Result<()> {
+        self.update((0..self.steps.len() as i64).collect(), None)?;
+        self.forget()
     }
 
     /// All rows have had all steps: nobody will ask for the numbers of earlier ones.
-    fn forget(&mut self, steps_taken: u64) -> Result<()> {
+    fn forget(&mut self) -> Result<()> {
         self.numbers.clear();
-        self.since = step_number(steps_taken + 1)?;
+        self.since = step_number(self.steps_taken + 1)?;
         Ok(())
     }
 
-    fn update(&mut self, mut rows: Vec<i64>, gradient: Option<(&Tensor, f64)>, step: u64) -> Result<()> {
+    fn update(&mut self, mut rows: Vec<i64>, gradient: Option<(&Tensor, f64)>) -> Result<()> {
+        let step = step_number(self.steps_taken)?;
         let Self { parameter, first, second, steps, .. } = self;
         let table = native::Table { parameter, first, second, steps };
-        native::adamw_rows(table, &mut rows, gradient, &self.numbers, self.since, step_number(step)?)
+        native::adamw_rows(table, &mut rows, gradient, &self.numbers, self.since, step)
     }
 }
 
 fn step_number(steps: u64) -> Result<u32> {
     u32::try_from(steps).map_err(|_| Error::failure("more than four thousand million steps"))
-}
-
-/// The numbers of a step with `factor` times the peak rate.
-fn numbers(settings: &AdamwSettings, factor: f64, head: bool, decay: bool) -> AdamwStep {
-    AdamwStep {
-        learning_rate: factor * if head { settings.head_learning_rate } else { settings.learning_rate },
-        beta1: BETA1,
-        beta2: BETA2,
-        epsilon: EPSILON,
-        weight_decay: if decay { settings.weight_decay } else { 0.0 },
-    }
 }
 
 /// The gradients of a group; zeros where the loss did not reach a parameter.

@@ -36,6 +36,31 @@ pub fn warmup_steps(total_steps: u64, warmup_ratio: f64) -> u64 {
     ((total_steps as f64 * warmup_ratio).ceil() as u64).min(total_steps)
 }
 
+/// Which stages of the backbone are frozen at a step: the first so many, in evaluation mode and without gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfreezing {
+    /// The same stages throughout.
+    Never { frozen: usize },
+    /// Gradual unfreezing (Howard & Ruder 2018) from the last stage on: the head alone at first, then one stage more at a
+    /// time, evenly over the first half of all steps; the second half trains all of them.
+    OneByOne { stages: usize },
+}
+
+impl Unfreezing {
+    /// The number of frozen stages in the step that follows `step` finished ones.
+    pub fn frozen(self, step: u64, total_steps: u64) -> usize {
+        match self {
+            Self::Never { frozen } => frozen,
+            Self::OneByOne { stages } => {
+                // Stage k from the end joins at the start of the k-th of `stages + 1` even parts.
+                let parts = stages as u128 + 1;
+                let joined = u128::from(step) * 2 * parts / u128::from(total_steps.max(1));
+                stages - (joined.min(stages as u128) as usize)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +112,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn stages_join_one_at_a_time_until_half_of_the_steps() {
+        let unfreezing = Unfreezing::OneByOne { stages: 3 };
+        let frozen: Vec<usize> = (0..16).map(|step| unfreezing.frozen(step, 16)).collect();
+        assert_eq!(frozen, [3, 3, 2, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(unfreezing.frozen(0, 0), 3);
+        assert_eq!(Unfreezing::OneByOne { stages: 0 }.frozen(5, 9), 0);
+        assert_eq!(Unfreezing::Never { frozen: 4 }.frozen(9, 9), 4);
     }
 }

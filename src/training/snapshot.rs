@@ -69,12 +69,12 @@ impl Snapshots {
     }
 
     /// Saves the state; the one before stays until this one is whole.
-    pub fn save(&self, progress: &Progress, trained: &[&Parameter], optimizer: &Adamw) -> Result<()> {
+    pub fn save(&self, progress: &Progress, trained: &[&Parameter], optimizer: &mut Adamw) -> Result<()> {
         let name = format!("step-{:08}", progress.step);
         let folder = self.folder.join(&name);
         fs::create_dir_all(&folder).map_err(|error| Error::io(error, &folder))?;
         save_tensors(&folder.join("weights.safetensors"), stored(trained)?)?;
-        save_tensors(&folder.join("optimizer.safetensors"), optimizer.state())?;
+        save_tensors(&folder.join("optimizer.safetensors"), optimizer.state()?)?;
         let state = serde_json::to_string_pretty(progress)
             .map_err(|error| Error::failure(format!("the state cannot be written: {error}")).file(&folder))?;
         write_atomically(folder.join("state.json"), state.as_bytes())?;
@@ -102,17 +102,11 @@ impl Snapshots {
     }
 
     /// Copies a snapshot's weights and moments into the classifier's parameters and the optimizer.
-    pub fn restore(
-        &self,
-        folder: &Path,
-        progress: &Progress,
-        trained: &[&Parameter],
-        optimizer: &mut Adamw,
-    ) -> Result<()> {
+    pub fn restore(&self, folder: &Path, trained: &[&Parameter], optimizer: &mut Adamw) -> Result<()> {
         let mut restore = || {
             copy_into(&folder.join("weights.safetensors"), trained)?;
             let moments = Weights::open_file(&folder.join("optimizer.safetensors"), Device::Cpu)?;
-            optimizer.restore(&moments, progress.step)
+            optimizer.restore(&moments)
         };
         restore().map_err(|error| self.damaged(error))
     }

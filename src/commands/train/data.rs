@@ -64,7 +64,7 @@ impl Data {
                     0.1
                 });
                 config.data.valid_fraction = Some(fraction);
-                let split = stratified(&examples, fraction, config.training.seed)?;
+                let split = stratified(&examples, fraction, config.data.split_seed.unwrap_or(config.training.seed))?;
                 for &class in &split.unvalidated {
                     console.warn(format!("no validation row for `{}`: all its rows are alike", labels.word(class)));
                 }

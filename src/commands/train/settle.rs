@@ -1,15 +1,20 @@
 //! What the settings left open, settled once data and model are known, with reasons; put into the settings that are saved.
 
-use sha2::{Digest, Sha256};
 use tch::{Device, Kind};
 
 use super::Split;
 use crate::batch::ExampleSet;
 use crate::batch::sampler::BatchSize;
-use crate::config::{self, Choices, Pooling as PoolingSetting, RunConfig, Strategy};
+use crate::config::{self, Choices, ClassWeights, HeadInit, Pooling as PoolingSetting, RunConfig, Strategy};
+use crate::error::Result;
+use crate::fingerprint::Fingerprint;
 use crate::hardware::Hardware;
+use crate::model::parameters::Place;
 use crate::model::{Classifier, Engine, Pooling};
+use crate::report::memory::available_bytes;
+use crate::strategy::cache::CacheSettings;
 use crate::training::Plan;
+use crate::training::loss::{LossSettings, balanced_weights};
 use crate::training::optimizer::AdamwSettings;
 
 /// How the backbone's output is pooled: as told, or mean when frozen (it separates better there), or the family's own.
@@ -24,6 +29,16 @@ pub fn pooling(config: &RunConfig, choices: &mut Choices) -> Option<Pooling> {
         (PoolingSetting::Auto, _) => {
             choices.record("pooling", "cls", "the family's own head reads the first token");
             Some(Pooling::Cls)
+        }
+    }
+}
+
+/// What the head of a trained backbone starts from.
+pub fn head_init(config: &mut RunConfig, choices: &mut Choices) {
+    if config.strategy.head_init == HeadInit::Auto {
+        config.strategy.head_init = HeadInit::Random;
+        if config.strategy.name != Strategy::Frozen {
+            choices.record("head_init", "random", "as transformers does");
         }
     }
 }
@@ -67,8 +82,9 @@ pub fn plan(
         choices.record("epochs", epochs, reason);
         epochs
     });
+    let strategy = config.strategy.name;
     let lr = *settings.lr.get_or_insert_with(|| {
-        let (lr, reason) = learning_rate(classifier.backbone.feature_width());
+        let (lr, reason) = learning_rate(strategy, classifier.backbone.feature_width());
         if !frozen {
             choices.record("lr", lr, reason);
         }
@@ -93,9 +109,16 @@ pub fn plan(
         epochs,
         batch,
         micro_batch_tokens: micro,
+        loss: LossSettings {
+            label_smoothing: settings.label_smoothing,
+            class_weights: (settings.class_weights == ClassWeights::Balanced)
+                .then(|| balanced_weights(&train.labels, classifier.labels.len())),
+        },
         optimizer: AdamwSettings {
             learning_rate: lr,
             head_learning_rate: settings.head_lr.unwrap_or(lr),
+            layer_decay: settings.layer_decay,
+            stages: classifier.backbone.stages().len(),
             weight_decay: settings.weight_decay,
             max_grad_norm: settings.max_grad_norm,
         },
@@ -113,22 +136,68 @@ pub fn plan(
 
 /// Narrow encoders bear larger steps (docs/log.md has two rates tried on SST-2 with a 384-wide one); the wide rate is BERT's
 /// usual one.
-fn learning_rate(width: i64) -> (f64, &'static str) {
+fn learning_rate(strategy: Strategy, width: i64) -> (f64, &'static str) {
+    match strategy {
+        Strategy::Lora { .. } => return (1e-3, "usual for low-rank adapters"),
+        Strategy::Bitfit => return (1e-3, "usual where only biases are trained"),
+        _ => {}
+    }
     if width < 512 { (5e-5, "usual for an encoder this narrow") } else { (3e-5, "usual for an encoder this wide") }
 }
 
 /// What a snapshot must agree with: the settings that decide the result, and the data as the network sees it.
 fn fingerprint(plan: &Plan, config: &RunConfig, splits: [&Split; 2]) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Fingerprint::default();
     let decisive = Plan { log_every: 0, fingerprint: String::new(), ..plan.clone() };
-    hash.update(format!("{decisive:?} {:?} {:?}", config.model, config.strategy));
+    hash.bytes(format!("{decisive:?} {:?} {:?}", config.model, config.strategy));
     for split in splits {
-        for (index, label) in split.labels.iter().enumerate() {
-            for id in split.tokens.set.ids(index) {
-                hash.update(id.to_le_bytes());
-            }
-            hash.update(label.to_le_bytes());
+        add_tokens(&mut hash, split);
+        for label in &split.labels {
+            hash.bytes(label.to_le_bytes());
         }
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finish()
+}
+
+fn add_tokens(hash: &mut Fingerprint, split: &Split) {
+    let set = &split.tokens.set;
+    for index in 0..set.len() {
+        hash.bytes((set.ids(index).len() as u64).to_le_bytes());
+        hash.bytes(set.types(index));
+        for id in set.ids(index) {
+            hash.bytes(id.to_le_bytes());
+        }
+    }
+}
+
+/// Stands for the activations of a split behind `stages` stages: equal keys, equal activations.
+pub fn prefix_key(classifier: &Classifier, stages: usize, split: &Split, compute: Kind) -> Result<String> {
+    let mut hash = Fingerprint::default();
+    hash.bytes(format!("{stages} {compute:?} {}", classifier.backbone.settings()));
+    for parameter in classifier.backbone.parameters() {
+        if matches!(parameter.place, Place::Stage(stage) if stage < stages) {
+            hash.tensor(&parameter.tensor)?;
+        }
+    }
+    add_tokens(&mut hash, split);
+    Ok(hash.finish())
+}
+
+/// Where the activations behind the frozen stages are kept.
+pub fn cache(config: &RunConfig, choices: &mut Choices) -> CacheSettings {
+    const MEGABYTE: u64 = 1 << 20;
+    let memory = match config.run.cache_memory {
+        Some(megabytes) => megabytes * MEGABYTE,
+        None => {
+            let quarter = available_bytes() / 4;
+            choices.record("cache_memory", quarter / MEGABYTE, "a quarter of the memory that is free, in megabytes");
+            quarter
+        }
+    };
+    let of_run = || config.run.out.join("checkpoints");
+    CacheSettings {
+        memory,
+        folder: config.run.cache_dir.clone().unwrap_or_else(of_run),
+        keep: config.run.cache_dir.is_some(),
+    }
 }

@@ -4,11 +4,11 @@
 use tch::Tensor;
 
 use super::attention::{attend, attend_first_tokens};
-use super::{Activation, Builder, EncoderConfig};
+use super::{Activation, Builder, EncoderConfig, Names};
 use crate::batch::PackedTokens;
 use crate::error::Result;
 use crate::model::backbone::{DropoutKeys, Pass};
-use crate::model::parameters::{LayerNorm, Linear, cast};
+use crate::model::parameters::{LayerNorm, Linear};
 
 pub struct Layer {
     /// Query, key and value projections as one: `[3·width, width]`.
@@ -44,6 +44,16 @@ impl Layer {
         })
     }
 
+    /// The linear layers, each with the names (`{}` for the layer's number) of the weights that it is made of.
+    pub(super) fn linears_mut<'a>(&'a mut self, names: &'a Names) -> [(&'a mut Linear, Vec<&'static str>); 4] {
+        [
+            (&mut self.projection, vec![names.query, names.key, names.value]),
+            (&mut self.attention_output, vec![names.attention_output]),
+            (&mut self.intermediate, vec![names.intermediate]),
+            (&mut self.output, vec![names.output]),
+        ]
+    }
+
     /// `[T, width]` to `[T, width]`.
     pub fn forward(&self, x: &Tensor, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
         let projected = self.projection.forward(x, pass)?;
@@ -62,11 +72,8 @@ impl Layer {
             let query = projected.f_narrow(1, 0, width)?.f_index_select(0, &tokens.first)?;
             (query, projected.f_narrow(1, width, 2 * width)?)
         } else {
-            let weight = cast(&self.projection.weight, pass.compute)?;
-            let bias = cast(&self.projection.bias, pass.compute)?;
-            let query = first.f_linear(&weight.f_narrow(0, 0, width)?, Some(&bias.f_narrow(0, 0, width)?))?;
-            let (weight, bias) = (weight.f_narrow(0, width, 2 * width)?, bias.f_narrow(0, width, 2 * width)?);
-            (query, x.f_linear(&weight, Some(&bias))?)
+            let query = self.projection.forward_part(&first, 0..width, pass)?;
+            (query, self.projection.forward_part(x, width..3 * width, pass)?)
         };
         let context = attend_first_tokens(&query, &key_value, tokens, self.heads, self.attention_dropout, pass)?;
         self.after_attention(&context, &first, pass)

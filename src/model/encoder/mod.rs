@@ -17,6 +17,7 @@ use self::embeddings::Embeddings;
 use self::layer::Layer;
 use super::backbone::{Backbone, Pass, Pooling};
 use super::checkpoint::Weights;
+use super::lora;
 use super::parameters::{LayerNorm, Linear, Linears, Parameter, Place, cast};
 use crate::batch::{Batch, Inputs, PackedTokens};
 use crate::error::{Error, Result};
@@ -101,6 +102,8 @@ pub struct Encoder {
     embeddings: Embeddings,
     layers: Vec<Layer>,
     parameters: Vec<Parameter>,
+    adapters: Vec<Parameter>,
+    names: Names,
 }
 
 impl Encoder {
@@ -114,7 +117,7 @@ impl Encoder {
             (0..config.layers).map(|index| Layer::load(&config, index, &mut builder)).collect::<Result<_>>()?;
         let parameters = builder.parameters;
         let stages = stage_names(config.layers);
-        Ok(Self { config, stages, embeddings, layers, parameters })
+        Ok(Self { config, stages, embeddings, layers, parameters, adapters: Vec::new(), names: *names })
     }
 
     fn layer(&self, stage: usize) -> Result<&Layer> {
@@ -141,6 +144,10 @@ impl Backbone for Encoder {
         &self.config.family
     }
 
+    fn settings(&self) -> String {
+        format!("{:?}", self.config)
+    }
+
     fn stages(&self) -> &[String] {
         &self.stages
     }
@@ -151,6 +158,41 @@ impl Backbone for Encoder {
 
     fn parameters(&self) -> &[Parameter] {
         &self.parameters
+    }
+
+    fn adapters(&self) -> &[Parameter] {
+        &self.adapters
+    }
+
+    fn adapt(&mut self, rank: i64, seed: u64) -> Result<()> {
+        let Self { layers, adapters, names, .. } = self;
+        for (index, layer) in layers.iter_mut().enumerate() {
+            for (linear, names_of) in layer.linears_mut(names) {
+                let (outputs, inputs) = linear.weight.size2()?;
+                let rows = outputs / names_of.len().max(1) as i64;
+                for name in names_of {
+                    let name = format!("{}{}", names.prefix, name.replace("{}", &index.to_string()));
+                    let adapter = lora::fresh(rank, inputs, rows, seed, adapters.len() as u64, linear.weight.device())?;
+                    let place = Place::Stage(index + 1);
+                    for (suffix, tensor) in [("lora_A", &adapter.down), ("lora_B", &adapter.up)] {
+                        adapters.push(Parameter::new(format!("{name}.{suffix}.weight"), tensor.shallow_clone(), place));
+                    }
+                    linear.adapters.push(adapter);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_adapters(&mut self) -> Result<()> {
+        let Self { layers, adapters, names, .. } = self;
+        adapters.clear();
+        for layer in layers {
+            for (linear, _) in layer.linears_mut(names) {
+                linear.merge_adapters()?;
+            }
+        }
+        Ok(())
     }
 
     fn rows_read(&self, batch: &Batch) -> Result<Vec<i64>> {
@@ -270,7 +312,8 @@ impl Builder<'_> {
     /// The linear layer of the two tensors that were taken last, kept as it is to be.
     fn kept(&mut self, weight: Tensor, bias: Tensor) -> Result<Linear> {
         let Linears::In(kind) = self.linears else {
-            return Ok(Linear { int8: Some(Int8Linear::pack(&weight, &bias)?), weight, bias });
+            let int8 = Some(Int8Linear::pack(&weight, &bias)?);
+            return Ok(Linear { int8, ..Linear::new(weight, bias) });
         };
         let linear = Linear::new(cast(&weight, kind)?, cast(&bias, kind)?);
         if let [.., of_weight, of_bias] = self.parameters.as_mut_slice() {

@@ -1,0 +1,42 @@
+//! Starting the last layers anew from random weights (Zhang et al. 2021): what the pretraining task has made of them may be of
+//! less use than nothing.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::model::Classifier;
+use crate::model::parameters::Place;
+use crate::random::Random;
+
+/// The deviation that BERT's weights were first drawn with.
+const DEVIATION: f64 = 0.02;
+
+/// Draws the last `layers` stages anew, by `seed`: matrices normal, biases zero, the scales of norms one.
+///
+/// # Errors
+/// More layers than there are; the first stage, which holds what the network knows of words, is none of them.
+pub fn reinitialise(classifier: &Classifier, layers: usize, seed: u64) -> Result<()> {
+    let stages = classifier.backbone.stages().len();
+    let Some(kept) = stages.checked_sub(layers).filter(|&kept| kept > 0) else {
+        return Err(Error::request(format!("{layers} layers cannot be started anew: the network has {}", stages - 1))
+            .key("model.reinit_layers"));
+    };
+    for (index, parameter) in classifier.backbone.parameters().iter().enumerate() {
+        if !matches!(parameter.place, Place::Stage(stage) if stage >= kept) {
+            continue;
+        }
+        let mut tensor = parameter.tensor.shallow_clone();
+        tch::no_grad(|| -> Result<()> {
+            if parameter.decays() {
+                tch::manual_seed(Random::of(&[seed, index as u64]).next_u64() as i64);
+                let drawn = Tensor::f_empty(tensor.size(), (Kind::Float, Device::Cpu))?.f_normal_(0.0, DEVIATION)?;
+                tensor.f_copy_(&drawn)?;
+            } else {
+                let value = if parameter.name().ends_with(".bias") { 0.0 } else { 1.0 };
+                let _ = tensor.f_fill_(value)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}

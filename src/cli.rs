@@ -334,6 +334,10 @@ pub struct RunOutputArgs {
     #[arg(long, value_name = "STEPS", value_parser = COUNT.parser::<usize>(), allow_negative_numbers = true)]
     pub log_every: Option<usize>,
 
+    /// Minutes of training after which its state is saved, besides on Ctrl-C: what a crash may cost [default: 5.0]
+    #[arg(long, value_name = "MIN", value_parser = NOT_NEGATIVE.parser(), allow_negative_numbers = true)]
+    pub snapshot_minutes: Option<f64>,
+
     /// Print the metrics on standard output as JSON
     #[arg(long)]
     pub json: bool,
@@ -634,6 +638,7 @@ impl RunArgs {
         flags.put("training.weight_decay", &training.weight_decay);
         flags.put("training.max_grad_norm", &training.max_grad_norm);
         flags.put("training.patience", &training.patience);
+        flags.put("training.snapshot_minutes", &output.snapshot_minutes);
         flags.put("training.seed", &training.seed);
         flags.put("training.log_every", &output.log_every);
         flags.put("run.out", &output.out);
@@ -726,7 +731,7 @@ mod tests {
                     --head-lr 2 --batch-tokens 3 --micro-batch-tokens 2 --weight-decay 0.5 --warmup-ratio 0.5 --schedule cosine \
                     --max-grad-norm 0.5 --patience 1 --seed 1 --log-every 1 --out o \
                     --device cpu --precision fp32 --threads 1 --split-seed 1 --reinit-layers 1 --head-init probe \
-                    --layer-decay 0.9 --label-smoothing 0.1 --class-weights balanced --cache off --cache-memory 9 --cache-dir c";
+                    --layer-decay 0.9 --label-smoothing 0.1 --class-weights balanced --cache off --snapshot-minutes 1 --cache-memory 9 --cache-dir c";
         let Command::Train(args) = parse(line).unwrap() else { panic!() };
         let text = args.resolve().unwrap().to_toml(&config::Choices::default()).unwrap();
         for key in config::keys::KEYS.iter().filter(|key| !matches!(key.name, "valid_fraction" | "batch_size")) {

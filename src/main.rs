@@ -10,6 +10,9 @@ use rehead::report::Console;
 fn main() -> ExitCode {
     keep_freed_memory();
     let cli = Cli::parse();
+    if matches!(cli.command, Command::Label(_)) {
+        keep_few_kernels();
+    }
     let result = match &cli.command {
         Command::Train(args) => commands::train::run(args),
         Command::Label(args) => commands::label::run(args),
@@ -35,5 +38,16 @@ fn keep_freed_memory() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+    }
+}
+
+/// The matrix library keeps a thousand kernels that it has compiled, one for every shape it met, in two caches; on a long file
+/// they would be most of the memory. A window of it needs some dozens.
+fn keep_few_kernels() {
+    for name in ["LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"] {
+        if std::env::var_os(name).is_none() {
+            // SAFETY: no other thread runs yet.
+            unsafe { std::env::set_var(name, "64") };
+        }
     }
 }

@@ -283,9 +283,9 @@ fn a_killed_run_goes_on_from_its_last_snapshot() {
     let scene = scene();
     uninterrupted(&scene);
     let begin = format!("{BASIC} {LONG} --out run");
-    // Before there is any snapshot, and some epochs later.
-    for steps in [2, 50] {
-        let outcome = interrupted(&scene, &begin, libc::SIGKILL, steps);
+    // Without a snapshot, with one a step, and with a few.
+    for (steps, minutes) in [(2, "5"), (50, "0"), (90, "0.001")] {
+        let outcome = interrupted(&scene, &format!("{begin} --snapshot-minutes {minutes}"), libc::SIGKILL, steps);
         outcome.check(outcome.status.code().is_none(), "a violent end");
         scene.rehead("train --resume --out run").ok();
         assert_as_uninterrupted(&scene, &format!("killed after step {steps}"));

@@ -19,9 +19,16 @@ pub struct Group {
     pub length: i64,
 }
 
-/// On the CPU a batch is filled up to a multiple of this many tokens. The matrix library compiles a kernel for every number of
-/// rows that it meets; so it meets few.
-const WHOLE: usize = 16;
+/// The matrix library compiles a kernel for every number of rows that it meets on the CPU, and keeps it: so it meets few. Tokens,
+/// which are most of the work, are filled up to a multiple of 16, many of them to one of 64.
+fn filled_tokens(tokens: usize) -> usize {
+    tokens.next_multiple_of(if tokens < 1024 { 16 } else { 64 })
+}
+
+/// Sequences, which are little work, to a multiple of a quarter of the power of two below.
+fn filled_sequences(sequences: usize) -> usize {
+    sequences.next_multiple_of((sequences.next_power_of_two() / 8).max(16))
+}
 
 /// The tokens of a batch, flat. `T` tokens in all, `N` sequences; tokens behind the last sequence are filling, which no
 /// sequence sees and nobody reads.
@@ -32,7 +39,7 @@ pub struct PackedTokens {
     pub types: Tensor,
     /// Position of each token in its sequence, from 0, `[T]`, int64.
     pub positions: Tensor,
-    /// Index of each sequence's first token, `[N]`, int64.
+    /// Index of each sequence's first token, int64, `[N]`; on the CPU followed by filling, as tokens are.
     pub first: Tensor,
     /// The same with the number of all tokens at the end, `[N + 1]`, for the attention kernels: int64 on the CPU, int32 on a GPU.
     pub offsets: Tensor,
@@ -48,6 +55,11 @@ impl PackedTokens {
 
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
+    }
+
+    /// How many sequences there are.
+    pub fn sequences(&self) -> i64 {
+        self.groups.iter().map(|group| group.count).sum()
     }
 
     /// Tokens of the longest sequence.
@@ -141,10 +153,11 @@ impl ExampleSet for TokenizedSet {
         offsets.push(ids.len() as i64);
         let offsets = to_device(&offsets, device)?;
         if device == Device::Cpu {
-            let filled = ids.len().next_multiple_of(WHOLE);
-            ids.resize(filled, 0);
-            types.resize(filled, 0);
-            positions.resize(filled, 0);
+            let rows = filled_tokens(ids.len());
+            ids.resize(rows, 0);
+            types.resize(rows, 0);
+            positions.resize(rows, 0);
+            first.resize(filled_sequences(first.len()), 0);
         }
         let inputs = Inputs::Tokens(PackedTokens {
             ids: to_device(&ids, device)?,
@@ -186,7 +199,8 @@ mod tests {
         assert_eq!(tokens.types, filled([0, 0, 0, 0, 0, 0, 1]));
         assert_eq!(tokens.positions, filled([0, 0, 1, 2, 0, 1, 2]));
         assert_eq!(tokens.offsets, Tensor::from_slice(&[0i64, 1, 4, 7]));
-        assert_eq!(tokens.first, Tensor::from_slice(&[0i64, 1, 4]));
+        assert_eq!(tokens.first, Tensor::from_slice(&[&[0i64, 1, 4][..], &[0; 13]].concat()));
+        assert_eq!(tokens.sequences(), 3);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ mod settle;
 use std::path::Path;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use tch::Kind;
 
 use self::data::Data;
@@ -24,7 +25,7 @@ use crate::report::{Console, RunMetrics, remove_temporaries, units, write_atomic
 use crate::strategy::cache::{Activations, Cache, CacheSettings, Found, Wanted};
 use crate::strategy::{self, Scope, frozen, reinit};
 use crate::training::history::{EvaluationRecord, HistoryWriter};
-use crate::training::snapshot::Snapshots;
+use crate::training::snapshot::{self, Snapshots};
 use crate::training::{self, Place, Plan, TrainingSet};
 use crate::transform::tokenize::{TextTokenizer, Tokenized};
 
@@ -66,8 +67,14 @@ pub fn train(config: RunConfig, session: Session, console: &Console) -> Result<R
 
     let mut run = Run::prepare(config, session, console)?;
     run.begin()?;
-    let trained = run.train().map_err(|error| run.how_to_go_on(error))?;
-    run.save()?;
+    let trained = match run.trained_before()? {
+        Some(trained) => trained,
+        None => {
+            let trained = run.train().map_err(|error| run.how_to_go_on(error))?;
+            run.save(&trained)?;
+            trained
+        }
+    };
     let test = run.test().map_err(|error| run.how_to_go_on(error))?;
     run.finish(trained, test)
 }
@@ -97,7 +104,10 @@ struct Split {
 }
 
 /// What every strategy hands back.
+#[derive(Serialize, Deserialize)]
 struct Trained {
+    /// The configuration's fingerprint.
+    fingerprint: String,
     seconds: f64,
     tokens: u64,
     best_epoch: Option<u32>,
@@ -197,6 +207,7 @@ impl<'a> Run<'a> {
         history.evaluation(EvaluationRecord::new("valid", 1, 1, &evaluation, began.elapsed().as_secs_f64()))?;
         self.console.note(format!("validation {}", evaluation.summary()));
         Ok(Trained {
+            fingerprint: self.plan.fingerprint.clone(),
             seconds: outcome.seconds,
             tokens: outcome.tokens,
             best_epoch: None,
@@ -241,7 +252,9 @@ impl<'a> Run<'a> {
         let (examples, labels) = (&self.train.tokens.set, self.train.labels.as_slice());
         let set = TrainingSet { examples, labels, prefix: activations(&train) };
         let evaluate = || self.score(&self.valid, "validation", activations(&valid));
-        let place = Place { run: self.out(), resume: self.session.resume, profile: self.session.profile };
+        let Session { resume, profile, .. } = self.session;
+        let snapshot_seconds = self.config.training.snapshot_minutes * 60.0;
+        let place = Place { run: self.out(), resume, profile, snapshot_seconds };
         let outcome = training::fit(&self.classifier, &scope, &set, &self.plan, &evaluate, place, self.console)?;
         let trainable_parameters = self.trainable_parameters()?;
         let adapted = !self.classifier.backbone.adapters().is_empty();
@@ -254,6 +267,7 @@ impl<'a> Run<'a> {
             }
         };
         Ok(Trained {
+            fingerprint: self.plan.fingerprint.clone(),
             seconds: outcome.seconds + seconds,
             tokens: outcome.tokens,
             best_epoch: outcome.best_epoch,
@@ -284,9 +298,28 @@ impl<'a> Run<'a> {
         self.session.cache.get(&wanted, settings, self.console).map(Some)
     }
 
-    fn save(&self) -> Result<()> {
+    fn save(&self, trained: &Trained) -> Result<()> {
         self.classifier.save(self.out())?;
-        self.tokenizer.save(self.out())
+        self.tokenizer.save(self.out())?;
+        Snapshots::new(self.out())?.trained(trained)
+    }
+
+    /// When an earlier session has trained and saved the model: how it went. The classifier is then that model.
+    fn trained_before(&mut self) -> Result<Option<Trained>> {
+        if !self.session.resume {
+            return Ok(None);
+        }
+        let trained: Option<Trained> = Snapshots::new(self.out())?.account_of_training()?;
+        if let Some(trained) = &trained {
+            if trained.fingerprint != self.plan.fingerprint {
+                return Err(snapshot::of_another_run(self.out()));
+            }
+            self.classifier.backbone.merge_adapters()?;
+            let parameters: Vec<_> = self.classifier.parameters().collect();
+            snapshot::copy_into(&self.out().join("model.safetensors"), &parameters)?;
+            self.console.note("the model is trained and saved");
+        }
+        Ok(trained)
     }
 
     /// The trained classifier's score on the test data, when there are any.

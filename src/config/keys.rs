@@ -159,6 +159,7 @@ pub const KEYS: &[Key] = &[
     key("training", "schedule", Accepts::Word(Schedule::WORDS, word::<Schedule>)),
     key("training", "max_grad_norm", Accepts::Number(POSITIVE)),
     key("training", "patience", Accepts::Whole(COUNT)),
+    key("training", "snapshot_minutes", Accepts::Number(NOT_NEGATIVE)),
     key("training", "seed", Accepts::Whole(SEED)),
     key("training", "log_every", Accepts::Whole(COUNT)),
     key("run", "out", Accepts::Text("the path of the run directory")),

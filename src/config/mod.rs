@@ -109,6 +109,8 @@ pub struct TrainingConfig {
     pub max_grad_norm: f64,
     /// Epochs without improvement after which training stops; `None` never stops early.
     pub patience: Option<usize>,
+    /// Minutes of training after which its state is saved, besides when it is interrupted.
+    pub snapshot_minutes: f64,
     /// At most `i64::MAX`, which is what TOML can hold.
     pub seed: u64,
     /// Optimiser steps between two lines of the log.
@@ -227,7 +229,7 @@ impl fmt::Display for Difference {
 }
 
 /// The settings in which a resumed run would differ from the `saved` one, in the order of the file. What does not touch
-/// the result is not compared (`run.out`, `run.cache…`, `training.log_every`); what `asked` leaves to the program (unset or `auto`)
+/// the result is not compared (`run.out`, `run.cache…`, `training.log_every`, `training.snapshot_minutes`); what `asked` leaves to the program (unset or `auto`)
 /// agrees with any saved value, which then holds.
 pub fn differences(saved: &RunConfig, asked: &RunConfig) -> Result<Vec<Difference>> {
     let (saved, asked) = (saved.to_table()?, asked.to_table()?);
@@ -235,7 +237,7 @@ pub fn differences(saved: &RunConfig, asked: &RunConfig) -> Result<Vec<Differenc
     for key in keys::KEYS {
         if matches!(
             (key.section, key.name),
-            ("run", "out" | "cache" | "cache_memory" | "cache_dir") | ("training", "log_every")
+            ("run", "out" | "cache" | "cache_memory" | "cache_dir") | ("training", "log_every" | "snapshot_minutes")
         ) {
             continue;
         }

@@ -229,7 +229,7 @@ pub fn has_attention(projected: &Tensor) -> bool {
 
 /// `softmax(QKᵀ/√d) V` within each sequence of a packed batch: `[T, width]`. `projected` is `[T, 3·width]`, query, key and value
 /// side by side. With `first_query` `[N, width]` only the sequences' first tokens ask, `projected` is `[T, 2·width]`, and the
-/// result `[N, width]`. `offsets` says where each sequence begins and the last ends, `[N + 1]`: int64 on the CPU, int32 on a GPU.
+/// result `[N, width]`; more rows than sequences give rows of zeros. `offsets` says where each sequence begins and the last ends, `[N + 1]`: int64 on the CPU, int32 on a GPU.
 pub fn attention(
     first_query: Option<&Tensor>,
     projected: &Tensor,
@@ -243,7 +243,7 @@ pub fn attention(
         None => columns % (3 * heads.max(1)) == 0,
         Some(query) => {
             let [asking, width] = query.size()[..] else { return Err(Error::failure("queries must be a table")) };
-            columns == 2 * width && asking + 1 == offsets.numel() as i64 && query.kind() == projected.kind()
+            columns == 2 * width && asking + 1 >= offsets.numel() as i64 && query.kind() == projected.kind()
         }
     };
     let kind = if projected.device() == tch::Device::Cpu { tch::Kind::Int64 } else { tch::Kind::Int };

@@ -299,14 +299,13 @@ rehead::Attention attention_of(const at::Tensor &query, const at::Tensor &projec
 }
 
 // A batch may be filled up with rows of no sequence: they are 0, and so are their gradients.
-void clear_rows_behind(at::Tensor &table, const rehead::Attention &a) {
-    const int64_t used = a.offsets[a.sequences];
+void clear_rows_behind(at::Tensor &table, int64_t used) {
     if (used < table.size(0)) table.narrow(0, used, table.size(0) - used).zero_();
 }
 
 at::Tensor attended(const rehead::Attention &a, const at::TensorOptions &options, float *log_sum) {
     at::Tensor out = at::empty({a.queries, a.heads * a.dimension}, options);
-    if (!a.first_only) clear_rows_behind(out, a);
+    clear_rows_behind(out, a.first_only ? a.sequences : a.offsets[a.sequences]);
     rehead::MutableRows rows = mutable_columns_of(out, 0);
     at::parallel_for(0, a.heads * a.sequences, 1,
                      [&](int64_t begin, int64_t end) { rehead::kernels().attention(a, rows, log_sum, begin, end); });
@@ -333,8 +332,9 @@ struct Attend : torch::autograd::Function<Attend> {
         rehead::Attention a =
             attention_of(query, projected, offsets, context->saved_data["heads"].toInt(), remembered(context));
         at::Tensor projected_gradient = at::empty_like(projected);
-        clear_rows_behind(projected_gradient, a);
+        clear_rows_behind(projected_gradient, a.offsets[a.sequences]);
         at::Tensor query_gradient = query.defined() ? at::empty_like(query) : at::Tensor();
+        if (query.defined()) clear_rows_behind(query_gradient, a.sequences);
         const int64_t width = a.heads * a.dimension;
         rehead::MutableRows to_query = mutable_columns_of(a.first_only ? query_gradient : projected_gradient, 0);
         rehead::MutableRows to_key = mutable_columns_of(projected_gradient, a.first_only ? 0 : width);

@@ -24,7 +24,7 @@ use self::loss::{Loss, LossSettings};
 use self::optimizer::{Adamw, AdamwSettings};
 use self::profile::Profile;
 use self::schedule::Schedule;
-use self::snapshot::{Progress, Snapshots};
+use self::snapshot::{BestWeights, Progress, Snapshots};
 use self::stopping::{BestEpoch, EpochScore, LossWatch};
 use crate::batch::sampler::{self, BatchSize};
 use crate::batch::{Batch, ExampleSet};
@@ -91,7 +91,7 @@ pub fn fit(
     place: Place,
     console: &Console,
 ) -> Result<Outcome> {
-    let Place { run, resume, profile } = place;
+    let Place { run, resume, profile, snapshot_seconds } = place;
     let trained = scope.parameters.as_slice();
     let costs: Vec<usize> = (0..set.examples.len()).map(|index| set.examples.cost(index)).collect();
     let batches_of = |epoch: usize| sampler::training_epoch(&costs, plan.batch, plan.seed, epoch as u64);
@@ -114,6 +114,10 @@ pub fn fit(
     let mut clock = Clock::starting_at(at.seconds);
     let mut recent = Recent { since: at.seconds, ..Recent::default() };
     let mut best_score = None;
+    // The best weights of this session, and whether a snapshot has them.
+    let mut best: Option<BestWeights> = None;
+    let mut best_is_saved = true;
+    let mut saved_at = clock.seconds();
 
     while at.epoch < plan.epochs && !at.stopped(plan.patience) {
         if at.epoch > 0 {
@@ -168,10 +172,16 @@ pub fn fit(
                     seconds: clock.seconds(),
                 })?;
             }
-            if interrupt::requested() {
+            let stop = interrupt::requested();
+            if stop || clock.seconds() - saved_at >= snapshot_seconds {
                 at.seconds = clock.seconds();
                 optimizer.settle()?;
-                snapshots.save(&at, trained, &mut optimizer)?;
+                let unsaved = best.as_ref().filter(|_| !best_is_saved);
+                profile.snapshot(|| snapshots.save(&at, trained, &mut optimizer, unsaved))?;
+                best_is_saved = true;
+                saved_at = clock.seconds();
+            }
+            if stop {
                 return Err(interrupted(&at, plan));
             }
         }
@@ -185,7 +195,7 @@ pub fn fit(
                 // The epoch's last step is what is saved; its evaluation is done again on resuming.
                 (at.epoch, at.batch) = (at.epoch - 1, batches.len());
                 at.seconds = clock.seconds();
-                snapshots.save(&at, trained, &mut optimizer)?;
+                snapshots.save(&at, trained, &mut optimizer, best.as_ref().filter(|_| !best_is_saved))?;
                 return Err(interrupted(&at, plan));
             }
             result => result?,
@@ -201,10 +211,10 @@ pub fn fit(
         console.note(format!("epoch {} of {}: validation {}", at.epoch, plan.epochs, evaluation.summary()));
         let verdict = at.best.observe(EpochScore::new(at.epoch as u32, &evaluation));
         if verdict.improved {
-            profile.snapshot(|| snapshots.save_best(trained))?;
+            best = Some(BestWeights::copy_of(trained)?);
+            best_is_saved = false;
             best_score = Some(evaluation);
         }
-        profile.snapshot(|| snapshots.save(&at, trained, &mut optimizer))?;
         if verdict.stop {
             console.note(format!("no improvement for {} epochs: stopping early", at.best.epochs_without_improvement()));
             break;
@@ -212,7 +222,10 @@ pub fn fit(
     }
     bar.finish();
     if at.best.best().is_some_and(|best| (best.epoch as usize) < at.epoch) {
-        snapshots.restore_best(trained)?;
+        match &best {
+            Some(best) => best.restore(trained)?,
+            None => snapshots.restore_best(trained)?,
+        }
     }
     if let Some(table) = profile.table(clock.session_seconds()) {
         console.note(table);
@@ -235,6 +248,8 @@ pub struct Place<'a> {
     pub resume: bool,
     /// Whether to say where the time went.
     pub profile: bool,
+    /// Training time after which the state is saved.
+    pub snapshot_seconds: f64,
 }
 
 /// The activations behind `frozen` stages that a batch's training begins from: those that are kept, or computed here without
@@ -291,9 +306,7 @@ fn begin(
 ) -> Result<Progress> {
     if resume && let Some((folder, progress)) = snapshots.latest()? {
         if progress.fingerprint != plan.fingerprint {
-            return Err(Error::request("the snapshot belongs to other data or settings")
-                .file(folder)
-                .hint("resume with the same files and flags, or start anew with another --out"));
+            return Err(snapshot::of_another_run(&folder));
         }
         snapshots.restore(&folder, trained, optimizer)?;
         console.note(format!("going on after step {} (epoch {})", progress.step, progress.epoch + 1));

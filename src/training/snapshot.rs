@@ -1,12 +1,14 @@
 //! The state of a run on disk: everything that an interrupted run needs to go on bit for bit as if it had not been.
 //!
 //! A snapshot is a folder `checkpoints/step-N` with the trained weights, the optimizer's moments and `state.json`; the file
-//! `checkpoints/latest` names the newest whole one and is replaced last. The best epoch's weights are kept beside it. What
-//! a seed determines (order of examples, dropout) is not stored: it is computed again.
+//! `checkpoints/latest` names the newest whole one and is replaced last. The best epoch's weights stand beside it. What
+//! a seed determines (order of examples, dropout) is not stored: it is computed again. Snapshots are written when a run is
+//! interrupted and every few minutes; once the trained model is saved, `trained.json` stands in their place.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -46,6 +48,24 @@ impl Progress {
     }
 }
 
+/// A copy of the best epoch's weights.
+pub struct BestWeights(Vec<(String, Tensor)>);
+
+impl BestWeights {
+    pub fn copy_of(trained: &[&Parameter]) -> Result<Self> {
+        let stored = stored(trained)?;
+        Ok(Self(tch::no_grad(|| stored.into_iter().map(|(name, tensor)| (name, tensor.copy())).collect())))
+    }
+
+    /// Copies them back into the parameters.
+    pub fn restore(&self, trained: &[&Parameter]) -> Result<()> {
+        for ((_, mut part), (_, best)) in stored(trained)?.into_iter().zip(&self.0) {
+            tch::no_grad(|| part.f_copy_(best))?;
+        }
+        Ok(())
+    }
+}
+
 /// The `checkpoints` folder of a run.
 pub struct Snapshots {
     folder: PathBuf,
@@ -53,6 +73,7 @@ pub struct Snapshots {
 
 const LATEST: &str = "latest";
 const BEST: &str = "best.safetensors";
+const TRAINED: &str = "trained.json";
 const FINISHED: &str = "finished.json";
 
 impl Snapshots {
@@ -68,8 +89,21 @@ impl Snapshots {
         folder.is_dir().then_some(Self { folder })
     }
 
-    /// Saves the state; the one before stays until this one is whole.
-    pub fn save(&self, progress: &Progress, trained: &[&Parameter], optimizer: &mut Adamw) -> Result<()> {
+    /// Saves the state; the one before stays until this one is whole. `best` are the best epoch's weights, when no earlier
+    /// snapshot has saved them.
+    pub fn save(
+        &self,
+        progress: &Progress,
+        trained: &[&Parameter],
+        optimizer: &mut Adamw,
+        best: Option<&BestWeights>,
+    ) -> Result<()> {
+        if let Some(BestWeights(tensors)) = best {
+            save_tensors(
+                &self.folder.join(BEST),
+                tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())),
+            )?;
+        }
         let name = format!("step-{:08}", progress.step);
         let folder = self.folder.join(&name);
         fs::create_dir_all(&folder).map_err(|error| Error::io(error, &folder))?;
@@ -111,12 +145,7 @@ impl Snapshots {
         restore().map_err(|error| self.damaged(error))
     }
 
-    /// Keeps these weights as the best so far.
-    pub fn save_best(&self, trained: &[&Parameter]) -> Result<()> {
-        save_tensors(&self.folder.join(BEST), stored(trained)?)
-    }
-
-    /// Copies the best weights back into the parameters.
+    /// The best weights that the snapshot of an earlier session has brought, copied into the parameters.
     pub fn restore_best(&self, trained: &[&Parameter]) -> Result<()> {
         copy_into(&self.folder.join(BEST), trained).map_err(|error| self.damaged(error))
     }
@@ -126,17 +155,35 @@ impl Snapshots {
         error.hint(format!("the snapshot is damaged; --resume begins anew once {folder} is deleted"))
     }
 
-    /// A finished run needs neither moments nor a second copy of its weights: only the last state's account remains.
-    pub fn finish(&self) -> Result<()> {
-        let state = match self.latest()? {
-            Some((folder, _)) => fs::read(folder.join("state.json")).map_err(|error| Error::io(error, &folder))?,
-            None => b"{}\n".to_vec(),
-        };
-        write_atomically(self.folder.join(FINISHED), &state)?;
+    /// The trained model is saved in the run directory; `account` says how it came about. What training would need to go on
+    /// is no longer wanted.
+    pub fn trained(&self, account: &impl Serialize) -> Result<()> {
+        let file = self.folder.join(TRAINED);
+        let account = serde_json::to_string_pretty(account)
+            .map_err(|error| Error::failure(format!("the account cannot be written: {error}")).file(&file))?;
+        write_atomically(&file, account.as_bytes())?;
         for name in [LATEST, BEST] {
             remove_if_there(&self.folder.join(name))?;
         }
         self.remove_all_but(None)
+    }
+
+    /// What [`trained`](Self::trained) noted, when the run has come so far.
+    pub fn account_of_training<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let file = self.folder.join(TRAINED);
+        match fs::read(&file) {
+            Ok(account) => serde_json::from_slice(&account).map(Some).map_err(|error| {
+                self.damaged(Error::request(format!("not the account of a trained model: {error}")).file(&file))
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(error, &file)),
+        }
+    }
+
+    /// The run is done with everything.
+    pub fn finish(&self) -> Result<()> {
+        let (trained, finished) = (self.folder.join(TRAINED), self.folder.join(FINISHED));
+        fs::rename(&trained, &finished).map_err(|error| Error::io(error, &trained))
     }
 
     /// Whether the run has been finished.
@@ -157,6 +204,13 @@ impl Snapshots {
     }
 }
 
+/// What is saved in `place` was made with other data or settings.
+pub fn of_another_run(place: &Path) -> Error {
+    Error::request("the snapshot belongs to other data or settings")
+        .file(place)
+        .hint("resume with the same files and flags, or start anew with another --out")
+}
+
 fn remove_if_there(file: &Path) -> Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(error, file)),
@@ -172,7 +226,8 @@ fn stored(trained: &[&Parameter]) -> Result<Vec<(String, Tensor)>> {
     Ok(tensors)
 }
 
-fn copy_into(file: &Path, trained: &[&Parameter]) -> Result<()> {
+/// Copies the weights in `file` into the parameters.
+pub fn copy_into(file: &Path, trained: &[&Parameter]) -> Result<()> {
     let weights = Weights::open_file(file, Device::Cpu)?;
     for parameter in trained {
         for (name, mut part) in parameter.stored_from(&parameter.tensor.f_detach()?)? {

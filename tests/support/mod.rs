@@ -32,17 +32,22 @@ impl Scene {
     pub fn with_models(fixtures: &[&str]) -> Self {
         let scene = Self::new();
         for name in fixtures {
-            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bert").join(name);
-            fs::create_dir(scene.path(name)).unwrap();
-            for entry in fs::read_dir(&from).unwrap() {
-                let entry = entry.unwrap();
-                // What Python computed is no part of the model.
-                if !entry.file_name().to_string_lossy().starts_with("expected.") {
-                    fs::copy(entry.path(), scene.path(name).join(entry.file_name())).unwrap();
-                }
-            }
+            scene.add_model(name);
         }
         scene
+    }
+
+    /// Another one.
+    pub fn add_model(&self, name: &str) {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bert").join(name);
+        fs::create_dir(self.path(name)).unwrap();
+        for entry in fs::read_dir(&from).unwrap() {
+            let entry = entry.unwrap();
+            // What Python computed is no part of the model.
+            if !entry.file_name().to_string_lossy().starts_with("expected.") {
+                fs::copy(entry.path(), self.path(name).join(entry.file_name())).unwrap();
+            }
+        }
     }
 
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -388,4 +393,70 @@ pub fn tensors(bytes: &[u8]) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
         (view.shape().to_vec(), numbers.collect())
     };
     file.tensors().into_iter().map(|(name, view)| (name, read(view))).collect()
+}
+
+/// What a story of training begins with: data, a tiny backbone of three layers, and no choice left to the machine.
+pub fn training_scene() -> Scene {
+    let scene = Scene::with_models(&["bare"]);
+    scene.write("train.csv", csv(&sentiment(64, 1)));
+    scene.write("valid.csv", csv(&sentiment(20, 2)));
+    scene.write("test.csv", csv(&sentiment(20, 3)));
+    scene
+}
+
+pub const BASIC: &str =
+    "train --train train.csv --valid valid.csv --model bare --device cpu --precision fp32 --threads 1";
+
+/// Long enough to be interrupted: 16 steps an epoch.
+pub const LONG: &str = "--epochs 12 --batch-size 4 --lr 1e-3 --log-every 1";
+
+pub fn weights(scene: &Scene, run: &str) -> Vec<u8> {
+    scene.bytes(&format!("{run}/model.safetensors"))
+}
+
+/// `history.jsonl` without what a clock says.
+pub fn history(scene: &Scene, run: &str) -> Vec<Value> {
+    let text = scene.text(&format!("{run}/history.jsonl"));
+    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &mut lines {
+        let line = line.as_object_mut().unwrap();
+        assert!(line.remove("seconds").is_some_and(|seconds| seconds.is_number()));
+        line.remove("tokens_per_second");
+    }
+    lines
+}
+
+pub fn logged_steps(scene: &Scene, run: &str) -> usize {
+    let text = fs::read_to_string(scene.path(run).join("history.jsonl")).unwrap_or_default();
+    text.matches("\"kind\":\"step\"").count()
+}
+
+/// Interrupts a long run into `run` once `steps` steps are logged. A machine that is faster than this test gets another
+/// chance.
+pub fn interrupted(scene: &Scene, words: &str, signal: i32, steps: usize) -> Outcome {
+    for _ in 0..3 {
+        let mut running = scene.rehead(words).start();
+        if running.wait_until(|_| logged_steps(scene, "run") >= steps) {
+            running.signal(signal);
+            let outcome = running.wait();
+            if !outcome.status.success() {
+                return outcome;
+            }
+        }
+        scene.remove("run");
+    }
+    panic!("the run is over before it can be interrupted");
+}
+
+/// `run`, whatever happened to it, is what `whole` is.
+pub fn assert_as_uninterrupted(scene: &Scene, context: &str) {
+    assert!(weights(scene, "run") == weights(scene, "whole"), "{context}: other weights");
+    assert_eq!(history(scene, "run"), history(scene, "whole"), "{context}");
+    let names = |run: &str| scene.everything_in(run).into_keys().collect::<Vec<_>>();
+    assert_eq!(names("run"), names("whole"), "{context}");
+    let metrics = |run: &str| {
+        let metrics = scene.json(&format!("{run}/metrics.json"));
+        (metrics["valid"].clone(), metrics["best_epoch"].clone(), metrics["epochs"].clone())
+    };
+    assert_eq!(metrics("run"), metrics("whole"), "{context}");
 }

@@ -76,7 +76,7 @@ impl Layer {
             (query, self.projection.forward_part(x, width..3 * width, pass)?)
         };
         let context = attend_first_tokens(&query, &key_value, tokens, self.heads, self.attention_dropout, pass)?;
-        self.after_attention(&context, &first, pass)
+        Ok(self.after_attention(&context, &first, pass)?.f_narrow(0, 0, tokens.sequences())?)
     }
 
     /// The rest of the layer, token by token.

@@ -242,7 +242,7 @@ impl Backbone for Encoder {
 /// `[T, width]` to `[N, width]`: each sequence's first token, or the mean over its tokens (in fp32).
 pub fn pool(activations: &Tensor, tokens: &PackedTokens, pooling: Pooling) -> Result<Tensor> {
     match pooling {
-        Pooling::Cls => Ok(activations.f_index_select(0, &tokens.first)?),
+        Pooling::Cls => Ok(activations.f_index_select(0, &tokens.first.f_narrow(0, 0, tokens.sequences())?)?),
         Pooling::Mean => {
             let width = activations.size().last().copied().unwrap_or(0);
             let means = tokens

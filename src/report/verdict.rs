@@ -1,0 +1,196 @@
+//! A comparison's verdict in words: what was found, what it rests on, and what the data do not allow to tell.
+
+use super::units;
+use crate::error::listed;
+use crate::evaluation::comparison::{Comparison, Difference, More, Standing, Verdict};
+
+/// The verdict in a few sentences, for people who never met a confidence interval.
+pub fn verdict(comparison: &Comparison) -> String {
+    let ranked = comparison.ranked();
+    let mut sentences = match &comparison.verdict {
+        Verdict::Winner { name } => winner(comparison, name, &ranked),
+        Verdict::Equal { names, cheapest } => equal(comparison, names, cheapest, &ranked),
+    };
+    sentences.extend(by_macro_f1(comparison, &ranked));
+    if comparison.seeds == 1 {
+        sentences.push(
+            "Only one seed was run, so this covers the choice of test rows and not the chance in training: another seed may \
+             say otherwise. Run three or more (--seeds 3)."
+                .to_owned(),
+        );
+    }
+    sentences.join(" ")
+}
+
+fn winner(comparison: &Comparison, name: &str, ranked: &[&Standing]) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if let [first, second, rest @ ..] = ranked {
+        let by = comparison.between(name, &second.name).map_or_else(String::new, |(accuracy, _)| points(&accuracy));
+        let all = if rest.is_empty() { "" } else { ", and the difference to every other is more than chance too" };
+        sentences.push(format!(
+            "`{name}` is best: test accuracy {:.3}, {by} above `{}`{}{all}.",
+            first.accuracy.mean,
+            second.name,
+            if rest.is_empty() { "" } else { ", the next" },
+        ));
+        if first.baseline {
+            sentences.push(WITHOUT.to_owned());
+        }
+    }
+    sentences
+}
+
+fn equal(comparison: &Comparison, names: &[String], cheapest: &str, ranked: &[&Standing]) -> Vec<String> {
+    let among = |standing: &&&Standing| names.contains(&standing.name);
+    if let [only] = names {
+        // Alone at the top without being the winner: nobody else was there.
+        return vec![format!("`{only}` was not compared with anything.")];
+    }
+    let data = measured_on(comparison);
+    let mut sentences = vec![format!(
+        "No winner: {} cannot be told apart on {data}; the differences between them may be chance.",
+        listed(names)
+    )];
+    if names.len() < ranked.len() {
+        let behind = ranked.iter().filter(|standing| !among(standing)).map(|standing| &standing.name);
+        sentences.push(format!("Behind them: {}.", listed(behind)));
+    }
+    let seconds =
+        ranked.iter().find(|standing| standing.name == cheapest).map_or(f64::NAN, |standing| standing.seconds);
+    sentences.push(format!("The cheapest of them to train is `{cheapest}` ({}).", units::seconds(seconds)));
+    let baselines: Vec<&str> =
+        ranked.iter().filter(among).filter(|s| s.baseline).map(|standing| standing.name.as_str()).collect();
+    if !baselines.is_empty() {
+        let is = if baselines.len() == 1 { "is a baseline" } else { "are baselines" };
+        sentences.push(format!("{} {is}: {WITHOUT_SHOWN}", listed(baselines)));
+    }
+    // The widest interval between the first and another of them: smaller differences are lost in it.
+    let widest = names
+        .iter()
+        .skip(1)
+        .filter_map(|other| comparison.between(names.first()?, other))
+        .map(|(accuracy, _)| (accuracy.high - accuracy.low) / 2.0)
+        .fold(0.0, f64::max);
+    let narrower = match comparison.more {
+        More::Rows => "more test rows",
+        More::Seeds => "more seeds",
+    };
+    if widest > 0.0 {
+        sentences.push(format!(
+            "A true difference of {:.1} points could go unnoticed with this much data; {narrower} would tell more.",
+            100.0 * widest
+        ));
+    }
+    sentences
+}
+
+const WITHOUT: &str =
+    "It is a baseline, which does without the pretrained network: the network does not pay on these data.";
+const WITHOUT_SHOWN: &str = "these data do not show that the pretrained network pays.";
+
+/// When macro-F1 clearly prefers another than accuracy does.
+fn by_macro_f1(comparison: &Comparison, ranked: &[&Standing]) -> Option<String> {
+    let first = ranked.first()?;
+    let best = ranked.iter().max_by(|a, b| a.macro_f1.mean.total_cmp(&b.macro_f1.mean))?;
+    let (_, difference) = comparison.between(&best.name, &first.name)?;
+    (difference.low > 0.0).then(|| {
+        format!(
+            "By macro-F1, in which rare classes count as much as frequent ones, `{}` is {} above `{}`.",
+            best.name,
+            points(&difference),
+            first.name
+        )
+    })
+}
+
+/// `1,821 test rows and 3 seeds`.
+fn measured_on(comparison: &Comparison) -> String {
+    let plural = |count: usize, noun: &str| {
+        format!("{} {noun}{}", units::count(count as u64), if count == 1 { "" } else { "s" })
+    };
+    format!("{} and {}", plural(comparison.rows, "test row"), plural(comparison.seeds, "seed"))
+}
+
+/// `2.1 points (95 % interval 0.8 to 3.4)`.
+fn points(difference: &Difference) -> String {
+    let Difference { mean, low, high } = difference;
+    format!("{:.1} points (95 % interval {:.1} to {:.1})", 100.0 * mean, 100.0 * low, 100.0 * high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::comparison::{Contender, compare};
+
+    /// Predictions for 200 rows of two classes (the second every tenth), wrong in those named.
+    fn list(wrong: impl Fn(usize) -> bool) -> Vec<u32> {
+        (0..200).map(|row| u32::from((row % 10 == 9) != wrong(row))).collect()
+    }
+
+    fn words(contenders: &[(&str, f64, &[Vec<u32>])]) -> String {
+        let contenders: Vec<Contender> = contenders
+            .iter()
+            .map(|&(name, seconds, lists)| Contender {
+                name,
+                predictions: lists.iter().map(Vec::as_slice).collect(),
+                seconds,
+                baseline: ["majority", "tf-idf"].contains(&name),
+            })
+            .collect();
+        verdict(&compare(&list(|_| false), 2, &contenders).unwrap())
+    }
+
+    #[test]
+    fn a_winner_is_named_with_its_lead() {
+        let good: Vec<Vec<u32>> = (0..3).map(|seed| list(|row| row % 41 == seed)).collect();
+        let poor: Vec<Vec<u32>> = (0..3).map(|seed| list(|row| row % 5 == seed)).collect();
+        let majority = [vec![0; 200]];
+        assert_eq!(
+            words(&[("frozen", 2.0, &poor), ("full", 60.0, &good), ("majority", 0.0, &majority)]),
+            "`full` is best: test accuracy 0.975, 7.5 points (95 % interval 2.8 to 12.2) above `majority`, the next, and \
+             the difference to every other is more than chance too."
+        );
+        assert_eq!(
+            words(&[("full", 60.0, &poor), ("tf-idf", 1.0, &good)]),
+            "`tf-idf` is best: test accuracy 0.975, 17.5 points (95 % interval 13.7 to 21.3) above `full`. It is a \
+             baseline, which does without the pretrained network: the network does not pay on these data."
+        );
+    }
+
+    #[test]
+    fn equals_are_told_with_the_cheapest_and_what_would_tell_more() {
+        let lists = |start: usize| -> Vec<Vec<u32>> {
+            (0..3).map(|seed| list(|row| (row + start) % 9 == seed && row % 4 < 2 + seed)).collect()
+        };
+        let (full, lora, majority) = (lists(0), lists(4), [vec![1; 200]]);
+        let tfidf = [list(|row| row % 12 == 0)];
+        assert_eq!(
+            words(&[
+                ("full", 60.0, &full),
+                ("lora", 42.0, &lora),
+                ("tf-idf", 0.5, &tfidf),
+                ("majority", 0.0, &majority)
+            ]),
+            "No winner: `lora`, `tf-idf` and `full` cannot be told apart on 200 test rows and 3 seeds; the differences between \
+             them may be chance. Behind them: `majority`. The cheapest of them to train is `tf-idf` (500 ms). `tf-idf` is a \
+             baseline: these data do not show that the pretrained network pays. A true difference of 7.9 points could go \
+             unnoticed with this much data; more seeds would tell more."
+        );
+    }
+
+    #[test]
+    fn a_single_seed_is_admitted_and_macro_f1_may_disagree() {
+        let cautious = [list(|row| row % 10 == 9)];
+        let bold = [list(|row| row % 10 != 9 && row % 7 == 1)];
+        assert_eq!(
+            words(&[("frozen", 2.0, &cautious), ("full", 60.0, &bold)]),
+            "No winner: `frozen` and `full` cannot be told apart on 200 test rows and 1 seed; the differences between them \
+             may be chance. The cheapest of them to train is `frozen` (2.0 s). A true difference of 6.8 points could go \
+             unnoticed with this much data; more test rows would tell more. By macro-F1, in which rare classes count as much \
+             as frequent ones, `full` is 29.0 points (95 % interval 19.8 to 38.2) above `frozen`. Only one seed was run, so \
+             this covers the choice of test rows and not the chance in training: another seed may say otherwise. Run three or \
+             more (--seeds 3)."
+        );
+        assert!(words(&[("full", 60.0, &bold)]).starts_with("`full` was not compared with anything."));
+    }
+}

@@ -14,6 +14,7 @@ demo: setup
 
 test: setup
 	@scripts/setup-python
+	@scripts/setup-browser
 	PYTHONPATH="$(CURDIR)/.python" cargo test --release --no-fail-fast
 
 # Beside the Python libraries that do the same work; takes long. ARGS=--quick for a trial. See benches/README.md.

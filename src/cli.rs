@@ -587,20 +587,20 @@ impl CompareArgs {
         config::resolve(&self.run.request())
     }
 
-    /// The settings of every run, strategy by strategy and seed by seed, each with a directory of its own below the
-    /// comparison's, such as `last-2/seed-42`.
+    /// The settings of every run, seed by seed and strategy by strategy, each with a directory of its own below the
+    /// comparison's, such as `last-2/seed-42`. All hold out the same rows for validation.
     pub fn runs(&self, shared: &RunConfig) -> Vec<RunConfig> {
         let run = |strategy: Strategy, k: u64| {
             let mut run = shared.clone();
             run.strategy.name = strategy;
+            run.data.split_seed.get_or_insert(shared.training.seed);
             // Seeds wrap around at the largest, so that they stay what TOML can hold.
             run.training.seed = shared.training.seed.wrapping_add(k) & SEED.max;
             run.run.out =
                 shared.run.out.join(strategy.to_string().replace(':', "-")).join(format!("seed-{}", run.training.seed));
             run
         };
-        let seeds = self.seeds as u64;
-        self.strategies.iter().flat_map(|strategy| (0..seeds).map(move |k| run(*strategy, k))).collect()
+        (0..self.seeds as u64).flat_map(|k| self.strategies.iter().map(move |strategy| run(*strategy, k))).collect()
     }
 }
 
@@ -793,8 +793,8 @@ mod tests {
             shown,
             [
                 "frozen o/frozen/seed-9223372036854775807",
-                "frozen o/frozen/seed-0",
                 "last:2 o/last-2/seed-9223372036854775807",
+                "frozen o/frozen/seed-0",
                 "last:2 o/last-2/seed-0"
             ]
         );

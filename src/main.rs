@@ -47,7 +47,7 @@ fn keep_few_kernels() {
     for name in ["LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"] {
         if std::env::var_os(name).is_none() {
             // SAFETY: no other thread runs yet.
-            unsafe { std::env::set_var(name, "64") };
+            unsafe { std::env::set_var(name, "48") };
         }
     }
 }

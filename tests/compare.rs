@@ -21,7 +21,11 @@ fn strategies_stand_side_by_side_and_nothing_is_done_twice() {
     for word in ["frozen", "full", "test accuracy", "±"] {
         first.check(first.stdout_text().contains(word), word);
     }
-    assert_eq!(scene.text("both/compare.csv").lines().count(), 1 + 2 * 2);
+    assert_eq!(
+        scene.text("both/compare.csv").lines().count(),
+        1 + 2 * 2 + 2,
+        "two runs of two strategies, two baselines"
+    );
     for run in ["frozen/seed-42", "frozen/seed-43", "full/seed-42", "full/seed-43"] {
         assert!(scene.exists(&format!("both/{run}/metrics.json")), "{run}");
     }
@@ -34,7 +38,7 @@ fn strategies_stand_side_by_side_and_nothing_is_done_twice() {
 
     // One more seed is one more run of each.
     let third = scene.rehead(&COMPARE.replace("--seeds 2", "--seeds 3")).arg("--json").ok().json();
-    assert_eq!(third[1]["seeds"], serde_json::json!([42, 43, 44]));
+    assert_eq!(third["contenders"][1]["seeds"], serde_json::json!([42, 43, 44]));
 }
 
 /// Results of other settings are never shown as those of these.

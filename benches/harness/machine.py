@@ -10,7 +10,8 @@ from pathlib import Path
 from .settings import ROOT
 
 PACKAGES = [
-    "torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy", "onnx", "onnxruntime", "sentence-transformers",
+    "torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy", "onnx", "onnxruntime", "peft",
+    "sentence-transformers",
 ]  # fmt: skip
 
 

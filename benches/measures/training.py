@@ -27,11 +27,16 @@ def rehead(args, processes, inputs, files, seed, strategy, *options):
 
 
 def trainer(args, processes, inputs, files, seed, mode, epochs):
+    return peer(args, processes, inputs, files, seed, "trainer", epochs, "--mode", mode)
+
+
+def peer(args, processes, inputs, files, seed, name, epochs, *options):
+    """A peer that trains: `name`.py."""
     train, _, test = files
     done = processes.peer(
-        "trainer", "--train", train, "--test", test, "--model", inputs.model(), "--mode", mode, "--epochs", epochs,
+        name, "--train", train, "--test", test, "--model", inputs.model(), "--epochs", epochs,
         "--batch-size", args.batch_size, "--max-length", args.max_length, "--seed", seed, "--threads", args.threads,
-        "--device", args.device, "--json",
+        "--device", args.device, "--json", *options,
     )  # fmt: skip
     result = done.json()
     kept = ("precision", "compiled", "epochs", "steps", "tokens_per_second", "seed")

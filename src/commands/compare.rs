@@ -1,64 +1,73 @@
-//! `rehead compare`: the same data and seeds under several strategies, side by side.
+//! `rehead compare`: several strategies on the same data and seeds, side by side with what can be had without a network.
 //!
-//! Every run is a run directory of its own below `--out`; finished ones are not done again. The table gives mean and spread
-//! over seeds; it names no winner.
+//! Every run is a run directory of its own below `--out`; finished ones are not done again. Seeds are the outer loop, so that
+//! what slows the machine down meets every strategy, and an interrupted comparison has whole rounds. What is said of the
+//! results is `evaluation::comparison`'s affair.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde::Serialize;
 
 use super::print;
+use super::train::data::Data;
 use super::train::{Session, train};
+use crate::baseline::{Baseline, Labelled, Majority, Tfidf};
 use crate::cli::CompareArgs;
-use crate::config::RunConfig;
+use crate::config::{Choices, RunConfig};
+use crate::data::{Example, Input};
 use crate::error::{Error, Result};
+use crate::evaluation::comparison::{self, Comparison};
+use crate::evaluation::evaluate;
+use crate::hardware::Hardware;
+use crate::report::html::comparison as page;
+use crate::report::memory;
 use crate::report::metrics::to_readable_json;
-use crate::report::{Column, Console, RunMetrics, Table, units, write_atomically};
+use crate::report::verdict::verdict;
+use crate::report::{Column, Console, Predictions, RunMetrics, Table, units, write_atomically};
 use crate::strategy::cache::Cache;
-
-/// What `compare.json` holds: one entry a strategy.
-#[derive(Serialize)]
-struct Row {
-    strategy: String,
-    seeds: Vec<u64>,
-    /// `test`, or `valid` when no test data was given.
-    split: &'static str,
-    accuracy: Vec<f64>,
-    macro_f1: Vec<f64>,
-    train_seconds: Vec<f64>,
-    trainable_parameters: u64,
-    total_parameters: u64,
-    peak_memory_bytes: u64,
-    runs: Vec<String>,
-}
+use crate::training::history::{self, Record};
 
 pub fn run(args: &CompareArgs) -> Result<()> {
-    let quiet = args.run.output.quiet;
-    let console = Console::new(quiet);
+    let console = Console::new(args.run.output.quiet);
     let shared = args.resolve()?;
     shared.check_paths(true)?;
     let runs = args.runs(&shared);
-    check_ours(&shared.run.out, &runs)?;
+    let out = &shared.run.out;
+    check_ours(out, &runs)?;
+
     let cache = Cache::default();
-    let session = Session { resume: true, profile: false, cache: &cache };
-    let mut rows: Vec<Row> = Vec::new();
-    for config in runs {
+    let mut contenders: Vec<Contender> = Vec::new();
+    for config in &runs {
         console.section(format!("{} with seed {}", config.strategy.name, config.training.seed));
-        let out = config.run.out.clone();
-        let metrics = train(config, session, &console).map_err(|error| match error.kind() {
+        let session = Session { resume: true, profile: false, cache: &cache };
+        memory::forget_peak();
+        let metrics = train(config.clone(), session, &console).map_err(|error| match error.kind() {
             crate::error::Kind::Interrupted => {
                 Error::interrupted(error.to_string()).hint("go on with the same command: finished runs are kept")
             }
             _ => error,
         })?;
-        add(&mut rows, &metrics, out.display().to_string());
+        add(&mut contenders, Cell::read(metrics, &config.run.out)?, false);
     }
-    let out = &shared.run.out;
-    let json = to_readable_json(&rows)?;
+    console.section("baselines");
+    for cell in baselines(&shared, &console)? {
+        add(&mut contenders, cell, true);
+    }
+
+    let result = Outcome::of(&contenders)?;
+    let json = to_readable_json(&result)?;
     write_atomically(out.join(COMPARISON), format!("{json}\n").as_bytes())?;
-    write_atomically(out.join("compare.csv"), csv(&rows)?.as_bytes())?;
+    write_atomically(out.join("compare.csv"), csv(&contenders)?.as_bytes())?;
+    write_atomically(out.join("report.html"), html(&shared, &contenders, &result).as_bytes())?;
     console.section("comparison");
-    if args.run.output.json { print(&json) } else { print(table(&rows).to_string().trim_end()) }
+    if args.run.output.json {
+        print(&json)?;
+    } else {
+        print(&format!("{}\n\n{}", table(&result).to_string().trim_end(), result.verdict))?;
+    }
+    console.summary(format!("the whole comparison: {}", out.join("report.html").display()));
+    Ok(())
 }
 
 /// A directory with something in it must be one that this comparison began.
@@ -75,100 +84,330 @@ fn check_ours(out: &Path, runs: &[RunConfig]) -> Result<()> {
 
 const COMPARISON: &str = "compare.json";
 
-fn add(rows: &mut Vec<Row>, metrics: &RunMetrics, run: String) {
-    let (split, scored) = match (&metrics.test, &metrics.valid) {
-        (Some(test), _) => ("test", Some(test)),
-        (None, valid) => ("valid", valid.as_ref()),
+/// One run of one contender.
+struct Cell {
+    run: PathBuf,
+    metrics: RunMetrics,
+    /// Of the split that is compared.
+    predictions: Predictions,
+    predicted: Vec<u32>,
+    confidence: Vec<f32>,
+    history: Vec<Record>,
+    saved_bytes: u64,
+}
+
+impl Cell {
+    /// What a finished run has left in its directory.
+    fn read(metrics: RunMetrics, run: &Path) -> Result<Self> {
+        let (split, evaluation) = compared(&metrics, run)?;
+        let predictions = Predictions::read(run, split, &evaluation.labels)?;
+        let history = run.join("history.jsonl");
+        Ok(Self {
+            predicted: predictions.predicted(),
+            confidence: predictions.confidence(),
+            predictions,
+            history: if history.is_file() { history::read(history)? } else { Vec::new() },
+            saved_bytes: std::fs::metadata(run.join("model.safetensors")).map_or(0, |found| found.len()),
+            run: run.to_owned(),
+            metrics,
+        })
+    }
+}
+
+/// The split that runs are compared on: the test data, or the validation data when there are none.
+fn compared<'a>(metrics: &'a RunMetrics, run: &Path) -> Result<(&'static str, &'a crate::evaluation::Evaluation)> {
+    match (&metrics.test, &metrics.valid) {
+        (Some(test), _) => Ok(("test", test)),
+        (None, Some(valid)) => Ok(("valid", valid)),
+        (None, None) => Err(Error::request("the run was not scored").file(run)),
+    }
+}
+
+/// All runs of a strategy, or a baseline.
+struct Contender {
+    name: String,
+    baseline: bool,
+    cells: Vec<Cell>,
+}
+
+impl Contender {
+    fn mean_seconds(&self) -> f64 {
+        self.cells.iter().map(|cell| cell.metrics.train_seconds).sum::<f64>() / self.cells.len().max(1) as f64
+    }
+}
+
+fn add(contenders: &mut Vec<Contender>, cell: Cell, baseline: bool) {
+    let name = cell.metrics.strategy.clone();
+    match contenders.iter_mut().find(|contender| contender.name == name) {
+        Some(contender) => contender.cells.push(cell),
+        None => contenders.push(Contender { name, baseline, cells: vec![cell] }),
+    }
+}
+
+/// The baselines, fitted on the same rows as the strategies; each in a directory of its own, where it is found again.
+fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
+    let folder = |name: &str| shared.run.out.join(name);
+    if ["majority", "tf-idf"].iter().all(|name| folder(name).join("metrics.json").is_file()) {
+        return ["majority", "tf-idf"]
+            .iter()
+            .map(|name| Cell::read(RunMetrics::read(folder(name).join("metrics.json"))?, &folder(name)))
+            .collect();
+    }
+    let mut config = shared.clone();
+    let mut choices = Choices::default();
+    Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
+    let data = Data::load(&mut config, &mut choices, &Console::new(true))?;
+    let classes = data.labels.len();
+    let (train, valid) = (Rows::of(&data.train), Rows::of(&data.valid));
+    let (split, scored) = match &data.test {
+        Some(test) => ("test", Rows::of(test)),
+        None => ("valid", Rows::of(&data.valid)),
     };
-    let Some(scored) = scored else { return };
-    let index = rows.iter().position(|row| row.strategy == metrics.strategy).unwrap_or_else(|| {
-        rows.push(Row {
-            strategy: metrics.strategy.clone(),
-            seeds: Vec::new(),
-            split,
-            accuracy: Vec::new(),
-            macro_f1: Vec::new(),
-            train_seconds: Vec::new(),
-            trainable_parameters: metrics.trainable_parameters,
-            total_parameters: metrics.total_parameters,
+
+    let mut cells = Vec::new();
+    for name in ["majority", "tf-idf"] {
+        let began = Instant::now();
+        let baseline: Box<dyn Baseline> = match name {
+            "majority" => Box::new(Majority::fit(&train.labelled(), classes)?),
+            _ => Box::new(Tfidf::fit(&train.labelled(), &valid.labelled(), classes, &mut |_| Ok(()))?),
+        };
+        let train_seconds = began.elapsed().as_secs_f64();
+        let found = baseline.predict(&scored.inputs)?;
+        // Scores are made from logits: the logarithms of probabilities are such.
+        let logits: Vec<f32> = found.probabilities.iter().map(|p| p.max(1e-30).ln()).collect();
+        let evaluation = evaluate(&logits, &scored.labels, data.labels.words())?;
+        console.note(format!("{}: {split} {}", baseline.name(), evaluation.summary()));
+        let metrics = RunMetrics {
+            model: "none".to_owned(),
+            strategy: baseline.name().to_owned(),
+            seed: shared.training.seed,
+            train_rows: train.labels.len() as u64,
+            train_seconds,
+            tokens_per_second: None,
+            trainable_parameters: baseline.parameters(),
+            total_parameters: baseline.parameters(),
             peak_memory_bytes: 0,
-            runs: Vec::new(),
-        });
-        rows.len() - 1
-    });
-    if let Some(row) = rows.get_mut(index) {
-        row.seeds.push(metrics.seed);
-        row.accuracy.push(scored.accuracy);
-        row.macro_f1.push(scored.macro_f1);
-        row.train_seconds.push(metrics.train_seconds);
-        row.peak_memory_bytes = row.peak_memory_bytes.max(metrics.peak_memory_bytes);
-        row.runs.push(run);
+            valid: (split == "valid").then(|| evaluation.clone()),
+            test: (split == "test").then(|| evaluation.clone()),
+            best_epoch: None,
+            epochs: 1,
+            choices: serde_json::Value::Null,
+            rehead_version: RunMetrics::VERSION.to_owned(),
+        };
+        let run = folder(baseline.name());
+        std::fs::create_dir_all(&run).map_err(|error| Error::io(error, &run))?;
+        Predictions { truth: scored.labels.clone(), probabilities: found.probabilities }.write(
+            &run,
+            split,
+            data.labels.words(),
+        )?;
+        metrics.write(run.join("metrics.json"))?;
+        cells.push(Cell::read(metrics, &run)?);
+    }
+    Ok(cells)
+}
+
+/// Examples as baselines take them.
+struct Rows<'a> {
+    inputs: Vec<&'a Input>,
+    labels: Vec<u32>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(examples: &'a [Example]) -> Self {
+        Self {
+            inputs: examples.iter().map(|example| &example.input).collect(),
+            labels: examples.iter().map(|example| example.label).collect(),
+        }
+    }
+
+    fn labelled(&self) -> Labelled<'_> {
+        Labelled { inputs: &self.inputs, labels: &self.labels }
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
+/// What `compare.json` holds.
+#[derive(Serialize)]
+struct Outcome {
+    /// `test`, or `valid` when no test data was given.
+    split: &'static str,
+    /// The verdict in words.
+    verdict: String,
+    contenders: Vec<Entry>,
+    comparison: Comparison,
 }
 
-/// Sample standard deviation; 0 for fewer than two values.
-fn deviation(values: &[f64]) -> f64 {
-    let mean = mean(values);
-    let sum: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (sum / values.len().saturating_sub(1).max(1) as f64).sqrt()
+/// A strategy or baseline with a number for each run.
+#[derive(Serialize)]
+struct Entry {
+    strategy: String,
+    baseline: bool,
+    seeds: Vec<u64>,
+    accuracy: Vec<f64>,
+    macro_f1: Vec<f64>,
+    train_seconds: Vec<f64>,
+    trainable_parameters: u64,
+    total_parameters: u64,
+    peak_memory_bytes: u64,
+    saved_bytes: u64,
+    runs: Vec<String>,
 }
 
-fn spread(values: &[f64]) -> String {
-    match values.len() {
-        0 | 1 => format!("{:.3}", mean(values)),
-        _ => format!("{:.3} ± {:.3}", mean(values), deviation(values)),
+impl Outcome {
+    fn of(contenders: &[Contender]) -> Result<Self> {
+        let first = contenders.first().and_then(|contender| contender.cells.first());
+        let first = first.ok_or_else(|| Error::request("there is nothing to compare"))?;
+        let (split, evaluation) = compared(&first.metrics, &first.run)?;
+        let truth = &first.predictions.truth;
+        for cell in contenders.iter().flat_map(|contender| &contender.cells) {
+            if cell.predictions.truth != *truth {
+                return Err(Error::request("the run was scored on other rows than the rest")
+                    .file(&cell.run)
+                    .hint("delete its folder, and it is done again"));
+            }
+        }
+        let compared_ones: Vec<comparison::Contender> = contenders
+            .iter()
+            .map(|contender| comparison::Contender {
+                name: &contender.name,
+                predictions: contender.cells.iter().map(|cell| cell.predicted.as_slice()).collect(),
+                seconds: contender.mean_seconds(),
+                baseline: contender.baseline,
+            })
+            .collect();
+        let comparison = comparison::compare(truth, evaluation.labels.len(), &compared_ones)?;
+        Ok(Self {
+            split,
+            verdict: verdict(&comparison),
+            contenders: contenders.iter().map(Entry::of).collect::<Result<_>>()?,
+            comparison,
+        })
     }
 }
 
-fn table(rows: &[Row]) -> Table {
-    let split = rows.first().map_or("test", |row| row.split);
+impl Entry {
+    fn of(contender: &Contender) -> Result<Self> {
+        let cells = &contender.cells;
+        let scores = cells.iter().map(|cell| Ok(compared(&cell.metrics, &cell.run)?.1)).collect::<Result<Vec<_>>>()?;
+        let most = |of: fn(&Cell) -> u64| cells.iter().map(of).max().unwrap_or(0);
+        Ok(Self {
+            strategy: contender.name.clone(),
+            baseline: contender.baseline,
+            seeds: cells.iter().map(|cell| cell.metrics.seed).collect(),
+            accuracy: scores.iter().map(|score| score.accuracy).collect(),
+            macro_f1: scores.iter().map(|score| score.macro_f1).collect(),
+            train_seconds: cells.iter().map(|cell| cell.metrics.train_seconds).collect(),
+            trainable_parameters: most(|cell| cell.metrics.trainable_parameters),
+            total_parameters: most(|cell| cell.metrics.total_parameters),
+            peak_memory_bytes: most(|cell| cell.metrics.peak_memory_bytes),
+            saved_bytes: most(|cell| cell.saved_bytes),
+            runs: cells.iter().map(|cell| cell.run.display().to_string()).collect(),
+        })
+    }
+}
+
+fn table(result: &Outcome) -> Table {
     let mut table = Table::new([
         Column::left("strategy"),
         Column::right("seeds"),
-        Column::right(format!("{split} accuracy")),
+        Column::right(format!("{} accuracy", result.split)),
+        Column::right("95 % interval"),
         Column::right("macro-F1"),
         Column::right("training"),
         Column::right("trained parameters"),
+        Column::right("peak memory"),
     ]);
-    for row in rows {
+    for (entry, standing) in result.contenders.iter().zip(&result.comparison.standings) {
+        let comparison::Summary { mean, spread, low, high } = standing.accuracy;
+        let spread = spread.map_or(String::new(), |spread| format!(" ± {spread:.3}"));
+        let memory = if entry.baseline { String::new() } else { units::bytes(entry.peak_memory_bytes) };
         table.row([
-            row.strategy.clone(),
-            row.seeds.len().to_string(),
-            spread(&row.accuracy),
-            spread(&row.macro_f1),
-            units::seconds(mean(&row.train_seconds)),
-            units::count(row.trainable_parameters),
+            entry.strategy.clone(),
+            entry.seeds.len().to_string(),
+            format!("{mean:.3}{spread}"),
+            format!("{low:.3} to {high:.3}"),
+            format!("{:.3}", standing.macro_f1.mean),
+            units::seconds(standing.seconds),
+            units::count(entry.trainable_parameters),
+            memory,
         ]);
     }
     table
 }
 
-fn csv(rows: &[Row]) -> Result<String> {
+/// One line a run.
+fn csv(contenders: &[Contender]) -> Result<String> {
     let failed = |error: csv::Error| Error::failure(format!("compare.csv: {error}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer
-        .write_record(["strategy", "seed", "split", "accuracy", "macro_f1", "train_seconds", "run"])
-        .map_err(failed)?;
-    for row in rows {
-        for (index, seed) in row.seeds.iter().enumerate() {
-            let number = |values: &[f64]| values.get(index).map_or(String::new(), f64::to_string);
-            writer
-                .write_record([
-                    row.strategy.as_str(),
-                    &seed.to_string(),
-                    row.split,
-                    &number(&row.accuracy),
-                    &number(&row.macro_f1),
-                    &number(&row.train_seconds),
-                    row.runs.get(index).map_or("", String::as_str),
-                ])
-                .map_err(failed)?;
-        }
+    let header = ["strategy", "seed", "split", "accuracy", "macro_f1", "loss", "ece", "train_seconds"];
+    let more = ["trainable_parameters", "total_parameters", "peak_memory_bytes", "saved_bytes", "run"];
+    writer.write_record(header.iter().chain(&more)).map_err(failed)?;
+    for cell in contenders.iter().flat_map(|contender| &contender.cells) {
+        let metrics = &cell.metrics;
+        let (split, score) = compared(metrics, &cell.run)?;
+        writer
+            .write_record([
+                metrics.strategy.clone(),
+                metrics.seed.to_string(),
+                split.to_owned(),
+                score.accuracy.to_string(),
+                score.macro_f1.to_string(),
+                score.loss.to_string(),
+                score.ece.to_string(),
+                metrics.train_seconds.to_string(),
+                metrics.trainable_parameters.to_string(),
+                metrics.total_parameters.to_string(),
+                metrics.peak_memory_bytes.to_string(),
+                cell.saved_bytes.to_string(),
+                cell.run.display().to_string(),
+            ])
+            .map_err(failed)?;
     }
     let bytes = writer.into_inner().map_err(|error| Error::failure(format!("compare.csv: {error}")))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn html(shared: &RunConfig, contenders: &[Contender], result: &Outcome) -> String {
+    let first = contenders.first().and_then(|contender| contender.cells.first());
+    let shown: Vec<page::Contender> = contenders
+        .iter()
+        .zip(&result.contenders)
+        .map(|(contender, entry)| page::Contender {
+            name: &contender.name,
+            is_baseline: contender.baseline,
+            seconds: contender.mean_seconds(),
+            trainable: entry.trainable_parameters,
+            total: entry.total_parameters,
+            peak_memory: entry.peak_memory_bytes,
+            saved_bytes: entry.saved_bytes,
+            runs: contender
+                .cells
+                .iter()
+                .filter_map(|cell| {
+                    let (_, evaluation) = compared(&cell.metrics, &cell.run).ok()?;
+                    let Cell { predicted, confidence, history, metrics, .. } = cell;
+                    Some(page::ContenderRun { seed: metrics.seed, evaluation, predicted, confidence, history })
+                })
+                .collect(),
+        })
+        .collect();
+    let labels = first.and_then(|cell| compared(&cell.metrics, &cell.run).ok()).map(|(_, found)| &found.labels);
+    let data = [
+        ("training data".to_owned(), shared.data.train.display().to_string()),
+        ("training rows".to_owned(), first.map_or(0, |cell| cell.metrics.train_rows).to_string()),
+        (
+            "compared on".to_owned(),
+            shared.data.test.as_ref().map_or(result.split.to_owned(), |file| file.display().to_string()),
+        ),
+        ("network".to_owned(), shared.model.model.clone()),
+    ];
+    page::page(&page::ComparisonReport {
+        title: &format!("Comparison: {}", shared.run.out.display()),
+        comparison: &result.comparison,
+        split: result.split,
+        labels: labels.map_or(&[], Vec::as_slice),
+        truth: first.map_or(&[], |cell| &cell.predictions.truth),
+        contenders: &shown,
+        data: &data,
+    })
 }

@@ -1,6 +1,6 @@
 //! `rehead train`: from labelled data and a pretrained model to a run directory.
 
-mod data;
+pub(super) mod data;
 mod settle;
 
 use std::path::Path;
@@ -21,12 +21,12 @@ use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::interrupt;
 use crate::model::{Classifier, Engine, HeadRequest, Linears, LoadRequest};
-use crate::report::{Console, RunMetrics, remove_temporaries, units, write_atomically};
+use crate::report::{Console, Predictions, RunMetrics, html, remove_temporaries, units, write_atomically};
 use crate::strategy::cache::{Activations, Cache, CacheSettings, Found, Wanted};
 use crate::strategy::{self, Scope, frozen, reinit};
-use crate::training::history::{EvaluationRecord, HistoryWriter};
+use crate::training::history::{self, EvaluationRecord, HistoryWriter};
 use crate::training::snapshot::{self, Snapshots};
-use crate::training::{self, Place, Plan, TrainingSet};
+use crate::training::{self, Place, Plan, Scored, TrainingSet};
 use crate::transform::tokenize::{TextTokenizer, Tokenized};
 
 pub fn run(args: &TrainArgs) -> Result<()> {
@@ -90,6 +90,8 @@ struct Run<'a> {
     train: Split,
     valid: Split,
     test: Option<Split>,
+    /// What is in the data: name, value.
+    summary: Vec<(String, String)>,
     plan: Plan,
     /// None when nothing is to be kept.
     cache: Option<CacheSettings>,
@@ -101,6 +103,8 @@ struct Run<'a> {
 struct Split {
     tokens: Tokenized,
     labels: Vec<u32>,
+    /// As people read them, for the report; of the training examples none.
+    texts: Vec<String>,
 }
 
 /// What every strategy hands back.
@@ -114,6 +118,8 @@ struct Trained {
     epochs: u32,
     trainable_parameters: u64,
     valid: Evaluation,
+    #[serde(skip)]
+    valid_predictions: Predictions,
 }
 
 impl<'a> Run<'a> {
@@ -144,8 +150,12 @@ impl<'a> Run<'a> {
         }
         config.data.max_length = Some(tokenizer.max_length());
         let split = |examples: &[Example]| Split::of(examples, &tokenizer);
-        let (train, valid) = (split(&data.train)?, split(&data.valid)?);
-        let test = data.test.as_deref().map(split).transpose()?;
+        let shown = |examples: &[Example]| -> Result<Split> {
+            let texts = examples.iter().map(|example| example.input.to_string()).collect();
+            Ok(Split { texts, ..split(examples)? })
+        };
+        let (train, valid) = (split(&data.train)?, shown(&data.valid)?);
+        let test = data.test.as_deref().map(shown).transpose()?;
         console.note(format!("training data: {}", train.tokens.statistics()));
 
         settle::hardware_and_model(&mut config, &classifier, &hardware, engine);
@@ -154,7 +164,8 @@ impl<'a> Run<'a> {
         let cached = config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_));
         let cache = cached.then(|| settle::cache(&config, &mut choices));
         console.note(&choices);
-        let labels = data.labels;
+        let Data { labels, mut summary, .. } = data;
+        summary.push(("tokens".to_owned(), train.tokens.statistics().to_string()));
         Ok(Self {
             config,
             choices,
@@ -165,6 +176,7 @@ impl<'a> Run<'a> {
             train,
             valid,
             test,
+            summary,
             plan,
             cache,
             session,
@@ -213,6 +225,7 @@ impl<'a> Run<'a> {
             best_epoch: None,
             epochs: 1,
             trainable_parameters: self.trainable_parameters()?,
+            valid_predictions: Predictions::of_logits(&outcome.valid_logits.values, &self.valid.labels),
             valid: evaluation,
         })
     }
@@ -220,6 +233,8 @@ impl<'a> Run<'a> {
     /// Fits the head on the features of the backbone as it is.
     fn fit_head(&mut self) -> Result<frozen::Outcome> {
         let kept = self.kept_features();
+        let key = settle::features_key(&self.classifier, [&self.train, &self.valid], self.hardware.compute)?;
+        let cache = self.session.cache;
         let Self { classifier, train, valid, hardware, plan, console, .. } = self;
         frozen::fit(
             classifier,
@@ -230,6 +245,8 @@ impl<'a> Run<'a> {
                 batch_tokens: hardware.inference_tokens(),
                 loss: &plan.loss,
                 kept: &kept,
+                cache,
+                key: &key,
             },
             console,
         )
@@ -260,7 +277,7 @@ impl<'a> Run<'a> {
         let adapted = !self.classifier.backbone.adapters().is_empty();
         // Merged weights are rounded otherwise than weights and adapters apart: what is saved is what is scored.
         let scored = match outcome.valid.filter(|_| !adapted) {
-            Some(evaluation) => evaluation,
+            Some(scored) => scored,
             None => {
                 self.classifier.backbone.merge_adapters()?;
                 self.score(&self.valid, "validation", activations(&valid))?
@@ -273,7 +290,8 @@ impl<'a> Run<'a> {
             best_epoch: outcome.best_epoch,
             epochs: outcome.epochs,
             trainable_parameters,
-            valid: scored,
+            valid_predictions: Predictions::of_logits(&scored.logits.values, &self.valid.labels),
+            valid: scored.evaluation,
         })
     }
 
@@ -301,6 +319,7 @@ impl<'a> Run<'a> {
     fn save(&self, trained: &Trained) -> Result<()> {
         self.classifier.save(self.out())?;
         self.tokenizer.save(self.out())?;
+        trained.valid_predictions.write(self.out(), "valid", self.labels.words())?;
         Snapshots::new(self.out())?.trained(trained)
     }
 
@@ -309,21 +328,22 @@ impl<'a> Run<'a> {
         if !self.session.resume {
             return Ok(None);
         }
-        let trained: Option<Trained> = Snapshots::new(self.out())?.account_of_training()?;
-        if let Some(trained) = &trained {
+        let mut trained: Option<Trained> = Snapshots::new(self.out())?.account_of_training()?;
+        if let Some(trained) = &mut trained {
             if trained.fingerprint != self.plan.fingerprint {
                 return Err(snapshot::of_another_run(self.out()));
             }
             self.classifier.backbone.merge_adapters()?;
             let parameters: Vec<_> = self.classifier.parameters().collect();
             snapshot::copy_into(&self.out().join("model.safetensors"), &parameters)?;
+            trained.valid_predictions = Predictions::read(self.out(), "valid", self.labels.words())?;
             self.console.note("the model is trained and saved");
         }
         Ok(trained)
     }
 
     /// The trained classifier's score on the test data, when there are any.
-    fn test(&self) -> Result<Option<Evaluation>> {
+    fn test(&self) -> Result<Option<Scored>> {
         let Some(test) = &self.test else { return Ok(None) };
         self.score(test, "test", None).map(Some).map_err(|error| match error.kind() {
             error::Kind::Interrupted => Error::interrupted("the model is trained and saved, the test data not scored"),
@@ -331,7 +351,15 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn finish(self, trained: Trained, test: Option<Evaluation>) -> Result<RunMetrics> {
+    fn finish(self, trained: Trained, test: Option<Scored>) -> Result<RunMetrics> {
+        let test_predictions = match (&test, &self.test) {
+            (Some(scored), Some(split)) => {
+                let predictions = Predictions::of_logits(&scored.logits.values, &split.labels);
+                predictions.write(self.out(), "test", self.labels.words())?;
+                Some(predictions)
+            }
+            _ => None,
+        };
         let metrics = RunMetrics {
             model: self.config.model.model.clone(),
             strategy: self.config.strategy.name.to_string(),
@@ -342,14 +370,16 @@ impl<'a> Run<'a> {
             trainable_parameters: trained.trainable_parameters,
             total_parameters: self.classifier.total_parameters(),
             peak_memory_bytes: self.hardware.peak_memory_bytes(),
-            valid: Some(trained.valid),
-            test,
+            valid: Some(trained.valid.clone()),
+            test: test.map(|scored| scored.evaluation),
             best_epoch: trained.best_epoch,
             epochs: trained.epochs,
             choices: serde_json::to_value(&self.choices).unwrap_or_default(),
             rehead_version: RunMetrics::VERSION.to_owned(),
         };
         metrics.write(self.out().join("metrics.json"))?;
+        let page = self.page(&metrics, &trained.valid_predictions, test_predictions.as_ref())?;
+        write_atomically(self.out().join("report.html"), page.as_bytes())?;
         self.kept_features().remove()?;
         if let Some(settings) = self.cache.as_ref().filter(|settings| !settings.keep) {
             settings.clear()?;
@@ -357,6 +387,37 @@ impl<'a> Run<'a> {
         Snapshots::new(self.out())?.finish()?;
         self.report(&metrics);
         Ok(metrics)
+    }
+
+    /// `report.html`.
+    fn page(&self, metrics: &RunMetrics, valid: &Predictions, test: Option<&Predictions>) -> Result<String> {
+        let file = config::saved_settings(self.out());
+        let settings = std::fs::read_to_string(&file).map_err(|error| Error::io(error, &file))?;
+        let history = history::read(self.out().join("history.jsonl"))?;
+        let splits: Vec<html::run::ScoredSplit> = [
+            ("valid", &metrics.valid, Some(valid), Some(&self.valid)),
+            ("test", &metrics.test, test, self.test.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(name, evaluation, predictions, split)| {
+            let (evaluation, predictions, split) = (evaluation.as_ref()?, predictions?, split?);
+            Some(html::run::ScoredSplit {
+                name,
+                evaluation,
+                truth: &predictions.truth,
+                probabilities: &predictions.probabilities,
+                texts: &split.texts,
+            })
+        })
+        .collect();
+        Ok(html::run::page(&html::run::RunReport {
+            title: &self.out().display().to_string(),
+            metrics,
+            settings: &settings,
+            history: &history,
+            data: &self.summary,
+            splits: &splits,
+        }))
     }
 
     fn report(&self, metrics: &RunMetrics) {
@@ -371,7 +432,7 @@ impl<'a> Run<'a> {
     }
 
     /// Scores the classifier as it is, with progress.
-    fn score(&self, split: &Split, name: &str, prefix: Option<&Activations>) -> Result<Evaluation> {
+    fn score(&self, split: &Split, name: &str, prefix: Option<&Activations>) -> Result<Scored> {
         let inference = Inference {
             classifier: &self.classifier,
             compute: self.hardware.compute,
@@ -382,7 +443,8 @@ impl<'a> Run<'a> {
         let bar = self.console.progress(name, Some(set.len() as u64), "examples").rate_in("tokens");
         let logits = inference.logits(set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
         drop(bar);
-        evaluate(&logits.values, &split.labels, self.labels.words())
+        let evaluation = evaluate(&logits.values, &split.labels, self.labels.words())?;
+        Ok(Scored { logits, evaluation })
     }
 
     fn kept_features(&self) -> frozen::KeptFeatures {
@@ -402,7 +464,8 @@ impl<'a> Run<'a> {
 impl Split {
     fn of(examples: &[Example], tokenizer: &TextTokenizer) -> Result<Self> {
         let tokens = tokenizer.tokenize(examples.iter().map(|example| &example.input))?;
-        Ok(Self { tokens, labels: examples.iter().map(|example| example.label).collect() })
+        let labels = examples.iter().map(|example| example.label).collect();
+        Ok(Self { tokens, labels, texts: Vec::new() })
     }
 }
 

@@ -55,6 +55,17 @@ impl Input {
     }
 }
 
+/// As people read it: the text, both of a pair with a bar between them, the path of an image.
+impl std::fmt::Display for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Pair(first, second) => write!(f, "{first} | {second}"),
+            Self::Image(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
 /// A labelled input and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {

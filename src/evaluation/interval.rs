@@ -27,13 +27,17 @@ pub fn wilson(successes: u64, trials: u64) -> Interval {
     if trials == 0 {
         return Interval { low: 0.0, high: 1.0 };
     }
-    let successes = successes.min(trials);
-    let (n, p, z2) = (trials as f64, successes as f64 / trials as f64, Z * Z);
+    wilson_score(successes.min(trials) as f64 / trials as f64, trials as f64)
+}
+
+/// The same for a proportion `p` of `n` trials that need not be whole.
+pub fn wilson_score(p: f64, n: f64) -> Interval {
+    let z2 = Z * Z;
     let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = Z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
     // At the ends rounding would leave 1e-17 where the interval is closed.
-    let low = if successes == 0 { 0.0 } else { centre - half };
-    let high = if successes == trials { 1.0 } else { centre + half };
+    let low = if p == 0.0 { 0.0 } else { centre - half };
+    let high = if p == 1.0 { 1.0 } else { centre + half };
     Interval { low, high }
 }
 

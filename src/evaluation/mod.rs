@@ -7,10 +7,13 @@
 
 pub mod accuracy;
 pub mod calibration;
+pub mod comparison;
 pub mod confusion;
+pub mod coverage;
 pub mod cross_entropy;
 pub mod f1;
 pub mod interval;
+pub mod label_errors;
 
 use std::collections::HashSet;
 
@@ -19,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub use accuracy::{accuracy, argmax};
-pub use calibration::expected_calibration_error;
+pub use calibration::{expected_calibration_error, reliability};
 pub use cross_entropy::{cross_entropy, log_softmax, softmax};
 pub use f1::{ClassScores, macro_f1};
 pub use interval::{Interval, wilson};

@@ -56,6 +56,11 @@ impl Head {
         &self.parameters
     }
 
+    /// Those that decide what [`penultimate`](Self::penultimate) gives.
+    pub fn parameters_before_output(&self) -> &[Parameter] {
+        self.parameters.get(..self.parameters.len().saturating_sub(2)).unwrap_or_default()
+    }
+
     /// How many classes it tells apart.
     pub fn classes(&self) -> i64 {
         self.output.bias.size().first().copied().unwrap_or(0)

@@ -9,6 +9,17 @@ pub fn peak_resident_bytes() -> u64 {
     high_water_mark(&status).or_else(peak_by_rusage).unwrap_or(0)
 }
 
+/// Begins anew: from here on the peak is that of what comes, as far as the system can be told so (Linux).
+pub fn forget_peak() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: gives memory that was freed back to the system.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+    // 5 resets the peak resident set; where the file is not there, the peak stays the process's.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// Bytes of memory that programs may still take without swapping; what there is in all, where the system does not tell.
 pub fn available_bytes() -> u64 {
     let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

@@ -6,13 +6,17 @@
 
 pub mod console;
 pub mod evaluation;
+pub mod html;
 pub mod memory;
 pub mod metrics;
+pub mod predictions;
 pub mod table;
 pub mod units;
+pub mod verdict;
 pub mod write;
 
 pub use console::{Console, Progress};
 pub use metrics::RunMetrics;
+pub use predictions::Predictions;
 pub use table::{Column, Table};
 pub use write::{remove_temporaries, write_atomically};

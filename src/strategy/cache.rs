@@ -18,6 +18,7 @@ use tch::{Device, Kind, Tensor};
 use crate::batch::{Batch, ExampleSet, Inputs, sampler};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
+use crate::inference::Rows;
 use crate::interrupt;
 use crate::model::{Classifier, Pass};
 use crate::report::{Console, units};
@@ -80,10 +81,18 @@ impl CacheSettings {
     }
 }
 
-/// The activations of the runs of one process, so that those that share a prefix compute it once.
+/// The activations and features of the runs of one process, so that those that share a prefix compute it once.
 #[derive(Default)]
 pub struct Cache {
     kept: RefCell<Vec<(String, Rc<Activations>)>>,
+    features: RefCell<Vec<(String, Rc<Features>)>>,
+}
+
+/// What the head's linear layer gets to see of the training and the validation examples, and what computing it took.
+pub struct Features {
+    pub train: Rows,
+    pub valid: Rows,
+    pub seconds: f64,
 }
 
 /// Activations, and whether they were there before they were asked for.
@@ -104,6 +113,16 @@ pub struct Wanted<'a> {
 }
 
 impl Cache {
+    pub fn features(&self, key: &str) -> Option<Rc<Features>> {
+        self.features.borrow().iter().find(|(kept, _)| kept == key).map(|(_, features)| Rc::clone(features))
+    }
+
+    pub fn keep_features(&self, key: &str, features: Features) -> Rc<Features> {
+        let features = Rc::new(features);
+        self.features.borrow_mut().push((key.to_owned(), Rc::clone(&features)));
+        features
+    }
+
     /// Finds the activations or computes them.
     pub fn get(&self, wanted: &Wanted, settings: &CacheSettings, console: &Console) -> Result<Found> {
         if let Some((_, kept)) = self.kept.borrow().iter().find(|(key, _)| key == wanted.key) {

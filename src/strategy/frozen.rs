@@ -13,6 +13,7 @@ use crate::inference::{Inference, Partial, Rows};
 use crate::model::Classifier;
 use crate::model::checkpoint::{Weights, save_tensors};
 use crate::report::Console;
+use crate::strategy::cache::{Cache, Features};
 use crate::training::logistic::{self, Labelled, Trial};
 use crate::training::loss::LossSettings;
 
@@ -42,36 +43,21 @@ pub fn fit(
     how: &Fitting,
     console: &Console,
 ) -> Result<Outcome> {
-    let began = Instant::now();
-    let Fitting { compute, batch_tokens, kept, loss } = how;
-    let inference = Inference { classifier, compute: *compute, batch_tokens: *batch_tokens, prefix: None };
-    let tokens = |set: &dyn ExampleSet| (0..set.len()).map(|index| set.cost(index) as u64).sum::<u64>();
-    let total = (train.examples.len() + valid.examples.len()) as u64;
-    let bar = console.progress("features", Some(total), "examples").rate_in("tokens");
-    let mut watch = |examples: usize, tokens: usize| bar.advance_with(examples as u64, tokens as u64);
-    let width = classifier.backbone.feature_width() as usize;
-    let mut train_features = kept.load("train", train.examples.len(), width)?;
-    let mut valid_features = kept.load("valid", valid.examples.len(), width)?;
-    let computed = inference
-        .features(&mut train_features, train.examples, &mut watch)
-        .and_then(|()| inference.features(&mut valid_features, valid.examples, &mut watch));
-    if let Err(error) = computed {
-        if error.kind() == error::Kind::Interrupted {
-            kept.save([("train", &train_features), ("valid", &valid_features)])?;
-            let done = train_features.done.iter().chain(&valid_features.done).filter(|&&done| done).count();
-            return Err(Error::interrupted(format!("the features of {done} of {total} examples are saved")));
-        }
-        return Err(error);
+    let (features, before) = match how.cache.features(how.key) {
+        Some(features) => (features, true),
+        None => (how.cache.keep_features(how.key, compute(classifier, train, valid, how, console)?), false),
+    };
+    if before {
+        console.note("features: as computed before");
     }
-    bar.finish();
-    let (train_features, valid_features) = (train_features.rows, valid_features.rows);
+    let began = Instant::now();
 
     let mut trials = Vec::new();
     let (linear, chosen) = logistic::fit(
-        &Labelled { features: &train_features, labels: train.labels },
-        &Labelled { features: &valid_features, labels: valid.labels },
+        &Labelled { features: &features.train, labels: train.labels },
+        &Labelled { features: &features.valid, labels: valid.labels },
         classifier.labels.len(),
-        loss,
+        how.loss,
         &mut |trial| {
             trials.push(trial);
             Ok(())
@@ -84,16 +70,49 @@ pub fn fit(
         trials.len(),
         chosen.valid_loss
     ));
-    let logits = valid_features.to_tensor()?.f_linear(&linear.weight, Some(&linear.bias))?;
+    let logits = features.valid.to_tensor()?.f_linear(&linear.weight, Some(&linear.bias))?;
     let mut values = vec![0f32; logits.numel()];
     logits.f_copy_data(&mut values, logits.numel())?;
     Ok(Outcome {
-        seconds: began.elapsed().as_secs_f64(),
-        tokens: tokens(train.examples),
+        // What an earlier run has computed for this one counts as if it had done so itself.
+        seconds: features.seconds + began.elapsed().as_secs_f64(),
+        tokens: (0..train.examples.len()).map(|index| train.examples.cost(index) as u64).sum(),
         chosen,
         trials,
         valid_logits: Rows { values, width: classifier.labels.len() },
     })
+}
+
+/// Runs the backbone over all examples.
+fn compute(
+    classifier: &Classifier,
+    train: &LabelledExamples,
+    valid: &LabelledExamples,
+    how: &Fitting,
+    console: &Console,
+) -> Result<Features> {
+    let began = Instant::now();
+    let Fitting { compute, batch_tokens, kept, .. } = *how;
+    let inference = Inference { classifier, compute, batch_tokens, prefix: None };
+    let total = (train.examples.len() + valid.examples.len()) as u64;
+    let bar = console.progress("features", Some(total), "examples").rate_in("tokens");
+    let mut watch = |examples: usize, tokens: usize| bar.advance_with(examples as u64, tokens as u64);
+    let width = classifier.backbone.feature_width() as usize;
+    let mut of_train = kept.load("train", train.examples.len(), width)?;
+    let mut of_valid = kept.load("valid", valid.examples.len(), width)?;
+    let computed = inference
+        .features(&mut of_train, train.examples, &mut watch)
+        .and_then(|()| inference.features(&mut of_valid, valid.examples, &mut watch));
+    if let Err(error) = computed {
+        if error.kind() == error::Kind::Interrupted {
+            kept.save([("train", &of_train), ("valid", &of_valid)])?;
+            let done = of_train.done.iter().chain(&of_valid.done).filter(|&&done| done).count();
+            return Err(Error::interrupted(format!("the features of {done} of {total} examples are saved")));
+        }
+        return Err(error);
+    }
+    bar.finish();
+    Ok(Features { train: of_train.rows, valid: of_valid.rows, seconds: began.elapsed().as_secs_f64() })
 }
 
 /// How the features are computed and the head is fitted.
@@ -103,6 +122,9 @@ pub struct Fitting<'a> {
     pub loss: &'a LossSettings,
     /// Where an interrupted call has left its features.
     pub kept: &'a KeptFeatures,
+    /// Where earlier runs of this process have left theirs, and under which key.
+    pub cache: &'a Cache,
+    pub key: &'a str,
 }
 
 /// Where an interrupted call leaves its features.

@@ -19,7 +19,8 @@ pub fn reinitialise(classifier: &Classifier, layers: usize, seed: u64) -> Result
     let stages = classifier.backbone.stages().len();
     let Some(kept) = stages.checked_sub(layers).filter(|&kept| kept > 0) else {
         return Err(Error::request(format!("{layers} layers cannot be started anew: the network has {}", stages - 1))
-            .key("model.reinit_layers"));
+            .key("model.reinit_layers")
+            .hint("the last one or two are what usually helps, if any"));
     };
     for (index, parameter) in classifier.backbone.parameters().iter().enumerate() {
         if !matches!(parameter.place, Place::Stage(stage) if stage >= kept) {

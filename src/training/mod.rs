@@ -30,6 +30,7 @@ use crate::batch::sampler::{self, BatchSize};
 use crate::batch::{Batch, ExampleSet};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
+use crate::inference::Rows;
 use crate::interrupt;
 use crate::model::parameters::Parameter;
 use crate::model::{Classifier, DropoutKeys, Pass};
@@ -67,7 +68,13 @@ pub struct Outcome {
     pub seconds: f64,
     pub tokens: u64,
     /// The best epoch's score on the validation data, when this session computed it.
-    pub valid: Option<Evaluation>,
+    pub valid: Option<Scored>,
+}
+
+/// A split's logits, one row an example, and how good they are.
+pub struct Scored {
+    pub logits: Rows,
+    pub evaluation: Evaluation,
 }
 
 /// The examples to train on, and the label of each.
@@ -87,7 +94,7 @@ pub fn fit(
     scope: &Scope,
     set: &TrainingSet,
     plan: &Plan,
-    evaluate: &dyn Fn() -> Result<Evaluation>,
+    evaluate: &dyn Fn() -> Result<Scored>,
     place: Place,
     console: &Console,
 ) -> Result<Outcome> {
@@ -190,7 +197,7 @@ pub fn fit(
         at.batch = 0;
         optimizer.settle()?;
         let began = clock.seconds();
-        let evaluation = match profile.evaluation(evaluate) {
+        let scored = match profile.evaluation(evaluate) {
             Err(error) if error.kind() == crate::error::Kind::Interrupted => {
                 // The epoch's last step is what is saved; its evaluation is done again on resuming.
                 (at.epoch, at.batch) = (at.epoch - 1, batches.len());
@@ -200,20 +207,15 @@ pub fn fit(
             }
             result => result?,
         };
+        let evaluation = &scored.evaluation;
         clock.record(&mut at);
-        history.evaluation(EvaluationRecord::new(
-            "valid",
-            at.epoch as u32,
-            at.step,
-            &evaluation,
-            at.seconds - began,
-        ))?;
+        history.evaluation(EvaluationRecord::new("valid", at.epoch as u32, at.step, evaluation, at.seconds - began))?;
         console.note(format!("epoch {} of {}: validation {}", at.epoch, plan.epochs, evaluation.summary()));
-        let verdict = at.best.observe(EpochScore::new(at.epoch as u32, &evaluation));
+        let verdict = at.best.observe(EpochScore::new(at.epoch as u32, evaluation));
         if verdict.improved {
             best = Some(BestWeights::copy_of(trained)?);
             best_is_saved = false;
-            best_score = Some(evaluation);
+            best_score = Some(scored);
         }
         if verdict.stop {
             console.note(format!("no improvement for {} epochs: stopping early", at.best.epochs_without_improvement()));

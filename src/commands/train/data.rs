@@ -15,6 +15,8 @@ pub struct Data {
     pub valid: Vec<Example>,
     pub test: Option<Vec<Example>>,
     pub labels: Labels,
+    /// What is in the files, by file, and what was held out.
+    pub summary: Vec<(String, String)>,
 }
 
 impl Data {
@@ -30,7 +32,12 @@ impl Data {
         for choice in &set.choices {
             choices.record(choice.setting, &choice.value, choice.reason.clone());
         }
-        console.note(format!("{}: {}", config.data.train.display(), set.summary));
+        let mut summary: Vec<(String, String)> = Vec::new();
+        let note = |name: String, content: String, summary: &mut Vec<(String, String)>| {
+            console.note(format!("{name}: {content}"));
+            summary.push((name, content));
+        };
+        note(config.data.train.display().to_string(), set.summary.to_string(), &mut summary);
         // The other files are read as this one is.
         options.text = Some(set.columns.text());
         options.label = set.columns.label().map(str::to_owned);
@@ -41,7 +48,7 @@ impl Data {
         let labels = set.labels.clone();
         let mut load = |path: &Path| -> Result<Vec<Example>> {
             let other = load_labelled(path, &options, Some(&labels))?;
-            console.note(format!("{}: {}", path.display(), other.summary));
+            note(path.display().to_string(), other.summary.to_string(), &mut summary);
             let shared = overlap(&set.examples, &other.examples);
             if shared.rows > 0 {
                 console.warn(format!(
@@ -69,7 +76,8 @@ impl Data {
                     console.warn(format!("no validation row for `{}`: all its rows are alike", labels.word(class)));
                 }
                 let pick = |indices: &[usize]| indices.iter().map(|&index| examples[index].clone()).collect::<Vec<_>>();
-                console.note(format!("validation: {} of the training rows held out", split.valid.len()));
+                let held_out = format!("{} of the training rows held out", split.valid.len());
+                note("validation".to_owned(), held_out, &mut summary);
                 (pick(&split.train), pick(&split.valid))
             }
         };
@@ -78,6 +86,6 @@ impl Data {
                 .file(&config.data.train)
                 .hint("give more rows, or a validation file with --valid"));
         }
-        Ok(Self { train, valid, test, labels })
+        Ok(Self { train, valid, test, labels, summary })
     }
 }

@@ -183,6 +183,19 @@ pub fn prefix_key(classifier: &Classifier, stages: usize, split: &Split, compute
     Ok(hash.finish())
 }
 
+/// Stands for what the head's linear layer gets to see of these splits.
+pub fn features_key(classifier: &Classifier, splits: [&Split; 2], compute: Kind) -> Result<String> {
+    let mut hash = Fingerprint::default();
+    hash.bytes(format!("{:?}", classifier.pooling));
+    for parameter in classifier.head.parameters_before_output() {
+        hash.tensor(&parameter.tensor)?;
+    }
+    for split in splits {
+        hash.bytes(prefix_key(classifier, classifier.backbone.stages().len(), split, compute)?);
+    }
+    Ok(hash.finish())
+}
+
 /// Where the activations behind the frozen stages are kept.
 pub fn cache(config: &RunConfig, choices: &mut Choices) -> CacheSettings {
     const MEGABYTE: u64 = 1 << 20;

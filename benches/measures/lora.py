@@ -1,0 +1,23 @@
+"""Training low-rank adapters, beside PEFT in the Trainer with its best settings. Compared is the time of training alone."""
+
+from harness.results import Measurement
+
+from . import training
+
+EPOCHS = 2
+
+
+def measure(args, processes, inputs):
+    def contenders(files, seed):
+        return {
+            "rehead": lambda: training.rehead(
+                args, processes, inputs, files, seed, "lora", "--epochs", EPOCHS, "--lr", "1e-3"
+            ),
+            "PEFT": lambda: training.peer(args, processes, inputs, files, seed, "peft_trainer", EPOCHS),
+        }
+
+    result = Measurement("lora", f"{training.rows(args)}, epochs: {EPOCHS}, batches of {args.batch_size}, rank 8")
+    result.take_turns(training.work(args, inputs, contenders))
+    result.compare("PEFT / rehead", "rehead", "PEFT")
+    training.show(result)
+    return result

@@ -487,7 +487,7 @@ fn settings_that_are_wrong() {
             with_file, &["`training.lr`", "`training.epochs`"]),
         ("no training data", |_| {}, "train --model bare --out run", &["train"]),
         ("another task", |_| {}, &format!("{TRAIN} --task regression"), &["`task`: "]),
-        ("a strategy to come", |_| {}, &format!("{TRAIN} --strategy bitfit"), &["`strategy`: "]),
+        ("more stages than there are", |_| {}, &format!("{TRAIN} --strategy last:9"), &["`strategy.name`: ", "stages"]),
     }
 }
 

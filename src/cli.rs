@@ -36,6 +36,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Train with several strategies and seeds, and say which strategy to use
     Compare(Box<CompareArgs>),
+    /// Measure how well the pretrained network separates the classes, before any of it is trained
+    Advise(Box<AdviseArgs>),
     /// Say what is in a data file or a model directory, and what looks wrong
     Inspect(InspectArgs),
     /// Put a model from the hub into the standard hub cache
@@ -88,6 +90,13 @@ Each strategy is trained once a seed, every run in a directory of its own below 
 Examples:
   rehead compare --train reviews.csv --model bert-base-uncased --out runs/comparison
   rehead compare --config configs/reviews-full.toml --strategies frozen,full --seeds 5 --out runs/frozen-or-full";
+
+const ADVISE_EXAMPLES: &str = "\
+One forward pass over (a part of) the training data; nothing is trained and nothing written.
+
+Examples:
+  rehead advise --train reviews.csv --model bert-base-uncased
+  rehead advise --train reviews.csv --model bert-base-uncased --json > advice.json";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -509,7 +518,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "RUN|DIR|ID", help_heading = "Model")]
     pub model: String,
 
-    /// Directory for metrics.json and the report [default: only printed]
+    /// Directory for metrics.json, report.html and every row's prediction [default: only printed]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub out: Option<PathBuf>,
 
@@ -518,6 +527,53 @@ pub struct EvaluateArgs {
     pub json: bool,
 
     /// Print nothing but warnings and errors
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
+
+    #[command(flatten)]
+    pub inference: InferenceArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(override_usage = "rehead advise --train FILE|DIR --model ID|DIR [OPTIONS]")]
+#[command(after_help = ADVISE_EXAMPLES)]
+pub struct AdviseArgs {
+    /// Labelled examples to train on: .csv, .tsv or .jsonl (also .gz, .zst)
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Data")]
+    pub train: PathBuf,
+
+    /// Column of the text, or two for pairs of texts [default: found by name and content]
+    #[arg(long, value_name = "COL[,COL2]", help_heading = "Data")]
+    pub text: Option<Columns>,
+
+    /// Column of the label [default: found by name and content]
+    #[arg(long, value_name = "COL", help_heading = "Data")]
+    pub label: Option<String>,
+
+    /// Character between two fields of the data, or `tab` [default: by the file's extension]
+    #[arg(long, value_name = "C", allow_hyphen_values = true, help_heading = "Data")]
+    pub delimiter: Option<Delimiter>,
+
+    /// The pretrained network: a directory with config.json and model.safetensors, or a hub id
+    #[arg(long, value_name = "ID|DIR", help_heading = "Model")]
+    pub model: String,
+
+    /// Seed of the choice of rows and of their folds
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "42",
+        value_parser = SEED.parser::<u64>(),
+        allow_negative_numbers = true,
+        help_heading = "Data"
+    )]
+    pub seed: u64,
+
+    /// Print the measurements and the advice on standard output as JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Print nothing but the advice, warnings and errors
     #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
 

@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use crate::batch::{Batch, ExampleSet, sampler};
 use crate::error::{Error, Result};
 use crate::interrupt;
-use crate::model::{Classifier, Pass};
+use crate::model::{Classifier, Pass, Pooling};
 use crate::strategy::cache::Activations;
 
 /// Runs a classifier in evaluation mode over whole example sets.
@@ -87,6 +87,25 @@ impl Inference<'_> {
             let features = backbone.features(from, batch, activations, *pooling, self.pass())?;
             self.classifier.head.penultimate(&features, self.pass())
         })
+    }
+
+    /// The mean over each example's tokens of the activations behind every stage, from one pass: the stages' features side by
+    /// side, `feature_width` numbers each.
+    pub fn stage_features(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Rows> {
+        let backbone = &self.classifier.backbone;
+        let stages = backbone.stages().len();
+        let mut result = Partial::new(set.len(), stages * backbone.feature_width().max(0) as usize);
+        self.fill(&mut result, set, watch, |batch| {
+            let mut x = None;
+            let mut pooled = Vec::with_capacity(stages);
+            for stage in 0..stages {
+                let behind = backbone.run(stage..stage + 1, batch, x, self.pass())?;
+                pooled.push(backbone.pool(&behind, batch, Pooling::Mean)?);
+                x = Some(behind);
+            }
+            Ok(Tensor::f_cat(&pooled, 1)?)
+        })?;
+        Ok(result.rows)
     }
 
     /// The stage that a batch begins with, and what it begins from.

@@ -10,6 +10,7 @@
 //! A [`model::Backbone`] is a chain of stages; freezing, new heads and cached features follow from that alone. Validation,
 //! evaluation, labelling and the frozen features share one path, [`inference`].
 
+pub mod advice;
 pub mod baseline;
 pub mod batch;
 pub mod cli;

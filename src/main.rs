@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Label(args) => commands::label::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Compare(args) => commands::compare::run(args),
+        Command::Advise(args) => commands::advise::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Fetch(args) => commands::fetch::run(&args.id, args.revision.as_deref(), args.quiet),
     };

@@ -104,6 +104,8 @@ fn the_result_goes_where_it_is_wanted() {
     let outcome = scene.rehead(&format!("{words} --out second --quiet")).ok();
     assert!(outcome.stdout.is_empty() && outcome.stderr.is_empty(), "{outcome}");
     assert_eq!(scene.json("second/metrics.json")["test"]["rows"], 37);
+    assert!(scene.text("second/report.html").contains("The most confident mistakes"));
+    assert_eq!(scene.text("second/predictions/test.csv").lines().count(), 1 + 37);
 }
 
 /// A pipe can be opened once: nothing of it may be lost in finding out what it is.

@@ -8,8 +8,9 @@ use crate::data::load_labelled;
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::interrupt;
+use crate::report::html::run::{ScoredSplit, evaluation_page};
 use crate::report::metrics::to_readable_json;
-use crate::report::{Console, write_atomically};
+use crate::report::{Console, Predictions, write_atomically};
 
 /// What is printed with `--json` and saved as `metrics.json`.
 #[derive(Serialize)]
@@ -63,7 +64,25 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).map_err(|error| Error::io(error, out))?;
         write_atomically(out.join("metrics.json"), format!("{json}\n").as_bytes())?;
-        console.summary(format!("written: {}", out.join("metrics.json").display()));
+        let labels = ready.classifier.labels.words();
+        let predictions = Predictions::of_logits(&logits.values, &truth);
+        predictions.write(out, "test", labels)?;
+        let texts: Vec<String> = set.examples.iter().map(|example| example.input.to_string()).collect();
+        let split = ScoredSplit {
+            name: "test",
+            evaluation: &report.test,
+            truth: &predictions.truth,
+            probabilities: &predictions.probabilities,
+            texts: &texts,
+        };
+        let data = [
+            ("model".to_owned(), args.model.clone()),
+            (args.data.display().to_string(), set.summary.to_string()),
+            ("tokens".to_owned(), tokenized.statistics().to_string()),
+        ];
+        let title = format!("{} on {}", args.model, args.data.display());
+        write_atomically(out.join("report.html"), evaluation_page(&title, &split, &data).as_bytes())?;
+        console.summary(format!("written: {}", out.join("report.html").display()));
     }
     if args.json {
         crate::commands::print(&json)?;

@@ -1,5 +1,6 @@
 //! The subcommands, a file each: every one reads like the pipeline it runs. What two of them need stands here.
 
+pub mod advise;
 pub mod compare;
 pub mod evaluate;
 pub mod fetch;

@@ -58,6 +58,7 @@ pub fn fit(
         &Labelled { features: &features.valid, labels: valid.labels },
         classifier.labels.len(),
         how.loss,
+        logistic::THOROUGH,
         &mut |trial| {
             trials.push(trial);
             Ok(())

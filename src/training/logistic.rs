@@ -34,14 +34,24 @@ pub struct Labelled<'a> {
     pub labels: &'a [u32],
 }
 
-/// Strengths, from the strongest on: each solution is where the next begins.
-const STRENGTHS: [f64; 9] = [1.0, 0.3162, 0.1, 0.03162, 0.01, 0.003162, 0.001, 0.0003162, 0.0001];
+/// How carefully a head is sought.
+#[derive(Debug, Clone, Copy)]
+pub struct Search {
+    /// From the strongest on: each solution is where the next begins.
+    pub strengths: &'static [f64],
+    /// Converged when no component of the gradient is larger.
+    pub tolerance: f64,
+}
+
+/// For a head that will be used.
+pub const THOROUGH: Search =
+    Search { strengths: &[1.0, 0.3162, 0.1, 0.03162, 0.01, 0.003162, 0.001, 0.0003162, 0.0001], tolerance: 1e-5 };
+/// For many heads of which only the scores are of interest.
+pub const QUICK: Search = Search { strengths: &[1.0, 0.1, 0.01, 0.001], tolerance: 1e-3 };
+
 /// Two strengths in a row that are worse than the best so far end the search: the path is smooth.
 const WORSE_IN_A_ROW: usize = 2;
 const MAX_ITERATIONS: usize = 300;
-/// Converged when no component of the gradient is larger.
-const TOLERANCE: f64 = 1e-5;
-
 /// Fits a head of `classes` classes on `train` and chooses the strength by the loss on `valid`. `watch` is told of every
 /// strength that was tried.
 pub fn fit(
@@ -49,6 +59,7 @@ pub fn fit(
     valid: &Labelled,
     classes: usize,
     loss: &LossSettings,
+    search: Search,
     watch: &mut dyn FnMut(Trial) -> Result<()>,
 ) -> Result<(Linear, Trial)> {
     let x = train.features.to_tensor()?.f_to_kind(Kind::Double)?;
@@ -62,8 +73,8 @@ pub fn fit(
     let mut point = Tensor::f_zeros([problem.width + 1, classes as i64], (Kind::Double, Device::Cpu))?;
     let mut best: Option<(Tensor, Trial)> = None;
     let mut worse = 0;
-    for strength in STRENGTHS {
-        let (solution, iterations) = minimise(&problem, point, strength)?;
+    for &strength in search.strengths {
+        let (solution, iterations) = minimise(&problem, point, strength, search.tolerance)?;
         point = solution;
         let trial = Trial { strength, valid_loss: valid_problem.mean_loss(&point)?, iterations };
         watch(trial)?;
@@ -149,11 +160,11 @@ fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {
 }
 
 /// L-BFGS with ten pairs of memory and a backtracking line search (Armijo).
-fn minimise(problem: &Problem, mut point: Tensor, strength: f64) -> Result<(Tensor, usize)> {
+fn minimise(problem: &Problem, mut point: Tensor, strength: f64, tolerance: f64) -> Result<(Tensor, usize)> {
     let mut memory: VecDeque<(Tensor, Tensor, f64)> = VecDeque::new();
     let (mut value, mut gradient) = problem.evaluate(&point, strength)?;
     for iteration in 0..MAX_ITERATIONS {
-        if gradient.f_abs()?.f_max()?.f_double_value(&[])? < TOLERANCE {
+        if gradient.f_abs()?.f_max()?.f_double_value(&[])? < tolerance {
             return Ok((point, iteration));
         }
         let direction = direction(&gradient, &memory)?;
@@ -226,9 +237,9 @@ mod tests {
             (0..60).map(|row| (x.double_value(&[row, 0]) > 0.3) as u32 + (row % 7 == 0) as u32).collect();
         let problem = Problem::new(x, &labels, 3, loss)?;
         let start = Tensor::f_zeros([6, 3], (Kind::Double, Device::Cpu))?;
-        let (solution, iterations) = minimise(&problem, start, 0.01)?;
+        let (solution, iterations) = minimise(&problem, start, 0.01, THOROUGH.tolerance)?;
         let (value, gradient) = problem.evaluate(&solution, 0.01)?;
-        assert!(iterations < MAX_ITERATIONS && gradient.abs().max().double_value(&[]) < TOLERANCE);
+        assert!(iterations < MAX_ITERATIONS && gradient.abs().max().double_value(&[]) < THOROUGH.tolerance);
         for _ in 0..20 {
             let near = &solution + Tensor::randn([6, 3], (Kind::Double, Device::Cpu)) * 0.01;
             assert!(problem.evaluate(&near, 0.01)?.0 > value);
@@ -244,7 +255,7 @@ mod tests {
         let labels: Vec<u32> = (0..100).map(|row| (features.row(row)[0] > 5000.0) as u32).collect();
         let labelled = || Labelled { features: &features, labels: &labels };
         let mut trials = Vec::new();
-        let (linear, best) = fit(&labelled(), &labelled(), 2, &LossSettings::default(), &mut |trial| {
+        let (linear, best) = fit(&labelled(), &labelled(), 2, &LossSettings::default(), THOROUGH, &mut |trial| {
             trials.push(trial);
             Ok(())
         })?;

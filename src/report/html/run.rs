@@ -130,6 +130,25 @@ pub fn page(report: &RunReport) -> String {
     skeleton("run", report.title, body)
 }
 
+/// The page of one split, of which only a model and data are known. `data`: name, value.
+pub fn evaluation_page(title: &str, split: &ScoredSplit, data: &[(String, String)]) -> String {
+    let scored = [Scored::of(split)];
+    let body = html! {
+        header { h1 { (shown(title)) } }
+        @for scored in &scored {
+            (section("result", "Result", html! {}, headline(None, scored)))
+            (labels(scored, ""))
+            (confused(scored, ""))
+            (confidence(scored, ""))
+            (thresholds(scored, ""))
+            (mistakes(scored, ""))
+        }
+        (suspects(&scored))
+        (self::data(data))
+    };
+    skeleton("run", title, body)
+}
+
 fn header(report: &RunReport) -> Markup {
     let metrics = report.metrics;
     html! {
@@ -164,7 +183,7 @@ fn result(report: &RunReport, main: Option<&Scored>, others: &[&Scored]) -> Mark
     };
     let content = html! {
         @match main {
-            Some(main) => { (headline(report.metrics, main)) },
+            Some(main) => { (headline(Some(report.metrics), main)) },
             None => { p.lead { "Nothing was evaluated." } (costs(report.metrics)) },
         }
         @if !others.is_empty() { (splits(main.into_iter().chain(others.iter().copied()))) }
@@ -172,7 +191,7 @@ fn result(report: &RunReport, main: Option<&Scored>, others: &[&Scored]) -> Mark
     section("result", "Result", note, content)
 }
 
-fn headline(metrics: &RunMetrics, main: &Scored) -> Markup {
+fn headline(metrics: Option<&RunMetrics>, main: &Scored) -> Markup {
     let evaluation = main.split.evaluation;
     let (interval, rows) = (evaluation.accuracy_interval(), evaluation.rows);
     let right = (evaluation.accuracy * rows as f64).round() as u64;
@@ -223,7 +242,7 @@ fn headline(metrics: &RunMetrics, main: &Scored) -> Markup {
         @if rows < FEW_ROWS {
             p { "With so few rows every score on this page is rough: mind the intervals." }
         }
-        (costs(metrics))
+        @if let Some(metrics) = metrics { (costs(metrics)) }
     }
 }
 

@@ -1,0 +1,199 @@
+//! `rehead advise`: how well the pretrained network separates the classes, stage by stage, from one forward pass over (a part of)
+//! the training data: what is known before anything is trained. It recommends nothing yet.
+
+use std::fmt;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::{engine, locate_model, print, text_columns, tokenizer_for};
+use crate::advice::{self, Measurements, StageFeatures};
+use crate::batch::ExampleSet;
+use crate::cli::AdviseArgs;
+use crate::config::{Choices, Delimiter};
+use crate::data::split::stratified;
+use crate::data::{Example, ReadOptions, load_labelled};
+use crate::error::{Error, Result};
+use crate::evaluation::Interval;
+use crate::hardware::Hardware;
+use crate::inference::{Inference, Rows};
+use crate::interrupt;
+use crate::model::{Classifier, HeadRequest, Linears, LoadRequest, Pooling};
+use crate::report::metrics::to_readable_json;
+use crate::report::{Column, Console, Table, units};
+
+/// The rows that are measured: more would tell little more and cost more than it may.
+const MOST_ROWS: usize = 2000;
+
+pub fn run(args: &AdviseArgs) -> Result<()> {
+    let console = Console::new(args.quiet);
+    let mut choices = Choices::default();
+    let hardware =
+        Hardware::choose(args.inference.device, args.inference.precision, args.inference.threads, &mut choices)?;
+    let options = ReadOptions {
+        text: args.text.as_ref().map(text_columns).transpose()?,
+        label: args.label.clone(),
+        delimiter: args.delimiter.map(Delimiter::byte),
+        ..ReadOptions::default()
+    };
+    let set = load_labelled(&args.train, &options, None)?;
+    for choice in &set.choices {
+        choices.record(choice.setting, &choice.value, choice.reason.clone());
+    }
+    console.note(format!("{}: {}", args.train.display(), set.summary));
+
+    let engine = engine(args.inference.engine, &mut choices);
+    let head = HeadRequest::New { labels: &set.labels, pooling: Some(Pooling::Mean), dropout: None, seed: args.seed };
+    let linears = Linears::In(hardware.compute);
+    let request = LoadRequest { engine, device: hardware.device, linears, head };
+    let (classifier, _) = Classifier::load(&locate_model(&args.model, args.quiet)?, &request)?;
+    let tokenizer = tokenizer_for(&classifier, args.inference.max_length)?;
+    console.note(&choices);
+
+    interrupt::listen();
+    let began = Instant::now();
+    let rows = measured_rows(&set.examples, args.seed)?;
+    let tokens = tokenizer.tokenize(rows.iter().map(|example| &example.input))?;
+    let labels: Vec<u32> = rows.iter().map(|example| example.label).collect();
+    let stages = stage_features(&classifier, &tokens.set, &hardware, &console)?;
+    let report = Report {
+        model: args.model.clone(),
+        data: args.train.display().to_string(),
+        rows: set.examples.len(),
+        measured_rows: labels.len(),
+        measurements: measure(&stages, &labels, args.seed, &console)?,
+        seconds: began.elapsed().as_secs_f64(),
+    };
+    match args.json {
+        true => print(&to_readable_json(&report)?),
+        false => print(&report.to_string()),
+    }
+}
+
+/// What is printed: measurements, and what they say in words.
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    data: String,
+    rows: usize,
+    measured_rows: usize,
+    measurements: Measurements,
+    seconds: f64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new([
+            Column::left("features behind"),
+            Column::right("linear head"),
+            Column::right("95 % interval"),
+            Column::right("nearest neighbours"),
+            Column::right("LogME"),
+            Column::right("H-score"),
+        ]);
+        for stage in &self.measurements.stages {
+            let Interval { low, high } = stage.probe.interval();
+            table.row([
+                stage.name.clone(),
+                format!("{:.3}", stage.probe.accuracy()),
+                format!("{low:.3} to {high:.3}"),
+                format!("{:.3}", stage.neighbours.accuracy),
+                format!("{:.3}", stage.logme),
+                format!("{:.2}", stage.hscore),
+            ]);
+        }
+        writeln!(f, "{table}\n")?;
+        self.in_words(f)
+    }
+}
+
+impl Report {
+    fn in_words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Measurements { stages, curve, class_rows } = &self.measurements;
+        let Some(last) = stages.last() else { return Ok(()) };
+        let Interval { low, high } = last.probe.interval();
+        let most = class_rows.iter().max().copied().unwrap_or(0) as f64 / self.measured_rows.max(1) as f64;
+        writeln!(
+            f,
+            "A head on the frozen network is right for {:.1} % of rows it has not seen (95 %: {:.1} to {:.1}); always \
+             answering the most frequent label, for {:.1} %.",
+            100.0 * last.probe.accuracy(),
+            100.0 * low,
+            100.0 * high,
+            100.0 * most
+        )?;
+        let best = stages.iter().max_by(|a, b| a.probe.accuracy().total_cmp(&b.probe.accuracy()));
+        if let Some(best) = best.filter(|best| best.name != last.name) {
+            let clearly = best.probe.interval().low > last.probe.accuracy();
+            let (gain, word) = (
+                100.0 * (best.probe.accuracy() - last.probe.accuracy()),
+                if clearly { "" } else { ", perhaps by chance" },
+            );
+            writeln!(
+                f,
+                "Features behind `{}` do {gain:.1} points better{word}: what the stages above it have learned is of another task.",
+                best.name
+            )?;
+        }
+        if let [.., half, all] = curve.as_slice() {
+            let gain = 100.0 * (all.accuracy() - half.accuracy());
+            let (before, after) = (half.train_rows, all.train_rows);
+            writeln!(f, "From {before:.0} to {after:.0} training rows the head gained {gain:+.1} points.")?;
+        }
+        write!(
+            f,
+            "Measured on {} of {} rows in {}. What training more of the network would add is not measured here: \
+             `rehead compare` does that.",
+            units::count(self.measured_rows as u64),
+            units::count(self.rows as u64),
+            units::seconds(self.seconds)
+        )
+    }
+}
+
+/// All rows, or as many as are measured, of every class its share.
+fn measured_rows(examples: &[Example], seed: u64) -> Result<Vec<&Example>> {
+    if examples.len() <= MOST_ROWS {
+        return Ok(examples.iter().collect());
+    }
+    let share = MOST_ROWS as f64 / examples.len() as f64;
+    let split = stratified(examples, share, seed)?;
+    Ok(split.valid.iter().filter_map(|&index| examples.get(index)).collect())
+}
+
+/// The features behind every stage, from one pass.
+fn stage_features(
+    classifier: &Classifier,
+    set: &dyn ExampleSet,
+    hardware: &Hardware,
+    console: &Console,
+) -> Result<Vec<StageFeatures>> {
+    let batch_tokens = hardware.inference_tokens();
+    let inference = Inference { classifier, compute: hardware.compute, batch_tokens, prefix: None };
+    let bar = console.progress("features", Some(set.len() as u64), "examples").rate_in("tokens");
+    let all =
+        inference.stage_features(set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
+    bar.finish();
+    let width = classifier.backbone.feature_width().max(1) as usize;
+    let of_stage = |(index, name): (usize, &String)| {
+        let mut values = Vec::with_capacity(set.len() * width);
+        for row in 0..set.len() {
+            values.extend(all.row(row).iter().skip(index * width).take(width));
+        }
+        StageFeatures { name: name.clone(), rows: Rows { values, width } }
+    };
+    Ok(classifier.backbone.stages().iter().enumerate().map(of_stage).collect())
+}
+
+fn measure(stages: &[StageFeatures], labels: &[u32], seed: u64, console: &Console) -> Result<Measurements> {
+    let bar = console.progress("measuring", Some(advice::steps(stages.len()) as u64), "heads");
+    let measurements = advice::measure(stages, labels, seed, &mut || {
+        bar.advance(1);
+        match interrupt::requested() {
+            true => Err(Error::interrupted("nothing was kept")),
+            false => Ok(()),
+        }
+    })?;
+    bar.finish();
+    Ok(measurements)
+}

@@ -1,3 +1,4 @@
 //! From an input as a person wrote it to what a backbone reads.
 
 pub mod tokenize;
+mod wordpiece;

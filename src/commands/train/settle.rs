@@ -140,6 +140,7 @@ fn learning_rate(strategy: Strategy, width: i64) -> (f64, &'static str) {
     match strategy {
         Strategy::Lora { .. } => return (1e-3, "usual for low-rank adapters"),
         Strategy::Bitfit => return (1e-3, "usual where only biases are trained"),
+        Strategy::Last(_) if width < 512 => return (1e-4, "a few layers of an encoder this narrow"),
         _ => {}
     }
     if width < 512 { (5e-5, "usual for an encoder this narrow") } else { (3e-5, "usual for an encoder this wide") }

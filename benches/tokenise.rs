@@ -1,0 +1,164 @@
+//! Our tokenising beside the `tokenizers` crate's, called directly: the same process, the same texts, the same threads, taking
+//! turns. Prints JSON. The crate's time is that of the call alone; ours is until the ids lie flat, ready for batches.
+//!
+//!     cargo bench --bench tokenise -- --input ../shared/data/imdb/test.csv
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use rehead::data::Input;
+use rehead::transform::tokenize::TextTokenizer;
+use serde_json::{Map, Value, json};
+use tokenizers::{Tokenizer, TruncationParams};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Parser)]
+struct Args {
+    /// Model directory, with tokenizer.json
+    #[arg(long, default_value = ".models/all-MiniLM-L6-v2")]
+    model: PathBuf,
+    #[arg(long, default_value = "data/reviews/train.csv")]
+    input: PathBuf,
+    /// Text column
+    #[arg(long, default_value = "text")]
+    text: String,
+    #[arg(long, default_value_t = 128)]
+    max_length: usize,
+    /// Of the parallel runs [default: one a core]
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    #[arg(long, default_value_t = 7)]
+    repeats: usize,
+    /// cargo passes it
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+const NAMES: [&str; 3] = ["rehead", "encode_batch_fast", "encode_batch"];
+
+struct Contenders {
+    ours: TextTokenizer,
+    crates: Tokenizer,
+    inputs: Vec<Input>,
+}
+
+impl Contenders {
+    fn texts<'a>(&'a self) -> Vec<&'a str> {
+        let text = |input: &'a Input| match input {
+            Input::Text(text) => Some(text.as_str()),
+            _ => None,
+        };
+        self.inputs.iter().filter_map(text).collect()
+    }
+
+    fn time(&self, name: &str) -> Result<Duration, Failure> {
+        let texts = self.texts();
+        let start = Instant::now();
+        let took = match name {
+            "rehead" => {
+                let tokenized = self.ours.tokenize(&self.inputs)?;
+                let took = start.elapsed();
+                black_box(tokenized.set.tokens());
+                took
+            }
+            _ => {
+                let encodings = match name {
+                    "encode_batch" => self.crates.encode_batch(texts, true)?,
+                    _ => self.crates.encode_batch_fast(texts, true)?,
+                };
+                let took = start.elapsed();
+                black_box(encodings.len());
+                took
+            }
+        };
+        Ok(took)
+    }
+
+    /// The tokens in all, when every text has the same.
+    fn check(&self) -> Result<usize, Failure> {
+        let ours = self.ours.tokenize(&self.inputs)?.set;
+        let texts = self.texts();
+        for (index, (text, theirs)) in texts.iter().zip(self.crates.encode_batch_fast(texts.clone(), true)?).enumerate()
+        {
+            if ours.ids(index) != theirs.get_ids() {
+                return Err(format!("row {}: other ids than the crate's: {text}", index + 1).into());
+            }
+        }
+        Ok(ours.tokens())
+    }
+}
+
+fn main() -> Result<(), Failure> {
+    let args = Args::parse();
+    let contenders = Contenders { ours: ours(&args)?, crates: crates(&args)?, inputs: read(&args.input, &args.text)? };
+    let tokens = contenders.check()?;
+    let mut results = Map::new();
+    let pools =
+        [rayon::ThreadPoolBuilder::new().num_threads(1), rayon::ThreadPoolBuilder::new().num_threads(args.threads)];
+    for pool in pools {
+        let pool = pool.build()?;
+        let timings = pool.install(|| take_turns(&contenders, tokens, args.repeats))?;
+        let threads = pool.current_num_threads();
+        results.insert(format!("{threads} {}", if threads == 1 { "thread" } else { "threads" }), timings);
+    }
+    let texts = contenders.inputs.len();
+    let told = json!({ "input": args.input, "texts": texts, "tokens": tokens, "ids": "identical", "results": results });
+    println!("{told:#}");
+    Ok(())
+}
+
+/// Each contender once to warm up, then each in turn; who comes first changes.
+fn take_turns(contenders: &Contenders, tokens: usize, repeats: usize) -> Result<Value, Failure> {
+    for name in NAMES {
+        contenders.time(name)?;
+    }
+    let mut timings = NAMES.map(|_| Vec::new());
+    for repeat in 0..repeats.max(1) {
+        for turn in 0..NAMES.len() {
+            let at = (repeat + turn) % NAMES.len();
+            timings[at].push(contenders.time(NAMES[at])?.as_secs_f64());
+        }
+    }
+    let texts = contenders.inputs.len() as f64;
+    let series = NAMES.iter().zip(&timings).map(|(name, timings)| {
+        let seconds = median(timings);
+        let rates = json!({
+            "seconds": seconds, "repeats": timings,
+            "texts_per_second": texts / seconds, "tokens_per_second": tokens as f64 / seconds,
+        });
+        (name.to_string(), rates)
+    });
+    Ok(Value::Object(series.collect()))
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+fn ours(args: &Args) -> Result<TextTokenizer, Failure> {
+    let config: Value = serde_json::from_slice(&std::fs::read(args.model.join("config.json"))?)?;
+    let number = |key: &str| config[key].as_i64().ok_or(format!("config.json has no {key}"));
+    let (vocabulary, positions) = (number("vocab_size")?, number("max_position_embeddings")?);
+    let segments = number("type_vocab_size")?;
+    Ok(TextTokenizer::load(&args.model, vocabulary, positions, segments, Some(args.max_length))?)
+}
+
+fn crates(args: &Args) -> Result<Tokenizer, Failure> {
+    let mut tokenizer = Tokenizer::from_file(args.model.join("tokenizer.json"))?;
+    let truncation = TruncationParams { max_length: args.max_length, ..TruncationParams::default() };
+    tokenizer.with_padding(None).with_truncation(Some(truncation))?;
+    Ok(tokenizer)
+}
+
+fn read(file: &Path, column: &str) -> Result<Vec<Input>, Failure> {
+    let mut reader = csv::Reader::from_path(file)?;
+    let at = reader.headers()?.iter().position(|name| name == column).ok_or(format!("no column {column}"))?;
+    let texts: Result<Vec<_>, _> = reader.records().map(|record| record.map(|record| record[at].to_owned())).collect();
+    Ok(texts?.into_iter().map(Input::Text).collect())
+}

@@ -4,7 +4,17 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    for file in ["native.cpp", "profiler.cpp", "kernels.cpp", "kernels.h"] {
+    for file in [
+        "native.cpp",
+        "profiler.cpp",
+        "kernels.cpp",
+        "kernels.h",
+        "fused.cpp",
+        "fused.h",
+        "fused.cu",
+        "nvrtc.cpp",
+        "emulation.cpp",
+    ] {
         println!("cargo:rerun-if-changed=src/native/{file}");
     }
     println!("cargo:rerun-if-env-changed=LIBTORCH");
@@ -17,14 +27,21 @@ fn main() {
 
     let torch_dir = PathBuf::from(&library_dir).parent().map(PathBuf::from).unwrap_or_default();
     let x86 = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64");
-    let mut native = cpp();
-    native
-        .file("src/native/native.cpp")
-        .file("src/native/profiler.cpp")
-        .include(torch_dir.join("include"))
-        .include(torch_dir.join("include/torch/csrc/api/include"))
-        .define("_GLIBCXX_USE_CXX11_ABI", env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into()).as_str())
-        .flag_if_supported("-fopenmp");
+    let with_torch = || {
+        let mut build = cpp();
+        build
+            .include(torch_dir.join("include"))
+            .include(torch_dir.join("include/torch/csrc/api/include"))
+            .define("_GLIBCXX_USE_CXX11_ABI", env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into()).as_str())
+            .flag_if_supported("-fopenmp");
+        build
+    };
+    // The GPU's kernels as a stand-in on the CPU: only tests call it, and only they get it linked in.
+    with_torch().file("src/native/emulation.cpp").flag("-fno-strict-aliasing").compile("rehead_emulation");
+    let mut native = with_torch();
+    for file in ["native.cpp", "profiler.cpp", "fused.cpp", "nvrtc.cpp"] {
+        native.file(format!("src/native/{file}"));
+    }
     if x86 {
         native.define("REHEAD_X86", None);
     }

@@ -10,6 +10,7 @@ use tch::{Cuda, Device, Kind};
 
 use crate::config::{self, Choices, Precision};
 use crate::error::{Error, Result};
+use crate::native::gpu::{self, Reliance};
 
 /// What a run computes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl Hardware {
     /// Settles what was left open and checks what was asked for.
     ///
     /// # Errors
-    /// A device that is not there.
+    /// A device that is not there, or does not compute.
     pub fn choose(
         device: config::Device,
         precision: Precision,
@@ -68,6 +69,11 @@ impl Hardware {
                 Kind::BFloat16
             }
         };
+        if let Device::Cuda(index) = device {
+            for Reliance { part, on, reason } in gpu::prepare(index, compute)? {
+                choices.record(part, on, reason);
+            }
+        }
         Ok(Self { device, compute, int8: precision == Precision::Int8, threads })
     }
 

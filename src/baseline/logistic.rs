@@ -9,7 +9,7 @@ use super::sparse::SparseRows;
 /// Rows, or columns, that a thread takes at a time.
 const CHUNK: usize = 64;
 /// On the mean cross-entropy. scikit-learn stops at 1e-4.
-const LIMITS: Limits = Limits { tolerance: 1e-5, iterations: 300 };
+const LIMITS: Limits = Limits { tolerance: 1e-6, iterations: 300 };
 
 /// Training data in the two orders that value and gradient need.
 pub struct Problem<'a> {

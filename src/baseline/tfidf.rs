@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::evaluation::argmax;
 
 /// The strengths that are tried, from the strongest penalty on: each solution is where the next begins.
-const C: [f64; 7] = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0];
+const C: [f64; 8] = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
 /// Two in a row that are worse than the best so far end the search: the path is smooth.
 const WORSE_IN_A_ROW: usize = 2;
 /// From so many rows on, n-grams of a single text are left out.
@@ -120,5 +120,120 @@ impl Baseline for Tfidf {
             predictions.probabilities.extend(probabilities);
         }
         Ok(predictions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs(texts: &[&str]) -> Vec<Input> {
+        texts.iter().map(|text| Input::Text((*text).to_owned())).collect()
+    }
+
+    const TEXTS: [&str; 6] = [
+        "The good, the GOOD film!",
+        "A bad film_1 (naïve)",
+        "영화 정말 좋다 good film",
+        "x y",
+        "bad bad bad plot",
+        "Good plot: good film",
+    ];
+
+    /// The probabilities of three texts after fitting with one strength.
+    fn fitted(labels: &[u32], classes: usize, c: f64) -> Vec<f64> {
+        let texts = inputs(&TEXTS);
+        let texts: Vec<&Input> = texts.iter().collect();
+        let vocabulary = Vocabulary::new(&texts, 1, 1000).unwrap();
+        let rows = vocabulary.rows(&texts).unwrap();
+        let mut linear = Linear::zero(rows.width(), classes);
+        let iterations = Problem::new(&rows, labels, classes).solve(&mut linear, c);
+        assert!(iterations < 100, "{iterations}");
+        let asked = inputs(&["good bad plot", "film", "zzz"]);
+        let rows = vocabulary.rows(&asked.iter().collect::<Vec<_>>()).unwrap();
+        (0..3).flat_map(|row| linear.probabilities(rows.row(row))).collect()
+    }
+
+    fn close(found: &[f64], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 2e-5, "{found} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn probabilities_equal_scikit_learn() {
+        // x = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit_transform(TEXTS)
+        // lr = LogisticRegression(C=c, tol=1e-10, max_iter=10000).fit(x, labels)
+        // lr.predict_proba(v.transform(["good bad plot", "film", "zzz"]))
+        let labels = [0, 1, 2, 1, 1, 0];
+        #[rustfmt::skip]
+        close(
+            &fitted(&labels, 3, 1.0),
+            &[
+                0.295675315, 0.570808031, 0.133516654, 0.364142285, 0.456765271, 0.179092445,
+                0.282714239, 0.56427289, 0.153012871,
+            ],
+        );
+        #[rustfmt::skip]
+        close(
+            &fitted(&labels, 3, 10.0),
+            &[
+                0.217927596, 0.722414923, 0.059657481, 0.380390805, 0.460804184, 0.158805011,
+                0.135389935, 0.787291928, 0.077318137,
+            ],
+        );
+        // Two classes are another model: one set of weights for the second.
+        let expected = [0.316915442, 0.683084558, 0.594898234, 0.405101766, 0.284193413, 0.715806587];
+        close(&fitted(&[0, 1, 0, 1, 1, 0], 2, 10.0), &expected);
+    }
+
+    #[test]
+    fn the_strength_is_the_best_on_validation_data_and_absent_labels_get_nothing() {
+        let texts = inputs(&TEXTS);
+        let texts: Vec<&Input> = texts.iter().collect();
+        // Of the labels 0 to 4 the training data have 1, 2 and 4.
+        let train = Labelled { inputs: &texts, labels: &[1, 2, 4, 2, 2, 1] };
+        let valid = inputs(&["good film", "a bad one", "영화 정말 좋다", "neither"]);
+        let valid: Vec<&Input> = valid.iter().collect();
+        let mut trials = Vec::new();
+        let model = Tfidf::fit(&train, &Labelled { inputs: &valid, labels: &[1, 2, 4, 0] }, 5, &mut |trial| {
+            trials.push(trial);
+            Ok(())
+        })
+        .unwrap();
+        assert!(trials.iter().all(|trial| trial.valid_loss >= model.chosen().valid_loss));
+        assert_eq!(model.parameters(), 3 * 23);
+        let found = model.predict(&valid).unwrap();
+        assert_eq!(found.classes[..3], [1, 2, 4]);
+        for row in found.probabilities.chunks(5) {
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6 && row[0] == 0.0 && row[3] == 0.0);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_fitted_is_an_error() {
+        let texts = inputs(&["good", "bad"]);
+        let texts: Vec<&Input> = texts.iter().collect();
+        let fit = |labels: &[u32], valid: &[&Input]| {
+            let train = Labelled { inputs: &texts, labels };
+            let valid = Labelled { inputs: valid, labels: &labels[..valid.len()] };
+            Tfidf::fit(&train, &valid, 2, &mut |_| Ok(())).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(fit(&[0, 1], &texts), Ok(()));
+        assert!(fit(&[1, 1], &texts).is_err_and(|error| error.contains("same label")));
+        assert!(fit(&[0, 1], &[]).is_err_and(|error| error.contains("no validation rows")));
+        assert!(fit(&[0, 2], &texts).is_err_and(|error| error.contains("beyond the 2")));
+        let data = Labelled { inputs: &texts, labels: &[0, 1] };
+        assert!(Tfidf::fit(&data, &data, 2, &mut |_| Err(Error::interrupted("stopped"))).is_err());
+    }
+
+    #[test]
+    fn texts_without_words_are_given_the_shares_of_the_labels() {
+        let texts = inputs(&["a", "b", "", "?"]);
+        let texts: Vec<&Input> = texts.iter().collect();
+        let data = Labelled { inputs: &texts, labels: &[0, 1, 1, 1] };
+        let found = Tfidf::fit(&data, &data, 2, &mut |_| Ok(())).unwrap().predict(&texts).unwrap();
+        assert!(found.probabilities.iter().zip([0.25, 0.75].iter().cycle()).all(|(a, b)| (a - b).abs() < 1e-4));
     }
 }

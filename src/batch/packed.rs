@@ -10,6 +10,7 @@ use tch::{Device, Tensor};
 
 use super::{Batch, ExampleSet, Inputs};
 use crate::error::{Error, Result};
+use crate::native;
 
 /// Neighbouring sequences of one length: `count` sequences of `length` tokens from token `start` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,16 @@ impl PackedTokens {
     /// How many sequences there are.
     pub fn sequences(&self) -> i64 {
         self.groups.iter().map(|group| group.count).sum()
+    }
+
+    /// Cuts `rows`, one a token, into the groups' rows. All at once, so that the backward pass puts the gradients together at once
+    /// too.
+    pub fn split(&self, rows: &Tensor) -> Result<Vec<Tensor>> {
+        let mut sizes: Vec<i64> = self.groups.iter().map(|group| group.count * group.length).collect();
+        sizes.push(rows.size().first().copied().unwrap_or(0) - self.len());
+        let mut parts = rows.f_split_with_sizes(&sizes, 0)?;
+        parts.truncate(self.groups.len());
+        Ok(parts)
     }
 
     /// Tokens of the longest sequence.
@@ -151,7 +162,6 @@ impl ExampleSet for TokenizedSet {
         }
         let mut offsets = first.clone();
         offsets.push(ids.len() as i64);
-        let offsets = to_device(&offsets, device)?;
         if device == Device::Cpu {
             let rows = filled_tokens(ids.len());
             ids.resize(rows, 0);
@@ -159,25 +169,29 @@ impl ExampleSet for TokenizedSet {
             positions.resize(rows, 0);
             first.resize(filled_sequences(first.len()), 0);
         }
-        let inputs = Inputs::Tokens(PackedTokens {
-            ids: to_device(&ids, device)?,
-            types: to_device(&types, device)?,
-            positions: to_device(&positions, device)?,
-            first: to_device(&first, device)?,
-            offsets: if device == Device::Cpu { offsets } else { offsets.f_to_kind(tch::Kind::Int)? },
-            groups,
-        });
+        let [ids, types, positions, first, offsets] = to_device([&ids, &types, &positions, &first, &offsets], device)?;
+        let offsets = if device == Device::Cpu { offsets } else { offsets.f_to_kind(tch::Kind::Int)? };
+        let inputs = Inputs::Tokens(PackedTokens { ids, types, positions, first, offsets, groups });
         Ok(Batch { examples, inputs })
     }
 }
 
-/// A one-dimensional int64 tensor on `device`. The copy to a GPU starts from pinned memory and is not waited for.
-fn to_device(values: &[i64], device: Device) -> Result<Tensor> {
-    let tensor = Tensor::f_from_slice(values)?;
-    match device {
-        Device::Cuda(_) => Ok(tensor.f_pin_memory(device)?.f_to_device_(device, tch::Kind::Int64, true, false)?),
-        _ => Ok(tensor),
+/// One-dimensional int64 tensors on `device`; to a GPU all of them are copied at once.
+fn to_device<const COUNT: usize>(arrays: [&[i64]; COUNT], device: Device) -> Result<[Tensor; COUNT]> {
+    let mut tensors = [(); COUNT].map(|()| Tensor::new());
+    let Device::Cuda(gpu) = device else {
+        for (tensor, values) in tensors.iter_mut().zip(arrays) {
+            *tensor = Tensor::f_from_slice(values)?;
+        }
+        return Ok(tensors);
+    };
+    let all = native::to_gpu(&arrays.concat(), gpu)?;
+    let mut start = 0;
+    for (tensor, values) in tensors.iter_mut().zip(arrays) {
+        *tensor = all.f_narrow(0, start, values.len() as i64)?;
+        start += values.len() as i64;
     }
+    Ok(tensors)
 }
 
 #[cfg(test)]

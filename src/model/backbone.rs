@@ -106,9 +106,9 @@ pub trait Backbone {
     /// # Errors
     /// A backbone that has no projections, or whose code is not ours.
     fn adapt(&mut self, _rank: i64, _seed: u64) -> Result<()> {
-        Err(Error::request(format!("low-rank adapters do not fit this engine's `{}`", self.family()))
+        Err(Error::request(format!("`lora`: a `{}` has no projections to adapt", self.family()))
             .key("strategy.name")
-            .hint("leave out --engine, or take another strategy: `rehead train --help` lists them"))
+            .hint("take another strategy: `rehead train --help` lists them"))
     }
 
     /// Adds what the adapters have learned to the weights and takes the adapters away.

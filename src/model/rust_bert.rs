@@ -116,6 +116,12 @@ impl Backbone for RustBert {
         &self.parameters
     }
 
+    fn adapt(&mut self, _rank: i64, _seed: u64) -> Result<()> {
+        Err(Error::request("`lora`: the layers of rust-bert take no adapters")
+            .key("strategy.name")
+            .hint("leave out --engine rust-bert, or take another strategy"))
+    }
+
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
         let Inputs::Tokens(tokens) = &batch.inputs;
         let train = pass.dropout.is_some();

@@ -1,8 +1,10 @@
 //! A safe Rust face on `native.cpp`: what libtorch has and tch lacks (fused optimiser steps, gradient norms that stay on
-//! the device, deterministic mode, allocator statistics), and the encoder's kernels for CPUs (`kernels.cpp`).
+//! the device, deterministic mode, allocator statistics), and the encoder's kernels for CPUs (`kernels.cpp`) and GPUs
+//! (`fused.cu`, taken into use by [`gpu`]).
 //!
 //! Knows tensors and numbers only; what they mean is the caller's affair.
 
+pub mod gpu;
 pub mod profiler;
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -36,7 +38,9 @@ unsafe extern "C" {
         gelu: c_int,
         out: *mut Pointer,
     ) -> *mut c_char;
-    fn rehead_has_attention(projected: Pointer) -> c_int;
+    fn rehead_has_bias_gelu(x: Pointer) -> c_int;
+    fn rehead_bias_gelu(x: Pointer, bias: Pointer, by_tanh: c_int, out: *mut Pointer) -> *mut c_char;
+    fn rehead_has_attention(projected: Pointer, head_width: i64) -> c_int;
     fn rehead_attention(
         query: Pointer,
         projected: Pointer,
@@ -75,6 +79,7 @@ unsafe extern "C" {
         step: u32,
     ) -> *mut c_char;
     fn rehead_global_norm(tensors: *const Pointer, count: usize, out: *mut Pointer) -> *mut c_char;
+    fn rehead_to_gpu(values: *const i64, count: usize, gpu: c_int, out: *mut Pointer) -> *mut c_char;
     fn rehead_clear_gradients(tensors: *const Pointer, count: usize) -> *mut c_char;
     fn rehead_set_deterministic(enabled: c_int) -> *mut c_char;
     fn rehead_accelerator_peak_bytes(device: c_int, bytes: *mut i64) -> *mut c_char;
@@ -108,7 +113,8 @@ fn adopt(tensor: Pointer) -> Tensor {
     unsafe { Tensor::from_ptr(tensor.cast()) }
 }
 
-/// Dropout with probability `p`, scaled by `1/(1-p)`. On the CPU, whether element *i* is kept depends on (`key`, *i*) alone.
+/// Dropout with probability `p`, scaled by `1/(1-p)`. Whether element *i* is kept depends on (`key`, *i*) alone; where kernels of
+/// our own compute, which is on every device but a GPU without them, it is the same everywhere.
 pub fn dropout(x: &Tensor, p: f64, key: u64) -> Result<Tensor> {
     let mut out = null_mut();
     // SAFETY: both pointers are valid for the call.
@@ -123,8 +129,7 @@ pub struct Drop {
     pub key: u64,
 }
 
-/// `norm(residual + dropout(x)) · weight + bias` over the last dimension, in one pass over memory on the CPU; statistics in
-/// fp32. `weight` and `bias` may be fp32 beside a bf16 `x`.
+/// `norm(residual + dropout(x)) · weight + bias` over the last dimension, in one pass over memory; statistics in fp32. `weight` and `bias` may be fp32 beside a bf16 `x`.
 pub fn add_norm(
     x: &Tensor,
     residual: Option<&Tensor>,
@@ -164,6 +169,23 @@ pub fn gelu(x: &Tensor, by_tanh: bool) -> Result<Tensor> {
     let mut out = null_mut();
     // SAFETY: the pointer is valid for the call.
     check(unsafe { rehead_gelu(pointer(x), by_tanh.into(), &mut out) })?;
+    Ok(adopt(out))
+}
+
+/// Whether [`bias_gelu`] computes on tensors like this one: on a GPU with kernels of our own.
+pub fn has_bias_gelu(x: &Tensor) -> bool {
+    // SAFETY: a valid tensor.
+    unsafe { rehead_has_bias_gelu(pointer(x)) != 0 }
+}
+
+/// `GELU(x + bias)` in one pass over memory; backwards, the bias's gradient comes with that of `x`.
+pub fn bias_gelu(x: &Tensor, bias: &Tensor, by_tanh: bool) -> Result<Tensor> {
+    if bias.size() != [x.size().last().copied().unwrap_or(0)] {
+        return Err(Error::failure("a bias differs in width from what it is added to"));
+    }
+    let mut out = null_mut();
+    // SAFETY: all pointers are valid for the call, and the shapes have been checked.
+    check(unsafe { rehead_bias_gelu(pointer(x), pointer(bias), by_tanh.into(), &mut out) })?;
     Ok(adopt(out))
 }
 
@@ -221,10 +243,11 @@ impl Int8Linear {
     }
 }
 
-/// Whether [`attention`] computes on tensors like this one: fp32 and bf16 on the CPU, bf16 on a GPU.
-pub fn has_attention(projected: &Tensor) -> bool {
+/// Whether [`attention`] computes on tensors like this one with heads of so many columns: in fp32 and bf16 on the CPU; on a GPU
+/// where FlashAttention does, which is in bf16, with heads of a multiple of 8 and at most 256 columns.
+pub fn has_attention(projected: &Tensor, head_width: i64) -> bool {
     // SAFETY: a valid tensor.
-    unsafe { rehead_has_attention(pointer(projected)) != 0 }
+    unsafe { rehead_has_attention(pointer(projected), head_width) != 0 }
 }
 
 /// `softmax(QKᵀ/√d) V` within each sequence of a packed batch: `[T, width]`. `projected` is `[T, 3·width]`, query, key and value
@@ -405,6 +428,14 @@ pub fn global_norm(tensors: &[Tensor]) -> Result<Tensor> {
     let mut out = null_mut();
     // SAFETY: `tensors.len()` valid tensors.
     check(unsafe { rehead_global_norm(pointers(tensors).as_ptr(), tensors.len(), &mut out) })?;
+    Ok(adopt(out))
+}
+
+/// Numbers on a GPU, as a one-dimensional int64 tensor. The copy starts from pinned memory and is not waited for.
+pub fn to_gpu(values: &[i64], gpu: usize) -> Result<Tensor> {
+    let mut out = null_mut();
+    // SAFETY: `values.len()` numbers, which have been copied when the call returns.
+    check(unsafe { rehead_to_gpu(values.as_ptr(), values.len(), gpu as c_int, &mut out) })?;
     Ok(adopt(out))
 }
 

@@ -9,13 +9,17 @@
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "fused.h"
 #include "kernels.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -87,11 +91,14 @@ const Kernels &kernels() {
 namespace {
 
 // ---- the encoder's own kernels -----------------------------------------------------------------------------------------
-// On the CPU in fp32 and bf16 they are kernels.cpp's; elsewhere libtorch's operations give the same.
+// On the CPU in fp32 and bf16 they are kernels.cpp's, on a GPU fused.cu's once they are loaded; elsewhere libtorch's operations
+// give the same.
 
-bool computed_here(const at::Tensor &x) {
+bool on_cpu(const at::Tensor &x) {
     return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
+
+bool computed_here(const at::Tensor &x) { return on_cpu(x) || rehead::launcher_for(x) != nullptr; }
 
 rehead::Stored stored_of(const at::Tensor &x) {
     return x.scalar_type() == at::kFloat ? rehead::Stored::fp32 : rehead::Stored::bf16;
@@ -134,6 +141,7 @@ const void *data_or_null(const at::Tensor &tensor) { return tensor.defined() ? t
 constexpr int64_t ELEMENTS_A_SHARE = 1 << 14;
 
 at::Tensor drop_elements(const at::Tensor &x, const rehead::Drop &drop) {
+    if (rehead::Launcher *launcher = rehead::launcher_for(x)) return rehead::fused_dropout(*launcher, x, drop);
     at::Tensor input = x.contiguous(), out = at::empty_like(input);
     at::parallel_for(0, input.numel(), ELEMENTS_A_SHARE, [&](int64_t begin, int64_t end) {
         rehead::kernels().dropout(stored_of(input), input.const_data_ptr(), drop, out.mutable_data_ptr(), begin, end);
@@ -152,20 +160,30 @@ struct Dropout : torch::autograd::Function<Dropout> {
     }
 };
 
+// What libtorch draws on a GPU from now on depends on the key alone.
+void seed(const at::Device &device, uint64_t key) {
+    if (!device.is_cuda()) return;
+    at::Generator generator = at::globalContext().defaultGenerator(device);
+    const std::lock_guard<std::mutex> lock(generator.mutex());
+    generator.set_current_seed(key);
+}
+
 at::Tensor dropped(const at::Tensor &x, double p, uint64_t key) {
     if (p <= 0.0) return x;
-    return computed_here(x) ? Dropout::apply(x, p, static_cast<int64_t>(key)) : at::dropout(x, p, /*train=*/true);
+    if (computed_here(x)) return Dropout::apply(x, p, static_cast<int64_t>(key));
+    seed(x.device(), key);
+    return at::dropout(x, p, /*train=*/true);
 }
 
 // ---- residual, dropout and layer norm
 
-struct Normed {
-    at::Tensor sum, out, mean, deviation;
-};
+using rehead::Normed;
 
-// `sum`, `mean` and `deviation` are what the backward pass needs, and are made for it alone.
 Normed add_and_norm(const at::Tensor &x, const at::Tensor &residual, const at::Tensor &weight, const at::Tensor &bias,
                     double epsilon, const rehead::Drop &drop, bool backward_will_come) {
+    if (rehead::Launcher *launcher = rehead::launcher_for(x)) {
+        return rehead::fused_add_norm(*launcher, x, residual, weight, bias, epsilon, drop, backward_will_come);
+    }
     const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
     at::Tensor input = x.contiguous(), added = residual.defined() ? residual.contiguous() : residual;
     at::Tensor scale = weight.to(at::kFloat).contiguous(), shift = bias.to(at::kFloat).contiguous();
@@ -206,11 +224,16 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
                                                    torch::autograd::variable_list gradients) {
         auto saved = context->get_saved_variables();
         const at::Tensor &sum = saved[0], &mean = saved[1], &deviation = saved[2];
-        at::Tensor weight = saved[3].to(at::kFloat).contiguous(), gradient = gradients[0].contiguous();
         const rehead::Drop drop = remembered(context);
+        const bool residual = context->saved_data["residual"].toBool();
+        if (rehead::Launcher *launcher = rehead::launcher_for(sum)) {
+            auto of = rehead::fused_add_norm_backward(*launcher, gradients[0], sum, saved[3], mean, deviation, drop, residual);
+            const auto kind = saved[3].scalar_type();
+            return {of.x, of.residual, of.weight.to(kind), of.bias.to(kind), at::Tensor(), at::Tensor(), at::Tensor()};
+        }
+        at::Tensor weight = saved[3].to(at::kFloat).contiguous(), gradient = gradients[0].contiguous();
         const int64_t width = sum.size(-1), rows = mean.numel();
         at::Tensor x_gradient = at::empty_like(sum), residual_gradient;
-        const bool residual = context->saved_data["residual"].toBool();
         // Without dropout both gradients are one and the same.
         if (residual) residual_gradient = drop.threshold ? at::empty_like(sum) : x_gradient;
         void *to_residual = residual && drop.threshold ? residual_gradient.mutable_data_ptr() : nullptr;
@@ -258,6 +281,28 @@ struct Activate : torch::autograd::Function<Activate> {
                                                 out.mutable_data_ptr(), begin, end);
         });
         return {out, at::Tensor()};
+    }
+};
+
+// A feed-forward block's bias and GELU in one, where fused.cu computes.
+struct BiasedActivate : torch::autograd::Function<BiasedActivate> {
+    static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, const at::Tensor &bias,
+                              bool by_tanh) {
+        context->save_for_backward({x, bias});
+        context->saved_data["by_tanh"] = by_tanh;
+        return rehead::fused_bias_gelu(*launcher(x), x, bias, by_tanh);
+    }
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
+                                                   torch::autograd::variable_list gradients) {
+        auto saved = context->get_saved_variables();
+        const bool by_tanh = context->saved_data["by_tanh"].toBool();
+        auto of = rehead::fused_bias_gelu_backward(*launcher(saved[0]), saved[0], saved[1], gradients[0], by_tanh);
+        return {of.x, of.bias.to(saved[1].scalar_type()), at::Tensor()};
+    }
+    static rehead::Launcher *launcher(const at::Tensor &x) {
+        rehead::Launcher *found = rehead::launcher_for(x);
+        TORCH_CHECK(found, "no kernel adds a bias and applies GELU on this device");
+        return found;
     }
 };
 
@@ -377,17 +422,27 @@ at::Tensor int8_linear(const at::Tensor &x, at::Tensor **parts, int64_t outputs,
     return out;
 }
 
+// GPUs on which FlashAttention does not do what it should.
+std::array<std::atomic<bool>, 128> without_flash;
+
+// What FlashAttention itself asks for (Ampere or newer, which this does not see: gpu.rs tries).
+bool has_flash_attention(const at::Tensor &projected, int64_t head_width) {
+    return projected.is_cuda() && projected.scalar_type() == at::kBFloat16 && head_width % 8 == 0 && head_width <= 256 &&
+           !without_flash.at(projected.device().index());
+}
+
 // On a GPU: FlashAttention over sequences of unequal length (Dao 2023), forwards and backwards.
 at::Tensor flash_attention(const at::Tensor &query, const at::Tensor &projected, const at::Tensor &offsets, int64_t longest,
-                           int64_t heads, double p) {
+                           int64_t heads, double p, uint64_t key) {
     const bool first_only = query.defined();
-    const int64_t width = first_only ? query.size(-1) : projected.size(-1) / 3, d = width / heads;
-    auto part = [&](int64_t index) { return projected.narrow(-1, index * width, width).view({-1, heads, d}); };
-    at::Tensor q = first_only ? query.view({-1, heads, d}) : part(0);
-    at::Tensor asked = first_only ? at::arange(offsets.numel(), offsets.options()) : offsets;
-    auto result = at::_flash_attention_forward(q, part(first_only ? 0 : 1), part(first_only ? 1 : 2), asked, offsets,
-                                               first_only ? 1 : longest, longest, p, /*is_causal=*/false,
-                                               /*return_debug_mask=*/false);
+    const int64_t parts = first_only ? 2 : 3, width = projected.size(-1) / parts, d = width / heads;
+    // Taken apart in one go, so that the backward pass puts the gradients together in one go.
+    const std::vector<at::Tensor> part = projected.reshape({-1, parts, heads, d}).unbind(1);
+    const at::Tensor q = first_only ? query.view({-1, heads, d}) : part[0];
+    const at::Tensor asked = first_only ? at::arange(offsets.numel(), offsets.options()) : offsets;
+    if (p > 0.0) seed(projected.device(), key);
+    auto result = at::_flash_attention_forward(q, part[parts - 2], part[parts - 1], asked, offsets, first_only ? 1 : longest,
+                                               longest, p, /*is_causal=*/false, /*return_debug_mask=*/false);
     return std::get<0>(result).reshape({-1, width});
 }
 
@@ -431,13 +486,24 @@ char *rehead_gelu(at::Tensor *x, int by_tanh, at::Tensor **out) {
     return guarded([&] {
         RECORD_FUNCTION("rehead::gelu", {});
         const auto curve = by_tanh ? rehead::Curve::gelu_tanh : rehead::Curve::gelu;
-        if (!computed_here(*x)) {
+        if (!on_cpu(*x)) {
             hand_over(at::gelu(*x, by_tanh ? "tanh" : "none"), out);
         } else if (wants_gradient({x})) {
             hand_over(Activate::apply(*x, static_cast<int64_t>(curve)), out);
         } else {
             hand_over(activated(*x, curve), out);
         }
+    });
+}
+
+// Whether rehead_bias_gelu can compute on such tensors.
+int rehead_has_bias_gelu(at::Tensor *x) { return rehead::launcher_for(*x) != nullptr; }
+
+// out = GELU(x + bias), exact or by tanh; `bias` may have another kind than x.
+char *rehead_bias_gelu(at::Tensor *x, at::Tensor *bias, int by_tanh, at::Tensor **out) {
+    return guarded([&] {
+        RECORD_FUNCTION("rehead::bias_gelu", {});
+        hand_over(BiasedActivate::apply(*x, *bias, by_tanh != 0), out);
     });
 }
 
@@ -473,9 +539,14 @@ char *rehead_int8_linear(at::Tensor *x, at::Tensor **parts, int64_t outputs, int
     });
 }
 
-// Whether rehead_attention can compute on such tensors.
-int rehead_has_attention(at::Tensor *projected) {
-    return computed_here(*projected) || (projected->is_cuda() && projected->scalar_type() == at::kBFloat16);
+// Whether rehead_attention can compute on such tensors, with heads of `width` columns.
+int rehead_has_attention(at::Tensor *projected, int64_t width) {
+    return on_cpu(*projected) || has_flash_attention(*projected, width);
+}
+
+// Leaves FlashAttention out on a GPU.
+char *rehead_flash_attention_withdraw(int gpu) {
+    return guarded([&] { without_flash.at(gpu) = true; });
 }
 
 // Attention within each sequence of a packed batch; see attention_of. `query` null: every token asks. `offsets` is on the
@@ -486,7 +557,7 @@ char *rehead_attention(at::Tensor *query, at::Tensor *projected, at::Tensor *off
         RECORD_FUNCTION("rehead::attention", {});
         at::Tensor asking = query ? *query : at::Tensor();
         if (projected->is_cuda()) {
-            hand_over(flash_attention(asking, *projected, *offsets, longest, heads, p), out);
+            hand_over(flash_attention(asking, *projected, *offsets, longest, heads, p, key), out);
         } else if (wants_gradient({&asking, projected})) {
             hand_over(Attend::apply(maybe(query), *projected, *offsets, heads, p, static_cast<int64_t>(key)), out);
         } else {
@@ -538,7 +609,7 @@ char *rehead_global_norm(at::Tensor **tensors, size_t count, at::Tensor **out) {
         at::NoGradGuard no_grad;
         auto all = list(tensors, count);
         bool here = true;
-        for (const at::Tensor &tensor : all) here = here && computed_here(tensor) && tensor.is_contiguous();
+        for (const at::Tensor &tensor : all) here = here && on_cpu(tensor) && tensor.is_contiguous();
         if (!here) {
             hand_over(at::linalg_vector_norm(at::stack(at::_foreach_norm(all, 2)), 2), out);
             return;
@@ -566,6 +637,17 @@ char *rehead_global_norm(at::Tensor **tensors, size_t count, at::Tensor **out) {
         double total = 0.0;
         for (double sum : sums) total += sum;
         hand_over(at::scalar_tensor(std::sqrt(total), at::kFloat).view({1}), out);
+    });
+}
+
+// `count` numbers on a GPU. They are copied from pinned memory, and nobody waits for that.
+char *rehead_to_gpu(const int64_t *values, size_t count, int gpu, at::Tensor **out) {
+    return guarded([&] {
+        const auto length = static_cast<int64_t>(count);
+        at::Tensor pinned = at::empty({length}, at::TensorOptions().dtype(at::kLong).pinned_memory(true));
+        std::copy(values, values + count, pinned.mutable_data_ptr<int64_t>());
+        const at::Device device(at::kCUDA, static_cast<at::DeviceIndex>(gpu));
+        hand_over(pinned.to(device, at::kLong, /*non_blocking=*/true), out);
     });
 }
 

@@ -4,6 +4,7 @@ use tch::{Device, Reduction, Tensor};
 
 use crate::batch::Batch;
 use crate::error::Result;
+use crate::native;
 
 /// What is measured: PyTorch's cross-entropy with these options.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +35,10 @@ impl Loss {
     pub fn of(&self, logits: &Tensor, batch: &Batch, labels: &[u32], examples: f64) -> Result<Tensor> {
         let targets: Vec<i64> =
             batch.examples.iter().map(|&example| labels.get(example).map_or(-100, |&label| i64::from(label))).collect();
-        let targets = Tensor::f_from_slice(&targets)?.f_to_device(logits.device())?;
+        let targets = match logits.device() {
+            Device::Cuda(gpu) => native::to_gpu(&targets, gpu)?,
+            _ => Tensor::f_from_slice(&targets)?,
+        };
         let weights = self.class_weights.as_ref();
         let sum = logits.f_cross_entropy_loss(&targets, weights, Reduction::Sum, -100, self.label_smoothing)?;
         Ok(sum.f_div_scalar(examples.max(1.0))?)

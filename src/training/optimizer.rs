@@ -74,6 +74,7 @@ struct Group {
     parameters: Vec<Tensor>,
     first: Vec<Tensor>,
     second: Vec<Tensor>,
+    /// One and the same tensor for all: libtorch wants one for each.
     steps: Vec<Tensor>,
 }
 
@@ -172,8 +173,8 @@ impl Adamw {
         let divisor = norm.f_add_scalar(1e-6)?.f_div_scalar(self.settings.max_grad_norm)?.f_clamp_min(1.0)?;
         for (group, gradients) in groups.iter_mut().zip(&gradients) {
             group.steps_taken += 1;
-            for step in &mut group.steps {
-                let _ = step.f_fill_(group.steps_taken as f64)?;
+            if let Some(shared) = group.steps.first_mut() {
+                let _ = shared.f_fill_(group.steps_taken as f64)?;
             }
             let step = self.settings.step(factor * group.rate, group.decays);
             let Group { parameters, first, second, steps, .. } = &mut **group;
@@ -273,7 +274,8 @@ impl Group {
         self.names.push(parameter.name().to_owned());
         self.first.push(tensor.f_zeros_like()?.f_detach()?);
         self.second.push(tensor.f_zeros_like()?.f_detach()?);
-        self.steps.push(Tensor::f_zeros([1], (Kind::Float, tensor.device()))?);
+        let shared = self.steps.first().map(Tensor::shallow_clone);
+        self.steps.push(shared.map_or_else(|| Tensor::f_zeros([1], (Kind::Float, tensor.device())), Ok)?);
         self.parameters.push(tensor);
         Ok(())
     }

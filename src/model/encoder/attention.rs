@@ -1,7 +1,7 @@
 //! Self-attention within each sequence of a packed batch.
 //!
 //! One kernel takes all sequences as they are, whatever their lengths: the project's own on the CPU, FlashAttention on a GPU
-//! in bf16. Where neither computes (fp32 on a GPU), sequences of equal length, which are neighbours, go through as dense
+//! in bf16. Where neither computes (fp32 on a GPU, odd widths of heads), sequences of equal length, which are neighbours, go through as dense
 //! rectangles. Nowhere is there padding or a mask.
 
 use tch::Tensor;
@@ -14,20 +14,18 @@ use crate::native;
 
 /// `softmax(QKᵀ/√d) V` for every sequence. `projected` is `[T, 3·width]`: query, key, value. Gives `[T, width]`.
 pub fn attend(projected: &Tensor, tokens: &PackedTokens, heads: i64, dropout: f64, pass: Pass) -> Result<Tensor> {
-    if native::has_attention(projected) {
+    let width = projected.size().last().copied().unwrap_or(0) / 3;
+    if native::has_attention(projected, width / heads) {
         let drop = DropoutKeys::drop(pass.dropout, dropout);
         return native::attention(None, projected, &tokens.offsets, tokens.longest(), heads, drop);
     }
-    let width = projected.size().last().copied().unwrap_or(0) / 3;
     let contexts = tokens
         .groups
         .iter()
-        .map(|group| {
-            let Group { start, count, length } = *group;
-            let rectangle = projected
-                .f_narrow(0, start, count * length)?
-                .f_view([count, length, 3, heads, width / heads])?
-                .f_permute([2i64, 0, 3, 1, 4])?;
+        .zip(tokens.split(projected)?)
+        .map(|(group, rows)| {
+            let Group { count, length, .. } = *group;
+            let rectangle = rows.f_view([count, length, 3, heads, width / heads])?.f_permute([2i64, 0, 3, 1, 4])?;
             let part = |index| rectangle.f_select(0, index);
             let context = weigh(&part(0)?, &part(1)?, &part(2)?, dropout, pass)?;
             Ok(context.f_transpose(1, 2)?.f_reshape([count * length, width])?)
@@ -45,23 +43,21 @@ pub fn attend_first_tokens(
     dropout: f64,
     pass: Pass,
 ) -> Result<Tensor> {
-    if native::has_attention(key_value) {
+    let width = query.size().last().copied().unwrap_or(0);
+    if native::has_attention(key_value, width / heads) {
         let drop = DropoutKeys::drop(pass.dropout, dropout);
         return native::attention(Some(query), key_value, &tokens.offsets, tokens.longest(), heads, drop);
     }
-    let width = query.size().last().copied().unwrap_or(0);
     let mut sequence = 0;
     let contexts = tokens
         .groups
         .iter()
-        .map(|group| {
-            let Group { start, count, length } = *group;
+        .zip(tokens.split(key_value)?)
+        .map(|(group, rows)| {
+            let Group { count, length, .. } = *group;
             let query = query.f_narrow(0, sequence, count)?.f_view([count, heads, 1, width / heads])?;
             sequence += count;
-            let rectangle = key_value
-                .f_narrow(0, start, count * length)?
-                .f_view([count, length, 2, heads, width / heads])?
-                .f_permute([2i64, 0, 3, 1, 4])?;
+            let rectangle = rows.f_view([count, length, 2, heads, width / heads])?.f_permute([2i64, 0, 3, 1, 4])?;
             let context = weigh(&query, &rectangle.f_select(0, 0)?, &rectangle.f_select(0, 1)?, dropout, pass)?;
             Ok(context.f_reshape([count, width])?)
         })
@@ -86,5 +82,48 @@ fn join(mut parts: Vec<Tensor>) -> Result<Tensor> {
     match parts.len() {
         1 => Ok(parts.remove(0)),
         _ => Ok(Tensor::f_cat(&parts, 0)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::batch::packed::TokenizedSet;
+    use crate::batch::{ExampleSet, Inputs};
+
+    /// fp64 has no kernel of its own, so that it goes group by group, as fp32 does on a GPU.
+    #[test]
+    fn group_by_group_gives_what_the_kernel_gives() -> Result<()> {
+        let mut set = TokenizedSet::default();
+        for length in [3, 1, 3, 7, 7, 2] {
+            set.push(&vec![1; length], &vec![0; length]);
+        }
+        let batch = set.batch(&[0, 1, 2, 3, 4, 5], Device::Cpu)?;
+        let Inputs::Tokens(tokens) = &batch.inputs;
+        let (heads, width, used) = (2, 16, tokens.len());
+        let pass = Pass::evaluation(Kind::Float);
+        let wave = |columns: i64| {
+            let numbers = Tensor::arange(tokens.ids.numel() as i64 * columns, (Kind::Double, Device::Cpu));
+            (numbers * 0.7).sin().view([-1, columns])
+        };
+        let leaf = |tensor: &Tensor, kind| tensor.to_kind(kind).detach().set_requires_grad(true);
+        let query = wave(width).narrow(0, 0, batch.examples.len() as i64);
+        let mut found = Vec::new();
+        for kind in [Kind::Double, Kind::Float] {
+            let all = leaf(&wave(3 * width), kind);
+            let context = attend(&all, tokens, heads, 0.0, pass)?.narrow(0, 0, used);
+            context.square().sum(kind).backward();
+            let (asking, others) = (leaf(&query, kind), leaf(&wave(2 * width), kind));
+            let first = attend_first_tokens(&asking, &others, tokens, heads, 0.0, pass)?;
+            first.square().sum(kind).backward();
+            found.push([context, all.grad(), first, asking.grad(), others.grad()]);
+        }
+        for (by_group, by_kernel) in found[0].iter().zip(&found[1]) {
+            assert!(by_group.size() == by_kernel.size());
+            assert!((by_group - by_kernel.to_kind(Kind::Double)).abs().max().double_value(&[]) < 1e-5);
+        }
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ mod layer;
 
 use std::ops::Range;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use self::embeddings::Embeddings;
 use self::layer::Layer;
@@ -43,6 +43,13 @@ impl Activation {
         match (&linear.int8, self) {
             (Some(int8), Self::Gelu) => int8.forward(x, Some(Gelu::Exact)),
             (Some(int8), Self::GeluNew) => int8.forward(x, Some(Gelu::ByTanh)),
+            // In training the bias is kept in fp32, and its gradient comes with GELU's.
+            (None, Self::Gelu | Self::GeluNew)
+                if linear.adapters.is_empty() && linear.bias.kind() == Kind::Float && native::has_bias_gelu(x) =>
+            {
+                let product = x.f_linear(&cast(&linear.weight, pass.compute)?, None::<&Tensor>)?;
+                native::bias_gelu(&product, &linear.bias, self == Self::GeluNew)
+            }
             _ => self.apply(&linear.forward(x, pass)?),
         }
     }
@@ -248,13 +255,10 @@ pub fn pool(activations: &Tensor, tokens: &PackedTokens, pooling: Pooling) -> Re
             let means = tokens
                 .groups
                 .iter()
-                .map(|group| {
-                    let rectangle = activations.f_narrow(0, group.start, group.count * group.length)?.f_view([
-                        group.count,
-                        group.length,
-                        width,
-                    ])?;
-                    Ok(rectangle.f_mean_dim([1i64].as_slice(), false, tch::Kind::Float)?)
+                .zip(tokens.split(activations)?)
+                .map(|(group, rows)| {
+                    let rectangle = rows.f_view([group.count, group.length, width])?;
+                    Ok(rectangle.f_mean_dim([1i64].as_slice(), false, Kind::Float)?)
                 })
                 .collect::<Result<Vec<_>>>()?;
             Ok(Tensor::f_cat(&means, 0)?.f_to_kind(activations.kind())?)

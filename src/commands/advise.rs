@@ -22,8 +22,11 @@ use crate::model::{Classifier, HeadRequest, Linears, LoadRequest, Pooling};
 use crate::report::metrics::to_readable_json;
 use crate::report::{Column, Console, Table, units};
 
-/// The rows that are measured: more would tell little more and cost more than it may.
-const MOST_ROWS: usize = 2000;
+/// The rows that are measured: a quarter of those there are, within limits. More would tell little more, and cost more than a small
+/// part of the training that it may spare.
+fn rows_to_measure(rows: usize) -> usize {
+    rows.min((rows / 4).clamp(500, 2000))
+}
 
 pub fn run(args: &AdviseArgs) -> Result<()> {
     let console = Console::new(args.quiet);
@@ -153,10 +156,11 @@ impl Report {
 
 /// All rows, or as many as are measured, of every class its share.
 fn measured_rows(examples: &[Example], seed: u64) -> Result<Vec<&Example>> {
-    if examples.len() <= MOST_ROWS {
+    let wanted = rows_to_measure(examples.len());
+    if wanted == examples.len() {
         return Ok(examples.iter().collect());
     }
-    let share = MOST_ROWS as f64 / examples.len() as f64;
+    let share = wanted as f64 / examples.len() as f64;
     let split = stratified(examples, share, seed)?;
     Ok(split.valid.iter().filter_map(|&index| examples.get(index)).collect())
 }

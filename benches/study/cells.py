@@ -1,0 +1,93 @@
+"""The cells of the study: a data set, a number of its rows, and a seed that decides which rows. Their files are made once."""
+
+import csv
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+csv.field_size_limit(1 << 30)
+
+SIZES = (100, 300, 1000, 4000)
+# By size: how many seeds. Small sets are cheap, and what comes of them varies most.
+SEEDS = {100: 2, 300: 2, 1000: 1, 4000: 1}
+TEST_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class DataSet:
+    name: str
+    options: tuple = ()
+    """Of `rehead`, beside the files."""
+
+
+DATA_SETS = (
+    DataSet("sst2"),
+    DataSet("yelp_sentences"),
+    DataSet("trec6"),
+    DataSet("banking77"),
+    DataSet("sms_spam"),
+    DataSet("mrpc", ("--text", "text_a,text_b")),
+    DataSet("imdb", ("--max-length", "128")),
+    DataSet("nsmc"),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    data: DataSet = field(compare=False)
+    size: int
+    rows: int
+    """Fewer than `size` where the data set has no more."""
+    seed: int
+
+    @property
+    def key(self):
+        return self.data.name, self.size, self.seed
+
+
+def cells(shared, names=None):
+    """Small sizes first; of a data set smaller than a size only the first size that takes all of it."""
+    found = []
+    for seed in range(1, max(SEEDS.values()) + 1):
+        for size in SIZES:
+            for data in DATA_SETS:
+                if seed > SEEDS[size] or (names and data.name not in names):
+                    continue
+                there = len(read(shared / data.name / "train.csv"))
+                smaller = [other for other in SIZES if other < size]
+                if not smaller or there > smaller[-1]:
+                    found.append(Cell(data, size, min(size, there), seed))
+    return found
+
+
+def files(cell, shared, kept):
+    """The cell's training rows and the data set's test rows. Every class has a training row while there is room for one."""
+    train, test = kept / f"{cell.data.name}-{cell.size}-{cell.seed}.csv", kept / f"{cell.data.name}-test.csv"
+    if not train.exists():
+        rows = read(shared / cell.data.name / "train.csv")
+        random.Random(cell.seed).shuffle(rows)
+        seen = set()
+        first = [row for row in rows if not (row["label"] in seen or seen.add(row["label"]))]
+        rest = [row for row in rows if not any(row is one for one in first)]
+        chosen = (first + rest)[: cell.rows]
+        random.Random(cell.seed).shuffle(chosen)
+        write(train, chosen)
+    if not test.exists():
+        rows = read(shared / cell.data.name / "test.csv")
+        write(test, random.Random(0).sample(rows, min(TEST_ROWS, len(rows))))
+    return train, test
+
+
+def read(file):
+    with open(file, encoding="utf-8-sig", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def write(file, rows):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    with open(part, "w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    Path(part).rename(file)

@@ -1,0 +1,118 @@
+"""What was in fact best: each strategy trained on each cell, a line of JSON each. What is there already is not done again."""
+
+import fcntl
+import json
+import math
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+
+from .cells import files
+
+STRATEGIES = ("frozen", "last:2", "full")
+# Of what is trained by steps: batches of 16 texts, and as many epochs as make 200 steps, but at least 3 and at most 20.
+BATCH, STEPS, LEAST_EPOCHS, MOST_EPOCHS = 16, 200, 3, 20
+VALID_FRACTION = 0.1
+
+
+def epochs(rows):
+    steps = math.ceil(rows * (1 - VALID_FRACTION) / BATCH)
+    return min(MOST_EPOCHS, max(LEAST_EPOCHS, math.ceil(STEPS / steps)))
+
+
+class Lines:
+    """A file of JSON lines that is added to."""
+
+    def __init__(self, file):
+        self.file = file
+        self.all = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def add(self, line):
+        self.all.append(line)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.file, "a", encoding="utf-8") as handle:
+            handle.write(json.dumps(line) + "\n")
+
+    def keys(self, *names):
+        return {tuple(line[name] for name in names) for line in self.all}
+
+
+class Turn:
+    """Where several programs share a machine: work only while holding a file's lock, and let go of it now and then."""
+
+    def __init__(self, file, seconds):
+        self.handle = open(file) if file else None
+        self.seconds = seconds
+        self.since = None
+
+    @contextmanager
+    def work(self):
+        if self.handle and self.since is None:
+            fcntl.flock(self.handle, fcntl.LOCK_EX)
+            self.since = time.monotonic()
+        yield
+        if self.handle and time.monotonic() - self.since > self.seconds:
+            self.end()
+
+    def end(self):
+        if self.handle and self.since is not None:
+            fcntl.flock(self.handle, fcntl.LOCK_UN)
+            self.since = None
+            time.sleep(2)  # whoever waits is first
+
+
+def train(args, cells, turn):
+    lines = Lines(args.runs)
+    done = lines.keys("data", "size", "seed", "strategy")
+    todo = [(cell, strategy) for cell in cells for strategy in STRATEGIES if (*cell.key, strategy) not in done]
+    todo.sort(key=lambda each: (each[0].seed, ("full", "frozen", "last:2").index(each[1])))  # what matters most comes first
+    for number, (cell, strategy) in enumerate(todo):
+        train_file, test_file = files(cell, args.shared, args.kept / "data")
+        out = args.kept / "run"
+        shutil.rmtree(out, ignore_errors=True)
+        options = [] if strategy == "frozen" else ["--epochs", epochs(cell.rows), "--batch-size", BATCH]
+        command = [
+            args.rehead, "train", "--train", train_file, "--valid-fraction", VALID_FRACTION, "--test", test_file,
+            "--model", args.model, "--strategy", strategy, "--seed", cell.seed, "--out", out, "--threads", args.threads,
+            "--json", "--quiet", *cell.data.options, *options,
+        ]  # fmt: skip
+        with turn.work():
+            metrics = answer(command, args.root)
+        shutil.rmtree(out, ignore_errors=True)
+        lines.add({
+            "data": cell.data.name, "size": cell.size, "rows": cell.rows, "seed": cell.seed, "strategy": strategy,
+            "epochs": metrics["epochs"] if strategy != "frozen" else 1,
+            "accuracy": metrics["test"]["accuracy"], "macro_f1": metrics["test"]["macro_f1"],
+            "test_rows": metrics["test"]["rows"], "valid_accuracy": metrics["valid"]["accuracy"],
+            "seconds": metrics["train_seconds"], "tokens_per_second": metrics["tokens_per_second"],
+        })  # fmt: skip
+        print(f"{number + 1} of {len(todo)}: {cell.key} {strategy} {metrics['test']['accuracy']:.3f}", flush=True)
+    turn.end()
+
+
+def answer(command, folder):
+    """The object that a program prints."""
+    ran = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=folder)
+    if ran.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, command))}\nended with status {ran.returncode}:\n{ran.stderr[-2000:]}")
+    return json.loads(ran.stdout)
+
+
+def advise(args, cells, turn):
+    """What `rehead advise` measures on the same rows."""
+    lines = Lines(args.advice)
+    done = lines.keys("data", "size", "seed")
+    for cell in cells:
+        if cell.key in done:
+            continue
+        train_file, _ = files(cell, args.shared, args.kept / "data")
+        command = [
+            args.rehead, "advise", "--train", train_file, "--model", args.model, "--seed", cell.seed, "--threads", args.threads,
+            "--json", "--quiet", *cell.data.options,
+        ]  # fmt: skip
+        with turn.work():
+            given = answer(command, args.root)
+        kept = {name: given[name] for name in ("measurements", "measured_rows", "seconds")}
+        lines.add({"data": cell.data.name, "size": cell.size, "rows": cell.rows, "seed": cell.seed} | kept)
+    turn.end()

@@ -1,0 +1,89 @@
+"""What was advised, what was best, and how many points of accuracy following a rule would have cost: its regret."""
+
+from collections import defaultdict
+from itertools import product
+
+from . import rule
+from .runs import Lines
+
+# `head`: a head on the stage with the best probe.
+CHOICES = ("frozen", "head", "last:2", "full")
+
+
+def show(args):
+    cells, rows = outcomes(Lines(args.runs).all)
+    given = {(line["data"], line["size"], line["seed"]): line["measurements"] for line in Lines(args.advice).all}
+    cases = []
+    for key, by_seed in cells.items():
+        for seed, found in by_seed.items():
+            if (*key, seed) in given:
+                classes = sum(count > 0 for count in given[*key, seed]["class_rows"])
+                cases.append(rule.Case((*key, seed), rows[key] / classes, found["head"], found["full"]))
+    line = rule.fit(cases)
+    lines = {name: rule.without(cases, name) for name in {case.key[0] for case in cases}}
+    advice = {case.key: lines[case.key[0]].advise(case) for case in cases}
+    found = {case.key: cells[case.key[:2]][case.key[2]] for case in cases}
+
+    print("| data set | rows | rows a class | frozen | head on the best stage | last:2 | full | advised | regret |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for case in sorted(cases, key=lambda case: case.key):
+        here = found[case.key]
+        shown = {name: f"{100 * here[name]:.1f}" if name in here else "" for name in CHOICES}
+        best = max(here, key=here.get)
+        shown[best] = f"**{shown[best]}**"
+        name, size, seed = case.key
+        print(
+            f"| {name}, seed {seed} | {rows[name, size]:,} | {case.rows_per_class:.0f} | {' | '.join(shown[name] for name in CHOICES)} "
+            f"| {advice[case.key]} | {regret(here, advice[case.key]):.1f} |"
+        )
+    (few, many, least), hindsight = best_by_size(found)
+    size_rule = f"{many} from {least} rows on, else {few}" if few != many else f"always {few}"
+    print("\n| rule | mean regret in points | worst |\n|---|---|---|")
+    for title, choose in [
+        ("advice, the line fitted on the other data sets", advice.get),
+        ("advice, the line fitted on all", {case.key: line.advise(case) for case in cases}.get),
+        ("always frozen", lambda key: "frozen"),
+        ("always a head on the best stage", lambda key: "head"),
+        ("always full", lambda key: "full"),
+        (f"by size alone, the best in hindsight ({size_rule})", hindsight),
+        ("by size alone, the best on the other data sets", by_size_elsewhere(found)),
+    ]:
+        costs = [regret(here, choose(key)) for key, here in found.items()]
+        print(f"| {title} | {sum(costs) / len(costs):.2f} | {max(costs):.1f} |")
+    print(f"\nAT_100 {line.at_100:.3f}, PER_DOUBLING {line.per_doubling:.3f}, SCATTER {line.scatter:.3f}; {len(cases)} cells")
+
+
+def outcomes(lines):
+    """Accuracies by (data, size), seed and strategy, where all but last:2 have run; and the rows by (data, size)."""
+    cells, rows = defaultdict(lambda: defaultdict(dict)), {}
+    for line in lines:
+        cells[line["data"], line["size"]][line["seed"]][line["strategy"]] = line["accuracy"]
+        rows[line["data"], line["size"]] = line["rows"]
+    needed = {"frozen", "head", "full"}
+    return {key: {seed: got for seed, got in seeds.items() if needed <= set(got)} for key, seeds in cells.items()}, rows
+
+
+def regret(found, choice):
+    return 100 * (max(found.values()) - found[choice])
+
+
+def mean_regret(cells, choose):
+    return sum(regret(found, choose(key)) for key, found in cells.items()) / len(cells)
+
+
+def rules_by_size(sizes):
+    """All rules that take one strategy below a number of rows and another from it on."""
+    simple = ("frozen", "full")
+    for few, many, least in product(simple, simple, [*sizes, float("inf")]):
+        yield (few, many, least), lambda key, few=few, many=many, least=least: many if key[1] >= least else few
+
+
+def best_by_size(cells):
+    return min(rules_by_size(sorted({key[1] for key in cells})), key=lambda tried: mean_regret(cells, tried[1]))
+
+
+def by_size_elsewhere(cells):
+    """For each data set the rule by size that is best on all others."""
+    names = {key[0] for key in cells}
+    rules = {name: best_by_size({key: found for key, found in cells.items() if key[0] != name})[1] for name in names}
+    return lambda key: rules[key[0]](key)

@@ -54,7 +54,7 @@ fn load(name: &str, engine: Engine, head: HeadRequest) -> Result<Classifier> {
 }
 
 fn tokenized(name: &str, classifier: &Classifier, expected: &Value) -> TokenizedSet {
-    let InputSpec::Text { vocabulary, positions, segments } = classifier.input;
+    let InputSpec::Text { vocabulary, positions, segments } = classifier.input else { panic!("reads text") };
     let length = expected["max_length"].as_u64().map(|length| length as usize);
     let tokenizer =
         TextTokenizer::load(&fixtures().join(name), vocabulary, positions, segments, length).expect("tokenizer");

@@ -111,7 +111,7 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
     let head = HeadRequest::New { labels: &labels, pooling: Some(Pooling::Cls), dropout: None, seed: 5 };
     let request = LoadRequest { engine: Engine::Packed, device: Device::Cpu, linears: Linears::In(Kind::Float), head };
     let (classifier, _) = Classifier::load(&root(".models/all-MiniLM-L6-v2"), &request).expect("the model");
-    let InputSpec::Text { vocabulary, positions, segments } = classifier.input;
+    let InputSpec::Text { vocabulary, positions, segments } = classifier.input else { panic!("reads text") };
     let tokenizer =
         TextTokenizer::load(&classifier.directory, vocabulary, positions, segments, None).expect("a tokenizer");
     let inputs = texts.map(|text| Input::Text(text.to_owned()));

@@ -173,7 +173,7 @@ fn adapters_compute_what_the_merged_weights_do() {
         let request =
             LoadRequest { engine: Engine::Packed, device: Device::Cpu, linears: Linears::In(Kind::Float), head };
         let (mut classifier, _) = Classifier::load(&scene.path("bare"), &request).unwrap();
-        let InputSpec::Text { vocabulary, positions, segments } = classifier.input;
+        let InputSpec::Text { vocabulary, positions, segments } = classifier.input else { panic!("reads text") };
         let tokenizer = TextTokenizer::load(&scene.path("bare"), vocabulary, positions, segments, None).unwrap();
         let inputs = sentiment(9, 4).into_iter().map(|(text, _)| Input::Text(text)).collect::<Vec<_>>();
         let set = tokenizer.tokenize(&inputs).unwrap().set;

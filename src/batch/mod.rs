@@ -7,9 +7,9 @@
 pub mod packed;
 pub mod sampler;
 
-use tch::Device;
+use tch::{Device, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 pub use packed::{PackedTokens, TokenizedSet};
 
 /// Examples prepared for a backbone: tokenised texts, or images later.
@@ -43,6 +43,28 @@ pub struct Batch {
 /// What a backbone reads, one variant a modality.
 pub enum Inputs {
     Tokens(PackedTokens),
+    /// Normalised images, `[N, 3, height, width]`, fp32, channels last in memory.
+    Pixels(Tensor),
+}
+
+impl Inputs {
+    /// # Errors
+    /// The batch holds images.
+    pub fn tokens(&self) -> Result<&PackedTokens> {
+        match self {
+            Self::Tokens(tokens) => Ok(tokens),
+            Self::Pixels(_) => Err(Error::failure("this backbone reads text, the batch holds images")),
+        }
+    }
+
+    /// # Errors
+    /// The batch holds texts.
+    pub fn pixels(&self) -> Result<&Tensor> {
+        match self {
+            Self::Pixels(pixels) => Ok(pixels),
+            Self::Tokens(_) => Err(Error::failure("this backbone reads images, the batch holds text")),
+        }
+    }
 }
 
 impl Batch {

@@ -205,7 +205,7 @@ mod tests {
         set.push(&[4], &[0]);
         set.push(&[5, 6, 7], &[0, 0, 0]);
         let batch = set.batch(&[2, 1, 0], Device::Cpu)?;
-        let Inputs::Tokens(tokens) = &batch.inputs;
+        let tokens = batch.inputs.tokens()?;
         assert_eq!(batch.examples, [1, 2, 0]);
         assert_eq!(tokens.groups, [Group { start: 0, count: 1, length: 1 }, Group { start: 1, count: 2, length: 3 }]);
         let filled = |values: [i64; 7]| Tensor::from_slice(&[&values[..], &[0; 9]].concat());

@@ -37,7 +37,9 @@ fn engine(setting: EngineSetting, choices: &mut Choices) -> Engine {
 }
 
 fn tokenizer_for(classifier: &Classifier, max_length: Option<usize>) -> Result<TextTokenizer> {
-    let InputSpec::Text { vocabulary, positions, segments } = classifier.input;
+    let InputSpec::Text { vocabulary, positions, segments } = classifier.input else {
+        return Err(Error::failure("this model reads images, not text"));
+    };
     TextTokenizer::load(&classifier.directory, vocabulary, positions, segments, max_length)
 }
 

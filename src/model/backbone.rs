@@ -95,6 +95,32 @@ pub trait Backbone {
     /// Every parameter, with the stage that it belongs to.
     fn parameters(&self) -> &[Parameter];
 
+    /// What training changes without a gradient (running means and variances of batch norms), with the stage that it belongs to.
+    /// Frozen stages leave theirs alone.
+    fn statistics(&self) -> &[Parameter] {
+        &[]
+    }
+
+    /// The width of a pooled vector behind stage `stage`.
+    fn stage_width(&self, _stage: usize) -> i64 {
+        self.feature_width()
+    }
+
+    /// The width of a row of [`to_rows`](Self::to_rows) behind `stages` stages.
+    fn row_width(&self, _stages: usize) -> i64 {
+        self.feature_width()
+    }
+
+    /// Activations behind some stage as rows, which a cache keeps: as many an example as it costs, in the batch's order.
+    fn to_rows(&self, activations: Tensor) -> Result<Tensor> {
+        Ok(activations)
+    }
+
+    /// The activations behind `stages` stages again.
+    fn from_rows(&self, _stages: usize, rows: Tensor) -> Result<Tensor> {
+        Ok(rows)
+    }
+
     /// The adapters' parameters, while there are adapters.
     fn adapters(&self) -> &[Parameter] {
         &[]
@@ -124,7 +150,7 @@ pub trait Backbone {
     /// Runs `stages` on a batch. `activations` are those at the start of the range; `None` when the range starts at 0.
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor>;
 
-    /// From the last stage's activations to one feature vector an example, `[N, feature_width]`.
+    /// From a stage's activations to one vector an example, `[N, stage_width]`; behind the last stage that is the feature vector.
     fn pool(&self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor>;
 
     /// Runs from stage `from` to the end and pools. Backbones that can skip what pooling never reads override this.

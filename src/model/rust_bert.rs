@@ -14,7 +14,7 @@ use super::backbone::{Backbone, Pass, Pooling};
 use super::encoder::{self, Activation, Encoder, EncoderConfig};
 use super::parameters::Parameter;
 use crate::batch::packed::Group;
-use crate::batch::{Batch, Inputs, PackedTokens};
+use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
 
 pub struct RustBert {
@@ -123,7 +123,7 @@ impl Backbone for RustBert {
     }
 
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
-        let Inputs::Tokens(tokens) = &batch.inputs;
+        let tokens = batch.inputs.tokens()?;
         let train = pass.dropout.is_some();
         if let Some(keys) = pass.dropout {
             // rust-bert draws from torch's own generator; seeding it per micro-batch keeps runs repeatable and resumable.
@@ -153,7 +153,7 @@ impl Backbone for RustBert {
     }
 
     fn pool(&self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor> {
-        let Inputs::Tokens(tokens) = &batch.inputs;
+        let tokens = batch.inputs.tokens()?;
         encoder::pool(activations, tokens, pooling)
     }
 }

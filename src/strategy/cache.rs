@@ -15,7 +15,7 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::batch::{Batch, ExampleSet, Inputs, sampler};
+use crate::batch::{Batch, ExampleSet, sampler};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::inference::Rows;
@@ -40,7 +40,7 @@ pub struct Activations {
 impl Activations {
     /// Those of a batch's examples, as the backbone would have computed them: `[T, width]`.
     pub fn of(&self, batch: &Batch, set: &dyn ExampleSet, device: Device) -> Result<Tensor> {
-        let Inputs::Tokens(tokens) = &batch.inputs;
+        let tokens = batch.inputs.tokens()?;
         let mut index: Vec<i64> = Vec::new();
         for &example in &batch.examples {
             let start = self.starts.get(example).copied().ok_or_else(|| foreign())?;

@@ -1,4 +1,5 @@
 //! From an input as a person wrote it to what a backbone reads.
 
+pub mod image;
 pub mod tokenize;
 mod wordpiece;

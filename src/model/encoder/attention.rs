@@ -90,8 +90,8 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
+    use crate::batch::ExampleSet;
     use crate::batch::packed::TokenizedSet;
-    use crate::batch::{ExampleSet, Inputs};
 
     /// fp64 has no kernel of its own, so that it goes group by group, as fp32 does on a GPU.
     #[test]
@@ -101,7 +101,7 @@ mod tests {
             set.push(&vec![1; length], &vec![0; length]);
         }
         let batch = set.batch(&[0, 1, 2, 3, 4, 5], Device::Cpu)?;
-        let Inputs::Tokens(tokens) = &batch.inputs;
+        let tokens = batch.inputs.tokens()?;
         let (heads, width, used) = (2, 16, tokens.len());
         let pass = Pass::evaluation(Kind::Float);
         let wave = |columns: i64| {

@@ -19,7 +19,7 @@ use super::backbone::{Backbone, Pass, Pooling};
 use super::checkpoint::Weights;
 use super::lora;
 use super::parameters::{LayerNorm, Linear, Linears, Parameter, Place, cast};
-use crate::batch::{Batch, Inputs, PackedTokens};
+use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
 use crate::native::{self, Gelu, Int8Linear};
 
@@ -203,12 +203,12 @@ impl Backbone for Encoder {
     }
 
     fn rows_read(&self, batch: &Batch) -> Result<Vec<i64>> {
-        let Inputs::Tokens(tokens) = &batch.inputs;
+        let tokens = batch.inputs.tokens()?;
         Ok(Vec::try_from(&tokens.ids)?)
     }
 
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
-        let Inputs::Tokens(tokens) = &batch.inputs;
+        let tokens = batch.inputs.tokens()?;
         let mut x = activations;
         for stage in stages {
             x = Some(match (stage, x) {
@@ -221,7 +221,7 @@ impl Backbone for Encoder {
     }
 
     fn pool(&self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor> {
-        let Inputs::Tokens(tokens) = &batch.inputs;
+        let tokens = batch.inputs.tokens()?;
         pool(activations, tokens, pooling)
     }
 
@@ -235,7 +235,7 @@ impl Backbone for Encoder {
         pooling: Pooling,
         pass: Pass,
     ) -> Result<Tensor> {
-        let Inputs::Tokens(tokens) = &batch.inputs;
+        let tokens = batch.inputs.tokens()?;
         let last = self.layers.len();
         if pooling == Pooling::Cls && last > 0 && from <= last {
             let x = self.run(from..last, batch, activations, pass)?;

@@ -1,0 +1,168 @@
+//! BERT-shaped classifiers: from a checkpoint of transformers to a [`Classifier`], and what a saved one needs for Python to load it.
+
+use serde_json::{Value, json};
+
+use super::backbone::{Backbone, Pooling};
+use super::checkpoint::{Checkpoint, LoadReport};
+use super::encoder::{self, Activation, Encoder, bert};
+use super::head::{Head, NamedLinear, fresh_linear};
+use super::parameters::{Linear, Place};
+use super::{Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Saved, checkpoint_labels, rust_bert};
+use crate::error::{Error, Result, listed};
+
+/// What a mean-pooled run carries so that Python loads it (`trust_remote_code=True`).
+const PYTHON_MODULE: [(&str, &str); 2] = [
+    ("configuration_rehead.py", include_str!("python/configuration_rehead.py")),
+    ("modeling_rehead.py", include_str!("python/modeling_rehead.py")),
+];
+
+/// What heads of other tasks are called in the library's BERT checkpoints: they are set aside.
+const OTHER_HEADS: [&str; 6] = ["classifier.", "cls.", "pooler.", "bert.pooler.", "qa_outputs.", "dropout."];
+
+/// Loads the BERT in a checkpoint whose `model_type` is this, with the requested head.
+pub fn load(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> Result<(Classifier, LoadReport)> {
+    let mut config = bert::config(&checkpoint)?;
+    if let HeadRequest::New { dropout: Some(p), .. } = request.head {
+        (config.hidden_dropout, config.attention_dropout) = (p, p);
+    }
+    let weights = &checkpoint.weights;
+    let encoder = Encoder::load(config.clone(), &bert::NAMES, weights, request.linears)?;
+    let prefix = encoder::stored_prefix(&bert::NAMES, weights);
+    let own_pooling = if model_type == "rehead_bert" { Pooling::Mean } else { Pooling::Cls };
+
+    let mut report = LoadReport::default();
+    let mut dropout = bert::classifier_dropout(&checkpoint, config.hidden_dropout)?;
+    let width = config.width;
+    let (labels, pooling, output);
+    match &request.head {
+        HeadRequest::FromCheckpoint => {
+            labels = checkpoint_labels(&checkpoint, "classifier.weight")?;
+            pooling = own_pooling;
+            let classes = labels.len() as i64;
+            output = NamedLinear {
+                linear: Linear::new(
+                    weights.take("classifier.weight", &[classes, width])?,
+                    weights.take("classifier.bias", &[classes])?,
+                ),
+                name: "classifier".to_owned(),
+                place: Place::Head,
+            };
+        }
+        HeadRequest::New { labels: wanted, pooling: wanted_pooling, dropout: wanted_dropout, seed } => {
+            labels = (*wanted).clone();
+            pooling = wanted_pooling.unwrap_or(own_pooling);
+            dropout = wanted_dropout.unwrap_or(dropout);
+            let classes = labels.len() as i64;
+            report.missing.extend(["classifier.weight".to_owned(), "classifier.bias".to_owned()]);
+            output = NamedLinear {
+                linear: fresh_linear(width, classes, 0.02, *seed, request.device)?,
+                name: "classifier".to_owned(),
+                place: Place::Head,
+            };
+        }
+    }
+
+    let pooler = match pooling {
+        Pooling::Mean => None,
+        Pooling::Cls => {
+            let stored = format!("{prefix}pooler.dense");
+            let (linear, place) = if weights.has(&format!("{stored}.weight")) {
+                let linear = Linear::new(
+                    weights.take(&format!("{stored}.weight"), &[width, width])?,
+                    weights.take(&format!("{stored}.bias"), &[width])?,
+                );
+                (linear, Place::PretrainedHead)
+            } else if let HeadRequest::New { seed, .. } = &request.head {
+                report.missing.extend(["bert.pooler.dense.weight".to_owned(), "bert.pooler.dense.bias".to_owned()]);
+                let seed = seed.wrapping_add(1);
+                (fresh_linear(width, width, 0.02, seed, request.device)?, Place::Head)
+            } else {
+                return Err(Error::request("the checkpoint lacks the pooler that its classifier reads")
+                    .file(&checkpoint.directory)
+                    .key("bert.pooler.dense.weight")
+                    .hint("take the whole checkpoint, or train a head anew with --pooling mean"));
+            };
+            let name = "bert.pooler.dense".to_owned();
+            Some((NamedLinear { linear, name, place }, Activation::Tanh))
+        }
+    };
+
+    let mut unexpected = Vec::new();
+    for name in weights.untaken() {
+        let of_head = OTHER_HEADS.iter().any(|part| name.starts_with(part));
+        let buffer = name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids");
+        match (of_head, buffer) {
+            (true, _) => report.set_aside.push(name),
+            (_, true) => {}
+            _ => unexpected.push(name),
+        }
+    }
+    if !unexpected.is_empty() {
+        let names = listed(unexpected.iter().map(String::as_str));
+        return Err(Error::request(format!("the checkpoint has tensors that config.json has no place for: {names}"))
+            .file(&checkpoint.directory)
+            .key(&unexpected[0])
+            .hint("config.json and the weights must be of the same model (is num_hidden_layers right?)"));
+    }
+
+    let input =
+        InputSpec::Text { vocabulary: config.vocabulary, positions: config.positions, segments: config.segments };
+    let backbone: Box<dyn Backbone> = match request.engine {
+        Engine::Packed => Box::new(encoder),
+        Engine::RustBert => Box::new(rust_bert::RustBert::from_encoder(&config, &encoder, request.device)?),
+    };
+    let classifier = Classifier {
+        backbone,
+        head: Head::new(pooler, dropout, output),
+        pooling,
+        labels,
+        input,
+        device: request.device,
+        directory: checkpoint.directory,
+        format: Format::Bert,
+        config: checkpoint.config,
+    };
+    Ok((classifier, report))
+}
+
+/// What is saved beside the weights: for a mean-pooled model also the Python module that loads it.
+pub fn saved(classifier: &Classifier) -> Saved {
+    let files = match classifier.pooling {
+        Pooling::Mean => PYTHON_MODULE.map(|(name, source)| (name, source.into())).into(),
+        Pooling::Cls => Vec::new(),
+    };
+    Saved { config: saved_config(classifier), files }
+}
+
+fn saved_config(classifier: &Classifier) -> Value {
+    let mut config = classifier.config.clone();
+    let Value::Object(map) = &mut config else { return config };
+    for key in ["auto_map", "torch_dtype", "quantization_config", "_name_or_path"] {
+        map.remove(key);
+    }
+    map.insert("dtype".into(), "float32".into());
+    let words = || (0..classifier.labels.len()).map(|index| (index, classifier.labels.word(index as u32).to_owned()));
+    map.insert("id2label".into(), words().map(|(index, word)| (index.to_string(), Value::from(word))).collect());
+    map.insert("label2id".into(), words().map(|(index, word)| (word, Value::from(index))).collect());
+    map.remove("num_labels");
+    map.insert("problem_type".into(), "single_label_classification".into());
+    match classifier.pooling {
+        Pooling::Cls => {
+            map.insert("model_type".into(), "bert".into());
+            map.insert("architectures".into(), json!(["BertForSequenceClassification"]));
+        }
+        // A type of its own, so that no library loads these weights silently into a head that pools otherwise.
+        Pooling::Mean => {
+            map.insert("model_type".into(), "rehead_bert".into());
+            map.insert("architectures".into(), json!(["ReheadBertForSequenceClassification"]));
+            map.insert(
+                "auto_map".into(),
+                json!({
+                    "AutoConfig": "configuration_rehead.ReheadBertConfig",
+                    "AutoModelForSequenceClassification": "modeling_rehead.ReheadBertForSequenceClassification",
+                }),
+            );
+        }
+    }
+    config
+}

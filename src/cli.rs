@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::keys::{
-    BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, LAYERS, MAX_LENGTH, MEGABYTES, NOT_NEGATIVE, POSITIVE, RATIO, SEED,
-    THREADS, Whole,
+    BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, IMAGE_SIZE, LAYERS, MAX_LENGTH, MEGABYTES, NOT_NEGATIVE, POSITIVE,
+    RATIO, SEED, THREADS, Whole,
 };
 use crate::config::{
-    self, ClassWeights, Columns, Delimiter, Device, Engine, Flags, HeadInit, Pooling, Precision, Request, RunConfig,
-    Schedule, Strategy, Switch, Task,
+    self, Augment, ClassWeights, Columns, Delimiter, Device, Engine, Flags, HeadInit, Init, OnBadInput, Pooling,
+    Precision, Request, RunConfig, Schedule, Strategy, Switch, Task,
 };
 use crate::error::{Error, Result};
 
@@ -223,6 +223,14 @@ pub struct DataArgs {
     /// Tokens kept of each text, special tokens included [default: from the data and the model]
     #[arg(long, value_name = "TOKENS", value_parser = MAX_LENGTH.parser::<usize>(), allow_negative_numbers = true)]
     pub max_length: Option<usize>,
+
+    /// Height and width at which images are seen [default: the model's own]
+    #[arg(long, value_name = "PIXELS", value_parser = IMAGE_SIZE.parser::<usize>(), allow_negative_numbers = true)]
+    pub image_size: Option<usize>,
+
+    /// Stop at an image that cannot be read, or leave it out and say so [default: fail]
+    #[arg(long, value_name = "fail|skip")]
+    pub on_bad_input: Option<OnBadInput>,
 }
 
 #[derive(Debug, Args)]
@@ -231,6 +239,10 @@ pub struct ModelArgs {
     /// The pretrained network: a directory with config.json and model.safetensors, or a hub id
     #[arg(long, value_name = "ID|DIR")]
     pub model: Option<String>,
+
+    /// What the network starts from; random takes an architecture as --model, such as resnet18 [default: pretrained]
+    #[arg(long, value_name = "pretrained|random")]
+    pub init: Option<Init>,
 
     /// How a sequence becomes the one vector the head sees [default: auto, mean when frozen, else the family's own]
     #[arg(long, value_name = "auto|cls|mean")]
@@ -298,6 +310,10 @@ pub struct TrainingArgs {
     /// How much an example weighs: all alike, or the more the rarer its class [default: none]
     #[arg(long, value_name = "none|balanced")]
     pub class_weights: Option<ClassWeights>,
+
+    /// How images that are trained on are varied [default: auto, by their size, and not at all when frozen]
+    #[arg(long, value_name = "auto|none|light|standard|strong")]
+    pub augment: Option<Augment>,
 
     /// Course of the learning rate after its warm-up [default: linear]
     #[arg(long, value_name = "linear|cosine|constant")]
@@ -440,6 +456,10 @@ pub struct LabelArgs {
     #[arg(long, value_name = "C", allow_hyphen_values = true, help_heading = "Data")]
     pub delimiter: Option<Delimiter>,
 
+    /// Stop at an image that cannot be read, or leave its label empty and say so
+    #[arg(long, value_name = "fail|skip", default_value = "fail", help_heading = "Data")]
+    pub on_bad_input: OnBadInput,
+
     /// The model: a run directory, any model directory with a classification head, or a hub id
     #[arg(long, value_name = "RUN|DIR|ID", help_heading = "Model")]
     pub model: String,
@@ -514,6 +534,10 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "C", allow_hyphen_values = true, help_heading = "Data")]
     pub delimiter: Option<Delimiter>,
 
+    /// Stop at an image that cannot be read, or leave it out and say so
+    #[arg(long, value_name = "fail|skip", default_value = "fail", help_heading = "Data")]
+    pub on_bad_input: OnBadInput,
+
     /// The model: a run directory, any model directory with a classification head, or a hub id
     #[arg(long, value_name = "RUN|DIR|ID", help_heading = "Model")]
     pub model: String,
@@ -553,6 +577,10 @@ pub struct AdviseArgs {
     /// Character between two fields of the data, or `tab` [default: by the file's extension]
     #[arg(long, value_name = "C", allow_hyphen_values = true, help_heading = "Data")]
     pub delimiter: Option<Delimiter>,
+
+    /// Stop at an image that cannot be read, or leave it out and say so
+    #[arg(long, value_name = "fail|skip", default_value = "fail", help_heading = "Data")]
+    pub on_bad_input: OnBadInput,
 
     /// The pretrained network: a directory with config.json and model.safetensors, or a hub id
     #[arg(long, value_name = "ID|DIR", help_heading = "Model")]
@@ -674,7 +702,10 @@ impl RunArgs {
         flags.put("data.delimiter", &data.delimiter);
         flags.put("data.task", &data.task);
         flags.put("data.max_length", &data.max_length);
+        flags.put("data.image_size", &data.image_size);
+        flags.put("data.on_bad_input", &data.on_bad_input);
         flags.put("model.model", &model.model);
+        flags.put("model.init", &model.init);
         flags.put("model.pooling", &model.pooling);
         flags.put("model.engine", &model.engine);
         flags.put("model.dropout", &model.dropout);
@@ -683,6 +714,7 @@ impl RunArgs {
         flags.put("training.layer_decay", &training.layer_decay);
         flags.put("training.label_smoothing", &training.label_smoothing);
         flags.put("training.class_weights", &training.class_weights);
+        flags.put("training.augment", &training.augment);
         flags.put("training.epochs", &training.epochs);
         flags.put("training.batch_tokens", &training.batch_tokens);
         flags.put("training.batch_size", &training.batch_size);
@@ -787,7 +819,7 @@ mod tests {
                     --head-lr 2 --batch-tokens 3 --micro-batch-tokens 2 --weight-decay 0.5 --warmup-ratio 0.5 --schedule cosine \
                     --max-grad-norm 0.5 --patience 1 --seed 1 --log-every 1 --out o \
                     --device cpu --precision fp32 --threads 1 --split-seed 1 --reinit-layers 1 --head-init probe \
-                    --layer-decay 0.9 --label-smoothing 0.1 --class-weights balanced --cache off --snapshot-minutes 1 --cache-memory 9 --cache-dir c";
+                    --layer-decay 0.9 --label-smoothing 0.1 --class-weights balanced --image-size 64 --on-bad-input skip --init random --augment light --cache off --snapshot-minutes 1 --cache-memory 9 --cache-dir c";
         let Command::Train(args) = parse(line).unwrap() else { panic!() };
         let text = args.resolve().unwrap().to_toml(&config::Choices::default()).unwrap();
         for key in config::keys::KEYS.iter().filter(|key| !matches!(key.name, "valid_fraction" | "batch_size")) {

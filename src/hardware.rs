@@ -10,7 +10,9 @@ use tch::{Cuda, Device, Kind};
 
 use crate::config::{self, Choices, Precision};
 use crate::error::{Error, Result};
+use crate::model::InputSpec;
 use crate::native::gpu::{self, Reliance};
+use crate::transform::image::Preprocessing;
 
 /// What a run computes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,9 +79,24 @@ impl Hardware {
         Ok(Self { device, compute, int8: precision == Precision::Int8, threads })
     }
 
-    /// Tokens of an inference batch: enough to keep the cores busy, few enough to stay near the caches.
-    pub fn inference_tokens(&self) -> usize {
-        if self.device == Device::Cpu { 2048 } else { 65_536 }
+    /// Tokens or images of an inference batch: enough to keep the cores busy, few enough to stay near the caches.
+    pub fn inference_budget(&self, input: &InputSpec) -> usize {
+        let on_cpu = self.device == Device::Cpu;
+        match input {
+            InputSpec::Text { .. } if on_cpu => 2048,
+            InputSpec::Text { .. } => 65_536,
+            InputSpec::Image(how) => images_of(how, if on_cpu { 16 } else { 256 }),
+        }
+    }
+
+    /// Tokens or images of one forward and backward pass in training.
+    pub fn training_budget(&self, input: &InputSpec) -> usize {
+        let on_cpu = self.device == Device::Cpu;
+        match input {
+            InputSpec::Text { .. } if on_cpu => 8_192,
+            InputSpec::Text { .. } => 65_536,
+            InputSpec::Image(how) => images_of(how, if on_cpu { 32 } else { 128 }),
+        }
     }
 
     /// Peak memory of the process: resident on the CPU, allocated on the accelerator.
@@ -89,6 +106,13 @@ impl Hardware {
             _ => crate::report::memory::peak_resident_bytes(),
         }
     }
+}
+
+/// As many images as have the pixels of `images` of 224 by 224.
+fn images_of(how: &Preprocessing, images: usize) -> usize {
+    let (height, width) = how.output();
+    let pixels = (height as usize * width as usize).max(1);
+    (images * 224 * 224 / pixels).clamp(1, 1024)
 }
 
 fn choose_device(device: config::Device, choices: &mut Choices) -> Result<Device> {

@@ -90,11 +90,12 @@ impl Inference<'_> {
     }
 
     /// The mean over each example's tokens of the activations behind every stage, from one pass: the stages' features side by
-    /// side, `feature_width` numbers each.
+    /// side, `stage_width` numbers each.
     pub fn stage_features(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Rows> {
         let backbone = &self.classifier.backbone;
         let stages = backbone.stages().len();
-        let mut result = Partial::new(set.len(), stages * backbone.feature_width().max(0) as usize);
+        let width = (0..stages).map(|stage| backbone.stage_width(stage)).sum::<i64>();
+        let mut result = Partial::new(set.len(), width.max(0) as usize);
         self.fill(&mut result, set, watch, |batch| {
             let mut x = None;
             let mut pooled = Vec::with_capacity(stages);
@@ -111,7 +112,7 @@ impl Inference<'_> {
     /// The stage that a batch begins with, and what it begins from.
     fn start(&self, batch: &Batch, set: &dyn ExampleSet) -> Result<(usize, Option<Tensor>)> {
         match self.prefix {
-            Some(prefix) => Ok((prefix.stages, Some(prefix.of(batch, set, self.classifier.device)?))),
+            Some(prefix) => Ok((prefix.stages, Some(prefix.of(batch, set, self.classifier, self.classifier.device)?))),
             None => Ok((0, None)),
         }
     }

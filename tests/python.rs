@@ -109,7 +109,13 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
 
     let labels = Labels::from_words(["bad", "good"]).expect("labels");
     let head = HeadRequest::New { labels: &labels, pooling: Some(Pooling::Cls), dropout: None, seed: 5 };
-    let request = LoadRequest { engine: Engine::Packed, device: Device::Cpu, linears: Linears::In(Kind::Float), head };
+    let request = LoadRequest {
+        engine: Engine::Packed,
+        device: Device::Cpu,
+        linears: Linears::In(Kind::Float),
+        head,
+        image_size: None,
+    };
     let (classifier, _) = Classifier::load(&root(".models/all-MiniLM-L6-v2"), &request).expect("the model");
     let InputSpec::Text { vocabulary, positions, segments } = classifier.input else { panic!("reads text") };
     let tokenizer =

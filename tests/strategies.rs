@@ -170,8 +170,13 @@ fn adapters_compute_what_the_merged_weights_do() {
         let scene = Scene::with_models(&["bare"]);
         let labels = Labels::from_words(["bad", "good"]).unwrap();
         let head = HeadRequest::New { labels: &labels, pooling: Some(pooling), dropout: None, seed: 3 };
-        let request =
-            LoadRequest { engine: Engine::Packed, device: Device::Cpu, linears: Linears::In(Kind::Float), head };
+        let request = LoadRequest {
+            engine: Engine::Packed,
+            device: Device::Cpu,
+            linears: Linears::In(Kind::Float),
+            head,
+            image_size: None,
+        };
         let (mut classifier, _) = Classifier::load(&scene.path("bare"), &request).unwrap();
         let InputSpec::Text { vocabulary, positions, segments } = classifier.input else { panic!("reads text") };
         let tokenizer = TextTokenizer::load(&scene.path("bare"), vocabulary, positions, segments, None).unwrap();

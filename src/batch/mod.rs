@@ -1,19 +1,33 @@
 //! From prepared examples to the batches that a backbone reads.
 //!
 //! A [`Batch`] says which examples it holds and carries what their backbone needs as [`Inputs`]. An [`ExampleSet`] makes
-//! batches on demand; the sampler decides which examples share one. Labels are not here: whoever needs them looks them up
-//! by example.
+//! batches on demand; the sampler decides which examples share one, and [`Ahead`] has them ready in time. Labels are not here:
+//! whoever needs them looks them up by example.
 
+pub mod ahead;
 pub mod packed;
+pub mod pixels;
 pub mod sampler;
 
 use tch::{Device, Tensor};
 
+pub use self::ahead::Ahead;
+pub use self::packed::{PackedTokens, TokenArrays, TokenizedSet};
+pub use self::pixels::{ImageSet, PixelArray};
 use crate::error::{Error, Result};
-pub use packed::{PackedTokens, TokenizedSet};
+use crate::fingerprint::Fingerprint;
 
-/// Examples prepared for a backbone: tokenised texts, or images later.
-pub trait ExampleSet: Sync {
+/// Which of the forms that an example can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// As it is: what inference sees.
+    Plain,
+    /// As training sees it in this epoch; of sets that augment nothing, the same.
+    Training { epoch: u64 },
+}
+
+/// Examples prepared for a backbone: tokenised texts, or images.
+pub trait ExampleSet: Send + Sync {
     /// How many examples there are.
     fn len(&self) -> usize;
 
@@ -21,16 +35,55 @@ pub trait ExampleSet: Sync {
         self.len() == 0
     }
 
-    /// What example `index` costs a batch's budget: its tokens for text.
+    /// What example `index` costs a batch's budget: its tokens for text, 1 for an image.
     fn cost(&self, index: usize) -> usize;
+
+    /// What costs are counted in.
+    fn unit(&self) -> &'static str;
 
     /// For each example the first one that is identical to it (itself, for most): inference computes those alone.
     fn representatives(&self) -> Vec<usize> {
         (0..self.len()).collect()
     }
 
-    /// Puts the examples into one batch on `device`, in an order of the set's choosing ([`Batch::examples`] tells it).
-    fn batch(&self, examples: &[usize], device: Device) -> Result<Batch>;
+    /// Adds what the network sees of the examples to a hash.
+    fn add_to(&self, hash: &mut Fingerprint);
+
+    /// Puts the examples' contents together, in an order of the set's choosing ([`Loaded::examples`] tells it).
+    fn load(&self, examples: &[usize], view: View) -> Result<Loaded>;
+
+    /// Whether loading takes so long that it is worth doing ahead of the computation.
+    fn is_slow_to_load(&self) -> bool {
+        false
+    }
+
+    /// The examples as they are, in one batch on `device`.
+    fn batch(&self, examples: &[usize], device: Device) -> Result<Batch> {
+        self.load(examples, View::Plain)?.onto(device)
+    }
+}
+
+/// The contents of a batch before they are on a device.
+pub struct Loaded {
+    /// The index in the example set of each row of the result.
+    pub examples: Vec<usize>,
+    pub contents: Contents,
+}
+
+pub enum Contents {
+    Tokens(TokenArrays),
+    Pixels(PixelArray),
+}
+
+impl Loaded {
+    /// Makes the batch.
+    pub fn onto(self, device: Device) -> Result<Batch> {
+        let inputs = match self.contents {
+            Contents::Tokens(tokens) => Inputs::Tokens(tokens.onto(device)?),
+            Contents::Pixels(pixels) => Inputs::Pixels(pixels.onto(device)?),
+        };
+        Ok(Batch { examples: self.examples, inputs })
+    }
 }
 
 /// A batch: which examples, and what the backbone reads.

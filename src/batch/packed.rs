@@ -8,8 +8,9 @@ use std::collections::HashMap;
 
 use tch::{Device, Tensor};
 
-use super::{Batch, ExampleSet, Inputs};
+use super::{Contents, ExampleSet, Loaded, View};
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::native;
 
 /// Neighbouring sequences of one length: `count` sequences of `length` tokens from token `start` on.
@@ -137,7 +138,21 @@ impl ExampleSet for TokenizedSet {
         (0..self.len()).map(|index| *first_of.entry((self.ids(index), self.types(index))).or_insert(index)).collect()
     }
 
-    fn batch(&self, examples: &[usize], device: Device) -> Result<Batch> {
+    fn unit(&self) -> &'static str {
+        "tokens"
+    }
+
+    fn add_to(&self, hash: &mut Fingerprint) {
+        for index in 0..self.len() {
+            hash.bytes((self.ids(index).len() as u64).to_le_bytes());
+            hash.bytes(self.types(index));
+            for id in self.ids(index) {
+                hash.bytes(id.to_le_bytes());
+            }
+        }
+    }
+
+    fn load(&self, examples: &[usize], _view: View) -> Result<Loaded> {
         if examples.is_empty() {
             return Err(Error::failure("a batch needs at least one example"));
         }
@@ -160,6 +175,22 @@ impl ExampleSet for TokenizedSet {
                 _ => groups.push(Group { start, count: 1, length }),
             }
         }
+        Ok(Loaded { examples, contents: Contents::Tokens(TokenArrays { ids, types, positions, first, groups }) })
+    }
+}
+
+/// The tokens of a batch before they are tensors; see [`PackedTokens`].
+pub struct TokenArrays {
+    ids: Vec<i64>,
+    types: Vec<i64>,
+    positions: Vec<i64>,
+    first: Vec<i64>,
+    groups: Vec<Group>,
+}
+
+impl TokenArrays {
+    pub(super) fn onto(self, device: Device) -> Result<PackedTokens> {
+        let Self { mut ids, mut types, mut positions, mut first, groups } = self;
         let mut offsets = first.clone();
         offsets.push(ids.len() as i64);
         if device == Device::Cpu {
@@ -171,8 +202,7 @@ impl ExampleSet for TokenizedSet {
         }
         let [ids, types, positions, first, offsets] = to_device([&ids, &types, &positions, &first, &offsets], device)?;
         let offsets = if device == Device::Cpu { offsets } else { offsets.f_to_kind(tch::Kind::Int)? };
-        let inputs = Inputs::Tokens(PackedTokens { ids, types, positions, first, offsets, groups });
-        Ok(Batch { examples, inputs })
+        Ok(PackedTokens { ids, types, positions, first, offsets, groups })
     }
 }
 

@@ -6,21 +6,22 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{engine, locate_model, print, text_columns, tokenizer_for};
+use super::{Seen, engine, locate_model, prepare, print, text_columns, transform_for};
 use crate::advice::{self, Measurements, StageFeatures};
 use crate::batch::ExampleSet;
 use crate::cli::AdviseArgs;
 use crate::config::{Choices, Delimiter};
 use crate::data::split::stratified;
-use crate::data::{Example, ReadOptions, load_labelled};
+use crate::data::{Example, Input, ReadOptions, load_labelled};
 use crate::error::{Error, Result};
 use crate::evaluation::Interval;
 use crate::hardware::Hardware;
 use crate::inference::{Inference, Rows};
 use crate::interrupt;
-use crate::model::{Classifier, HeadRequest, Linears, LoadRequest, Pooling};
+use crate::model::{self, Classifier, HeadRequest, Linears, LoadRequest, Pooling};
 use crate::report::metrics::to_readable_json;
 use crate::report::{Column, Console, Table, units};
+use crate::transform::Purpose;
 
 /// The rows that are measured: a quarter of those there are, within limits. More would tell little more, and cost more than a small
 /// part of the training that it may spare.
@@ -33,7 +34,9 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let mut choices = Choices::default();
     let hardware =
         Hardware::choose(args.inference.device, args.inference.precision, args.inference.threads, &mut choices)?;
+    let directory = locate_model(&args.model, args.quiet)?;
     let options = ReadOptions {
+        modality: model::modality(&directory)?,
         text: args.text.as_ref().map(text_columns).transpose()?,
         label: args.label.clone(),
         delimiter: args.delimiter.map(Delimiter::byte),
@@ -48,17 +51,20 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let engine = engine(args.inference.engine, &mut choices);
     let head = HeadRequest::New { labels: &set.labels, pooling: Some(Pooling::Mean), dropout: None, seed: args.seed };
     let linears = Linears::In(hardware.compute);
-    let request = LoadRequest { engine, device: hardware.device, linears, head };
-    let (classifier, _) = Classifier::load(&locate_model(&args.model, args.quiet)?, &request)?;
-    let tokenizer = tokenizer_for(&classifier, args.inference.max_length)?;
+    let request = LoadRequest { engine, device: hardware.device, linears, head, image_size: None };
+    let (classifier, _) = Classifier::load(&directory, &request)?;
+    let seen = Seen { max_length: args.inference.max_length, ..Seen::default() };
+    let transform = transform_for(&classifier, seen)?;
     console.note(&choices);
 
     interrupt::listen();
     let began = Instant::now();
     let rows = measured_rows(&set.examples, args.seed)?;
-    let tokens = tokenizer.tokenize(rows.iter().map(|example| &example.input))?;
-    let labels: Vec<u32> = rows.iter().map(|example| example.label).collect();
-    let stages = stage_features(&classifier, &tokens.set, &hardware, &console)?;
+    let inputs: Vec<&Input> = rows.iter().map(|example| &example.input).collect();
+    let prepared = prepare(&transform, &inputs, Purpose::Inference, args.on_bad_input, &console)?;
+    let usable = prepared.usable(rows.len()).into_iter().filter_map(|place| rows.get(place));
+    let labels: Vec<u32> = usable.map(|example| example.label).collect();
+    let stages = stage_features(&classifier, &*prepared.set, &hardware, &console)?;
     let report = Report {
         model: args.model.clone(),
         data: args.train.display().to_string(),
@@ -172,18 +178,20 @@ fn stage_features(
     hardware: &Hardware,
     console: &Console,
 ) -> Result<Vec<StageFeatures>> {
-    let batch_tokens = hardware.inference_tokens();
+    let batch_tokens = hardware.inference_budget(&classifier.input);
     let inference = Inference { classifier, compute: hardware.compute, batch_tokens, prefix: None };
-    let bar = console.progress("features", Some(set.len() as u64), "examples").rate_in("tokens");
+    let bar = console.progress("features", Some(set.len() as u64), "examples").rate_in(set.unit());
     let all =
         inference.stage_features(set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
     bar.finish();
-    let width = classifier.backbone.feature_width().max(1) as usize;
+    let mut begin = 0;
     let of_stage = |(index, name): (usize, &String)| {
+        let width = classifier.backbone.stage_width(index).max(1) as usize;
         let mut values = Vec::with_capacity(set.len() * width);
         for row in 0..set.len() {
-            values.extend(all.row(row).iter().skip(index * width).take(width));
+            values.extend(all.row(row).iter().skip(begin).take(width));
         }
+        begin += width;
         StageFeatures { name: name.clone(), rows: Rows { values, width } }
     };
     Ok(classifier.backbone.stages().iter().enumerate().map(of_stage).collect())

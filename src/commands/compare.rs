@@ -9,17 +9,18 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::print;
 use super::train::data::Data;
 use super::train::{Session, train};
+use super::{locate_model, print};
 use crate::baseline::{Baseline, Labelled, Majority, Tfidf};
 use crate::cli::CompareArgs;
 use crate::config::{Choices, RunConfig};
-use crate::data::{Example, Input};
+use crate::data::{Example, Input, Modality};
 use crate::error::{Error, Result};
 use crate::evaluation::comparison::{self, Comparison};
 use crate::evaluation::evaluate;
 use crate::hardware::Hardware;
+use crate::model;
 use crate::report::html::comparison as page;
 use crate::report::memory;
 use crate::report::metrics::to_readable_json;
@@ -147,8 +148,13 @@ fn add(contenders: &mut Vec<Contender>, cell: Cell, baseline: bool) {
 /// The baselines, fitted on the same rows as the strategies; each in a directory of its own, where it is found again.
 fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
     let folder = |name: &str| shared.run.out.join(name);
-    if ["majority", "tf-idf"].iter().all(|name| folder(name).join("metrics.json").is_file()) {
-        return ["majority", "tf-idf"]
+    let modality = model::modality(&locate_model(&shared.model.model, console.is_quiet())?)?;
+    let names: &[&str] = match modality {
+        Modality::Text => &["majority", "tf-idf"],
+        Modality::Image => &["majority"],
+    };
+    if names.iter().all(|name| folder(name).join("metrics.json").is_file()) {
+        return names
             .iter()
             .map(|name| Cell::read(RunMetrics::read(folder(name).join("metrics.json"))?, &folder(name)))
             .collect();
@@ -156,7 +162,7 @@ fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
     let mut config = shared.clone();
     let mut choices = Choices::default();
     Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
-    let data = Data::load(&mut config, &mut choices, &Console::new(true))?;
+    let data = Data::load(&mut config, modality, &mut choices, &Console::new(true))?;
     let classes = data.labels.len();
     let (train, valid) = (Rows::of(&data.train), Rows::of(&data.valid));
     let (split, scored) = match &data.test {
@@ -165,7 +171,7 @@ fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
     };
 
     let mut cells = Vec::new();
-    for name in ["majority", "tf-idf"] {
+    for &name in names {
         let began = Instant::now();
         let baseline: Box<dyn Baseline> = match name {
             "majority" => Box::new(Majority::fit(&train.labelled(), classes)?),
@@ -184,6 +190,7 @@ fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
             train_rows: train.labels.len() as u64,
             train_seconds,
             tokens_per_second: None,
+            images_per_second: None,
             trainable_parameters: baseline.parameters(),
             total_parameters: baseline.parameters(),
             peak_memory_bytes: 0,

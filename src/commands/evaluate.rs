@@ -2,15 +2,16 @@
 
 use serde::Serialize;
 
-use super::Ready;
+use super::{Ready, prepare};
 use crate::cli::EvaluateArgs;
-use crate::data::load_labelled;
+use crate::data::{Example, Input, load_labelled};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::interrupt;
 use crate::report::html::run::{ScoredSplit, evaluation_page};
 use crate::report::metrics::to_readable_json;
 use crate::report::{Console, Predictions, write_atomically};
+use crate::transform::Purpose;
 
 /// What is printed with `--json` and saved as `metrics.json`.
 #[derive(Serialize)]
@@ -40,15 +41,19 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
 
     interrupt::listen();
     let began = std::time::Instant::now();
-    let tokenized = ready.tokenizer.tokenize(set.examples.iter().map(|example| &example.input))?;
-    console.note(tokenized.statistics());
-    let bar = console.progress("evaluating", Some(set.examples.len() as u64), "examples").rate_in("tokens");
+    let inputs: Vec<&Input> = set.examples.iter().map(|example| &example.input).collect();
+    let prepared = prepare(&ready.transform, &inputs, Purpose::Inference, args.on_bad_input, &console)?;
+    let examples: Vec<&Example> =
+        prepared.usable(inputs.len()).into_iter().filter_map(|place| set.examples.get(place)).collect();
+    console.note(&prepared.statistics);
+    let unit = prepared.set.unit();
+    let bar = console.progress("evaluating", Some(examples.len() as u64), "examples").rate_in(unit);
     let logits = ready
         .inference()
-        .logits(&tokenized.set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
+        .logits(&*prepared.set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
     bar.finish();
 
-    let truth: Vec<u32> = set.examples.iter().map(|example| example.label).collect();
+    let truth: Vec<u32> = examples.iter().map(|example| example.label).collect();
     let evaluation = evaluate(&logits.values, &truth, ready.classifier.labels.words())?;
     console.note(&evaluation);
     let report = Report {
@@ -67,7 +72,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         let labels = ready.classifier.labels.words();
         let predictions = Predictions::of_logits(&logits.values, &truth);
         predictions.write(out, "test", labels)?;
-        let texts: Vec<String> = set.examples.iter().map(|example| example.input.to_string()).collect();
+        let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
         let split = ScoredSplit {
             name: "test",
             evaluation: &report.test,
@@ -78,7 +83,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         let data = [
             ("model".to_owned(), args.model.clone()),
             (args.data.display().to_string(), set.summary.to_string()),
-            ("tokens".to_owned(), tokenized.statistics().to_string()),
+            (unit.to_owned(), prepared.statistics.clone()),
         ];
         let title = format!("{} on {}", args.model, args.data.display());
         write_atomically(out.join("report.html"), evaluation_page(&title, &split, &data).as_bytes())?;

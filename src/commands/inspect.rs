@@ -16,6 +16,7 @@ use crate::model::checkpoint::{Weights, read_config, weight_files};
 use crate::model::{Classifier, Engine, HeadRequest, Linears, LoadRequest};
 use crate::report::metrics::to_readable_json;
 use crate::report::units;
+use crate::transform::Transform;
 
 pub fn run(args: &InspectArgs) -> Result<()> {
     if args.path.is_dir() {
@@ -109,8 +110,13 @@ impl ModelReport {
         } else {
             HeadRequest::New { labels: &placeholder, pooling: None, dropout: None, seed: 0 }
         };
-        let request =
-            LoadRequest { engine: Engine::Packed, device: Device::Cpu, linears: Linears::In(Kind::Float), head };
+        let request = LoadRequest {
+            engine: Engine::Packed,
+            device: Device::Cpu,
+            linears: Linears::In(Kind::Float),
+            head,
+            image_size: None,
+        };
         let (classifier, loaded) = Classifier::load(directory, &request)?;
         self.stages = classifier.backbone.stages().to_vec();
         self.feature_width = Some(classifier.backbone.feature_width());
@@ -121,7 +127,9 @@ impl ModelReport {
         if !loaded.set_aside.is_empty() {
             self.problems.push(format!("set aside: {}", listed(&loaded.set_aside)));
         }
-        self.max_length = Some(super::tokenizer_for(&classifier, None)?.max_length());
+        if let Transform::Text(tokenizer) = super::transform_for(&classifier, super::Seen::default())? {
+            self.max_length = Some(tokenizer.max_length());
+        }
         Ok(())
     }
 }

@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Ready;
-use crate::batch::TokenizedSet;
 use crate::cli::LabelArgs;
+use crate::config::OnBadInput;
 use crate::data::columns::LabelColumn;
 use crate::data::writer::{is_stream, output_format};
-use crate::data::{Added, Layout, ResolvedColumns, Row, RowReader, RowWriter, resolve};
+use crate::data::{Added, Input, Layout, ResolvedColumns, Row, RowReader, RowWriter, resolve};
 use crate::error::{Error, Kind, Result};
 use crate::evaluation::{NOT_FINITE, argmax, softmax};
 use crate::inference::Rows;
 use crate::interrupt;
 use crate::model::Classifier;
 use crate::report::{Console, Progress, units, write_atomically};
-use crate::transform::tokenize::TextTokenizer;
+use crate::transform::{Prepared, Purpose, Transform};
 
 pub fn run(args: &LabelArgs) -> Result<()> {
     let console = Console::new(args.quiet);
@@ -43,7 +43,11 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     if done > 0 {
         console.note(format!("going on after row {}", units::count(done)));
     }
-    let bar = console.progress("labelling", None, "rows").rate_in("tokens").starting_at(done);
+    let unit = match ready.transform {
+        Transform::Text(_) => "tokens",
+        Transform::Image(_) => "images",
+    };
+    let bar = console.progress("labelling", None, "rows").rate_in(unit).starting_at(done);
     let written = label_all(&ready, rows, &columns, output, &answers, args, &bar, &console)?;
     bar.finish();
     console.summary(format!("{} rows labelled: {}", units::count(written), args.output.display()));
@@ -53,7 +57,14 @@ pub fn run(args: &LabelArgs) -> Result<()> {
 /// Rows that are computed together.
 struct Window {
     rows: Vec<Row>,
-    tokens: TokenizedSet,
+    prepared: Prepared,
+}
+
+/// A window's rows with the logits of those that could be read; `places` says which those are.
+struct Labelled {
+    rows: Vec<Row>,
+    places: Vec<usize>,
+    logits: Rows,
 }
 
 /// Reads, computes and writes until the input ends. Returns the rows written in all.
@@ -70,17 +81,21 @@ fn label_all(
 ) -> Result<u64> {
     let Output { writer, place } = output;
     let done = writer.rows();
+    let reading = Reading { columns, transform: &ready.transform, on_bad_input: args.on_bad_input, console };
+    // Images are large: fewer of them are held at once.
+    let window = match ready.transform {
+        Transform::Text(_) => args.window,
+        Transform::Image(_) => args.window.min(IMAGES_AHEAD),
+    };
     // Windows begin where they would have begun, since what is computed together decides the last digits: the rows of
     // the window in which an earlier call ended are computed again, and written once.
-    let again = done % args.window as u64;
+    let again = done % window as u64;
     let (windows_in, windows) = sync_channel::<Result<Window>>(1);
-    let (labelled, to_write) = sync_channel::<(Vec<Row>, Rows)>(1);
-    let tokenizer = &ready.tokenizer;
-    let window = args.window;
+    let (labelled, to_write) = sync_channel::<Labelled>(1);
     let file = rows.layout().file.clone();
 
     let (written, computed) = std::thread::scope(|scope| {
-        scope.spawn(move || read_windows(rows, done, columns, tokenizer, window, &windows_in));
+        scope.spawn(move || read_windows(rows, done, &reading, window, &windows_in));
         let writing = scope.spawn(move || write_windows(writer, answers, to_write, again));
         let computed = compute_windows(ready, &file, windows, labelled, bar);
         let unexpected = |_| Written { rows: done, end: Err(Error::failure("the writing thread ended unexpectedly")) };
@@ -94,14 +109,7 @@ fn label_all(
 }
 
 /// Sends window after window, beginning with the one that holds row `done`; an error is the last thing sent.
-fn read_windows(
-    mut rows: RowReader,
-    done: u64,
-    columns: &ResolvedColumns,
-    tokenizer: &TextTokenizer,
-    size: usize,
-    windows: &SyncSender<Result<Window>>,
-) {
+fn read_windows(mut rows: RowReader, done: u64, reading: &Reading, size: usize, windows: &SyncSender<Result<Window>>) {
     let file = rows.layout().file.clone();
     let begin = done - done % size as u64;
     let mut read = 0;
@@ -114,7 +122,7 @@ fn read_windows(
         if read < done {
             return Err(shrunk(&file));
         }
-        if taken.is_empty() { Ok(None) } else { tokenise(taken, columns, tokenizer).map(Some) }
+        if taken.is_empty() { Ok(None) } else { reading.prepare(taken).map(Some) }
     };
     // A window with a row that cannot be used is not begun.
     while let Some(window) = next().transpose() {
@@ -133,16 +141,41 @@ fn shrunk(file: &Path) -> Error {
         .hint("resume with the input as it was, or delete the partial output to start anew")
 }
 
-fn tokenise(rows: Vec<Row>, columns: &ResolvedColumns, tokenizer: &TextTokenizer) -> Result<Window> {
-    let inputs = rows.iter().map(|row| columns.input_of(row)).collect::<Result<Vec<_>>>()?;
-    let tokens = tokenizer.tokenize(&inputs)?.set;
-    Ok(Window { rows, tokens })
+/// Images read ahead.
+const IMAGES_AHEAD: usize = 512;
+
+/// How rows become examples.
+struct Reading<'a> {
+    columns: &'a ResolvedColumns,
+    transform: &'a Transform,
+    on_bad_input: OnBadInput,
+    console: &'a Console,
+}
+
+impl Reading<'_> {
+    fn prepare(&self, rows: Vec<Row>) -> Result<Window> {
+        let inputs = rows.iter().map(|row| self.columns.input_of(row)).collect::<Result<Vec<_>>>()?;
+        let inputs: Vec<&Input> = inputs.iter().collect();
+        let mut prepared = self.transform.prepare(&inputs, Purpose::Inference, &mut |_| {})?;
+        for (place, error) in std::mem::take(&mut prepared.unusable) {
+            let error = match rows.get(place) {
+                Some(row) => error.row(row.number).line(row.line),
+                None => error,
+            };
+            if self.on_bad_input == OnBadInput::Fail {
+                return Err(error.hint("mend or remove it, or leave its label empty with --on-bad-input skip"));
+            }
+            self.console.warn(format!("not labelled: {error}"));
+            prepared.unusable.push((place, error));
+        }
+        Ok(Window { rows, prepared })
+    }
 }
 
 /// The first row of a window whose logits are no numbers.
-fn check_finite(rows: &[Row], logits: &Rows, file: &Path) -> Result<()> {
-    let bad = |index: &usize| logits.row(*index).iter().any(|logit| !logit.is_finite());
-    match (0..rows.len()).find(bad).and_then(|index| rows.get(index)) {
+fn check_finite(Labelled { rows, places, logits }: &Labelled, file: &Path) -> Result<()> {
+    let bad = |(index, _): &(usize, &usize)| logits.row(*index).iter().any(|logit| !logit.is_finite());
+    match places.iter().enumerate().find(bad).and_then(|(_, &place)| rows.get(place)) {
         Some(row) => {
             Err(Error::failure("the logits are not finite").file(file).row(row.number).line(row.line).hint(NOT_FINITE))
         }
@@ -154,15 +187,17 @@ fn compute_windows(
     ready: &Ready,
     file: &Path,
     windows: Receiver<Result<Window>>,
-    labelled: SyncSender<(Vec<Row>, Rows)>,
+    labelled: SyncSender<Labelled>,
     bar: &Progress,
 ) -> Result<()> {
     for window in windows {
-        let Window { rows, tokens } = window?;
-        let logits = ready.inference().logits(&tokens, &mut |_, _| {})?;
-        check_finite(&rows, &logits, file)?;
-        bar.advance_with(rows.len() as u64, tokens.tokens() as u64);
-        if labelled.send((rows, logits)).is_err() {
+        let Window { rows, prepared } = window?;
+        let mut work = 0;
+        let logits = ready.inference().logits(&*prepared.set, &mut |_, cost| work += cost as u64)?;
+        let window = Labelled { places: prepared.usable(rows.len()), rows, logits };
+        check_finite(&window, file)?;
+        bar.advance_with(window.rows.len() as u64, work);
+        if labelled.send(window).is_err() {
             // The writer has ended; its error says why.
             return Ok(());
         }
@@ -177,15 +212,23 @@ struct Written {
 }
 
 /// Writes what is labelled, but for the first `again` rows, which are written already.
-fn write_windows(mut writer: RowWriter, answers: &Answers, windows: Receiver<(Vec<Row>, Rows)>, again: u64) -> Written {
+fn write_windows(mut writer: RowWriter, answers: &Answers, windows: Receiver<Labelled>, again: u64) -> Written {
     let mut rows = writer.rows();
     let mut again = again as usize;
-    for (window, logits) in windows {
+    for Labelled { rows: window, places, logits } in windows {
         let known = again.min(window.len());
         again -= known;
+        let mut labelled = places.iter().enumerate().map(|(index, &place)| (place, index)).peekable();
         let mut write = || {
-            for (index, row) in window.iter().enumerate().skip(known) {
-                writer.write(row, &answers.columns_of(logits.row(index)))?;
+            for (place, row) in window.iter().enumerate() {
+                let found = labelled.next_if(|(labelled, _)| *labelled == place);
+                if place < known {
+                    continue;
+                }
+                match found {
+                    Some((_, index)) => writer.write(row, &answers.columns_of(logits.row(index)))?,
+                    None => writer.write(row, &answers.nothing())?,
+                }
             }
             writer.flush()
         };
@@ -225,6 +268,11 @@ impl Answers {
             names.extend(self.labels.iter().map(|label| format!("p_{label}")));
         }
         names
+    }
+
+    /// For what could not be read.
+    fn nothing(&self) -> Vec<Added> {
+        self.names().iter().map(|_| Added::Empty).collect()
     }
 
     fn columns_of(&self, logits: &[f32]) -> Vec<Added> {
@@ -296,7 +344,7 @@ impl Output {
         let note = note_name(&growing);
         let origin = Origin {
             input: args.input.display().to_string(),
-            model: fingerprint(&ready.classifier, &ready.tokenizer)?,
+            model: fingerprint(&ready.classifier, &ready.transform)?,
             added_columns: names.clone(),
             min_confidence: answers.min_confidence,
             text: format!("{:?}", args.text),
@@ -405,10 +453,10 @@ fn check_origin(note: &Path, origin: &Origin) -> Result<()> {
 }
 
 /// Tells models apart: labels, head, length limit, and a sample of every backbone tensor.
-fn fingerprint(classifier: &Classifier, tokenizer: &TextTokenizer) -> Result<String> {
+fn fingerprint(classifier: &Classifier, transform: &Transform) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(classifier.labels.words().join("\u{0}"));
-    hash.update(tokenizer.max_length().to_le_bytes());
+    hash.update(transform.settings());
     for parameter in classifier.parameters() {
         let sample = parameter.tensor.f_flatten(0, -1)?.f_slice(0, 0, 64, 1)?.f_to_kind(tch::Kind::Float)?;
         let sample = sample.f_to_device(tch::Device::Cpu)?.f_contiguous()?;

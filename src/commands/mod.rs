@@ -11,14 +11,17 @@ pub mod train;
 use std::path::{Path, PathBuf};
 
 use crate::cli::InferenceArgs;
-use crate::config::{self, Choices, Columns, Engine as EngineSetting};
-use crate::data::{Before, ReadOptions, TextColumns};
+use crate::config::{self, Choices, Columns, Engine as EngineSetting, OnBadInput};
+use crate::data::{Before, Input, Modality, ReadOptions, TextColumns};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
-use crate::model::{Classifier, Engine, HeadRequest, InputSpec, Linears, LoadRequest, hub};
+use crate::model::{self, Classifier, Engine, HeadRequest, InputSpec, Linears, LoadRequest, hub};
 use crate::report::Console;
+use crate::report::memory::available_bytes;
+use crate::transform::image::{Augmentation, ImageTransform};
 use crate::transform::tokenize::TextTokenizer;
+use crate::transform::{Prepared, Purpose, Transform};
 
 /// The directory that `--model` names: itself, or a hub id's place in the cache.
 fn locate_model(model: &str, quiet: bool) -> Result<PathBuf> {
@@ -36,11 +39,59 @@ fn engine(setting: EngineSetting, choices: &mut Choices) -> Engine {
     }
 }
 
-fn tokenizer_for(classifier: &Classifier, max_length: Option<usize>) -> Result<TextTokenizer> {
-    let InputSpec::Text { vocabulary, positions, segments } = classifier.input else {
-        return Err(Error::failure("this model reads images, not text"));
-    };
-    TextTokenizer::load(&classifier.directory, vocabulary, positions, segments, max_length)
+/// How inputs are to be seen, where that is not the model's own affair.
+#[derive(Default)]
+struct Seen {
+    max_length: Option<usize>,
+    /// Of images that are trained on.
+    augmentation: Option<Augmentation>,
+    seed: u64,
+}
+
+fn transform_for(classifier: &Classifier, seen: Seen) -> Result<Transform> {
+    match &classifier.input {
+        &InputSpec::Text { vocabulary, positions, segments } => {
+            TextTokenizer::load(&classifier.directory, vocabulary, positions, segments, seen.max_length)
+                .map(Transform::Text)
+        }
+        InputSpec::Image(how) => {
+            let memory = available_bytes() / 4;
+            Ok(Transform::Image(ImageTransform::new(*how, seen.augmentation, seen.seed, memory)))
+        }
+    }
+}
+
+/// Prepares inputs with progress. What cannot be used is an error, or (`Skip`) told and left out.
+fn prepare(
+    transform: &Transform,
+    inputs: &[&Input],
+    purpose: Purpose,
+    on_bad_input: OnBadInput,
+    console: &Console,
+) -> Result<Prepared> {
+    let bar = matches!(transform, Transform::Image(_))
+        .then(|| console.progress("reading", Some(inputs.len() as u64), "images"));
+    let mut prepared = transform.prepare(inputs, purpose, &mut |count| {
+        if let Some(bar) = &bar {
+            bar.advance_with(count as u64, 0);
+        }
+    })?;
+    let count = prepared.unusable.len();
+    if count == 0 {
+        return Ok(prepared);
+    }
+    if on_bad_input == OnBadInput::Fail || count == inputs.len() {
+        let (_, first) = prepared.unusable.swap_remove(0);
+        let others = if count > 1 { format!(", nor can {} others", count - 1) } else { String::new() };
+        return Err(first
+            .context(format!("an image cannot be read{others}"))
+            .hint("mend or remove it, or leave such images out with --on-bad-input skip"));
+    }
+    for (_, error) in &prepared.unusable {
+        console.warn(format!("left out: {error}"));
+    }
+    console.warn(format!("{count} of {} images cannot be read and are left out", inputs.len()));
+    Ok(prepared)
 }
 
 fn text_columns(columns: &Columns) -> Result<TextColumns> {
@@ -54,12 +105,13 @@ fn text_columns(columns: &Columns) -> Result<TextColumns> {
 /// A classifier ready to label: loaded in the kind it computes in, with its tokenizer.
 struct Ready {
     classifier: Classifier,
-    tokenizer: TextTokenizer,
+    transform: Transform,
     hardware: Hardware,
     batch_tokens: usize,
     choices: Choices,
     /// The columns that the run was trained on, when it is a run of ours.
     trained_on: Before,
+    modality: Modality,
 }
 
 impl Ready {
@@ -75,16 +127,19 @@ impl Ready {
             return Err(Error::request("rust-bert computes in fp32 alone").key("precision").hint("leave out --engine"));
         }
         let linears = if hardware.int8 { Linears::Int8 } else { Linears::In(compute) };
-        let request = LoadRequest { engine, device: hardware.device, linears, head: HeadRequest::FromCheckpoint };
+        let modality = model::modality(&directory)?;
+        let head = HeadRequest::FromCheckpoint;
+        let request = LoadRequest { engine, device: hardware.device, linears, head, image_size: None };
         let (classifier, report) = Classifier::load(&directory, &request)?;
         for line in report.lines() {
             console.note(format!("weights {line}"));
         }
-        let tokenizer = tokenizer_for(&classifier, args.max_length)?;
-        let batch_tokens = match (args.batch_tokens, args.batch_size) {
-            (Some(tokens), _) => tokens,
-            (None, Some(examples)) => examples.saturating_mul(tokenizer.max_length()),
-            (None, None) => hardware.inference_tokens(),
+        let transform = transform_for(&classifier, Seen { max_length: args.max_length, ..Seen::default() })?;
+        let batch_tokens = match (args.batch_tokens, args.batch_size, &transform) {
+            (Some(tokens), ..) => tokens,
+            (None, Some(examples), Transform::Text(tokenizer)) => examples.saturating_mul(tokenizer.max_length()),
+            (None, Some(images), Transform::Image(_)) => images,
+            (None, None, _) => hardware.inference_budget(&classifier.input),
         };
         let settings = config::saved_settings(&directory);
         let trained_on = if settings.is_file() {
@@ -93,7 +148,7 @@ impl Ready {
         } else {
             Before::default()
         };
-        Ok(Self { classifier, tokenizer, hardware, batch_tokens, choices, trained_on })
+        Ok(Self { classifier, transform, hardware, batch_tokens, choices, trained_on, modality })
     }
 
     fn inference(&self) -> Inference<'_> {
@@ -113,6 +168,7 @@ impl Ready {
             label: label.map(str::to_owned),
             as_before: self.trained_on.clone(),
             delimiter: delimiter.map(config::Delimiter::byte),
+            modality: self.modality,
             ..ReadOptions::default()
         })
     }

@@ -4,30 +4,31 @@ pub(super) mod data;
 mod settle;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
 use self::data::Data;
-use super::{check_writable, engine, locate_model, print, tokenizer_for};
+use super::{Seen, check_writable, engine, locate_model, prepare, print, transform_for};
 use crate::batch::ExampleSet;
 use crate::cli::TrainArgs;
-use crate::config::{self, Choices, HeadInit, RunConfig, Strategy, Switch};
-use crate::data::{Example, Labels};
+use crate::config::{self, Augment, Choices, HeadInit, OnBadInput, RunConfig, Strategy, Switch};
+use crate::data::{Example, Input, Labels};
 use crate::error::{self, Error, Result};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::interrupt;
-use crate::model::{Classifier, Engine, HeadRequest, Linears, LoadRequest};
+use crate::model::{self, Classifier, Engine, HeadRequest, Linears, LoadRequest};
 use crate::report::{Console, Predictions, RunMetrics, html, remove_temporaries, units, write_atomically};
 use crate::strategy::cache::{Activations, Cache, CacheSettings, Found, Wanted};
 use crate::strategy::{self, Scope, frozen, reinit};
 use crate::training::history::{self, EvaluationRecord, HistoryWriter};
 use crate::training::snapshot::{self, Snapshots};
 use crate::training::{self, Place, Plan, Scored, TrainingSet};
-use crate::transform::tokenize::{TextTokenizer, Tokenized};
+use crate::transform::{Purpose, Transform};
 
 pub fn run(args: &TrainArgs) -> Result<()> {
     let console = Console::new(args.run.output.quiet);
@@ -85,7 +86,7 @@ struct Run<'a> {
     choices: Choices,
     hardware: Hardware,
     classifier: Classifier,
-    tokenizer: TextTokenizer,
+    transform: Transform,
     labels: Labels,
     train: Split,
     valid: Split,
@@ -101,8 +102,10 @@ struct Run<'a> {
 
 /// Examples as the network sees them.
 struct Split {
-    tokens: Tokenized,
+    set: Arc<dyn ExampleSet>,
     labels: Vec<u32>,
+    /// What is to be known of their sizes.
+    statistics: String,
     /// As people read them, for the report; of the training examples none.
     texts: Vec<String>,
 }
@@ -130,13 +133,16 @@ impl<'a> Run<'a> {
         crate::native::set_deterministic(hardware.device == tch::Device::Cpu)?;
 
         console.section("data");
-        let data = Data::load(&mut config, &mut choices, console)?;
+        let directory = locate_model(&config.model.model, console.is_quiet())?;
+        let modality = model::modality(&directory)?;
+        let data = Data::load(&mut config, modality, &mut choices, console)?;
 
         console.section("model");
         let engine = engine(config.model.engine, &mut choices);
         let hardware =
             if engine == Engine::RustBert { Hardware { compute: Kind::Float, ..hardware } } else { hardware };
-        let mut classifier = load_classifier(&config, &data.labels, engine, &hardware, &mut choices, console)?;
+        let mut classifier =
+            load_classifier(&config, &directory, &data.labels, engine, &hardware, &mut choices, console)?;
         if config.model.reinit_layers > 0 {
             reinit::reinitialise(&classifier, config.model.reinit_layers, config.training.seed)?;
         }
@@ -144,34 +150,34 @@ impl<'a> Run<'a> {
             classifier.backbone.adapt(rank as i64, config.training.seed)?;
         }
         strategy::frozen_stages(config.strategy.name, &classifier)?;
-        let tokenizer = tokenizer_for(&classifier, config.data.max_length)?;
-        if config.data.max_length.is_none() {
-            choices.record("max_length", tokenizer.max_length(), "the model's and tokenizer's limit, at most 512");
-        }
-        config.data.max_length = Some(tokenizer.max_length());
-        let split = |examples: &[Example]| Split::of(examples, &tokenizer);
-        let shown = |examples: &[Example]| -> Result<Split> {
-            let texts = examples.iter().map(|example| example.input.to_string()).collect();
-            Ok(Split { texts, ..split(examples)? })
-        };
-        let (train, valid) = (split(&data.train)?, shown(&data.valid)?);
-        let test = data.test.as_deref().map(shown).transpose()?;
-        console.note(format!("training data: {}", train.tokens.statistics()));
+        let max_length = config.data.max_length;
+        let augmentation = settle::augmentation(&mut config, &classifier.input, &mut choices);
+        let transform = transform_for(&classifier, Seen { max_length, augmentation, seed: config.training.seed })?;
+        settle::sizes(&mut config, &transform, &mut choices);
+        let on_bad_input = config.data.on_bad_input;
+        let split = |examples: &[Example], purpose| Split::of(examples, &transform, purpose, on_bad_input, console);
+        let train = split(&data.train, Purpose::Training)?;
+        let valid = split(&data.valid, Purpose::Inference)?;
+        let test = data.test.as_deref().map(|examples| split(examples, Purpose::Inference)).transpose()?;
+        console.note(format!("training data: {}", train.statistics));
 
         settle::hardware_and_model(&mut config, &classifier, &hardware, engine);
         settle::head_init(&mut config, &mut choices);
         let plan = settle::plan(&mut config, &train, &valid, &hardware, &classifier, &mut choices);
-        let cached = config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_));
+        // Varied images differ in every epoch, and so does what the frozen stages make of them.
+        let cached = config.run.cache == Switch::On
+            && matches!(config.strategy.name, Strategy::Last(_))
+            && matches!(config.training.augment, Augment::Auto | Augment::None);
         let cache = cached.then(|| settle::cache(&config, &mut choices));
         console.note(&choices);
         let Data { labels, mut summary, .. } = data;
-        summary.push(("tokens".to_owned(), train.tokens.statistics().to_string()));
+        summary.push((train.set.unit().to_owned(), train.statistics.clone()));
         Ok(Self {
             config,
             choices,
             hardware,
             classifier,
-            tokenizer,
+            transform,
             labels,
             train,
             valid,
@@ -238,11 +244,11 @@ impl<'a> Run<'a> {
         let Self { classifier, train, valid, hardware, plan, console, .. } = self;
         frozen::fit(
             classifier,
-            &frozen::LabelledExamples { examples: &train.tokens.set, labels: &train.labels },
-            &frozen::LabelledExamples { examples: &valid.tokens.set, labels: &valid.labels },
+            &frozen::LabelledExamples { examples: &*train.set, labels: &train.labels },
+            &frozen::LabelledExamples { examples: &*valid.set, labels: &valid.labels },
             &frozen::Fitting {
                 compute: hardware.compute,
-                batch_tokens: hardware.inference_tokens(),
+                batch_tokens: hardware.inference_budget(&classifier.input),
                 loss: &plan.loss,
                 kept: &kept,
                 cache,
@@ -266,7 +272,7 @@ impl<'a> Run<'a> {
         }
 
         let scope = Scope::of(self.config.strategy.name, &self.classifier)?;
-        let (examples, labels) = (&self.train.tokens.set, self.train.labels.as_slice());
+        let (examples, labels) = (&self.train.set, self.train.labels.as_slice());
         let set = TrainingSet { examples, labels, prefix: activations(&train) };
         let evaluate = || self.score(&self.valid, "validation", activations(&valid));
         let Session { resume, profile, .. } = self.session;
@@ -308,9 +314,9 @@ impl<'a> Run<'a> {
         let wanted = Wanted {
             classifier: &self.classifier,
             stages,
-            set: &split.tokens.set,
+            set: &*split.set,
             compute: self.hardware.compute,
-            batch_tokens: self.hardware.inference_tokens(),
+            batch_tokens: self.hardware.inference_budget(&self.classifier.input),
             key: &key,
         };
         self.session.cache.get(&wanted, settings, self.console).map(Some)
@@ -318,7 +324,7 @@ impl<'a> Run<'a> {
 
     fn save(&self, trained: &Trained) -> Result<()> {
         self.classifier.save(self.out())?;
-        self.tokenizer.save(self.out())?;
+        self.transform.save(self.out())?;
         trained.valid_predictions.write(self.out(), "valid", self.labels.words())?;
         Snapshots::new(self.out())?.trained(trained)
     }
@@ -334,7 +340,8 @@ impl<'a> Run<'a> {
                 return Err(snapshot::of_another_run(self.out()));
             }
             self.classifier.backbone.merge_adapters()?;
-            let parameters: Vec<_> = self.classifier.parameters().collect();
+            let parameters: Vec<_> =
+                self.classifier.parameters().chain(self.classifier.backbone.statistics()).collect();
             snapshot::copy_into(&self.out().join("model.safetensors"), &parameters)?;
             trained.valid_predictions = Predictions::read(self.out(), "valid", self.labels.words())?;
             self.console.note("the model is trained and saved");
@@ -360,13 +367,15 @@ impl<'a> Run<'a> {
             }
             _ => None,
         };
+        let rate = |unit| (self.train.set.unit() == unit).then(|| trained.tokens as f64 / trained.seconds.max(1e-9));
         let metrics = RunMetrics {
             model: self.config.model.model.clone(),
             strategy: self.config.strategy.name.to_string(),
             seed: self.config.training.seed,
             train_rows: self.train.labels.len() as u64,
             train_seconds: trained.seconds,
-            tokens_per_second: Some(trained.tokens as f64 / trained.seconds.max(1e-9)),
+            tokens_per_second: rate("tokens"),
+            images_per_second: rate("images"),
             trainable_parameters: trained.trainable_parameters,
             total_parameters: self.classifier.total_parameters(),
             peak_memory_bytes: self.hardware.peak_memory_bytes(),
@@ -436,12 +445,13 @@ impl<'a> Run<'a> {
         let inference = Inference {
             classifier: &self.classifier,
             compute: self.hardware.compute,
-            batch_tokens: self.hardware.inference_tokens(),
+            batch_tokens: self.hardware.inference_budget(&self.classifier.input),
             prefix,
         };
-        let set = &split.tokens.set;
-        let bar = self.console.progress(name, Some(set.len() as u64), "examples").rate_in("tokens");
-        let logits = inference.logits(set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
+        let set = &split.set;
+        let bar = self.console.progress(name, Some(set.len() as u64), "examples").rate_in(set.unit());
+        let logits =
+            inference.logits(&**set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
         drop(bar);
         let evaluation = evaluate(&logits.values, &split.labels, self.labels.words())?;
         Ok(Scored { logits, evaluation })
@@ -462,27 +472,45 @@ impl<'a> Run<'a> {
 }
 
 impl Split {
-    fn of(examples: &[Example], tokenizer: &TextTokenizer) -> Result<Self> {
-        let tokens = tokenizer.tokenize(examples.iter().map(|example| &example.input))?;
-        let labels = examples.iter().map(|example| example.label).collect();
-        Ok(Self { tokens, labels, texts: Vec::new() })
+    fn of(
+        examples: &[Example],
+        transform: &Transform,
+        purpose: Purpose,
+        on_bad_input: OnBadInput,
+        console: &Console,
+    ) -> Result<Self> {
+        let inputs: Vec<&Input> = examples.iter().map(|example| &example.input).collect();
+        let prepared = prepare(transform, &inputs, purpose, on_bad_input, console)?;
+        let usable = prepared.usable(examples.len());
+        let usable = || usable.iter().filter_map(|&place| examples.get(place));
+        Ok(Self {
+            labels: usable().map(|example| example.label).collect(),
+            texts: match purpose {
+                Purpose::Training => Vec::new(),
+                Purpose::Inference => usable().map(|example| example.input.to_string()).collect(),
+            },
+            set: prepared.set,
+            statistics: prepared.statistics,
+        })
     }
 }
 
 /// The pretrained backbone with a new head for `labels`.
 fn load_classifier(
     config: &RunConfig,
+    directory: &Path,
     labels: &Labels,
     engine: Engine,
     hardware: &Hardware,
     choices: &mut Choices,
     console: &Console,
 ) -> Result<Classifier> {
-    let directory = locate_model(&config.model.model, console.is_quiet())?;
-    let pooling = settle::pooling(config, choices);
+    let pooling = settle::pooling(config, model::modality(directory)?, choices);
     let head = HeadRequest::New { labels, pooling, dropout: config.model.dropout, seed: config.training.seed };
-    let request = LoadRequest { engine, device: hardware.device, linears: Linears::In(Kind::Float), head };
-    let (classifier, report) = Classifier::load(&directory, &request)?;
+    let image_size = config.data.image_size.map(|size| size as u32);
+    let linears = Linears::In(Kind::Float);
+    let request = LoadRequest { engine, device: hardware.device, linears, head, image_size };
+    let (classifier, report) = Classifier::load(directory, &request)?;
     console.note(format!(
         "{}: {} with {} stages, {} parameters",
         config.model.model,

@@ -9,8 +9,8 @@ use std::str::FromStr;
 use toml::Value;
 
 use super::values::{
-    ClassWeights, Columns, Delimiter, Device, Engine, HeadInit, Pooling, Precision, Schedule, Strategy, Switch, Task,
-    one_of,
+    Augment, ClassWeights, Columns, Delimiter, Device, Engine, HeadInit, Init, OnBadInput, Pooling, Precision,
+    Schedule, Strategy, Switch, Task, one_of,
 };
 
 /// The limits of a whole number, both included.
@@ -47,6 +47,8 @@ pub const BELOW_ONE: Number = Number { min: Included(0.0), max: Excluded(1.0) };
 pub const DECAY: Number = Number { min: Excluded(0.0), max: Included(1.0) };
 /// Up to a petabyte.
 pub const MEGABYTES: Whole = Whole { min: 0, max: 1_000_000_000 };
+/// Of images, in pixels.
+pub const IMAGE_SIZE: Whole = Whole { min: 8, max: 4096 };
 pub const LAYERS: Whole = Whole { min: 0, max: 1000 };
 
 impl Whole {
@@ -138,7 +140,10 @@ pub const KEYS: &[Key] = &[
     key("data", "delimiter", Accepts::Word(&[";", "tab"], word::<Delimiter>)),
     key("data", "task", Accepts::Word(Task::WORDS, word::<Task>)),
     key("data", "max_length", Accepts::Whole(MAX_LENGTH)),
+    key("data", "image_size", Accepts::Whole(IMAGE_SIZE)),
+    key("data", "on_bad_input", Accepts::Word(OnBadInput::WORDS, word::<OnBadInput>)),
     key("model", "model", Accepts::Text("a model directory or a hub id")),
+    key("model", "init", Accepts::Word(Init::WORDS, word::<Init>)),
     key("model", "pooling", Accepts::Word(Pooling::WORDS, word::<Pooling>)),
     key("model", "engine", Accepts::Word(Engine::WORDS, word::<Engine>)),
     key("model", "dropout", Accepts::Number(BELOW_ONE)),
@@ -155,6 +160,7 @@ pub const KEYS: &[Key] = &[
     key("training", "weight_decay", Accepts::Number(NOT_NEGATIVE)),
     key("training", "label_smoothing", Accepts::Number(BELOW_ONE)),
     key("training", "class_weights", Accepts::Word(ClassWeights::WORDS, word::<ClassWeights>)),
+    key("training", "augment", Accepts::Word(Augment::WORDS, word::<Augment>)),
     key("training", "warmup_ratio", Accepts::Number(RATIO)),
     key("training", "schedule", Accepts::Word(Schedule::WORDS, word::<Schedule>)),
     key("training", "max_grad_norm", Accepts::Number(POSITIVE)),

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 pub use choices::{Choice, Choices};
 pub use resolve::{Flags, Request, load, resolve};
 pub use values::{
-    ClassWeights, Columns, Delimiter, Device, Engine, HeadInit, Pooling, Precision, Schedule, Strategy, Switch, Task,
+    Augment, ClassWeights, Columns, Delimiter, Device, Engine, HeadInit, Init, OnBadInput, Pooling, Precision,
+    Schedule, Strategy, Switch, Task,
 };
 
 use crate::error::{Error, Result};
@@ -55,14 +56,18 @@ pub struct DataConfig {
     pub task: Option<Task>,
     /// Tokens kept of each example, special tokens included.
     pub max_length: Option<usize>,
+    /// Height and width in pixels at which images are seen.
+    pub image_size: Option<usize>,
+    pub on_bad_input: OnBadInput,
 }
 
 /// `[model]`: the pretrained network and its new head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// A directory in the Hugging Face layout or a hub id.
+    /// A directory in the Hugging Face layout or a hub id; the name of an architecture, when it starts from random numbers.
     pub model: String,
+    pub init: Init,
     pub pooling: Pooling,
     pub engine: Engine,
     /// Dropout before the head and inside trained stages; `None` keeps what the model's own configuration says.
@@ -102,6 +107,7 @@ pub struct TrainingConfig {
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
     pub class_weights: ClassWeights,
+    pub augment: Augment,
     /// Share of all steps over which the learning rate rises from 0 to its peak.
     pub warmup_ratio: f64,
     pub schedule: Schedule,
@@ -287,6 +293,8 @@ mod tests {
             delimiter: Some("tab".parse().unwrap()),
             task: Some(Task::MultiLabel),
             max_length: Some(128),
+            image_size: Some(224),
+            on_bad_input: OnBadInput::Skip,
         };
         config.model.dropout = Some(0.0);
         config.strategy.name = Strategy::Lora { rank: 4 };

@@ -124,6 +124,40 @@ words! {
 }
 
 words! {
+    /// What is done about an input that cannot be read: an image that is damaged, say.
+    OnBadInput {
+        /// Everything stops.
+        Fail = "fail",
+        /// It is named, counted and left out.
+        Skip = "skip",
+    }
+}
+
+words! {
+    /// What the backbone starts from.
+    Init {
+        Pretrained = "pretrained",
+        /// Random numbers; the model is then the name of an architecture.
+        Random = "random",
+    }
+}
+
+words! {
+    /// How images that are trained on are varied.
+    Augment {
+        /// By the size of the images; not at all when the backbone is frozen.
+        Auto = "auto",
+        None = "none",
+        /// Shifted a little, and mirrored: for small images.
+        Light = "light",
+        /// Another part of the image each time, and mirrored.
+        Standard = "standard",
+        /// Also with other colours and shapes (RandAugment).
+        Strong = "strong",
+    }
+}
+
+words! {
     Switch { On = "on", Off = "off" }
 }
 
@@ -264,6 +298,7 @@ impl fmt::Display for Delimiter {
     }
 }
 
+as_text!(Augment, Init, OnBadInput);
 as_text!(HeadInit, ClassWeights, Switch, Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
 
 /// The column that holds the text, or the two that hold a pair of texts. `title,body` on the command line; in TOML the

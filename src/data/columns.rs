@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::rows::{Layout, ReadOptions, Record, Row};
-use super::{Choice, FileFormat, Input};
+use super::{Choice, FileFormat, Input, Modality};
 use crate::error::{Error, Result, listed, nearest};
 
 /// Names under which data sets keep their text, the likeliest first.
@@ -30,6 +30,10 @@ pub(super) const TEXT_NAMES: [&str; 14] = [
     "title",
     "prompt",
 ];
+
+/// Names under which data sets keep the path of an image, the likeliest first.
+const IMAGE_NAMES: [&str; 9] =
+    ["image", "image_path", "file", "file_name", "filename", "filepath", "path", "img", "image_file"];
 
 /// Pairs of names that belong together.
 pub(super) const PAIR_NAMES: [(&str, &str); 8] = [
@@ -123,6 +127,8 @@ pub struct ResolvedColumns {
     second: Option<Column>,
     label: Option<Column>,
     file: PathBuf,
+    /// The folder that paths of images begin in, when the model reads images.
+    images: Option<PathBuf>,
     /// What was chosen rather than told, with reasons.
     pub choices: Vec<Choice>,
 }
@@ -146,6 +152,12 @@ impl ResolvedColumns {
     /// With file, row and column, when a JSON object lacks the text or holds something else there.
     pub fn input_of(&self, row: &Row) -> Result<Input> {
         let first = self.text_in(row, &self.first)?;
+        if let Some(folder) = &self.images {
+            return match first.trim() {
+                "" => Err(self.error_at(row, &self.first, "the path of the image is empty").hint("fill it in")),
+                path => Ok(Input::Image(folder.join(path))),
+            };
+        }
         Ok(match &self.second {
             None => Input::Text(first),
             Some(second) => Input::Pair(first, self.text_in(row, second)?),
@@ -279,6 +291,7 @@ pub fn resolve(layout: &Layout, options: &ReadOptions, need: LabelColumn) -> Res
                 None => return Err(Error::request("no column is named").key("text")),
             }
         }
+        None if options.modality == Modality::Image => (guessed_image(layout, label.as_ref(), &mut choices)?, None),
         None => guessed_text(layout, label.as_ref(), &mut choices)?,
     };
     if let Some(label) = &label
@@ -289,7 +302,17 @@ pub fn resolve(layout: &Layout, options: &ReadOptions, need: LabelColumn) -> Res
             .column(&label.name)
             .hint("name the columns with --text and --label"));
     }
-    Ok(ResolvedColumns { first, second, label, file: layout.file.clone(), choices })
+    let images = (options.modality == Modality::Image).then(|| match layout.file.is_dir() {
+        true => layout.file.clone(),
+        false => layout.file.parent().unwrap_or(Path::new("")).to_owned(),
+    });
+    if let (Some(_), Some(second)) = (&images, &second) {
+        return Err(Error::request("one column holds the path of the image")
+            .file(&layout.file)
+            .column(&second.name)
+            .hint("name that column alone: --text COL"));
+    }
+    Ok(ResolvedColumns { first, second, label, file: layout.file.clone(), images, choices })
 }
 
 fn resolve_label(
@@ -377,6 +400,26 @@ fn guessed_text(
         .hint(
             "name the column that holds the text: --text COL (or COL,COL2 for pairs); the first line must be a header",
         )),
+    }
+}
+
+fn guessed_image(layout: &Layout, label: Option<&Column>, choices: &mut Vec<Choice>) -> Result<Column> {
+    let free = |column: &Column| label != Some(column);
+    if let Some(column) = IMAGE_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(free) {
+        choices.push(Choice::new("text", &column.name, "the usual name of a column of image paths"));
+        return Ok(column);
+    }
+    let mut others = columns_of(layout).filter(free);
+    match (others.next(), others.next()) {
+        (Some(column), None) => {
+            choices.push(Choice::new("text", &column.name, "the only column that is not the label"));
+            Ok(column)
+        }
+        _ => {
+            Err(Error::request(format!("no column of image paths found; the columns are {}", listed(&layout.columns)))
+                .file(&layout.file)
+                .hint("name the column that holds the path of the image: --text COL"))
+        }
     }
 }
 

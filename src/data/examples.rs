@@ -54,6 +54,7 @@ const SHOWN_ROWS: usize = 5;
 /// # Errors
 /// When the file cannot be read, has no rows, has an empty or unknown label, or (discovering) only one class.
 pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>) -> Result<LabelledSet> {
+    let options = &ReadOptions { classes: true, ..options.clone() };
     let mut reader = RowReader::open(path, options)?;
     let file = reader.layout().file.clone();
     if reader.format() == FileFormat::Text {

@@ -10,6 +10,7 @@ pub mod columns;
 mod delimited;
 pub mod examples;
 pub mod format;
+mod image_folder;
 pub mod inspect;
 pub mod labels;
 pub mod rows;
@@ -25,6 +26,14 @@ pub use format::{Compression, FileFormat};
 pub use labels::Labels;
 pub use rows::{Before, Layout, ReadOptions, Record, Row, RowReader};
 pub use writer::{Added, RowWriter};
+
+/// What a network reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Modality {
+    #[default]
+    Text,
+    Image,
+}
 
 /// What the network gets to see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::Choice;
 use super::columns::TextColumns;
 use super::delimited::{Lines, MAX_RECORD_BYTES, Records, checked_text, content_length};
 use super::format::{self, FileFormat, Progress, Source, shown_delimiter};
+use super::{Choice, Modality, image_folder};
 use crate::error::{Error, Result};
 
 /// How to read a file; everything that is not set is found out.
@@ -31,6 +31,10 @@ pub struct ReadOptions {
     pub delimiter: Option<u8>,
     /// The longest row that is accepted, in bytes; 64 MiB when not set.
     pub max_row_bytes: Option<usize>,
+    /// What the model reads.
+    pub modality: Modality,
+    /// Whether the rows of a folder of class folders have the class as their label.
+    pub classes: bool,
 }
 
 /// The columns of the file that a model was trained on.
@@ -96,6 +100,8 @@ enum Body {
         lines: Lines,
         buffer: Vec<u8>,
     },
+    /// The images of a folder: the fields of each row.
+    Files(std::vec::IntoIter<Vec<String>>),
 }
 
 impl RowReader {
@@ -104,7 +110,26 @@ impl RowReader {
     /// # Errors
     /// When the file cannot be opened, is empty, or has a header that cannot be used.
     pub fn open(path: &Path, options: &ReadOptions) -> Result<Self> {
+        if options.modality == Modality::Image && path.is_dir() {
+            return Self::of_folder(path, options);
+        }
         Self::from_source(format::open(path, options)?, options)
+    }
+
+    /// The images of a folder.
+    fn of_folder(folder: &Path, options: &ReadOptions) -> Result<Self> {
+        let files = image_folder::files(folder)?;
+        let mut columns = vec![image_folder::FILE_COLUMN.to_owned()];
+        let rows: Vec<Vec<String>> = if options.classes {
+            columns.push(image_folder::LABEL_COLUMN.to_owned());
+            let classes = image_folder::classes(folder, &files)?;
+            files.into_iter().zip(classes).map(|(file, class)| vec![file, class]).collect()
+        } else {
+            files.into_iter().map(|file| vec![file]).collect()
+        };
+        let layout = Layout { file: folder.to_owned(), format: FileFormat::Csv, delimiter: b',', columns };
+        let body = Body::Files(rows.into_iter());
+        Ok(Self { layout, body, rows: 0, failed: false, choices: Vec::new(), progress: Progress::default() })
     }
 
     /// Reads an opened source.
@@ -178,6 +203,7 @@ impl RowReader {
                 None => next_object(lines, buffer, number)?,
             },
             Body::Plain { lines, buffer } => next_line(lines, buffer, number)?,
+            Body::Files(rows) => rows.next().map(|fields| Row { number, line: number, record: Record::Fields(fields) }),
         };
         self.rows += u64::from(row.is_some());
         Ok(row)

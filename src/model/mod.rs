@@ -23,7 +23,7 @@ use self::head::Head;
 pub use self::parameters::Linears;
 use self::parameters::Parameter;
 use crate::batch::Batch;
-use crate::data::Labels;
+use crate::data::{Labels, Modality};
 use crate::error::{Error, Result, listed};
 use crate::report::write_atomically;
 use crate::transform::image::Preprocessing;
@@ -62,6 +62,8 @@ pub struct LoadRequest<'a> {
     /// How the backbone's linear layers are kept; all else is kept in fp32.
     pub linears: Linears,
     pub head: HeadRequest<'a>,
+    /// Height and width at which images are to be seen; `None`: as the checkpoint says.
+    pub image_size: Option<u32>,
 }
 
 /// A backbone and a head, with what belongs to them: pooling, labels, configuration.
@@ -77,6 +79,24 @@ pub struct Classifier {
     pub format: Format,
     /// The checkpoint's `config.json`, the base of the one that is saved.
     pub config: Value,
+}
+
+/// What the model in `directory` reads.
+///
+/// # Errors
+/// There is no model.
+pub fn modality(directory: &Path) -> Result<Modality> {
+    // Weights by themselves are torchvision's: its models come without a configuration.
+    if directory.is_file() {
+        return Ok(Modality::Image);
+    }
+    let config = match checkpoint::read_config(directory) {
+        Err(_) if checkpoint::weight_files(directory).is_ok() => return Ok(Modality::Image),
+        config => config?,
+    };
+    let word = |key: &str| config.get(key).and_then(Value::as_str);
+    let image = word("architecture").is_some() || matches!(word("model_type"), Some("resnet" | "vit" | "deit"));
+    Ok(if image { Modality::Image } else { Modality::Text })
 }
 
 impl Classifier {

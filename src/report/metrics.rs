@@ -22,6 +22,9 @@ pub struct RunMetrics {
     pub train_seconds: f64,
     /// Training tokens (with every epoch's counted) by `train_seconds`; null where there are no tokens.
     pub tokens_per_second: Option<f64>,
+    /// The same for images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images_per_second: Option<f64>,
     pub trainable_parameters: u64,
     pub total_parameters: u64,
     /// The most memory the process held; see `report::memory`.
@@ -162,6 +165,7 @@ mod tests {
             train_rows: 6920,
             train_seconds: 99.5,
             tokens_per_second: Some(7000.25),
+            images_per_second: None,
             trainable_parameters: 770,
             total_parameters: 22_713_986,
             peak_memory_bytes: 1 << 30,

@@ -15,7 +15,7 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::batch::{Batch, ExampleSet, sampler};
+use crate::batch::{Batch, ExampleSet, Inputs, sampler};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::inference::Rows;
@@ -38,18 +38,29 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// Those of a batch's examples, as the backbone would have computed them: `[T, width]`.
-    pub fn of(&self, batch: &Batch, set: &dyn ExampleSet, device: Device) -> Result<Tensor> {
-        let tokens = batch.inputs.tokens()?;
+    /// Those of a batch's examples, as the backbone would have computed them.
+    pub fn of(&self, batch: &Batch, set: &dyn ExampleSet, classifier: &Classifier, device: Device) -> Result<Tensor> {
         let mut index: Vec<i64> = Vec::new();
         for &example in &batch.examples {
             let start = self.starts.get(example).copied().ok_or_else(|| foreign())?;
             index.extend(start..start + set.cost(example) as i64);
         }
-        // Rows that fill the batch up are read by nobody.
-        index.resize(tokens.ids.numel(), 0);
+        if let Inputs::Tokens(tokens) = &batch.inputs {
+            // Rows that fill the batch up are read by nobody.
+            index.resize(tokens.ids.numel(), 0);
+        }
         let index = Tensor::f_from_slice(&index)?.f_to_device(self.rows.device())?;
-        Ok(self.rows.f_index_select(0, &index)?.f_to_device(device)?)
+        classifier.backbone.from_rows(self.stages, self.rows.f_index_select(0, &index)?.f_to_device(device)?)
+    }
+}
+
+impl Activations {
+    /// What is mapped from a file is the system's to drop.
+    fn bytes_in_memory(&self) -> u64 {
+        match self._file {
+            Some(_) => 0,
+            None => self.rows.numel() as u64 * self.rows.kind().elt_size_in_bytes() as u64,
+        }
     }
 }
 
@@ -129,7 +140,7 @@ impl Cache {
             return Ok(Found { activations: Rc::clone(kept), before: true });
         }
         let plan = Plan::of(wanted)?;
-        let used: u64 = self.kept.borrow().iter().map(|(_, kept)| kept.rows.numel() as u64 * 4).sum();
+        let used: u64 = self.kept.borrow().iter().map(|(_, kept)| kept.bytes_in_memory()).sum();
         let in_memory = !settings.keep && used + plan.bytes() <= settings.memory;
         let file = settings.folder.join(format!("activations-{}.bin", wanted.key.get(..16).unwrap_or(wanted.key)));
         if !in_memory && let Some(seconds) = plan.seconds_of(&file, wanted.key)? {
@@ -190,7 +201,7 @@ impl Plan {
         for (example, &representative) in representatives.iter().enumerate() {
             starts[example] = starts[representative];
         }
-        let width = wanted.classifier.backbone.feature_width();
+        let width = wanted.classifier.backbone.row_width(wanted.stages);
         Ok(Self { stages: wanted.stages, batches, starts, rows, width, kind: wanted.compute })
     }
 
@@ -202,14 +213,15 @@ impl Plan {
     fn compute(&self, wanted: &Wanted, console: &Console, take: &mut dyn FnMut(Tensor) -> Result<()>) -> Result<f64> {
         let began = Instant::now();
         let examples = self.batches.iter().map(Vec::len).sum::<usize>();
-        let bar = console.progress("frozen prefix", Some(examples as u64), "examples").rate_in("tokens");
+        let bar = console.progress("frozen prefix", Some(examples as u64), "examples").rate_in(wanted.set.unit());
         for examples in &self.batches {
             if interrupt::requested() {
                 return Err(Error::interrupted("while computing the frozen prefix; nothing has been trained yet"));
             }
             let batch = wanted.set.batch(examples, wanted.classifier.device)?;
             let pass = Pass::evaluation(wanted.compute);
-            let x = tch::no_grad(|| wanted.classifier.backbone.run(0..self.stages, &batch, None, pass))?;
+            let backbone = &wanted.classifier.backbone;
+            let x = tch::no_grad(|| backbone.to_rows(backbone.run(0..self.stages, &batch, None, pass)?))?;
             // The batch has its own order; the rows go where the plan has their examples.
             let mut row = 0;
             let mut at = std::collections::HashMap::with_capacity(batch.examples.len());

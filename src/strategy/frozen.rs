@@ -96,7 +96,7 @@ fn compute(
     let Fitting { compute, batch_tokens, kept, .. } = *how;
     let inference = Inference { classifier, compute, batch_tokens, prefix: None };
     let total = (train.examples.len() + valid.examples.len()) as u64;
-    let bar = console.progress("features", Some(total), "examples").rate_in("tokens");
+    let bar = console.progress("features", Some(total), "examples").rate_in(train.examples.unit());
     let mut watch = |examples: usize, tokens: usize| bar.advance_with(examples as u64, tokens as u64);
     let width = classifier.backbone.feature_width() as usize;
     let mut of_train = kept.load("train", train.examples.len(), width)?;

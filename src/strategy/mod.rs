@@ -17,6 +17,8 @@ use crate::training::schedule::Unfreezing;
 /// What a strategy trains of a classifier. The head always is.
 pub struct Scope<'a> {
     pub parameters: Vec<&'a Parameter>,
+    /// Running statistics of the stages that are trained; those of frozen stages stay as they are.
+    pub statistics: Vec<&'a Parameter>,
     pub unfreezing: Unfreezing,
 }
 
@@ -42,7 +44,9 @@ impl<'a> Scope<'a> {
                 (Strategy::Bitfit, Place::Stage(_)) => parameter.name().ends_with(".bias"),
             })
             .collect();
-        Ok(Self { parameters, unfreezing })
+        let of_trained = |parameter: &&Parameter| matches!(parameter.place, Place::Stage(stage) if stage >= frozen);
+        let statistics = classifier.backbone.statistics().iter().filter(of_trained).collect();
+        Ok(Self { parameters, statistics, unfreezing })
     }
 }
 

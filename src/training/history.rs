@@ -38,6 +38,8 @@ pub struct StepRecord {
     /// Left out where there are no tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_second: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images_per_second: Option<f64>,
     /// Training time since the run began, in seconds.
     pub seconds: f64,
 }
@@ -150,7 +152,16 @@ mod tests {
 
     fn step(step: u64) -> StepRecord {
         let epoch = (step as u32).div_ceil(2);
-        StepRecord { epoch, step, loss: 0.1, lr: 1e-5, grad_norm: None, tokens_per_second: Some(7000.0), seconds: 1.5 }
+        StepRecord {
+            epoch,
+            step,
+            loss: 0.1,
+            lr: 1e-5,
+            grad_norm: None,
+            tokens_per_second: Some(7000.0),
+            images_per_second: None,
+            seconds: 1.5,
+        }
     }
 
     fn valid(step: u64) -> EvaluationRecord {

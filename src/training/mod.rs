@@ -15,6 +15,7 @@ pub mod snapshot;
 pub mod stopping;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tch::{Kind, Tensor};
@@ -27,7 +28,7 @@ use self::schedule::Schedule;
 use self::snapshot::{BestWeights, Progress, Snapshots};
 use self::stopping::{BestEpoch, EpochScore, LossWatch};
 use crate::batch::sampler::{self, BatchSize};
-use crate::batch::{Batch, ExampleSet};
+use crate::batch::{Ahead, Batch, ExampleSet, View};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::inference::Rows;
@@ -79,7 +80,7 @@ pub struct Scored {
 
 /// The examples to train on, and the label of each.
 pub struct TrainingSet<'a> {
-    pub examples: &'a dyn ExampleSet,
+    pub examples: &'a Arc<dyn ExampleSet>,
     pub labels: &'a [u32],
     /// The examples' activations behind the frozen stages, when they are kept.
     pub prefix: Option<&'a Activations>,
@@ -100,6 +101,8 @@ pub fn fit(
 ) -> Result<Outcome> {
     let Place { run, resume, profile, snapshot_seconds } = place;
     let trained = scope.parameters.as_slice();
+    // What training changes: besides the weights the statistics of batch norms.
+    let changed: &[&Parameter] = &[trained, &scope.statistics].concat();
     let costs: Vec<usize> = (0..set.examples.len()).map(|index| set.examples.cost(index)).collect();
     let batches_of = |epoch: usize| sampler::training_epoch(&costs, plan.batch, plan.seed, epoch as u64);
     let mut batches = batches_of(0);
@@ -107,7 +110,7 @@ pub fn fit(
 
     let mut optimizer = Adamw::new(trained.iter().copied(), plan.optimizer)?;
     let snapshots = Snapshots::new(run)?;
-    let mut at = begin(&snapshots, trained, &mut optimizer, plan, resume, console)?;
+    let mut at = begin(&snapshots, changed, &mut optimizer, plan, resume, console)?;
     let history_file = run.join("history.jsonl");
     let mut history = if at.step > 0 {
         HistoryWriter::resume(&history_file, at.step)?
@@ -115,7 +118,9 @@ pub fn fit(
         HistoryWriter::create(&history_file)?
     };
     let mut watch = LossWatch::new(plan.optimizer.learning_rate);
-    let bar = console.progress("training", Some(calendar.steps()), "steps").rate_in("tokens").starting_at(at.step);
+    let unit = set.examples.unit();
+    let bar =
+        console.progress("training", Some(calendar.steps()), "steps").rate_in(set.examples.unit()).starting_at(at.step);
     let loss_of = Loss::new(&plan.loss, classifier.device)?;
     let mut profile = Profile::new(profile);
     let mut clock = Clock::starting_at(at.seconds);
@@ -130,6 +135,10 @@ pub fn fit(
         if at.epoch > 0 {
             batches = batches_of(at.epoch);
         }
+        let micro_batches = |step: &[usize]| sampler::micro_batches(step, &costs, plan.micro_batch_tokens);
+        let coming: Vec<Vec<usize>> = batches.iter().skip(at.batch).flat_map(|step| micro_batches(step)).collect();
+        let view = View::Training { epoch: at.epoch as u64 };
+        let mut ahead = Ahead::of(set.examples, coming.into_iter(), view, classifier.device);
         for step in batches.iter().skip(at.batch) {
             let now = calendar.step(at.epoch as u64, at.batch as u64, batches.len() as u64);
             let factor = plan.schedule.factor(now, calendar.steps(), plan.warmup_ratio);
@@ -142,8 +151,8 @@ pub fn fit(
             optimizer.train_behind(frozen)?;
             let (loss, norm) = profile.step(|| -> Result<(Option<Tensor>, Tensor)> {
                 let mut loss = None;
-                for (index, micro) in sampler::micro_batches(step, &costs, plan.micro_batch_tokens).iter().enumerate() {
-                    let batch = set.examples.batch(micro, classifier.device)?;
+                for (index, micro) in micro_batches(step).iter().enumerate() {
+                    let batch = ahead.next(micro)?;
                     if frozen == 0 {
                         optimizer.read(classifier.backbone.rows_read(&batch)?)?;
                     }
@@ -175,7 +184,8 @@ pub fn fit(
                     loss,
                     lr: plan.optimizer.learning_rate * factor,
                     grad_norm: Some(norm),
-                    tokens_per_second: Some(rate),
+                    tokens_per_second: (unit == "tokens").then_some(rate),
+                    images_per_second: (unit == "images").then_some(rate),
                     seconds: clock.seconds(),
                 })?;
             }
@@ -184,7 +194,7 @@ pub fn fit(
                 at.seconds = clock.seconds();
                 optimizer.settle()?;
                 let unsaved = best.as_ref().filter(|_| !best_is_saved);
-                profile.snapshot(|| snapshots.save(&at, trained, &mut optimizer, unsaved))?;
+                profile.snapshot(|| snapshots.save(&at, changed, &mut optimizer, unsaved))?;
                 best_is_saved = true;
                 saved_at = clock.seconds();
             }
@@ -202,7 +212,7 @@ pub fn fit(
                 // The epoch's last step is what is saved; its evaluation is done again on resuming.
                 (at.epoch, at.batch) = (at.epoch - 1, batches.len());
                 at.seconds = clock.seconds();
-                snapshots.save(&at, trained, &mut optimizer, best.as_ref().filter(|_| !best_is_saved))?;
+                snapshots.save(&at, changed, &mut optimizer, best.as_ref().filter(|_| !best_is_saved))?;
                 return Err(interrupted(&at, plan));
             }
             result => result?,
@@ -213,7 +223,7 @@ pub fn fit(
         console.note(format!("epoch {} of {}: validation {}", at.epoch, plan.epochs, evaluation.summary()));
         let verdict = at.best.observe(EpochScore::new(at.epoch as u32, evaluation));
         if verdict.improved {
-            best = Some(BestWeights::copy_of(trained)?);
+            best = Some(BestWeights::copy_of(changed)?);
             best_is_saved = false;
             best_score = Some(scored);
         }
@@ -225,8 +235,8 @@ pub fn fit(
     bar.finish();
     if at.best.best().is_some_and(|best| (best.epoch as usize) < at.epoch) {
         match &best {
-            Some(best) => best.restore(trained)?,
-            None => snapshots.restore_best(trained)?,
+            Some(best) => best.restore(changed)?,
+            None => snapshots.restore_best(changed)?,
         }
     }
     if let Some(table) = profile.table(clock.session_seconds()) {
@@ -265,7 +275,7 @@ fn behind(
 ) -> Result<Option<Tensor>> {
     match set.prefix.filter(|prefix| prefix.stages == frozen) {
         _ if frozen == 0 => Ok(None),
-        Some(prefix) => prefix.of(batch, set.examples, classifier.device).map(Some),
+        Some(prefix) => prefix.of(batch, &**set.examples, classifier, classifier.device).map(Some),
         None => {
             let pass = Pass::evaluation(plan.compute);
             tch::no_grad(|| classifier.backbone.run(0..frozen, batch, None, pass)).map(Some)
@@ -300,7 +310,7 @@ fn interrupted(at: &Progress, plan: &Plan) -> Error {
 /// The state that training begins from: none, or the last snapshot's.
 fn begin(
     snapshots: &Snapshots,
-    trained: &[&Parameter],
+    changed: &[&Parameter],
     optimizer: &mut Adamw,
     plan: &Plan,
     resume: bool,
@@ -310,7 +320,7 @@ fn begin(
         if progress.fingerprint != plan.fingerprint {
             return Err(snapshot::of_another_run(&folder));
         }
-        snapshots.restore(&folder, trained, optimizer)?;
+        snapshots.restore(&folder, changed, optimizer)?;
         console.note(format!("going on after step {} (epoch {})", progress.step, progress.epoch + 1));
         return Ok(progress);
     }

@@ -1,5 +1,78 @@
-//! From an input as a person wrote it to what a backbone reads.
+//! From an input as a person wrote it to what a backbone reads: one [`Transform`] for all that a model sees.
 
 pub mod image;
 pub mod tokenize;
 mod wordpiece;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use self::image::ImageTransform;
+use self::tokenize::TextTokenizer;
+use crate::batch::ExampleSet;
+use crate::data::Input;
+use crate::error::{Error, Result};
+
+/// How a model's inputs become its examples.
+pub enum Transform {
+    Text(TextTokenizer),
+    Image(ImageTransform),
+}
+
+/// What will be done with examples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// They are trained on: images are augmented, where that is asked for.
+    Training,
+    Inference,
+}
+
+/// Inputs as a backbone reads them.
+pub struct Prepared {
+    /// Those that can be used, in their order.
+    pub set: Arc<dyn ExampleSet>,
+    /// The places of the others, and what is wrong with each; only images have such.
+    pub unusable: Vec<(usize, Error)>,
+    /// What is to be known of the examples' sizes.
+    pub statistics: String,
+}
+
+impl Transform {
+    /// # Errors
+    /// What concerns all inputs; one that cannot be used by itself is among [`Prepared::unusable`].
+    pub fn prepare(&self, inputs: &[&Input], purpose: Purpose, watch: &mut dyn FnMut(usize)) -> Result<Prepared> {
+        match self {
+            Self::Text(tokenizer) => {
+                let tokens = tokenizer.tokenize(inputs.iter().copied())?;
+                let statistics = tokens.statistics().to_string();
+                Ok(Prepared { set: Arc::new(tokens.set), unusable: Vec::new(), statistics })
+            }
+            Self::Image(images) => images.prepare(inputs, purpose, watch),
+        }
+    }
+
+    /// Puts what is needed to do the same again beside a saved model.
+    pub fn save(&self, into: &Path) -> Result<()> {
+        match self {
+            Self::Text(tokenizer) => tokenizer.save(into),
+            // The model's own files say it.
+            Self::Image(_) => Ok(()),
+        }
+    }
+
+    /// Changes when an input would be seen otherwise.
+    pub fn settings(&self) -> String {
+        match self {
+            Self::Text(tokenizer) => format!("{}", tokenizer.max_length()),
+            Self::Image(images) => format!("{:?}", images.how),
+        }
+    }
+}
+
+impl Prepared {
+    /// The places of the inputs that can be used, of `inputs` in all.
+    pub fn usable(&self, inputs: usize) -> Vec<usize> {
+        let mut unusable = self.unusable.iter().map(|(place, _)| *place).peekable();
+        (0..inputs).filter(|place| unusable.next_if_eq(place).is_none()).collect()
+    }
+}

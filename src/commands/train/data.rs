@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::commands::text_columns;
 use crate::config::{Choices, Columns, Delimiter, RunConfig};
 use crate::data::split::stratified;
-use crate::data::{Example, LabelledSet, Labels, ReadOptions, load_labelled, overlap};
+use crate::data::{Example, LabelledSet, Labels, Modality, ReadOptions, load_labelled, overlap};
 use crate::error::{Error, Result};
 use crate::report::Console;
 
@@ -21,11 +21,12 @@ pub struct Data {
 
 impl Data {
     /// Loads and splits what `config` names, prints what is in it, and puts the columns it found into `config`.
-    pub fn load(config: &mut RunConfig, choices: &mut Choices, console: &Console) -> Result<Self> {
+    pub fn load(config: &mut RunConfig, modality: Modality, choices: &mut Choices, console: &Console) -> Result<Self> {
         let mut options = ReadOptions {
             text: config.data.text.as_ref().map(text_columns).transpose()?,
             label: config.data.label.clone(),
             delimiter: config.data.delimiter.map(Delimiter::byte),
+            modality,
             ..ReadOptions::default()
         };
         let set = load_labelled(&config.data.train, &options, None)?;
@@ -38,12 +39,14 @@ impl Data {
             summary.push((name, content));
         };
         note(config.data.train.display().to_string(), set.summary.to_string(), &mut summary);
-        // The other files are read as this one is.
-        options.text = Some(set.columns.text());
-        options.label = set.columns.label().map(str::to_owned);
-        let names = set.columns.text().names().map(str::to_owned).collect();
-        config.data.text = Some(Columns::new(names).map_err(Error::request)?);
-        config.data.label = options.label.clone();
+        // The other files are read as this one is; a folder has no columns to name.
+        if !config.data.train.is_dir() {
+            options.text = Some(set.columns.text());
+            options.label = set.columns.label().map(str::to_owned);
+            let names = set.columns.text().names().map(str::to_owned).collect();
+            config.data.text = Some(Columns::new(names).map_err(Error::request)?);
+            config.data.label = options.label.clone();
+        }
 
         let labels = set.labels.clone();
         let mut load = |path: &Path| -> Result<Vec<Example>> {

@@ -3,23 +3,28 @@
 use tch::{Device, Kind};
 
 use super::Split;
-use crate::batch::ExampleSet;
 use crate::batch::sampler::BatchSize;
-use crate::config::{self, Choices, ClassWeights, HeadInit, Pooling as PoolingSetting, RunConfig, Strategy};
+use crate::config::{
+    self, Augment, Choices, ClassWeights, HeadInit, Init, Pooling as PoolingSetting, RunConfig, Strategy, Switch,
+};
+use crate::data::Modality;
 use crate::error::Result;
 use crate::fingerprint::Fingerprint;
 use crate::hardware::Hardware;
 use crate::model::parameters::Place;
-use crate::model::{Classifier, Engine, Pooling};
+use crate::model::{Classifier, Engine, InputSpec, Pooling};
 use crate::report::memory::available_bytes;
 use crate::strategy::cache::CacheSettings;
 use crate::training::Plan;
 use crate::training::loss::{LossSettings, balanced_weights};
 use crate::training::optimizer::AdamwSettings;
+use crate::transform::Transform;
+use crate::transform::image::Augmentation;
 
 /// How the backbone's output is pooled: as told, or mean when frozen (it separates better there), or the family's own.
-pub fn pooling(config: &RunConfig, choices: &mut Choices) -> Option<Pooling> {
+pub fn pooling(config: &RunConfig, modality: Modality, choices: &mut Choices) -> Option<Pooling> {
     match (config.model.pooling, config.strategy.name) {
+        (PoolingSetting::Auto, _) if modality == Modality::Image => None,
         (PoolingSetting::Cls, _) => Some(Pooling::Cls),
         (PoolingSetting::Mean, _) => Some(Pooling::Mean),
         (PoolingSetting::Auto, Strategy::Frozen) => {
@@ -29,6 +34,51 @@ pub fn pooling(config: &RunConfig, choices: &mut Choices) -> Option<Pooling> {
         (PoolingSetting::Auto, _) => {
             choices.record("pooling", "cls", "the family's own head reads the first token");
             Some(Pooling::Cls)
+        }
+    }
+}
+
+/// How the images that are trained on are varied.
+pub fn augmentation(config: &mut RunConfig, input: &InputSpec, choices: &mut Choices) -> Option<Augmentation> {
+    let InputSpec::Image(how) = input else { return None };
+    let setting = &mut config.training.augment;
+    if *setting == Augment::Auto || config.strategy.name == Strategy::Frozen {
+        let (height, _) = how.output();
+        let (chosen, reason) = match config.strategy.name {
+            Strategy::Frozen => (Augment::None, "the features of each image are computed once, as it is"),
+            Strategy::Last(_) if config.run.cache == Switch::On => {
+                (Augment::None, "what the frozen stages compute is computed once; --cache off allows it")
+            }
+            _ if height < 96 => (Augment::Light, "usual for images this small"),
+            _ => (Augment::Standard, "usual for photographs"),
+        };
+        choices.record("augment", chosen, reason);
+        *setting = chosen;
+    }
+    match *setting {
+        Augment::Auto | Augment::None => None,
+        Augment::Light => Some(Augmentation::light()),
+        Augment::Standard => Some(Augmentation::standard()),
+        Augment::Strong => Some(Augmentation::strong()),
+    }
+}
+
+/// Puts the sizes at which inputs are seen into the settings.
+pub fn sizes(config: &mut RunConfig, transform: &Transform, choices: &mut Choices) {
+    let data = &mut config.data;
+    match transform {
+        Transform::Text(tokenizer) => {
+            if data.max_length.is_none() {
+                choices.record("max_length", tokenizer.max_length(), "the model's and tokenizer's limit, at most 512");
+            }
+            data.max_length = Some(tokenizer.max_length());
+        }
+        Transform::Image(images) => {
+            let (height, _) = images.how.output();
+            if data.image_size.is_none() {
+                choices.record("image_size", height, "what the model was trained on");
+            }
+            data.image_size = Some(height as usize);
         }
     }
 }
@@ -74,6 +124,7 @@ pub fn plan(
     classifier: &Classifier,
     choices: &mut Choices,
 ) -> Plan {
+    let init = config.model.init;
     let settings = &mut config.training;
     let frozen = config.strategy.name == Strategy::Frozen;
     let epochs = *settings.epochs.get_or_insert_with(|| {
@@ -84,7 +135,7 @@ pub fn plan(
     });
     let strategy = config.strategy.name;
     let lr = *settings.lr.get_or_insert_with(|| {
-        let (lr, reason) = learning_rate(strategy, classifier.backbone.feature_width());
+        let (lr, reason) = learning_rate(strategy, classifier, init);
         if !frozen {
             choices.record("lr", lr, reason);
         }
@@ -93,8 +144,17 @@ pub fn plan(
     let batch = match (settings.batch_size, settings.batch_tokens) {
         (Some(examples), _) => BatchSize::Examples(examples),
         (None, Some(tokens)) => BatchSize::Tokens(tokens),
+        (None, None) if matches!(classifier.input, InputSpec::Image(_)) => {
+            let images = EXAMPLES_A_STEP as usize;
+            if !frozen {
+                choices.record("batch_size", images, "usual for fine-tuning");
+            }
+            settings.batch_size = Some(images);
+            BatchSize::Examples(images)
+        }
         (None, None) => {
-            let mean = train.tokens.set.tokens() as f64 / train.tokens.set.len().max(1) as f64;
+            let set = &train.set;
+            let mean = (0..set.len()).map(|index| set.cost(index)).sum::<usize>() as f64 / set.len().max(1) as f64;
             let tokens = ((mean * EXAMPLES_A_STEP / 64.0).round() as usize * 64).clamp(128, 32_768);
             if !frozen {
                 choices.record("batch_tokens", tokens, format!("about 32 texts of this length ({mean:.1} tokens)"));
@@ -103,8 +163,13 @@ pub fn plan(
             BatchSize::Tokens(tokens)
         }
     };
-    let on_cpu = hardware.device == Device::Cpu;
-    let micro = *settings.micro_batch_tokens.get_or_insert(if on_cpu { 8_192 } else { 65_536 });
+    // Batch norms see a micro-batch: where there are any, a step is one.
+    let whole = match batch {
+        BatchSize::Examples(examples) if !classifier.backbone.statistics().is_empty() => examples,
+        _ => 0,
+    };
+    let budget = hardware.training_budget(&classifier.input).max(whole);
+    let micro = *settings.micro_batch_tokens.get_or_insert(budget);
     let mut plan = Plan {
         epochs,
         batch,
@@ -136,11 +201,19 @@ pub fn plan(
 
 /// Narrow encoders bear larger steps (docs/log.md has two rates tried on SST-2 with a 384-wide one); the wide rate is BERT's
 /// usual one.
-fn learning_rate(strategy: Strategy, width: i64) -> (f64, &'static str) {
+fn learning_rate(strategy: Strategy, classifier: &Classifier, init: Init) -> (f64, &'static str) {
+    let width = classifier.backbone.feature_width();
+    let image = matches!(classifier.input, InputSpec::Image(_));
+    if init == Init::Random {
+        return (1e-3, "usual where training begins from random numbers");
+    }
     match strategy {
         Strategy::Lora { .. } => return (1e-3, "usual for low-rank adapters"),
         Strategy::Bitfit => return (1e-3, "usual where only biases are trained"),
-        Strategy::Last(_) if width < 512 => return (1e-4, "a few layers of an encoder this narrow"),
+        _ if image && !classifier.backbone.statistics().is_empty() => {
+            return (3e-4, "usual for a convolutional network");
+        }
+        Strategy::Last(_) if width < 512 && !image => return (1e-4, "a few layers of an encoder this narrow"),
         _ => {}
     }
     if width < 512 { (5e-5, "usual for an encoder this narrow") } else { (3e-5, "usual for an encoder this wide") }
@@ -152,7 +225,7 @@ fn fingerprint(plan: &Plan, config: &RunConfig, splits: [&Split; 2]) -> String {
     let decisive = Plan { log_every: 0, fingerprint: String::new(), ..plan.clone() };
     hash.bytes(format!("{decisive:?} {:?} {:?}", config.model, config.strategy));
     for split in splits {
-        add_tokens(&mut hash, split);
+        split.set.add_to(&mut hash);
         for label in &split.labels {
             hash.bytes(label.to_le_bytes());
         }
@@ -160,27 +233,17 @@ fn fingerprint(plan: &Plan, config: &RunConfig, splits: [&Split; 2]) -> String {
     hash.finish()
 }
 
-fn add_tokens(hash: &mut Fingerprint, split: &Split) {
-    let set = &split.tokens.set;
-    for index in 0..set.len() {
-        hash.bytes((set.ids(index).len() as u64).to_le_bytes());
-        hash.bytes(set.types(index));
-        for id in set.ids(index) {
-            hash.bytes(id.to_le_bytes());
-        }
-    }
-}
-
 /// Stands for the activations of a split behind `stages` stages: equal keys, equal activations.
 pub fn prefix_key(classifier: &Classifier, stages: usize, split: &Split, compute: Kind) -> Result<String> {
     let mut hash = Fingerprint::default();
     hash.bytes(format!("{stages} {compute:?} {}", classifier.backbone.settings()));
-    for parameter in classifier.backbone.parameters() {
+    let backbone = &classifier.backbone;
+    for parameter in backbone.parameters().iter().chain(backbone.statistics()) {
         if matches!(parameter.place, Place::Stage(stage) if stage < stages) {
             hash.tensor(&parameter.tensor)?;
         }
     }
-    add_tokens(&mut hash, split);
+    split.set.add_to(&mut hash);
     Ok(hash.finish())
 }
 

@@ -750,6 +750,7 @@ mod tests {
                 lr: 1e-5,
                 grad_norm: None,
                 tokens_per_second: None,
+                images_per_second: None,
                 seconds: 1.0,
             })
         };
@@ -778,6 +779,7 @@ mod tests {
             train_rows: 100,
             train_seconds: 12.0,
             tokens_per_second: None,
+            images_per_second: None,
             trainable_parameters: 10,
             total_parameters: 20,
             peak_memory_bytes: 1 << 30,

@@ -1,5 +1,9 @@
 //! From an image file to the pixels that a backbone expects.
 
+mod files;
+
+pub use self::files::ImageTransform;
+
 /// How an image is made smaller or larger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interpolation {
@@ -28,4 +32,46 @@ pub struct Preprocessing {
     /// By channel: red, green, blue.
     pub mean: [f32; 3],
     pub deviation: [f32; 3],
+}
+
+// --- stand-ins until the transforms are there ---
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    pub height: u32,
+    pub width: u32,
+    pub pixels: Vec<u8>,
+}
+#[derive(Debug, Clone, Default)]
+pub struct Limits;
+#[derive(Debug, Clone, PartialEq)]
+pub struct Augmentation;
+use crate::error::Result;
+use crate::random::Random;
+impl Augmentation {
+    pub fn light() -> Self {
+        Self
+    }
+    pub fn standard() -> Self {
+        Self
+    }
+    pub fn strong() -> Self {
+        Self
+    }
+}
+pub fn decode(_: &std::path::Path, _: &Limits) -> Result<Image> {
+    unimplemented!()
+}
+pub fn decode_bytes(_: &[u8], _: &Limits) -> Result<Image> {
+    unimplemented!()
+}
+pub fn prepare(_: &Image, _: &Preprocessing) -> Result<Vec<u8>> {
+    unimplemented!()
+}
+pub fn augment(_: &Image, _: &Preprocessing, _: &Augmentation, _: &mut Random) -> Result<Vec<u8>> {
+    unimplemented!()
+}
+impl Preprocessing {
+    pub fn output(&self) -> (u32, u32) {
+        self.crop
+    }
 }

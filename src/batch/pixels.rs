@@ -1,0 +1,159 @@
+//! Images, and batches of them: decoded and resized in parallel, normalised on their way to the device.
+//!
+//! What one pixel becomes is `transform/image`'s affair.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+use tch::{Device, Kind, Tensor};
+
+use super::{Contents, ExampleSet, Loaded, View};
+use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
+use crate::random::Random;
+use crate::transform::image::{self, Augmentation, Image, Limits, Preprocessing};
+
+/// What is kept in memory of an image.
+pub enum Kept {
+    /// Nothing: its file is decoded when it is wanted.
+    Nothing,
+    /// Its pixels as they were decoded, to be augmented.
+    Decoded(Image),
+    /// What the network sees of it.
+    Prepared(Vec<u8>),
+}
+
+/// One image of a set.
+pub struct ImageFile {
+    pub path: PathBuf,
+    /// A hash of the file's content.
+    pub hash: String,
+    pub kept: Kept,
+}
+
+/// The images of a split.
+pub struct ImageSet {
+    pub files: Vec<ImageFile>,
+    pub how: Preprocessing,
+    /// In training; `None` shows the images as they are.
+    pub augmentation: Option<Augmentation>,
+    /// Of what augmentation draws.
+    pub seed: u64,
+    pub limits: Limits,
+}
+
+impl ImageSet {
+    /// What the network sees of image `index`: `height · width · 3` numbers.
+    fn pixels(&self, index: usize, view: View) -> Result<Cow<'_, [u8]>> {
+        let file = self.files.get(index).ok_or_else(|| Error::failure("the set has no such image"))?;
+        let augmentation = match view {
+            View::Training { epoch } => self.augmentation.as_ref().map(|augmentation| (augmentation, epoch)),
+            View::Plain => None,
+        };
+        let image = match (&file.kept, augmentation) {
+            (Kept::Prepared(pixels), None) => return Ok(Cow::Borrowed(pixels)),
+            (Kept::Decoded(image), _) => Cow::Borrowed(image),
+            _ => Cow::Owned(image::decode(&file.path, &self.limits)?),
+        };
+        let pixels = match augmentation {
+            Some((augmentation, epoch)) => {
+                image::augment(&image, &self.how, augmentation, &mut Random::of(&[self.seed, epoch, index as u64]))
+            }
+            None => image::prepare(&image, &self.how),
+        };
+        pixels.map(Cow::Owned).map_err(|error| error.file(&file.path))
+    }
+}
+
+impl ExampleSet for ImageSet {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn cost(&self, _index: usize) -> usize {
+        1
+    }
+
+    fn unit(&self) -> &'static str {
+        "images"
+    }
+
+    fn add_to(&self, hash: &mut Fingerprint) {
+        hash.bytes(format!("{:?}", self.how));
+        for file in &self.files {
+            hash.bytes(&file.hash);
+        }
+    }
+
+    fn load(&self, examples: &[usize], view: View) -> Result<Loaded> {
+        let (height, width) = self.how.output();
+        let size = 3 * height as usize * width as usize;
+        let mut bytes = vec![0u8; size * examples.len()];
+        bytes.par_chunks_exact_mut(size.max(1)).zip(examples).try_for_each(|(into, &index)| {
+            let pixels = self.pixels(index, view)?;
+            if pixels.len() != size {
+                return Err(Error::failure("an image was prepared for another size"));
+            }
+            into.copy_from_slice(&pixels);
+            Ok(())
+        })?;
+        let Preprocessing { mean, deviation, .. } = self.how;
+        let shape = [examples.len() as i64, i64::from(height), i64::from(width), 3];
+        Ok(Loaded {
+            examples: examples.to_vec(),
+            contents: Contents::Pixels(PixelArray { bytes, shape, mean, deviation }),
+        })
+    }
+
+    fn is_slow_to_load(&self) -> bool {
+        true
+    }
+}
+
+/// The pixels of a batch before they are a tensor.
+pub struct PixelArray {
+    bytes: Vec<u8>,
+    /// `[N, height, width, 3]`.
+    shape: [i64; 4],
+    mean: [f32; 3],
+    deviation: [f32; 3],
+}
+
+impl PixelArray {
+    /// Normalised, `[N, 3, height, width]`, fp32, channels last in memory.
+    pub(super) fn onto(self, device: Device) -> Result<Tensor> {
+        let channels_first = [0i64, 3, 1, 2];
+        if device == Device::Cpu {
+            let normal =
+                |channel: usize, byte: usize| (byte as f32 / 255.0 - self.mean[channel]) / self.deviation[channel];
+            let table: Vec<[f32; 3]> = (0..256).map(|byte| [0, 1, 2].map(|channel| normal(channel, byte))).collect();
+            let mut pixels = vec![0f32; self.bytes.len()];
+            pixels.par_chunks_mut(1 << 14).zip(self.bytes.par_chunks(1 << 14)).enumerate().for_each(
+                |(chunk, (into, bytes))| {
+                    let first = chunk * (1 << 14);
+                    for (index, (into, &byte)) in into.iter_mut().zip(bytes).enumerate() {
+                        *into = table[usize::from(byte)][(first + index) % 3];
+                    }
+                },
+            );
+            return Ok(
+                Tensor::f_from_data_size(as_bytes(&pixels), &self.shape, Kind::Float)?.f_permute(channels_first)?
+            );
+        }
+        // A quarter of the bytes go over the bus, from pinned memory, and are not waited for.
+        let bytes = Tensor::f_from_data_size(&self.bytes, &self.shape, Kind::Uint8)?.f_pin_memory(device)?;
+        let bytes = bytes.f_to_dtype_layout((Kind::Uint8, device), true, false)?;
+        let channels = |values: [f32; 3]| Tensor::f_from_slice(&values)?.f_view([1, 3, 1, 1])?.f_to_device(device);
+        let scale = channels(self.deviation.map(|deviation| 1.0 / (255.0 * deviation)))?;
+        let mut shift = self.mean;
+        shift.iter_mut().zip(self.deviation).for_each(|(mean, deviation)| *mean = -*mean / deviation);
+        Ok(channels(shift)?.f_addcmul(&bytes.f_permute(channels_first)?.f_to_kind(Kind::Float)?, &scale)?)
+    }
+}
+
+/// The bytes of numbers, as they lie in memory.
+fn as_bytes(numbers: &[f32]) -> &[u8] {
+    // SAFETY: four bytes a number, every one of them initialised, and bytes need no alignment.
+    unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), std::mem::size_of_val(numbers)) }
+}

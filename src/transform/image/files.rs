@@ -1,0 +1,91 @@
+//! The images of a data set as examples: each decoded once to see whether it can be, and kept in memory while there is room.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use super::{Augmentation, Limits, Preprocessing, decode_bytes, prepare};
+use crate::batch::pixels::{ImageFile, ImageSet, Kept};
+use crate::data::Input;
+use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
+use crate::interrupt;
+use crate::transform::{Prepared, Purpose};
+
+/// How images become examples.
+pub struct ImageTransform {
+    pub how: Preprocessing,
+    /// Of those that are trained on.
+    pub augmentation: Option<Augmentation>,
+    /// Of what augmentation draws.
+    pub seed: u64,
+    pub limits: Limits,
+    /// Bytes of memory that are left for images.
+    room: AtomicU64,
+}
+
+/// Images between two looks at whether the person wants to stop.
+const STRETCH: usize = 256;
+
+impl ImageTransform {
+    /// `memory` bytes may be used to keep images.
+    pub fn new(how: Preprocessing, augmentation: Option<Augmentation>, seed: u64, memory: u64) -> Self {
+        Self { how, augmentation, seed, limits: Limits::default(), room: AtomicU64::new(memory) }
+    }
+
+    /// Decodes every image; `watch` is told how many each time. Those that cannot be decoded are unusable.
+    pub fn prepare(&self, inputs: &[&Input], purpose: Purpose, watch: &mut dyn FnMut(usize)) -> Result<Prepared> {
+        let augmentation = self.augmentation.clone().filter(|_| purpose == Purpose::Training);
+        let (mut files, mut unusable) = (Vec::with_capacity(inputs.len()), Vec::new());
+        for (stretch, inputs) in inputs.chunks(STRETCH).enumerate() {
+            if interrupt::requested() {
+                return Err(Error::interrupted("while reading the images"));
+            }
+            let read: Vec<Result<ImageFile>> =
+                inputs.par_iter().map(|input| self.read(input, augmentation.is_some())).collect();
+            for (index, file) in read.into_iter().enumerate() {
+                match file {
+                    Ok(file) => files.push(file),
+                    Err(error) => unusable.push((stretch * STRETCH + index, error)),
+                }
+            }
+            watch(inputs.len());
+        }
+        let kept = files.iter().filter(|file| !matches!(file.kept, Kept::Nothing)).count();
+        let (height, width) = self.how.output();
+        let mut statistics = format!("{} images, seen as {height} × {width} pixels", files.len());
+        if kept < files.len() {
+            statistics.push_str(&format!("; {kept} of them kept in memory"));
+        }
+        let (how, seed, limits) = (self.how, self.seed, self.limits.clone());
+        Ok(Prepared { set: Arc::new(ImageSet { files, how, augmentation, seed, limits }), unusable, statistics })
+    }
+
+    fn read(&self, input: &Input, augmented: bool) -> Result<ImageFile> {
+        let Input::Image(path) = input else {
+            return Err(Error::request("this model reads images, and this is a text"));
+        };
+        let bytes = std::fs::read(path).map_err(|error| Error::io(error, path))?;
+        let mut hash = Fingerprint::default();
+        hash.bytes(&bytes);
+        let kept = self.kept(&bytes, path, augmented)?;
+        Ok(ImageFile { path: path.clone(), hash: hash.finish(), kept })
+    }
+
+    fn kept(&self, bytes: &[u8], path: &Path, augmented: bool) -> Result<Kept> {
+        let image = decode_bytes(bytes, &self.limits).map_err(|error| error.file(path))?;
+        if augmented {
+            return Ok(if self.takes(image.pixels.len()) { Kept::Decoded(image) } else { Kept::Nothing });
+        }
+        let pixels = prepare(&image, &self.how).map_err(|error| error.file(path))?;
+        Ok(if self.takes(pixels.len()) { Kept::Prepared(pixels) } else { Kept::Nothing })
+    }
+
+    /// Whether there is room for so many bytes; then they are counted.
+    fn takes(&self, bytes: usize) -> bool {
+        let left = |room: u64| room.checked_sub(bytes as u64);
+        self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok()
+    }
+}

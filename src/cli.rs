@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::keys::{
     BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, IMAGE_SIZE, LAYERS, MAX_LENGTH, MEGABYTES, NOT_NEGATIVE, POSITIVE,
-    RATIO, SEED, THREADS, Whole,
+    RATIO, SEED, STAGES, THREADS, Whole,
 };
 use crate::config::{
     self, Augment, ClassWeights, Columns, Delimiter, Device, Engine, Flags, HeadInit, Init, OnBadInput, Pooling,
@@ -243,6 +243,11 @@ pub struct ModelArgs {
     /// What the network starts from; random takes an architecture as --model, such as resnet18 [default: pretrained]
     #[arg(long, value_name = "pretrained|random")]
     pub init: Option<Init>,
+
+    /// Keep only the first so many stages (the embeddings are one, every layer is one) and put the head on the last of
+    /// them: smaller, faster, and better where the task is far from what the network learned [default: all]
+    #[arg(long, value_name = "N", value_parser = STAGES.parser::<usize>(), allow_negative_numbers = true)]
+    pub stages: Option<usize>,
 
     /// How a sequence becomes the one vector the head sees [default: auto, mean when frozen, else the family's own]
     #[arg(long, value_name = "auto|cls|mean")]
@@ -706,6 +711,7 @@ impl RunArgs {
         flags.put("data.on_bad_input", &data.on_bad_input);
         flags.put("model.model", &model.model);
         flags.put("model.init", &model.init);
+        flags.put("model.stages", &model.stages);
         flags.put("model.pooling", &model.pooling);
         flags.put("model.engine", &model.engine);
         flags.put("model.dropout", &model.dropout);
@@ -819,7 +825,7 @@ mod tests {
                     --head-lr 2 --batch-tokens 3 --micro-batch-tokens 2 --weight-decay 0.5 --warmup-ratio 0.5 --schedule cosine \
                     --max-grad-norm 0.5 --patience 1 --seed 1 --log-every 1 --out o \
                     --device cpu --precision fp32 --threads 1 --split-seed 1 --reinit-layers 1 --head-init probe \
-                    --layer-decay 0.9 --label-smoothing 0.1 --class-weights balanced --image-size 64 --on-bad-input skip --init random --augment light --cache off --snapshot-minutes 1 --cache-memory 9 --cache-dir c";
+                    --layer-decay 0.9 --label-smoothing 0.1 --class-weights balanced --image-size 64 --on-bad-input skip --stages 3 --init random --augment light --cache off --snapshot-minutes 1 --cache-memory 9 --cache-dir c";
         let Command::Train(args) = parse(line).unwrap() else { panic!() };
         let text = args.resolve().unwrap().to_toml(&config::Choices::default()).unwrap();
         for key in config::keys::KEYS.iter().filter(|key| !matches!(key.name, "valid_fraction" | "batch_size")) {

@@ -114,6 +114,7 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
         device: Device::Cpu,
         linears: Linears::In(Kind::Float),
         head,
+        stages: None,
         image_size: None,
     };
     let (classifier, _) = Classifier::load(&root(".models/all-MiniLM-L6-v2"), &request).expect("the model");

@@ -175,6 +175,7 @@ fn adapters_compute_what_the_merged_weights_do() {
             device: Device::Cpu,
             linears: Linears::In(Kind::Float),
             head,
+            stages: None,
             image_size: None,
         };
         let (mut classifier, _) = Classifier::load(&scene.path("bare"), &request).unwrap();
@@ -536,6 +537,24 @@ fn a_probe_begins_where_frozen_training_ends() {
     train(&scene, "--epochs 1 --lr 1e-12", "neither");
     assert!((metric(&scene, "random", "loss") - metric(&scene, "frozen", "loss")).abs() > 0.01);
     assert!(weights(&scene, "random") == weights(&scene, "neither"), "random is not the default");
+}
+
+#[test]
+fn the_head_may_sit_on_an_earlier_stage() {
+    let scene = training_scene();
+    for strategy in ["frozen", "full"] {
+        train(&scene, &format!("--strategy {strategy} --stages 2 --epochs 1"), strategy);
+        assert_eq!(scene.json(&format!("{strategy}/config.json"))["num_hidden_layers"], 1);
+        let names: Vec<String> = after(&scene, strategy).into_keys().collect();
+        assert!(names.iter().any(|name| name.contains("encoder.layer.0.")), "{names:?}");
+        assert!(!names.iter().any(|name| name.contains("encoder.layer.1.")), "{names:?}");
+        let words = format!("evaluate --model {strategy} --data valid.csv --precision fp32 --threads 1 --json");
+        let again = scene.rehead(&words).ok().json();
+        assert_eq!(again["test"]["accuracy"], scene.json(&format!("{strategy}/metrics.json"))["valid"]["accuracy"]);
+    }
+    for stages in ["0", "5"] {
+        scene.rehead(&format!("{BASIC} --out none --stages {stages}")).refused().says(&["stages"]);
+    }
 }
 
 #[test]

@@ -3,56 +3,23 @@
 
 mod support;
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{Lottery, Outcome, Running, Scene, csv, sentiment, tensors};
-
-/// Data, a tiny backbone, and no choice left to the machine.
-fn scene() -> Scene {
-    let scene = Scene::with_models(&["bare"]);
-    scene.write("train.csv", csv(&sentiment(64, 1)));
-    scene.write("valid.csv", csv(&sentiment(20, 2)));
-    scene.write("test.csv", csv(&sentiment(20, 3)));
-    scene
-}
-
-const BASIC: &str = "train --train train.csv --valid valid.csv --model bare --device cpu --precision fp32 --threads 1";
-
-/// Long enough to be interrupted: 16 steps an epoch.
-const LONG: &str = "--epochs 12 --batch-size 4 --lr 1e-3 --log-every 1";
-
-fn weights(scene: &Scene, run: &str) -> Vec<u8> {
-    scene.bytes(&format!("{run}/model.safetensors"))
-}
+use support::{
+    BASIC, LONG, Lottery, Running, Scene, assert_as_uninterrupted, csv, history, interrupted, logged_steps, sentiment,
+    tensors, training_scene, weights,
+};
 
 fn saved_setting(scene: &Scene, run: &str, section: &str, key: &str) -> toml::Value {
     let settings: toml::Table = scene.text(&format!("{run}/rehead.toml")).parse().unwrap();
     settings[section][key].clone()
 }
 
-/// `history.jsonl` without what a clock says.
-fn history(scene: &Scene, run: &str) -> Vec<Value> {
-    let text = scene.text(&format!("{run}/history.jsonl"));
-    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    for line in &mut lines {
-        let line = line.as_object_mut().unwrap();
-        assert!(line.remove("seconds").is_some_and(|seconds| seconds.is_number()));
-        line.remove("tokens_per_second");
-    }
-    lines
-}
-
-fn logged_steps(scene: &Scene, run: &str) -> usize {
-    let text = std::fs::read_to_string(scene.path(run).join("history.jsonl")).unwrap_or_default();
-    text.matches("\"kind\":\"step\"").count()
-}
-
 #[test]
 fn a_full_run_holds_what_it_promises() {
-    let scene = scene();
+    let scene = training_scene();
     scene
         .rehead(BASIC)
         .arg("--test")
@@ -87,7 +54,7 @@ fn a_full_run_holds_what_it_promises() {
 
 #[test]
 fn a_frozen_run_holds_what_it_promises() {
-    let scene = scene();
+    let scene = training_scene();
     scene.rehead(BASIC).arg("--strategy").arg("frozen").arg("--out").arg("run").ok();
     let metrics = scene.json("run/metrics.json");
     check_metrics(&metrics, "frozen", &["valid"]);
@@ -141,7 +108,7 @@ fn check_metrics(metrics: &Value, strategy: &str, splits: &[&str]) {
 #[test]
 fn the_saved_settings_make_the_same_run_again() {
     for strategy in ["full", "frozen"] {
-        let scene = scene();
+        let scene = training_scene();
         let mut call =
             scene.rehead("train --train train.csv --valid-fraction 0.2 --model bare --threads 1 --lr 1e-3 --out first");
         call = call.arg("--strategy").arg(strategy).arg("--epochs").arg("1");
@@ -153,7 +120,7 @@ fn the_saved_settings_make_the_same_run_again() {
 
 #[test]
 fn equal_runs_are_bit_equal_and_another_seed_is_not() {
-    let scene = scene();
+    let scene = training_scene();
     for (out, seed) in [("one", "7"), ("same", "7"), ("other", "8")] {
         // Two threads, dropout, batches and shuffling: all that could differ from run to run.
         let call = scene.rehead(
@@ -212,41 +179,13 @@ fn pairs_of_texts_are_told_apart_by_both() {
     );
 }
 
-/// Interrupts a long run once `steps` steps are logged. A machine that is faster than this test gets another chance.
-fn interrupted(scene: &Scene, words: &str, signal: i32, steps: usize) -> Outcome {
-    for _ in 0..3 {
-        let mut running = scene.rehead(words).start();
-        if running.wait_until(|_| logged_steps(scene, "run") >= steps) {
-            running.signal(signal);
-            let outcome = running.wait();
-            if !outcome.status.success() {
-                return outcome;
-            }
-        }
-        scene.remove("run");
-    }
-    panic!("the run is over before it can be interrupted");
-}
-
 fn uninterrupted(scene: &Scene) {
     scene.rehead(&format!("{BASIC} {LONG} --out whole")).ok();
 }
 
-fn assert_as_uninterrupted(scene: &Scene, context: &str) {
-    assert!(weights(scene, "run") == weights(scene, "whole"), "{context}: other weights");
-    assert_eq!(history(scene, "run"), history(scene, "whole"), "{context}");
-    let names = |run: &str| scene.everything_in(run).into_keys().collect::<BTreeSet<_>>();
-    assert_eq!(names("run"), names("whole"), "{context}");
-    let metrics = |run: &str| {
-        let metrics = scene.json(&format!("{run}/metrics.json"));
-        (metrics["valid"].clone(), metrics["best_epoch"].clone(), metrics["epochs"].clone())
-    };
-    assert_eq!(metrics("run"), metrics("whole"), "{context}");
-}
-
 #[test]
 fn an_interrupted_run_goes_on_as_if_it_had_not_been() {
-    let scene = scene();
+    let scene = training_scene();
     uninterrupted(&scene);
     let begin = format!("{BASIC} {LONG} --out run");
     for (signal, steps) in [(libc::SIGINT, 1), (libc::SIGTERM, 16), (libc::SIGINT, 75)] {
@@ -263,7 +202,7 @@ fn an_interrupted_run_goes_on_as_if_it_had_not_been() {
 
 #[test]
 fn a_run_survives_one_interruption_after_another() {
-    let scene = scene();
+    let scene = training_scene();
     uninterrupted(&scene);
     let mut words = format!("{BASIC} {LONG} --out run");
     for (signal, steps) in [(libc::SIGINT, 3), (libc::SIGKILL, 40), (libc::SIGTERM, 90)] {
@@ -280,7 +219,7 @@ fn a_run_survives_one_interruption_after_another() {
 
 #[test]
 fn a_killed_run_goes_on_from_its_last_snapshot() {
-    let scene = scene();
+    let scene = training_scene();
     uninterrupted(&scene);
     let begin = format!("{BASIC} {LONG} --out run");
     // Without a snapshot, with one a step, and with a few.
@@ -311,7 +250,7 @@ fn an_interrupted_frozen_run_starts_over() {
 
 #[test]
 fn a_run_is_not_resumed_with_other_data_or_settings() {
-    let scene = scene();
+    let scene = training_scene();
     uninterrupted(&scene);
     interrupted(&scene, &format!("{BASIC} {LONG} --out run"), libc::SIGINT, 20);
     let before = scene.everything_in("run");
@@ -332,7 +271,7 @@ fn a_run_is_not_resumed_with_other_data_or_settings() {
 
 #[test]
 fn a_damaged_snapshot_is_named_with_the_way_out() {
-    let scene = scene();
+    let scene = training_scene();
     interrupted(&scene, &format!("{BASIC} {LONG} --out run"), libc::SIGINT, 20);
     let latest = scene.text("run/checkpoints/latest");
     let snapshot = format!("run/checkpoints/{}", latest.trim());
@@ -361,7 +300,7 @@ fn a_damaged_snapshot_is_named_with_the_way_out() {
 
 #[test]
 fn a_finished_run_has_nothing_to_resume() {
-    let scene = scene();
+    let scene = training_scene();
     scene.rehead(&format!("{BASIC} --epochs 1 --out run")).ok();
     let before = scene.everything();
     let outcome = scene.rehead("train --resume --out run --json").ok().says(&["nothing to resume"]);
@@ -371,7 +310,7 @@ fn a_finished_run_has_nothing_to_resume() {
 
 #[test]
 fn flags_win_over_set_and_set_over_the_file() {
-    let scene = scene();
+    let scene = training_scene();
     scene.write(
         "run.toml",
         "[data]\ntrain = 'train.csv'\nvalid = 'valid.csv'\n[model]\nmodel = 'bare'\n[strategy]\nname = 'frozen'\n\
@@ -408,7 +347,7 @@ fn the_example_configurations_are_right() {
 
 #[test]
 fn a_batch_may_be_computed_in_parts() {
-    let scene = scene();
+    let scene = training_scene();
     for (out, tokens) in [("whole", "100000"), ("parts", "20")] {
         let words = format!(
             "{BASIC} --dropout 0 --batch-size 16 --epochs 1 --lr 1e-3 --log-every 1 --micro-batch-tokens {tokens}"
@@ -436,7 +375,7 @@ fn a_batch_may_be_computed_in_parts() {
 
 #[test]
 fn a_batch_is_measured_in_examples_or_in_tokens() {
-    let scene = scene();
+    let scene = training_scene();
     let steps = |out: &str, how: &str| {
         scene.rehead(&format!("{BASIC} --epochs 1 --log-every 1 {how} --out {out}")).ok();
         logged_steps(&scene, out)
@@ -450,7 +389,7 @@ fn a_batch_is_measured_in_examples_or_in_tokens() {
 
 #[test]
 fn the_shape_of_the_file_does_not_matter() {
-    let scene = scene();
+    let scene = training_scene();
     // One text needs every kind of care.
     let mut rows = sentiment(24, 4);
     rows[3].0 = "good \"great\";\tfun,\nvery good".to_owned();
@@ -494,7 +433,7 @@ fn the_shape_of_the_file_does_not_matter() {
 
 #[test]
 fn odd_rows_are_counted_and_used() {
-    let scene = scene();
+    let scene = training_scene();
     let rows = csv(&sentiment(30, 6));
     let first = rows.lines().nth(1).unwrap().to_owned();
     let contradiction = first.replace("negative", "positive");
@@ -511,7 +450,7 @@ fn odd_rows_are_counted_and_used() {
 
 #[test]
 fn standard_output_holds_the_metrics_or_nothing() {
-    let scene = scene();
+    let scene = training_scene();
     let outcome = scene.rehead(&format!("{BASIC} --strategy frozen --out silent")).ok();
     outcome.check(outcome.stdout.is_empty(), "nothing on standard output");
     outcome.check(!outcome.stderr.contains('\u{1b}'), "no colours in a log");
@@ -521,7 +460,7 @@ fn standard_output_holds_the_metrics_or_nothing() {
 
 #[test]
 fn quiet_means_quiet() {
-    let scene = scene();
+    let scene = training_scene();
     let outcome = scene.rehead(&format!("{BASIC} --epochs 1 --out run --quiet")).ok();
     outcome.check(outcome.stderr.is_empty() && outcome.stdout.is_empty(), "nothing said");
     assert!(scene.exists("run/metrics.json"));
@@ -529,7 +468,7 @@ fn quiet_means_quiet() {
 
 #[test]
 fn patience_ends_a_run_that_does_not_improve() {
-    let scene = scene();
+    let scene = training_scene();
     // Steps too small to change any answer.
     let words = format!("{BASIC} --epochs 50 --lr 1e-12 --patience 2 --out run --json");
     let metrics = scene.rehead(&words).ok().says(&["no improvement for 2 epochs"]).json();
@@ -538,7 +477,7 @@ fn patience_ends_a_run_that_does_not_improve() {
 
 #[test]
 fn rows_shared_with_the_test_file_are_warned_of() {
-    let scene = scene();
+    let scene = training_scene();
     scene.copy("train.csv", "test.csv");
     let outcome = scene.rehead(&format!("{BASIC} --strategy frozen --test test.csv --quiet --out run")).ok();
     outcome.says(&["warning: 64 of its rows also stand in train.csv"]);

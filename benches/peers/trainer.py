@@ -74,6 +74,8 @@ def main():
     )
     if arguments.mode == "frozen":
         model.base_model.requires_grad_(False)
+    elif arguments.only:
+        train_only(model, arguments.only)
 
     with tempfile.TemporaryDirectory() as scratch:
         build = partial(trainer_of, model, tokenizer, train, arguments, device, bf16, compiled, scratch)
@@ -137,6 +139,7 @@ def parse():
     parser.add_argument("--text", default="text", help="text column")
     parser.add_argument("--label", default="label", help="label column")
     parser.add_argument("--mode", choices=list(LEARNING_RATES), default="default")
+    parser.add_argument("--only", metavar="last:N|biases", help="train the last N layers, or the biases, and the head")
     parser.add_argument("--epochs", type=float, default=3.0)
     parser.add_argument("--lr", type=float, help="default 5e-5, 1e-4 or 1e-3 by mode")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -150,6 +153,19 @@ def parse():
     parser.add_argument("--save", help="directory for the finished classifier")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
+
+
+def train_only(model, what):
+    """What a BERT's `last:N` or `biases` trains; pooler and classifier always are."""
+    model.bert.embeddings.requires_grad_(False)
+    model.bert.encoder.requires_grad_(False)
+    if what == "biases":
+        for name, parameter in model.bert.named_parameters():
+            parameter.requires_grad_(name.endswith("bias") or name.startswith("pooler"))
+        return
+    last = int(what.removeprefix("last:"))
+    for layer in model.bert.encoder.layer[-last:]:
+        layer.requires_grad_(True)
 
 
 def encode(tokenizer, texts, labels, names, max_length):

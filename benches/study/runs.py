@@ -9,8 +9,14 @@ import time
 from contextlib import contextmanager
 
 from .cells import files
+from .rule import best_stage
 
-STRATEGIES = ("frozen", "last:2", "full")
+STRATEGIES = {
+    "full": ("--strategy", "full", "--head-init", "random"),
+    "frozen": ("--strategy", "frozen"),
+    "full, probe": ("--strategy", "full", "--head-init", "probe"),
+    "last:2": ("--strategy", "last:2", "--head-init", "random"),
+}
 # Of what is trained by steps: batches of 16 texts, and as many epochs as make 200 steps, but at least 3 and at most 20.
 BATCH, STEPS, LEAST_EPOCHS, MOST_EPOCHS = 16, 200, 3, 20
 VALID_FRACTION = 0.1
@@ -66,28 +72,47 @@ def train(args, cells, turn):
     lines = Lines(args.runs)
     done = lines.keys("data", "size", "seed", "strategy")
     todo = [(cell, strategy) for cell in cells for strategy in STRATEGIES if (*cell.key, strategy) not in done]
-    todo.sort(key=lambda each: (each[0].seed, ("full", "frozen", "last:2").index(each[1])))  # what matters most comes first
+    todo.sort(key=lambda each: (each[0].seed, list(STRATEGIES).index(each[1])))  # what matters most comes first
     for number, (cell, strategy) in enumerate(todo):
-        train_file, test_file = files(cell, args.shared, args.kept / "data")
-        out = args.kept / "run"
-        shutil.rmtree(out, ignore_errors=True)
         options = [] if strategy == "frozen" else ["--epochs", epochs(cell.rows), "--batch-size", BATCH]
-        command = [
-            args.rehead, "train", "--train", train_file, "--valid-fraction", VALID_FRACTION, "--test", test_file,
-            "--model", args.model, "--strategy", strategy, "--seed", cell.seed, "--out", out, "--threads", args.threads,
-            "--json", "--quiet", *cell.data.options, *options,
-        ]  # fmt: skip
         with turn.work():
-            metrics = answer(command, args.root)
-        shutil.rmtree(out, ignore_errors=True)
-        lines.add({
-            "data": cell.data.name, "size": cell.size, "rows": cell.rows, "seed": cell.seed, "strategy": strategy,
-            "epochs": metrics["epochs"] if strategy != "frozen" else 1,
-            "accuracy": metrics["test"]["accuracy"], "macro_f1": metrics["test"]["macro_f1"],
-            "test_rows": metrics["test"]["rows"], "valid_accuracy": metrics["valid"]["accuracy"],
-            "seconds": metrics["train_seconds"], "tokens_per_second": metrics["tokens_per_second"],
-        })  # fmt: skip
-        print(f"{number + 1} of {len(todo)}: {cell.key} {strategy} {metrics['test']['accuracy']:.3f}", flush=True)
+            line = one(args, cell, strategy, [*STRATEGIES[strategy], *options])
+        lines.add(line)
+        print(f"{number + 1} of {len(todo)}: {cell.key} {strategy} {line['accuracy']:.3f}", flush=True)
+    turn.end()
+
+
+def one(args, cell, name, options):
+    """A run, as a line of the results."""
+    train_file, test_file = files(cell, args.shared, args.kept / "data")
+    out = args.kept / "run"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [
+        args.rehead, "train", "--train", train_file, "--valid-fraction", VALID_FRACTION, "--test", test_file,
+        "--model", args.model, "--seed", cell.seed, "--out", out, "--threads", args.threads,
+        "--json", "--quiet", *cell.data.options, *options,
+    ]  # fmt: skip
+    metrics = answer(command, args.root)
+    shutil.rmtree(out, ignore_errors=True)
+    return {
+        "data": cell.data.name, "size": cell.size, "rows": cell.rows, "seed": cell.seed, "strategy": name,
+        "epochs": metrics["epochs"],
+        "accuracy": metrics["test"]["accuracy"], "macro_f1": metrics["test"]["macro_f1"],
+        "test_rows": metrics["test"]["rows"], "valid_accuracy": metrics["valid"]["accuracy"],
+        "seconds": metrics["train_seconds"], "tokens_per_second": metrics["tokens_per_second"],
+    }  # fmt: skip
+
+
+def heads(args, cells, turn):
+    """A head on the stage with the best probe, for every cell whose rows have been measured."""
+    lines = Lines(args.runs)
+    done = lines.keys("data", "size", "seed", "strategy")
+    given = {(line["data"], line["size"], line["seed"]): line["measurements"] for line in Lines(args.advice).all}
+    for cell in cells:
+        if cell.key in given and (*cell.key, "head") not in done:
+            stages = best_stage(given[cell.key]) + 1
+            with turn.work():
+                lines.add(one(args, cell, "head", ["--strategy", "frozen", "--stages", stages]) | {"stages": stages})
     turn.end()
 
 

@@ -51,7 +51,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let engine = engine(args.inference.engine, &mut choices);
     let head = HeadRequest::New { labels: &set.labels, pooling: Some(Pooling::Mean), dropout: None, seed: args.seed };
     let linears = Linears::In(hardware.compute);
-    let request = LoadRequest { engine, device: hardware.device, linears, head, image_size: None };
+    let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None, image_size: None };
     let (classifier, _) = Classifier::load(&directory, &request)?;
     let seen = Seen { max_length: args.inference.max_length, ..Seen::default() };
     let transform = transform_for(&classifier, seen)?;

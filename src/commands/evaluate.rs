@@ -79,6 +79,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             truth: &predictions.truth,
             probabilities: &predictions.probabilities,
             texts: &texts,
+            modality: ready.modality,
         };
         let data = [
             ("model".to_owned(), args.model.clone()),

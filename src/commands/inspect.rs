@@ -115,6 +115,7 @@ impl ModelReport {
             device: Device::Cpu,
             linears: Linears::In(Kind::Float),
             head,
+            stages: None,
             image_size: None,
         };
         let (classifier, loaded) = Classifier::load(directory, &request)?;

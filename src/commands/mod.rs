@@ -129,7 +129,7 @@ impl Ready {
         let linears = if hardware.int8 { Linears::Int8 } else { Linears::In(compute) };
         let modality = model::modality(&directory)?;
         let head = HeadRequest::FromCheckpoint;
-        let request = LoadRequest { engine, device: hardware.device, linears, head, image_size: None };
+        let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None, image_size: None };
         let (classifier, report) = Classifier::load(&directory, &request)?;
         for line in report.lines() {
             console.note(format!("weights {line}"));

@@ -416,6 +416,7 @@ impl<'a> Run<'a> {
                 truth: &predictions.truth,
                 probabilities: &predictions.probabilities,
                 texts: &split.texts,
+                modality: self.transform.modality(),
             })
         })
         .collect();
@@ -509,7 +510,8 @@ fn load_classifier(
     let head = HeadRequest::New { labels, pooling, dropout: config.model.dropout, seed: config.training.seed };
     let image_size = config.data.image_size.map(|size| size as u32);
     let linears = Linears::In(Kind::Float);
-    let request = LoadRequest { engine, device: hardware.device, linears, head, image_size };
+    let request =
+        LoadRequest { engine, device: hardware.device, linears, head, stages: config.model.stages, image_size };
     let (classifier, report) = Classifier::load(directory, &request)?;
     console.note(format!(
         "{}: {} with {} stages, {} parameters",

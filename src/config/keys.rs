@@ -49,6 +49,7 @@ pub const DECAY: Number = Number { min: Excluded(0.0), max: Included(1.0) };
 pub const MEGABYTES: Whole = Whole { min: 0, max: 1_000_000_000 };
 /// Of images, in pixels.
 pub const IMAGE_SIZE: Whole = Whole { min: 8, max: 4096 };
+pub const STAGES: Whole = Whole { min: 1, max: 1000 };
 pub const LAYERS: Whole = Whole { min: 0, max: 1000 };
 
 impl Whole {
@@ -144,6 +145,7 @@ pub const KEYS: &[Key] = &[
     key("data", "on_bad_input", Accepts::Word(OnBadInput::WORDS, word::<OnBadInput>)),
     key("model", "model", Accepts::Text("a model directory or a hub id")),
     key("model", "init", Accepts::Word(Init::WORDS, word::<Init>)),
+    key("model", "stages", Accepts::Whole(STAGES)),
     key("model", "pooling", Accepts::Word(Pooling::WORDS, word::<Pooling>)),
     key("model", "engine", Accepts::Word(Engine::WORDS, word::<Engine>)),
     key("model", "dropout", Accepts::Number(BELOW_ONE)),

@@ -68,6 +68,8 @@ pub struct ModelConfig {
     /// A directory in the Hugging Face layout or a hub id; the name of an architecture, when it starts from random numbers.
     pub model: String,
     pub init: Init,
+    /// How many of the first stages are kept; the head is put on the last of them. `None`: all.
+    pub stages: Option<usize>,
     pub pooling: Pooling,
     pub engine: Engine,
     /// Dropout before the head and inside trained stages; `None` keeps what the model's own configuration says.
@@ -296,6 +298,7 @@ mod tests {
             image_size: Some(224),
             on_bad_input: OnBadInput::Skip,
         };
+        config.model.stages = Some(4);
         config.model.dropout = Some(0.0);
         config.strategy.name = Strategy::Lora { rank: 4 };
         config.training = TrainingConfig {

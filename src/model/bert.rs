@@ -22,8 +22,12 @@ const OTHER_HEADS: [&str; 6] = ["classifier.", "cls.", "pooler.", "bert.pooler."
 /// Loads the BERT in a checkpoint whose `model_type` is this, with the requested head.
 pub fn load(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> Result<(Classifier, LoadReport)> {
     let mut config = bert::config(&checkpoint)?;
+    let all = config.layers;
     if let HeadRequest::New { dropout: Some(p), .. } = request.head {
         (config.hidden_dropout, config.attention_dropout) = (p, p);
+    }
+    if let Some(stages) = request.stages {
+        config.layers = kept_layers(stages, config.layers)?;
     }
     let weights = &checkpoint.weights;
     let encoder = Encoder::load(config.clone(), &bert::NAMES, weights, request.linears)?;
@@ -89,7 +93,8 @@ pub fn load(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> 
 
     let mut unexpected = Vec::new();
     for name in weights.untaken() {
-        let of_head = OTHER_HEADS.iter().any(|part| name.starts_with(part));
+        let of_head =
+            OTHER_HEADS.iter().any(|part| name.starts_with(part)) || is_left_out(&name, prefix, config.layers, all);
         let buffer = name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids");
         match (of_head, buffer) {
             (true, _) => report.set_aside.push(name),
@@ -125,6 +130,23 @@ pub fn load(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> 
     Ok((classifier, report))
 }
 
+/// How many layers the first `stages` stages have, of `layers` in all.
+fn kept_layers(stages: usize, layers: usize) -> Result<usize> {
+    match stages {
+        1.. if stages <= layers + 1 => Ok(stages - 1),
+        _ => Err(Error::request(format!("{stages} stages are to be kept of a network that has {}", layers + 1))
+            .key("model.stages")
+            .hint("the embeddings are the first stage, and every layer is one")),
+    }
+}
+
+/// Whether a stored tensor is of a layer that is not kept.
+fn is_left_out(name: &str, prefix: &str, kept: usize, all: usize) -> bool {
+    let layer = name.strip_prefix(prefix).and_then(|name| name.strip_prefix("encoder.layer."));
+    let number = layer.and_then(|rest| rest.split('.').next()).and_then(|number| number.parse::<usize>().ok());
+    number.is_some_and(|number| (kept..all).contains(&number))
+}
+
 /// What is saved beside the weights: for a mean-pooled model also the Python module that loads it.
 pub fn saved(classifier: &Classifier) -> Saved {
     let files = match classifier.pooling {
@@ -141,6 +163,7 @@ fn saved_config(classifier: &Classifier) -> Value {
         map.remove(key);
     }
     map.insert("dtype".into(), "float32".into());
+    map.insert("num_hidden_layers".into(), (classifier.backbone.stages().len().saturating_sub(1)).into());
     let words = || (0..classifier.labels.len()).map(|index| (index, classifier.labels.word(index as u32).to_owned()));
     map.insert("id2label".into(), words().map(|(index, word)| (index.to_string(), Value::from(word))).collect());
     map.insert("label2id".into(), words().map(|(index, word)| (word, Value::from(index))).collect());

@@ -62,6 +62,8 @@ pub struct LoadRequest<'a> {
     /// How the backbone's linear layers are kept; all else is kept in fp32.
     pub linears: Linears,
     pub head: HeadRequest<'a>,
+    /// Only the first so many stages; `None`: all.
+    pub stages: Option<usize>,
     /// Height and width at which images are to be seen; `None`: as the checkpoint says.
     pub image_size: Option<u32>,
 }

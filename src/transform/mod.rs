@@ -10,7 +10,7 @@ use std::sync::Arc;
 use self::image::ImageTransform;
 use self::tokenize::TextTokenizer;
 use crate::batch::ExampleSet;
-use crate::data::Input;
+use crate::data::{Input, Modality};
 use crate::error::{Error, Result};
 
 /// How a model's inputs become its examples.
@@ -48,6 +48,13 @@ impl Transform {
                 Ok(Prepared { set: Arc::new(tokens.set), unusable: Vec::new(), statistics })
             }
             Self::Image(images) => images.prepare(inputs, purpose, watch),
+        }
+    }
+
+    pub fn modality(&self) -> Modality {
+        match self {
+            Self::Text(_) => Modality::Text,
+            Self::Image(_) => Modality::Image,
         }
     }
 

@@ -422,6 +422,7 @@ pub fn history(scene: &Scene, run: &str) -> Vec<Value> {
         let line = line.as_object_mut().unwrap();
         assert!(line.remove("seconds").is_some_and(|seconds| seconds.is_number()));
         line.remove("tokens_per_second");
+        line.remove("images_per_second");
     }
     lines
 }

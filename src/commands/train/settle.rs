@@ -112,8 +112,15 @@ pub fn hardware_and_model(config: &mut RunConfig, classifier: &Classifier, hardw
     config.run.threads = Some(hardware.threads);
 }
 
-/// Examples of a step when nothing was said, as in transformers' recipes.
+/// Examples of a step when nothing was said, as in transformers' recipes; half of it where there are few.
 const EXAMPLES_A_STEP: f64 = 32.0;
+/// Training examples below which there are few.
+const FEW: usize = 2000;
+/// Epochs when nothing was said; more of them, up to a limit, where they would be fewer steps than this. Below about 200 steps a
+/// network has learned next to nothing of a hundred rows (docs/advice.md).
+const EPOCHS: usize = 3;
+const LEAST_STEPS: f64 = 200.0;
+const MOST_EPOCHS: usize = 20;
 
 /// Settles the optimisation.
 pub fn plan(
@@ -127,12 +134,6 @@ pub fn plan(
     let init = config.model.init;
     let settings = &mut config.training;
     let frozen = config.strategy.name == Strategy::Frozen;
-    let epochs = *settings.epochs.get_or_insert_with(|| {
-        let (epochs, reason) =
-            if frozen { (1, "the features are computed once") } else { (3, "usual for fine-tuning") };
-        choices.record("epochs", epochs, reason);
-        epochs
-    });
     let strategy = config.strategy.name;
     let lr = *settings.lr.get_or_insert_with(|| {
         let (lr, reason) = learning_rate(strategy, classifier, init);
@@ -141,28 +142,46 @@ pub fn plan(
         }
         lr
     });
+    let set = &train.set;
+    let examples = if set.len() < FEW { EXAMPLES_A_STEP / 2.0 } else { EXAMPLES_A_STEP };
+    let costs = (0..set.len()).map(|index| set.cost(index)).sum::<usize>() as f64;
+    let mean = costs / set.len().max(1) as f64;
+    let reason = if set.len() < FEW { "few rows want small steps" } else { "usual for fine-tuning" };
     let batch = match (settings.batch_size, settings.batch_tokens) {
         (Some(examples), _) => BatchSize::Examples(examples),
         (None, Some(tokens)) => BatchSize::Tokens(tokens),
         (None, None) if matches!(classifier.input, InputSpec::Image(_)) => {
-            let images = EXAMPLES_A_STEP as usize;
             if !frozen {
-                choices.record("batch_size", images, "usual for fine-tuning");
+                choices.record("batch_size", examples, reason);
             }
-            settings.batch_size = Some(images);
-            BatchSize::Examples(images)
+            settings.batch_size = Some(examples as usize);
+            BatchSize::Examples(examples as usize)
         }
         (None, None) => {
-            let set = &train.set;
-            let mean = (0..set.len()).map(|index| set.cost(index)).sum::<usize>() as f64 / set.len().max(1) as f64;
-            let tokens = ((mean * EXAMPLES_A_STEP / 64.0).round() as usize * 64).clamp(128, 32_768);
+            let tokens = ((mean * examples / 64.0).round() as usize * 64).clamp(128, 32_768);
             if !frozen {
-                choices.record("batch_tokens", tokens, format!("about 32 texts of this length ({mean:.1} tokens)"));
+                let reason = format!("about {examples} texts of this length ({mean:.1} tokens); {reason}");
+                choices.record("batch_tokens", tokens, reason);
             }
             settings.batch_tokens = Some(tokens);
             BatchSize::Tokens(tokens)
         }
     };
+    let epochs = *settings.epochs.get_or_insert_with(|| {
+        let steps = match batch {
+            BatchSize::Examples(examples) => set.len() as f64 / examples.max(1) as f64,
+            BatchSize::Tokens(tokens) => costs / tokens.max(1) as f64,
+        };
+        let (epochs, reason) = match (LEAST_STEPS / steps.max(1.0)).ceil() as usize {
+            _ if frozen => (1, "the features are computed once".to_owned()),
+            0..=EPOCHS => (EPOCHS, "usual for fine-tuning".to_owned()),
+            more => {
+                (more.min(MOST_EPOCHS), format!("few rows: as many as make {LEAST_STEPS} steps, at most {MOST_EPOCHS}"))
+            }
+        };
+        choices.record("epochs", epochs, reason);
+        epochs
+    });
     // Batch norms see a micro-batch: where there are any, a step is one.
     let whole = match batch {
         BatchSize::Examples(examples) if !classifier.backbone.statistics().is_empty() => examples,

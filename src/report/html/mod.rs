@@ -10,6 +10,7 @@ pub mod comparison;
 mod figures;
 mod plot;
 pub mod run;
+mod thumbnail;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

@@ -1,5 +1,7 @@
 //! `report.html` of a run: how good it is, how sure one can be of that, where it errs, and how it came about.
 
+use std::path::Path;
+
 use maud::{Markup, html};
 
 use super::figures::{
@@ -7,10 +9,12 @@ use super::figures::{
     reliability_figure,
 };
 use super::plot::{Plot, Scale, Size, Strip, Unit};
+use super::thumbnail::thumbnail;
 use super::{
     Predictions, counted, data, figure, label, long_text, percent, percent_bare, percent_range, section, shown,
     skeleton,
 };
+use crate::data::Modality;
 use crate::evaluation::comparison::{self, compare};
 use crate::evaluation::coverage::{Coverage, Point};
 use crate::evaluation::label_errors::{Suspect, suspected};
@@ -47,8 +51,9 @@ pub struct ScoredSplit<'a> {
     pub truth: &'a [u32],
     /// Row-major, in the order of `truth`.
     pub probabilities: &'a [f32],
-    /// The rows' texts; empty where they have none.
+    /// The rows' texts, or the paths of their images; empty where they have none.
     pub texts: &'a [String],
+    pub modality: Modality,
 }
 
 impl ScoredSplit<'_> {
@@ -88,6 +93,12 @@ impl<'a> Scored<'a> {
     fn text(&self, row: usize) -> Markup {
         match self.split.texts.get(row) {
             Some(text) if text.trim().is_empty() => html! { blockquote.soft { "(empty)" } },
+            Some(file) if self.split.modality == Modality::Image => html! {
+                figure.thumbnail {
+                    @if let Some(address) = thumbnail(Path::new(file)) { img src=(address) alt=(file); }
+                    figcaption { code { (file) } }
+                }
+            },
             Some(text) => long_text(text),
             None => html! { blockquote.soft { "row " (row + 1) " of the " (self.split.called()) " data" } },
         }
@@ -770,6 +781,7 @@ mod tests {
             truth: &TRUTH,
             probabilities: &PROBABILITIES,
             texts: &texts,
+            modality: Modality::Text,
         };
         let splits: Vec<ScoredSplit> = splits.iter().map(|&name| split(name)).collect();
         let metrics = RunMetrics {
@@ -865,6 +877,7 @@ mod tests {
             truth: &truth,
             probabilities: &probabilities,
             texts: &[],
+            modality: Modality::Text,
         };
         let drawn = self::labels(&Scored::of(&split), "").into_string();
         let (shown, more) = drawn.split_once("<summary>The other 18 labels").unwrap();

@@ -1,0 +1,68 @@
+"""Training on photographs with a ResNet-18 at 224 pixels, beside a script of timm and torchvision: a head for ten epochs, and
+everything."""
+
+import shutil
+
+from harness.inputs import BENCH, once
+from harness.results import Measurement
+from harness.settings import ROOT
+
+FROZEN_EPOCHS = 10
+PHOTOGRAPHS = ROOT.parent / "shared/data/hymenoptera"
+
+
+def measure(args, processes, inputs):
+    data = PHOTOGRAPHS if PHOTOGRAPHS.exists() else drawn()
+    make = lambda part: processes.peer("make_image_model", "--architecture", "resnet18", "--out", part)
+    model = once(BENCH / "models/random-resnet18", make)
+    epochs = 1 if args.quick else 2
+
+    def rehead(strategy, *options):
+        out = inputs.new_run()
+        done = processes.rehead(
+            "train", "--train", data / "train", "--test", data / "test", "--model", model, "--strategy", strategy,
+            "--valid", data / "test", "--batch-size", args.batch_size, "--out", out, "--json", *options,
+        )  # fmt: skip
+        metrics = done.json()
+        shutil.rmtree(out)
+        return sample(done, metrics, metrics["images_per_second"], metrics["test"]["accuracy"])
+
+    def peer(mode, epochs):
+        done = processes.peer(
+            "image_trainer", "--train", data / "train", "--test", data / "test", "--model", model, "--mode", mode,
+            "--epochs", epochs, "--batch-size", args.batch_size, "--threads", args.threads, "--device", args.device, "--json",
+        )  # fmt: skip
+        result = done.json()
+        return sample(done, result, result["images_per_second"], result["test_accuracy"])
+
+    result = Measurement("images", f"{data.name}, full: {epochs} epochs, a head: {FROZEN_EPOCHS}, batches of {args.batch_size}")
+    contenders = {
+        "full": lambda: rehead("full", "--epochs", epochs),
+        "full, timm": lambda: peer("full", epochs),
+        "frozen": lambda: rehead("frozen"),
+        "frozen, timm": lambda: peer("frozen", FROZEN_EPOCHS),
+    }
+    result.take_turns([contenders] * args.repeats)
+    result.compare("full: timm / rehead", "full", "full, timm", goal=1.0)
+    result.compare("frozen: timm / rehead", "frozen", "frozen, timm", goal=20.0)
+    result.show(("images_per_second", "images/s", ",.1f"), ("accuracy", "accuracy", ".4f"))
+    return result
+
+
+def sample(done, result, rate, accuracy):
+    return {
+        "seconds": result["train_seconds"],
+        "images_per_second": rate,
+        "accuracy": accuracy,
+        "command": done.command,
+        "process_seconds": done.seconds,
+        "peak_bytes": done.peak_bytes,
+    }
+
+
+def drawn():
+    """Images of the project's own, where there are no photographs."""
+    import subprocess
+
+    make = lambda part: subprocess.run([ROOT / "scripts/make-images", "--out", part, "--size", "256"], check=True)
+    return once(BENCH / "images", make)

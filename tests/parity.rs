@@ -49,8 +49,7 @@ fn inputs(expected: &Value) -> Vec<Input> {
 
 /// The fixture's model directory, with what Python would need beside it in the mean-pooled case.
 fn load(name: &str, engine: Engine, head: HeadRequest) -> Result<Classifier> {
-    let request =
-        LoadRequest { engine, device: CPU, linears: Linears::In(Kind::Float), head, stages: None, image_size: None };
+    let request = LoadRequest { engine, device: CPU, linears: Linears::In(Kind::Float), head, stages: None };
     Classifier::load(&fixtures().join(name), &request).map(|(classifier, _)| classifier)
 }
 

@@ -115,7 +115,6 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
         linears: Linears::In(Kind::Float),
         head,
         stages: None,
-        image_size: None,
     };
     let (classifier, _) = Classifier::load(&root(".models/all-MiniLM-L6-v2"), &request).expect("the model");
     let InputSpec::Text { vocabulary, positions, segments } = classifier.input else { panic!("reads text") };

@@ -176,7 +176,6 @@ fn adapters_compute_what_the_merged_weights_do() {
             linears: Linears::In(Kind::Float),
             head,
             stages: None,
-            image_size: None,
         };
         let (mut classifier, _) = Classifier::load(&scene.path("bare"), &request).unwrap();
         let InputSpec::Text { vocabulary, positions, segments } = classifier.input else { panic!("reads text") };

@@ -1,10 +1,13 @@
-"""The rule of src/advice/recommend.rs, its two fitted numbers, and what it would have advised of data sets it has not seen."""
+"""The rule of src/advice/recommend.rs, its fitted numbers, and what it would have advised of data sets it has not seen."""
 
 import math
+import statistics
 from dataclasses import dataclass
 
 # Half a point: errors of nothing at all would have no logarithm.
 LEAST = 0.005
+# Rows a class from which there may be many.
+THRESHOLDS = (5, 10, 20, 30, 60, 100, 200, 500)
 
 
 @dataclass
@@ -13,43 +16,43 @@ class Case:
 
     key: tuple
     rows_per_class: float
-    frozen: float
+    head: float
     """Accuracy of a head on the stage with the best probe; a fraction, as all here."""
     full: float
 
     @property
     def ratio(self):
-        return math.log((1 - self.full + LEAST) / (1 - self.frozen + LEAST))
-
-    @property
-    def size(self):
-        return math.log2(max(1, self.rows_per_class) / 100)
+        return math.log((1 - self.full + LEAST) / (1 - self.head + LEAST))
 
 
 @dataclass
-class Line:
-    at_100: float
-    per_doubling: float
-    scatter: float
+class Rule:
+    many: float
+    """Rows a class from which everything is trained."""
+    ratios: dict
+    """ln(error of full / error of a head) where there are few and many rows a class: mean, deviation."""
 
     def advise(self, case):
-        return "full" if self.at_100 + self.per_doubling * case.size < 0 else "head"
+        return "full" if case.rows_per_class >= self.many else "head"
 
 
 def fit(cases):
-    """Least squares."""
-    n = len(cases)
-    x, y = [case.size for case in cases], [case.ratio for case in cases]
-    middle_x, middle_y = sum(x) / n, sum(y) / n
-    spread = sum((value - middle_x) ** 2 for value in x)
-    slope = sum((a - middle_x) * (b - middle_y) for a, b in zip(x, y)) / spread if spread else 0.0
-    start = middle_y - slope * middle_x
-    rest = sum((b - start - slope * a) ** 2 for a, b in zip(x, y))
-    return Line(start, slope, math.sqrt(rest / max(1, n - 2)))
+    """The threshold with the least regret, the middle one of equals."""
+    regrets = {}
+    for many in THRESHOLDS:
+        chosen = [case.full if case.rows_per_class >= many else case.head for case in cases]
+        regrets[many] = sum(max(case.head, case.full) - got for case, got in zip(cases, chosen))
+    equals = [many for many, regret in regrets.items() if regret < min(regrets.values()) + 1e-9]
+    many = equals[len(equals) // 2]
+    sides = {
+        "few": [case.ratio for case in cases if case.rows_per_class < many],
+        "many": [case.ratio for case in cases if case.rows_per_class >= many],
+    }
+    return Rule(many, {side: (statistics.mean(got), statistics.stdev(got)) for side, got in sides.items() if len(got) > 1})
 
 
 def without(cases, name):
-    """The line fitted on all data sets but one."""
+    """The rule fitted on all data sets but one."""
     return fit([case for case in cases if case.key[0] != name])
 
 

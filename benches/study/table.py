@@ -6,8 +6,9 @@ from itertools import product
 from . import rule
 from .runs import Lines
 
-# `head`: a head on the stage with the best probe.
+# `head`: a head on the stage with the best probe. `full` starts its head as `--head-init auto` does.
 CHOICES = ("frozen", "head", "last:2", "full")
+MANY_CLASSES = 20
 
 
 def show(args):
@@ -18,10 +19,13 @@ def show(args):
         for seed, found in by_seed.items():
             if (*key, seed) in given:
                 classes = sum(count > 0 for count in given[*key, seed]["class_rows"])
+                probe = found.pop("full, probe", None)
+                if classes >= MANY_CLASSES:
+                    found["full"] = probe
                 cases.append(rule.Case((*key, seed), rows[key] / classes, found["head"], found["full"]))
-    line = rule.fit(cases)
-    lines = {name: rule.without(cases, name) for name in {case.key[0] for case in cases}}
-    advice = {case.key: lines[case.key[0]].advise(case) for case in cases}
+    whole = rule.fit(cases)
+    rules = {name: rule.without(cases, name) for name in {case.key[0] for case in cases}}
+    advice = {case.key: rules[case.key[0]].advise(case) for case in cases}
     found = {case.key: cells[case.key[:2]][case.key[2]] for case in cases}
 
     print("| data set | rows | rows a class | frozen | head on the best stage | last:2 | full | advised | regret |")
@@ -40,8 +44,8 @@ def show(args):
     size_rule = f"{many} from {least} rows on, else {few}" if few != many else f"always {few}"
     print("\n| rule | mean regret in points | worst |\n|---|---|---|")
     for title, choose in [
-        ("advice, the line fitted on the other data sets", advice.get),
-        ("advice, the line fitted on all", {case.key: line.advise(case) for case in cases}.get),
+        ("advice, fitted on the other data sets", advice.get),
+        ("advice, fitted on all", {case.key: whole.advise(case) for case in cases}.get),
         ("always frozen", lambda key: "frozen"),
         ("always a head on the best stage", lambda key: "head"),
         ("always full", lambda key: "full"),
@@ -50,7 +54,13 @@ def show(args):
     ]:
         costs = [regret(here, choose(key)) for key, here in found.items()]
         print(f"| {title} | {sum(costs) / len(costs):.2f} | {max(costs):.1f} |")
-    print(f"\nAT_100 {line.at_100:.3f}, PER_DOUBLING {line.per_doubling:.3f}, SCATTER {line.scatter:.3f}; {len(cases)} cells")
+    print(f"\n{len(cases)} cells; many rows a class: from {whole.many}; ln(error of full / of a head): " + ", ".join(
+        f"{side} {mean:.3f} ± {deviation:.3f}" for side, (mean, deviation) in whole.ratios.items()
+    ))
+    took = {(line["data"], line["size"], line["seed"]): line["seconds"] for line in Lines(args.advice).all}
+    full = {(line["data"], line["size"], line["seed"]): line["seconds"] for line in Lines(args.runs).all if line["strategy"] == "full"}
+    shares = sorted((took[key] / full[key], key) for key in took if key in full)
+    print(f"cost of advice over that of full: median {shares[len(shares) // 2][0]:.2f}, most {shares[-1][0]:.2f} ({shares[-1][1]})")
 
 
 def outcomes(lines):

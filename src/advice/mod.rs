@@ -8,6 +8,7 @@ pub mod hscore;
 pub mod logme;
 pub mod neighbours;
 pub mod probe;
+pub mod recommend;
 
 use tch::{Kind, Tensor};
 

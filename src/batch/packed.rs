@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{Contents, ExampleSet, Loaded, View};
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ pub struct Group {
 
 /// The matrix library compiles a kernel for every number of rows that it meets on the CPU, and keeps it: so it meets few. Tokens,
 /// which are most of the work, are filled up to a multiple of 16, many of them to one of 64.
-fn filled_tokens(tokens: usize) -> usize {
+pub fn filled_tokens(tokens: usize) -> usize {
     tokens.next_multiple_of(if tokens < 1024 { 16 } else { 64 })
 }
 
@@ -50,6 +50,24 @@ pub struct PackedTokens {
 }
 
 impl PackedTokens {
+    /// `count` sequences of `length` tokens that have no ids: patches of images. Filled up as others are.
+    pub fn of_equal_length(count: i64, length: i64, device: Device) -> Result<Self> {
+        if count < 1 || length < 1 {
+            return Err(Error::failure("a batch needs at least one token"));
+        }
+        let kind = if device == Device::Cpu { Kind::Int64 } else { Kind::Int };
+        let offsets = Tensor::f_arange_start_step(0, (count + 1) * length, length, (kind, device))?;
+        let mut first = offsets.f_narrow(0, 0, count)?.f_to_kind(Kind::Int64)?;
+        if device == Device::Cpu {
+            let filling = filled_sequences(count as usize) as i64 - count;
+            first = first.f_constant_pad_nd([0, filling])?;
+        }
+        let none = Tensor::f_zeros([0], (Kind::Int64, device))?;
+        let [ids, types, positions] = [none.shallow_clone(), none.shallow_clone(), none];
+        let groups = vec![Group { start: 0, count, length }];
+        Ok(Self { ids, types, positions, first, offsets, groups })
+    }
+
     /// How many tokens the sequences have in all.
     pub fn len(&self) -> i64 {
         self.groups.iter().map(|group| group.count * group.length).sum()
@@ -201,7 +219,7 @@ impl TokenArrays {
             first.resize(filled_sequences(first.len()), 0);
         }
         let [ids, types, positions, first, offsets] = to_device([&ids, &types, &positions, &first, &offsets], device)?;
-        let offsets = if device == Device::Cpu { offsets } else { offsets.f_to_kind(tch::Kind::Int)? };
+        let offsets = if device == Device::Cpu { offsets } else { offsets.f_to_kind(Kind::Int)? };
         Ok(PackedTokens { ids, types, positions, first, offsets, groups })
     }
 }

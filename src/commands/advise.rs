@@ -1,5 +1,5 @@
 //! `rehead advise`: how well the pretrained network separates the classes, stage by stage, from one forward pass over (a part of)
-//! the training data: what is known before anything is trained. It recommends nothing yet.
+//! the training data; and from that what to train.
 
 use std::fmt;
 use std::time::Instant;
@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::{Seen, engine, locate_model, prepare, print, text_columns, transform_for};
+use crate::advice::recommend::{Advice, recommend};
 use crate::advice::{self, Measurements, StageFeatures};
 use crate::batch::ExampleSet;
 use crate::cli::AdviseArgs;
@@ -51,7 +52,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let engine = engine(args.inference.engine, &mut choices);
     let head = HeadRequest::New { labels: &set.labels, pooling: Some(Pooling::Mean), dropout: None, seed: args.seed };
     let linears = Linears::In(hardware.compute);
-    let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None, image_size: None };
+    let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None };
     let (classifier, _) = Classifier::load(&directory, &request)?;
     let seen = Seen { max_length: args.inference.max_length, ..Seen::default() };
     let transform = transform_for(&classifier, seen)?;
@@ -65,12 +66,14 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let usable = prepared.usable(rows.len()).into_iter().filter_map(|place| rows.get(place));
     let labels: Vec<u32> = usable.map(|example| example.label).collect();
     let stages = stage_features(&classifier, &*prepared.set, &hardware, &console)?;
+    let measurements = measure(&stages, &labels, args.seed, &console)?;
     let report = Report {
         model: args.model.clone(),
         data: args.train.display().to_string(),
         rows: set.examples.len(),
         measured_rows: labels.len(),
-        measurements: measure(&stages, &labels, args.seed, &console)?,
+        advice: recommend(&measurements, set.examples.len())?,
+        measurements,
         seconds: began.elapsed().as_secs_f64(),
     };
     match args.json {
@@ -86,6 +89,7 @@ struct Report {
     data: String,
     rows: usize,
     measured_rows: usize,
+    advice: Advice,
     measurements: Measurements,
     seconds: f64,
 }
@@ -149,13 +153,18 @@ impl Report {
             let (before, after) = (half.train_rows, all.train_rows);
             writeln!(f, "From {before:.0} to {after:.0} training rows the head gained {gain:+.1} points.")?;
         }
-        write!(
+        writeln!(
             f,
-            "Measured on {} of {} rows in {}. What training more of the network would add is not measured here: \
-             `rehead compare` does that.",
+            "Measured on {} of {} rows in {}.\n",
             units::count(self.measured_rows as u64),
             units::count(self.rows as u64),
             units::seconds(self.seconds)
+        )?;
+        writeln!(f, "{}\n", self.advice)?;
+        write!(
+            f,
+            "What to expect comes from 47 runs of one small text network on eight data sets (docs/advice.md): another network may gain \
+             more or less. `rehead compare` finds out."
         )
     }
 }

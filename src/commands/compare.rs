@@ -14,7 +14,7 @@ use super::train::{Session, train};
 use super::{locate_model, print};
 use crate::baseline::{Baseline, Labelled, Majority, Tfidf};
 use crate::cli::CompareArgs;
-use crate::config::{Choices, RunConfig};
+use crate::config::{Choices, Init, RunConfig};
 use crate::data::{Example, Input, Modality};
 use crate::error::{Error, Result};
 use crate::evaluation::comparison::{self, Comparison};
@@ -148,7 +148,10 @@ fn add(contenders: &mut Vec<Contender>, cell: Cell, baseline: bool) {
 /// The baselines, fitted on the same rows as the strategies; each in a directory of its own, where it is found again.
 fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
     let folder = |name: &str| shared.run.out.join(name);
-    let modality = model::modality(&locate_model(&shared.model.model, console.is_quiet())?)?;
+    let modality = match shared.model.init {
+        Init::Pretrained => model::modality(&locate_model(&shared.model.model, console.is_quiet())?)?,
+        Init::Random => Modality::Image,
+    };
     let names: &[&str] = match modality {
         Modality::Text => &["majority", "tf-idf"],
         Modality::Image => &["majority"],

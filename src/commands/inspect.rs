@@ -116,7 +116,6 @@ impl ModelReport {
             linears: Linears::In(Kind::Float),
             head,
             stages: None,
-            image_size: None,
         };
         let (classifier, loaded) = Classifier::load(directory, &request)?;
         self.stages = classifier.backbone.stages().to_vec();

@@ -163,7 +163,7 @@ impl Reading<'_> {
                 None => error,
             };
             if self.on_bad_input == OnBadInput::Fail {
-                return Err(error.hint("mend or remove it, or leave its label empty with --on-bad-input skip"));
+                return Err(error);
             }
             self.console.warn(format!("not labelled: {error}"));
             prepared.unusable.push((place, error));

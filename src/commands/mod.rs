@@ -33,7 +33,7 @@ fn engine(setting: EngineSetting, choices: &mut Choices) -> Engine {
         EngineSetting::Packed => Engine::Packed,
         EngineSetting::RustBert => Engine::RustBert,
         EngineSetting::Auto => {
-            choices.record("engine", "packed", "the packed encoder knows this family");
+            choices.record("engine", "packed", "the project's own layers know this family");
             Engine::Packed
         }
     }
@@ -83,9 +83,7 @@ fn prepare(
     if on_bad_input == OnBadInput::Fail || count == inputs.len() {
         let (_, first) = prepared.unusable.swap_remove(0);
         let others = if count > 1 { format!(", nor can {} others", count - 1) } else { String::new() };
-        return Err(first
-            .context(format!("an image cannot be read{others}"))
-            .hint("mend or remove it, or leave such images out with --on-bad-input skip"));
+        return Err(first.context(format!("an image cannot be read{others}")));
     }
     for (_, error) in &prepared.unusable {
         console.warn(format!("left out: {error}"));
@@ -129,7 +127,7 @@ impl Ready {
         let linears = if hardware.int8 { Linears::Int8 } else { Linears::In(compute) };
         let modality = model::modality(&directory)?;
         let head = HeadRequest::FromCheckpoint;
-        let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None, image_size: None };
+        let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None };
         let (classifier, report) = Classifier::load(&directory, &request)?;
         for line in report.lines() {
             console.note(format!("weights {line}"));

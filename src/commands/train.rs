@@ -14,14 +14,15 @@ use self::data::Data;
 use super::{Seen, check_writable, engine, locate_model, prepare, print, transform_for};
 use crate::batch::ExampleSet;
 use crate::cli::TrainArgs;
-use crate::config::{self, Augment, Choices, HeadInit, OnBadInput, RunConfig, Strategy, Switch};
-use crate::data::{Example, Input, Labels};
+use crate::config::{self, Augment, Choices, HeadInit, Init, OnBadInput, RunConfig, Strategy, Switch};
+use crate::data::{Example, Input, Labels, Modality};
 use crate::error::{self, Error, Result};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::interrupt;
-use crate::model::{self, Classifier, Engine, HeadRequest, Linears, LoadRequest};
+use crate::model::checkpoint::LoadReport;
+use crate::model::{self, Classifier, Engine, HeadRequest, InputSpec, Linears, LoadRequest};
 use crate::report::{Console, Predictions, RunMetrics, html, remove_temporaries, units, write_atomically};
 use crate::strategy::cache::{Activations, Cache, CacheSettings, Found, Wanted};
 use crate::strategy::{self, Scope, frozen, reinit};
@@ -133,8 +134,15 @@ impl<'a> Run<'a> {
         crate::native::set_deterministic(hardware.device == tch::Device::Cpu)?;
 
         console.section("data");
-        let directory = locate_model(&config.model.model, console.is_quiet())?;
-        let modality = model::modality(&directory)?;
+        let (directory, modality) = match config.model.init {
+            Init::Pretrained => {
+                let directory = locate_model(&config.model.model, console.is_quiet())?;
+                let modality = model::modality(&directory)?;
+                (Some(directory), modality)
+            }
+            // Text networks know too little to begin from nothing.
+            Init::Random => (None, Modality::Image),
+        };
         let data = Data::load(&mut config, modality, &mut choices, console)?;
 
         console.section("model");
@@ -142,7 +150,7 @@ impl<'a> Run<'a> {
         let hardware =
             if engine == Engine::RustBert { Hardware { compute: Kind::Float, ..hardware } } else { hardware };
         let mut classifier =
-            load_classifier(&config, &directory, &data.labels, engine, &hardware, &mut choices, console)?;
+            load_classifier(&config, directory.as_deref(), &data.labels, engine, &hardware, &mut choices, console)?;
         if config.model.reinit_layers > 0 {
             reinit::reinitialise(&classifier, config.model.reinit_layers, config.training.seed)?;
         }
@@ -162,7 +170,7 @@ impl<'a> Run<'a> {
         console.note(format!("training data: {}", train.statistics));
 
         settle::hardware_and_model(&mut config, &classifier, &hardware, engine);
-        settle::head_init(&mut config, &mut choices);
+        settle::head_init(&mut config, data.labels.len(), &mut choices);
         let plan = settle::plan(&mut config, &train, &valid, &hardware, &classifier, &mut choices);
         // Varied images differ in every epoch, and so does what the frozen stages make of them.
         let cached = config.run.cache == Switch::On
@@ -499,20 +507,34 @@ impl Split {
 /// The pretrained backbone with a new head for `labels`.
 fn load_classifier(
     config: &RunConfig,
-    directory: &Path,
+    directory: Option<&Path>,
     labels: &Labels,
     engine: Engine,
     hardware: &Hardware,
     choices: &mut Choices,
     console: &Console,
 ) -> Result<Classifier> {
-    let pooling = settle::pooling(config, model::modality(directory)?, choices);
+    let modality = directory.map_or(Ok(Modality::Image), model::modality)?;
+    let pooling = settle::pooling(config, modality, choices);
     let head = HeadRequest::New { labels, pooling, dropout: config.model.dropout, seed: config.training.seed };
-    let image_size = config.data.image_size.map(|size| size as u32);
     let linears = Linears::In(Kind::Float);
-    let request =
-        LoadRequest { engine, device: hardware.device, linears, head, stages: config.model.stages, image_size };
-    let (classifier, report) = Classifier::load(directory, &request)?;
+    let request = LoadRequest { engine, device: hardware.device, linears, head, stages: config.model.stages };
+    let (mut classifier, report) = match directory {
+        Some(directory) => Classifier::load(directory, &request)?,
+        None => (Classifier::fresh(&config.model.model, config.training.seed, &request)?, LoadReport::default()),
+    };
+    match (config.data.image_size, &classifier.input) {
+        (Some(size), InputSpec::Image(how)) => classifier.set_preprocessing(how.at_size(size as u32))?,
+        (Some(_), InputSpec::Text { .. }) => {
+            return Err(Error::request("this model reads text").key("data.image_size").hint("leave --image-size out"));
+        }
+        _ => {}
+    }
+    if config.model.stages.is_some() && matches!(classifier.input, InputSpec::Image(_)) {
+        return Err(Error::request("networks for images are kept whole")
+            .key("model.stages")
+            .hint("leave --stages out; --strategy last:N trains the last stages alone"));
+    }
     console.note(format!(
         "{}: {} with {} stages, {} parameters",
         config.model.model,

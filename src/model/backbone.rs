@@ -121,6 +121,14 @@ pub trait Backbone {
         Ok(rows)
     }
 
+    /// Says how large the images are that it will read, on which the width of its rows depends.
+    ///
+    /// # Errors
+    /// They are too small for it.
+    fn set_image_size(&mut self, _height: i64, _width: i64) -> Result<()> {
+        Ok(())
+    }
+
     /// The adapters' parameters, while there are adapters.
     fn adapters(&self) -> &[Parameter] {
         &[]
@@ -149,6 +157,11 @@ pub trait Backbone {
 
     /// Runs `stages` on a batch. `activations` are those at the start of the range; `None` when the range starts at 0.
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor>;
+
+    /// Runs the first `stages` stages in evaluation mode, so that the bits of an example do not depend on how many share its batch.
+    fn run_prefix(&self, stages: usize, batch: &Batch, compute: Kind) -> Result<Tensor> {
+        tch::no_grad(|| self.run(0..stages, batch, None, Pass::evaluation(compute)))
+    }
 
     /// From a stage's activations to one vector an example, `[N, stage_width]`; behind the last stage that is the feature vector.
     fn pool(&self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor>;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::backbone::{Backbone, Pooling};
 use super::checkpoint::{Checkpoint, LoadReport};
-use super::encoder::{self, Activation, Encoder, bert};
+use super::encoder::{self, Activation, Encoder, Reads, Source, bert};
 use super::head::{Head, NamedLinear, fresh_linear};
 use super::parameters::{Linear, Place};
 use super::{Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Saved, checkpoint_labels, rust_bert};
@@ -30,7 +30,7 @@ pub fn load(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> 
         config.layers = kept_layers(stages, config.layers)?;
     }
     let weights = &checkpoint.weights;
-    let encoder = Encoder::load(config.clone(), &bert::NAMES, weights, request.linears)?;
+    let encoder = Encoder::load(config.clone(), &bert::NAMES, Source::Checkpoint(weights), request.linears)?;
     let prefix = encoder::stored_prefix(&bert::NAMES, weights);
     let own_pooling = if model_type == "rehead_bert" { Pooling::Mean } else { Pooling::Cls };
 
@@ -110,8 +110,10 @@ pub fn load(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> 
             .hint("config.json and the weights must be of the same model (is num_hidden_layers right?)"));
     }
 
-    let input =
-        InputSpec::Text { vocabulary: config.vocabulary, positions: config.positions, segments: config.segments };
+    let Reads::Text { vocabulary, positions, segments } = config.reads else {
+        return Err(Error::failure("a BERT that reads no text"));
+    };
+    let input = InputSpec::Text { vocabulary, positions, segments };
     let backbone: Box<dyn Backbone> = match request.engine {
         Engine::Packed => Box::new(encoder),
         Engine::RustBert => Box::new(rust_bert::RustBert::from_encoder(&config, &encoder, request.device)?),

@@ -142,6 +142,41 @@ impl Weights {
         Ok(())
     }
 
+    /// Has every tensor under another name: `names_of` gives, for the one that it has, those of its equal parts along dimension
+    /// 0; one for most.
+    ///
+    /// # Errors
+    /// Two tensors would have the same name, or one cannot be divided.
+    pub fn rename(&mut self, names_of: impl Fn(&str) -> Vec<String>) -> Result<()> {
+        for (name, entry) in std::mem::take(&mut self.entries) {
+            let refused = |message: String| Error::request(message).file(&self.directory).key(&entry.stored);
+            let names = names_of(&name);
+            let (parts, rows) = (names.len().max(1), entry.shape.first().copied().unwrap_or(1));
+            if rows % parts != 0 {
+                return Err(refused(format!("{rows} rows cannot be divided into {parts} parts")));
+            }
+            let size = entry.bytes.len() / parts;
+            for (index, name) in names.into_iter().enumerate() {
+                let start = entry.bytes.start + index * size;
+                let mut shape = entry.shape.clone();
+                if let Some(first) = shape.first_mut() {
+                    *first = rows / parts;
+                }
+                let part = Entry {
+                    shard: entry.shard,
+                    dtype: entry.dtype,
+                    shape,
+                    bytes: start..start + size,
+                    stored: entry.stored.clone(),
+                };
+                if let Some(other) = self.entries.insert(name, part) {
+                    return Err(refused(format!("it means the same as `{}`", other.stored)).hint("keep one of the two"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a tensor of this name is there.
     pub fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
@@ -162,6 +197,49 @@ impl Weights {
     /// # Errors
     /// Missing, of another shape, of a type that is not floating point, or with values that are not finite.
     pub fn take(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
+        let (entry, file, bytes) = self.find(name, shape)?;
+        let kind = match entry.dtype {
+            Dtype::F32 => Kind::Float,
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            Dtype::F64 => Kind::Double,
+            other => {
+                return Err(Error::request(format!("the tensor's type is {other:?}; weights must be floating point"))
+                    .file(file)
+                    .key(&entry.stored)
+                    .hint("quantised checkpoints cannot be fine-tuned; take the original one"));
+            }
+        };
+        let tensor = Tensor::f_from_data_size(bytes, shape, kind)?.f_to_kind(Kind::Float)?;
+        if !is_finite(&tensor)? {
+            // Attention may hide them: what comes out then looks like an answer.
+            return Err(Error::request("the tensor holds values that are not finite numbers")
+                .file(file)
+                .key(&entry.stored)
+                .fallback_hint("its training diverged, or the file is damaged: take another checkpoint"));
+        }
+        let tensor = tensor.f_to_device(self.device)?;
+        self.taken.borrow_mut().insert(name.to_owned());
+        Ok(tensor)
+    }
+
+    /// The whole number `name`, of shape `[]`.
+    ///
+    /// # Errors
+    /// Missing, of another shape, or no 64-bit integer.
+    pub fn take_integer(&self, name: &str) -> Result<i64> {
+        let (entry, file, bytes) = self.find(name, &[])?;
+        let bytes = (entry.dtype == Dtype::I64).then(|| bytes.try_into().ok()).flatten().ok_or_else(|| {
+            Error::request(format!("the number's type is {:?}; it must be I64", entry.dtype))
+                .file(file)
+                .key(&entry.stored)
+        })?;
+        self.taken.borrow_mut().insert(name.to_owned());
+        Ok(i64::from_le_bytes(bytes))
+    }
+
+    /// The entry `name`, which must be of exactly `shape`, its file and its bytes.
+    fn find(&self, name: &str, shape: &[i64]) -> Result<(&Entry, &Path, &[u8])> {
         let Some(entry) = self.entries.get(name) else {
             let near = crate::error::nearest(name, self.entries.keys().map(String::as_str));
             let error = Error::request("the checkpoint lacks this tensor").file(&self.directory).key(name);
@@ -180,30 +258,7 @@ impl Weights {
                 .key(&entry.stored)
                 .fallback_hint("config.json and the weights must be of the same model"));
         }
-        let kind = match entry.dtype {
-            Dtype::F32 => Kind::Float,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::F64 => Kind::Double,
-            other => {
-                return Err(Error::request(format!("the tensor's type is {other:?}; weights must be floating point"))
-                    .file(file)
-                    .key(&entry.stored)
-                    .hint("quantised checkpoints cannot be fine-tuned; take the original one"));
-            }
-        };
-        let bytes = map.get(entry.bytes.clone()).unwrap_or_default();
-        let tensor = Tensor::f_from_data_size(bytes, shape, kind)?.f_to_kind(Kind::Float)?;
-        if !is_finite(&tensor)? {
-            // Attention may hide them: what comes out then looks like an answer.
-            return Err(Error::request("the tensor holds values that are not finite numbers")
-                .file(file)
-                .key(&entry.stored)
-                .fallback_hint("its training diverged, or the file is damaged: take another checkpoint"));
-        }
-        let tensor = tensor.f_to_device(self.device)?;
-        self.taken.borrow_mut().insert(name.to_owned());
-        Ok(tensor)
+        Ok((entry, file, map.get(entry.bytes.clone()).unwrap_or_default()))
     }
 
     /// Names (as stored) that nobody asked for.
@@ -216,6 +271,7 @@ impl Weights {
             .map(|(_, entry)| entry.stored.clone())
             .collect();
         names.sort();
+        names.dedup();
         names
     }
 

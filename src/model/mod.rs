@@ -4,12 +4,14 @@
 pub mod backbone;
 mod bert;
 pub mod checkpoint;
+pub mod convolutional;
 pub mod encoder;
 pub mod head;
 pub mod hub;
 pub mod lora;
 pub mod parameters;
 pub mod rust_bert;
+pub mod vit;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -64,8 +66,6 @@ pub struct LoadRequest<'a> {
     pub head: HeadRequest<'a>,
     /// Only the first so many stages; `None`: all.
     pub stages: Option<usize>,
-    /// Height and width at which images are to be seen; `None`: as the checkpoint says.
-    pub image_size: Option<u32>,
 }
 
 /// A backbone and a head, with what belongs to them: pooling, labels, configuration.
@@ -102,9 +102,18 @@ pub fn modality(directory: &Path) -> Result<Modality> {
 }
 
 impl Classifier {
-    /// Loads the model in `directory` and gives it the requested head.
+    /// Loads the model in `directory` (or the convolutional network in a safetensors file) and gives it the requested head.
     pub fn load(directory: &Path, request: &LoadRequest) -> Result<(Self, LoadReport)> {
+        if let Some(checkpoint) = convolutional::open_bare(directory, request.device)? {
+            return convolutional::load(checkpoint, request);
+        }
         let checkpoint = Checkpoint::open(directory, request.device)?;
+        if vit::recognises(&checkpoint.config) {
+            return vit::load(checkpoint, request);
+        }
+        if convolutional::recognises(&checkpoint) {
+            return convolutional::load(checkpoint, request);
+        }
         let family = checkpoint.config.get("model_type").and_then(Value::as_str).unwrap_or_default().to_owned();
         if encoder::bert::MODEL_TYPES.contains(&family.as_str()) {
             return bert::load(checkpoint, &family, request);
@@ -113,7 +122,36 @@ impl Classifier {
         Err(Error::request(format!("{what}: this kind of model is not supported"))
             .file(checkpoint.config_file())
             .key("model_type")
-            .hint(format!("supported: {}", listed(["bert"]))))
+            .hint(format!(
+                "supported: {}",
+                listed(["bert", "vit", "resnet and the networks of timm's that are like them"])
+            )))
+    }
+
+    /// A network of random numbers drawn by `seed`, with the requested new head. `model` is the name of an architecture
+    /// (`resnet18`, `vit_tiny_patch16_224`), or a directory whose `config.json` describes one as timm does.
+    ///
+    /// # Errors
+    /// There is no such architecture.
+    pub fn fresh(model: &str, seed: u64, request: &LoadRequest) -> Result<Self> {
+        let stated = if Path::new(model).is_dir() { checkpoint::read_config(Path::new(model))? } else { Value::Null };
+        let name = stated.get("architecture").and_then(Value::as_str).unwrap_or(model);
+        if name.starts_with("vit") {
+            return vit::fresh(name, seed, request);
+        }
+        let arguments = stated.get("model_args").and_then(Value::as_object).cloned().unwrap_or_default();
+        convolutional::fresh(name, &arguments, &stated, seed, request)
+    }
+
+    /// Has images prepared like this from now on.
+    ///
+    /// # Errors
+    /// The backbone cannot take images of that size.
+    pub fn set_preprocessing(&mut self, preprocessing: Preprocessing) -> Result<()> {
+        let (height, width) = preprocessing.crop;
+        self.backbone.set_image_size(height.into(), width.into())?;
+        self.input = InputSpec::Image(preprocessing);
+        Ok(())
     }
 
     /// Logits in fp32, `[N, classes]`, one row an example of the batch.
@@ -152,12 +190,18 @@ impl Classifier {
     }
 
     /// Writes `config.json`, `model.safetensors` and what else the family's Python library needs into `directory`. Weights are
-    /// written as fp32.
+    /// written as fp32, counts as the integers that they are.
     pub fn save(&self, directory: &Path) -> Result<()> {
-        let state = self.state()?.into_iter().map(|(name, tensor)| Ok((name, tensor.f_to_kind(Kind::Float)?)));
+        let written = |tensor: Tensor| match tensor.kind() {
+            Kind::Int64 => Ok(tensor),
+            _ => tensor.f_to_kind(Kind::Float),
+        };
+        let state = self.state()?.into_iter().map(|(name, tensor)| Ok((name, written(tensor)?)));
         save_tensors(&directory.join("model.safetensors"), state.collect::<Result<Vec<_>>>()?)?;
         let Saved { config, files } = match self.format {
             Format::Bert => bert::saved(self),
+            Format::Timm => convolutional::saved(self),
+            Format::Vit => vit::saved(self),
         };
         for (name, content) in files {
             write_atomically(directory.join(name), content.as_bytes())?;
@@ -171,6 +215,10 @@ impl Classifier {
 pub enum Format {
     /// transformers, a BERT.
     Bert,
+    /// timm, a convolutional network.
+    Timm,
+    /// transformers, a Vision Transformer.
+    Vit,
 }
 
 /// What is saved beside the weights.

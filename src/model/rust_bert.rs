@@ -11,7 +11,7 @@ use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
 use super::backbone::{Backbone, Pass, Pooling};
-use super::encoder::{self, Activation, Encoder, EncoderConfig};
+use super::encoder::{self, Activation, Encoder, EncoderConfig, Reads};
 use super::parameters::Parameter;
 use crate::batch::packed::Group;
 use crate::batch::{Batch, PackedTokens};
@@ -40,17 +40,20 @@ impl RustBert {
             Activation::Relu => rust_bert::Activation::relu,
             other => return refuse("hidden_act", format!("rust-bert has no {other:?}")),
         };
+        let Reads::Text { vocabulary, positions, segments } = config.reads else {
+            return refuse("model_type", "rust-bert reads text".to_owned());
+        };
         let bert = BertConfig {
             hidden_act,
             attention_probs_dropout_prob: config.attention_dropout,
             hidden_dropout_prob: config.hidden_dropout,
             hidden_size: config.width,
             intermediate_size: config.intermediate,
-            max_position_embeddings: config.positions,
+            max_position_embeddings: positions,
             num_attention_heads: config.heads,
             num_hidden_layers: config.layers as i64,
-            type_vocab_size: config.segments,
-            vocab_size: config.vocabulary,
+            type_vocab_size: segments,
+            vocab_size: vocabulary,
             ..BertConfig::default()
         };
         let store = VarStore::new(device);
@@ -154,6 +157,6 @@ impl Backbone for RustBert {
 
     fn pool(&self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor> {
         let tokens = batch.inputs.tokens()?;
-        encoder::pool(activations, tokens, pooling)
+        encoder::pool(activations, tokens, pooling, 0)
     }
 }

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::inference::Rows;
 use crate::interrupt;
-use crate::model::{Classifier, Pass};
+use crate::model::Classifier;
 use crate::report::{Console, units};
 
 /// The activations of an example set behind the stages of a prefix.
@@ -219,9 +219,8 @@ impl Plan {
                 return Err(Error::interrupted("while computing the frozen prefix; nothing has been trained yet"));
             }
             let batch = wanted.set.batch(examples, wanted.classifier.device)?;
-            let pass = Pass::evaluation(wanted.compute);
             let backbone = &wanted.classifier.backbone;
-            let x = tch::no_grad(|| backbone.to_rows(backbone.run(0..self.stages, &batch, None, pass)?))?;
+            let x = backbone.to_rows(backbone.run_prefix(self.stages, &batch, wanted.compute)?)?;
             // The batch has its own order; the rows go where the plan has their examples.
             let mut row = 0;
             let mut at = std::collections::HashMap::with_capacity(batch.examples.len());

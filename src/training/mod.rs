@@ -276,10 +276,7 @@ fn behind(
     match set.prefix.filter(|prefix| prefix.stages == frozen) {
         _ if frozen == 0 => Ok(None),
         Some(prefix) => prefix.of(batch, &**set.examples, classifier, classifier.device).map(Some),
-        None => {
-            let pass = Pass::evaluation(plan.compute);
-            tch::no_grad(|| classifier.backbone.run(0..frozen, batch, None, pass)).map(Some)
-        }
+        None => classifier.backbone.run_prefix(frozen, batch, plan.compute).map(Some),
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::optimizer::Adamw;
 use super::stopping::BestEpoch;
@@ -231,7 +231,11 @@ pub fn copy_into(file: &Path, trained: &[&Parameter]) -> Result<()> {
     let weights = Weights::open_file(file, Device::Cpu)?;
     for parameter in trained {
         for (name, mut part) in parameter.stored_from(&parameter.tensor.f_detach()?)? {
-            let saved = weights.take(&name, &part.size())?;
+            // Batch norms count their batches in integers.
+            let saved = match part.kind() {
+                Kind::Int64 => Tensor::from(weights.take_integer(&name)?),
+                _ => weights.take(&name, &part.size())?,
+            };
             tch::no_grad(|| part.f_copy_(&saved))?;
         }
     }

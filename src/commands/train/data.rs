@@ -30,7 +30,8 @@ impl Data {
             ..ReadOptions::default()
         };
         let set = load_labelled(&config.data.train, &options, None)?;
-        for choice in &set.choices {
+        // A folder has no columns to choose.
+        for choice in set.choices.iter().filter(|_| !config.data.train.is_dir()) {
             choices.record(choice.setting, &choice.value, choice.reason.clone());
         }
         let mut summary: Vec<(String, String)> = Vec::new();

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Activation, EncoderConfig, Names};
+use super::{Activation, EmbeddingNames, EncoderConfig, Names, Reads};
 use crate::error::{Error, Result};
 use crate::model::checkpoint::Checkpoint;
 
@@ -13,10 +13,12 @@ pub const MODEL_TYPES: [&str; 2] = ["bert", "rehead_bert"];
 
 pub const NAMES: Names = Names {
     prefix: "bert.",
-    word: "embeddings.word_embeddings.weight",
-    position: "embeddings.position_embeddings.weight",
-    segment: "embeddings.token_type_embeddings.weight",
-    embedding_norm: "embeddings.LayerNorm",
+    embeddings: EmbeddingNames::Text {
+        word: "embeddings.word_embeddings.weight",
+        position: "embeddings.position_embeddings.weight",
+        segment: "embeddings.token_type_embeddings.weight",
+        norm: "embeddings.LayerNorm",
+    },
     query: "encoder.layer.{}.attention.self.query",
     key: "encoder.layer.{}.attention.self.key",
     value: "encoder.layer.{}.attention.self.value",
@@ -25,6 +27,7 @@ pub const NAMES: Names = Names {
     intermediate: "encoder.layer.{}.intermediate.dense",
     output: "encoder.layer.{}.output.dense",
     output_norm: "encoder.layer.{}.output.LayerNorm",
+    final_norm: "",
 };
 
 /// The settings of `config.json` that matter here; defaults as in transformers' `BertConfig`.
@@ -115,9 +118,11 @@ pub fn config(checkpoint: &Checkpoint) -> Result<EncoderConfig> {
     }
     Ok(EncoderConfig {
         family: "bert".to_owned(),
-        vocabulary: config.vocab_size,
-        positions: config.max_position_embeddings,
-        segments: config.type_vocab_size,
+        reads: Reads::Text {
+            vocabulary: config.vocab_size,
+            positions: config.max_position_embeddings,
+            segments: config.type_vocab_size,
+        },
         width: config.hidden_size,
         layers: config.num_hidden_layers as usize,
         heads: config.num_attention_heads,
@@ -126,6 +131,8 @@ pub fn config(checkpoint: &Checkpoint) -> Result<EncoderConfig> {
         layer_norm_epsilon: config.layer_norm_eps,
         hidden_dropout: config.hidden_dropout_prob,
         attention_dropout: config.attention_probs_dropout_prob,
+        projection_bias: true,
+        pre_norm: false,
     })
 }
 

@@ -1,14 +1,14 @@
-//! Stage 0: token, position and segment vectors, added, normalised, dropped out.
+//! Stage 0 of text: token, position and segment vectors, added, normalised, dropped out.
 
 use tch::{Device, Tensor};
 
-use super::{Builder, EncoderConfig};
+use super::{Builder, EmbeddingNames, EncoderConfig, Fresh, Reads};
 use crate::batch::PackedTokens;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::backbone::{DropoutKeys, Pass};
 use crate::model::parameters::{LayerNorm, cast};
 
-pub struct Embeddings {
+pub struct TextEmbeddings {
     word: Tensor,
     position: Tensor,
     segment: Tensor,
@@ -16,14 +16,18 @@ pub struct Embeddings {
     dropout: f64,
 }
 
-impl Embeddings {
+impl TextEmbeddings {
     pub(super) fn load(config: &EncoderConfig, builder: &mut Builder) -> Result<Self> {
-        let names = builder.names;
+        let (&Reads::Text { vocabulary, positions, segments }, EmbeddingNames::Text { word, position, segment, norm }) =
+            (&config.reads, builder.names.embeddings)
+        else {
+            return Err(Error::failure("this encoder reads no text"));
+        };
         Ok(Self {
-            word: builder.take_table(names.word, &[config.vocabulary, config.width], 0)?,
-            position: builder.take(names.position, &[config.positions, config.width], 0)?,
-            segment: builder.take(names.segment, &[config.segments, config.width], 0)?,
-            norm: builder.norm(names.embedding_norm, config.width, config.layer_norm_epsilon, 0)?,
+            word: builder.take_table(word, &[vocabulary, config.width], 0)?,
+            position: builder.take(position, &[positions, config.width], 0, Fresh::Normal)?,
+            segment: builder.take(segment, &[segments, config.width], 0, Fresh::Normal)?,
+            norm: builder.norm(norm, config.width, config.layer_norm_epsilon, 0)?,
             dropout: config.hidden_dropout,
         })
     }

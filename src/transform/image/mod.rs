@@ -1,8 +1,17 @@
 //! From an image file to the pixels that a backbone expects.
+//!
+//! In order: [`decode()`] gives RGB as PIL would, [`prepare`] resizes and crops as torchvision would, [`augment()`] does so with
+//! chance in it; [`ImageTransform`] does it for a data set. Normalising is the batch's affair, on its way to the device.
 
+mod augment;
+mod decode;
 mod files;
+mod resize;
 
+pub use self::augment::{Augmentation, augment};
+pub use self::decode::{Image, Limits, decode, decode_bytes};
 pub use self::files::ImageTransform;
+pub use self::resize::{Area, prepare, resize};
 
 /// How an image is made smaller or larger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,44 +43,22 @@ pub struct Preprocessing {
     pub deviation: [f32; 3],
 }
 
-// --- stand-ins until the transforms are there ---
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    pub height: u32,
-    pub width: u32,
-    pub pixels: Vec<u8>,
-}
-#[derive(Debug, Clone, Default)]
-pub struct Limits;
-#[derive(Debug, Clone, PartialEq)]
-pub struct Augmentation;
-use crate::error::Result;
-use crate::random::Random;
-impl Augmentation {
-    pub fn light() -> Self {
-        Self
-    }
-    pub fn standard() -> Self {
-        Self
-    }
-    pub fn strong() -> Self {
-        Self
-    }
-}
-pub fn decode(_: &std::path::Path, _: &Limits) -> Result<Image> {
-    unimplemented!()
-}
-pub fn decode_bytes(_: &[u8], _: &Limits) -> Result<Image> {
-    unimplemented!()
-}
-pub fn prepare(_: &Image, _: &Preprocessing) -> Result<Vec<u8>> {
-    unimplemented!()
-}
-pub fn augment(_: &Image, _: &Preprocessing, _: &Augmentation, _: &mut Random) -> Result<Vec<u8>> {
-    unimplemented!()
-}
 impl Preprocessing {
+    /// Height and width of what the network sees.
     pub fn output(&self) -> (u32, u32) {
         self.crop
+    }
+
+    /// The same at another size; of the shorter side as large a part as before is seen.
+    pub fn at_size(&self, side: u32) -> Self {
+        let (height, width) = self.crop;
+        let resize = match self.resize {
+            Resize::Shortest(shortest) => {
+                let share = f64::from(shortest) / f64::from(height.min(width).max(1));
+                Resize::Shortest((f64::from(side) * share).round() as u32)
+            }
+            Resize::Exact { .. } => Resize::Exact { height: side, width: side },
+        };
+        Self { resize, crop: (side, side), ..*self }
     }
 }

@@ -1,0 +1,327 @@
+//! From the measurements to advice: a new head alone, on which stage, or everything trained.
+//!
+//! Two rules, both checked on real runs in docs/advice.md. A head goes on the stage whose probe is best; nothing is fitted in that.
+//! Whether training everything does better is told by the labelled rows a class: on either side of a threshold, what the runs gained
+//! or lost in error, with its scatter, is what is expected.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::probe::Curve;
+use super::{Measurements, StageScores};
+use crate::error::{Error, Result};
+
+/// Labelled rows a class from which training everything did better in the runs of `benches/advice_study`.
+const MANY: f64 = 30.0;
+/// ln(error of full / error of a head on the best stage) in these runs: mean and standard deviation.
+const WITH_FEW: (f64, f64) = (0.143, 0.102);
+const WITH_MANY: (f64, f64) = (-0.131, 0.269);
+/// The 90 % range of a normal distribution, in standard deviations.
+const RANGE: f64 = 1.645;
+/// The share of the rows that `train` trains on; the others choose the penalty or the epoch.
+const TRAINED: f64 = 0.9;
+
+/// What to train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    Frozen,
+    Full,
+}
+
+/// How many labelled rows there are, for the purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Size {
+    Little,
+    Much,
+}
+
+/// How near the task is to what the network has learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Similarity {
+    /// The last stage serves a head as well as any earlier one, and much better than guessing.
+    Near,
+    Far,
+}
+
+/// Points of accuracy that training everything is expected to add to a head on frozen features.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Gain {
+    pub points: f64,
+    /// Nine of ten cases lie between this and `high`.
+    pub low: f64,
+    pub high: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Advice {
+    pub strategy: Strategy,
+    /// The stage whose features serve a head best.
+    pub stage: String,
+    /// How many stages that leaves: what `rehead train --stages` takes.
+    pub stages: usize,
+    /// Whether that is the last stage, where heads usually go.
+    pub last_stage: bool,
+    /// The accuracy to expect of a head on it, trained with all rows.
+    pub frozen_accuracy: f64,
+    pub gain: Gain,
+    pub rows_per_class: f64,
+    pub size: Size,
+    pub similarity: Similarity,
+    /// In words, for whoever is new to this.
+    pub reasons: Vec<String>,
+}
+
+/// Advice for training with `rows` labelled rows, of which all or some were measured.
+///
+/// # Errors
+/// Measurements of no stage.
+pub fn recommend(measured: &Measurements, rows: usize) -> Result<Advice> {
+    let Some((last, best)) = measured.stages.last().zip(best_stage(&measured.stages)) else {
+        return Err(Error::failure("the network has no stages"));
+    };
+    let classes = measured.class_rows.iter().filter(|&&count| count > 0).count().max(1);
+    let rows_per_class = rows as f64 / classes as f64;
+    let error = expected_error(measured, best, rows);
+    let (strategy, (ratio, scatter)) =
+        if rows_per_class >= MANY { (Strategy::Full, WITH_MANY) } else { (Strategy::Frozen, WITH_FEW) };
+    let points = |ratio: f64| 100.0 * error * (1.0 - ratio.exp());
+    let gain =
+        Gain { points: points(ratio), low: points(ratio + RANGE * scatter), high: points(ratio - RANGE * scatter) };
+
+    let guess = measured.class_rows.iter().max().copied().unwrap_or(0) as f64
+        / measured.class_rows.iter().sum::<usize>().max(1) as f64;
+    let beaten = best.name != last.name && best.probe.interval().low > last.probe.accuracy();
+    let guessing = best.probe.interval().low <= guess;
+    let mut advice = Advice {
+        strategy,
+        stage: best.name.clone(),
+        stages: measured.stages.iter().position(|stage| std::ptr::eq(stage, best)).map_or(0, |index| index + 1),
+        last_stage: best.name == last.name,
+        frozen_accuracy: 1.0 - error,
+        gain,
+        rows_per_class,
+        size: if strategy == Strategy::Full { Size::Much } else { Size::Little },
+        similarity: if beaten || guessing { Similarity::Far } else { Similarity::Near },
+        reasons: Vec::new(),
+    };
+    advice.reasons = reasons(&advice, last, best, guess, guessing, rows);
+    Ok(advice)
+}
+
+/// The stage with the best probe, of equals the last.
+fn best_stage(stages: &[StageScores]) -> Option<&StageScores> {
+    stages.iter().max_by(|a, b| a.probe.accuracy().total_cmp(&b.probe.accuracy()))
+}
+
+/// The error of a head on `stage` trained with the share of `rows` that `train` trains on: the probe's, less what the learning
+/// curve promises of the rows that the probe did not have.
+fn expected_error(measured: &Measurements, stage: &StageScores, rows: usize) -> f64 {
+    let curve = Curve::through(&measured.curve);
+    let more = curve.accuracy(TRAINED * rows as f64) - curve.accuracy(stage.probe.train_rows);
+    // Nobody is right always; a test of so few rows could not tell.
+    (1.0 - stage.probe.accuracy() - more.max(0.0)).max(0.002)
+}
+
+fn reasons(
+    advice: &Advice,
+    last: &StageScores,
+    best: &StageScores,
+    guess: f64,
+    guessing: bool,
+    rows: usize,
+) -> Vec<String> {
+    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    let mut reasons = Vec::new();
+    let stage = &advice.stage;
+    if guessing {
+        reasons.push(format!(
+            "What the network knows hardly tells the classes apart: a head on its features is right for {} of rows it has not seen, and \
+             always answering the most frequent label for {}.",
+            percent(best.probe.accuracy()),
+            percent(guess)
+        ));
+    } else if advice.last_stage {
+        reasons.push(format!(
+            "The task is near to what the network knows: no stage serves a head better than the last. With all {rows} rows a head on it should \
+             be right for about {} of new rows.",
+            percent(advice.frozen_accuracy)
+        ));
+    } else {
+        let how =
+            if advice.similarity == Similarity::Far { "clearly better" } else { "a little better, perhaps by chance," };
+        reasons.push(format!(
+            "The stages after `{stage}` have learned something else: a head on `{stage}` does {how} than on `{}` ({} against {} of rows \
+             it has not seen). With all {rows} rows it should be right for about {}.",
+            last.name,
+            percent(best.probe.accuracy()),
+            percent(last.probe.accuracy()),
+            percent(advice.frozen_accuracy)
+        ));
+    }
+    let rate = match advice.rows_per_class {
+        few if few < 10.0 => format!("{few:.1}"),
+        many => format!("{many:.0}"),
+    };
+    let Gain { points, low, high } = advice.gain;
+    let told = match advice.strategy {
+        Strategy::Full => "enough, going by our runs, for the whole network to learn from",
+        Strategy::Frozen => {
+            "too few, going by our runs, for the whole network to learn from; a head alone learns from less"
+        }
+    };
+    reasons.push(format!("There are {rate} labelled rows a class: {told}."));
+    reasons.push(format!(
+        "Training everything should change accuracy by {points:+.1} points (in nine of ten cases by {low:+.1} to {high:+.1})."
+    ));
+    if low < 0.0 && high > 0.0 {
+        reasons.push("So it may turn out either way: `rehead compare` trains both and tells.".to_owned());
+    }
+    reasons
+}
+
+/// Where on the picture: rows of text, with the mark left out.
+const PICTURE: [&str; 7] = [
+    "near to what     head alone       |   fine-tune",
+    "the network                       |",
+    "knows                             |",
+    "               -------------------+-------------------",
+    "far from it      head on an       |   train everything",
+    "                 earlier stage    |",
+    "               few rows a class     many rows a class",
+];
+
+impl Advice {
+    /// The four cases of size and similarity, with a mark at this one.
+    pub fn quadrant(&self) -> String {
+        let line = match self.similarity {
+            Similarity::Near => 1,
+            Similarity::Far => 5,
+        };
+        let column = match (self.size, self.similarity) {
+            (Size::Little, Similarity::Near) => 17,
+            (Size::Little, Similarity::Far) => 31,
+            (Size::Much, _) => 38,
+        };
+        let marked = |(index, text): (usize, &&str)| match index == line {
+            true => {
+                let mut text = format!("{text:<width$}", width = column + 3);
+                text.replace_range(column..column + 3, "[x]");
+                text
+            }
+            false => (*text).to_owned(),
+        };
+        PICTURE.iter().enumerate().map(marked).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.strategy {
+            Strategy::Full => writeln!(f, "advice: full (train everything)")?,
+            Strategy::Frozen if self.last_stage => writeln!(f, "advice: frozen (train a new head alone)")?,
+            Strategy::Frozen => writeln!(
+                f,
+                "advice: frozen with --stages {} (train a new head alone, on the features behind `{}`)",
+                self.stages, self.stage
+            )?,
+        }
+        for reason in &self.reasons {
+            writeln!(f, "- {reason}")?;
+        }
+        write!(f, "\n{}", self.quadrant())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advice::neighbours::Neighbours;
+    use crate::advice::probe::Score;
+
+    fn score(train_rows: f64, correct: u64) -> Score {
+        Score { train_rows, correct, rows: 1000, strength: 0.1 }
+    }
+
+    /// Stages by their probes, of 1,000 rows in `classes` classes of one size.
+    fn measured(probes: &[u64], classes: usize) -> Measurements {
+        let stage = |(index, &correct): (usize, &u64)| StageScores {
+            name: format!("layer {index}"),
+            probe: score(600.0, correct),
+            neighbours: Neighbours { k: 5, accuracy: 0.7 },
+            logme: 0.0,
+            hscore: 0.5,
+        };
+        let last = probes.last().copied().unwrap_or(0);
+        Measurements {
+            stages: probes.iter().enumerate().map(stage).collect(),
+            curve: vec![score(75.0, last), score(150.0, last), score(300.0, last), score(600.0, last)],
+            class_rows: vec![1000 / classes; classes],
+        }
+    }
+
+    #[test]
+    fn few_rows_a_class_get_a_head_and_many_get_everything() -> Result<()> {
+        let few = recommend(&measured(&[600, 700, 800], 100), 1000)?;
+        assert_eq!((few.strategy, few.size, few.similarity), (Strategy::Frozen, Size::Little, Similarity::Near));
+        assert!(few.gain.points < 0.0 && few.gain.low < few.gain.points && few.gain.points < few.gain.high);
+        let many = recommend(&measured(&[600, 700, 800], 2), 1000)?;
+        assert_eq!((many.strategy, many.size), (Strategy::Full, Size::Much));
+        // A flat learning curve: the error stays 0.2.
+        assert!((many.gain.points - 20.0 * (1.0 - WITH_MANY.0.exp())).abs() < 1e-9);
+        Ok(())
+    }
+
+    #[test]
+    fn a_better_earlier_stage_means_far() -> Result<()> {
+        let advice = recommend(&measured(&[600, 880, 800], 100), 1000)?;
+        assert_eq!((advice.stage.as_str(), advice.last_stage), ("layer 1", false));
+        assert_eq!(advice.similarity, Similarity::Far);
+        assert!((advice.frozen_accuracy - 0.88).abs() < 1e-9);
+        assert!(advice.reasons[0].contains("clearly better"), "{:?}", advice.reasons);
+        // By less than chance brings about: near all the same. Of equals the last stage.
+        assert_eq!(recommend(&measured(&[600, 805, 800], 100), 1000)?.similarity, Similarity::Near);
+        assert!(recommend(&measured(&[600, 800, 800], 100), 1000)?.last_stage);
+        Ok(())
+    }
+
+    #[test]
+    fn a_head_that_guesses_means_far() -> Result<()> {
+        let advice = recommend(&measured(&[510, 505, 512], 2), 1000)?;
+        assert_eq!(advice.similarity, Similarity::Far);
+        assert!(advice.reasons[0].contains("hardly tells the classes apart"), "{:?}", advice.reasons);
+        Ok(())
+    }
+
+    #[test]
+    fn the_learning_curve_lowers_the_error() -> Result<()> {
+        let mut some = measured(&[700, 800], 2);
+        some.curve = vec![score(75.0, 600), score(150.0, 700), score(300.0, 760), score(600.0, 800)];
+        let [few, many] = [667, 100_000].map(|rows| recommend(&some, rows).unwrap().frozen_accuracy);
+        assert!((few - 0.8).abs() < 1e-3 && many > 0.85 && many < 1.0, "{few} {many}");
+        Ok(())
+    }
+
+    #[test]
+    fn every_case_has_its_mark() -> Result<()> {
+        for (probes, classes, expected) in [
+            ([700, 800], 100, "the network      [x]              |"),
+            ([700, 800], 2, "the network                       |   [x]"),
+            ([800, 700], 100, "                 earlier stage [x]|"),
+            ([800, 700], 2, "                 earlier stage    |   [x]"),
+        ] {
+            let picture = recommend(&measured(&probes, classes), 1000)?.quadrant();
+            assert!(picture.lines().any(|line| line == expected), "{picture}");
+            assert_eq!(picture.matches("[x]").count(), 1);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_measured_is_an_error() {
+        assert!(recommend(&measured(&[], 2), 10).is_err());
+    }
+}

@@ -1,0 +1,159 @@
+//! Stage 0 of images (Dosovitskiy et al. 2021): patches projected to vectors, a class token before them, and a position each.
+
+use tch::{Device, Tensor};
+
+use super::{Builder, EmbeddingNames, EncoderConfig, Fresh, Reads};
+use crate::batch::PackedTokens;
+use crate::batch::packed::filled_tokens;
+use crate::error::{Error, Result};
+use crate::model::backbone::{DropoutKeys, Pass};
+use crate::model::parameters::{Parameter, cast};
+
+pub struct PatchEmbeddings {
+    /// `[width, 3, patch rows, patch columns]`, a convolution's.
+    projection: Tensor,
+    bias: Tensor,
+    /// `[1, 1, width]`.
+    class: Tensor,
+    /// `[1, 1 + patches, width]`, the class token's first.
+    position: Tensor,
+    patch: [i64; 2],
+    grid: [i64; 2],
+    antialias: bool,
+    dropout: f64,
+}
+
+impl PatchEmbeddings {
+    pub(super) fn load(config: &EncoderConfig, builder: &mut Builder) -> Result<Self> {
+        let (&Reads::Patches { patch, grid, antialias }, EmbeddingNames::Patches { class, position, projection }) =
+            (&config.reads, builder.names.embeddings)
+        else {
+            return Err(Error::failure("this encoder reads no images"));
+        };
+        let width = config.width;
+        let (weight, bias) = (format!("{projection}.weight"), format!("{projection}.bias"));
+        Ok(Self {
+            class: builder.take(class, &[1, 1, width], 0, Fresh::Normal)?,
+            position: builder.take(position, &[1, 1 + grid[0] * grid[1], width], 0, Fresh::Normal)?,
+            projection: builder.take(&weight, &[width, 3, patch[0], patch[1]], 0, Fresh::Normal)?,
+            bias: builder.take(&bias, &[width], 0, Fresh::Filled(0.0))?,
+            patch,
+            grid,
+            antialias,
+            dropout: config.hidden_dropout,
+        })
+    }
+
+    /// Patches of an image: rows, columns.
+    pub fn grid(&self) -> [i64; 2] {
+        self.grid
+    }
+
+    /// Tokens of an image: the class token and the patches.
+    pub fn tokens(&self) -> i64 {
+        1 + self.grid[0] * self.grid[1]
+    }
+
+    /// Interpolates the positions, bicubically, when images of this size have another grid of patches. They stay a leaf, and
+    /// the parameter of this name among `parameters` is them.
+    ///
+    /// # Errors
+    /// The image is smaller than a patch.
+    pub fn set_image_size(&mut self, height: i64, width: i64, parameters: &mut [Parameter]) -> Result<()> {
+        let grid = grid_of([height, width], self.patch)?;
+        if grid == self.grid {
+            return Ok(());
+        }
+        let table = tch::no_grad(|| self.resampled(grid))?;
+        for parameter in
+            parameters.iter_mut().filter(|parameter| parameter.tensor.data_ptr() == self.position.data_ptr())
+        {
+            parameter.tensor = table.shallow_clone();
+        }
+        (self.position, self.grid) = (table, grid);
+        Ok(())
+    }
+
+    fn resampled(&self, grid: [i64; 2]) -> Result<Tensor> {
+        let width = self.class.numel() as i64;
+        let [rows, columns] = self.grid;
+        let class = self.position.f_narrow(1, 0, 1)?;
+        let table = self.position.f_narrow(1, 1, rows * columns)?.f_view([1, rows, columns, width])?;
+        let table = table.f_permute([0i64, 3, 1, 2])?;
+        let table = match self.antialias {
+            true => table.f_internal_upsample_bicubic2d_aa(grid, false, None, None)?,
+            false => table.f_upsample_bicubic2d(grid, false, None, None)?,
+        };
+        let table = table.f_permute([0i64, 2, 3, 1])?.f_reshape([1, grid[0] * grid[1], width])?;
+        Ok(Tensor::f_cat(&[class, table], 1)?)
+    }
+
+    /// `[N, 3, height, width]` to `[T, width]`: the tokens of the images one after another, then filling.
+    pub fn forward(&self, pixels: &Tensor, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
+        let width = self.class.numel() as i64;
+        let (images, patches) = (tokens.sequences(), self.grid[0] * self.grid[1]);
+        let weight = self.projection.f_permute([0i64, 2, 3, 1])?.f_reshape([width, -1])?;
+        let (weight, bias) = (cast(&weight, pass.compute)?, cast(&self.bias, pass.compute)?);
+        let x = self.unfolded(pixels, pass)?.f_linear(&weight, Some(&bias))?;
+        let x = x.f_narrow(0, 0, images * patches)?.f_view([images, patches, width])?;
+
+        let position = cast(&self.position, pass.compute)?;
+        let class = cast(&self.class, pass.compute)?.f_add(&position.f_narrow(1, 0, 1)?)?;
+        let x = x.f_add(&position.f_narrow(1, 1, patches)?)?;
+        let x = Tensor::f_cat(&[class.f_expand([images, 1, width], false)?, x], 1)?;
+        let x = filled(x.f_view([images * (1 + patches), width])?)?;
+        DropoutKeys::apply(pass.dropout, x, self.dropout)
+    }
+
+    /// A row a patch, its pixels row by row, a pixel's channels side by side (as they lie in memory when channels come last), then
+    /// filling; in the pass's kind.
+    fn unfolded(&self, pixels: &Tensor, pass: Pass) -> Result<Tensor> {
+        let ([rows, columns], [tall, wide]) = (self.grid, self.patch);
+        let size = pixels.size();
+        let found = match size[..] {
+            [_, 3, height, width] => grid_of([height, width], self.patch).ok(),
+            _ => None,
+        };
+        if found != Some(self.grid) {
+            let expected = [rows * tall, columns * wide];
+            return Err(Error::failure(format!("pixels of shape {size:?} where images of {expected:?} are read")));
+        }
+        let (images, used) = (size.first().copied().unwrap_or(0), rows * columns);
+        let pixels = pixels.f_narrow(2, 0, rows * tall)?.f_narrow(3, 0, columns * wide)?;
+        let pixels = pixels.f_permute([0i64, 2, 3, 1])?;
+        let filled = match pixels.device() {
+            Device::Cpu => filled_tokens((images * used) as usize) as i64,
+            _ => images * used,
+        };
+        let unfolded = Tensor::f_empty([filled, tall * wide * 3], (pass.compute, pixels.device()))?;
+        let mut into = unfolded.f_narrow(0, 0, images * used)?.f_view([images, rows, columns, tall, wide, 3])?;
+        into.f_copy_(
+            &pixels.f_unflatten(1, [rows, tall])?.f_unflatten(3, [columns, wide])?.f_permute([0i64, 1, 3, 2, 4, 5])?,
+        )?;
+        let _ = unfolded.f_narrow(0, images * used, filled - images * used)?.f_zero_()?;
+        Ok(unfolded)
+    }
+}
+
+/// Whole patches of an image: rows, columns. What is over at the right and below is left out, as a convolution does.
+pub fn grid_of([height, width]: [i64; 2], patch: [i64; 2]) -> Result<[i64; 2]> {
+    let grid = [height / patch[0].max(1), width / patch[1].max(1)];
+    if grid.contains(&0) {
+        let [tall, wide] = patch;
+        return Err(Error::request(format!(
+            "images of {height}×{width} pixels are smaller than the network's patches of {tall}×{wide}"
+        ))
+        .hint("take a larger image size"));
+    }
+    Ok(grid)
+}
+
+/// `rows`, filled up with zeros on the CPU to as many as a batch of that many tokens has.
+pub fn filled(rows: Tensor) -> Result<Tensor> {
+    let used = rows.size().first().copied().unwrap_or(0);
+    let filling = match rows.device() {
+        Device::Cpu => filled_tokens(used.max(0) as usize) as i64 - used,
+        _ => 0,
+    };
+    if filling == 0 { Ok(rows) } else { Ok(rows.f_constant_pad_nd([0, 0, 0, filling])?) }
+}

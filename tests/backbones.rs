@@ -1,0 +1,445 @@
+//! Convolutional backbones. Beside torchvision, timm and transformers, with random weights made by those packages: logits, and of a
+//! training pass logits, the gradient of every parameter and every running statistic; and what is saved loads in timm and
+//! transformers. These need Python's packages (`make test` puts them into .python) and say so where they are not. By themselves:
+//! stages one by one, rows of activations, single images, new heads, files that are wrong.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rehead::batch::{Batch, Inputs};
+use rehead::data::Labels;
+use rehead::error::Result;
+use rehead::model::checkpoint::{LoadReport, Weights, save_tensors};
+use rehead::model::parameters::Place;
+use rehead::model::{
+    Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling, convolutional,
+};
+use serde_json::{Map, Value, json};
+use tch::{Device, Kind, Tensor};
+
+const CPU: Device = Device::Cpu;
+/// Of large gradients the references keep every n-th number, so that about as many are left.
+const KEPT: usize = 50_000;
+
+fn request(head: HeadRequest) -> LoadRequest {
+    LoadRequest { engine: Engine::Packed, device: CPU, linears: Linears::In(Kind::Float), head, stages: None }
+}
+
+fn load(path: &Path, head: HeadRequest) -> Result<(Classifier, LoadReport)> {
+    Classifier::load(path, &request(head))
+}
+
+fn labels() -> Labels {
+    Labels::from_words(["a", "b", "c"]).expect("labels")
+}
+
+fn new_head(labels: &Labels) -> HeadRequest<'_> {
+    HeadRequest::New { labels, pooling: None, dropout: Some(0.0), seed: 3 }
+}
+
+/// A network with random weights and, so that norms do something, random statistics.
+fn fresh(name: &str, model_args: Value) -> Classifier {
+    let Value::Object(model_args) = model_args else { panic!("an object") };
+    let labels = labels();
+    let made = convolutional::fresh(name, &model_args, &Value::Null, 1, &request(new_head(&labels))).expect(name);
+    tch::manual_seed(9);
+    for statistic in made.backbone.statistics() {
+        let mut tensor = statistic.tensor.shallow_clone();
+        match statistic.name().rsplit('.').next() {
+            Some("running_mean") => drop(tensor.normal_(0.0, 0.2)),
+            Some("running_var") => drop(tensor.uniform_(0.5, 1.5)),
+            _ => {}
+        }
+    }
+    made
+}
+
+fn batch(pixels: &Tensor) -> Batch {
+    let last = pixels.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    Batch { examples: (0..pixels.size()[0] as usize).collect(), inputs: Inputs::Pixels(last) }
+}
+
+fn images(count: i64, height: i64, width: i64) -> Tensor {
+    tch::manual_seed(4);
+    Tensor::randn([count, 3, height, width], (Kind::Float, CPU))
+}
+
+fn evaluated(classifier: &Classifier, batch: &Batch) -> Tensor {
+    tch::no_grad(|| classifier.logits(batch, Pass::evaluation(Kind::Float))).expect("logits")
+}
+
+fn same_bits(a: &Tensor, b: &Tensor) -> bool {
+    a.equal(b)
+}
+
+/// The largest difference, as a share of `scale`.
+fn difference(a: &Tensor, b: &Tensor, scale: f64) -> f64 {
+    assert_eq!(a.size(), b.size());
+    (a - b).abs().max().double_value(&[]) / scale.max(f64::MIN_POSITIVE)
+}
+
+fn largest(tensor: &Tensor) -> f64 {
+    tensor.abs().max().double_value(&[])
+}
+
+fn sampled(tensor: &Tensor) -> Tensor {
+    let flat = tensor.detach().contiguous().view([-1]).to_kind(Kind::Float);
+    let step = flat.numel() / KEPT + 1;
+    flat.slice(0, None, None, step as i64)
+}
+
+fn tensor(weights: &Weights, name: &str) -> Tensor {
+    let shape = weights.shape(name).unwrap_or_else(|| panic!("no {name}"));
+    weights.take(name, &shape.iter().map(|&size| size as i64).collect::<Vec<_>>()).expect(name)
+}
+
+/// A pass forward and back in training mode; the logits.
+fn train(classifier: &Classifier, batch: &Batch, targets: &Tensor, compute: Kind) -> Tensor {
+    for parameter in classifier.parameters() {
+        let _ = parameter.tensor.set_requires_grad(true);
+    }
+    let keys = DropoutKeys::new(1, 1, 0);
+    let logits = classifier.logits(batch, Pass { compute, dropout: Some(&keys) }).expect("logits");
+    logits.cross_entropy_for_logits(targets).backward();
+    logits.detach()
+}
+
+fn python(script: &str, arguments: &[PathBuf]) -> Option<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packages = root.join(".python");
+    if !packages.join("timm").is_dir() {
+        eprintln!("skipped: .python has no timm (make test sets it up)");
+        return None;
+    }
+    let done = Command::new("python3")
+        .env("PYTHONPATH", &packages)
+        .env("HF_HUB_OFFLINE", "1")
+        .arg(root.join("tests/python").join(script))
+        .args(arguments)
+        .output()
+        .expect("python3 runs");
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{out}\n{err}");
+    Some(out.into_owned())
+}
+
+#[test]
+fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path().join("cases");
+    let Some(_) = python("make_backbones.py", &[root.clone()]) else { return };
+    let mut cases: Vec<PathBuf> =
+        std::fs::read_dir(&root).expect("cases").map(|entry| entry.expect("a case").path()).collect();
+    cases.sort();
+    assert_eq!(cases.len(), 11);
+    let mut runs = Vec::new();
+    for case in &cases {
+        let name = case.file_name().and_then(|name| name.to_str()).expect("a name");
+        let reference = Weights::open_file(&case.join("expected.safetensors"), CPU).expect(name);
+        let batch = batch(&tensor(&reference, "pixels"));
+        let (classifier, report) = load(case, HeadRequest::FromCheckpoint).expect(name);
+        let aside = report.set_aside.iter().filter(|tensor| !tensor.starts_with("AuxLogits.")).count();
+        assert_eq!((aside, report.missing.len()), (0, 0), "{name}: {report:?}");
+        assert_eq!(report.set_aside.is_empty(), name != "torchvision-inception_v3", "{name}: {report:?}");
+
+        let expected = tensor(&reference, "logits");
+        let logits = evaluated(&classifier, &batch);
+        let off = difference(&logits, &expected, largest(&expected));
+        println!("{name}: logits in evaluation {off:.1e}");
+        assert!(off < 1e-4, "{name}: logits in evaluation: {off}");
+        assert!(expected.std(false).double_value(&[]) > 1e-3 * largest(&expected), "the reference says something");
+
+        if name.starts_with("torchvision-") {
+            // The file alone says which network it is.
+            let (bare, _) = load(&case.join("model.safetensors"), HeadRequest::FromCheckpoint).expect(name);
+            assert_eq!(bare.config["architecture"], classifier.config["architecture"]);
+            assert!(same_bits(&evaluated(&bare, &batch), &logits), "{name}");
+        }
+        if !name.contains("vgg16") {
+            // timm takes a folder with one safetensors file: what is compared lies beside it.
+            let run = directory.path().join("runs").join(name);
+            std::fs::create_dir_all(&run).expect("a folder");
+            classifier.save(&run).expect("saved");
+            let check =
+                [("pixels".to_owned(), tensor(&reference, "pixels")), ("logits".to_owned(), logits.shallow_clone())];
+            save_tensors(&run.with_extension("check"), check).expect("saved");
+            let (again, _) = load(&run, HeadRequest::FromCheckpoint).expect(name);
+            assert!(same_bits(&evaluated(&again, &batch), &logits), "{name}: saved and loaded");
+            assert_eq!((&again.labels, &again.input), (&classifier.labels, &classifier.input));
+            runs.push(run);
+        }
+        if !reference.has("training.logits") {
+            continue;
+        }
+
+        let targets = tensor(&reference, "targets").to_kind(Kind::Int64);
+        let expected = tensor(&reference, "training.logits");
+        let after = |classifier: &Classifier| {
+            for statistic in classifier.backbone.statistics() {
+                let after = tensor(&reference, &format!("after.{}", statistic.name()));
+                let off = difference(&statistic.tensor.view([-1]).to_kind(Kind::Float), &after, largest(&after));
+                assert!(off < 1e-4, "{name}: {}: {off}", statistic.name());
+            }
+        };
+        let off = difference(&train(&classifier, &batch, &targets, Kind::Float), &expected, largest(&expected));
+        println!("{name}: logits in training {off:.1e}");
+        assert!(off < 1e-4, "{name}: logits in training: {off}");
+        after(&classifier);
+
+        // Gradients in fp64, like the reference: where a ReLU's or a pool's choice hangs on rounding, fp32 ones differ by percents.
+        let classifier = load(case, HeadRequest::FromCheckpoint).expect(name).0;
+        for parameter in classifier.parameters().chain(classifier.backbone.statistics()) {
+            let mut tensor = parameter.tensor.shallow_clone();
+            if tensor.kind() == Kind::Float {
+                tensor.set_data(&tensor.to_kind(Kind::Double));
+            }
+        }
+        let off = difference(&train(&classifier, &batch, &targets, Kind::Double), &expected, largest(&expected));
+        assert!(off < 1e-5, "{name}: logits in training in fp64: {off}");
+        after(&classifier);
+        let mut worst = (0.0, String::new());
+        for parameter in classifier.parameters() {
+            let expected = tensor(&reference, &format!("gradient.{}", parameter.name()));
+            // A bias before a norm has no gradient but for rounding: its weight's tells what is much.
+            let weight = parameter.name().replace(".bias", ".weight");
+            let scale = largest(&expected).max(largest(&tensor(&reference, &format!("gradient.{weight}"))));
+            let off = difference(&sampled(&parameter.tensor.grad()), &expected, scale);
+            if off > worst.0 {
+                worst = (off, parameter.name().to_owned());
+            }
+        }
+        println!("{name}: gradients {worst:?}");
+        assert!(worst.0 < 1e-4, "{name}: gradients: {worst:?}");
+        let gradients = reference.names().filter(|tensor| tensor.starts_with("gradient.")).count();
+        let statistics = reference.names().filter(|tensor| tensor.starts_with("after.")).count();
+        assert_eq!((classifier.parameters().count(), classifier.backbone.statistics().len()), (gradients, statistics));
+    }
+    println!("{}", python("check_backbones.py", &runs).expect("timm is there"));
+}
+
+#[test]
+fn every_network_runs_in_stages_rows_and_alone_and_learns_everywhere() {
+    let small = json!({ "layers": [2, 1, 1, 2], "channels": [16, 32, 64, 128] });
+    let networks = [
+        ("resnet18", json!({}), 40),
+        ("resnet18", small, 64),
+        ("resnet34", json!({}), 33),
+        ("resnet50", json!({}), 40),
+        ("resnet101", json!({}), 33),
+        ("resnet152", json!({}), 33),
+        ("inception_v3", json!({}), 80),
+        ("vgg11", json!({}), 40),
+        ("vgg19_bn", json!({}), 32),
+    ];
+    for (name, model_args, side) in networks {
+        let mut classifier = fresh(name, model_args);
+        let (height, width) = (side, side + 5);
+        classifier.backbone.set_image_size(height, width).expect("large enough");
+        let backbone = &classifier.backbone;
+        let batch = batch(&images(3, height, width));
+        let pass = Pass::evaluation(Kind::Float);
+        let _guard = tch::no_grad_guard();
+        let logits = classifier.logits(&batch, pass).expect(name);
+        assert_eq!(logits.size(), [3, 3], "{name}");
+
+        let mut x = None;
+        for stage in 0..backbone.stages().len() {
+            let behind = backbone.run(stage..stage + 1, &batch, x.take(), pass).expect(name);
+            let pooled = backbone.pool(&behind, &batch, Pooling::Mean).expect(name);
+            assert_eq!(pooled.size(), [3, backbone.stage_width(stage)], "{name}");
+            let rows = backbone.to_rows(behind.shallow_clone()).expect(name);
+            assert_eq!(rows.size(), [3, backbone.row_width(stage + 1)], "{name} {stage}");
+            let again = backbone.from_rows(stage + 1, rows.contiguous()).expect(name);
+            assert!(same_bits(&again, &behind), "{name} {stage}");
+            assert!(backbone.from_rows(stage + 1, rows.narrow(1, 1, rows.size()[1] - 1)).is_err());
+            // From every second stage on the rest is run from rows, as a cache gives them.
+            x = Some(if stage % 2 == 0 { again } else { behind });
+        }
+        let features = backbone.pool(&x.expect("stages"), &batch, Pooling::Cls).expect(name);
+        let by_stages = classifier.head.forward(&features, pass).expect(name);
+        assert!(same_bits(&by_stages, &logits), "{name}: stage by stage");
+
+        let Inputs::Pixels(pixels) = &batch.inputs else { panic!("pixels") };
+        for index in 0..3 {
+            let alone = Batch { examples: vec![0], inputs: Inputs::Pixels(pixels.narrow(0, index, 1)) };
+            let alone = classifier.logits(&alone, pass).expect(name);
+            let off = difference(&alone, &logits.narrow(0, index, 1), largest(&logits));
+            assert!(off < 1e-5, "{name}: image {index} alone: {off}");
+        }
+        drop(_guard);
+
+        let _ = train(&classifier, &batch, &Tensor::from_slice(&[0i64, 1, 2]), Kind::Float);
+        for parameter in classifier.parameters() {
+            let gradient = parameter.tensor.grad();
+            assert!(gradient.defined() && gradient.size() == parameter.tensor.size(), "{name}: {}", parameter.name());
+            assert!(gradient.isfinite().all().int64_value(&[]) == 1, "{name}: {}", parameter.name());
+            // A bias before a norm moves nothing.
+            let idle = name.ends_with("_bn") && parameter.name().starts_with("features.");
+            assert!(idle || largest(&gradient) > 0.0, "{name}: {}", parameter.name());
+        }
+    }
+}
+
+#[test]
+fn frozen_stages_keep_their_statistics() {
+    let classifier = fresh("resnet18", json!({ "layers": [1, 1], "channels": [8, 16] }));
+    let before: Vec<Tensor> = classifier.backbone.statistics().iter().map(|part| part.tensor.copy()).collect();
+    let batch = batch(&images(2, 32, 32));
+    let prefix =
+        tch::no_grad(|| classifier.backbone.run(0..2, &batch, None, Pass::evaluation(Kind::Float))).expect("prefix");
+    let keys = DropoutKeys::new(1, 1, 0);
+    let pass = Pass { compute: Kind::Float, dropout: Some(&keys) };
+    let _ = classifier.logits_from(2, &batch, Some(prefix), pass).expect("logits");
+    for (part, before) in classifier.backbone.statistics().iter().zip(before) {
+        let Place::Stage(stage) = part.place else { panic!("in a stage") };
+        assert_eq!(same_bits(&part.tensor, &before), stage < 2, "{}", part.name());
+    }
+}
+
+/// One value a channel has no spread: the running statistics stand in, and stay numbers.
+#[test]
+fn a_single_small_image_can_be_trained_on() {
+    let classifier = fresh("resnet18", json!({ "channels": [8, 8, 8, 8] }));
+    let logits = train(&classifier, &batch(&images(1, 16, 16)), &Tensor::from_slice(&[1i64]), Kind::Float);
+    let state = classifier.state().expect("state");
+    for (name, tensor) in state.iter().map(|(name, tensor)| (name.as_str(), tensor)).chain([("logits", &logits)]) {
+        assert_eq!(tensor.isfinite().all().int64_value(&[]), 1, "{name}");
+    }
+}
+
+#[test]
+fn dropout_is_drawn_by_key_in_training_alone() {
+    let labels = labels();
+    let head = HeadRequest::New { labels: &labels, pooling: None, dropout: Some(0.5), seed: 3 };
+    let classifier = convolutional::fresh("resnet18", &Map::new(), &Value::Null, 1, &request(head)).expect("a network");
+    let batch = batch(&images(2, 32, 32));
+    let logits = |seed: u64| {
+        let keys = DropoutKeys::new(seed, 1, 0);
+        classifier.logits(&batch, Pass { compute: Kind::Float, dropout: Some(&keys) }).expect("logits")
+    };
+    assert!(same_bits(&logits(1), &logits(1)));
+    assert!(!same_bits(&logits(1), &logits(2)));
+    assert!(same_bits(&evaluated(&classifier, &batch), &evaluated(&classifier, &batch)));
+}
+
+#[test]
+fn inference_in_bf16_and_from_prepared_weights_agrees() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let classifier = fresh("resnet50", json!({ "layers": [1, 1, 1, 1], "channels": [16, 32, 64, 64] }));
+    classifier.save(directory.path()).expect("saved");
+    let batch = batch(&images(4, 64, 64));
+    let exact = evaluated(&classifier, &batch);
+    for linears in [Linears::In(Kind::Float), Linears::In(Kind::BFloat16), Linears::Int8] {
+        let request = LoadRequest { linears, ..request(HeadRequest::FromCheckpoint) };
+        let (loaded, _) = Classifier::load(directory.path(), &request).expect("loaded");
+        let logits = tch::no_grad(|| loaded.logits(&batch, Pass::evaluation(Kind::BFloat16))).expect("logits");
+        assert_eq!(logits.kind(), Kind::Float);
+        let off = difference(&logits, &exact, largest(&exact));
+        assert!(off > 0.0 && off < 0.05, "{linears:?}: {off}");
+    }
+    let keys = DropoutKeys::new(1, 1, 0);
+    let logits =
+        classifier.logits(&batch, Pass { compute: Kind::BFloat16, dropout: Some(&keys) }).expect("trains in bf16");
+    assert!(largest(&logits).is_finite());
+}
+
+#[test]
+fn a_new_head_leaves_the_backbone_as_it_is_and_a_saved_one_keeps_its_words() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let source = fresh("resnet18", json!({ "layers": [1, 1], "channels": [8, 16] }));
+    source.save(directory.path()).expect("saved");
+    let others = Labels::from_words(["horse", "deer", "dog", "cat"]).expect("labels");
+    let (classifier, report) = load(directory.path(), new_head(&others)).expect("loaded");
+    assert_eq!(
+        (report.missing, report.set_aside),
+        (vec!["fc.weight".to_owned(), "fc.bias".to_owned()], vec!["fc.bias".to_owned(), "fc.weight".to_owned()])
+    );
+    assert_eq!((classifier.head.classes(), &classifier.labels), (4, &others));
+    let state = |classifier: &Classifier| classifier.state().expect("state");
+    for ((name, ours), (_, theirs)) in state(&classifier).into_iter().zip(state(&source)) {
+        assert!(name.starts_with("fc.") || same_bits(&ours, &theirs), "{name}");
+    }
+    let again = directory.path().join("again");
+    std::fs::create_dir(&again).expect("a folder");
+    classifier.save(&again).expect("saved");
+    let (reloaded, _) = load(&again, HeadRequest::FromCheckpoint).expect("loaded");
+    assert_eq!(reloaded.labels.words(), classifier.labels.words());
+    let batch = batch(&images(2, 32, 32));
+    assert!(same_bits(&evaluated(&reloaded, &batch), &evaluated(&classifier, &batch)));
+}
+
+#[test]
+fn preprocessing_comes_from_the_configuration() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fresh("inception_v3", json!({})).save(directory.path()).expect("saved");
+    let prepared = |edit: &dyn Fn(&mut Value)| {
+        let file = directory.path().join("config.json");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&file).expect("read")).expect("JSON");
+        edit(&mut config);
+        std::fs::write(&file, config.to_string()).expect("written");
+        let (classifier, _) = load(directory.path(), HeadRequest::FromCheckpoint).expect("loaded");
+        let InputSpec::Image(preprocessing) = classifier.input else { panic!("images") };
+        preprocessing
+    };
+    let own = prepared(&|_| ());
+    assert_eq!((own.crop, own.mean, own.deviation), ((299, 299), [0.5; 3], [0.5; 3]));
+    let stated = prepared(&|config| {
+        config["pretrained_cfg"]["mean"] = json!([0.485, 0.456, 0.406]);
+        config["pretrained_cfg"]["std"] = json!([0.229, 0.224, 0.225]);
+        config["pretrained_cfg"]["input_size"] = json!([3, 128, 160]);
+    });
+    assert_eq!((stated.crop, stated.mean), ((128, 160), [0.485, 0.456, 0.406]));
+    // torchvision's network then changes what is normalised so into -1 to 1, which is one normalisation.
+    let transformed = prepared(&|config| config["transform_input"] = json!(true));
+    assert_eq!((transformed.mean, transformed.deviation), ([0.5; 3], [0.5; 3]));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let folder = directory.path();
+    let classifier = fresh("resnet18", json!({ "layers": [1, 1], "channels": [8, 16] }));
+    classifier.save(folder).expect("saved");
+    let write = |config: Value| std::fs::write(folder.join("config.json"), config.to_string()).expect("written");
+    let args = json!({ "layers": [1, 1], "channels": [8, 16] });
+    for (config, part) in [
+        (json!({ "architecture": "resnet18d" }), "`resnet18d`: this network is not supported"),
+        (json!({ "architecture": "resnet18", "model_args": 3 }), "must be an object"),
+        (json!({ "architecture": "resnet18", "model_args": { "layers": "x" } }), "list of 1 to 4"),
+        (json!({ "architecture": "resnet18" }), "config.json asks for [64, 64, 3, 3]"),
+        (
+            json!({ "architecture": "resnet18", "model_args": { "layers": [1], "channels": [8] } }),
+            "config.json asks for [3, 8]",
+        ),
+        (json!({ "architecture": "vgg11" }), "lacks this tensor"),
+        (json!({ "model_type": "resnet", "embedding_size": 32 }), "embedding_size"),
+        (json!({ "model_type": "resnet", "hidden_sizes": [10] }), "cannot be divided by 4"),
+        (json!({ "architecture": "resnet18", "model_args": args, "label_names": ["a"] }), "1 names; the head has 3"),
+        (json!({ "architecture": "resnet18", "model_args": args, "label_names": ["a", "a", "b"] }), "appears twice"),
+        (json!({ "architecture": "resnet18", "model_args": args, "label_names": { "a": 1 } }), "a list of words"),
+    ] {
+        write(config.clone());
+        let error = load(folder, HeadRequest::FromCheckpoint).err().unwrap_or_else(|| panic!("{config} is refused"));
+        assert_eq!(error.exit_status(), 2, "{config}: {error}");
+        assert!(error.to_string().contains(part), "{config}: {error}");
+        assert!(error.hint_text().is_some(), "{config}: {error}");
+    }
+
+    // Without a configuration the tensors tell the sizes.
+    std::fs::remove_file(folder.join("config.json")).expect("removed");
+    let (bare, _) = load(folder, HeadRequest::FromCheckpoint).expect("loaded");
+    assert_eq!(bare.config["model_args"], args);
+    assert_eq!(bare.labels.words(), ["LABEL_0", "LABEL_1", "LABEL_2"]);
+
+    let mut inception = fresh("inception_v3", json!({}));
+    let small = batch(&images(1, 74, 200));
+    let error = inception.logits(&small, Pass::evaluation(Kind::Float)).err().expect("too small");
+    assert!(error.hint_text().is_some_and(|hint| hint.contains("75×75")), "{error}");
+    assert!(inception.backbone.set_image_size(74, 75).is_err());
+    assert_eq!(error.exit_status(), 2);
+
+    let other = folder.join("other.safetensors");
+    save_tensors(&other, [("x.weight".to_owned(), images(1, 2, 2))]).expect("saved");
+    let error = load(&other, HeadRequest::FromCheckpoint).err().expect("refused");
+    assert!(error.to_string().contains("not those of a supported network"), "{error}");
+}

@@ -1,0 +1,225 @@
+//! Images through the whole program: trained from random numbers, evaluated, labelled, compared, advised on; interrupted and gone on
+//! with; damaged files among them.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use image::{ImageFormat, Rgb, RgbImage};
+use support::{Lottery, Scene, assert_as_uninterrupted, fields, interrupted, weights};
+
+/// A ResNet so small that a step takes milliseconds.
+const NET: &str = r#"{"architecture": "resnet18", "num_classes": 2, "num_features": 16,
+    "model_args": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]},
+    "pretrained_cfg": {"input_size": [3, 32, 32], "crop_pct": 1.0, "interpolation": "bilinear",
+                       "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
+
+const BASIC: &str =
+    "train --train train --valid valid --model net --init random --device cpu --precision fp32 --threads 1";
+
+/// Folders of images whose halves are brighter on the left or on the right.
+fn scene() -> Scene {
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("net")).unwrap();
+    scene.write("net/config.json", NET);
+    let mut lottery = Lottery(1);
+    for (split, count) in [("train", 24), ("valid", 10), ("test", 10)] {
+        for (class, left) in [("left", true), ("right", false)] {
+            std::fs::create_dir_all(scene.path(format!("{split}/{class}"))).unwrap();
+            for index in 0..count {
+                let (width, height) = (30 + lottery.below(20) as u32, 30 + lottery.below(20) as u32);
+                let picture = RgbImage::from_fn(width, height, |x, _| {
+                    let base = if (x < width / 2) == left { 150 } else { 60 };
+                    Rgb([0, 1, 2].map(|_| (base + lottery.below(60)) as u8))
+                });
+                let (name, format) = match index % 3 {
+                    0 => (format!("{index}.png"), ImageFormat::Png),
+                    1 => (format!("{index}.jpg"), ImageFormat::Jpeg),
+                    _ => (format!("{index}.bmp"), ImageFormat::Bmp),
+                };
+                picture.save_with_format(scene.path(format!("{split}/{class}/{name}")), format).unwrap();
+            }
+        }
+    }
+    scene
+}
+
+/// A network that has learned something of another task, to start from.
+fn pretrained(scene: &Scene) {
+    scene.rehead(&format!("{BASIC} --epochs 2 --batch-size 8 --augment none --out net-trained")).ok();
+}
+
+fn accuracy(scene: &Scene, run: &str, split: &str) -> f64 {
+    scene.json(&format!("{run}/metrics.json"))[split]["accuracy"].as_f64().unwrap()
+}
+
+#[test]
+fn a_network_is_trained_and_everything_can_be_done_with_it() {
+    let scene = scene();
+    // One that cannot be got right, so that there is a mistake to show.
+    scene.copy("test/left/0.png", "test/right/wrong.png");
+    scene.rehead(&format!("{BASIC} --test test --epochs 6 --batch-size 8 --lr 3e-3 --augment none --out run")).ok();
+    assert!(accuracy(&scene, "run", "test") > 0.8, "{}", scene.text("run/metrics.json"));
+    let metrics = scene.json("run/metrics.json");
+    assert!(metrics["images_per_second"].as_f64().unwrap() > 0.0);
+    assert!(metrics["tokens_per_second"].is_null());
+    assert!(scene.text("run/report.html").contains("data:image/jpeg;base64,"), "no thumbnail in the report");
+
+    let evaluated = scene.rehead("evaluate --model run --data test --precision fp32 --json").ok().json();
+    assert_eq!(evaluated["test"]["accuracy"], metrics["test"]["accuracy"]);
+
+    scene.rehead("label --model run --input test --output labelled.csv --precision fp32").ok();
+    let text = scene.text("labelled.csv");
+    let rows = fields(&text);
+    assert_eq!(rows[0], ["file", "predicted_label", "confidence"]);
+    assert_eq!(rows.len(), 22);
+    let right = rows[1..].iter().filter(|row| row[0].starts_with(row[1])).count();
+    assert_eq!(right as f64 / 21.0, accuracy(&scene, "run", "test"));
+
+    // The same images from a list, with a column that is kept.
+    let list: String = rows[1..].iter().map(|row| format!("7,test/{}\n", row[0])).collect();
+    scene.write("list.csv", format!("id,image\n{list}"));
+    scene.rehead("label --model run --input list.csv --output listed.csv --precision fp32").ok();
+    let listed = scene.text("listed.csv");
+    for (listed, row) in fields(&listed)[1..].iter().zip(&rows[1..]) {
+        assert_eq!(listed[0], "7");
+        assert_eq!(listed[2..], row[1..]);
+    }
+}
+
+#[test]
+fn each_strategy_trains_what_it_should_and_frozen_statistics_stay() {
+    let scene = scene();
+    pretrained(&scene);
+    let before = tensors_of(&scene, "net-trained");
+    for (strategy, trained) in [
+        ("frozen", &[][..]),
+        ("last:1", &["layer4.0"]),
+        ("last:2", &["layer3.0", "layer4.0"]),
+        ("full", &["conv1", "layer1"]),
+    ] {
+        let run = format!("run-{}", strategy.replace(':', "-"));
+        scene
+            .rehead(&format!(
+                "train --train train --valid valid --model net-trained --device cpu --precision fp32 --threads 1 \
+                 --strategy {strategy} --augment none --batch-size 8 --out {run}"
+            ))
+            .arg("--epochs")
+            .arg("1")
+            .ok();
+        let after = tensors_of(&scene, &run);
+        assert_eq!(before.keys().collect::<BTreeSet<_>>(), after.keys().collect::<BTreeSet<_>>());
+        let changed: BTreeSet<&String> = after.keys().filter(|name| before[*name] != after[*name]).collect();
+        assert!(changed.iter().any(|name| name.starts_with("fc.")), "{strategy}: the head is as it was");
+        for part in trained {
+            assert!(
+                changed.iter().any(|name| name.starts_with(part) && name.ends_with("running_mean")) || *part == "conv1"
+            );
+            assert!(
+                changed.iter().any(|name| name.starts_with(part) && name.ends_with("weight")),
+                "{strategy}: {part}"
+            );
+        }
+        if strategy != "full" {
+            let odd: Vec<_> = changed
+                .iter()
+                .filter(|name| !name.starts_with("fc.") && !trained.iter().any(|part| name.starts_with(part)))
+                .collect();
+            assert!(odd.is_empty(), "{strategy} changed {odd:?}");
+        }
+    }
+}
+
+fn tensors_of(scene: &Scene, run: &str) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let bytes = weights(scene, run);
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    file.tensors().into_iter().map(|(name, view)| (name, view.data().to_vec())).collect()
+}
+
+#[test]
+fn an_interrupted_run_goes_on_as_if_it_had_not_been() {
+    for (how, steps) in
+        [("--augment light", 20), ("--strategy gradual --augment standard", 31), ("--strategy last:2", 10)]
+    {
+        let scene = scene();
+        let words = format!("{BASIC} --epochs 8 --batch-size 6 --lr 1e-3 --log-every 1 {how}");
+        scene.rehead(&format!("{words} --out whole")).ok();
+        let outcome = interrupted(&scene, &format!("{words} --out run"), libc::SIGINT, steps);
+        outcome.check(outcome.status.code() == Some(130), "exit status 130");
+        scene.rehead("train --resume --out run").ok();
+        assert_as_uninterrupted(&scene, how);
+    }
+}
+
+#[test]
+fn a_kept_prefix_changes_no_bit() {
+    let scene = scene();
+    pretrained(&scene);
+    let words = "train --train train --valid valid --model net-trained --device cpu --precision fp32 --threads 1 \
+                 --strategy last:2 --augment none --batch-size 8 --epochs 2";
+    scene.rehead(&format!("{words} --cache off --out off")).ok();
+    for (name, how) in [("memory", "--cache on"), ("file", "--cache-memory 0"), ("kept", "--cache-dir kept")] {
+        scene.rehead(&format!("{words} {how} --out {name}-run")).ok();
+        assert!(weights(&scene, "off") == weights(&scene, &format!("{name}-run")), "{name}");
+    }
+    scene.rehead(&format!("{words} --cache-dir kept --out again")).ok().says(&["found in"]);
+}
+
+#[test]
+fn a_damaged_image_is_named_or_left_out() {
+    let scene = scene();
+    pretrained(&scene);
+    let whole = scene.bytes("train/left/0.png");
+    scene.write("train/left/0.png", &whole[..whole.len() / 2]);
+    scene.write("test/right/1.jpg", b"no image at all");
+    let words = "train --train train --valid valid --model net-trained --strategy frozen";
+    scene.rehead(&format!("{words} --out run")).refused().says(&["train/left/0.png", "--on-bad-input skip"]);
+    scene.rehead(&format!("{words} --on-bad-input skip --out run")).ok().says(&[
+        "left out",
+        "train/left/0.png",
+        "1 of 48 images",
+    ]);
+    assert_eq!(scene.json("run/metrics.json")["train_rows"], 47);
+
+    scene.rehead("label --model run --input test --output out.csv").refused().says(&["test/right/1.jpg"]);
+    scene.rehead("label --model run --input test --output out.csv --on-bad-input skip").ok().says(&["not labelled"]);
+    let text = scene.text("out.csv");
+    let bad: Vec<_> = fields(&text).into_iter().filter(|row| row[1].is_empty()).collect();
+    assert_eq!(bad, [["right/1.jpg", "", ""]]);
+    let evaluated = scene.rehead("evaluate --model run --data test --on-bad-input skip --json").ok().json();
+    assert_eq!(evaluated["test"]["rows"], 19);
+}
+
+#[test]
+fn strategies_are_compared_and_stages_measured() {
+    let scene = scene();
+    pretrained(&scene);
+    scene
+        .rehead(
+            "compare --train train --valid valid --test test --model net-trained --strategies frozen,last:1 --seeds 2 \
+             --epochs 1 --batch-size 8 --threads 1 --out comparison",
+        )
+        .ok();
+    let result = scene.json("comparison/compare.json");
+    let names: Vec<_> = result["contenders"].as_array().unwrap().iter().map(|one| one["strategy"].clone()).collect();
+    assert_eq!(names, ["frozen", "last:1", "majority"]);
+    let advice = scene.rehead("advise --train train --model net-trained --threads 1 --json").ok().json();
+    let stages = advice["measurements"]["stages"].as_array().unwrap();
+    assert_eq!(stages.len(), 5);
+    assert_eq!(stages[0]["name"], "stem");
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let scene = scene();
+    scene.add_model("bare");
+    scene.write("texts.csv", "text,label\na,left\nb,right\n");
+    scene.rehead("train --train train --model bare --out run").refused().says(&["train"]);
+    scene.rehead("train --train texts.csv --valid valid --model net --init random --out run").refused().says(&["a"]);
+    scene.rehead("train --train train --model net --out run").refused().says(&["net"]);
+    scene.rehead("train --train train --model no-such-net --init random --out run").refused().says(&["no-such-net"]);
+    scene.rehead(&format!("{BASIC} --strategy lora --out run")).refused().says(&["lora"]);
+    scene.rehead(&format!("{BASIC} --image-size 8 --strategy full --epochs 1 --out small")).run();
+    std::fs::create_dir(scene.path("empty")).unwrap();
+    scene.rehead("train --train empty --model net --init random --out run").refused().says(&["no image"]);
+}

@@ -1,0 +1,159 @@
+"""Writes checkpoints of torchvision's, timm's and transformers' convolutional networks with random weights, and what they compute.
+
+    make_backbones.py DIRECTORY
+
+A folder a case: config.json and model.safetensors as the library would have them, and expected.safetensors with `pixels`, `targets`,
+`logits` in evaluation mode, and of one pass in training mode (in fp64, without dropout) `training.logits`, `gradient.NAME` of the cross-entropy
+for every parameter, and `after.NAME` for every running statistic. NAME is timm's. Of large gradients every n-th number is kept.
+"""
+import json
+import re
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+torch.set_num_threads(1)
+for name in ["kaiming_uniform_", "kaiming_normal_", "normal_", "uniform_", "trunc_normal_", "xavier_uniform_"]:
+    # Every number is drawn below; the libraries' own drawing takes most of the time that a VGG is made in.
+    setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
+
+import timm
+import timm.models.inception_v3
+import torchvision
+from transformers import ResNetConfig, ResNetForImageClassification
+
+timm.models.inception_v3.trunc_normal_ = torch.nn.init.trunc_normal_
+
+KEPT = 50_000
+CLASSES = 5
+LABELS = ["ant", "bee", "café", "dog", "eel"]
+
+
+def fill(model, seed):
+    """Random weights and running statistics. Large tensors hold numbers of bfloat16, in which they are written.
+
+    Norms shift by about one, so that most ReLUs let through what they get. Without that a training pass through many norms of few
+    values makes much of rounding: in torch itself, in fp32, the order of the numbers in memory changes Inception's logits by 5e-4.
+    """
+    norms = {name.removesuffix("running_mean") for name in model.state_dict() if name.endswith("running_mean")}
+    generator = torch.Generator().manual_seed(seed)
+    normal = lambda like: torch.empty(like.shape).normal_(generator=generator)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if name.endswith("num_batches_tracked"):
+                tensor.fill_(7)
+            elif name.endswith("running_var") or (tensor.dim() == 1 and name.endswith("weight")):
+                tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
+            elif tensor.dim() == 1:
+                shift = 1.0 if name.removesuffix("bias") in norms else 0.0
+                tensor.copy_(shift + 0.2 * normal(tensor))
+            else:
+                fan = tensor[0].numel()
+                tensor.copy_((normal(tensor) * (2 / fan) ** 0.5).bfloat16() if large(tensor) else normal(tensor) * (2 / fan) ** 0.5)
+
+
+def large(tensor):
+    return tensor.numel() > 1_000_000
+
+
+def sampled(tensor):
+    flat = tensor.detach().reshape(-1).float()
+    return flat[:: flat.numel() // KEPT + 1].clone()
+
+
+def timm_name(name):
+    """timm's name of a tensor of torchvision's VGG or transformers' ResNet."""
+    for theirs, timms in [("classifier.0.", "pre_logits.fc1."), ("classifier.3.", "pre_logits.fc2."),
+                          ("classifier.6.", "head.fc."), ("classifier.1.", "fc.")]:
+        name = name.replace(theirs, timms)
+    number = lambda text: int(text) + 1
+    kinds = {"convolution": "conv", "normalization": "bn"}
+    name = re.sub(r"^resnet\.embedder\.embedder\.(\w+)", lambda m: f"{kinds[m[1]]}1", name)
+    name = re.sub(r"^resnet\.encoder\.stages\.(\d+)\.layers\.(\d+)\.", lambda m: f"layer{number(m[1])}.{m[2]}.", name)
+    name = re.sub(r"\.layer\.(\d+)\.(\w+)", lambda m: f".{kinds[m[2]]}{number(m[1])}", name)
+    return name.replace("shortcut.convolution", "downsample.0").replace("shortcut.normalization", "downsample.1")
+
+
+def write(folder, name, model, config, size, images, seed, train=True):
+    fill(model, seed)
+    folder = folder / name
+    folder.mkdir(parents=True)
+    state = model.state_dict()
+    save_file({key: (t.bfloat16() if large(t) else t).contiguous() for key, t in state.items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config))
+    if hasattr(model, "AuxLogits"):
+        # It is in the checkpoint; what it computes is not compared, and it asks for larger images.
+        model.AuxLogits = None
+    generator = torch.Generator().manual_seed(seed + 1)
+    pixels = torch.randn(images, 3, *size, generator=generator)
+    targets = torch.arange(images) % CLASSES
+
+    def logits(pixels):
+        given = model(pixels)
+        given = getattr(given, "logits", given)
+        return given[0] if isinstance(given, tuple) else given
+
+    model.eval()
+    with torch.no_grad():
+        results = {"pixels": pixels, "targets": targets.float(), "logits": logits(pixels)}
+    if train:
+        model.train()
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        # In fp64: where a ReLU's or a pool's choice hangs on rounding, fp32 gradients differ by percents within torch itself.
+        model.double()
+        output = logits(pixels.double())
+        torch.nn.functional.cross_entropy(output, targets).backward()
+        results["training.logits"] = output.detach().float()
+        for key, parameter in model.named_parameters():
+            results[f"gradient.{timm_name(key)}"] = sampled(parameter.grad)
+        for key, buffer in model.named_buffers():
+            results[f"after.{timm_name(key)}"] = buffer.detach().clone().reshape(-1).float()
+    save_file({key: tensor.contiguous() for key, tensor in results.items()}, folder / "expected.safetensors")
+
+
+def main():
+    folder = Path(sys.argv[1])
+    vision = torchvision.models
+    no_dropout = {"drop_rate": 0}
+
+    def from_torchvision(name, size, images, **arguments):
+        model = vision.get_model(name, weights=None, num_classes=CLASSES, **arguments)
+        write(folder, f"torchvision-{name}", model, {"architecture": name, "model_args": no_dropout}, size, images, 1)
+
+    from_torchvision("resnet18", (64, 72), 4)
+    from_torchvision("resnet50", (64, 64), 4)
+    from_torchvision("vgg11", (40, 64), 4)
+    from_torchvision("inception_v3", (96, 100), 6, init_weights=False)
+
+    def from_timm(case, name, size, images, train=True, **arguments):
+        model = timm.create_model(name, num_classes=CLASSES, **arguments)
+        config = {
+            "architecture": name,
+            "num_classes": CLASSES,
+            "label_names": LABELS,
+            "model_args": {**no_dropout, **arguments},
+            "pretrained_cfg": {"input_size": [3, *size], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "crop_pct": 0.9,
+                               "interpolation": "bicubic", "num_classes": CLASSES},
+        }
+        write(folder, f"timm-{case}", model, config, size, images, 2, train)
+
+    from_timm("small", "resnet18", (64, 64), 4, layers=[2, 1, 2, 2], channels=[16, 32, 64, 128])
+    from_timm("resnet34", "resnet34", (48, 48), 4)
+    from_timm("inception_v3", "inception_v3", (75, 75), 6)
+    from_timm("vgg16_bn", "vgg16_bn", (64, 64), 3)
+    # Maps of more than 7 × 7.
+    from_timm("vgg11", "vgg11", (256, 288), 1, train=False)
+
+    def from_transformers(case, **arguments):
+        config = ResNetConfig(num_labels=CLASSES, id2label=dict(enumerate(LABELS)), **arguments)
+        write(folder, f"transformers-{case}", ResNetForImageClassification(config), config.to_dict(), (64, 64), 4, 3)
+
+    from_transformers("basic", layer_type="basic", depths=[2, 2, 2, 2], hidden_sizes=[64, 128, 256, 512])
+    from_transformers("bottleneck", depths=[2, 1, 1, 2], hidden_sizes=[64, 128, 256, 512])
+
+
+main()

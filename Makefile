@@ -1,8 +1,9 @@
 # Two commands set everything up on a machine with Rust, a C++ compiler and Python 3 with pip:
 #   make demo   the main job from end to end, on the project's own data
 #   make test   every test
+#   make demo-images   a network for images re-headed to two classes it has not seen
 
-.PHONY: demo test bench setup
+.PHONY: demo demo-images test bench setup
 
 setup:
 	@scripts/setup-libtorch
@@ -11,6 +12,10 @@ setup:
 demo: setup
 	cargo build --release
 	@scripts/demo
+
+demo-images: setup
+	cargo build --release
+	@scripts/demo-images
 
 test: setup
 	@scripts/setup-python

@@ -83,9 +83,9 @@ fn largest(tensor: &Tensor) -> f64 {
 }
 
 fn sampled(tensor: &Tensor) -> Tensor {
-    let flat = tensor.detach().contiguous().view([-1]).to_kind(Kind::Float);
+    let flat = tensor.detach().contiguous().view([-1]);
     let step = flat.numel() / KEPT + 1;
-    flat.slice(0, None, None, step as i64)
+    flat.slice(0, None, None, step as i64).to_kind(Kind::Float)
 }
 
 fn tensor(weights: &Weights, name: &str) -> Tensor {
@@ -93,13 +93,18 @@ fn tensor(weights: &Weights, name: &str) -> Tensor {
     weights.take(name, &shape.iter().map(|&size| size as i64).collect::<Vec<_>>()).expect(name)
 }
 
-/// A pass forward and back in training mode; the logits.
+/// A pass forward in training mode; the logits.
+fn forward(classifier: &Classifier, batch: &Batch, compute: Kind) -> Tensor {
+    let keys = DropoutKeys::new(1, 1, 0);
+    classifier.logits(batch, Pass { compute, dropout: Some(&keys) }).expect("logits")
+}
+
+/// The same, and back.
 fn train(classifier: &Classifier, batch: &Batch, targets: &Tensor, compute: Kind) -> Tensor {
     for parameter in classifier.parameters() {
         let _ = parameter.tensor.set_requires_grad(true);
     }
-    let keys = DropoutKeys::new(1, 1, 0);
-    let logits = classifier.logits(batch, Pass { compute, dropout: Some(&keys) }).expect("logits");
+    let logits = forward(classifier, batch, compute);
     logits.cross_entropy_for_logits(targets).backward();
     logits.detach()
 }
@@ -127,12 +132,13 @@ fn python(script: &str, arguments: &[PathBuf]) -> Option<String> {
 fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().join("cases");
-    let Some(_) = python("make_backbones.py", &[root.clone()]) else { return };
+    let Some(_) = python("make_backbones.py", std::slice::from_ref(&root)) else { return };
     let mut cases: Vec<PathBuf> =
         std::fs::read_dir(&root).expect("cases").map(|entry| entry.expect("a case").path()).collect();
     cases.sort();
-    assert_eq!(cases.len(), 11);
+    assert_eq!(cases.len(), 10);
     let mut runs = Vec::new();
+    let began = std::time::Instant::now();
     for case in &cases {
         let name = case.file_name().and_then(|name| name.to_str()).expect("a name");
         let reference = Weights::open_file(&case.join("expected.safetensors"), CPU).expect(name);
@@ -156,7 +162,7 @@ fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
             assert!(same_bits(&evaluated(&bare, &batch), &logits), "{name}");
         }
         if !name.contains("vgg16") {
-            // timm takes a folder with one safetensors file: what is compared lies beside it.
+            // A folder as timm wants it holds one safetensors file: what is compared lies beside it.
             let run = directory.path().join("runs").join(name);
             std::fs::create_dir_all(&run).expect("a folder");
             classifier.save(&run).expect("saved");
@@ -168,8 +174,11 @@ fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
             assert_eq!((&again.labels, &again.input), (&classifier.labels, &classifier.input));
             runs.push(run);
         }
-        if !reference.has("training.logits") {
-            continue;
+        if reference.has("large.pixels") {
+            let large = self::batch(&tensor(&reference, "large.pixels"));
+            let expected = tensor(&reference, "large.logits");
+            let off = difference(&evaluated(&classifier, &large), &expected, largest(&expected));
+            assert!(off < 1e-4, "{name}: logits of a large image: {off}");
         }
 
         let targets = tensor(&reference, "targets").to_kind(Kind::Int64);
@@ -181,22 +190,30 @@ fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
                 assert!(off < 1e-4, "{name}: {}: {off}", statistic.name());
             }
         };
-        let off = difference(&train(&classifier, &batch, &targets, Kind::Float), &expected, largest(&expected));
-        println!("{name}: logits in training {off:.1e}");
-        assert!(off < 1e-4, "{name}: logits in training: {off}");
-        after(&classifier);
-
-        // Gradients in fp64, like the reference: where a ReLU's or a pool's choice hangs on rounding, fp32 ones differ by percents.
-        let classifier = load(case, HeadRequest::FromCheckpoint).expect(name).0;
-        for parameter in classifier.parameters().chain(classifier.backbone.statistics()) {
-            let mut tensor = parameter.tensor.shallow_clone();
-            if tensor.kind() == Kind::Float {
-                tensor.set_data(&tensor.to_kind(Kind::Double));
+        let check = |logits: &Tensor, most: f64| {
+            let off = difference(logits, &expected, largest(&expected));
+            println!("{name}: logits in training {off:.1e}");
+            assert!(off < most, "{name}: logits in training: {off}");
+            after(&classifier);
+        };
+        // Through norms gradients in fp64, like the reference: where a ReLU's or a pool's choice hangs on rounding, fp32 ones
+        // differ by percents.
+        if classifier.backbone.statistics().is_empty() {
+            check(&train(&classifier, &batch, &targets, Kind::Float), 1e-4);
+        } else {
+            let before: Vec<Tensor> = classifier.backbone.statistics().iter().map(|part| part.tensor.copy()).collect();
+            check(&tch::no_grad(|| forward(&classifier, &batch, Kind::Float)), 1e-4);
+            for (part, before) in classifier.backbone.statistics().iter().zip(before) {
+                part.tensor.shallow_clone().copy_(&before);
             }
+            for parameter in classifier.parameters().chain(classifier.backbone.statistics()) {
+                let mut tensor = parameter.tensor.shallow_clone();
+                if tensor.kind() == Kind::Float {
+                    tensor.set_data(&tensor.to_kind(Kind::Double));
+                }
+            }
+            check(&train(&classifier, &batch, &targets, Kind::Double), 1e-5);
         }
-        let off = difference(&train(&classifier, &batch, &targets, Kind::Double), &expected, largest(&expected));
-        assert!(off < 1e-5, "{name}: logits in training in fp64: {off}");
-        after(&classifier);
         let mut worst = (0.0, String::new());
         for parameter in classifier.parameters() {
             let expected = tensor(&reference, &format!("gradient.{}", parameter.name()));
@@ -208,7 +225,7 @@ fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
                 worst = (off, parameter.name().to_owned());
             }
         }
-        println!("{name}: gradients {worst:?}");
+        println!("{name}: gradients {worst:?} {:?}", began.elapsed());
         assert!(worst.0 < 1e-4, "{name}: gradients: {worst:?}");
         let gradients = reference.names().filter(|tensor| tensor.starts_with("gradient.")).count();
         let statistics = reference.names().filter(|tensor| tensor.starts_with("after.")).count();
@@ -229,7 +246,6 @@ fn every_network_runs_in_stages_rows_and_alone_and_learns_everywhere() {
         ("resnet152", json!({}), 33),
         ("inception_v3", json!({}), 80),
         ("vgg11", json!({}), 40),
-        ("vgg19_bn", json!({}), 32),
     ];
     for (name, model_args, side) in networks {
         let mut classifier = fresh(name, model_args);
@@ -273,9 +289,7 @@ fn every_network_runs_in_stages_rows_and_alone_and_learns_everywhere() {
             let gradient = parameter.tensor.grad();
             assert!(gradient.defined() && gradient.size() == parameter.tensor.size(), "{name}: {}", parameter.name());
             assert!(gradient.isfinite().all().int64_value(&[]) == 1, "{name}: {}", parameter.name());
-            // A bias before a norm moves nothing.
-            let idle = name.ends_with("_bn") && parameter.name().starts_with("features.");
-            assert!(idle || largest(&gradient) > 0.0, "{name}: {}", parameter.name());
+            assert!(largest(&gradient) > 0.0, "{name}: {}", parameter.name());
         }
     }
 }
@@ -433,7 +447,7 @@ fn what_is_wrong_is_named() {
 
     let mut inception = fresh("inception_v3", json!({}));
     let small = batch(&images(1, 74, 200));
-    let error = inception.logits(&small, Pass::evaluation(Kind::Float)).err().expect("too small");
+    let error = inception.logits(&small, Pass::evaluation(Kind::Float)).expect_err("too small");
     assert!(error.hint_text().is_some_and(|hint| hint.contains("75×75")), "{error}");
     assert!(inception.backbone.set_image_size(74, 75).is_err());
     assert_eq!(error.exit_status(), 2);

@@ -15,10 +15,12 @@ import copy
 import json
 import math
 import time
+from pathlib import Path
 
 import common
 import timm
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import transforms
@@ -33,8 +35,12 @@ def main():
     device = common.device_of(args.device)
     bf16 = args.bf16 == "on" or (args.bf16 == "auto" and common.has_fast_bf16(device))
     train = ImageFolder(args.train)
-    model = timm.create_model(f"local-dir:{args.model}", pretrained=True, num_classes=len(train.classes))
-    cfg = timm.data.resolve_data_config({}, model=model)
+    config = json.loads((Path(args.model) / "config.json").read_text())
+    model = timm.create_model(config["architecture"], num_classes=len(train.classes), **config.get("model_args", {}))
+    head = config["pretrained_cfg"]["classifier"]
+    weights = load_file(Path(args.model) / "model.safetensors")
+    model.load_state_dict({name: tensor for name, tensor in weights.items() if not name.startswith(f"{head}.")}, strict=False)
+    cfg = timm.data.resolve_data_config(config["pretrained_cfg"])
     size = cfg["input_size"][-1]
     normal = [transforms.ToTensor(), transforms.Normalize(cfg["mean"], cfg["std"])]
     as_is = transforms.Compose([transforms.Resize(math.floor(size / cfg["crop_pct"])), transforms.CenterCrop(size), *normal])

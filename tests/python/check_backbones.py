@@ -4,6 +4,7 @@
 
 A RUN is a saved directory; beside it lies RUN.check, a safetensors file with `pixels` and `logits`.
 """
+import json
 import sys
 
 import torch
@@ -23,9 +24,11 @@ timm.models.inception_v3.trunc_normal_ = torch.nn.init.trunc_normal_
 def main():
     for run in sys.argv[1:]:
         check = load_file(f"{run}.check")
-        model = timm.create_model(f"local-dir:{run}", pretrained=True).eval()
+        # With pretrained=True timm 1.0.22 hands a folder's safetensors file to torch.load, which refuses it.
+        model = timm.create_model(f"local-dir:{run}", checkpoint_path=f"{run}/model.safetensors").eval()
         models = [("timm", model)]
         labels = list(model.pretrained_cfg["label_names"])
+        assert labels, run
         if "vgg" not in run:
             wrapped = AutoModelForImageClassification.from_pretrained(run).eval()
             assert [wrapped.config.id2label[index] for index in range(len(labels))] == labels, wrapped.config.id2label
@@ -37,8 +40,11 @@ def main():
             difference = ((logits - check["logits"]).abs().max() / check["logits"].abs().max()).item()
             print(f"{run} in {library}: {difference:.2e}")
             assert difference < 1e-5, f"{run} in {library}: {difference}"
+        config = json.load(open(f"{run}/config.json"))["pretrained_cfg"]
         data = timm.data.resolve_data_config({}, model=model)
-        print(data, labels)
+        for key in ["mean", "std", "input_size", "interpolation", "crop_pct"]:
+            plain = list(data[key]) if isinstance(data[key], tuple) else data[key]
+            assert plain == config[key], (run, key, data)
 
 
 main()

@@ -3,7 +3,7 @@
     make_backbones.py DIRECTORY
 
 A folder a case: config.json and model.safetensors as the library would have them, and expected.safetensors with `pixels`, `targets`,
-`logits` in evaluation mode, and of one pass in training mode (in fp64, without dropout) `training.logits`, `gradient.NAME` of the cross-entropy
+`logits` in evaluation mode, and of one pass in training mode (in fp64 if there are norms, without dropout) `training.logits`, `gradient.NAME` of the cross-entropy
 for every parameter, and `after.NAME` for every running statistic. NAME is timm's. Of large gradients every n-th number is kept.
 """
 import json
@@ -76,7 +76,7 @@ def timm_name(name):
     return name.replace("shortcut.convolution", "downsample.0").replace("shortcut.normalization", "downsample.1")
 
 
-def write(folder, name, model, config, size, images, seed, train=True):
+def write(folder, name, model, config, size, images, seed):
     fill(model, seed)
     folder = folder / name
     folder.mkdir(parents=True)
@@ -98,20 +98,25 @@ def write(folder, name, model, config, size, images, seed, train=True):
     model.eval()
     with torch.no_grad():
         results = {"pixels": pixels, "targets": targets.float(), "logits": logits(pixels)}
-    if train:
-        model.train()
-        for module in model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-        # In fp64: where a ReLU's or a pool's choice hangs on rounding, fp32 gradients differ by percents within torch itself.
+        if "vgg16" in name:
+            # Maps of more than 7 × 7 before the fully connected layers.
+            results["large.pixels"] = torch.randn(1, 3, 256, 300, generator=generator)
+            results["large.logits"] = logits(results["large.pixels"])
+    model.train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    # In fp64 if there are norms: where a ReLU's or a pool's choice hangs on rounding, fp32 gradients differ by percents within torch itself.
+    normed = any(key.endswith("running_mean") for key in state)
+    if normed:
         model.double()
-        output = logits(pixels.double())
-        torch.nn.functional.cross_entropy(output, targets).backward()
-        results["training.logits"] = output.detach().float()
-        for key, parameter in model.named_parameters():
-            results[f"gradient.{timm_name(key)}"] = sampled(parameter.grad)
-        for key, buffer in model.named_buffers():
-            results[f"after.{timm_name(key)}"] = buffer.detach().clone().reshape(-1).float()
+    output = logits(pixels.double() if normed else pixels)
+    torch.nn.functional.cross_entropy(output, targets).backward()
+    results["training.logits"] = output.detach().float()
+    for key, parameter in model.named_parameters():
+        results[f"gradient.{timm_name(key)}"] = sampled(parameter.grad)
+    for key, buffer in model.named_buffers():
+        results[f"after.{timm_name(key)}"] = buffer.detach().clone().reshape(-1).float()
     save_file({key: tensor.contiguous() for key, tensor in results.items()}, folder / "expected.safetensors")
 
 
@@ -129,7 +134,7 @@ def main():
     from_torchvision("vgg11", (40, 64), 4)
     from_torchvision("inception_v3", (96, 100), 6, init_weights=False)
 
-    def from_timm(case, name, size, images, train=True, **arguments):
+    def from_timm(case, name, size, images, **arguments):
         model = timm.create_model(name, num_classes=CLASSES, **arguments)
         config = {
             "architecture": name,
@@ -139,14 +144,12 @@ def main():
             "pretrained_cfg": {"input_size": [3, *size], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "crop_pct": 0.9,
                                "interpolation": "bicubic", "num_classes": CLASSES},
         }
-        write(folder, f"timm-{case}", model, config, size, images, 2, train)
+        write(folder, f"timm-{case}", model, config, size, images, 2)
 
     from_timm("small", "resnet18", (64, 64), 4, layers=[2, 1, 2, 2], channels=[16, 32, 64, 128])
     from_timm("resnet34", "resnet34", (48, 48), 4)
     from_timm("inception_v3", "inception_v3", (75, 75), 6)
     from_timm("vgg16_bn", "vgg16_bn", (64, 64), 3)
-    # Maps of more than 7 × 7.
-    from_timm("vgg11", "vgg11", (256, 288), 1, train=False)
 
     def from_transformers(case, **arguments):
         config = ResNetConfig(num_labels=CLASSES, id2label=dict(enumerate(LABELS)), **arguments)

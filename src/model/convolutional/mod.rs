@@ -414,8 +414,9 @@ fn stored_labels(checkpoint: &Checkpoint, weight: &str) -> Result<Labels> {
     Labels::in_order(words).map_err(|error| refused(error.to_string()))
 }
 
-/// What is saved beside the weights: timm's `config.json`, so that `timm.create_model('local-dir:RUN', pretrained=True)` and
-/// transformers' `AutoModelForImageClassification` load it.
+/// What is saved beside the weights: timm's `config.json`, so that `timm.create_model('local-dir:RUN',
+/// checkpoint_path='RUN/model.safetensors')` and transformers' `AutoModelForImageClassification` load it. (`pretrained=True`
+/// with a folder wants a pickled file in timm 1.0.22.)
 pub fn saved(classifier: &Classifier) -> Saved {
     let mut config = classifier.config.clone();
     let classes = classifier.labels.len();

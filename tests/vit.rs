@@ -1,0 +1,423 @@
+//! What a Vision Transformer computes equals what transformers and timm compute, for small random ones of both: logits, and the
+//! gradient of every parameter. Stages, rows of activations, adapters, heads, and saved directories, which transformers loads.
+//! Needs Python's packages (`make test` puts them into .python); says so and passes where they are not.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use rehead::batch::{Batch, Inputs};
+use rehead::data::Labels;
+use rehead::error::Result;
+use rehead::model::checkpoint::{Weights, save_tensors};
+use rehead::model::{
+    Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling, vit,
+};
+use rehead::training::loss::{Loss, LossSettings};
+use tch::{Device, Kind, Tensor};
+
+const CPU: Device = Device::Cpu;
+const PLAIN: Pass = Pass { compute: Kind::Float, dropout: None };
+/// Checkpoints with a head.
+const CLASSIFIERS: [&str; 11] =
+    ["plain", "odd", "relu", "dropping", "modern", "larger", "smaller", "timm", "timm_odd", "timm_larger", "timm_deit"];
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn python(script: &str, arguments: &[&Path]) {
+    let done = Command::new("python3")
+        .env("PYTHONPATH", root(".python"))
+        .env("HF_HUB_OFFLINE", "1")
+        .env("HF_MODULES_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("modules"))
+        .arg(root(script))
+        .args(arguments)
+        .output()
+        .expect("python3 runs");
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{out}\n{err}");
+    println!("{out}");
+}
+
+/// The checkpoints, made once for all tests of this file.
+fn made() -> Option<&'static Path> {
+    static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let made = MADE.get_or_init(|| {
+        let packages = root(".python");
+        if !packages.join("transformers").is_dir() || !packages.join("timm").is_dir() {
+            eprintln!("skipped: .python is not there (make test sets it up)");
+            return None;
+        }
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vit");
+        let _ = std::fs::remove_dir_all(&directory);
+        python("tests/python/make_vit.py", &[&directory]);
+        Some(directory)
+    });
+    made.as_deref()
+}
+
+fn labels() -> Labels {
+    Labels::from_words(["ant", "bee", "cat"]).expect("labels")
+}
+
+fn load(directory: &Path, head: HeadRequest) -> Result<Classifier> {
+    load_as(directory, head, Linears::In(Kind::Float))
+}
+
+fn load_as(directory: &Path, head: HeadRequest, linears: Linears) -> Result<Classifier> {
+    let request = LoadRequest { engine: Engine::Packed, device: CPU, linears, head, stages: None };
+    Classifier::load(directory, &request).map(|(classifier, _)| classifier)
+}
+
+fn own(directory: &Path) -> Classifier {
+    load(directory, HeadRequest::FromCheckpoint).expect("loads")
+}
+
+fn expected(directory: &Path) -> Weights {
+    Weights::open_file(&directory.join("expected.safetensors"), CPU).expect("expected")
+}
+
+fn tensor(weights: &Weights, name: &str) -> Tensor {
+    let shape: Vec<i64> =
+        weights.shape(name).unwrap_or_else(|| panic!("no {name}")).iter().map(|&n| n as i64).collect();
+    weights.take(name, &shape).expect("expected")
+}
+
+/// A batch of images, channels last in memory.
+fn batch(pixels: &Tensor) -> Batch {
+    let pixels = pixels.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    Batch { examples: (0..pixels.size()[0] as usize).collect(), inputs: Inputs::Pixels(pixels) }
+}
+
+/// The largest difference, relative to the largest value of `reference`.
+fn difference(found: &Tensor, reference: &Tensor) -> f64 {
+    assert_eq!(found.size(), reference.size());
+    let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
+    largest(&(found.to_kind(Kind::Float) - reference)) / largest(reference).max(1e-12)
+}
+
+fn logits(classifier: &Classifier, batch: &Batch) -> Tensor {
+    tch::no_grad(|| classifier.logits(batch, PLAIN)).expect("logits")
+}
+
+#[test]
+fn logits_equal_transformers_and_timm() {
+    let Some(made) = made() else { return };
+    for name in CLASSIFIERS {
+        let directory = made.join(name);
+        let (classifier, expected) = (own(&directory), expected(&directory));
+        let batch = batch(&tensor(&expected, "pixels"));
+        let reference = tensor(&expected, "logits");
+        assert!(reference.std(false).double_value(&[]) > 0.05, "{name}: the reference says something");
+        let found = difference(&logits(&classifier, &batch), &reference);
+        assert!(found < 1e-4, "{name}: {found}");
+        let named = !name.starts_with("timm_");
+        assert_eq!(classifier.labels.word(2), if named { "class 2" } else { "LABEL_2" }, "{name}");
+    }
+}
+
+#[test]
+fn features_equal_transformers_and_timm() {
+    let Some(made) = made() else { return };
+    let labels = labels();
+    for name in CLASSIFIERS.into_iter().chain(["bare"]) {
+        let expected = expected(&made.join(name));
+        let batch = batch(&tensor(&expected, "pixels"));
+        for (pooling, reference) in [(Pooling::Cls, "features"), (Pooling::Mean, "mean")] {
+            let head = HeadRequest::New { labels: &labels, pooling: Some(pooling), dropout: None, seed: 1 };
+            let classifier = load(&made.join(name), head).expect("loads");
+            let features = classifier.backbone.features(0, &batch, None, pooling, PLAIN).expect("features");
+            let found = difference(&features, &tensor(&expected, reference));
+            assert!(found < 1e-4, "{name}, {reference}: {found}");
+        }
+    }
+}
+
+#[test]
+fn gradients_of_every_parameter_equal_transformers_and_timm() {
+    let Some(made) = made() else { return };
+    for name in CLASSIFIERS.into_iter().filter(|name| *name != "dropping") {
+        let directory = made.join(name);
+        let (classifier, expected) = (own(&directory), expected(&directory));
+        let batch = batch(&tensor(&expected, "pixels"));
+        let labels: Vec<u32> = Vec::<f64>::try_from(tensor(&expected, "labels"))
+            .expect("labels")
+            .iter()
+            .map(|&label| label as u32)
+            .collect();
+        for parameter in classifier.parameters() {
+            let _ = parameter.tensor.set_requires_grad(true);
+        }
+        let keys = DropoutKeys::new(1, 1, 0);
+        let training = Pass { compute: Kind::Float, dropout: Some(&keys) };
+        let logits = classifier.logits(&batch, training).expect("logits");
+        let plain = Loss::new(&LossSettings::default(), CPU).expect("a loss");
+        plain.of(&logits, &batch, &labels, labels.len() as f64).expect("a loss").backward();
+        let mut compared = 0;
+        for parameter in classifier.parameters() {
+            for (stored, found) in parameter.stored_from(&parameter.tensor.grad()).expect("parts") {
+                let reference = format!("gradient.{stored}");
+                if !expected.has(&reference) {
+                    assert!(stored.ends_with("position_embeddings"), "{name}: {stored}");
+                    continue;
+                }
+                let reference = tensor(&expected, &reference);
+                // Keys have a gradient of rounding errors alone where all queries see them alike.
+                let largest = reference.abs().max().double_value(&[]);
+                let found = difference(&found, &reference) * largest / largest.max(1e-3);
+                assert!(found < 1e-4, "{name}: {stored}: {found}");
+                compared += 1;
+            }
+        }
+        let wanted = expected.names().filter(|name| name.starts_with("gradient.")).count();
+        assert!(wanted > 40 && compared == wanted, "{name}: {compared} of {wanted}");
+    }
+}
+
+#[test]
+fn stage_by_stage_equals_the_whole_and_rows_give_the_activations_again() -> Result<()> {
+    let Some(made) = made() else { return Ok(()) };
+    for name in ["plain", "relu", "timm_larger"] {
+        let classifier = own(&made.join(name));
+        let batch = batch(&tensor(&expected(&made.join(name)), "pixels"));
+        let backbone = &classifier.backbone;
+        let stages = backbone.stages().len();
+        assert_eq!(backbone.stages(), ["embeddings", "layer.0", "layer.1", "layer.2"]);
+        for compute in [Kind::Float, Kind::BFloat16] {
+            let pass = Pass::evaluation(compute);
+            // Rows behind the last image are filling, which is whatever it is.
+            let used =
+                |activations: &Tensor| activations.narrow(0, 0, 5 * backbone.row_width(0) / backbone.feature_width());
+            let whole = backbone.run(0..stages, &batch, None, pass)?;
+            let direct = [Pooling::Cls, Pooling::Mean]
+                .map(|pooling| (pooling, backbone.features(0, &batch, None, pooling, pass).expect("features")));
+            for cut in 1..=stages {
+                let prefix = backbone.run(0..cut, &batch, None, pass)?;
+                let rows = backbone.to_rows(prefix.shallow_clone())?;
+                assert!(rows.size()[0] >= 5 && rows.size()[1] == backbone.row_width(cut));
+                // As a cache does: the rows of some examples, in another order.
+                let order = Tensor::from_slice(&[3i64, 0, 4, 2, 1]);
+                let other = backbone.from_rows(cut, rows.index_select(0, &order))?;
+                let again =
+                    backbone.from_rows(cut, backbone.to_rows(other)?.index_select(0, &order.argsort(0, false)))?;
+                assert_eq!(used(&again), used(&prefix), "{name}: {cut} stages");
+                let rest = backbone.run(cut..stages, &batch, Some(again.shallow_clone()), pass)?;
+                assert_eq!(used(&rest), used(&whole), "{name}: {cut} stages");
+                for (pooling, direct) in &direct {
+                    let features = backbone.features(cut, &batch, Some(again.shallow_clone()), *pooling, pass)?;
+                    if cut < stages || *pooling == Pooling::Mean {
+                        assert_eq!(&features, direct, "{name}: {cut} stages, {pooling:?}");
+                    } else {
+                        assert!(difference(&features, &direct.to_kind(Kind::Float)) < 0.05);
+                    }
+                }
+            }
+            let pooled = backbone.pool(&whole, &batch, Pooling::Cls)?;
+            let limit = if compute == Kind::Float { 1e-5 } else { 0.05 };
+            assert!(difference(&pooled, &direct[0].1.to_kind(Kind::Float)) < limit, "{name}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_image_scores_the_same_alone_and_in_a_batch() {
+    let Some(made) = made() else { return };
+    for name in ["plain", "relu", "timm"] {
+        let classifier = own(&made.join(name));
+        let pixels = tensor(&expected(&made.join(name)), "pixels");
+        let together = logits(&classifier, &batch(&pixels));
+        for index in 0..pixels.size()[0] {
+            let alone = logits(&classifier, &batch(&pixels.narrow(0, index, 1)));
+            assert!(difference(&alone.get(0), &together.get(index)) < 1e-6, "{name}: image {index}");
+        }
+    }
+}
+
+#[test]
+fn adapters_change_nothing_at_first_and_merge_to_the_same() -> Result<()> {
+    let Some(made) = made() else { return Ok(()) };
+    for name in ["plain", "odd", "timm"] {
+        let mut classifier = own(&made.join(name));
+        let batch = batch(&tensor(&expected(&made.join(name)), "pixels"));
+        let before = logits(&classifier, &batch);
+        classifier.backbone.adapt(4, 7)?;
+        assert_eq!(classifier.backbone.adapters().len(), 3 * 6 * 2, "{name}");
+        assert_eq!(logits(&classifier, &batch), before, "{name}");
+        tch::manual_seed(1);
+        for parameter in classifier.backbone.adapters() {
+            let _ = tch::no_grad(|| parameter.tensor.shallow_clone().normal_(0.0, 0.1));
+        }
+        let adapted = logits(&classifier, &batch);
+        assert!(difference(&adapted, &before) > 1e-2, "{name}: the adapters do something");
+        classifier.backbone.merge_adapters()?;
+        assert!(classifier.backbone.adapters().is_empty());
+        assert!(difference(&logits(&classifier, &batch), &adapted) < 1e-5, "{name}");
+    }
+    Ok(())
+}
+
+/// Whatever it came from: transformers loads it and computes the same, and so does rehead again, bit by bit.
+#[test]
+fn a_saved_directory_loads_in_transformers() {
+    let Some(made) = made() else { return };
+    let labels = labels();
+    let cases = [
+        ("plain", None),
+        ("odd", Some(Pooling::Cls)),
+        ("modern", None),
+        ("larger", Some(Pooling::Mean)),
+        ("timm", None),
+        ("timm_odd", Some(Pooling::Mean)),
+        ("timm_larger", Some(Pooling::Cls)),
+        ("bare", Some(Pooling::Cls)),
+    ];
+    let directory = tempfile::tempdir().expect("a directory");
+    let runs = cases.map(|(name, new_head)| {
+        let run = directory.path().join(format!("run_{name}"));
+        let head = match new_head {
+            Some(pooling) => HeadRequest::New { labels: &labels, pooling: Some(pooling), dropout: Some(0.1), seed: 5 },
+            None => HeadRequest::FromCheckpoint,
+        };
+        let classifier = load(&made.join(name), head).expect("loads");
+        let pixels = tensor(&expected(&made.join(name)), "pixels");
+        let logits_of = |classifier: &Classifier| logits(classifier, &batch(&pixels));
+        let found = logits_of(&classifier);
+        std::fs::create_dir(&run).expect("created");
+        classifier.save(&run).expect("saved");
+        let again = own(&run);
+        assert_eq!(logits_of(&again), found, "{name}");
+        assert_eq!((again.input, again.pooling), (classifier.input, classifier.pooling), "{name}");
+        let results = [("pixels".to_owned(), pixels), ("logits".to_owned(), found)];
+        save_tensors(&run.join("results.safetensors"), results).expect("saved");
+        run
+    });
+    python("tests/python/check_vit.py", &runs.each_ref().map(PathBuf::as_path));
+}
+
+#[test]
+fn a_new_head_is_drawn_as_transformers_does() -> Result<()> {
+    let Some(made) = made() else { return Ok(()) };
+    let labels = labels();
+    let head = || HeadRequest::New { labels: &labels, pooling: None, dropout: None, seed: 5 };
+    let request = LoadRequest {
+        engine: Engine::Packed,
+        device: CPU,
+        linears: Linears::In(Kind::Float),
+        head: head(),
+        stages: None,
+    };
+    let (classifier, report) = Classifier::load(&made.join("plain"), &request)?;
+    assert_eq!((classifier.pooling, classifier.head.classes()), (Pooling::Cls, 3));
+    assert_eq!(report.missing, ["classifier.weight", "classifier.bias"]);
+    assert_eq!(report.set_aside, ["classifier.bias", "classifier.weight"]);
+    let state = classifier.state()?;
+    let of = |name: &str| &state.iter().find(|(stored, _)| stored == name).expect("there").1;
+    let deviation = of("classifier.weight").std(true).double_value(&[]);
+    assert!((0.015..0.025).contains(&deviation), "{deviation}");
+    assert_eq!(of("classifier.bias").abs().max().double_value(&[]), 0.0);
+    let (_, report) = Classifier::load(&made.join("timm"), &request)?;
+    assert_eq!(report.set_aside, ["head.bias", "head.weight"]);
+    let (_, report) = Classifier::load(&made.join("bare"), &request)?;
+    assert_eq!(report.set_aside, ["pooler.dense.bias", "pooler.dense.weight"]);
+    let Err(error) = load(&made.join("bare"), HeadRequest::FromCheckpoint) else { panic!("has no head") };
+    assert!(error.to_string().contains("no classification head"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn other_members_of_the_family_are_refused_by_name() {
+    let Some(made) = made() else { return };
+    let labels = labels();
+    for (name, word) in [
+        ("registers", "register tokens"),
+        ("scale", "layer scale"),
+        ("normalised", "norms of queries and keys"),
+        ("mean", "a norm behind the pooling"),
+        ("classless", "no class token"),
+        ("distilled", "a distillation token"),
+        ("activation", "quick_gelu"),
+        ("clip", "a norm before the layers"),
+    ] {
+        let head = HeadRequest::New { labels: &labels, pooling: None, dropout: None, seed: 1 };
+        let Err(error) = load(&made.join(format!("refused_{name}")), head) else { panic!("{name} is loaded") };
+        assert!(error.to_string().contains(word), "{name}: {error}");
+        assert!(error.hint_text().is_some() && error.exit_status() == 2, "{name}");
+    }
+}
+
+#[test]
+fn bf16_and_8_bits_stay_near_fp32() {
+    let Some(made) = made() else { return };
+    for name in ["plain", "odd", "timm"] {
+        let batch = batch(&tensor(&expected(&made.join(name)), "pixels"));
+        let full = logits(&own(&made.join(name)), &batch);
+        let mut ways = vec![Linears::In(Kind::Float), Linears::In(Kind::BFloat16)];
+        if rehead::native::has_int8() {
+            ways.push(Linears::Int8);
+        }
+        for linears in ways {
+            let classifier = load_as(&made.join(name), HeadRequest::FromCheckpoint, linears).expect("loads");
+            let pass = Pass::evaluation(Kind::BFloat16);
+            let half = tch::no_grad(|| classifier.logits(&batch, pass)).expect("logits");
+            assert_eq!(half.kind(), Kind::Float);
+            let found = difference(&half, &full);
+            assert!(found < 0.05, "{name}, {linears:?}: {found}");
+        }
+    }
+}
+
+#[test]
+fn dropout_is_drawn_in_training_alone() -> Result<()> {
+    let Some(made) = made() else { return Ok(()) };
+    let classifier = own(&made.join("dropping"));
+    let batch = batch(&tensor(&expected(&made.join("dropping")), "pixels"));
+    let draw = |step: u64| {
+        let keys = DropoutKeys::new(7, step, 0);
+        classifier.logits(&batch, Pass { compute: Kind::Float, dropout: Some(&keys) })
+    };
+    let first = draw(0)?;
+    assert_eq!(first, draw(0)?);
+    assert_ne!(first, draw(1)?);
+    assert_ne!(first, logits(&classifier, &batch));
+    Ok(())
+}
+
+#[test]
+fn one_that_starts_from_chance_is_drawn_by_its_seed() -> Result<()> {
+    let labels = labels();
+    let make = |name: &str, seed: u64| {
+        let head = HeadRequest::New { labels: &labels, pooling: None, dropout: None, seed: 1 };
+        let linears = Linears::In(Kind::Float);
+        vit::fresh(name, seed, &LoadRequest { engine: Engine::Packed, device: CPU, linears, head, stages: None })
+    };
+    let (one, same, other) =
+        (make("vit_tiny_patch16_224", 3)?, make("vit_tiny_patch16_224", 3)?, make("vit_tiny_patch16_224", 4)?);
+    // timm's vit_tiny_patch16_224 with three classes.
+    assert_eq!(one.total_parameters(), 5_524_416 + 3 * 193);
+    let InputSpec::Image(preprocessing) = &one.input else { panic!("reads images") };
+    assert_eq!(preprocessing.crop, (224, 224));
+    tch::manual_seed(2);
+    let batch = batch(&Tensor::randn([2, 3, 224, 224], (Kind::Float, CPU)));
+    let scores = logits(&one, &batch);
+    assert_eq!(scores.size(), [2, 3]);
+    assert_eq!(scores, logits(&same, &batch));
+    assert_ne!(scores, logits(&other, &batch));
+    for refused in ["vit_huge_patch14_224", "resnet50", "vit_tiny_patch16_8"] {
+        assert!(make(refused, 1).is_err(), "{refused}");
+    }
+
+    let run = tempfile::tempdir().expect("a directory");
+    one.save(run.path())?;
+    assert_eq!(logits(&own(run.path()), &batch), scores);
+    let request = |head| LoadRequest {
+        engine: Engine::Packed,
+        device: CPU,
+        linears: Linears::In(Kind::Float),
+        head,
+        stages: None,
+    };
+    assert!(vit::fresh("vit_tiny_patch16_224", 1, &request(HeadRequest::FromCheckpoint)).is_err());
+    Ok(())
+}

@@ -23,8 +23,11 @@ use crate::transform::image::{Augmentation, ImageTransform};
 use crate::transform::tokenize::TextTokenizer;
 use crate::transform::{Prepared, Purpose, Transform};
 
-/// The directory that `--model` names: itself, or a hub id's place in the cache.
+/// The directory that `--model` names: itself, or a hub id's place in the cache; or a file of weights.
 fn locate_model(model: &str, quiet: bool) -> Result<PathBuf> {
+    if model.ends_with(".safetensors") && Path::new(model).is_file() {
+        return Ok(PathBuf::from(model));
+    }
     hub::locate(model, &hub::console(quiet))
 }
 

@@ -22,7 +22,7 @@ use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::interrupt;
 use crate::model::checkpoint::LoadReport;
-use crate::model::{self, Classifier, Engine, HeadRequest, InputSpec, Linears, LoadRequest};
+use crate::model::{self, Classifier, Engine, Format, HeadRequest, InputSpec, Linears, LoadRequest};
 use crate::report::{Console, Predictions, RunMetrics, html, remove_temporaries, units, write_atomically};
 use crate::strategy::cache::{Activations, Cache, CacheSettings, Found, Wanted};
 use crate::strategy::{self, Scope, frozen, reinit};
@@ -152,6 +152,11 @@ impl<'a> Run<'a> {
         let mut classifier =
             load_classifier(&config, directory.as_deref(), &data.labels, engine, &hardware, &mut choices, console)?;
         if config.model.reinit_layers > 0 {
+            if classifier.format == Format::Timm {
+                return Err(Error::request("convolutional networks keep all their layers")
+                    .key("model.reinit_layers")
+                    .hint("leave --reinit-layers out, or begin from nothing with --init random"));
+            }
             reinit::reinitialise(&classifier, config.model.reinit_layers, config.training.seed)?;
         }
         if let Strategy::Lora { rank } = config.strategy.name {

@@ -97,7 +97,8 @@ pub fn modality(directory: &Path) -> Result<Modality> {
         config => config?,
     };
     let word = |key: &str| config.get(key).and_then(Value::as_str);
-    let image = word("architecture").is_some() || matches!(word("model_type"), Some("resnet" | "vit" | "deit"));
+    let image =
+        word("architecture").is_some() || matches!(word("model_type"), Some("resnet" | "vit" | "deit" | "rehead_vit"));
     Ok(if image { Modality::Image } else { Modality::Text })
 }
 

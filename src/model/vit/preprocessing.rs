@@ -13,10 +13,13 @@ use crate::transform::image::{Interpolation, Preprocessing, Resize};
 pub fn of(checkpoint: &Checkpoint) -> Result<Option<Preprocessing>> {
     let file = checkpoint.directory.join("preprocessor_config.json");
     if let Some(given) = json::read(&file)? {
-        let side = |key: &str| given.get("size").and_then(|size| size.get(key).unwrap_or(size).as_i64());
+        let shortest = given.get("size").and_then(|size| size.get("shortest_edge")?.as_u64());
+        let size = given.get(if shortest.is_some() { "crop_size" } else { "size" });
+        let side = |key: &str| size.and_then(|size| size.get(key).unwrap_or(size).as_i64());
         let (Some(height), Some(width)) = (side("height"), side("width")) else { return Ok(None) };
         let plain = usual([height, width]);
         return Ok(Some(Preprocessing {
+            resize: shortest.map_or(plain.resize, |side| Resize::Shortest(side.clamp(1, 1 << 20) as u32)),
             mean: three(&given, "image_mean").unwrap_or(plain.mean),
             deviation: three(&given, "image_std").unwrap_or(plain.deviation),
             interpolation: match given.get("resample").and_then(Value::as_i64) {

@@ -182,7 +182,10 @@ fn a_damaged_image_is_named_or_left_out() {
     assert_eq!(scene.json("run/metrics.json")["train_rows"], 47);
 
     scene.rehead("label --model run --input test --output out.csv").refused().says(&["test/right/1.jpg"]);
-    scene.rehead("label --model run --input test --output out.csv --on-bad-input skip").ok().says(&["not labelled"]);
+    scene
+        .rehead("label --model run --input test --output out.csv --on-bad-input skip")
+        .ok()
+        .says(&["left out: ", "not labelled, because they cannot be read: 1 images"]);
     let text = scene.text("out.csv");
     let bad: Vec<_> = fields(&text).into_iter().filter(|row| row[1].is_empty()).collect();
     assert_eq!(bad, [["right/1.jpg", "", ""]]);
@@ -207,6 +210,12 @@ fn strategies_are_compared_and_stages_measured() {
     let stages = advice["measurements"]["stages"].as_array().unwrap();
     assert_eq!(stages.len(), 5);
     assert_eq!(stages[0]["name"], "stem");
+    // Twice the same file: computed once, counted twice.
+    scene.copy("test/left/0.png", "test/left/again.png");
+    scene.rehead("label --model net-trained --input test --output twice.csv").ok();
+    let text = scene.text("twice.csv");
+    let of = |name: &str| fields(&text).into_iter().find(|row| row[0] == name).unwrap()[1..].join(",");
+    assert_eq!(of("left/0.png"), of("left/again.png"));
 }
 
 #[test]
@@ -214,12 +223,22 @@ fn what_does_not_fit_is_refused() {
     let scene = scene();
     scene.add_model("bare");
     scene.write("texts.csv", "text,label\na,left\nb,right\n");
-    scene.rehead("train --train train --model bare --out run").refused().says(&["train"]);
-    scene.rehead("train --train texts.csv --valid valid --model net --init random --out run").refused().says(&["a"]);
-    scene.rehead("train --train train --model net --out run").refused().says(&["net"]);
+    scene.rehead("train --train train --model bare --out run").refused().says(&["train: is a directory", "images"]);
+    scene.rehead("train --train texts.csv --valid valid --model net --init random --out run").refused().says(&[
+        "the first of 2 images that cannot be read",
+        "a: ",
+        "no such file",
+        "--on-bad-input skip",
+    ]);
+    scene
+        .rehead("train --train train --model net --out run")
+        .refused()
+        .says(&["net: there is neither model.safetensors"]);
     scene.rehead("train --train train --model no-such-net --init random --out run").refused().says(&["no-such-net"]);
     scene.rehead(&format!("{BASIC} --strategy lora --out run")).refused().says(&["lora"]);
-    scene.rehead(&format!("{BASIC} --image-size 8 --strategy full --epochs 1 --out small")).run();
+    // The smallest size that can be asked for is one that this network takes.
+    scene.rehead(&format!("{BASIC} --image-size 8 --strategy full --epochs 1 --out small")).ok();
+    scene.rehead(&format!("{BASIC} --stages 2 --out run")).refused().says(&["networks for images are kept whole"]);
     std::fs::create_dir(scene.path("empty")).unwrap();
     scene.rehead("train --train empty --model net --init random --out run").refused().says(&["no image"]);
 }

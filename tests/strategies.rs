@@ -551,6 +551,9 @@ fn the_head_may_sit_on_an_earlier_stage() {
         let again = scene.rehead(&words).ok().json();
         assert_eq!(again["test"]["accuracy"], scene.json(&format!("{strategy}/metrics.json"))["valid"]["accuracy"]);
     }
+    // The embeddings alone are a network too, and can be read again.
+    train(&scene, "--strategy frozen --stages 1", "one");
+    scene.rehead("label --model one --input valid.csv --output one.csv --threads 1").ok();
     for stages in ["0", "5"] {
         scene.rehead(&format!("{BASIC} --out none --stages {stages}")).refused().says(&["stages"]);
     }

@@ -75,14 +75,14 @@ pub struct Advice {
     pub reasons: Vec<String>,
 }
 
-/// Advice for training with `rows` labelled rows, of which all or some were measured.
+/// Advice for training with `rows` labelled rows, of which all or some were measured. `divisible`: whether the network may end at any
+/// stage; of one that may not the last stage is all that is advised.
 ///
 /// # Errors
 /// Measurements of no stage.
-pub fn recommend(measured: &Measurements, rows: usize) -> Result<Advice> {
-    let Some((last, best)) = measured.stages.last().zip(best_stage(&measured.stages)) else {
-        return Err(Error::failure("the network has no stages"));
-    };
+pub fn recommend(measured: &Measurements, rows: usize, divisible: bool) -> Result<Advice> {
+    let last = measured.stages.last().ok_or_else(|| Error::failure("the network has no stages"))?;
+    let best = best_stage(&measured.stages).filter(|_| divisible).unwrap_or(last);
     let classes = measured.class_rows.iter().filter(|&&count| count > 0).count().max(1);
     let rows_per_class = rows as f64 / classes as f64;
     let error = expected_error(measured, best, rows);
@@ -265,10 +265,10 @@ mod tests {
 
     #[test]
     fn few_rows_a_class_get_a_head_and_many_get_everything() -> Result<()> {
-        let few = recommend(&measured(&[600, 700, 800], 100), 1000)?;
+        let few = recommend(&measured(&[600, 700, 800], 100), 1000, true)?;
         assert_eq!((few.strategy, few.size, few.similarity), (Strategy::Frozen, Size::Little, Similarity::Near));
         assert!(few.gain.points < 0.0 && few.gain.low < few.gain.points && few.gain.points < few.gain.high);
-        let many = recommend(&measured(&[600, 700, 800], 2), 1000)?;
+        let many = recommend(&measured(&[600, 700, 800], 2), 1000, true)?;
         assert_eq!((many.strategy, many.size), (Strategy::Full, Size::Much));
         // A flat learning curve: the error stays 0.2.
         assert!((many.gain.points - 20.0 * (1.0 - WITH_MANY.0.exp())).abs() < 1e-9);
@@ -277,20 +277,27 @@ mod tests {
 
     #[test]
     fn a_better_earlier_stage_means_far() -> Result<()> {
-        let advice = recommend(&measured(&[600, 880, 800], 100), 1000)?;
+        let advice = recommend(&measured(&[600, 880, 800], 100), 1000, true)?;
         assert_eq!((advice.stage.as_str(), advice.last_stage), ("layer 1", false));
         assert_eq!(advice.similarity, Similarity::Far);
         assert!((advice.frozen_accuracy - 0.88).abs() < 1e-9);
         assert!(advice.reasons[0].contains("clearly better"), "{:?}", advice.reasons);
         // By less than chance brings about: near all the same. Of equals the last stage.
-        assert_eq!(recommend(&measured(&[600, 805, 800], 100), 1000)?.similarity, Similarity::Near);
-        assert!(recommend(&measured(&[600, 800, 800], 100), 1000)?.last_stage);
+        assert_eq!(recommend(&measured(&[600, 805, 800], 100), 1000, true)?.similarity, Similarity::Near);
+        assert!(recommend(&measured(&[600, 800, 800], 100), 1000, true)?.last_stage);
+        Ok(())
+    }
+
+    #[test]
+    fn a_network_that_is_kept_whole_is_advised_its_last_stage() -> Result<()> {
+        let advice = recommend(&measured(&[600, 880, 800], 100), 1000, false)?;
+        assert_eq!((advice.stage.as_str(), advice.last_stage, advice.stages), ("layer 2", true, 3));
         Ok(())
     }
 
     #[test]
     fn a_head_that_guesses_means_far() -> Result<()> {
-        let advice = recommend(&measured(&[510, 505, 512], 2), 1000)?;
+        let advice = recommend(&measured(&[510, 505, 512], 2), 1000, true)?;
         assert_eq!(advice.similarity, Similarity::Far);
         assert!(advice.reasons[0].contains("hardly tells the classes apart"), "{:?}", advice.reasons);
         Ok(())
@@ -300,7 +307,7 @@ mod tests {
     fn the_learning_curve_lowers_the_error() -> Result<()> {
         let mut some = measured(&[700, 800], 2);
         some.curve = vec![score(75.0, 600), score(150.0, 700), score(300.0, 760), score(600.0, 800)];
-        let [few, many] = [667, 100_000].map(|rows| recommend(&some, rows).unwrap().frozen_accuracy);
+        let [few, many] = [667, 100_000].map(|rows| recommend(&some, rows, true).unwrap().frozen_accuracy);
         assert!((few - 0.8).abs() < 1e-3 && many > 0.85 && many < 1.0, "{few} {many}");
         Ok(())
     }
@@ -313,7 +320,7 @@ mod tests {
             ([800, 700], 100, "                 earlier stage [x]|"),
             ([800, 700], 2, "                 earlier stage    |   [x]"),
         ] {
-            let picture = recommend(&measured(&probes, classes), 1000)?.quadrant();
+            let picture = recommend(&measured(&probes, classes), 1000, true)?.quadrant();
             assert!(picture.lines().any(|line| line == expected), "{picture}");
             assert_eq!(picture.matches("[x]").count(), 1);
         }
@@ -322,6 +329,6 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_an_error() {
-        assert!(recommend(&measured(&[], 2), 10).is_err());
+        assert!(recommend(&measured(&[], 2), 10, true).is_err());
     }
 }

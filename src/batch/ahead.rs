@@ -22,15 +22,16 @@ pub struct Ahead {
 
 impl Ahead {
     /// `batches` are the examples of each batch that will be asked for, in that order.
-    pub fn of(
+    pub fn of<'a>(
         set: &Arc<dyn ExampleSet>,
-        batches: impl Iterator<Item = Vec<usize>> + Send + 'static,
+        batches: impl Iterator<Item = &'a Vec<usize>>,
         view: View,
         device: Device,
     ) -> Self {
         let loaded = set.is_slow_to_load().then(|| {
             let (sender, receiver) = sync_channel(DEPTH);
             let set = Arc::clone(set);
+            let batches: Vec<Vec<usize>> = batches.cloned().collect();
             std::thread::spawn(move || {
                 for examples in batches {
                     // Nobody takes any more: training has stopped.

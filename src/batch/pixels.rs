@@ -3,6 +3,7 @@
 //! What one pixel becomes is `transform/image`'s affair.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -12,7 +13,7 @@ use super::{Contents, ExampleSet, Loaded, View};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::random::Random;
-use crate::transform::image::{self, Augmentation, Image, Limits, Preprocessing};
+use crate::transform::image::{self, Augmentation, Image, Limits, Preprocessing, Room};
 
 /// What is kept in memory of an image.
 pub enum Kept {
@@ -41,6 +42,8 @@ pub struct ImageSet {
     /// Of what augmentation draws.
     pub seed: u64,
     pub limits: Limits,
+    /// What their pixels take of the memory for images.
+    pub _room: Room,
 }
 
 impl ImageSet {
@@ -77,6 +80,11 @@ impl ExampleSet for ImageSet {
 
     fn unit(&self) -> &'static str {
         "images"
+    }
+
+    fn representatives(&self) -> Vec<usize> {
+        let mut first_of = HashMap::with_capacity(self.len());
+        self.files.iter().enumerate().map(|(index, file)| *first_of.entry(&file.hash).or_insert(index)).collect()
     }
 
     fn add_to(&self, hash: &mut Fingerprint) {

@@ -13,7 +13,7 @@ use crate::batch::ExampleSet;
 use crate::cli::AdviseArgs;
 use crate::config::{Choices, Delimiter};
 use crate::data::split::stratified;
-use crate::data::{Example, Input, ReadOptions, load_labelled};
+use crate::data::{Example, Input, Modality, ReadOptions, load_labelled};
 use crate::error::{Error, Result};
 use crate::evaluation::Interval;
 use crate::hardware::Hardware;
@@ -72,7 +72,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
         data: args.train.display().to_string(),
         rows: set.examples.len(),
         measured_rows: labels.len(),
-        advice: recommend(&measurements, set.examples.len())?,
+        advice: recommend(&measurements, set.examples.len(), options.modality == Modality::Text)?,
         measurements,
         seconds: began.elapsed().as_secs_f64(),
     };

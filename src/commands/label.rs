@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Ready;
+use super::{Ready, settle_unusable};
 use crate::cli::LabelArgs;
 use crate::config::OnBadInput;
 use crate::data::columns::LabelColumn;
@@ -97,7 +97,7 @@ fn label_all(
     let (written, computed) = std::thread::scope(|scope| {
         scope.spawn(move || read_windows(rows, done, &reading, window, &windows_in));
         let writing = scope.spawn(move || write_windows(writer, answers, to_write, again));
-        let computed = compute_windows(ready, &file, windows, labelled, bar);
+        let computed = compute_windows(ready, &file, windows, labelled, bar, console);
         let unexpected = |_| Written { rows: done, end: Err(Error::failure("the writing thread ended unexpectedly")) };
         (writing.join().unwrap_or_else(unexpected), computed)
     });
@@ -156,18 +156,12 @@ impl Reading<'_> {
     fn prepare(&self, rows: Vec<Row>) -> Result<Window> {
         let inputs = rows.iter().map(|row| self.columns.input_of(row)).collect::<Result<Vec<_>>>()?;
         let inputs: Vec<&Input> = inputs.iter().collect();
-        let mut prepared = self.transform.prepare(&inputs, Purpose::Inference, &mut |_| {})?;
-        for (place, error) in std::mem::take(&mut prepared.unusable) {
-            let error = match rows.get(place) {
-                Some(row) => error.row(row.number).line(row.line),
-                None => error,
-            };
-            if self.on_bad_input == OnBadInput::Fail {
-                return Err(error);
-            }
-            self.console.warn(format!("not labelled: {error}"));
-            prepared.unusable.push((place, error));
-        }
+        let prepared = self.transform.prepare(&inputs, Purpose::Inference, &mut |_| {})?;
+        let at = |place: usize, error: Error| match rows.get(place) {
+            Some(row) => error.row(row.number).line(row.line),
+            None => error,
+        };
+        let prepared = settle_unusable(prepared, self.on_bad_input, self.console, &at)?;
         Ok(Window { rows, prepared })
     }
 }
@@ -189,18 +183,24 @@ fn compute_windows(
     windows: Receiver<Result<Window>>,
     labelled: SyncSender<Labelled>,
     bar: &Progress,
+    console: &Console,
 ) -> Result<()> {
+    let mut unread = 0;
     for window in windows {
         let Window { rows, prepared } = window?;
         let mut work = 0;
         let logits = ready.inference().logits(&*prepared.set, &mut |_, cost| work += cost as u64)?;
         let window = Labelled { places: prepared.usable(rows.len()), rows, logits };
         check_finite(&window, file)?;
+        unread += window.rows.len() - window.places.len();
         bar.advance_with(window.rows.len() as u64, work);
         if labelled.send(window).is_err() {
             // The writer has ended; its error says why.
             return Ok(());
         }
+    }
+    if unread > 0 {
+        console.warn(format!("not labelled, because they cannot be read: {unread} images"));
     }
     Ok(())
 }

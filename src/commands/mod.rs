@@ -74,24 +74,39 @@ fn prepare(
 ) -> Result<Prepared> {
     let bar = matches!(transform, Transform::Image(_))
         .then(|| console.progress("reading", Some(inputs.len() as u64), "images"));
-    let mut prepared = transform.prepare(inputs, purpose, &mut |count| {
+    let prepared = transform.prepare(inputs, purpose, &mut |count| {
         if let Some(bar) = &bar {
             bar.advance_with(count as u64, 0);
         }
     })?;
     let count = prepared.unusable.len();
-    if count == 0 {
-        return Ok(prepared);
+    let all = count > 0 && count == inputs.len();
+    let on_bad_input = if all { OnBadInput::Fail } else { on_bad_input };
+    let prepared = settle_unusable(prepared, on_bad_input, console, &|_, error| error)?;
+    if count > 0 {
+        console.warn(format!("{count} of {} images cannot be read and are left out", inputs.len()));
     }
-    if on_bad_input == OnBadInput::Fail || count == inputs.len() {
-        let (_, first) = prepared.unusable.swap_remove(0);
-        let others = if count > 1 { format!(", nor can {} others", count - 1) } else { String::new() };
-        return Err(first.context(format!("an image cannot be read{others}")));
+    Ok(prepared)
+}
+
+/// What is done about inputs that cannot be used: the first is the error, or (`Skip`) all are told. `at` completes an error with the
+/// place of the input.
+fn settle_unusable(
+    mut prepared: Prepared,
+    on_bad_input: OnBadInput,
+    console: &Console,
+    at: &dyn Fn(usize, Error) -> Error,
+) -> Result<Prepared> {
+    let count = prepared.unusable.len();
+    if on_bad_input == OnBadInput::Fail && count > 0 {
+        let (place, error) = prepared.unusable.swap_remove(0);
+        let which = if count > 1 { format!("the first of {count} images that") } else { "an image that".to_owned() };
+        return Err(at(place, error.context(format!("{which} cannot be read")))
+            .hint("mend or remove it, or leave such images out with --on-bad-input skip"));
     }
     for (_, error) in &prepared.unusable {
         console.warn(format!("left out: {error}"));
     }
-    console.warn(format!("{count} of {} images cannot be read and are left out", inputs.len()));
     Ok(prepared)
 }
 

@@ -166,7 +166,7 @@ pub fn open(path: &Path, options: &ReadOptions) -> Result<Source> {
     if metadata.is_dir() {
         return Err(Error::request("is a directory; a data file was expected")
             .file(path)
-            .hint("name a .csv, .tsv, .jsonl or .txt file in it"));
+            .hint("name a .csv, .tsv, .jsonl or .txt file in it; for a folder of images, give a model for images"));
     }
     let file = File::open(path).map_err(|error| Error::io(error, path))?;
     if metadata.is_file() {

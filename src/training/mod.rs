@@ -135,11 +135,14 @@ pub fn fit(
         if at.epoch > 0 {
             batches = batches_of(at.epoch);
         }
-        let micro_batches = |step: &[usize]| sampler::micro_batches(step, &costs, plan.micro_batch_tokens);
-        let coming: Vec<Vec<usize>> = batches.iter().skip(at.batch).flat_map(|step| micro_batches(step)).collect();
+        let steps: Vec<Vec<Vec<usize>>> = batches
+            .iter()
+            .skip(at.batch)
+            .map(|step| sampler::micro_batches(step, &costs, plan.micro_batch_tokens))
+            .collect();
         let view = View::Training { epoch: at.epoch as u64 };
-        let mut ahead = Ahead::of(set.examples, coming.into_iter(), view, classifier.device);
-        for step in batches.iter().skip(at.batch) {
+        let mut ahead = Ahead::of(set.examples, steps.iter().flatten(), view, classifier.device);
+        for (micro_batches, step) in steps.iter().zip(batches.iter().skip(at.batch)) {
             let now = calendar.step(at.epoch as u64, at.batch as u64, batches.len() as u64);
             let factor = plan.schedule.factor(now, calendar.steps(), plan.warmup_ratio);
             // A step of a token budget holds many short examples or few long ones. Divided by the mean number, each counts alike.
@@ -151,7 +154,7 @@ pub fn fit(
             optimizer.train_behind(frozen)?;
             let (loss, norm) = profile.step(|| -> Result<(Option<Tensor>, Tensor)> {
                 let mut loss = None;
-                for (index, micro) in micro_batches(step).iter().enumerate() {
+                for (index, micro) in micro_batches.iter().enumerate() {
                     let batch = ahead.next(micro)?;
                     if frozen == 0 {
                         optimizer.read(classifier.backbone.rows_read(&batch)?)?;

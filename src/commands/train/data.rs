@@ -40,7 +40,7 @@ impl Data {
             summary.push((name, content));
         };
         note(config.data.train.display().to_string(), set.summary.to_string(), &mut summary);
-        // The other files are read as this one is; a folder has no columns to name.
+        // Other files are read as this one is; a folder has no columns to name.
         if !config.data.train.is_dir() {
             options.text = Some(set.columns.text());
             options.label = set.columns.label().map(str::to_owned);
@@ -51,7 +51,10 @@ impl Data {
 
         let labels = set.labels.clone();
         let mut load = |path: &Path| -> Result<Vec<Example>> {
-            let other = load_labelled(path, &options, Some(&labels))?;
+            let columns = !path.is_dir();
+            let text = options.text.clone().filter(|_| columns);
+            let label = options.label.clone().filter(|_| columns);
+            let other = load_labelled(path, &ReadOptions { text, label, ..options.clone() }, Some(&labels))?;
             note(path.display().to_string(), other.summary.to_string(), &mut summary);
             let shared = overlap(&set.examples, &other.examples);
             if shared.rows > 0 {

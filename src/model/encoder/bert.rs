@@ -86,7 +86,6 @@ pub fn config(checkpoint: &Checkpoint) -> Result<EncoderConfig> {
     let sizes = [
         ("vocab_size", config.vocab_size),
         ("hidden_size", config.hidden_size),
-        ("num_hidden_layers", config.num_hidden_layers),
         ("num_attention_heads", config.num_attention_heads),
         ("intermediate_size", config.intermediate_size),
         ("max_position_embeddings", config.max_position_embeddings),
@@ -94,6 +93,10 @@ pub fn config(checkpoint: &Checkpoint) -> Result<EncoderConfig> {
     ];
     if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !(1..=i64::from(i32::MAX)).contains(size)) {
         return refuse(key, format!("{size} is not a possible size"));
+    }
+    // None at all is what is left of an encoder of which one stage was kept.
+    if !(0..=i64::from(i32::MAX)).contains(&config.num_hidden_layers) {
+        return refuse("num_hidden_layers", format!("{} is not a possible number", config.num_hidden_layers));
     }
     if config.hidden_size % config.num_attention_heads != 0 {
         let (width, heads) = (config.hidden_size, config.num_attention_heads);

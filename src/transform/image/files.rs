@@ -23,7 +23,31 @@ pub struct ImageTransform {
     pub seed: u64,
     pub limits: Limits,
     /// Bytes of memory that are left for images.
-    room: AtomicU64,
+    room: Arc<AtomicU64>,
+}
+
+/// Memory that the images of a set take, given back with the set.
+pub struct Room {
+    left: Arc<AtomicU64>,
+    taken: AtomicU64,
+}
+
+impl Room {
+    /// Whether there is room for so many bytes; then they are taken.
+    fn takes(&self, bytes: usize) -> bool {
+        let left = |room: u64| room.checked_sub(bytes as u64);
+        let fits = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok();
+        if fits {
+            self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        fits
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.left.fetch_add(*self.taken.get_mut(), Ordering::Relaxed);
+    }
 }
 
 /// Images between two looks at whether the person wants to stop.
@@ -32,19 +56,20 @@ const STRETCH: usize = 256;
 impl ImageTransform {
     /// `memory` bytes may be used to keep images.
     pub fn new(how: Preprocessing, augmentation: Option<Augmentation>, seed: u64, memory: u64) -> Self {
-        Self { how, augmentation, seed, limits: Limits::default(), room: AtomicU64::new(memory) }
+        Self { how, augmentation, seed, limits: Limits::default(), room: Arc::new(AtomicU64::new(memory)) }
     }
 
     /// Decodes every image; `watch` is told how many each time. Those that cannot be decoded are unusable.
     pub fn prepare(&self, inputs: &[&Input], purpose: Purpose, watch: &mut dyn FnMut(usize)) -> Result<Prepared> {
         let augmentation = self.augmentation.clone().filter(|_| purpose == Purpose::Training);
+        let room = Room { left: Arc::clone(&self.room), taken: AtomicU64::new(0) };
         let (mut files, mut unusable) = (Vec::with_capacity(inputs.len()), Vec::new());
         for (stretch, inputs) in inputs.chunks(STRETCH).enumerate() {
             if interrupt::requested() {
                 return Err(Error::interrupted("while reading the images"));
             }
             let read: Vec<Result<ImageFile>> =
-                inputs.par_iter().map(|input| self.read(input, augmentation.is_some())).collect();
+                inputs.par_iter().map(|input| self.read(input, augmentation.is_some(), &room)).collect();
             for (index, file) in read.into_iter().enumerate() {
                 match file {
                     Ok(file) => files.push(file),
@@ -60,32 +85,30 @@ impl ImageTransform {
             statistics.push_str(&format!("; {kept} of them kept in memory"));
         }
         let (how, seed, limits) = (self.how, self.seed, self.limits.clone());
-        Ok(Prepared { set: Arc::new(ImageSet { files, how, augmentation, seed, limits }), unusable, statistics })
+        Ok(Prepared {
+            set: Arc::new(ImageSet { files, how, augmentation, seed, limits, _room: room }),
+            unusable,
+            statistics,
+        })
     }
 
-    fn read(&self, input: &Input, augmented: bool) -> Result<ImageFile> {
+    fn read(&self, input: &Input, augmented: bool, room: &Room) -> Result<ImageFile> {
         let Input::Image(path) = input else {
             return Err(Error::request("this model reads images, and this is a text"));
         };
         let bytes = std::fs::read(path).map_err(|error| Error::io(error, path))?;
         let mut hash = Fingerprint::default();
         hash.bytes(&bytes);
-        let kept = self.kept(&bytes, path, augmented)?;
+        let kept = self.kept(&bytes, path, augmented, room)?;
         Ok(ImageFile { path: path.clone(), hash: hash.finish(), kept })
     }
 
-    fn kept(&self, bytes: &[u8], path: &Path, augmented: bool) -> Result<Kept> {
+    fn kept(&self, bytes: &[u8], path: &Path, augmented: bool, room: &Room) -> Result<Kept> {
         let image = decode_bytes(bytes, &self.limits).map_err(|error| error.file(path))?;
         if augmented {
-            return Ok(if self.takes(image.pixels.len()) { Kept::Decoded(image) } else { Kept::Nothing });
+            return Ok(if room.takes(image.pixels.len()) { Kept::Decoded(image) } else { Kept::Nothing });
         }
         let pixels = prepare(&image, &self.how).map_err(|error| error.file(path))?;
-        Ok(if self.takes(pixels.len()) { Kept::Prepared(pixels) } else { Kept::Nothing })
-    }
-
-    /// Whether there is room for so many bytes; then they are counted.
-    fn takes(&self, bytes: usize) -> bool {
-        let left = |room: u64| room.checked_sub(bytes as u64);
-        self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok()
+        Ok(if room.takes(pixels.len()) { Kept::Prepared(pixels) } else { Kept::Nothing })
     }
 }

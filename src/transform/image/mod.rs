@@ -10,7 +10,7 @@ mod resize;
 
 pub use self::augment::{Augmentation, augment};
 pub use self::decode::{Image, Limits, decode, decode_bytes};
-pub use self::files::ImageTransform;
+pub use self::files::{ImageTransform, Room};
 pub use self::resize::{Area, prepare, resize};
 
 /// How an image is made smaller or larger.

@@ -41,7 +41,7 @@ fn new_head(labels: &Labels) -> HeadRequest<'_> {
 fn fresh(name: &str, model_args: Value) -> Classifier {
     let Value::Object(model_args) = model_args else { panic!("an object") };
     let labels = labels();
-    let made = convolutional::fresh(name, &model_args, &Value::Null, 1, &request(new_head(&labels))).expect(name);
+    let made = convolutional::fresh(name, &model_args, None, 1, &request(new_head(&labels))).expect(name);
     tch::manual_seed(9);
     for statistic in made.backbone.statistics() {
         let mut tensor = statistic.tensor.shallow_clone();
@@ -325,7 +325,7 @@ fn a_single_small_image_can_be_trained_on() {
 fn dropout_is_drawn_by_key_in_training_alone() {
     let labels = labels();
     let head = HeadRequest::New { labels: &labels, pooling: None, dropout: Some(0.5), seed: 3 };
-    let classifier = convolutional::fresh("resnet18", &Map::new(), &Value::Null, 1, &request(head)).expect("a network");
+    let classifier = convolutional::fresh("resnet18", &Map::new(), None, 1, &request(head)).expect("a network");
     let batch = batch(&images(2, 32, 32));
     let logits = |seed: u64| {
         let keys = DropoutKeys::new(seed, 1, 0);

@@ -141,7 +141,7 @@ impl Classifier {
             return vit::fresh(name, seed, request);
         }
         let arguments = stated.get("model_args").and_then(Value::as_object).cloned().unwrap_or_default();
-        convolutional::fresh(name, &arguments, &stated, seed, request)
+        convolutional::fresh(name, &arguments, Preprocessing::of_directory(Path::new(model))?, seed, request)
     }
 
     /// Has images prepared like this from now on.

@@ -9,6 +9,7 @@ use super::resnet::{self, Kind, ResNet};
 use super::vgg::{self, Vgg};
 use crate::error::{Error, Result, listed, nearest};
 use crate::model::checkpoint::{Checkpoint, Weights};
+use crate::transform::image::Preprocessing;
 
 /// A network, by the name that timm creates it under.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,14 +179,12 @@ impl Architecture {
         }
     }
 
-    /// Height and width of the images that it was made for.
-    pub fn size(&self) -> u32 {
-        if self.network == Network::Inception { 299 } else { 224 }
-    }
-
-    /// Whether it reads pixels from -1 to 1.
-    pub fn centred(&self) -> bool {
-        self.network == Network::Inception
+    /// How it sees images where nothing is said: as ImageNet's networks do, Inception from -1 to 1.
+    pub fn preprocessing(&self) -> Preprocessing {
+        match self.network {
+            Network::Inception => Preprocessing { mean: [0.5; 3], deviation: [0.5; 3], ..Preprocessing::imagenet(299) },
+            Network::ResNet(_) | Network::Vgg(_) => Preprocessing::imagenet(224),
+        }
     }
 
     /// The deviation of a new head's weights, from `features`: as torchvision and timm start it. For a ResNet (and here for

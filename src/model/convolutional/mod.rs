@@ -8,7 +8,6 @@ mod architecture;
 mod inception;
 mod layers;
 mod names;
-mod preprocessing;
 mod resnet;
 mod source;
 mod vgg;
@@ -32,6 +31,7 @@ use super::{Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Sav
 use crate::batch::{Batch, Inputs};
 use crate::data::Labels;
 use crate::error::{Error, Result, listed};
+use crate::transform::image::Preprocessing;
 
 /// A network without numbers.
 struct Description {
@@ -276,7 +276,7 @@ pub fn load(checkpoint: Checkpoint, request: &LoadRequest) -> Result<(Classifier
     let weights = &checkpoint.weights;
     let naming = Naming::of(weights);
     let source = Source::Checkpoint { weights, naming };
-    let preprocessing = preprocessing::of_config(&checkpoint.config, architecture.size(), architecture.centred());
+    let preprocessing = stated_preprocessing(&checkpoint, &architecture)?;
     let network = ConvNet::build(architecture, wanted_dropout(request), source, request)
         .map_err(|error| error.fallback_hint("config.json and the weights must be of the same model"))?;
 
@@ -311,24 +311,21 @@ pub fn load(checkpoint: Checkpoint, request: &LoadRequest) -> Result<(Classifier
             .key(first)
             .hint("config.json and the weights must be of the same model"));
     }
-    let mut classifier = assemble(network, linear, labels, request, checkpoint.directory)?;
-    classifier.set_preprocessing(preprocessing)?;
-    Ok((classifier, report))
+    Ok((assemble(network, linear, labels, preprocessing, request, checkpoint.directory)?, report))
 }
 
 /// Images that a prefix is run on at once.
 const PART: i64 = 16;
 
 /// A network with random numbers, to be trained from nothing: `architecture` and `model_args` as timm's `create_model` has
-/// them (`resnet18`, `{"channels": [16, 32, 64, 128]}`). Its preprocessing is what the configuration `stated` says, where it says any,
-/// and ImageNet's at the usual size.
+/// them (`resnet18`, `{"channels": [16, 32, 64, 128]}`). Without `preprocessing` it sees images as ImageNet's networks do.
 ///
 /// # Errors
 /// A network or setting that is not supported, or a request for the checkpoint's head.
 pub fn fresh(
     architecture: &str,
     model_args: &Map<String, Value>,
-    stated: &Value,
+    preprocessing: Option<Preprocessing>,
     seed: u64,
     request: &LoadRequest,
 ) -> Result<Classifier> {
@@ -336,13 +333,25 @@ pub fn fresh(
     let HeadRequest::New { labels, seed: head_seed, .. } = &request.head else {
         return Err(Error::request("a network with random weights has no labels yet").hint("train it first"));
     };
-    let preprocessing = preprocessing::of_config(stated, architecture.size(), architecture.centred());
+    let preprocessing = preprocessing.unwrap_or_else(|| architecture.preprocessing());
     let source = Source::Fresh { seed, device: request.device };
     let network = ConvNet::build(architecture, wanted_dropout(request), source, request)?;
     let linear = new_head(&network, labels, *head_seed, request.device)?;
-    let mut classifier = assemble(network, linear, (*labels).clone(), request, PathBuf::new())?;
-    classifier.set_preprocessing(preprocessing)?;
-    Ok(classifier)
+    assemble(network, linear, (*labels).clone(), preprocessing, request, PathBuf::new())
+}
+
+/// What the checkpoint says of the images that it was made for, or what is usual for such a network.
+fn stated_preprocessing(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Preprocessing> {
+    let stated = match checkpoint.directory.is_dir() {
+        true => Preprocessing::of_directory(&checkpoint.directory)?,
+        false => None,
+    };
+    let preprocessing = stated.unwrap_or_else(|| architecture.preprocessing());
+    // torchvision's Inception takes images normalised as ImageNet's and changes them into -1 to 1 itself.
+    match checkpoint.config.get("transform_input") {
+        Some(Value::Bool(true)) => Ok(Preprocessing { mean: [0.5; 3], deviation: [0.5; 3], ..preprocessing }),
+        _ => Ok(preprocessing),
+    }
 }
 
 fn wanted_dropout(request: &LoadRequest) -> Option<f64> {
@@ -361,6 +370,7 @@ fn assemble(
     network: ConvNet,
     linear: Linear,
     labels: Labels,
+    preprocessing: Preprocessing,
     request: &LoadRequest,
     directory: PathBuf,
 ) -> Result<Classifier> {
@@ -376,19 +386,19 @@ fn assemble(
     }
     let pretrained = json!({ "first_conv": network.description.first, "classifier": network.description.head });
     config.insert("pretrained_cfg".to_owned(), pretrained);
-    let size = network.architecture.size();
-    let centred = network.architecture.centred();
-    Ok(Classifier {
+    let mut classifier = Classifier {
         head: Head::new(None, network.description.dropout, output),
         backbone: Box::new(network),
         pooling: Pooling::Mean,
         labels,
-        input: InputSpec::Image(preprocessing::of_config(&Value::Null, size, centred)),
+        input: InputSpec::Image(preprocessing),
         device: request.device,
         directory,
         format: Format::Timm,
         config: Value::Object(config),
-    })
+    };
+    classifier.set_preprocessing(preprocessing)?;
+    Ok(classifier)
 }
 
 /// The class names of a checkpoint: timm's `label_names`, transformers' `id2label`, or `LABEL_0` and so on.
@@ -426,7 +436,8 @@ pub fn saved(classifier: &Classifier) -> Saved {
         map.insert("label_names".to_owned(), classifier.labels.words().to_vec().into());
         let mut pretrained = map.remove("pretrained_cfg").unwrap_or_default();
         if let (Value::Object(pretrained), InputSpec::Image(preprocessing)) = (&mut pretrained, &classifier.input) {
-            pretrained.extend(preprocessing::to_timm(preprocessing));
+            pretrained.extend(preprocessing.to_timm());
+            pretrained.insert("fixed_input_size".to_owned(), false.into());
             pretrained.insert("num_classes".to_owned(), classes.into());
         }
         map.insert("pretrained_cfg".to_owned(), pretrained);

@@ -27,7 +27,7 @@ pub const NAMES: Names = Names {
     intermediate: "encoder.layer.{}.intermediate.dense",
     output: "encoder.layer.{}.output.dense",
     output_norm: "encoder.layer.{}.output.LayerNorm",
-    final_norm: "",
+    final_norm: None,
 };
 
 /// The settings of `config.json` that matter here; defaults as in transformers' `BertConfig`.

@@ -88,7 +88,7 @@ pub struct EncoderConfig {
     pub attention_dropout: f64,
     /// Whether query, key and value projections have a bias.
     pub projection_bias: bool,
-    /// Whether a layer's norms come before attention and feed-forward, with one more behind the last layer, or behind them.
+    /// Whether a layer's norms come before attention and feed-forward, or behind them.
     pub pre_norm: bool,
 }
 
@@ -126,7 +126,7 @@ pub struct Names {
     pub output: &'static str,
     pub output_norm: &'static str,
     /// Behind the last layer, where norms come first.
-    pub final_norm: &'static str,
+    pub final_norm: Option<&'static str>,
 }
 
 /// The same for what the tokens are made with.
@@ -192,9 +192,9 @@ impl Encoder {
         let layers =
             (0..config.layers).map(|index| Layer::load(&config, index, &mut builder)).collect::<Result<_>>()?;
         let (width, epsilon) = (config.width, config.layer_norm_epsilon);
-        let final_norm = match config.pre_norm {
-            true => Some(builder.norm(names.final_norm, width, epsilon, config.layers)?),
-            false => None,
+        let final_norm = match names.final_norm {
+            Some(name) => Some(builder.norm(name, width, epsilon, config.layers)?),
+            None => None,
         };
         let parameters = builder.parameters;
         let stages = stage_names(config.layers);

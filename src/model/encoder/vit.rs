@@ -29,7 +29,7 @@ pub const NAMES: Names = Names {
     intermediate: "encoder.layer.{}.intermediate.dense",
     output: "encoder.layer.{}.output.dense",
     output_norm: "encoder.layer.{}.layernorm_after",
-    final_norm: "layernorm",
+    final_norm: Some("layernorm"),
 };
 
 /// What transformers 5 calls the layers in memory, and some of its checkpoints in the file, and what they are called here.

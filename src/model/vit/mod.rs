@@ -1,7 +1,6 @@
 //! Vision Transformers: from a checkpoint of transformers or timm (or from chance) to a [`Classifier`], and what a saved one needs
 //! for transformers to load it, whatever it came from.
 
-mod preprocessing;
 mod timm;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use super::head::{Head, NamedLinear, fresh_linear};
 use super::parameters::{Linear, Place};
 use super::{Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Saved, checkpoint_labels};
 use crate::error::{Error, Result, listed};
-use crate::transform::image::Preprocessing;
+use crate::transform::image::{Interpolation, Preprocessing, Resize};
 
 /// What a mean-pooled run carries so that Python loads it (`trust_remote_code=True`).
 const PYTHON_MODULE: [(&str, &str); 2] = [
@@ -43,7 +42,7 @@ pub fn recognises(config: &Value) -> bool {
 /// Loads the ViT in a checkpoint with the requested head.
 pub fn load(mut checkpoint: Checkpoint, request: &LoadRequest) -> Result<(Classifier, LoadReport)> {
     refuse_other_engines(request)?;
-    let preprocessing = preprocessing::of(&checkpoint)?;
+    let preprocessing = Preprocessing::of_directory(&checkpoint.directory)?;
     let from_timm = timm::recognises(&checkpoint.config);
     if from_timm {
         timm::convert(&mut checkpoint)?;
@@ -88,7 +87,7 @@ pub fn load(mut checkpoint: Checkpoint, request: &LoadRequest) -> Result<(Classi
             .key(first)
             .hint("config.json and the weights must be of the same model (is num_hidden_layers right?)"));
     }
-    let preprocessing = preprocessing.unwrap_or_else(|| preprocessing::usual(image));
+    let preprocessing = preprocessing.unwrap_or_else(|| usual_preprocessing(image));
     let mut classifier = Classifier {
         backbone: Box::new(encoder),
         head,
@@ -124,12 +123,24 @@ pub fn fresh(architecture: &str, seed: u64, request: &LoadRequest) -> Result<Cla
         head,
         pooling: pooling.unwrap_or(Pooling::Cls),
         labels: (*labels).clone(),
-        input: InputSpec::Image(preprocessing::usual(image)),
+        input: InputSpec::Image(usual_preprocessing(image)),
         device: request.device,
         directory: PathBuf::new(),
         format: Format::Vit,
         config,
     })
+}
+
+/// The family's own for images of this height and width, as transformers' `ViTImageProcessor` has it.
+fn usual_preprocessing(size: [i64; 2]) -> Preprocessing {
+    let [height, width] = size.map(|side| side.clamp(1, 1 << 20) as u32);
+    Preprocessing {
+        resize: Resize::Exact { height, width },
+        crop: (height, width),
+        interpolation: Interpolation::Bilinear,
+        mean: [0.5; 3],
+        deviation: [0.5; 3],
+    }
 }
 
 fn refuse_other_engines(request: &LoadRequest) -> Result<()> {
@@ -170,7 +181,7 @@ fn fresh_head(width: i64, request: &LoadRequest) -> Result<Head> {
 pub fn saved(classifier: &Classifier) -> Saved {
     let mut files = Vec::new();
     if let InputSpec::Image(preprocessing) = &classifier.input {
-        let content = format!("{:#}\n", preprocessing::to_transformers(preprocessing));
+        let content = format!("{:#}\n", preprocessing.to_transformers());
         files.push(("preprocessor_config.json", content.into()));
     }
     if classifier.pooling == Pooling::Mean {

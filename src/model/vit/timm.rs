@@ -3,7 +3,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::preprocessing::input_size;
 use crate::error::{Error, Result};
 use crate::model::checkpoint::{Checkpoint, Weights};
 
@@ -243,6 +242,16 @@ fn names_of(stored: &str) -> Vec<String> {
         "head.bias" => vec!["classifier.bias".to_owned()],
         _ => vec![stored.to_owned()],
     }
+}
+
+/// Height and width of the images that a timm model of this `config.json` sees.
+fn input_size(config: &Value) -> Option<[i64; 2]> {
+    if let Some(size) = config.get("model_args").and_then(|arguments| arguments.get("img_size")) {
+        let side = |index: usize| size.get(index).unwrap_or(size).as_i64();
+        return Some([side(0)?, side(1)?]);
+    }
+    let size = config.get("pretrained_cfg")?.get("input_size")?;
+    Some([size.get(1)?.as_i64()?, size.get(2)?.as_i64()?])
 }
 
 #[cfg(test)]

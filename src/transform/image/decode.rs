@@ -224,9 +224,7 @@ fn has_end(bytes: &[u8]) -> bool {
     let (mut at, mut in_scan) = (2, false);
     loop {
         // Segments follow each other; the data of a scan end at the next marker.
-        let Some(to_marker) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)) else {
-            return false;
-        };
+        let Some(to_marker) = bytes.get(at..).and_then(|rest| memchr::memchr(0xFF, rest)) else { return false };
         at += to_marker + 1;
         let Some(&code) = bytes.get(at) else { return false };
         match code {

@@ -12,7 +12,7 @@ use rehead::error::Result;
 use rehead::model::checkpoint::{LoadReport, Weights, save_tensors};
 use rehead::model::parameters::Place;
 use rehead::model::{
-    Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling, convolutional,
+    Classifier, DropoutKeys, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling, convolutional,
 };
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
@@ -22,7 +22,7 @@ const CPU: Device = Device::Cpu;
 const KEPT: usize = 50_000;
 
 fn request(head: HeadRequest) -> LoadRequest {
-    LoadRequest { engine: Engine::Packed, device: CPU, linears: Linears::In(Kind::Float), head, stages: None }
+    LoadRequest::plain(head)
 }
 
 fn load(path: &Path, head: HeadRequest) -> Result<(Classifier, LoadReport)> {

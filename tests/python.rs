@@ -97,7 +97,7 @@ fn a_mean_pooled_run_loads_with_its_own_module_and_is_refused_without() {
 fn logits_and_gradients_of_minilm_equal_transformers() {
     use rehead::batch::ExampleSet;
     use rehead::data::{Input, Labels};
-    use rehead::model::{Classifier, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling, checkpoint};
+    use rehead::model::{Classifier, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, checkpoint};
     use rehead::training::loss::{Loss, LossSettings};
     use rehead::transform::tokenize::TextTokenizer;
     use tch::{Device, Kind, Tensor};
@@ -109,13 +109,7 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
 
     let labels = Labels::from_words(["bad", "good"]).expect("labels");
     let head = HeadRequest::New { labels: &labels, pooling: Some(Pooling::Cls), dropout: None, seed: 5 };
-    let request = LoadRequest {
-        engine: Engine::Packed,
-        device: Device::Cpu,
-        linears: Linears::In(Kind::Float),
-        head,
-        stages: None,
-    };
+    let request = LoadRequest::plain(head);
     let (classifier, _) = Classifier::load(&root(".models/all-MiniLM-L6-v2"), &request).expect("the model");
     let InputSpec::Text { vocabulary, positions, segments } = classifier.input else { panic!("reads text") };
     let tokenizer =

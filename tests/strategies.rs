@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rehead::batch::ExampleSet;
 use rehead::data::{Input, Labels};
 use rehead::model::parameters::Parameter;
-use rehead::model::{Classifier, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling};
+use rehead::model::{Classifier, HeadRequest, InputSpec, LoadRequest, Pass, Pooling};
 use rehead::training::loss::{Loss, LossSettings};
 use rehead::transform::tokenize::TextTokenizer;
 use support::{
@@ -170,13 +170,7 @@ fn adapters_compute_what_the_merged_weights_do() {
         let scene = Scene::with_models(&["bare"]);
         let labels = Labels::from_words(["bad", "good"]).unwrap();
         let head = HeadRequest::New { labels: &labels, pooling: Some(pooling), dropout: None, seed: 3 };
-        let request = LoadRequest {
-            engine: Engine::Packed,
-            device: Device::Cpu,
-            linears: Linears::In(Kind::Float),
-            head,
-            stages: None,
-        };
+        let request = LoadRequest::plain(head);
         let (mut classifier, _) = Classifier::load(&scene.path("bare"), &request).unwrap();
         let InputSpec::Text { vocabulary, positions, segments } = classifier.input else { panic!("reads text") };
         let tokenizer = TextTokenizer::load(&scene.path("bare"), vocabulary, positions, segments, None).unwrap();

@@ -301,13 +301,7 @@ fn a_new_head_is_drawn_as_transformers_does() -> Result<()> {
     let Some(made) = made() else { return Ok(()) };
     let labels = labels();
     let head = || HeadRequest::New { labels: &labels, pooling: None, dropout: None, seed: 5 };
-    let request = LoadRequest {
-        engine: Engine::Packed,
-        device: CPU,
-        linears: Linears::In(Kind::Float),
-        head: head(),
-        stages: None,
-    };
+    let request = LoadRequest::plain(head());
     let (classifier, report) = Classifier::load(&made.join("plain"), &request)?;
     assert_eq!((classifier.pooling, classifier.head.classes()), (Pooling::Cls, 3));
     assert_eq!(report.missing, ["classifier.weight", "classifier.bias"]);
@@ -411,13 +405,7 @@ fn one_that_starts_from_chance_is_drawn_by_its_seed() -> Result<()> {
     let run = tempfile::tempdir().expect("a directory");
     one.save(run.path())?;
     assert_eq!(logits(&own(run.path()), &batch), scores);
-    let request = |head| LoadRequest {
-        engine: Engine::Packed,
-        device: CPU,
-        linears: Linears::In(Kind::Float),
-        head,
-        stages: None,
-    };
+    let request = |head| LoadRequest::plain(head);
     assert!(vit::fresh("vit_tiny_patch16_224", 1, &request(HeadRequest::FromCheckpoint)).is_err());
     Ok(())
 }

@@ -11,16 +11,15 @@ use serde::Serialize;
 
 use super::train::data::Data;
 use super::train::{Session, train};
-use super::{locate_model, print};
+use super::{locate_network, print};
 use crate::baseline::{Baseline, Labelled, Majority, Tfidf};
 use crate::cli::CompareArgs;
-use crate::config::{Choices, Init, RunConfig};
+use crate::config::{Choices, RunConfig};
 use crate::data::{Example, Input, Modality};
 use crate::error::{Error, Result};
 use crate::evaluation::comparison::{self, Comparison};
 use crate::evaluation::evaluate;
 use crate::hardware::Hardware;
-use crate::model;
 use crate::report::html::comparison as page;
 use crate::report::memory;
 use crate::report::metrics::to_readable_json;
@@ -148,10 +147,7 @@ fn add(contenders: &mut Vec<Contender>, cell: Cell, baseline: bool) {
 /// The baselines, fitted on the same rows as the strategies; each in a directory of its own, where it is found again.
 fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
     let folder = |name: &str| shared.run.out.join(name);
-    let modality = match shared.model.init {
-        Init::Pretrained => model::modality(&locate_model(&shared.model.model, console.is_quiet())?)?,
-        Init::Random => Modality::Image,
-    };
+    let (_, modality) = locate_network(&shared.model, console.is_quiet())?;
     let names: &[&str] = match modality {
         Modality::Text => &["majority", "tf-idf"],
         Modality::Image => &["majority"],

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
-use tch::{Device, Kind};
+use tch::Device;
 
 use super::{print, text_columns};
 use crate::cli::InspectArgs;
@@ -13,7 +13,7 @@ use crate::config::Delimiter;
 use crate::data::{self, ReadOptions};
 use crate::error::{Result, listed};
 use crate::model::checkpoint::{Weights, read_config, weight_files};
-use crate::model::{Classifier, Engine, HeadRequest, Linears, LoadRequest};
+use crate::model::{Classifier, HeadRequest, LoadRequest};
 use crate::report::metrics::to_readable_json;
 use crate::report::units;
 use crate::transform::Transform;
@@ -110,13 +110,7 @@ impl ModelReport {
         } else {
             HeadRequest::New { labels: &placeholder, pooling: None, dropout: None, seed: 0 }
         };
-        let request = LoadRequest {
-            engine: Engine::Packed,
-            device: Device::Cpu,
-            linears: Linears::In(Kind::Float),
-            head,
-            stages: None,
-        };
+        let request = LoadRequest::plain(head);
         let (classifier, loaded) = Classifier::load(directory, &request)?;
         self.stages = classifier.backbone.stages().to_vec();
         self.feature_width = Some(classifier.backbone.feature_width());

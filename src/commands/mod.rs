@@ -11,7 +11,7 @@ pub mod train;
 use std::path::{Path, PathBuf};
 
 use crate::cli::InferenceArgs;
-use crate::config::{self, Choices, Columns, Engine as EngineSetting, OnBadInput};
+use crate::config::{self, Choices, Columns, Engine as EngineSetting, Init, ModelConfig, OnBadInput};
 use crate::data::{Before, Input, Modality, ReadOptions, TextColumns};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
@@ -29,6 +29,18 @@ fn locate_model(model: &str, quiet: bool) -> Result<PathBuf> {
         return Ok(PathBuf::from(model));
     }
     hub::locate(model, &hub::console(quiet))
+}
+
+/// Where the network of a run is, and what it reads. Nowhere, when it begins from random numbers: that only networks for images can.
+fn locate_network(config: &ModelConfig, quiet: bool) -> Result<(Option<PathBuf>, Modality)> {
+    match config.init {
+        Init::Random => Ok((None, Modality::Image)),
+        Init::Pretrained => {
+            let directory = locate_model(&config.model, quiet)?;
+            let modality = model::modality(&directory)?;
+            Ok((Some(directory), modality))
+        }
+    }
 }
 
 fn engine(setting: EngineSetting, choices: &mut Choices) -> Engine {

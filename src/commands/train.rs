@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use tch::Kind;
 
 use self::data::Data;
-use super::{Seen, check_writable, engine, locate_model, prepare, print, transform_for};
+use super::{Seen, check_writable, engine, locate_network, prepare, print, transform_for};
 use crate::batch::ExampleSet;
 use crate::cli::TrainArgs;
-use crate::config::{self, Augment, Choices, HeadInit, Init, OnBadInput, RunConfig, Strategy, Switch};
+use crate::config::{self, Augment, Choices, HeadInit, OnBadInput, RunConfig, Strategy, Switch};
 use crate::data::{Example, Input, Labels, Modality};
 use crate::error::{self, Error, Result};
 use crate::evaluation::{Evaluation, evaluate};
@@ -22,7 +22,7 @@ use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::interrupt;
 use crate::model::checkpoint::LoadReport;
-use crate::model::{self, Classifier, Engine, Format, HeadRequest, InputSpec, Linears, LoadRequest};
+use crate::model::{Classifier, Engine, Format, HeadRequest, InputSpec, Linears, LoadRequest};
 use crate::report::{Console, Predictions, RunMetrics, html, remove_temporaries, units, write_atomically};
 use crate::strategy::cache::{Activations, Cache, CacheSettings, Found, Wanted};
 use crate::strategy::{self, Scope, frozen, reinit};
@@ -134,23 +134,23 @@ impl<'a> Run<'a> {
         crate::native::set_deterministic(hardware.device == tch::Device::Cpu)?;
 
         console.section("data");
-        let (directory, modality) = match config.model.init {
-            Init::Pretrained => {
-                let directory = locate_model(&config.model.model, console.is_quiet())?;
-                let modality = model::modality(&directory)?;
-                (Some(directory), modality)
-            }
-            // Text networks know too little to begin from nothing.
-            Init::Random => (None, Modality::Image),
-        };
+        let (directory, modality) = locate_network(&config.model, console.is_quiet())?;
         let data = Data::load(&mut config, modality, &mut choices, console)?;
 
         console.section("model");
         let engine = engine(config.model.engine, &mut choices);
         let hardware =
             if engine == Engine::RustBert { Hardware { compute: Kind::Float, ..hardware } } else { hardware };
-        let mut classifier =
-            load_classifier(&config, directory.as_deref(), &data.labels, engine, &hardware, &mut choices, console)?;
+        let mut classifier = load_classifier(
+            &config,
+            directory.as_deref(),
+            modality,
+            &data.labels,
+            engine,
+            &hardware,
+            &mut choices,
+            console,
+        )?;
         if config.model.reinit_layers > 0 {
             if classifier.format == Format::Timm {
                 return Err(Error::request("convolutional networks keep all their layers")
@@ -513,13 +513,13 @@ impl Split {
 fn load_classifier(
     config: &RunConfig,
     directory: Option<&Path>,
+    modality: Modality,
     labels: &Labels,
     engine: Engine,
     hardware: &Hardware,
     choices: &mut Choices,
     console: &Console,
 ) -> Result<Classifier> {
-    let modality = directory.map_or(Ok(Modality::Image), model::modality)?;
     let pooling = settle::pooling(config, modality, choices);
     let head = HeadRequest::New { labels, pooling, dropout: config.model.dropout, seed: config.training.seed };
     let linears = Linears::In(Kind::Float);

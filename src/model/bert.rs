@@ -3,12 +3,15 @@
 use serde_json::{Value, json};
 
 use super::backbone::{Backbone, Pooling};
-use super::checkpoint::{Checkpoint, LoadReport};
-use super::encoder::{self, Activation, Encoder, Reads, Source, bert};
+use super::checkpoint::{Checkpoint, LoadReport, Untaken};
+use super::encoder::{self, Activation, DEVIATION, Encoder, Reads, Source, bert};
 use super::head::{Head, NamedLinear, fresh_linear};
 use super::parameters::{Linear, Place};
-use super::{Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Saved, checkpoint_labels, rust_bert};
-use crate::error::{Error, Result, listed};
+use super::{
+    Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Saved, checkpoint_labels, labelled_config,
+    rust_bert,
+};
+use crate::error::{Error, Result};
 
 /// What a mean-pooled run carries so that Python loads it (`trust_remote_code=True`).
 const PYTHON_MODULE: [(&str, &str); 2] = [
@@ -43,14 +46,7 @@ pub fn load(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> 
             labels = checkpoint_labels(&checkpoint, "classifier.weight")?;
             pooling = own_pooling;
             let classes = labels.len() as i64;
-            output = NamedLinear {
-                linear: Linear::new(
-                    weights.take("classifier.weight", &[classes, width])?,
-                    weights.take("classifier.bias", &[classes])?,
-                ),
-                name: "classifier".to_owned(),
-                place: Place::Head,
-            };
+            output = NamedLinear::stored(weights, "classifier", classes, width, Place::Head)?;
         }
         HeadRequest::New { labels: wanted, pooling: wanted_pooling, dropout: wanted_dropout, seed } => {
             labels = (*wanted).clone();
@@ -59,7 +55,7 @@ pub fn load(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> 
             let classes = labels.len() as i64;
             report.missing.extend(["classifier.weight".to_owned(), "classifier.bias".to_owned()]);
             output = NamedLinear {
-                linear: fresh_linear(width, classes, 0.02, *seed, request.device)?,
+                linear: fresh_linear(width, classes, DEVIATION, *seed, request.device)?,
                 name: "classifier".to_owned(),
                 place: Place::Head,
             };
@@ -79,7 +75,7 @@ pub fn load(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> 
             } else if let HeadRequest::New { seed, .. } = &request.head {
                 report.missing.extend(["bert.pooler.dense.weight".to_owned(), "bert.pooler.dense.bias".to_owned()]);
                 let seed = seed.wrapping_add(1);
-                (fresh_linear(width, width, 0.02, seed, request.device)?, Place::Head)
+                (fresh_linear(width, width, DEVIATION, seed, request.device)?, Place::Head)
             } else {
                 return Err(Error::request("the checkpoint lacks the pooler that its classifier reads")
                     .file(&checkpoint.directory)
@@ -91,24 +87,16 @@ pub fn load(checkpoint: Checkpoint, model_type: &str, request: &LoadRequest) -> 
         }
     };
 
-    let mut unexpected = Vec::new();
-    for name in weights.untaken() {
+    report.account(&checkpoint, "config.json", |name| {
         let of_head =
-            OTHER_HEADS.iter().any(|part| name.starts_with(part)) || is_left_out(&name, prefix, config.layers, all);
+            OTHER_HEADS.iter().any(|part| name.starts_with(part)) || is_left_out(name, prefix, config.layers, all);
         let buffer = name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids");
         match (of_head, buffer) {
-            (true, _) => report.set_aside.push(name),
-            (_, true) => {}
-            _ => unexpected.push(name),
+            (true, _) => Untaken::SetAside,
+            (_, true) => Untaken::PassedOver,
+            _ => Untaken::Unexpected,
         }
-    }
-    if !unexpected.is_empty() {
-        let names = listed(unexpected.iter().map(String::as_str));
-        return Err(Error::request(format!("the checkpoint has tensors that config.json has no place for: {names}"))
-            .file(&checkpoint.directory)
-            .key(&unexpected[0])
-            .hint("config.json and the weights must be of the same model (is num_hidden_layers right?)"));
-    }
+    })?;
 
     let Reads::Text { vocabulary, positions, segments } = config.reads else {
         return Err(Error::failure("a BERT that reads no text"));
@@ -159,18 +147,8 @@ pub fn saved(classifier: &Classifier) -> Saved {
 }
 
 fn saved_config(classifier: &Classifier) -> Value {
-    let mut config = classifier.config.clone();
-    let Value::Object(map) = &mut config else { return config };
-    for key in ["auto_map", "torch_dtype", "quantization_config", "_name_or_path"] {
-        map.remove(key);
-    }
-    map.insert("dtype".into(), "float32".into());
+    let mut map = labelled_config(classifier);
     map.insert("num_hidden_layers".into(), (classifier.backbone.stages().len().saturating_sub(1)).into());
-    let words = || (0..classifier.labels.len()).map(|index| (index, classifier.labels.word(index as u32).to_owned()));
-    map.insert("id2label".into(), words().map(|(index, word)| (index.to_string(), Value::from(word))).collect());
-    map.insert("label2id".into(), words().map(|(index, word)| (word, Value::from(index))).collect());
-    map.remove("num_labels");
-    map.insert("problem_type".into(), "single_label_classification".into());
     match classifier.pooling {
         Pooling::Cls => {
             map.insert("model_type".into(), "bert".into());
@@ -189,5 +167,5 @@ fn saved_config(classifier: &Classifier) -> Value {
             );
         }
     }
-    config
+    Value::Object(map)
 }

@@ -350,7 +350,39 @@ pub struct LoadReport {
     pub set_aside: Vec<String>,
 }
 
+/// What becomes of a tensor that the network has not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Untaken {
+    /// Of an old head, or of a part that is not used: listed.
+    SetAside,
+    /// Of no interest.
+    PassedOver,
+    /// The weights are of another network than the configuration.
+    Unexpected,
+}
+
 impl LoadReport {
+    /// Accounts for every tensor that was not taken.
+    ///
+    /// # Errors
+    /// One is unexpected; `network` is what has no place for it.
+    pub fn account(&mut self, checkpoint: &Checkpoint, network: &str, fate: impl Fn(&str) -> Untaken) -> Result<()> {
+        let mut unexpected = Vec::new();
+        for name in checkpoint.weights.untaken() {
+            match fate(&name) {
+                Untaken::SetAside => self.set_aside.push(name),
+                Untaken::PassedOver => {}
+                Untaken::Unexpected => unexpected.push(name),
+            }
+        }
+        let Some(first) = unexpected.first() else { return Ok(()) };
+        let names = listed(unexpected.iter().map(String::as_str));
+        Err(Error::request(format!("the checkpoint has tensors that {network} has no place for: {names}"))
+            .file(&checkpoint.directory)
+            .key(first)
+            .hint("config.json and the weights must be of the same model (is the number of layers right?)"))
+    }
+
     /// Lines for people; none when everything matched.
     pub fn lines(&self) -> Vec<String> {
         let named = |names: &[String]| match names.len() {

@@ -7,6 +7,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::backbone::{DropoutKeys, Pass};
+use super::checkpoint::Weights;
 use super::encoder::Activation;
 use super::parameters::{Linear, Parameter, Place, cast};
 use crate::error::Result;
@@ -28,6 +29,13 @@ pub struct NamedLinear {
 }
 
 impl NamedLinear {
+    /// The layer `name` of a checkpoint.
+    pub fn stored(weights: &Weights, name: &str, outputs: i64, inputs: i64, place: Place) -> Result<Self> {
+        let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
+        let bias = weights.take(&format!("{name}.bias"), &[outputs])?;
+        Ok(Self { linear: Linear::new(weight, bias), name: name.to_owned(), place })
+    }
+
     fn parameters(&self) -> [Parameter; 2] {
         [
             Parameter::new(format!("{}.weight", self.name), self.linear.weight.shallow_clone(), self.place),

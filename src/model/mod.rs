@@ -16,7 +16,7 @@ pub mod vit;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tch::{Device, Kind, Tensor};
 
 pub use self::backbone::{Backbone, DropoutKeys, Pass, Pooling};
@@ -68,6 +68,13 @@ pub struct LoadRequest<'a> {
     pub stages: Option<usize>,
 }
 
+impl<'a> LoadRequest<'a> {
+    /// In the packed engine, on the CPU, in fp32, whole.
+    pub fn plain(head: HeadRequest<'a>) -> Self {
+        Self { engine: Engine::Packed, device: Device::Cpu, linears: Linears::In(Kind::Float), head, stages: None }
+    }
+}
+
 /// A backbone and a head, with what belongs to them: pooling, labels, configuration.
 pub struct Classifier {
     pub backbone: Box<dyn Backbone>,
@@ -96,9 +103,8 @@ pub fn modality(directory: &Path) -> Result<Modality> {
         Err(_) if checkpoint::weight_files(directory).is_ok() => return Ok(Modality::Image),
         config => config?,
     };
-    let word = |key: &str| config.get(key).and_then(Value::as_str);
-    let image =
-        word("architecture").is_some() || matches!(word("model_type"), Some("resnet" | "vit" | "deit" | "rehead_vit"));
+    let given = |key: &str| config.get(key).and_then(Value::as_str);
+    let image = vit::recognises(&config) || given("architecture").is_some() || given("model_type") == Some("resnet");
     Ok(if image { Modality::Image } else { Modality::Text })
 }
 
@@ -228,6 +234,20 @@ pub struct Saved {
     pub config: Value,
     /// Other files: name, content.
     pub files: Vec<(&'static str, Cow<'static, str>)>,
+}
+
+/// The `config.json` of the checkpoint with the classifier's labels in transformers' words, for single-label classification in fp32.
+fn labelled_config(classifier: &Classifier) -> Map<String, Value> {
+    let mut map = classifier.config.as_object().cloned().unwrap_or_default();
+    for key in ["auto_map", "torch_dtype", "quantization_config", "_name_or_path", "num_labels"] {
+        map.remove(key);
+    }
+    let words = || (0..classifier.labels.len()).map(|index| (index, classifier.labels.word(index as u32).to_owned()));
+    map.insert("dtype".into(), "float32".into());
+    map.insert("id2label".into(), words().map(|(index, word)| (index.to_string(), Value::from(word))).collect());
+    map.insert("label2id".into(), words().map(|(index, word)| (word, Value::from(index))).collect());
+    map.insert("problem_type".into(), "single_label_classification".into());
+    map
 }
 
 /// The class names of a checkpoint: `id2label`, or `LABEL_0` and so on as transformers calls them.

@@ -233,7 +233,7 @@ pub fn copy_into(file: &Path, trained: &[&Parameter]) -> Result<()> {
         for (name, mut part) in parameter.stored_from(&parameter.tensor.f_detach()?)? {
             // Batch norms count their batches in integers.
             let saved = match part.kind() {
-                Kind::Int64 => Tensor::from(weights.take_integer(&name)?),
+                Kind::Int64 => Tensor::f_scalar_tensor(weights.take_integer(&name)?, (Kind::Int64, Device::Cpu))?,
                 _ => weights.take(&name, &part.size())?,
             };
             tch::no_grad(|| part.f_copy_(&saved))?;

@@ -125,8 +125,8 @@ pub fn hardware_and_model(config: &mut RunConfig, classifier: &Classifier, hardw
 const EXAMPLES_A_STEP: f64 = 32.0;
 /// Training examples below which there are few.
 const FEW: usize = 2000;
-/// Epochs when nothing was said; more of them, up to a limit, where they would be fewer steps than this. Below about 200 steps a
-/// network has learned next to nothing of a hundred rows (docs/advice.md).
+/// Epochs when nothing was said; more of them, up to a limit, where they would be fewer steps than this: three epochs over a hundred rows
+/// are nine steps, after which four data sets stood at 54 points of accuracy, and at 81 after 140 (docs/advice.md).
 const EPOCHS: usize = 3;
 const LEAST_STEPS: f64 = 200.0;
 const MOST_EPOCHS: usize = 20;

@@ -24,13 +24,13 @@ use self::layers::{Block, Conv, ConvSpec, Extent, by_channel, by_pixel, forward_
 use self::names::Naming;
 use self::source::{Builder, Source};
 use super::backbone::{Backbone, Pass, Pooling};
-use super::checkpoint::{Checkpoint, LoadReport, Weights, weight_files};
+use super::checkpoint::{Checkpoint, LoadReport, Untaken, Weights, weight_files};
 use super::head::{Head, NamedLinear, fresh_linear};
 use super::parameters::{Linear, Linears, Parameter, Place, cast};
 use super::{Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Saved, checkpoint_labels};
 use crate::batch::{Batch, Inputs};
 use crate::data::Labels;
-use crate::error::{Error, Result, listed};
+use crate::error::{Error, Result};
 use crate::transform::image::Preprocessing;
 
 /// A network without numbers.
@@ -296,21 +296,13 @@ pub fn load(checkpoint: Checkpoint, request: &LoadRequest) -> Result<(Classifier
             ((*labels).clone(), new_head(&network, labels, *seed, request.device)?)
         }
     };
-    let mut unexpected = Vec::new();
-    for name in weights.untaken() {
-        if name == weight || name == bias || name.starts_with(inception::AUXILIARY) {
-            report.set_aside.push(name);
-        } else {
-            unexpected.push(name);
+    let of = format!("`{}`", network.architecture.name);
+    report.account(&checkpoint, &of, |name| {
+        match name == weight || name == bias || name.starts_with(inception::AUXILIARY) {
+            true => Untaken::SetAside,
+            false => Untaken::Unexpected,
         }
-    }
-    if let Some(first) = unexpected.first() {
-        let (name, names) = (&network.architecture.name, listed(&unexpected));
-        return Err(Error::request(format!("the checkpoint has tensors that `{name}` has no place for: {names}"))
-            .file(&checkpoint.directory)
-            .key(first)
-            .hint("config.json and the weights must be of the same model"));
-    }
+    })?;
     Ok((assemble(network, linear, labels, preprocessing, request, checkpoint.directory)?, report))
 }
 

@@ -87,7 +87,7 @@ impl<'a> Builder<'a> {
             }
             _ => 0,
         };
-        let count = Tensor::from(count).f_to_device(self.device)?;
+        let count = Tensor::f_scalar_tensor(count, (Kind::Int64, self.device))?;
         for (name, tensor) in [
             (format!("{name}.running_mean"), mean.shallow_clone()),
             (format!("{name}.running_var"), variance.shallow_clone()),

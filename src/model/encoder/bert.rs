@@ -85,33 +85,11 @@ pub fn config(checkpoint: &Checkpoint) -> Result<EncoderConfig> {
     let refuse = |key: &str, message: String| Err(Error::request(message).file(&file).key(key).hint(MATCHING));
     let sizes = [
         ("vocab_size", config.vocab_size),
-        ("hidden_size", config.hidden_size),
-        ("num_attention_heads", config.num_attention_heads),
-        ("intermediate_size", config.intermediate_size),
         ("max_position_embeddings", config.max_position_embeddings),
         ("type_vocab_size", config.type_vocab_size),
     ];
     if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !(1..=i64::from(i32::MAX)).contains(size)) {
         return refuse(key, format!("{size} is not a possible size"));
-    }
-    // None at all is what is left of an encoder of which one stage was kept.
-    if !(0..=i64::from(i32::MAX)).contains(&config.num_hidden_layers) {
-        return refuse("num_hidden_layers", format!("{} is not a possible number", config.num_hidden_layers));
-    }
-    if config.hidden_size % config.num_attention_heads != 0 {
-        let (width, heads) = (config.hidden_size, config.num_attention_heads);
-        return refuse("num_attention_heads", format!("hidden_size {width} cannot be divided among {heads} heads"));
-    }
-    for (key, p) in [
-        ("hidden_dropout_prob", config.hidden_dropout_prob),
-        ("attention_probs_dropout_prob", config.attention_probs_dropout_prob),
-    ] {
-        if !(0.0..1.0).contains(&p) {
-            return refuse(key, format!("{p} is not a probability below 1"));
-        }
-    }
-    if !(config.layer_norm_eps.is_finite() && config.layer_norm_eps >= 0.0) {
-        return refuse("layer_norm_eps", format!("{} is not a small positive number", config.layer_norm_eps));
     }
     if let Some(kind) = config.position_embedding_type.filter(|kind| kind != "absolute") {
         return refuse("position_embedding_type", format!("`{kind}` positions are not supported; `absolute` ones are"));
@@ -119,7 +97,7 @@ pub fn config(checkpoint: &Checkpoint) -> Result<EncoderConfig> {
     if config.is_decoder || config.add_cross_attention {
         return refuse("is_decoder", "decoders are not supported; this must be an encoder".to_owned());
     }
-    Ok(EncoderConfig {
+    let encoder = EncoderConfig {
         family: "bert".to_owned(),
         reads: Reads::Text {
             vocabulary: config.vocab_size,
@@ -136,7 +114,8 @@ pub fn config(checkpoint: &Checkpoint) -> Result<EncoderConfig> {
         attention_dropout: config.attention_probs_dropout_prob,
         projection_bias: true,
         pre_norm: false,
-    })
+    };
+    encoder.checked(&file, MATCHING)
 }
 
 /// The dropout before the classifier: `classifier_dropout`, or the hidden dropout when that is null.

@@ -13,6 +13,7 @@ mod patches;
 pub mod vit;
 
 use std::ops::{Deref, Range};
+use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
@@ -90,6 +91,43 @@ pub struct EncoderConfig {
     pub projection_bias: bool,
     /// Whether a layer's norms come before attention and feed-forward, or behind them.
     pub pre_norm: bool,
+}
+
+impl EncoderConfig {
+    /// The settings, when they are those of an encoder that can be; `file` is the `config.json` that they come from.
+    ///
+    /// # Errors
+    /// A size, probability or number that cannot be, by its name in transformers.
+    pub(super) fn checked(self, file: &Path, hint: &'static str) -> Result<Self> {
+        let refuse = |key: &str, message: String| Err(Error::request(message).file(file).key(key).hint(hint));
+        let sizes = [
+            ("hidden_size", self.width),
+            ("num_attention_heads", self.heads),
+            ("intermediate_size", self.intermediate),
+        ];
+        if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !(1..=i64::from(i32::MAX)).contains(size)) {
+            return refuse(key, format!("{size} is not a possible size"));
+        }
+        // None at all is what is left of an encoder of which one stage was kept.
+        if self.layers > i32::MAX as usize {
+            return refuse("num_hidden_layers", "not a possible number of layers".to_owned());
+        }
+        if self.width % self.heads != 0 {
+            let message = format!("hidden_size {} cannot be divided among {} heads", self.width, self.heads);
+            return refuse("num_attention_heads", message);
+        }
+        for (key, p) in
+            [("hidden_dropout_prob", self.hidden_dropout), ("attention_probs_dropout_prob", self.attention_dropout)]
+        {
+            if !(0.0..1.0).contains(&p) {
+                return refuse(key, format!("{p} is not a probability below 1"));
+            }
+        }
+        if !(self.layer_norm_epsilon.is_finite() && self.layer_norm_epsilon >= 0.0) {
+            return refuse("layer_norm_eps", format!("{} is not a small positive number", self.layer_norm_epsilon));
+        }
+        Ok(self)
+    }
 }
 
 /// What the tokens are made from.

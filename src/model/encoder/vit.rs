@@ -122,33 +122,10 @@ pub fn config(config: &Value, file: &Path, antialias: bool) -> Result<(EncoderCo
     })?;
     let refuse = |key: &str, message: String| Err(Error::request(message).file(file).key(key).hint(MATCHING));
     let (image, patch) = (config.image_size.both(), config.patch_size.both());
-    let sizes = [
-        ("hidden_size", config.hidden_size),
-        ("num_hidden_layers", config.num_hidden_layers),
-        ("num_attention_heads", config.num_attention_heads),
-        ("intermediate_size", config.intermediate_size),
-        ("image_size", image[0]),
-        ("image_size", image[1]),
-        ("patch_size", patch[0]),
-        ("patch_size", patch[1]),
-    ];
+    let sizes =
+        [("image_size", image[0]), ("image_size", image[1]), ("patch_size", patch[0]), ("patch_size", patch[1])];
     if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !(1..=1 << 20).contains(size)) {
         return refuse(key, format!("{size} is not a possible size"));
-    }
-    if config.hidden_size % config.num_attention_heads != 0 {
-        let (width, heads) = (config.hidden_size, config.num_attention_heads);
-        return refuse("num_attention_heads", format!("hidden_size {width} cannot be divided among {heads} heads"));
-    }
-    for (key, p) in [
-        ("hidden_dropout_prob", config.hidden_dropout_prob),
-        ("attention_probs_dropout_prob", config.attention_probs_dropout_prob),
-    ] {
-        if !(0.0..1.0).contains(&p) {
-            return refuse(key, format!("{p} is not a probability below 1"));
-        }
-    }
-    if !(config.layer_norm_eps.is_finite() && config.layer_norm_eps >= 0.0) {
-        return refuse("layer_norm_eps", format!("{} is not a small positive number", config.layer_norm_eps));
     }
     if config.num_channels != 3 {
         return refuse(
@@ -171,7 +148,7 @@ pub fn config(config: &Value, file: &Path, antialias: bool) -> Result<(EncoderCo
         projection_bias: config.qkv_bias,
         pre_norm: true,
     };
-    Ok((encoder, image))
+    Ok((encoder.checked(file, MATCHING)?, image))
 }
 
 #[cfg(test)]

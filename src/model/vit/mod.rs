@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::backbone::{Backbone, Pooling};
-use super::checkpoint::{Checkpoint, LoadReport};
+use super::checkpoint::{Checkpoint, LoadReport, Untaken};
 use super::encoder::{DEVIATION, Encoder, EncoderConfig, Source, vit};
 use super::head::{Head, NamedLinear, fresh_linear};
-use super::parameters::{Linear, Place};
-use super::{Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Saved, checkpoint_labels};
-use crate::error::{Error, Result, listed};
+use super::parameters::Place;
+use super::{
+    Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Saved, checkpoint_labels, labelled_config,
+};
+use crate::error::{Error, Result};
 use crate::transform::image::{Interpolation, Preprocessing, Resize};
 
 /// What a mean-pooled run carries so that Python loads it (`trust_remote_code=True`).
@@ -64,11 +66,7 @@ pub fn load(mut checkpoint: Checkpoint, request: &LoadRequest) -> Result<(Classi
             labels = checkpoint_labels(&checkpoint, "classifier.weight")?;
             pooling = own_pooling;
             let (classes, width) = (labels.len() as i64, encoder.feature_width());
-            let linear = Linear::new(
-                weights.take("classifier.weight", &[classes, width])?,
-                weights.take("classifier.bias", &[classes])?,
-            );
-            head = Head::new(None, 0.0, NamedLinear { linear, name: "classifier".to_owned(), place: Place::Head });
+            head = Head::new(None, 0.0, NamedLinear::stored(weights, "classifier", classes, width, Place::Head)?);
         }
         HeadRequest::New { labels: wanted, pooling: wanted_pooling, .. } => {
             labels = (*wanted).clone();
@@ -77,16 +75,10 @@ pub fn load(mut checkpoint: Checkpoint, request: &LoadRequest) -> Result<(Classi
             report.missing.extend(["classifier.weight".to_owned(), "classifier.bias".to_owned()]);
         }
     }
-    let (set_aside, unexpected): (Vec<_>, Vec<_>) =
-        weights.untaken().into_iter().partition(|name| OTHER_PARTS.iter().any(|part| name.starts_with(part)));
-    report.set_aside = set_aside;
-    if let Some(first) = unexpected.first() {
-        let names = listed(unexpected.iter().map(String::as_str));
-        return Err(Error::request(format!("the checkpoint has tensors that a plain ViT has no place for: {names}"))
-            .file(&checkpoint.directory)
-            .key(first)
-            .hint("config.json and the weights must be of the same model (is num_hidden_layers right?)"));
-    }
+    report.account(&checkpoint, "a plain ViT", |name| match OTHER_PARTS.iter().any(|part| name.starts_with(part)) {
+        true => Untaken::SetAside,
+        false => Untaken::Unexpected,
+    })?;
     let preprocessing = preprocessing.unwrap_or_else(|| usual_preprocessing(image));
     let mut classifier = Classifier {
         backbone: Box::new(encoder),
@@ -191,16 +183,7 @@ pub fn saved(classifier: &Classifier) -> Saved {
 }
 
 fn saved_config(classifier: &Classifier) -> Value {
-    let mut config = classifier.config.clone();
-    let Value::Object(map) = &mut config else { return config };
-    for key in ["auto_map", "torch_dtype", "quantization_config", "_name_or_path", "num_labels"] {
-        map.remove(key);
-    }
-    map.insert("dtype".into(), "float32".into());
-    let words = || (0..classifier.labels.len()).map(|index| (index, classifier.labels.word(index as u32).to_owned()));
-    map.insert("id2label".into(), words().map(|(index, word)| (index.to_string(), Value::from(word))).collect());
-    map.insert("label2id".into(), words().map(|(index, word)| (word, Value::from(index))).collect());
-    map.insert("problem_type".into(), "single_label_classification".into());
+    let mut map = labelled_config(classifier);
     if let InputSpec::Image(Preprocessing { crop: (height, width), .. }) = classifier.input {
         let size = if height == width { json!(height) } else { json!([height, width]) };
         map.insert("image_size".into(), size);
@@ -223,5 +206,5 @@ fn saved_config(classifier: &Classifier) -> Value {
             );
         }
     }
-    config
+    Value::Object(map)
 }

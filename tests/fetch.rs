@@ -388,6 +388,25 @@ fn a_checkpoint_in_parts_comes_with_all_of_them() {
 }
 
 #[test]
+fn a_network_for_images_is_fetched_and_used_by_its_name() {
+    let scene = Scene::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/models/small-resnet");
+    let [config, network] = ["config.json", "model.safetensors"].map(|name| fs::read(folder.join(name)).unwrap());
+    scene.hub.commit("timm/small-resnet", &[("config.json", &config), ("model.safetensors", &network)]);
+    let images = scene.home.path().join("images");
+    fs::create_dir(&images).unwrap();
+    image::RgbImage::from_fn(32, 32, |x, y| image::Rgb([x as u8, y as u8, 90])).save(images.join("one.png")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rehead"));
+    command.args(["label", "--model", "timm/small-resnet", "--output", "-", "--quiet", "--input"]).arg(&images);
+    scene.set_environment(&mut command);
+    let labelled = printed(&command.output().unwrap());
+    let (header, row) = labelled.split_once('\n').unwrap();
+    assert_eq!(header, "file,predicted_label,confidence");
+    let label = row.split(',').nth(1).unwrap();
+    assert!(["airplane", "automobile", "bird", "frog", "ship", "truck"].contains(&label), "{row}");
+}
+
+#[test]
 fn a_newer_version_costs_only_what_has_changed() {
     let mut scene = Scene::new();
     printed(&scene.fetch(&[ID]));

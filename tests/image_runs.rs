@@ -76,6 +76,12 @@ fn a_network_is_trained_and_everything_can_be_done_with_it() {
     let right = rows[1..].iter().filter(|row| row[0].starts_with(row[1])).count();
     assert_eq!(right as f64 / 21.0, accuracy(&scene, "run", "test"));
 
+    // One image by itself.
+    scene.rehead("label --model run --input test/left/3.png --output one.csv --precision fp32").ok();
+    let one = scene.text("one.csv");
+    let found = rows.iter().find(|row| row[0] == "left/3.png").unwrap();
+    assert_eq!(fields(&one)[1], ["3.png", found[1], found[2]]);
+
     // The same images from a list, with a column that is kept.
     let list: String = rows[1..].iter().map(|row| format!("7,test/{}\n", row[0])).collect();
     scene.write("list.csv", format!("id,image\n{list}"));
@@ -172,6 +178,9 @@ fn a_damaged_image_is_named_or_left_out() {
     let whole = scene.bytes("train/left/0.png");
     scene.write("train/left/0.png", &whole[..whole.len() / 2]);
     scene.write("test/right/1.jpg", b"no image at all");
+    let told = scene.rehead("inspect train --json").ok().json();
+    assert_eq!((&told["images"], &told["classes"][1]), (&48.into(), &serde_json::json!(["right", 24])));
+    assert!(told["problems"][0].as_str().unwrap().contains("train/left/0.png: the PNG image is cut short"), "{told}");
     let words = "train --train train --valid valid --model net-trained --strategy frozen";
     scene.rehead(&format!("{words} --out run")).refused().says(&["train/left/0.png", "--on-bad-input skip"]);
     scene.rehead(&format!("{words} --on-bad-input skip --out run")).ok().says(&[
@@ -239,6 +248,11 @@ fn what_does_not_fit_is_refused() {
     // The smallest size that can be asked for is one that this network takes.
     scene.rehead(&format!("{BASIC} --image-size 8 --strategy full --epochs 1 --out small")).ok();
     scene.rehead(&format!("{BASIC} --stages 2 --out run")).refused().says(&["networks for images are kept whole"]);
+    scene.rehead(&format!("{BASIC} --max-length 9 --out run")).refused().says(&["this model reads images"]);
+    scene
+        .rehead("train --train texts.csv --valid texts.csv --model bare --augment light --out run")
+        .refused()
+        .says(&["texts are not varied"]);
     std::fs::create_dir(scene.path("empty")).unwrap();
     scene.rehead("train --train empty --model net --init random --out run").refused().says(&["no image"]);
 }

@@ -1,5 +1,6 @@
 //! `rehead inspect`: what is in a data file or a model directory, and what looks wrong.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -10,15 +11,22 @@ use tch::Device;
 use super::{print, text_columns};
 use crate::cli::InspectArgs;
 use crate::config::Delimiter;
-use crate::data::{self, ReadOptions};
+use crate::data::columns::LabelColumn;
+use crate::data::{self, Input, Modality, ReadOptions, RowReader, resolve};
 use crate::error::{Result, listed};
 use crate::model::checkpoint::{Weights, read_config, weight_files};
 use crate::model::{Classifier, HeadRequest, LoadRequest};
 use crate::report::metrics::to_readable_json;
 use crate::report::units;
-use crate::transform::Transform;
+use crate::transform::image::{ImageTransform, Preprocessing};
+use crate::transform::{Purpose, Transform};
 
 pub fn run(args: &InspectArgs) -> Result<()> {
+    let no_model = || !args.path.join("config.json").exists() && weight_files(&args.path).is_err();
+    if args.path.is_dir() && no_model() && RowReader::open(&args.path, &ImagesReport::options(false)).is_ok() {
+        let report = ImagesReport::of(&args.path)?;
+        return if args.json { print(&to_readable_json(&report)?) } else { print(&report.to_string()) };
+    }
     if args.path.is_dir() {
         let report = ModelReport::of(&args.path)?;
         return if args.json { print(&to_readable_json(&report)?) } else { print(&report.to_string()) };
@@ -31,6 +39,55 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     };
     let report = data::inspect::inspect(&args.path, &options)?;
     if args.json { print(&to_readable_json(&report)?) } else { print(&report.to_string()) }
+}
+
+/// What is in a folder of images.
+#[derive(Serialize)]
+struct ImagesReport {
+    folder: String,
+    /// Of a folder of class folders: each class and its number of images.
+    classes: Vec<(String, usize)>,
+    images: usize,
+    /// The files that cannot be read, each with the reason.
+    problems: Vec<String>,
+}
+
+impl ImagesReport {
+    fn options(classes: bool) -> ReadOptions {
+        ReadOptions { modality: Modality::Image, classes, ..ReadOptions::default() }
+    }
+
+    fn of(folder: &Path) -> Result<Self> {
+        let reader = RowReader::open(folder, &Self::options(false))?;
+        let columns = resolve(reader.layout(), &Self::options(false), LabelColumn::Optional)?;
+        let inputs = reader.map(|row| columns.input_of(&row?)).collect::<Result<Vec<Input>>>()?;
+        let transform = ImageTransform::new(Preprocessing::imagenet(8), None, 0, 0);
+        let prepared = transform.prepare(&inputs.iter().collect::<Vec<_>>(), Purpose::Inference, &mut |_| {})?;
+        // A folder without class folders is one to label.
+        let mut classes: BTreeMap<String, usize> = BTreeMap::new();
+        for row in RowReader::open(folder, &Self::options(true)).into_iter().flatten().flatten() {
+            *classes.entry(row.text("label", 1).unwrap_or_default().into_owned()).or_default() += 1;
+        }
+        Ok(Self {
+            folder: folder.display().to_string(),
+            classes: classes.into_iter().collect(),
+            images: inputs.len(),
+            problems: prepared.unusable.iter().map(|(_, error)| error.to_string()).collect(),
+        })
+    }
+}
+
+impl fmt::Display for ImagesReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} images", self.folder, units::count(self.images as u64))?;
+        for (class, images) in &self.classes {
+            write!(f, "\n  {class}  {}", units::count(*images as u64))?;
+        }
+        for problem in &self.problems {
+            write!(f, "\n  cannot be read: {problem}")?;
+        }
+        Ok(())
+    }
 }
 
 /// What is in a model directory.

@@ -529,6 +529,14 @@ fn load_classifier(
         None => (Classifier::fresh(&config.model.model, config.training.seed, &request)?, LoadReport::default()),
     };
     match (config.data.image_size, &classifier.input) {
+        (_, InputSpec::Image(_)) if config.data.max_length.is_some() => {
+            return Err(Error::request("this model reads images")
+                .key("data.max_length")
+                .hint("leave --max-length out"));
+        }
+        (_, InputSpec::Text { .. }) if !matches!(config.training.augment, Augment::Auto | Augment::None) => {
+            return Err(Error::request("texts are not varied").key("training.augment").hint("leave --augment out"));
+        }
         (Some(size), InputSpec::Image(how)) => classifier.set_preprocessing(how.at_size(size as u32))?,
         (Some(_), InputSpec::Text { .. }) => {
             return Err(Error::request("this model reads text").key("data.image_size").hint("leave --image-size out"));

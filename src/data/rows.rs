@@ -101,7 +101,7 @@ enum Body {
         buffer: Vec<u8>,
     },
     /// The images of a folder: the fields of each row.
-    Files(std::vec::IntoIter<Vec<String>>),
+    Images(std::vec::IntoIter<Vec<String>>),
 }
 
 impl RowReader {
@@ -110,15 +110,21 @@ impl RowReader {
     /// # Errors
     /// When the file cannot be opened, is empty, or has a header that cannot be used.
     pub fn open(path: &Path, options: &ReadOptions) -> Result<Self> {
-        if options.modality == Modality::Image && path.is_dir() {
-            return Self::of_folder(path, options);
+        if options.modality == Modality::Image {
+            if path.is_dir() {
+                return Self::of_images(path, image_folder::files(path)?, options);
+            }
+            // One image is a list of one.
+            if let (true, Some(name)) = (path.is_file() && image_folder::is_image(path), path.file_name()) {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                return Self::of_images(folder, vec![name.to_string_lossy().into_owned()], options);
+            }
         }
         Self::from_source(format::open(path, options)?, options)
     }
 
-    /// The images of a folder.
-    fn of_folder(folder: &Path, options: &ReadOptions) -> Result<Self> {
-        let files = image_folder::files(folder)?;
+    /// Images of a folder.
+    fn of_images(folder: &Path, files: Vec<String>, options: &ReadOptions) -> Result<Self> {
         let mut columns = vec![image_folder::FILE_COLUMN.to_owned()];
         let rows: Vec<Vec<String>> = if options.classes {
             columns.push(image_folder::LABEL_COLUMN.to_owned());
@@ -128,7 +134,7 @@ impl RowReader {
             files.into_iter().map(|file| vec![file]).collect()
         };
         let layout = Layout { file: folder.to_owned(), format: FileFormat::Csv, delimiter: b',', columns };
-        let body = Body::Files(rows.into_iter());
+        let body = Body::Images(rows.into_iter());
         Ok(Self { layout, body, rows: 0, failed: false, choices: Vec::new(), progress: Progress::default() })
     }
 
@@ -203,7 +209,9 @@ impl RowReader {
                 None => next_object(lines, buffer, number)?,
             },
             Body::Plain { lines, buffer } => next_line(lines, buffer, number)?,
-            Body::Files(rows) => rows.next().map(|fields| Row { number, line: number, record: Record::Fields(fields) }),
+            Body::Images(rows) => {
+                rows.next().map(|fields| Row { number, line: number, record: Record::Fields(fields) })
+            }
         };
         self.rows += u64::from(row.is_some());
         Ok(row)

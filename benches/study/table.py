@@ -14,7 +14,7 @@ MANY_CLASSES = 20
 def show(args):
     cells, rows = outcomes(Lines(args.runs).all)
     given = {(line["data"], line["size"], line["seed"]): line["measurements"] for line in Lines(args.advice).all}
-    cases = []
+    cases, heads = [], {}
     for key, by_seed in cells.items():
         for seed, found in by_seed.items():
             if (*key, seed) in given:
@@ -22,6 +22,8 @@ def show(args):
                 probe = found.pop("full, probe", None)
                 if classes >= MANY_CLASSES:
                     found["full"] = probe
+                heads[*key, seed] = by_stage(found)
+                found["head"] = heads[*key, seed][rule.best_stage(given[*key, seed])]
                 cases.append(rule.Case((*key, seed), rows[key] / classes, found["head"], found["full"]))
     whole = rule.fit(cases)
     rules = {name: rule.without(cases, name) for name in {case.key[0] for case in cases}}
@@ -60,7 +62,8 @@ def show(args):
     took = {(line["data"], line["size"], line["seed"]): line["seconds"] for line in Lines(args.advice).all}
     full = {(line["data"], line["size"], line["seed"]): line["seconds"] for line in Lines(args.runs).all if line["strategy"] == "full"}
     shares = sorted((took[key] / full[key], key) for key in took if key in full)
-    print(f"cost of advice over that of full: median {shares[len(shares) // 2][0]:.2f}, most {shares[-1][0]:.2f} ({shares[-1][1]})")
+    stages_table(heads, given)
+    print(f"\ncost of advice over that of full: median {shares[len(shares) // 2][0]:.2f}, most {shares[-1][0]:.2f} ({shares[-1][1]})")
 
 
 def outcomes(lines):
@@ -69,8 +72,40 @@ def outcomes(lines):
     for line in lines:
         cells[line["data"], line["size"]][line["seed"]][line["strategy"]] = line["accuracy"]
         rows[line["data"], line["size"]] = line["rows"]
-    needed = {"frozen", "head", "full"}
+    needed = {"frozen", "full", "stages 1"}
     return {key: {seed: got for seed, got in seeds.items() if needed <= set(got)} for key, seeds in cells.items()}, rows
+
+
+def by_stage(found):
+    """Accuracies of a head on each stage, the last one's that of `frozen`; takes them away from the other strategies."""
+    earlier = sorted((name for name in found if name.startswith("stages ")), key=lambda name: int(name.split()[1]))
+    return [found.pop(name) for name in earlier] + [found["frozen"]]
+
+
+def stages_table(heads, given):
+    """How well each way to choose a stage does: points against the last stage, by data set."""
+    measured = lambda key: given[key]["stages"]
+    best = lambda values: max(range(len(values)), key=lambda index: (values[index], index))
+    stages = len(next(iter(heads.values())))
+    fixed = best([sum(head[index] for head in heads.values()) for index in range(stages)])
+    ways = {
+        "always the last": lambda key: stages - 1,
+        f"always stage {fixed + 1} of {stages} (the best fixed one, in hindsight)": lambda key: fixed,
+        "the one with the best probe": lambda key: rule.best_stage(given[key]),
+        "… LogME": lambda key: best([stage["logme"] for stage in measured(key)]),
+        "… nearest neighbours": lambda key: best([stage["neighbours"]["accuracy"] for stage in measured(key)]),
+        "… H-score": lambda key: best([stage["hscore"] for stage in measured(key)]),
+        "the best on the test rows (what can be reached)": lambda key: best(heads[key]),
+    }
+    names = sorted({key[0] for key in heads})
+    mean = lambda values: 100 * sum(values) / len(values)
+    print(f"\n| the stage is | mean | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}")
+    for way, choose in ways.items():
+        gains = [
+            mean([heads[key][choose(key)] - heads[key][-1] for key in heads if key[0] == name]) for name in names
+        ]
+        shown = " | ".join("" if way == "always the last" else f"{gain:+.1f}" for gain in gains)
+        print(f"| {way} | {mean([heads[key][choose(key)] for key in heads]):.1f} | {shown} |")
 
 
 def regret(found, choice):

@@ -3,13 +3,14 @@
 
 use rayon::prelude::*;
 
-use super::lbfgs::{self, Limits};
 use super::sparse::SparseRows;
+use crate::error::Result;
+use crate::training::lbfgs::{self, Limits};
 
 /// Rows, or columns, that a thread takes at a time.
 const CHUNK: usize = 64;
 /// On the mean cross-entropy. scikit-learn stops at 1e-4.
-const LIMITS: Limits = Limits { tolerance: 1e-6, iterations: 300 };
+const LIMITS: Limits = Limits { tolerance: 1e-6, iterations: 300, memory: 6 };
 
 /// Training data in the two orders that value and gradient need.
 pub struct Problem<'a> {
@@ -102,10 +103,10 @@ impl<'a> Problem<'a> {
     }
 
     /// Improves `linear` until it is best for `c`; returns the iterations taken.
-    pub fn solve(&self, linear: &mut Linear, c: f64) -> usize {
+    pub fn solve(&self, linear: &mut Linear, c: f64) -> Result<usize> {
         let mut residuals = vec![0.0; self.rows.rows() * outputs(self.classes)];
         lbfgs::minimise(&mut linear.numbers, LIMITS, |point, gradient| {
-            self.evaluate(point, c, &mut residuals, gradient)
+            Ok(self.evaluate(point, c, &mut residuals, gradient))
         })
     }
 

@@ -3,7 +3,6 @@
 //! [`Majority`] looks at no input at all; [`Tfidf`] counts words and fits a logistic regression. Who does not beat them clearly
 //! has nothing from the network.
 
-mod lbfgs;
 mod logistic;
 mod majority;
 mod ngrams;

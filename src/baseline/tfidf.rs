@@ -74,7 +74,7 @@ impl Tfidf {
         let mut best: Option<(Linear, Trial)> = None;
         let mut worse = 0;
         for c in C {
-            let iterations = problem.solve(&mut linear, c);
+            let iterations = problem.solve(&mut linear, c)?;
             let trial = Trial { c, valid_loss: linear.mean_loss(&valid_rows, &valid_classes), iterations };
             watch(trial)?;
             if best.as_ref().is_none_or(|(_, best)| trial.valid_loss < best.valid_loss) {
@@ -147,7 +147,7 @@ mod tests {
         let vocabulary = Vocabulary::new(&texts, 1, 1000).unwrap();
         let rows = vocabulary.rows(&texts).unwrap();
         let mut linear = Linear::zero(rows.width(), classes);
-        let iterations = Problem::new(&rows, labels, classes).solve(&mut linear, c);
+        let iterations = Problem::new(&rows, labels, classes).solve(&mut linear, c).unwrap();
         assert!(iterations < 100, "{iterations}");
         let asked = inputs(&["good bad plot", "film", "zzz"]);
         let rows = vocabulary.rows(&asked.iter().collect::<Vec<_>>()).unwrap();

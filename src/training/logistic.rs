@@ -1,15 +1,14 @@
 //! Multinomial logistic regression with an L2 penalty, trained to convergence: the head on frozen features.
 //!
 //! Features are standardised for the optimisation and the standardisation is folded into the weights afterwards, so that
-//! the result is a plain linear layer. The penalty's strength is chosen on validation data. L-BFGS (Liu & Nocedal 1989) in
-//! fp64; a convex problem, so the result depends on nothing but the data.
-
-use std::collections::VecDeque;
+//! the result is a plain linear layer. The penalty's strength is chosen on validation data. [`lbfgs`]; a convex problem, so the
+//! result depends on nothing but the data.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::inference::Rows;
+use crate::training::lbfgs::{self, Limits};
 use crate::training::loss::LossSettings;
 
 /// A linear layer: weight `[classes, width]` and bias `[classes]`, fp32, on the CPU.
@@ -41,17 +40,22 @@ pub struct Search {
     pub strengths: &'static [f64],
     /// Converged when no component of the gradient is larger.
     pub tolerance: f64,
+    /// Of the products.
+    pub kind: Kind,
 }
 
 /// For a head that will be used.
 pub const THOROUGH: Search =
-    Search { strengths: &[1.0, 0.3162, 0.1, 0.03162, 0.01, 0.003162, 0.001, 0.0003162, 0.0001], tolerance: 1e-5 };
+    Search { strengths: &[1.0, 0.3162, 0.1, 0.03162, 0.01, 0.003162, 0.001, 0.0003162, 0.0001], tolerance: 1e-5, kind: Kind::Double };
 /// For many heads of which only the scores are of interest.
-pub const QUICK: Search = Search { strengths: &[1.0, 0.1, 0.01, 0.001], tolerance: 1e-3 };
+pub const QUICK: Search = Search { strengths: &[1.0, 0.1, 0.01, 0.001], tolerance: 1e-3, kind: Kind::Float };
 
 /// Two strengths in a row that are worse than the best so far end the search: the path is smooth.
 const WORSE_IN_A_ROW: usize = 2;
 const MAX_ITERATIONS: usize = 300;
+/// Steps that L-BFGS remembers.
+const MEMORY: usize = 10;
+
 /// Fits a head of `classes` classes on `train` and chooses the strength by the loss on `valid`. `watch` is told of every
 /// strength that was tried.
 pub fn fit(
@@ -66,20 +70,24 @@ pub fn fit(
     let mean = x.f_mean_dim([0i64].as_slice(), true, Kind::Double)?;
     let deviation = x.f_std_dim([0i64].as_slice(), false, true)?.f_clamp_min(1e-6)?;
     let standardise = |x: &Tensor| -> Result<Tensor> { Ok(x.f_sub(&mean)?.f_div(&deviation)?) };
-    let problem = Problem::new(standardise(&x)?, train.labels, classes, loss)?;
+    let x = standardise(&x)?;
     let valid_x = standardise(&valid.features.to_tensor()?.f_to_kind(Kind::Double)?)?;
+    let basis = Basis::of(&x)?;
+    let problem = Problem::new(basis.coordinates(&x)?.f_to_kind(search.kind)?, train.labels, classes, loss)?;
+    let valid_x = basis.coordinates(&valid_x)?.f_to_kind(search.kind)?;
     let valid_problem = Problem::new(valid_x, valid.labels, classes, loss)?;
 
-    let mut point = Tensor::f_zeros([problem.width + 1, classes as i64], (Kind::Double, Device::Cpu))?;
-    let mut best: Option<(Tensor, Trial)> = None;
+    let limits = Limits { tolerance: search.tolerance, iterations: MAX_ITERATIONS, memory: MEMORY };
+    let mut point = problem.start();
+    let mut best: Option<(Vec<f64>, Trial)> = None;
     let mut worse = 0;
     for &strength in search.strengths {
-        let (solution, iterations) = minimise(&problem, point, strength, search.tolerance)?;
-        point = solution;
+        let iterations =
+            lbfgs::minimise(&mut point, limits, |point, gradient| problem.evaluate(point, strength, gradient))?;
         let trial = Trial { strength, valid_loss: valid_problem.mean_loss(&point)?, iterations };
         watch(trial)?;
         if best.as_ref().is_none_or(|(_, best)| trial.valid_loss < best.valid_loss) {
-            best = Some((point.copy(), trial));
+            best = Some((point.clone(), trial));
             worse = 0;
         } else {
             worse += 1;
@@ -93,7 +101,8 @@ pub fn fit(
     })?;
 
     // Fold the standardisation in: w/σ, and b − Σ w μ/σ.
-    let weight = point.f_narrow(0, 0, problem.width)?.f_div(&deviation.f_transpose(0, 1)?)?;
+    let point = problem.table(&point)?;
+    let weight = basis.weights(&point.f_narrow(0, 0, problem.width)?)?.f_div(&deviation.f_transpose(0, 1)?)?;
     let bias = point.f_narrow(0, problem.width, 1)?.f_sub(&mean.f_matmul(&weight)?)?;
     let linear = Linear {
         weight: weight.f_transpose(0, 1)?.f_to_kind(Kind::Float)?.f_contiguous()?,
@@ -102,8 +111,38 @@ pub fn fit(
     Ok((linear, trial))
 }
 
-/// Mean cross-entropy of a linear layer on fixed data, with its gradient. Points are `[width + 1, classes]`, the last row
-/// the biases.
+/// The directions in which the training rows differ, orthonormal, `[D, N]`, where there are fewer rows N than features D. A
+/// penalised solution has no part outside of them (the representer theorem), so the search may stay within: exact, and cheaper.
+struct Basis(Option<Tensor>);
+
+impl Basis {
+    fn of(x: &Tensor) -> Result<Self> {
+        let fewer_rows = matches!(x.size()[..], [rows, width] if rows < width);
+        if !fewer_rows {
+            return Ok(Self(None));
+        }
+        let (directions, _) = Tensor::f_linalg_qr(&x.f_transpose(0, 1)?, "reduced")?;
+        Ok(Self(Some(directions)))
+    }
+
+    fn coordinates(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.0 {
+            Some(directions) => Ok(x.f_matmul(directions)?),
+            None => Ok(x.shallow_clone()),
+        }
+    }
+
+    /// Of the features, `[D, classes]`, from those of the coordinates.
+    fn weights(&self, weights: &Tensor) -> Result<Tensor> {
+        match &self.0 {
+            Some(directions) => Ok(directions.f_matmul(weights)?),
+            None => Ok(weights.shallow_clone()),
+        }
+    }
+}
+
+/// Mean cross-entropy of a linear layer on fixed data, with its gradient. Points are `[width + 1, classes]`, row by row, the last
+/// row the biases.
 struct Problem {
     /// `[N, width + 1]`, the last column ones.
     x: Tensor,
@@ -134,84 +173,50 @@ impl Problem {
         Ok(Self { x: Tensor::f_cat(&[x, ones], 1)?, targets, weights, width })
     }
 
-    fn mean_loss(&self, point: &Tensor) -> Result<f64> {
-        let log_p = self.x.f_matmul(point)?.f_log_softmax(-1, Kind::Double)?;
-        let loss = log_p.f_mul(&self.targets)?.f_sum(Kind::Double)?;
-        Ok(-loss.f_double_value(&[])? / self.targets.size()[0].max(1) as f64)
+    /// Every class as likely as the others.
+    fn start(&self) -> Vec<f64> {
+        vec![0.0; (self.width + 1) as usize * self.classes() as usize]
+    }
+
+    fn classes(&self) -> i64 {
+        self.targets.size().get(1).copied().unwrap_or_default()
+    }
+
+    fn rows(&self) -> f64 {
+        self.targets.size().first().copied().unwrap_or_default().max(1) as f64
+    }
+
+    /// A point as `[width + 1, classes]`, fp64.
+    fn table(&self, point: &[f64]) -> Result<Tensor> {
+        Ok(Tensor::f_from_slice(point)?.f_view([self.width + 1, self.classes()])?)
+    }
+
+    /// The logarithms of the rows' probabilities, `[N, classes]`, fp64.
+    fn log_probabilities(&self, point: &[f64]) -> Result<Tensor> {
+        let scores = self.x.f_matmul(&self.table(point)?.f_to_kind(self.x.kind())?)?;
+        Ok(scores.f_to_kind(Kind::Double)?.f_log_softmax(-1, Kind::Double)?)
+    }
+
+    fn mean_loss(&self, point: &[f64]) -> Result<f64> {
+        let loss = self.log_probabilities(point)?.f_mul(&self.targets)?.f_sum(Kind::Double)?;
+        Ok(-loss.f_double_value(&[])? / self.rows())
     }
 
     /// Loss with the penalty, and its gradient. Biases are not penalised.
-    fn evaluate(&self, point: &Tensor, strength: f64) -> Result<(f64, Tensor)> {
-        let rows = self.targets.size()[0].max(1) as f64;
-        let log_p = self.x.f_matmul(point)?.f_log_softmax(-1, Kind::Double)?;
-        let loss = -log_p.f_mul(&self.targets)?.f_sum(Kind::Double)?.f_double_value(&[])? / rows;
-        let residual = log_p.f_exp()?.f_mul(&self.weights)?.f_sub(&self.targets)?.f_div_scalar(rows)?;
-        let mut gradient = self.x.f_transpose(0, 1)?.f_matmul(&residual)?;
-        let weights = point.f_narrow(0, 0, self.width)?;
-        let _ = gradient.f_narrow(0, 0, self.width)?.f_add_(&weights.f_mul_scalar(strength)?)?;
-        let penalty = 0.5 * strength * weights.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
-        gradient = gradient.f_contiguous()?;
-        Ok((loss + penalty, gradient))
-    }
-}
-
-fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {
-    Ok(a.f_mul(b)?.f_sum(Kind::Double)?.f_double_value(&[])?)
-}
-
-/// L-BFGS with ten pairs of memory and a backtracking line search (Armijo).
-fn minimise(problem: &Problem, mut point: Tensor, strength: f64, tolerance: f64) -> Result<(Tensor, usize)> {
-    let mut memory: VecDeque<(Tensor, Tensor, f64)> = VecDeque::new();
-    let (mut value, mut gradient) = problem.evaluate(&point, strength)?;
-    for iteration in 0..MAX_ITERATIONS {
-        if gradient.f_abs()?.f_max()?.f_double_value(&[])? < tolerance {
-            return Ok((point, iteration));
+    fn evaluate(&self, point: &[f64], strength: f64, gradient: &mut [f64]) -> Result<f64> {
+        let log_p = self.log_probabilities(point)?;
+        let loss = -log_p.f_mul(&self.targets)?.f_sum(Kind::Double)?.f_double_value(&[])? / self.rows();
+        let residual = log_p.f_exp()?.f_mul(&self.weights)?.f_sub(&self.targets)?.f_div_scalar(self.rows())?;
+        let slopes = self.x.f_transpose(0, 1)?.f_matmul(&residual.f_to_kind(self.x.kind())?)?;
+        slopes.f_to_kind(Kind::Double)?.f_contiguous()?.f_copy_data(gradient, gradient.len())?;
+        let weights = (self.width * self.classes()) as usize;
+        let mut squares = 0.0;
+        for (slope, weight) in gradient.iter_mut().zip(point).take(weights) {
+            *slope += strength * weight;
+            squares += weight * weight;
         }
-        let direction = direction(&gradient, &memory)?;
-        let slope = dot(&gradient, &direction)?;
-        let mut length = if memory.is_empty() { 1.0 / dot(&gradient, &gradient)?.sqrt().max(1.0) } else { 1.0 };
-        let mut accepted = None;
-        for _ in 0..30 {
-            let candidate = point.f_add(&direction.f_mul_scalar(length)?)?;
-            let (candidate_value, candidate_gradient) = problem.evaluate(&candidate, strength)?;
-            if candidate_value <= value + 1e-4 * length * slope {
-                accepted = Some((candidate, candidate_value, candidate_gradient));
-                break;
-            }
-            length *= 0.5;
-        }
-        // No descent left within fp64: this is the minimum.
-        let Some((next, next_value, next_gradient)) = accepted else { return Ok((point, iteration)) };
-        let (step, change) = (next.f_sub(&point)?, next_gradient.f_sub(&gradient)?);
-        let curvature = dot(&step, &change)?;
-        if curvature > 1e-12 {
-            if memory.len() == 10 {
-                memory.pop_front();
-            }
-            memory.push_back((step, change, 1.0 / curvature));
-        }
-        (point, value, gradient) = (next, next_value, next_gradient);
+        Ok(loss + 0.5 * strength * squares)
     }
-    Ok((point, MAX_ITERATIONS))
-}
-
-/// The two-loop recursion.
-fn direction(gradient: &Tensor, memory: &VecDeque<(Tensor, Tensor, f64)>) -> Result<Tensor> {
-    let mut q = gradient.f_neg()?;
-    let mut factors = Vec::with_capacity(memory.len());
-    for (step, change, inverse) in memory.iter().rev() {
-        let factor = inverse * dot(step, &q)?;
-        q = q.f_sub(&change.f_mul_scalar(factor)?)?;
-        factors.push(factor);
-    }
-    if let Some((_, change, inverse)) = memory.back() {
-        q = q.f_div_scalar(inverse * dot(change, change)?)?;
-    }
-    for ((step, change, inverse), factor) in memory.iter().zip(factors.iter().rev()) {
-        let correction = factor - inverse * dot(change, &q)?;
-        q = q.f_add(&step.f_mul_scalar(correction)?)?;
-    }
-    Ok(q)
 }
 
 #[cfg(test)]
@@ -236,14 +241,39 @@ mod tests {
         let labels: Vec<u32> =
             (0..60).map(|row| (x.double_value(&[row, 0]) > 0.3) as u32 + (row % 7 == 0) as u32).collect();
         let problem = Problem::new(x, &labels, 3, loss)?;
-        let start = Tensor::f_zeros([6, 3], (Kind::Double, Device::Cpu))?;
-        let (solution, iterations) = minimise(&problem, start, 0.01, THOROUGH.tolerance)?;
-        let (value, gradient) = problem.evaluate(&solution, 0.01)?;
-        assert!(iterations < MAX_ITERATIONS && gradient.abs().max().double_value(&[]) < THOROUGH.tolerance);
+        let mut solution = problem.start();
+        let mut gradient = solution.clone();
+        let limits = Limits { tolerance: THOROUGH.tolerance, iterations: MAX_ITERATIONS, memory: MEMORY };
+        let iterations = lbfgs::minimise(&mut solution, limits, |point, slope| problem.evaluate(point, 0.01, slope))?;
+        let value = problem.evaluate(&solution, 0.01, &mut gradient)?;
+        assert!(iterations < MAX_ITERATIONS && gradient.iter().all(|slope| slope.abs() <= THOROUGH.tolerance));
         for _ in 0..20 {
-            let near = &solution + Tensor::randn([6, 3], (Kind::Double, Device::Cpu)) * 0.01;
-            assert!(problem.evaluate(&near, 0.01)?.0 > value);
+            let noise = Vec::<f64>::try_from(Tensor::randn([18], (Kind::Double, Device::Cpu)))?;
+            let near: Vec<f64> = solution.iter().zip(noise).map(|(at, noise)| at + 0.01 * noise).collect();
+            assert!(problem.evaluate(&near, 0.01, &mut gradient)? > value);
         }
+        Ok(())
+    }
+
+    /// Within the directions of the training rows lies the same minimum as within all.
+    #[test]
+    fn fewer_rows_than_features_have_the_same_minimum() -> Result<()> {
+        tch::manual_seed(2);
+        let x = Tensor::randn([20, 50], (Kind::Double, Device::Cpu));
+        let labels: Vec<u32> = (0..20).map(|row| row % 3).collect();
+        let basis = Basis::of(&x)?;
+        let inside = Problem::new(basis.coordinates(&x)?, &labels, 3, &LossSettings::default())?;
+        let whole = Problem::new(x, &labels, 3, &LossSettings::default())?;
+        let mut point = inside.start();
+        let limits = Limits { tolerance: 1e-8, iterations: MAX_ITERATIONS, memory: MEMORY };
+        lbfgs::minimise(&mut point, limits, |point, slope| inside.evaluate(point, 0.1, slope))?;
+        let table = inside.table(&point)?;
+        let weights = basis.weights(&table.f_narrow(0, 0, inside.width)?)?;
+        let point = Vec::<f64>::try_from(Tensor::f_cat(&[weights, table.f_narrow(0, 20, 1)?], 0)?.f_view([-1])?)?;
+        assert!((inside.width, point.len()) == (20, 51 * 3));
+        let mut gradient = whole.start();
+        whole.evaluate(&point, 0.1, &mut gradient)?;
+        assert!(gradient.iter().all(|slope| slope.abs() < 1e-7), "{gradient:?}");
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 //! nothing else is random.
 
 pub mod history;
+pub mod lbfgs;
 pub mod logistic;
 pub mod loss;
 pub mod optimizer;

@@ -1,24 +1,27 @@
-//! L-BFGS (Liu and Nocedal 1989) over vectors of millions of numbers, on all cores. The result depends on nothing but the
-//! function: sums are taken in the same order whatever the number of threads.
+//! L-BFGS (Liu and Nocedal 1989), for the logistic regressions on features and on word counts: vectors of hundreds to millions
+//! of numbers, the large ones on all cores. The result depends on nothing but the function: sums are taken in the same order
+//! whatever the number of threads.
 
 use std::collections::VecDeque;
 
 use rayon::prelude::*;
 
-/// How many steps are remembered.
-const MEMORY: usize = 6;
+use crate::error::Result;
+
 /// Armijo's constant: the share of the decrease that the slope promises which is asked for.
 const SUFFICIENT: f64 = 1e-4;
 const MOST_HALVINGS: usize = 30;
 /// Numbers a thread takes at a time.
-const CHUNK: usize = 1 << 14;
+const CHUNK: usize = 1 << 16;
 
-/// When to stop.
+/// When to stop, and what to keep.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Converged when no component of the gradient is larger.
     pub tolerance: f64,
     pub iterations: usize,
+    /// How many steps are remembered.
+    pub memory: usize,
 }
 
 /// A step, and how the gradient changed over it.
@@ -31,14 +34,21 @@ struct Pair {
 
 /// Moves `point` to a minimum of a smooth convex function, and returns the iterations taken. `evaluate` returns the value at a
 /// point and writes the gradient there.
-pub fn minimise(point: &mut Vec<f64>, limits: Limits, mut evaluate: impl FnMut(&[f64], &mut [f64]) -> f64) -> usize {
+///
+/// # Errors
+/// Those of `evaluate`.
+pub fn minimise(
+    point: &mut Vec<f64>,
+    limits: Limits,
+    mut evaluate: impl FnMut(&[f64], &mut [f64]) -> Result<f64>,
+) -> Result<usize> {
     let size = point.len();
     let mut memory: VecDeque<Pair> = VecDeque::new();
     let (mut gradient, mut next, mut next_gradient) = (vec![0.0; size], vec![0.0; size], vec![0.0; size]);
-    let mut value = evaluate(point, &mut gradient);
+    let mut value = evaluate(point, &mut gradient)?;
     for iteration in 0..limits.iterations {
         if largest(&gradient) <= limits.tolerance {
-            return iteration;
+            return Ok(iteration);
         }
         let direction = direction(&gradient, &memory);
         let slope = dot(&gradient, &direction);
@@ -46,7 +56,7 @@ pub fn minimise(point: &mut Vec<f64>, limits: Limits, mut evaluate: impl FnMut(&
         let mut accepted = false;
         for _ in 0..MOST_HALVINGS {
             combine(&mut next, point, &direction, |from, along| from + length * along);
-            let next_value = evaluate(&next, &mut next_gradient);
+            let next_value = evaluate(&next, &mut next_gradient)?;
             if next_value <= value + SUFFICIENT * length * slope {
                 value = next_value;
                 accepted = true;
@@ -56,14 +66,11 @@ pub fn minimise(point: &mut Vec<f64>, limits: Limits, mut evaluate: impl FnMut(&
         }
         if !accepted {
             // No descent is left within f64: this is the minimum.
-            return iteration;
+            return Ok(iteration);
         }
         // The oldest pair's room serves the newest.
-        let mut pair = match memory.len() {
-            MEMORY => memory.pop_front(),
-            _ => None,
-        }
-        .unwrap_or_else(|| Pair { step: vec![0.0; size], change: vec![0.0; size], inverse: 0.0 });
+        let oldest = if memory.len() < limits.memory { None } else { memory.pop_front() };
+        let mut pair = oldest.unwrap_or_else(|| Pair { step: vec![0.0; size], change: vec![0.0; size], inverse: 0.0 });
         combine(&mut pair.step, &next, point, |to, from| to - from);
         combine(&mut pair.change, &next_gradient, &gradient, |to, from| to - from);
         let curvature = dot(&pair.step, &pair.change);
@@ -74,12 +81,13 @@ pub fn minimise(point: &mut Vec<f64>, limits: Limits, mut evaluate: impl FnMut(&
         std::mem::swap(point, &mut next);
         std::mem::swap(&mut gradient, &mut next_gradient);
     }
-    limits.iterations
+    Ok(limits.iterations)
 }
 
 /// The two-loop recursion.
 fn direction(gradient: &[f64], memory: &VecDeque<Pair>) -> Vec<f64> {
-    let mut q: Vec<f64> = gradient.par_iter().with_min_len(CHUNK).map(|x| -x).collect();
+    let mut q = gradient.to_vec();
+    each(&mut q, |q| *q = -*q);
     let mut factors = Vec::with_capacity(memory.len());
     for pair in memory.iter().rev() {
         let factor = pair.inverse * dot(&pair.step, &q);
@@ -88,7 +96,7 @@ fn direction(gradient: &[f64], memory: &VecDeque<Pair>) -> Vec<f64> {
     }
     if let Some(newest) = memory.back() {
         let scale = 1.0 / (newest.inverse * dot(&newest.change, &newest.change));
-        q.par_iter_mut().with_min_len(CHUNK).for_each(|q| *q *= scale);
+        each(&mut q, |q| *q *= scale);
     }
     for (pair, factor) in memory.iter().zip(factors.iter().rev()) {
         let correction = factor - pair.inverse * dot(&pair.change, &q);
@@ -97,22 +105,40 @@ fn direction(gradient: &[f64], memory: &VecDeque<Pair>) -> Vec<f64> {
     q
 }
 
+// What fits into one chunk is done where it stands: waking another thread would take longer.
+
+fn each(of: &mut [f64], change: impl Fn(&mut f64) + Sync) {
+    let part = |part: &mut [f64]| part.iter_mut().for_each(&change);
+    match of.len() {
+        0..=CHUNK => part(of),
+        _ => of.par_chunks_mut(CHUNK).for_each(part),
+    }
+}
+
 /// `into = of(a, b)`, number by number.
 fn combine(into: &mut [f64], a: &[f64], b: &[f64], of: impl Fn(f64, f64) -> f64 + Sync) {
-    into.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((into, a), b)| {
+    let part = |((into, a), b): ((&mut [f64], &[f64]), &[f64])| {
         for ((into, &a), &b) in into.iter_mut().zip(a).zip(b) {
             *into = of(a, b);
         }
-    });
+    };
+    match into.len() {
+        0..=CHUNK => part(((into, a), b)),
+        _ => into.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(part),
+    }
 }
 
 /// `to += factor · of`
 fn add(to: &mut [f64], factor: f64, of: &[f64]) {
-    to.par_chunks_mut(CHUNK).zip(of.par_chunks(CHUNK)).for_each(|(to, of)| {
+    let part = |(to, of): (&mut [f64], &[f64])| {
         for (to, of) in to.iter_mut().zip(of) {
             *to += factor * of;
         }
-    });
+    };
+    match to.len() {
+        0..=CHUNK => part((to, of)),
+        _ => to.par_chunks_mut(CHUNK).zip(of.par_chunks(CHUNK)).for_each(part),
+    }
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -128,12 +154,19 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
         }
         sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
     };
+    if a.len() <= CHUNK {
+        return sum((a, b));
+    }
     let parts: Vec<f64> = a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK)).map(sum).collect();
     parts.iter().sum()
 }
 
 fn largest(of: &[f64]) -> f64 {
-    of.par_chunks(CHUNK).map(|chunk| chunk.iter().fold(0.0, |most: f64, x| most.max(x.abs()))).reduce(|| 0.0, f64::max)
+    let most = |part: &[f64]| part.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    match of.len() {
+        0..=CHUNK => most(of),
+        _ => of.par_chunks(CHUNK).map(most).reduce(|| 0.0, f64::max),
+    }
 }
 
 #[cfg(test)]
@@ -141,30 +174,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_minimum_of_an_ill_conditioned_bowl() {
+    fn finds_the_minimum_of_an_ill_conditioned_bowl() -> Result<()> {
         // Σ c (x - 1)² / 2 with c from 1 to 100, over more than one chunk.
         let curvature = |at: usize| (1 + at % 100) as f64;
         let mut point = vec![0.0; CHUNK + 100];
-        let limits = Limits { tolerance: 1e-6, iterations: 200 };
+        let limits = Limits { tolerance: 1e-6, iterations: 200, memory: 6 };
         let iterations = minimise(&mut point, limits, |point, gradient| {
             let mut value = 0.0;
             for (at, (x, slope)) in point.iter().zip(gradient).enumerate() {
                 *slope = curvature(at) * (x - 1.0);
                 value += 0.5 * *slope * (x - 1.0);
             }
-            value
-        });
+            Ok(value)
+        })?;
         assert!(iterations < 200, "{iterations}");
         assert!(point.iter().all(|x| (x - 1.0).abs() < 1e-5));
+        Ok(())
     }
 
     #[test]
-    fn a_start_at_the_minimum_stays() {
+    fn a_start_at_the_minimum_stays() -> Result<()> {
         let mut point = vec![1.0];
-        let iterations = minimise(&mut point, Limits { tolerance: 1e-9, iterations: 5 }, |_, gradient| {
+        let iterations = minimise(&mut point, Limits { tolerance: 1e-9, iterations: 5, memory: 6 }, |_, gradient| {
             gradient.fill(0.0);
-            0.0
-        });
+            Ok(0.0)
+        })?;
         assert_eq!((iterations, point), (0, vec![1.0]));
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::keys::{
     BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, IMAGE_SIZE, LAYERS, MAX_LENGTH, MEGABYTES, NOT_NEGATIVE, POSITIVE,
-    RATIO, SEED, STAGES, THREADS, Whole,
+    RATIO, SEED, STAGES, THREADS, VIEWS, Whole,
 };
 use crate::config::{
     self, Augment, ClassWeights, Columns, Delimiter, Device, Engine, Flags, HeadInit, Init, OnBadInput, Pooling,
@@ -319,6 +319,20 @@ pub struct TrainingArgs {
     /// How images that are trained on are varied [default: auto, by their size, and not at all when frozen]
     #[arg(long, value_name = "auto|none|light|standard|strong")]
     pub augment: Option<Augment>,
+
+    /// Mixes images in pairs (Mixup): parameter of the Beta distribution of the shares; 0.2 is usual [default: 0.0]
+    #[arg(long, value_name = "ALPHA", value_parser = NOT_NEGATIVE.parser(), allow_negative_numbers = true)]
+    pub mixup: Option<f64>,
+
+    /// Puts a rectangle of another image into each (CutMix), by the same parameter; 1 is usual. With --mixup each batch
+    /// takes either [default: 0.0]
+    #[arg(long, value_name = "ALPHA", value_parser = NOT_NEGATIVE.parser(), allow_negative_numbers = true)]
+    pub cutmix: Option<f64>,
+
+    /// Frozen networks for images: train the head on K varied views of each image instead of the image as it is
+    /// [default: 1]
+    #[arg(long, value_name = "K", value_parser = VIEWS.parser::<usize>(), allow_negative_numbers = true)]
+    pub views: Option<usize>,
 
     /// Course of the learning rate after its warm-up [default: linear]
     #[arg(long, value_name = "linear|cosine|constant")]
@@ -721,6 +735,9 @@ impl RunArgs {
         flags.put("training.label_smoothing", &training.label_smoothing);
         flags.put("training.class_weights", &training.class_weights);
         flags.put("training.augment", &training.augment);
+        flags.put("training.mixup", &training.mixup);
+        flags.put("training.cutmix", &training.cutmix);
+        flags.put("training.views", &training.views);
         flags.put("training.epochs", &training.epochs);
         flags.put("training.batch_tokens", &training.batch_tokens);
         flags.put("training.batch_size", &training.batch_size);
@@ -825,7 +842,7 @@ mod tests {
                     --head-lr 2 --batch-tokens 3 --micro-batch-tokens 2 --weight-decay 0.5 --warmup-ratio 0.5 --schedule cosine \
                     --max-grad-norm 0.5 --patience 1 --seed 1 --log-every 1 --out o \
                     --device cpu --precision fp32 --threads 1 --split-seed 1 --reinit-layers 1 --head-init probe \
-                    --layer-decay 0.9 --label-smoothing 0.1 --class-weights balanced --image-size 64 --on-bad-input skip --stages 3 --init random --augment light --cache off --snapshot-minutes 1 --cache-memory 9 --cache-dir c";
+                    --layer-decay 0.9 --label-smoothing 0.1 --class-weights balanced --image-size 64 --on-bad-input skip --stages 3 --init random --augment light --mixup 0.2 --cutmix 1 --views 2 --cache off --snapshot-minutes 1 --cache-memory 9 --cache-dir c";
         let Command::Train(args) = parse(line).unwrap() else { panic!() };
         let text = args.resolve().unwrap().to_toml(&config::Choices::default()).unwrap();
         for key in config::keys::KEYS.iter().filter(|key| !matches!(key.name, "valid_fraction" | "batch_size")) {

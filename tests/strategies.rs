@@ -181,7 +181,7 @@ fn adapters_compute_what_the_merged_weights_do() {
         let learn = |classifier: &Classifier| {
             let logits = classifier.logits(&batch, Pass::evaluation(Kind::Float)).unwrap();
             let loss = Loss::new(&LossSettings::default(), Device::Cpu).unwrap();
-            loss.of(&logits, &batch, &given, 9.0).unwrap().backward();
+            loss.of(&logits, &batch, &given, 9.0, 1.0).unwrap().backward();
             logits.detach()
         };
 

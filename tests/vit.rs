@@ -153,7 +153,7 @@ fn gradients_of_every_parameter_equal_transformers_and_timm() {
         let training = Pass { compute: Kind::Float, dropout: Some(&keys) };
         let logits = classifier.logits(&batch, training).expect("logits");
         let plain = Loss::new(&LossSettings::default(), CPU).expect("a loss");
-        plain.of(&logits, &batch, &labels, labels.len() as f64).expect("a loss").backward();
+        plain.of(&logits, &batch, &labels, labels.len() as f64, 1.0).expect("a loss").backward();
         let mut compared = 0;
         for parameter in classifier.parameters() {
             for (stored, found) in parameter.stored_from(&parameter.tensor.grad()).expect("parts") {

@@ -69,6 +69,30 @@ impl ImageSet {
     }
 }
 
+impl ImageSet {
+    /// A batch of examples, of which `shown` tells the image and its view.
+    fn load_each(&self, examples: &[usize], shown: impl Fn(usize) -> (usize, View) + Sync) -> Result<Loaded> {
+        let (height, width) = self.how.output();
+        let size = 3 * height as usize * width as usize;
+        let mut bytes = vec![0u8; size * examples.len()];
+        bytes.par_chunks_exact_mut(size.max(1)).zip(examples).try_for_each(|(into, &example)| {
+            let (index, view) = shown(example);
+            let pixels = self.pixels(index, view)?;
+            if pixels.len() != size {
+                return Err(Error::failure("an image was prepared for another size"));
+            }
+            into.copy_from_slice(&pixels);
+            Ok(())
+        })?;
+        let Preprocessing { mean, deviation, .. } = self.how;
+        let shape = [examples.len() as i64, i64::from(height), i64::from(width), 3];
+        Ok(Loaded {
+            examples: examples.to_vec(),
+            contents: Contents::Pixels(PixelArray { bytes, shape, mean, deviation }),
+        })
+    }
+}
+
 impl ExampleSet for ImageSet {
     fn len(&self) -> usize {
         self.files.len()
@@ -95,23 +119,41 @@ impl ExampleSet for ImageSet {
     }
 
     fn load(&self, examples: &[usize], view: View) -> Result<Loaded> {
-        let (height, width) = self.how.output();
-        let size = 3 * height as usize * width as usize;
-        let mut bytes = vec![0u8; size * examples.len()];
-        bytes.par_chunks_exact_mut(size.max(1)).zip(examples).try_for_each(|(into, &index)| {
-            let pixels = self.pixels(index, view)?;
-            if pixels.len() != size {
-                return Err(Error::failure("an image was prepared for another size"));
-            }
-            into.copy_from_slice(&pixels);
-            Ok(())
-        })?;
-        let Preprocessing { mean, deviation, .. } = self.how;
-        let shape = [examples.len() as i64, i64::from(height), i64::from(width), 3];
-        Ok(Loaded {
-            examples: examples.to_vec(),
-            contents: Contents::Pixels(PixelArray { bytes, shape, mean, deviation }),
-        })
+        self.load_each(examples, |example| (example, view))
+    }
+
+    fn is_slow_to_load(&self) -> bool {
+        true
+    }
+}
+
+/// Each image of a set in several varied views, which stay the same: all images in their first view, then all in their second, and so on.
+pub struct Views {
+    pub images: ImageSet,
+    pub views: usize,
+}
+
+impl ExampleSet for Views {
+    fn len(&self) -> usize {
+        self.images.len() * self.views
+    }
+
+    fn cost(&self, _index: usize) -> usize {
+        1
+    }
+
+    fn unit(&self) -> &'static str {
+        self.images.unit()
+    }
+
+    fn add_to(&self, hash: &mut Fingerprint) {
+        hash.bytes(format!("{} {:?} {}", self.views, self.images.augmentation, self.images.seed));
+        self.images.add_to(hash);
+    }
+
+    fn load(&self, examples: &[usize], _view: View) -> Result<Loaded> {
+        let count = self.images.len().max(1);
+        self.images.load_each(examples, |example| (example % count, View::Training { epoch: (example / count) as u64 }))
     }
 
     fn is_slow_to_load(&self) -> bool {

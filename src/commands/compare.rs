@@ -188,6 +188,7 @@ fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
             seed: shared.training.seed,
             train_rows: train.labels.len() as u64,
             train_seconds,
+            prepare_seconds: 0.0,
             tokens_per_second: None,
             images_per_second: None,
             trainable_parameters: baseline.parameters(),

@@ -28,7 +28,7 @@ struct Report {
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     if let Some(out) = &args.out {
-        super::check_writable(out, false)?;
+        super::check_writable(out, "--out", false)?;
     }
     let mut ready = Ready::load(&args.model, &args.inference, args.quiet, &console)?;
     let options = ready.read_options(args.text.as_ref(), args.label.as_deref(), args.delimiter)?;

@@ -61,7 +61,7 @@ impl ImagesReport {
         let reader = RowReader::open(folder, &Self::options(false))?;
         let columns = resolve(reader.layout(), &Self::options(false), LabelColumn::Optional)?;
         let inputs = reader.map(|row| columns.input_of(&row?)).collect::<Result<Vec<Input>>>()?;
-        let transform = ImageTransform::new(Preprocessing::imagenet(8), None, 0, 0);
+        let transform = ImageTransform::new(Preprocessing::imagenet(8), None, 0, 0, 0);
         let prepared = transform.prepare(&inputs.iter().collect::<Vec<_>>(), Purpose::Inference, &mut |_| {})?;
         // A folder without class folders is one to label.
         let mut classes: BTreeMap<String, usize> = BTreeMap::new();

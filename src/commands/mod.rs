@@ -60,6 +60,8 @@ struct Seen {
     max_length: Option<usize>,
     /// Of images that are trained on.
     augmentation: Option<Augmentation>,
+    /// How many varied views of an image take the place of the image; 0: its views are those of the epochs.
+    views: usize,
     seed: u64,
 }
 
@@ -71,7 +73,7 @@ fn transform_for(classifier: &Classifier, seen: Seen) -> Result<Transform> {
         }
         InputSpec::Image(how) => {
             let memory = available_bytes() / 4;
-            Ok(Transform::Image(ImageTransform::new(*how, seen.augmentation, seen.seed, memory)))
+            Ok(Transform::Image(ImageTransform::new(*how, seen.augmentation, seen.views, seen.seed, memory)))
         }
     }
 }
@@ -202,16 +204,19 @@ impl Ready {
     }
 }
 
-/// Whether files can be written into `path` (or into what would become its parent), found out by writing one.
-fn check_writable(path: &Path, existing_is_fine: bool) -> Result<()> {
+/// Whether files can be written into the directory `path` that `option` names (or into what would become its parent), found out by
+/// writing one.
+fn check_writable(path: &Path, option: &str, existing_is_fine: bool) -> Result<()> {
     if path.exists() && !path.is_dir() {
-        return Err(Error::request("--out needs a directory, and this is a file").file(path).hint(ANOTHER_OUT));
+        return Err(Error::request(format!("{option} needs a directory, and this is a file"))
+            .file(path)
+            .hint(another(option)));
     }
     let occupied = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if occupied && !existing_is_fine {
         return Err(Error::request("the output directory is not empty")
             .file(path)
-            .hint("give a new directory to --out"));
+            .hint(format!("give a new directory to {option}")));
     }
     let made = path
         .ancestors()
@@ -221,7 +226,7 @@ fn check_writable(path: &Path, existing_is_fine: bool) -> Result<()> {
     let probe = path.join(".rehead-probe");
     let written = std::fs::create_dir_all(path)
         .and_then(|()| std::fs::write(&probe, b""))
-        .map_err(|error| unwritable(error, path));
+        .map_err(|error| unwritable(error, path, option));
     let _ = std::fs::remove_file(&probe);
     if let Some(made) = made {
         // Only empty directories are removed: what is in the way stays.
@@ -231,10 +236,12 @@ fn check_writable(path: &Path, existing_is_fine: bool) -> Result<()> {
     written
 }
 
-const ANOTHER_OUT: &str = "give another directory to --out";
+fn another(option: &str) -> String {
+    format!("give another directory to {option}")
+}
 
-fn unwritable(error: std::io::Error, path: &Path) -> Error {
-    Error::io(error, path).context("the output directory cannot be written").hint(ANOTHER_OUT)
+fn unwritable(error: std::io::Error, path: &Path, option: &str) -> Error {
+    Error::io(error, path).context("the directory cannot be written").hint(another(option))
 }
 
 /// Puts a result on standard output.

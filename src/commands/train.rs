@@ -24,7 +24,7 @@ use crate::interrupt;
 use crate::model::checkpoint::LoadReport;
 use crate::model::{Classifier, Engine, Format, HeadRequest, InputSpec, Linears, LoadRequest};
 use crate::report::{Console, Predictions, RunMetrics, html, remove_temporaries, units, write_atomically};
-use crate::strategy::cache::{Activations, Cache, CacheSettings, Found, Wanted};
+use crate::strategy::cache::{Activations, Cache, CacheSettings, Examples, Found, Wanted};
 use crate::strategy::{self, Scope, frozen, reinit};
 use crate::training::history::{self, EvaluationRecord, HistoryWriter};
 use crate::training::snapshot::{self, Snapshots};
@@ -65,7 +65,10 @@ pub fn train(config: RunConfig, session: Session, console: &Console) -> Result<R
             return Ok(metrics);
         }
     }
-    check_writable(&config.run.out, resume)?;
+    check_writable(&config.run.out, "--out", resume)?;
+    if let Some(folder) = config.run.cache_dir.as_deref() {
+        check_writable(folder, "--cache-dir", true)?;
+    }
 
     let mut run = Run::prepare(config, session, console)?;
     run.begin()?;
@@ -107,6 +110,8 @@ struct Split {
     labels: Vec<u32>,
     /// What is to be known of their sizes.
     statistics: String,
+    /// What making the examples took.
+    seconds: f64,
     /// As people read them, for the report; of the training examples none.
     texts: Vec<String>,
 }
@@ -165,10 +170,17 @@ impl<'a> Run<'a> {
         strategy::frozen_stages(config.strategy.name, &classifier)?;
         let max_length = config.data.max_length;
         let augmentation = settle::augmentation(&mut config, &classifier.input, &mut choices);
-        let transform = transform_for(&classifier, Seen { max_length, augmentation, seed: config.training.seed })?;
+        let views = match config.strategy.name {
+            Strategy::Frozen if augmentation.is_some() => config.training.views,
+            _ => 0,
+        };
+        let seed = config.training.seed;
+        let transform = transform_for(&classifier, Seen { max_length, augmentation, views, seed })?;
         settle::sizes(&mut config, &transform, &mut choices);
         let on_bad_input = config.data.on_bad_input;
-        let split = |examples: &[Example], purpose| Split::of(examples, &transform, purpose, on_bad_input, console);
+        let split = |examples: &[Example], purpose| {
+            Split::of(examples, &transform, purpose, on_bad_input, session.cache, console)
+        };
         let train = split(&data.train, Purpose::Training)?;
         let valid = split(&data.valid, Purpose::Inference)?;
         let test = data.test.as_deref().map(|examples| split(examples, Purpose::Inference)).transpose()?;
@@ -180,7 +192,8 @@ impl<'a> Run<'a> {
         // Varied images differ in every epoch, and so does what the frozen stages make of them.
         let cached = config.run.cache == Switch::On
             && matches!(config.strategy.name, Strategy::Last(_))
-            && matches!(config.training.augment, Augment::Auto | Augment::None);
+            && matches!(config.training.augment, Augment::Auto | Augment::None)
+            && plan.mix.is_none();
         let cache = cached.then(|| settle::cache(&config, &mut choices));
         console.note(&choices);
         let Data { labels, mut summary, .. } = data;
@@ -209,7 +222,7 @@ impl<'a> Run<'a> {
 
     /// Makes the run directory and saves the settings in it; from now on an interruption leaves something to go on from.
     fn begin(&self) -> Result<()> {
-        std::fs::create_dir_all(self.out()).map_err(|error| super::unwritable(error, self.out()))?;
+        std::fs::create_dir_all(self.out()).map_err(|error| super::unwritable(error, self.out(), "--out"))?;
         if self.session.resume {
             remove_temporaries(self.out());
             remove_temporaries(&self.out().join("checkpoints"));
@@ -385,8 +398,9 @@ impl<'a> Run<'a> {
             model: self.config.model.model.clone(),
             strategy: self.config.strategy.name.to_string(),
             seed: self.config.training.seed,
-            train_rows: self.train.labels.len() as u64,
+            train_rows: (self.train.labels.len() / self.config.training.views.max(1)) as u64,
             train_seconds: trained.seconds,
+            prepare_seconds: self.train.seconds + self.valid.seconds,
             tokens_per_second: rate("tokens"),
             images_per_second: rate("images"),
             trainable_parameters: trained.trainable_parameters,
@@ -491,20 +505,29 @@ impl Split {
         transform: &Transform,
         purpose: Purpose,
         on_bad_input: OnBadInput,
+        cache: &Cache,
         console: &Console,
     ) -> Result<Self> {
         let inputs: Vec<&Input> = examples.iter().map(|example| &example.input).collect();
-        let prepared = prepare(transform, &inputs, purpose, on_bad_input, console)?;
-        let usable = prepared.usable(examples.len());
-        let usable = || usable.iter().filter_map(|&place| examples.get(place));
+        let Examples { set, places, statistics, seconds } = cache.examples(transform.key(&inputs, purpose), || {
+            let began = Instant::now();
+            let prepared = prepare(transform, &inputs, purpose, on_bad_input, console)?;
+            let usable = prepared.usable(inputs.len());
+            // As often as the set has each of them.
+            let views = prepared.set.len() / usable.len().max(1);
+            let (places, seconds) = (usable.repeat(views).into(), began.elapsed().as_secs_f64());
+            Ok(Examples { set: prepared.set, places, statistics: prepared.statistics, seconds })
+        })?;
+        let usable = || places.iter().filter_map(|&place| examples.get(place));
         Ok(Self {
             labels: usable().map(|example| example.label).collect(),
             texts: match purpose {
                 Purpose::Training => Vec::new(),
                 Purpose::Inference => usable().map(|example| example.input.to_string()).collect(),
             },
-            set: prepared.set,
-            statistics: prepared.statistics,
+            set,
+            statistics,
+            seconds,
         })
     }
 }
@@ -534,12 +557,23 @@ fn load_classifier(
                 .key("data.max_length")
                 .hint("leave --max-length out"));
         }
-        (_, InputSpec::Text { .. }) if !matches!(config.training.augment, Augment::Auto | Augment::None) => {
-            return Err(Error::request("texts are not varied").key("training.augment").hint("leave --augment out"));
-        }
         (Some(size), InputSpec::Image(how)) => classifier.set_preprocessing(how.at_size(size as u32))?,
         (Some(_), InputSpec::Text { .. }) => {
             return Err(Error::request("this model reads text").key("data.image_size").hint("leave --image-size out"));
+        }
+        (_, InputSpec::Text { .. }) => {
+            let training = &config.training;
+            let varied = [
+                (!matches!(training.augment, Augment::Auto | Augment::None), "augment"),
+                (training.mixup > 0.0, "mixup"),
+                (training.cutmix > 0.0, "cutmix"),
+                (training.views > 1, "views"),
+            ];
+            if let Some((_, name)) = varied.into_iter().find(|(asked, _)| *asked) {
+                return Err(Error::request("texts are not varied")
+                    .key(format!("training.{name}"))
+                    .hint(format!("leave --{name} out")));
+            }
         }
         _ => {}
     }

@@ -50,6 +50,8 @@ pub const MEGABYTES: Whole = Whole { min: 0, max: 1_000_000_000 };
 /// Of images, in pixels.
 pub const IMAGE_SIZE: Whole = Whole { min: 8, max: 4096 };
 pub const STAGES: Whole = Whole { min: 1, max: 1000 };
+/// How often an image is shown, each time otherwise.
+pub const VIEWS: Whole = Whole { min: 1, max: 1000 };
 pub const LAYERS: Whole = Whole { min: 0, max: 1000 };
 
 impl Whole {
@@ -163,6 +165,9 @@ pub const KEYS: &[Key] = &[
     key("training", "label_smoothing", Accepts::Number(BELOW_ONE)),
     key("training", "class_weights", Accepts::Word(ClassWeights::WORDS, word::<ClassWeights>)),
     key("training", "augment", Accepts::Word(Augment::WORDS, word::<Augment>)),
+    key("training", "mixup", Accepts::Number(NOT_NEGATIVE)),
+    key("training", "cutmix", Accepts::Number(NOT_NEGATIVE)),
+    key("training", "views", Accepts::Whole(VIEWS)),
     key("training", "warmup_ratio", Accepts::Number(RATIO)),
     key("training", "schedule", Accepts::Word(Schedule::WORDS, word::<Schedule>)),
     key("training", "max_grad_norm", Accepts::Number(POSITIVE)),

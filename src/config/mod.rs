@@ -110,6 +110,11 @@ pub struct TrainingConfig {
     pub label_smoothing: f64,
     pub class_weights: ClassWeights,
     pub augment: Augment,
+    /// Of Mixup and of CutMix, the parameter of the Beta distribution that shares are drawn from; 0 mixes nothing.
+    pub mixup: f64,
+    pub cutmix: f64,
+    /// How many varied views of each image the head of a frozen network is trained on; 1 takes the image as it is.
+    pub views: usize,
     /// Share of all steps over which the learning rate rises from 0 to its peak.
     pub warmup_ratio: f64,
     pub schedule: Schedule,

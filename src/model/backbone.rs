@@ -83,7 +83,7 @@ pub trait Backbone {
     /// The family, as `config.json` calls it (`bert`, `resnet`, …).
     fn family(&self) -> &str;
 
-    /// Its sizes and settings, as text: with the weights they decide what it computes.
+    /// Its sizes and settings, as text: with the weights they decide what it computes in evaluation mode.
     fn settings(&self) -> String;
 
     /// The stages' names, in order.

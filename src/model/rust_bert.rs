@@ -104,7 +104,8 @@ impl Backbone for RustBert {
     }
 
     fn settings(&self) -> String {
-        format!("rust-bert {:?}", self.config)
+        let in_evaluation = EncoderConfig { hidden_dropout: 0.0, attention_dropout: 0.0, ..self.config.clone() };
+        format!("rust-bert {in_evaluation:?}")
     }
 
     fn stages(&self) -> &[String] {

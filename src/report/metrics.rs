@@ -39,6 +39,10 @@ pub struct RunMetrics {
     /// Epochs trained, which early stopping makes fewer than were asked for.
     #[serde(default)]
     pub epochs: u32,
+    /// What making examples of the training and validation data took before training, whoever did it: tokenising texts, reading and decoding
+    /// images.
+    #[serde(default)]
+    pub prepare_seconds: f64,
     /// What was chosen automatically (device, precision, …), each with its reason.
     #[serde(default)]
     pub choices: serde_json::Value,
@@ -164,6 +168,7 @@ mod tests {
             seed: 7,
             train_rows: 6920,
             train_seconds: 99.5,
+            prepare_seconds: 0.5,
             tokens_per_second: Some(7000.25),
             images_per_second: None,
             trainable_parameters: 770,
@@ -184,7 +189,7 @@ mod tests {
         let names: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let before = ["model", "strategy", "seed", "train_rows", "train_seconds", "tokens_per_second"];
         let after = ["trainable_parameters", "total_parameters", "peak_memory_bytes", "valid"];
-        let more = ["best_epoch", "epochs", "choices", "rehead_version"];
+        let more = ["best_epoch", "epochs", "prepare_seconds", "choices", "rehead_version"];
         assert_eq!(names, [&before[..], &after[..], &more[..]].concat());
         let names: Vec<_> = json["valid"].as_object().unwrap().keys().map(String::as_str).collect();
         for name in ["rows", "accuracy", "macro_f1", "loss", "ece", "per_class", "confusion"] {

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
@@ -69,10 +70,21 @@ fn temporary_name(path: &Path) -> Result<PathBuf> {
 
 /// Removes what writers that were killed have left in `directory`; nobody else may be writing there.
 pub fn remove_temporaries(directory: &Path) {
+    remove_temporaries_of(directory, Duration::ZERO);
+}
+
+/// Removes what writers have left in `directory` and not touched for an hour: they were killed.
+pub fn remove_old_temporaries(directory: &Path) {
+    remove_temporaries_of(directory, Duration::from_secs(3600));
+}
+
+fn remove_temporaries_of(directory: &Path, least_age: Duration) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(".rehead-") && name.ends_with(".tmp") {
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        let ours = name.starts_with(".rehead-") && name.ends_with(".tmp");
+        if ours && (least_age.is_zero() || age().is_some_and(|age| age >= least_age)) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
@@ -110,6 +122,22 @@ mod tests {
         write_atomically(&path, b"second").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"second");
         assert_eq!(names(folder.path()), ["metrics.json"]);
+    }
+
+    #[test]
+    fn what_another_writer_may_still_be_writing_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".rehead-1-0-0000.tmp", ".rehead-2-0-0000.tmp", "model.safetensors"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let old = File::options().write(true).open(folder.path().join(".rehead-1-0-0000.tmp")).unwrap();
+        old.set_modified(std::time::SystemTime::now() - Duration::from_secs(4000)).unwrap();
+        remove_old_temporaries(folder.path());
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, [".rehead-2-0-0000.tmp", "model.safetensors"]);
+        remove_temporaries(folder.path());
+        assert_eq!(names(folder.path()), ["model.safetensors"]);
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! same bits from here as if it computed them in every step.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use memmap2::Mmap;
@@ -92,12 +94,30 @@ impl CacheSettings {
     }
 }
 
-/// The activations and features of the runs of one process, so that those that share a prefix compute it once.
+/// What the runs of one process have in common: examples that were tokenised or decoded, activations, and features, each
+/// computed once.
 #[derive(Default)]
 pub struct Cache {
+    examples: RefCell<VecDeque<(String, Examples)>>,
     kept: RefCell<Vec<(String, Rc<Activations>)>>,
     features: RefCell<Vec<(String, Rc<Features>)>>,
 }
+
+/// Those of a split that can be used.
+#[derive(Clone)]
+pub struct Examples {
+    pub set: Arc<dyn ExampleSet>,
+    /// Their places among the inputs.
+    pub places: Rc<[usize]>,
+    /// What is to be known of their sizes.
+    pub statistics: String,
+    /// What making them took.
+    pub seconds: f64,
+}
+
+/// As many sets of examples are kept as a comparison with the same seed wants: training data as they are and to be augmented,
+/// validation and test data.
+const SETS: usize = 4;
 
 /// What the head's linear layer gets to see of the training and the validation examples, and what computing it took.
 pub struct Features {
@@ -124,6 +144,21 @@ pub struct Wanted<'a> {
 }
 
 impl Cache {
+    /// Finds the examples that `key` stands for, or makes them.
+    pub fn examples(&self, key: String, make: impl FnOnce() -> Result<Examples>) -> Result<Examples> {
+        let before = self.examples.borrow().iter().position(|(kept, _)| *kept == key);
+        let found = match before.and_then(|place| self.examples.borrow_mut().remove(place)) {
+            Some((_, found)) => found,
+            None => {
+                // Before, so that the memory is there for the new ones.
+                self.examples.borrow_mut().truncate(SETS - 1);
+                make()?
+            }
+        };
+        self.examples.borrow_mut().push_front((key, found.clone()));
+        Ok(found)
+    }
+
     pub fn features(&self, key: &str) -> Option<Rc<Features>> {
         self.features.borrow().iter().find(|(kept, _)| kept == key).map(|(_, features)| Rc::clone(features))
     }
@@ -256,6 +291,7 @@ impl Plan {
     fn compute_into(self, file: &Path, wanted: &Wanted, console: &Console) -> Result<Activations> {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(|error| Error::io(error, folder))?;
+            crate::report::write::remove_old_temporaries(folder);
         }
         let mut hash = Fingerprint::default();
         let mut seconds = 0.0;
@@ -326,4 +362,26 @@ impl Plan {
 
 fn account_of(file: &Path) -> PathBuf {
     file.with_extension("json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::packed::TokenizedSet;
+
+    #[test]
+    fn examples_are_made_once_and_the_ones_not_asked_for_longest_make_way() -> Result<()> {
+        let cache = Cache::default();
+        let mut made = Vec::new();
+        for key in ["train", "valid", "test", "train", "valid", "augmented", "train", "more", "test"] {
+            cache.examples(key.to_owned(), || {
+                made.push(key);
+                let set = Arc::new(TokenizedSet::default());
+                Ok(Examples { set, places: [].into(), statistics: String::new(), seconds: 0.0 })
+            })?;
+        }
+        // `test` made way for `more`.
+        assert_eq!(made, ["train", "valid", "test", "augmented", "more", "test"]);
+        Ok(())
+    }
 }

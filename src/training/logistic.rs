@@ -45,8 +45,11 @@ pub struct Search {
 }
 
 /// For a head that will be used.
-pub const THOROUGH: Search =
-    Search { strengths: &[1.0, 0.3162, 0.1, 0.03162, 0.01, 0.003162, 0.001, 0.0003162, 0.0001], tolerance: 1e-5, kind: Kind::Double };
+pub const THOROUGH: Search = Search {
+    strengths: &[1.0, 0.3162, 0.1, 0.03162, 0.01, 0.003162, 0.001, 0.0003162, 0.0001],
+    tolerance: 1e-5,
+    kind: Kind::Double,
+};
 /// For many heads of which only the scores are of interest.
 pub const QUICK: Search = Search { strengths: &[1.0, 0.1, 0.01, 0.001], tolerance: 1e-3, kind: Kind::Float };
 

@@ -31,17 +31,27 @@ impl Loss {
     }
 
     /// The summed loss of a micro-batch divided by `examples`: with the number of examples in the whole step, the sum over the
-    /// step's micro-batches is the step's mean. `logits` `[N, classes]` in fp32; `labels` by example of the set. One number.
-    pub fn of(&self, logits: &Tensor, batch: &Batch, labels: &[u32], examples: f64) -> Result<Tensor> {
-        let targets: Vec<i64> =
-            batch.examples.iter().map(|&example| labels.get(example).map_or(-100, |&label| i64::from(label))).collect();
+    /// step's micro-batches is the step's mean. `logits` `[N, classes]` in fp32; `labels` by example of the set. `share`: of an example itself, the rest is the one
+    /// opposite it in the batch ([`super::mix`]). One number.
+    pub fn of(&self, logits: &Tensor, batch: &Batch, labels: &[u32], examples: f64, share: f64) -> Result<Tensor> {
+        let label_of = |&example: &usize| labels.get(example).map_or(-100, |&label| i64::from(label));
+        let own = self.sum(logits, batch.examples.iter().map(label_of).collect())?;
+        let sum = if share < 1.0 {
+            let opposite = self.sum(logits, batch.examples.iter().rev().map(label_of).collect())?;
+            opposite.f_lerp(&own, share)?
+        } else {
+            own
+        };
+        Ok(sum.f_div_scalar(examples.max(1.0))?)
+    }
+
+    fn sum(&self, logits: &Tensor, targets: Vec<i64>) -> Result<Tensor> {
         let targets = match logits.device() {
             Device::Cuda(gpu) => native::to_gpu(&targets, gpu)?,
             _ => Tensor::f_from_slice(&targets)?,
         };
         let weights = self.class_weights.as_ref();
-        let sum = logits.f_cross_entropy_loss(&targets, weights, Reduction::Sum, -100, self.label_smoothing)?;
-        Ok(sum.f_div_scalar(examples.max(1.0))?)
+        Ok(logits.f_cross_entropy_loss(&targets, weights, Reduction::Sum, -100, self.label_smoothing)?)
     }
 }
 

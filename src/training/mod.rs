@@ -9,6 +9,7 @@ pub mod history;
 pub mod lbfgs;
 pub mod logistic;
 pub mod loss;
+pub mod mix;
 pub mod optimizer;
 pub mod profile;
 pub mod schedule;
@@ -23,6 +24,7 @@ use tch::{Kind, Tensor};
 
 use self::history::{EvaluationRecord, HistoryWriter, StepRecord};
 use self::loss::{Loss, LossSettings};
+use self::mix::Mix;
 use self::optimizer::{Adamw, AdamwSettings};
 use self::profile::Profile;
 use self::schedule::Schedule;
@@ -48,6 +50,7 @@ pub struct Plan {
     /// Tokens of one forward and backward pass; a step accumulates as many as it needs.
     pub micro_batch_tokens: usize,
     pub loss: LossSettings,
+    pub mix: Mix,
     pub optimizer: AdamwSettings,
     pub schedule: Schedule,
     /// Share of all steps in which the rate rises from 0.
@@ -156,7 +159,7 @@ pub fn fit(
             let (loss, norm) = profile.step(|| -> Result<(Option<Tensor>, Tensor)> {
                 let mut loss = None;
                 for (index, micro) in micro_batches.iter().enumerate() {
-                    let batch = ahead.next(micro)?;
+                    let (batch, share) = plan.mix.apply(ahead.next(micro)?, [plan.seed, at.step, index as u64])?;
                     if frozen == 0 {
                         optimizer.read(classifier.backbone.rows_read(&batch)?)?;
                     }
@@ -164,7 +167,7 @@ pub fn fit(
                     let dropout = DropoutKeys::new(plan.seed, at.step, index as u64);
                     let pass = Pass { compute: plan.compute, dropout: Some(&dropout) };
                     let logits = classifier.logits_from(frozen, &batch, activations, pass)?;
-                    let part = loss_of.of(&logits, &batch, set.labels, examples)?;
+                    let part = loss_of.of(&logits, &batch, set.labels, examples, share)?;
                     part.f_backward()?;
                     loss = add(loss, part.f_detach()?)?;
                 }

@@ -12,6 +12,7 @@ use self::tokenize::TextTokenizer;
 use crate::batch::ExampleSet;
 use crate::data::{Input, Modality};
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
 
 /// How a model's inputs become its examples.
 pub enum Transform {
@@ -65,6 +66,27 @@ impl Transform {
             // The model's own files say it.
             Self::Image(_) => Ok(()),
         }
+    }
+
+    /// Stands for what [`Self::prepare`] makes of these inputs: equal keys, equal examples.
+    pub fn key(&self, inputs: &[&Input], purpose: Purpose) -> String {
+        let mut hash = Fingerprint::default();
+        hash.bytes(match self {
+            Self::Text(tokenizer) => tokenizer.identity(),
+            Self::Image(images) => images.identity(purpose),
+        });
+        for input in inputs {
+            let parts: [&[u8]; 2] = match input {
+                Input::Text(text) => [text.as_bytes(), b""],
+                Input::Pair(first, second) => [first.as_bytes(), second.as_bytes()],
+                Input::Image(path) => [path.as_os_str().as_encoded_bytes(), b""],
+            };
+            for part in parts {
+                hash.bytes((part.len() as u64).to_le_bytes());
+                hash.bytes(part);
+            }
+        }
+        hash.finish()
     }
 
     /// Changes when an input would be seen otherwise.

@@ -170,6 +170,11 @@ impl TextTokenizer {
         self.max_length
     }
 
+    /// Changes when the same texts would become other tokens.
+    pub fn identity(&self) -> String {
+        format!("{} {} {} {}", self.file.display(), self.max_length, self.segments, self.vocabulary)
+    }
+
     /// Tokenises all inputs, in parallel, in their order.
     pub fn tokenize<'a>(&self, inputs: impl IntoIterator<Item = &'a Input>) -> Result<Tokenized> {
         let inputs: Vec<&Input> = inputs.into_iter().collect();

@@ -17,6 +17,7 @@ use crate::report::memory::available_bytes;
 use crate::strategy::cache::CacheSettings;
 use crate::training::Plan;
 use crate::training::loss::{LossSettings, balanced_weights};
+use crate::training::mix::Mix;
 use crate::training::optimizer::AdamwSettings;
 use crate::transform::Transform;
 use crate::transform::image::Augmentation;
@@ -38,15 +39,30 @@ pub fn pooling(config: &RunConfig, modality: Modality, choices: &mut Choices) ->
     }
 }
 
-/// How the images that are trained on are varied.
+/// How the images that are trained on are varied and mixed. What a strategy cannot do is set to nothing, with the reason.
 pub fn augmentation(config: &mut RunConfig, input: &InputSpec, choices: &mut Choices) -> Option<Augmentation> {
     let InputSpec::Image(how) = input else { return None };
-    let setting = &mut config.training.augment;
-    if *setting == Augment::Auto || config.strategy.name == Strategy::Frozen {
+    let frozen = config.strategy.name == Strategy::Frozen;
+    let cached = matches!(config.strategy.name, Strategy::Last(_)) && config.run.cache == Switch::On;
+    let training = &mut config.training;
+    if frozen && (training.mixup > 0.0 || training.cutmix > 0.0) {
+        (training.mixup, training.cutmix) = (0.0, 0.0);
+        choices.record("mixup, cutmix", "0", "the head is fitted on features of whole images");
+    }
+    if !frozen && training.views > 1 {
+        training.views = 1;
+        choices.record("views", 1, "every epoch shows another view already; a number of them is for --strategy frozen");
+    }
+    let once = frozen && training.views == 1;
+    let mixed = training.mixup > 0.0 || training.cutmix > 0.0;
+    let setting = &mut training.augment;
+    if *setting == Augment::Auto || once {
         let (height, _) = how.output();
         let (chosen, reason) = match config.strategy.name {
-            Strategy::Frozen => (Augment::None, "the features of each image are computed once, as it is"),
-            Strategy::Last(_) if config.run.cache == Switch::On => {
+            _ if once => {
+                (Augment::None, "the features of each image are computed once, as it is; --views K varies them")
+            }
+            _ if cached && !mixed => {
                 (Augment::None, "what the frozen stages compute is computed once; --cache off allows it")
             }
             _ if height < 96 => (Augment::Light, "usual for images this small"),
@@ -55,12 +71,17 @@ pub fn augmentation(config: &mut RunConfig, input: &InputSpec, choices: &mut Cho
         choices.record("augment", chosen, reason);
         *setting = chosen;
     }
-    match *setting {
+    let augmentation = match *setting {
         Augment::Auto | Augment::None => None,
         Augment::Light => Some(Augmentation::light()),
         Augment::Standard => Some(Augmentation::standard()),
         Augment::Strong => Some(Augmentation::strong()),
+    };
+    if augmentation.is_none() && training.views > 1 {
+        training.views = 1;
+        choices.record("views", 1, "images that are not varied have one view");
     }
+    augmentation
 }
 
 /// Puts the sizes at which inputs are seen into the settings.
@@ -202,6 +223,7 @@ pub fn plan(
         epochs,
         batch,
         micro_batch_tokens: micro,
+        mix: Mix { mixup: settings.mixup, cutmix: settings.cutmix },
         loss: LossSettings {
             label_smoothing: settings.label_smoothing,
             class_weights: (settings.class_weights == ClassWeights::Balanced)
@@ -293,6 +315,7 @@ pub fn cache(config: &RunConfig, choices: &mut Choices) -> CacheSettings {
     const MEGABYTE: u64 = 1 << 20;
     let memory = match config.run.cache_memory {
         Some(megabytes) => megabytes * MEGABYTE,
+        None if config.run.cache_dir.is_some() => 0,
         None => {
             let quarter = available_bytes() / 4;
             choices.record("cache_memory", quarter / MEGABYTE, "a quarter of the memory that is free, in megabytes");

@@ -162,7 +162,7 @@ impl Backbone for ConvNet {
     }
 
     fn settings(&self) -> String {
-        format!("{:?}, dropout {}", self.architecture, self.description.dropout)
+        format!("{} {:?}", self.architecture.name, self.architecture.model_args)
     }
 
     fn stages(&self) -> &[String] {

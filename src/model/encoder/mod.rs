@@ -298,7 +298,8 @@ impl Backbone for Encoder {
     }
 
     fn settings(&self) -> String {
-        format!("{:?}", self.config)
+        let in_evaluation = EncoderConfig { hidden_dropout: 0.0, attention_dropout: 0.0, ..self.config.clone() };
+        format!("{in_evaluation:?}")
     }
 
     fn stages(&self) -> &[String] {

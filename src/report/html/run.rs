@@ -790,6 +790,7 @@ mod tests {
             seed: 7,
             train_rows: 100,
             train_seconds: 12.0,
+            prepare_seconds: 0.5,
             tokens_per_second: None,
             images_per_second: None,
             trainable_parameters: 10,

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 
 use super::{Augmentation, Limits, Preprocessing, decode_bytes, prepare};
-use crate::batch::pixels::{ImageFile, ImageSet, Kept};
+use crate::batch::ExampleSet;
+use crate::batch::pixels::{ImageFile, ImageSet, Kept, Views};
 use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
@@ -19,6 +20,8 @@ pub struct ImageTransform {
     pub how: Preprocessing,
     /// Of those that are trained on.
     pub augmentation: Option<Augmentation>,
+    /// How many varied views of an image take its place there; 0: every epoch has another.
+    pub views: usize,
     /// Of what augmentation draws.
     pub seed: u64,
     pub limits: Limits,
@@ -55,8 +58,14 @@ const STRETCH: usize = 256;
 
 impl ImageTransform {
     /// `memory` bytes may be used to keep images.
-    pub fn new(how: Preprocessing, augmentation: Option<Augmentation>, seed: u64, memory: u64) -> Self {
-        Self { how, augmentation, seed, limits: Limits::default(), room: Arc::new(AtomicU64::new(memory)) }
+    pub fn new(how: Preprocessing, augmentation: Option<Augmentation>, views: usize, seed: u64, memory: u64) -> Self {
+        Self { how, augmentation, views, seed, limits: Limits::default(), room: Arc::new(AtomicU64::new(memory)) }
+    }
+
+    /// Changes when the same files would become other examples.
+    pub fn identity(&self, purpose: Purpose) -> String {
+        let drawn = self.augmentation.as_ref().filter(|_| purpose == Purpose::Training);
+        format!("{:?} {:?}", self.how, drawn.map(|augmentation| (augmentation, self.views, self.seed)))
     }
 
     /// Decodes every image; `watch` is told how many each time. Those that cannot be decoded are unusable.
@@ -85,11 +94,16 @@ impl ImageTransform {
             statistics.push_str(&format!("; {kept} of them kept in memory"));
         }
         let (how, seed, limits) = (self.how, self.seed, self.limits.clone());
-        Ok(Prepared {
-            set: Arc::new(ImageSet { files, how, augmentation, seed, limits, _room: room }),
-            unusable,
-            statistics,
-        })
+        let varied = augmentation.is_some();
+        let images = ImageSet { files, how, augmentation, seed, limits, _room: room };
+        let set: Arc<dyn ExampleSet> = match self.views {
+            views if varied && views > 0 => {
+                statistics.push_str(&format!("; {views} views of each"));
+                Arc::new(Views { images, views })
+            }
+            _ => Arc::new(images),
+        };
+        Ok(Prepared { set, unusable, statistics })
     }
 
     fn read(&self, input: &Input, augmented: bool, room: &Room) -> Result<ImageFile> {

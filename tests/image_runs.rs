@@ -144,9 +144,11 @@ fn tensors_of(scene: &Scene, run: &str) -> std::collections::BTreeMap<String, Ve
 
 #[test]
 fn an_interrupted_run_goes_on_as_if_it_had_not_been() {
-    for (how, steps) in
-        [("--augment light", 20), ("--strategy gradual --augment standard", 31), ("--strategy last:2", 10)]
-    {
+    for (how, steps) in [
+        ("--augment light --mixup 0.2 --cutmix 1", 20),
+        ("--strategy gradual --augment standard", 31),
+        ("--strategy last:2", 10),
+    ] {
         let scene = scene();
         let words = format!("{BASIC} --epochs 8 --batch-size 6 --lr 1e-3 --log-every 1 {how}");
         scene.rehead(&format!("{words} --out whole")).ok();
@@ -169,6 +171,33 @@ fn a_kept_prefix_changes_no_bit() {
         assert!(weights(&scene, "off") == weights(&scene, &format!("{name}-run")), "{name}");
     }
     scene.rehead(&format!("{words} --cache-dir kept --out again")).ok().says(&["found in"]);
+}
+
+#[test]
+fn images_are_mixed_and_shown_in_several_views() {
+    let scene = scene();
+    pretrained(&scene);
+    let words = "train --train train --valid valid --test test --model net-trained --device cpu --precision fp32 \
+                 --threads 1 --batch-size 8 --epochs 2 --lr 1e-3";
+    for (run, how) in [("plain", ""), ("mixed", "--mixup 0.4"), ("again", "--mixup 0.4"), ("cut", "--cutmix 1")] {
+        scene.rehead(&format!("{words} --augment none {how} --out {run}")).ok();
+    }
+    assert!(weights(&scene, "mixed") == weights(&scene, "again"));
+    assert!(weights(&scene, "mixed") != weights(&scene, "plain") && weights(&scene, "mixed") != weights(&scene, "cut"));
+    // Frozen stages see what is mixed: nothing is taken from a cache of images as they are.
+    scene.rehead(&format!("{words} --strategy last:2 --mixup 0.4 --out last")).ok();
+    assert!(accuracy(&scene, "last", "test") > 0.6);
+
+    // A head on four views of each image is another than one on the image as it is, and counts every image once.
+    for (run, how) in [("one", ""), ("four", "--views 4"), ("again-four", "--views 4")] {
+        scene.rehead(&format!("{words} --strategy frozen {how} --out {run}")).ok();
+        assert_eq!(scene.json(&format!("{run}/metrics.json"))["train_rows"], 48, "{run}");
+    }
+    assert!(weights(&scene, "one") != weights(&scene, "four"));
+    assert!(weights(&scene, "four") == weights(&scene, "again-four"));
+    assert!(accuracy(&scene, "four", "test") > 0.6);
+    scene.rehead(&format!("{words} --strategy frozen --mixup 1 --out without")).ok().says(&["mixup, cutmix = 0"]);
+    scene.rehead(&format!("{words} --views 3 --out usual")).ok().says(&["views = 1"]);
 }
 
 #[test]
@@ -249,10 +278,12 @@ fn what_does_not_fit_is_refused() {
     scene.rehead(&format!("{BASIC} --image-size 8 --strategy full --epochs 1 --out small")).ok();
     scene.rehead(&format!("{BASIC} --stages 2 --out run")).refused().says(&["networks for images are kept whole"]);
     scene.rehead(&format!("{BASIC} --max-length 9 --out run")).refused().says(&["this model reads images"]);
-    scene
-        .rehead("train --train texts.csv --valid texts.csv --model bare --augment light --out run")
-        .refused()
-        .says(&["texts are not varied"]);
+    for how in ["--augment light", "--mixup 0.2", "--cutmix 1", "--views 2"] {
+        scene
+            .rehead(&format!("train --train texts.csv --valid texts.csv --model bare {how} --out run"))
+            .refused()
+            .says(&["texts are not varied"]);
+    }
     std::fs::create_dir(scene.path("empty")).unwrap();
     scene.rehead("train --train empty --model net --init random --out run").refused().says(&["no image"]);
 }

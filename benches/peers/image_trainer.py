@@ -47,7 +47,7 @@ def main():
     varied = transforms.Compose([transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip(), *normal])
     if size < 96:
         varied = transforms.Compose(
-            [transforms.Resize((size, size)), transforms.RandomCrop(size, padding=size // 8), transforms.RandomHorizontalFlip(), *normal]
+            [*as_is.transforms[:2], transforms.RandomCrop(size, padding=size // 8), transforms.RandomHorizontalFlip(), *normal]
         )
     train.transform = varied if args.mode == "full" and not args.plain else as_is
     test = ImageFolder(args.test, as_is)

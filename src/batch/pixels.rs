@@ -12,6 +12,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Contents, ExampleSet, Loaded, View};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
+use crate::native;
 use crate::random::Random;
 use crate::transform::image::{self, Augmentation, Image, Limits, Preprocessing, Room};
 
@@ -175,21 +176,8 @@ impl PixelArray {
     pub(super) fn onto(self, device: Device) -> Result<Tensor> {
         let channels_first = [0i64, 3, 1, 2];
         if device == Device::Cpu {
-            let normal =
-                |channel: usize, byte: usize| (byte as f32 / 255.0 - self.mean[channel]) / self.deviation[channel];
-            let table: Vec<[f32; 3]> = (0..256).map(|byte| [0, 1, 2].map(|channel| normal(channel, byte))).collect();
-            let mut pixels = vec![0f32; self.bytes.len()];
-            pixels.par_chunks_mut(1 << 14).zip(self.bytes.par_chunks(1 << 14)).enumerate().for_each(
-                |(chunk, (into, bytes))| {
-                    let first = chunk * (1 << 14);
-                    for (index, (into, &byte)) in into.iter_mut().zip(bytes).enumerate() {
-                        *into = table[usize::from(byte)][(first + index) % 3];
-                    }
-                },
-            );
-            return Ok(
-                Tensor::f_from_data_size(as_bytes(&pixels), &self.shape, Kind::Float)?.f_permute(channels_first)?
-            );
+            let pixels = native::normalise(&self.bytes, self.mean, self.deviation, &self.shape)?;
+            return Ok(pixels.f_permute(channels_first)?);
         }
         // A quarter of the bytes go over the bus, from pinned memory, and are not waited for.
         let bytes = Tensor::f_from_data_size(&self.bytes, &self.shape, Kind::Uint8)?.f_pin_memory(device)?;
@@ -200,10 +188,4 @@ impl PixelArray {
         shift.iter_mut().zip(self.deviation).for_each(|(mean, deviation)| *mean = -*mean / deviation);
         Ok(channels(shift)?.f_addcmul(&bytes.f_permute(channels_first)?.f_to_kind(Kind::Float)?, &scale)?)
     }
-}
-
-/// The bytes of numbers, as they lie in memory.
-fn as_bytes(numbers: &[f32]) -> &[u8] {
-    // SAFETY: four bytes a number, every one of them initialised, and bytes need no alignment.
-    unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), std::mem::size_of_val(numbers)) }
 }

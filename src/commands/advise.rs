@@ -53,7 +53,8 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let head = HeadRequest::New { labels: &set.labels, pooling: Some(Pooling::Mean), dropout: None, seed: args.seed };
     let linears = Linears::In(hardware.compute);
     let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None };
-    let (classifier, _) = Classifier::load(&directory, &request)?;
+    let (mut classifier, _) = Classifier::load(&directory, &request)?;
+    classifier.backbone.fix(classifier.backbone.stages().len(), hardware.compute)?;
     let seen = Seen { max_length: args.inference.max_length, ..Seen::default() };
     let transform = transform_for(&classifier, seen)?;
     console.note(&choices);

@@ -160,7 +160,8 @@ impl Ready {
         let modality = model::modality(&directory)?;
         let head = HeadRequest::FromCheckpoint;
         let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None };
-        let (classifier, report) = Classifier::load(&directory, &request)?;
+        let (mut classifier, report) = Classifier::load(&directory, &request)?;
+        classifier.backbone.fix(classifier.backbone.stages().len(), compute)?;
         for line in report.lines() {
             console.note(format!("weights {line}"));
         }

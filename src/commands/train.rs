@@ -167,7 +167,8 @@ impl<'a> Run<'a> {
         if let Strategy::Lora { rank } = config.strategy.name {
             classifier.backbone.adapt(rank as i64, config.training.seed)?;
         }
-        strategy::frozen_stages(config.strategy.name, &classifier)?;
+        let fixed = strategy::frozen_stages(config.strategy.name, &classifier)?;
+        classifier.backbone.fix(fixed, hardware.compute)?;
         let max_length = config.data.max_length;
         let augmentation = settle::augmentation(&mut config, &classifier.input, &mut choices);
         let views = match config.strategy.name {
@@ -267,8 +268,11 @@ impl<'a> Run<'a> {
         let kept = self.kept_features();
         let key = settle::features_key(&self.classifier, [&self.train, &self.valid], self.hardware.compute)?;
         let cache = self.session.cache;
-        let Self { classifier, train, valid, hardware, plan, console, .. } = self;
-        frozen::fit(
+        let Self { classifier, train, valid, hardware, plan, console, config, .. } = self;
+        let (stages, compute) = (classifier.backbone.stages().len(), hardware.compute);
+        // The same features whatever is trained afterwards: strategies share them.
+        classifier.backbone.fix(stages, compute)?;
+        let outcome = frozen::fit(
             classifier,
             &frozen::LabelledExamples { examples: &*train.set, labels: &train.labels },
             &frozen::LabelledExamples { examples: &*valid.set, labels: &valid.labels },
@@ -281,7 +285,10 @@ impl<'a> Run<'a> {
                 key: &key,
             },
             console,
-        )
+        )?;
+        let frozen = strategy::frozen_stages(config.strategy.name, classifier)?;
+        classifier.backbone.fix(frozen, compute)?;
+        Ok(outcome)
     }
 
     fn train_stages(&mut self) -> Result<Trained> {

@@ -134,6 +134,12 @@ pub trait Backbone {
         &[]
     }
 
+    /// Says that the first `stages` stages are not trained from now on, and all others may be, so that evaluation in `compute` can be made
+    /// faster.
+    fn fix(&mut self, _stages: usize, _compute: Kind) -> Result<()> {
+        Ok(())
+    }
+
     /// Gives the projections of every stage an adapter of `rank`, drawn by `seed`: what is computed stays the same until the
     /// adapters are trained.
     ///

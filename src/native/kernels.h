@@ -62,6 +62,13 @@ struct Int8Linear {
     int64_t inputs, outputs, depth;  // depth: inputs up to a multiple of 64
 };
 
+// Windows that move over images in channels-last memory, [images, height, width, channels].
+struct Windows {
+    int64_t height, width, channels, out_height, out_width, size, stride, padding;
+};
+// Where in its window a maximum stood must fit into a byte.
+constexpr int64_t WIDEST_WINDOW = 15;
+
 struct Kernels {
     const char *name;
 
@@ -101,6 +108,15 @@ struct Kernels {
     // Rows begin to end of the product, in bf16, through GELU when asked to.
     void (*multiply_int8)(const Int8Linear &, const uint8_t *bytes, const float *scales, bool gelu, Curve, void *out,
                           int64_t begin, int64_t end);
+    // Pixels begin to end of three channels: (byte / 255 - mean) / deviation.
+    void (*normalise)(const uint8_t *bytes, const float *mean, const float *deviation, float *out, int64_t begin,
+                      int64_t end);
+    // The largest of each window, not-a-number above all. Lines begin to end of the result, counted through all images. `place` gets
+    // where in its window each stood, the first of equals; null when no backward pass will come.
+    void (*max_pool)(Stored, const Windows &, const void *x, void *out, uint8_t *place, int64_t begin, int64_t end);
+    // Lines begin to end of the gradient of x.
+    void (*max_pool_backward)(Stored, const Windows &, const void *gradient, const uint8_t *place, void *x_gradient,
+                              int64_t begin, int64_t end);
     // Sum of squares of a range, in fp64.
     double (*square_sum)(Stored, const void *x, int64_t begin, int64_t end);
 };

@@ -29,6 +29,25 @@ unsafe extern "C" {
         out: *mut Pointer,
     ) -> *mut c_char;
     fn rehead_gelu(x: Pointer, by_tanh: c_int, out: *mut Pointer) -> *mut c_char;
+    fn rehead_normalise(
+        bytes: *const u8,
+        pixels: i64,
+        mean: *const f32,
+        deviation: *const f32,
+        out: Pointer,
+    ) -> *mut c_char;
+    fn rehead_max_pool(x: Pointer, size: i64, stride: i64, padding: i64, out: *mut Pointer) -> *mut c_char;
+    fn rehead_convolve(
+        x: Pointer,
+        weight: Pointer,
+        bias: Pointer,
+        added: Pointer,
+        stride: i64,
+        padding_down: i64,
+        padding_across: i64,
+        relu: c_int,
+        out: *mut Pointer,
+    ) -> *mut c_char;
     fn rehead_has_int8() -> c_int;
     fn rehead_pack_int8(weight: Pointer, bias: Pointer, parts: *mut Pointer) -> *mut c_char;
     fn rehead_int8_linear(
@@ -186,6 +205,55 @@ pub fn bias_gelu(x: &Tensor, bias: &Tensor, by_tanh: bool) -> Result<Tensor> {
     let mut out = null_mut();
     // SAFETY: all pointers are valid for the call, and the shapes have been checked.
     check(unsafe { rehead_bias_gelu(pointer(x), pointer(bias), by_tanh.into(), &mut out) })?;
+    Ok(adopt(out))
+}
+
+/// Pixels of three bytes as numbers of `shape`, fp32, on the CPU: `(byte / 255 - mean) / deviation` by channel.
+pub fn normalise(bytes: &[u8], mean: [f32; 3], deviation: [f32; 3], shape: &[i64]) -> Result<Tensor> {
+    if shape.iter().product::<i64>() != bytes.len() as i64 || !bytes.len().is_multiple_of(3) {
+        return Err(Error::failure("the pixels do not fill their shape"));
+    }
+    let out = Tensor::f_empty(shape, (tch::Kind::Float, tch::Device::Cpu))?;
+    // SAFETY: `bytes` has three bytes a pixel, `out` as many numbers, mean and deviation three each.
+    check(unsafe {
+        let pixels = bytes.len() as i64 / 3;
+        rehead_normalise(bytes.as_ptr(), pixels, mean.as_ptr(), deviation.as_ptr(), pointer(&out))
+    })?;
+    Ok(out)
+}
+
+/// The largest number of every window of `size` × `size`, `stride` apart: `[N, C, H, W]` in channels-last memory to `[N, C, H', W']`. The
+/// same as libtorch's, the choice among equals included, and several times as fast on a CPU.
+pub fn max_pool(x: &Tensor, size: i64, stride: i64, padding: i64) -> Result<Tensor> {
+    let (_, _, height, width) = x.size4()?;
+    let fits = size > 0 && stride > 0 && (0..=size / 2).contains(&padding);
+    if !fits || height + 2 * padding < size || width + 2 * padding < size {
+        return Err(Error::failure(format!("windows of {size} do not fit into {height}×{width}")));
+    }
+    let mut out = null_mut();
+    // SAFETY: the pointer is valid for the call, and the windows lie within the images.
+    check(unsafe { rehead_max_pool(pointer(x), size, stride, padding, &mut out) })?;
+    Ok(adopt(out))
+}
+
+/// A convolution of a network that is not trained, and what follows it in the same pass over memory: adding `added` (which may be
+/// overwritten), then a ReLU. `x` and `added` `[N, C, H, W]` in channels-last memory; all of one kind.
+pub fn convolve(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    stride: i64,
+    padding: [i64; 2],
+    added: Option<&Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
+    let added = added.map_or(null_mut(), pointer);
+    let mut out = null_mut();
+    // SAFETY: all pointers are valid for the call; libtorch checks the shapes.
+    check(unsafe {
+        let [down, across] = padding;
+        rehead_convolve(pointer(x), pointer(weight), pointer(bias), added, stride, down, across, relu.into(), &mut out)
+    })?;
     Ok(adopt(out))
 }
 
@@ -552,6 +620,74 @@ mod tests {
             let (out, expected) = (gelu(&ours, by_tanh)?, theirs.gelu(name));
             assert_near(&out, &expected, 2e-6, name);
             assert_near(&gradients(&out, &[&ours])[0], &gradients(&expected, &[&theirs])[0], 5e-6, name);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn pixels_are_normalised_channel_by_channel() -> Result<()> {
+        let bytes: Vec<u8> = (0..=255).cycle().take(3 * 101).collect();
+        let (mean, deviation) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        let found = Vec::<f32>::try_from(normalise(&bytes, mean, deviation, &[101, 3])?.view([-1]))?;
+        let of = |(at, byte): (usize, &u8)| (f32::from(*byte) / 255.0 - mean[at % 3]) / deviation[at % 3];
+        assert_eq!(found, bytes.iter().enumerate().map(of).collect::<Vec<_>>());
+        assert!(normalise(&bytes, mean, deviation, &[100, 3]).is_err());
+        Ok(())
+    }
+
+    /// Ties (after a ReLU most are zeros), channels that do and do not fill a vector, windows that do and do not overlap.
+    #[test]
+    fn a_max_pool_and_its_gradient_equal_libtorch() -> Result<()> {
+        for (channels, size, stride, padding) in
+            [(5, 3, 2, 1), (32, 3, 2, 0), (40, 2, 2, 0), (16, 3, 1, 1), (16, 2, 3, 1)]
+        {
+            for kind in [Kind::Float, Kind::BFloat16] {
+                let x = random(&[3, 11, 14, channels], 3).relu().permute([0, 3, 1, 2]).to_kind(kind);
+                let (ours, theirs) = (leaf(&x), leaf(&x));
+                let out = max_pool(&ours, size, stride, padding)?;
+                let expected = theirs.max_pool2d([size; 2], [stride; 2], [padding; 2], [1; 2], false);
+                assert_eq!(out, expected);
+                assert_eq!(tch::no_grad(|| max_pool(&ours, size, stride, padding))?, expected);
+                let of = |out: &Tensor, x: &Tensor| gradients(&(out * out.detach() + out), &[x]).remove(0);
+                let near = if kind == Kind::Float { 1e-5 } else { 0.3 };
+                assert_near(&of(&out, &ours), &of(&expected, &theirs), near, "gradient");
+            }
+        }
+        assert!(max_pool(&random(&[1, 2, 2, 3], 1), 3, 1, 0).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn not_a_number_is_the_largest() -> Result<()> {
+        let x = Tensor::from_slice(&[1f32, f32::NAN, 3.0, 2.0]).view([1, 1, 2, 2]);
+        assert!(max_pool(&x, 2, 2, 0)?.double_value(&[0, 0, 0, 0]).is_nan());
+        Ok(())
+    }
+
+    #[test]
+    fn a_convolution_and_what_follows_equals_libtorch() -> Result<()> {
+        let images = |channels: i64, side: i64| random(&[3, side, side, channels], 4).permute([0, 3, 1, 2]);
+        for kind in [Kind::Float, Kind::BFloat16] {
+            for (kernel, stride, padding) in [(3, 1, 1), (3, 2, 1), (1, 1, 0), (7, 2, 3)] {
+                let x = images(16, 15).to_kind(kind);
+                let (weight, bias) = (random(&[8, 16, kernel, kernel], 5).to_kind(kind), random(&[8], 6).to_kind(kind));
+                let plain = x.to_kind(Kind::Float).conv2d(
+                    &weight.to_kind(Kind::Float),
+                    Some(bias.to_kind(Kind::Float)),
+                    [stride; 2],
+                    [padding; 2],
+                    [1; 2],
+                    1,
+                );
+                let added = images(8, plain.size()[2]).to_kind(kind);
+                let tolerance = if kind == Kind::Float { 1e-4 } else { 0.8 };
+                let of = |added: Option<&Tensor>, relu| convolve(&x, &weight, &bias, stride, [padding; 2], added, relu);
+                assert_near(&of(None, false)?.to_kind(Kind::Float), &plain, tolerance, "alone");
+                assert_near(&of(None, true)?.to_kind(Kind::Float), &plain.relu(), tolerance, "with a ReLU");
+                let sum = &plain + added.to_kind(Kind::Float);
+                assert_near(&of(Some(&added.copy()), true)?.to_kind(Kind::Float), &sum.relu(), tolerance, "with a sum");
+                assert_near(&of(Some(&added.copy()), false)?.to_kind(Kind::Float), &sum, tolerance, "with a sum alone");
+            }
         }
         Ok(())
     }

@@ -7,6 +7,8 @@
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <ATen/record_function.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/stack.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "fused.h"
@@ -306,6 +308,87 @@ struct BiasedActivate : torch::autograd::Function<BiasedActivate> {
     }
 };
 
+// ---- images
+
+rehead::Windows windows_of(const at::Tensor &x, int64_t size, int64_t stride, int64_t padding) {
+    const auto places = [&](int64_t side) { return (side + 2 * padding - size) / stride + 1; };
+    rehead::Windows w;
+    w.height = x.size(2), w.width = x.size(3), w.channels = x.size(1);
+    w.out_height = places(w.height), w.out_width = places(w.width);
+    w.size = size, w.stride = stride, w.padding = padding;
+    return w;
+}
+
+// Lines of a pool that a thread takes at least.
+constexpr int64_t LINES_A_SHARE = 8;
+
+// `place` may be undefined.
+at::Tensor pooled(const at::Tensor &x, const rehead::Windows &w, at::Tensor &place) {
+    at::Tensor out = at::empty({x.size(0), w.channels, w.out_height, w.out_width}, x.options(), at::MemoryFormat::ChannelsLast);
+    uint8_t *places = place.defined() ? place.mutable_data_ptr<uint8_t>() : nullptr;
+    at::parallel_for(0, x.size(0) * w.out_height, LINES_A_SHARE, [&](int64_t begin, int64_t end) {
+        rehead::kernels().max_pool(stored_of(x), w, x.const_data_ptr(), out.mutable_data_ptr(), places, begin, end);
+    });
+    return out;
+}
+
+struct MaxPool : torch::autograd::Function<MaxPool> {
+    static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, int64_t size, int64_t stride,
+                              int64_t padding) {
+        const rehead::Windows w = windows_of(x, size, stride, padding);
+        at::Tensor place = at::empty({x.size(0), w.out_height, w.out_width, w.channels}, x.options().dtype(at::kByte));
+        at::Tensor out = pooled(x, w, place);
+        context->save_for_backward({place});
+        context->saved_data["x"] = x.sizes().vec();
+        context->saved_data["window"] = std::vector<int64_t>{size, stride, padding};
+        return out;
+    }
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
+                                                   torch::autograd::variable_list gradients) {
+        const at::Tensor place = context->get_saved_variables()[0];
+        const at::Tensor gradient = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
+        const auto sizes = context->saved_data["x"].toIntVector(), window = context->saved_data["window"].toIntVector();
+        at::Tensor out = at::empty(sizes, gradient.options(), at::MemoryFormat::ChannelsLast);
+        const rehead::Windows w = windows_of(out, window[0], window[1], window[2]);
+        at::parallel_for(0, out.size(0) * w.height, LINES_A_SHARE, [&](int64_t begin, int64_t end) {
+            rehead::kernels().max_pool_backward(stored_of(out), w, gradient.const_data_ptr(), place.const_data_ptr<uint8_t>(),
+                                                out.mutable_data_ptr(), begin, end);
+        });
+        return {out, at::Tensor(), at::Tensor(), at::Tensor()};
+    }
+};
+
+// Whether oneDNN convolves tensors like this with what follows in the same pass: bf16 needs a CPU with AVX-512.
+bool convolves_fused(const at::Tensor &x) {
+#if defined(REHEAD_X86)
+    static const bool v4 = (__builtin_cpu_init(), __builtin_cpu_supports("x86-64-v4"));
+#else
+    static const bool v4 = false;
+#endif
+    return at::hasMKLDNN() && at::globalContext().userEnabledMkldnn() && x.is_cpu() &&
+           (x.scalar_type() == at::kFloat || (x.scalar_type() == at::kBFloat16 && v4));
+}
+
+// oneDNN's convolution with a ReLU, or with a sum into `added` (which is overwritten) and a ReLU: what torch's compiler calls.
+at::Tensor convolved_fused(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, const at::Tensor &added,
+                           std::vector<int64_t> stride, std::vector<int64_t> padding, bool relu) {
+    static const auto plain = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_convolution_pointwise", "");
+    static const auto sum = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_convolution_pointwise_", "binary");
+    const std::vector<int64_t> dilation{1, 1};
+    const c10::List<std::optional<at::Scalar>> scalars;
+    torch::jit::Stack stack;
+    if (added.defined()) {
+        torch::jit::push(stack, added, x, weight, bias, padding, stride, dilation, 1, "add", at::Scalar(1.0));
+        stack.push_back(relu ? c10::IValue("relu") : c10::IValue());
+        torch::jit::push(stack, scalars, "");
+        sum.callBoxed(stack);
+    } else {
+        torch::jit::push(stack, x, weight, bias, padding, stride, dilation, 1, relu ? "relu" : "none", scalars, "");
+        plain.callBoxed(stack);
+    }
+    return stack.back().toTensor();
+}
+
 // ---- attention
 
 // Columns [begin, begin + width) of a contiguous table.
@@ -507,6 +590,52 @@ char *rehead_bias_gelu(at::Tensor *x, at::Tensor *bias, int by_tanh, at::Tensor 
     });
 }
 
+// `pixels` times three bytes as fp32 numbers, (byte / 255 - mean) / deviation by channel, into `out`.
+char *rehead_normalise(const uint8_t *bytes, int64_t pixels, const float *mean, const float *deviation, at::Tensor *out) {
+    return guarded([&] {
+        TORCH_CHECK(out->numel() == 3 * pixels && out->is_contiguous(), "pixels need a tensor of their size");
+        float *numbers = out->mutable_data_ptr<float>();
+        at::parallel_for(0, pixels, ELEMENTS_A_SHARE, [&](int64_t begin, int64_t end) {
+            rehead::kernels().normalise(bytes, mean, deviation, numbers, begin, end);
+        });
+    });
+}
+
+// The largest of each window of images [N, C, H, W], channels last in memory.
+char *rehead_max_pool(at::Tensor *x, int64_t size, int64_t stride, int64_t padding, at::Tensor **out) {
+    return guarded([&] {
+        RECORD_FUNCTION("rehead::max_pool", {});
+        if (!on_cpu(*x) || size > rehead::WIDEST_WINDOW) {
+            hand_over(at::max_pool2d(*x, {size, size}, {stride, stride}, {padding, padding}), out);
+            return;
+        }
+        const at::Tensor input = x->contiguous(at::MemoryFormat::ChannelsLast);
+        if (wants_gradient({x})) {
+            hand_over(MaxPool::apply(input, size, stride, padding), out);
+        } else {
+            at::Tensor none;
+            hand_over(pooled(input, windows_of(input, size, stride, padding), none), out);
+        }
+    });
+}
+
+// A convolution for inference, then `added` (may be null, and is overwritten), then a ReLU if asked for.
+char *rehead_convolve(at::Tensor *x, at::Tensor *weight, at::Tensor *bias, at::Tensor *added, int64_t stride, int64_t padding_down,
+                      int64_t padding_across, int relu, at::Tensor **out) {
+    return guarded([&] {
+        at::NoGradGuard no_grad;
+        if (convolves_fused(*x)) {
+            hand_over(convolved_fused(*x, *weight, *bias, added ? *added : at::Tensor(), {stride, stride},
+                                      {padding_down, padding_across}, relu != 0),
+                      out);
+            return;
+        }
+        at::Tensor y = at::conv2d(*x, *weight, *bias, {stride, stride}, {padding_down, padding_across});
+        if (added) y.add_(*added);
+        hand_over(relu ? y.relu_() : y, out);
+    });
+}
+
 // Whether this CPU multiplies 8-bit numbers.
 int rehead_has_int8() { return rehead::kernels().multiply_int8 != nullptr; }
 
@@ -662,6 +791,8 @@ char *rehead_clear_gradients(at::Tensor **tensors, size_t count) {
 char *rehead_set_deterministic(int enabled) {
     return guarded([&] {
         at::globalContext().setDeterministicAlgorithms(enabled != 0, /*warn_only=*/false);
+        // It would fill all new memory with not-a-numbers, in case somebody reads what nobody wrote.
+        at::globalContext().setDeterministicFillUninitializedMemory(false);
         at::globalContext().setBenchmarkCuDNN(enabled == 0);
     });
 }

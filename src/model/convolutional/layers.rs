@@ -5,9 +5,10 @@
 
 use tch::{Kind, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::backbone::{DropoutKeys, Pass};
 use crate::model::parameters::cast;
+use crate::native;
 
 /// How much a batch counts in the running mean and variance, as in torch.
 const MOMENTUM: f64 = 0.1;
@@ -149,29 +150,47 @@ fn moved(extent: Extent, kernel: Extent, stride: i64, padding: Extent) -> Option
 }
 
 impl Block<Conv> {
-    /// `[N, C, H, W]` to `[N, C', H', W']`, channels last in memory.
-    pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+    /// Does something to every convolution.
+    pub fn each_conv(&mut self, change: &mut dyn FnMut(&mut Conv) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Conv(conv) => change(conv),
+            Self::Residual { body, shortcut } => body.iter_mut().chain(shortcut).try_for_each(change),
+            Self::Branches(branches) => branches.iter_mut().flatten().try_for_each(|block| block.each_conv(change)),
+            Self::MaxPool(_) | Self::AveragePool(_) | Self::AtLeast(_) | Self::Dropout(_) => Ok(()),
+        }
+    }
+
+    /// `[N, C, H, W]` to `[N, C', H', W']`, channels last in memory. In evaluation the result may take the place of an x that is
+    /// nobody else's (`own`).
+    fn forward(&self, x: &Tensor, own: bool, pass: Pass) -> Result<Tensor> {
         Ok(match self {
             Self::Conv(conv) => conv.forward(x, pass)?,
-            Self::MaxPool(Window { size, stride, padding }) => {
-                x.f_max_pool2d([*size; 2], [*stride; 2], [*padding; 2], [1i64; 2], false)?
-            }
+            Self::MaxPool(Window { size, stride, padding }) => native::max_pool(x, *size, *stride, *padding)?,
             Self::AveragePool(Window { size, stride, padding }) => {
                 x.f_avg_pool2d([*size; 2], [*stride; 2], [*padding; 2], false, true, None::<i64>)?
             }
             Self::Residual { body, shortcut } => {
                 let shortcut = match shortcut {
                     Some(conv) => conv.forward(x, pass)?,
+                    None if !own && pass.dropout.is_none() => x.f_detach_copy()?,
                     None => x.shallow_clone(),
                 };
                 let mut y = x.shallow_clone();
-                for conv in body {
+                let (last, first) = body.split_last().ok_or_else(|| Error::failure("a residual block has no body"))?;
+                for conv in first {
                     y = conv.forward(&y, pass)?;
                 }
-                y.f_add_(&shortcut)?.f_relu_()?
+                match last.fixed(pass) {
+                    Some((weight, bias)) => {
+                        let ConvSpec { stride, padding, .. } = last.spec;
+                        native::convolve(&y, weight, bias, stride, padding, Some(&shortcut), true)?
+                    }
+                    None => last.forward(&y, pass)?.f_add_(&shortcut)?.f_relu_()?,
+                }
             }
             Self::Branches(branches) => {
-                let results = branches.iter().map(|blocks| forward_all(blocks, x, pass)).collect::<Result<Vec<_>>>()?;
+                let results =
+                    branches.iter().map(|blocks| forward_all(blocks, x, false, pass)).collect::<Result<Vec<_>>>()?;
                 Tensor::f_cat(&results, 1)?
             }
             Self::AtLeast(extent) => {
@@ -187,11 +206,11 @@ impl Block<Conv> {
     }
 }
 
-/// One block after the other.
-pub fn forward_all(blocks: &[Block<Conv>], x: &Tensor, pass: Pass) -> Result<Tensor> {
+/// One block after the other. `own`: x is nobody else's, and may be overwritten.
+pub fn forward_all(blocks: &[Block<Conv>], x: &Tensor, own: bool, pass: Pass) -> Result<Tensor> {
     let mut x = x.shallow_clone();
-    for block in blocks {
-        x = block.forward(&x, pass)?;
+    for (index, block) in blocks.iter().enumerate() {
+        x = block.forward(&x, own || index > 0, pass)?;
     }
     Ok(x)
 }
@@ -204,8 +223,8 @@ pub struct Conv {
     /// `[outputs]`.
     pub bias: Option<Tensor>,
     pub norm: Option<BatchNorm>,
-    /// Weight and bias with the norm in them, in the kind of inference: for networks that are not trained. Made once they save 5 to
-    /// 25 % of the time; made for every batch they would cost small batches more.
+    /// Weight and bias with the norm in them, in the kind of inference: of what is not trained. Made for every batch they would cost
+    /// small batches more than they save.
     pub folded: Option<(Tensor, Tensor)>,
 }
 
@@ -221,7 +240,7 @@ pub struct BatchNorm {
 impl Conv {
     /// Keeps weight and bias of a convolution in `kind` that does what this one and its norm do in evaluation (a norm is a
     /// factor and a summand for each channel), for as long as the numbers do not change.
-    pub fn prepare(&mut self, kind: Kind) -> Result<()> {
+    pub fn fold(&mut self, kind: Kind) -> Result<()> {
         let zero = || Tensor::f_zeros([self.spec.outputs], (Kind::Float, self.weight.device()));
         let bias = self.bias.as_ref().map_or_else(zero, |bias| Ok(bias.shallow_clone()))?;
         let (weight, bias) = match &self.norm {
@@ -238,32 +257,44 @@ impl Conv {
 
     /// In training with the batch's own statistics, which the running ones take in; in evaluation with the running ones.
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        let mut y = match &self.folded {
-            Some((weight, bias)) if pass.dropout.is_none() && weight.kind() == pass.compute => {
-                self.convolve(x, weight, Some(bias))?
-            }
-            _ => {
+        let ConvSpec { stride, padding, relu, .. } = self.spec;
+        let mut y = match self.fixed(pass) {
+            Some((weight, bias)) => match self.product(x, weight, Some(bias))? {
+                Some(product) => product,
+                None => return native::convolve(x, weight, bias, stride, padding, None, relu),
+            },
+            None => {
+                let weight = cast(&self.weight, pass.compute)?;
                 let bias = self.bias.as_ref().map(|bias| cast(bias, pass.compute)).transpose()?;
-                let y = self.convolve(x, &cast(&self.weight, pass.compute)?, bias.as_ref())?;
+                let y = match self.product(x, &weight, bias.as_ref())? {
+                    Some(product) => product,
+                    None => x.f_conv2d(&weight, bias.as_ref(), [stride; 2], padding, [1i64; 2], 1)?,
+                };
                 match &self.norm {
                     Some(norm) => norm.forward(&y, pass.dropout.is_some())?,
                     None => y,
                 }
             }
         };
-        Ok(if self.spec.relu { y.f_relu_()? } else { y })
+        Ok(if relu { y.f_relu_()? } else { y })
     }
 
-    fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        let ConvSpec { kernel, stride, padding, outputs, .. } = &self.spec;
+    /// Weight and bias with the norm in them, where a pass may take them.
+    fn fixed(&self, pass: Pass) -> Option<(&Tensor, &Tensor)> {
+        let (weight, bias) = self.folded.as_ref()?;
+        (pass.dropout.is_none() && weight.kind() == pass.compute).then_some((weight, bias))
+    }
+
+    /// Where the kernel has one place: a matrix product, as a fully connected layer is.
+    fn product(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Option<Tensor>> {
+        let ConvSpec { kernel, padding, outputs, .. } = &self.spec;
         let (images, _, height, width) = x.size4()?;
-        if *kernel == [height, width] && *padding == [0, 0] {
-            // One place for the kernel: a matrix product, as a fully connected layer is.
-            let rows = by_pixel(x)?.f_reshape([images, -1])?;
-            let product = rows.f_linear(&by_pixel(weight)?.f_reshape([*outputs, -1])?, bias)?;
-            return Ok(product.f_view([images, *outputs, 1, 1])?);
+        if *kernel != [height, width] || *padding != [0, 0] {
+            return Ok(None);
         }
-        Ok(x.f_conv2d(weight, bias, [*stride; 2], *padding, [1i64; 2], 1)?)
+        let rows = by_pixel(x)?.f_reshape([images, -1])?;
+        let product = rows.f_linear(&by_pixel(weight)?.f_reshape([*outputs, -1])?, bias)?;
+        Ok(Some(product.f_view([images, *outputs, 1, 1])?))
     }
 }
 

@@ -26,7 +26,7 @@ use self::source::{Builder, Source};
 use super::backbone::{Backbone, Pass, Pooling};
 use super::checkpoint::{Checkpoint, LoadReport, Untaken, Weights, weight_files};
 use super::head::{Head, NamedLinear, fresh_linear};
-use super::parameters::{Linear, Linears, Parameter, Place, cast};
+use super::parameters::{Linear, Parameter, Place, cast};
 use super::{Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Saved, checkpoint_labels};
 use crate::batch::{Batch, Inputs};
 use crate::data::Labels;
@@ -98,21 +98,9 @@ impl ConvNet {
     fn build(architecture: Architecture, dropout: Option<f64>, source: Source, request: &LoadRequest) -> Result<Self> {
         let description = architecture.describe(dropout);
         let mut builder = Builder::new(source, request.device);
-        // Networks that are trained are kept in fp32. There are no 8-bit convolutions: bf16 is what goes with 8 bits elsewhere.
-        let ready = match request.linears {
-            Linears::In(Kind::Float) => None,
-            Linears::In(kind) => Some(kind),
-            Linears::Int8 => Some(Kind::BFloat16),
-        };
         let mut stages = Vec::with_capacity(description.stages.len());
         for (index, stage) in description.stages.iter().enumerate() {
-            let mut make = |spec: &ConvSpec| {
-                let mut conv = builder.conv(spec, index)?;
-                if let Some(kind) = ready {
-                    conv.prepare(kind)?;
-                }
-                Ok(conv)
-            };
+            let mut make = |spec: &ConvSpec| builder.conv(spec, index);
             let blocks = stage.blocks.iter().map(|block| block.build(&mut make)).collect::<Result<Vec<_>>>()?;
             stages.push(blocks);
             builder.end_stage(index)?;
@@ -159,6 +147,21 @@ impl ConvNet {
 impl Backbone for ConvNet {
     fn family(&self) -> &str {
         self.architecture.family()
+    }
+
+    /// Folds the norms into the convolutions before them.
+    fn fix(&mut self, stages: usize, compute: Kind) -> Result<()> {
+        for (index, blocks) in self.stages.iter_mut().enumerate() {
+            let mut change = |conv: &mut Conv| match index < stages {
+                true => conv.fold(compute),
+                false => {
+                    conv.folded = None;
+                    Ok(())
+                }
+            };
+            blocks.iter_mut().try_for_each(|block| block.each_conv(&mut change))?;
+        }
+        Ok(())
     }
 
     fn settings(&self) -> String {
@@ -217,9 +220,10 @@ impl Backbone for ConvNet {
             (_, Some(x)) => cast(&x, pass.compute)?,
             (stage, None) => return Err(Error::failure(format!("stage {stage} needs activations to start from"))),
         };
+        let first = stages.start;
         for index in stages {
             let none = || Error::failure(format!("the backbone has no stage {index}"));
-            x = forward_all(self.stages.get(index).ok_or_else(none)?, &x, pass)?;
+            x = forward_all(self.stages.get(index).ok_or_else(none)?, &x, index > first, pass)?;
             if pass.dropout.is_some() {
                 let _ = self.batches.get(index).ok_or_else(none)?.shallow_clone().f_add_scalar_(1)?;
             }

@@ -181,6 +181,24 @@ pub struct RunArgs {
     pub hardware: HardwareArgs,
 }
 
+/// How a data file is read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub struct ColumnArgs {
+    /// Column of the text (two for pairs of texts), or of the images' paths [default: as in training where there was
+    /// one, else found by name and content]
+    #[arg(long, value_name = "COL[,COL2]", visible_alias = "image")]
+    pub text: Option<Columns>,
+
+    /// Column of the label [default: as in training where there was one, else found by name and content]
+    #[arg(long, value_name = "COL")]
+    pub label: Option<String>,
+
+    /// Character between two fields, or `tab` [default: by the file's extension]
+    #[arg(long, value_name = "C", allow_hyphen_values = true)]
+    pub delimiter: Option<Delimiter>,
+}
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
@@ -204,17 +222,8 @@ pub struct DataArgs {
     #[arg(long, value_name = "N", value_parser = SEED.parser::<u64>(), allow_negative_numbers = true)]
     pub split_seed: Option<u64>,
 
-    /// Column of the text, or two for pairs of texts [default: found by name and content]
-    #[arg(long, value_name = "COL[,COL2]")]
-    pub text: Option<Columns>,
-
-    /// Column of the label [default: found by name and content]
-    #[arg(long, value_name = "COL")]
-    pub label: Option<String>,
-
-    /// Character between two fields, or `tab` [default: by the file's extension]
-    #[arg(long, value_name = "C", allow_hyphen_values = true)]
-    pub delimiter: Option<Delimiter>,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
 
     /// What a label is [default: found from the labels]
     #[arg(long, value_name = "single-label|multi-label|regression")]
@@ -467,8 +476,9 @@ pub struct LabelArgs {
     #[arg(long, value_name = "FILE|DIR|-", help_heading = "Data")]
     pub input: PathBuf,
 
-    /// Column of the text, or two for pairs of texts [default: as in training, else found by name and content]
-    #[arg(long, value_name = "COL[,COL2]", help_heading = "Data")]
+    /// Column of the text (two for pairs of texts), or of the images' paths [default: as in training, else found by name
+    /// and content]
+    #[arg(long, value_name = "COL[,COL2]", visible_alias = "image", help_heading = "Data")]
     pub text: Option<Columns>,
 
     /// Character between two fields of the input, or `tab` [default: by the file's extension]
@@ -541,17 +551,8 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "FILE|DIR", help_heading = "Data")]
     pub data: PathBuf,
 
-    /// Column of the text, or two for pairs of texts [default: as in training, else found by name and content]
-    #[arg(long, value_name = "COL[,COL2]", help_heading = "Data")]
-    pub text: Option<Columns>,
-
-    /// Column of the label [default: as in training, else found by name and content]
-    #[arg(long, value_name = "COL", help_heading = "Data")]
-    pub label: Option<String>,
-
-    /// Character between two fields of the data, or `tab` [default: by the file's extension]
-    #[arg(long, value_name = "C", allow_hyphen_values = true, help_heading = "Data")]
-    pub delimiter: Option<Delimiter>,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
 
     /// Stop at an image that cannot be read, or leave it out and say so
     #[arg(long, value_name = "fail|skip", default_value = "fail", help_heading = "Data")]
@@ -585,17 +586,8 @@ pub struct AdviseArgs {
     #[arg(long, value_name = "FILE|DIR", help_heading = "Data")]
     pub train: PathBuf,
 
-    /// Column of the text, or two for pairs of texts [default: found by name and content]
-    #[arg(long, value_name = "COL[,COL2]", help_heading = "Data")]
-    pub text: Option<Columns>,
-
-    /// Column of the label [default: found by name and content]
-    #[arg(long, value_name = "COL", help_heading = "Data")]
-    pub label: Option<String>,
-
-    /// Character between two fields of the data, or `tab` [default: by the file's extension]
-    #[arg(long, value_name = "C", allow_hyphen_values = true, help_heading = "Data")]
-    pub delimiter: Option<Delimiter>,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
 
     /// Stop at an image that cannot be read, or leave it out and say so
     #[arg(long, value_name = "fail|skip", default_value = "fail", help_heading = "Data")]
@@ -635,17 +627,8 @@ pub struct InspectArgs {
     #[arg(value_name = "FILE|DIR")]
     pub path: PathBuf,
 
-    /// Column of the text, or two for pairs of texts [default: found by name and content]
-    #[arg(long, value_name = "COL[,COL2]", help_heading = "Data")]
-    pub text: Option<Columns>,
-
-    /// Column of the label [default: found by name and content]
-    #[arg(long, value_name = "COL", help_heading = "Data")]
-    pub label: Option<String>,
-
-    /// Character between two fields of the data, or `tab` [default: by the file's extension]
-    #[arg(long, value_name = "C", allow_hyphen_values = true, help_heading = "Data")]
-    pub delimiter: Option<Delimiter>,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
 
     /// Print the findings on standard output as JSON
     #[arg(long, help_heading = "Output")]
@@ -716,9 +699,9 @@ impl RunArgs {
         flags.put("data.valid_fraction", &data.valid_fraction);
         flags.put("data.test", &data.test);
         flags.put("data.split_seed", &data.split_seed);
-        flags.put("data.text", &data.text);
-        flags.put("data.label", &data.label);
-        flags.put("data.delimiter", &data.delimiter);
+        flags.put("data.text", &data.columns.text);
+        flags.put("data.label", &data.columns.label);
+        flags.put("data.delimiter", &data.columns.delimiter);
         flags.put("data.task", &data.task);
         flags.put("data.max_length", &data.max_length);
         flags.put("data.image_size", &data.image_size);

@@ -272,6 +272,15 @@ fn what_does_not_fit_is_refused() {
         .rehead("train --train train --model net --out run")
         .refused()
         .says(&["net: there is neither model.safetensors"]);
+    scene
+        .rehead("train --train train --model resnet18 --out run")
+        .refused()
+        .says(&["is the name of an architecture", "--init random"]);
+    scene.copy("train/left/0.png", "test/left/copy.png");
+    scene
+        .rehead(&format!("{BASIC} --test test --epochs 0 --out copies"))
+        .ok()
+        .says(&["1 of the test images are copies of training images"]);
     scene.rehead("train --train train --model no-such-net --init random --out run").refused().says(&["no-such-net"]);
     scene.rehead(&format!("{BASIC} --strategy lora --out run")).refused().says(&["lora"]);
     // The smallest size that can be asked for is one that this network takes.

@@ -31,6 +31,8 @@ def parse(description, measures):
     on.add_argument("--data", type=Path, help="folder with train.csv, test.csv and perhaps dev.csv (text,label)")
     on.add_argument("--model", default=str(ROOT / ".models/all-MiniLM-L6-v2"), help="directory, or random-base")
     on.add_argument("--classifier", type=Path, help="directory, for labelling [default: one is trained and kept]")
+    on.add_argument("--photographs", type=Path, help="folder with train and test of class folders, for images")
+    on.add_argument("--architecture", default="resnet18", help="timm's name of the network for images [default: resnet18]")
     on.add_argument("--batch-size", type=int, default=32, metavar="N", help="of training and of the peers [default: 32]")
     on.add_argument("--max-length", type=int, default=128, metavar="N", help="tokens kept of a text [default: 128]")
     on.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")

@@ -25,9 +25,11 @@ def measure(args, processes, inputs):
     def rehead(data, strategy, seed):
         out = inputs.new_run()
         done = processes.rehead(
-            "train", "--train", data / "train", "--valid", data / "valid", "--test", data / "test", "--model", MODEL, "--strategy",
-            strategy, "--batch-size", args.batch_size, "--seed", seed, "--out", out, "--json",
-            *(["--epochs", EPOCHS, "--lr", "3e-4"] if strategy == "full" else []),
+            "train", "--train", data / "train", "--test", data / "test", "--model", MODEL, "--strategy", strategy, "--batch-size",
+            args.batch_size, "--seed", seed, "--out", out, "--json",
+            # Eight training images a class stand in for validation data: the choice of the epoch is no advantage. A frozen head needs
+            # others to choose its penalty by: a tenth of the training images.
+            *(["--valid", data / "valid", "--epochs", EPOCHS, "--lr", "3e-4"] if strategy == "full" else []),
         )  # fmt: skip
         metrics = done.json()
         shutil.rmtree(out)
@@ -71,7 +73,7 @@ def measure(args, processes, inputs):
 
 
 def made(data, classes, train, test):
-    """A folder of copies. Eight training images a class stand in for validation data: the choice of the epoch is no advantage."""
+    """A folder of copies."""
     source = ROOT.parent / "shared/data" / data
     folder = BENCH / "images-accuracy" / "-".join([data, *(classes or ())])
     if not folder.exists():

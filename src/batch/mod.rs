@@ -46,6 +46,11 @@ pub trait ExampleSet: Send + Sync {
         (0..self.len()).collect()
     }
 
+    /// What two examples with the same content share, where that could only be found out on reading it (images).
+    fn content(&self, _index: usize) -> Option<&str> {
+        None
+    }
+
     /// Adds what the network sees of the examples to a hash.
     fn add_to(&self, hash: &mut Fingerprint);
 

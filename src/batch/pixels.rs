@@ -112,6 +112,10 @@ impl ExampleSet for ImageSet {
         self.files.iter().enumerate().map(|(index, file)| *first_of.entry(&file.hash).or_insert(index)).collect()
     }
 
+    fn content(&self, index: usize) -> Option<&str> {
+        self.files.get(index).map(|file| file.hash.as_str())
+    }
+
     fn add_to(&self, hash: &mut Fingerprint) {
         hash.bytes(format!("{:?}", self.how));
         for file in &self.files {
@@ -145,6 +149,10 @@ impl ExampleSet for Views {
 
     fn unit(&self) -> &'static str {
         self.images.unit()
+    }
+
+    fn content(&self, index: usize) -> Option<&str> {
+        self.images.content(index % self.images.len().max(1))
     }
 
     fn add_to(&self, hash: &mut Fingerprint) {

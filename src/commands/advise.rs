@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Seen, engine, locate_model, prepare, print, text_columns, transform_for};
+use super::{Seen, engine, locate_model, prepare, print, transform_for};
 use crate::advice::recommend::{Advice, recommend};
 use crate::advice::{self, Measurements, StageFeatures};
 use crate::batch::ExampleSet;
 use crate::cli::AdviseArgs;
-use crate::config::{Choices, Delimiter};
+use crate::config::Choices;
 use crate::data::split::stratified;
 use crate::data::{Example, Input, Modality, ReadOptions, load_labelled};
 use crate::error::{Error, Result};
@@ -36,13 +36,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let hardware =
         Hardware::choose(args.inference.device, args.inference.precision, args.inference.threads, &mut choices)?;
     let directory = locate_model(&args.model, args.quiet)?;
-    let options = ReadOptions {
-        modality: model::modality(&directory)?,
-        text: args.text.as_ref().map(text_columns).transpose()?,
-        label: args.label.clone(),
-        delimiter: args.delimiter.map(Delimiter::byte),
-        ..ReadOptions::default()
-    };
+    let options = ReadOptions { modality: model::modality(&directory)?, ..args.columns.read_options()? };
     let set = load_labelled(&args.train, &options, None)?;
     for choice in &set.choices {
         choices.record(choice.setting, &choice.value, choice.reason.clone());

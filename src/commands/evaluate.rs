@@ -31,7 +31,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         super::check_writable(out, "--out", false)?;
     }
     let mut ready = Ready::load(&args.model, &args.inference, args.quiet, &console)?;
-    let options = ready.read_options(args.text.as_ref(), args.label.as_deref(), args.delimiter)?;
+    let options = ready.read_options(args.columns.read_options()?);
     let set = load_labelled(&args.data, &options, Some(&ready.classifier.labels))?;
     for choice in &set.choices {
         ready.choices.record(choice.setting, &choice.value, choice.reason.clone());

@@ -8,9 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tch::Device;
 
-use super::{print, text_columns};
+use super::print;
 use crate::cli::InspectArgs;
-use crate::config::Delimiter;
 use crate::data::columns::LabelColumn;
 use crate::data::{self, Input, Modality, ReadOptions, RowReader, resolve};
 use crate::error::{Result, listed};
@@ -31,13 +30,7 @@ pub fn run(args: &InspectArgs) -> Result<()> {
         let report = ModelReport::of(&args.path)?;
         return if args.json { print(&to_readable_json(&report)?) } else { print(&report.to_string()) };
     }
-    let options = ReadOptions {
-        text: args.text.as_ref().map(text_columns).transpose()?,
-        label: args.label.clone(),
-        delimiter: args.delimiter.map(Delimiter::byte),
-        ..ReadOptions::default()
-    };
-    let report = data::inspect::inspect(&args.path, &options)?;
+    let report = data::inspect::inspect(&args.path, &args.columns.read_options()?)?;
     if args.json { print(&to_readable_json(&report)?) } else { print(&report.to_string()) }
 }
 

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Ready, settle_unusable};
+use super::{Ready, read_options, settle_unusable};
 use crate::cli::LabelArgs;
 use crate::config::OnBadInput;
 use crate::data::columns::LabelColumn;
@@ -28,7 +28,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     args.check()?;
     let mut ready = Ready::load(&args.model, &args.inference, args.quiet, &console)?;
-    let options = ready.read_options(args.text.as_ref(), None, args.delimiter)?;
+    let options = ready.read_options(read_options(args.text.as_ref(), None, args.delimiter)?);
     let rows = RowReader::open(&args.input, &options)?;
     let columns = resolve(rows.layout(), &options, LabelColumn::Optional)?;
     for choice in rows.choices().iter().chain(columns.choices.iter().filter(|choice| choice.setting == "text")) {

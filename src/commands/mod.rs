@@ -10,7 +10,7 @@ pub mod train;
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::InferenceArgs;
+use crate::cli::{ColumnArgs, InferenceArgs};
 use crate::config::{self, Choices, Columns, Engine as EngineSetting, Init, ModelConfig, OnBadInput};
 use crate::data::{Before, Input, Modality, ReadOptions, TextColumns};
 use crate::error::{Error, Result};
@@ -27,6 +27,13 @@ use crate::transform::{Prepared, Purpose, Transform};
 fn locate_model(model: &str, quiet: bool) -> Result<PathBuf> {
     if model.ends_with(".safetensors") && Path::new(model).is_file() {
         return Ok(PathBuf::from(model));
+    }
+    if model::is_architecture(model) && !Path::new(model).exists() {
+        return Err(Error::request(format!("`{model}` is the name of an architecture, not of a trained network"))
+            .key("model")
+            .hint(format!(
+                "begin with it from nothing by --init random, or name a trained one: timm/{model}.tv_in1k"
+            )));
     }
     hub::locate(model, &hub::console(quiet))
 }
@@ -187,22 +194,30 @@ impl Ready {
         Inference { classifier, compute: hardware.compute, batch_tokens: *batch_tokens, prefix: None }
     }
 
-    /// How to read a data file: the columns as told, else those of the training file where the file at hand has them.
-    fn read_options(
-        &self,
-        text: Option<&Columns>,
-        label: Option<&str>,
-        delimiter: Option<config::Delimiter>,
-    ) -> Result<ReadOptions> {
-        Ok(ReadOptions {
-            text: text.map(text_columns).transpose()?,
-            label: label.map(str::to_owned),
-            as_before: self.trained_on.clone(),
-            delimiter: delimiter.map(config::Delimiter::byte),
-            modality: self.modality,
-            ..ReadOptions::default()
-        })
+    /// How to read a data file: as told, else with the columns of the training file where the file at hand has them.
+    fn read_options(&self, told: ReadOptions) -> ReadOptions {
+        ReadOptions { as_before: self.trained_on.clone(), modality: self.modality, ..told }
     }
+}
+
+impl ColumnArgs {
+    /// How to read a data file, as far as the command line says.
+    fn read_options(&self) -> Result<ReadOptions> {
+        read_options(self.text.as_ref(), self.label.as_deref(), self.delimiter)
+    }
+}
+
+fn read_options(
+    text: Option<&Columns>,
+    label: Option<&str>,
+    delimiter: Option<config::Delimiter>,
+) -> Result<ReadOptions> {
+    Ok(ReadOptions {
+        text: text.map(text_columns).transpose()?,
+        label: label.map(str::to_owned),
+        delimiter: delimiter.map(config::Delimiter::byte),
+        ..ReadOptions::default()
+    })
 }
 
 /// Whether files can be written into the directory `path` that `option` names (or into what would become its parent), found out by

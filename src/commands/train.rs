@@ -3,6 +3,7 @@
 pub(super) mod data;
 mod settle;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -186,6 +187,10 @@ impl<'a> Run<'a> {
         let valid = split(&data.valid, Purpose::Inference)?;
         let test = data.test.as_deref().map(|examples| split(examples, Purpose::Inference)).transpose()?;
         console.note(format!("training data: {}", train.statistics));
+        train.warn_of_copies(&valid, "validation", console);
+        if let Some(test) = &test {
+            train.warn_of_copies(test, "test", console);
+        }
 
         settle::hardware_and_model(&mut config, &classifier, &hardware, engine);
         settle::head_init(&mut config, data.labels.len(), &mut choices);
@@ -536,6 +541,19 @@ impl Split {
             statistics,
             seconds,
         })
+    }
+
+    /// Says how many images of another split are copies of ones that are trained on. (Of texts that is told when they are loaded.)
+    fn warn_of_copies(&self, other: &Split, name: &str, console: &Console) {
+        fn contents(split: &Split) -> impl Iterator<Item = &str> {
+            (0..split.set.len()).filter_map(|index| split.set.content(index))
+        }
+        let known: HashSet<&str> = contents(self).collect();
+        let copies = contents(other).filter(|content| known.contains(content)).count();
+        if copies > 0 {
+            console
+                .warn(format!("{copies} of the {name} images are copies of training images: scores on them flatter"));
+        }
     }
 }
 

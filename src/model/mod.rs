@@ -108,6 +108,11 @@ pub fn modality(directory: &Path) -> Result<Modality> {
     Ok(if image { Modality::Image } else { Modality::Text })
 }
 
+/// Whether `--model` names a network that can begin from nothing, rather than one that is there.
+pub fn is_architecture(name: &str) -> bool {
+    convolutional::names().iter().any(|known| known == name)
+}
+
 impl Classifier {
     /// Loads the model in `directory` (or the convolutional network in a safetensors file) and gives it the requested head.
     pub fn load(directory: &Path, request: &LoadRequest) -> Result<(Self, LoadReport)> {

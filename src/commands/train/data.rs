@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::commands::text_columns;
-use crate::config::{Choices, Columns, Delimiter, RunConfig};
+use crate::commands::read_options;
+use crate::config::{Choices, Columns, DataConfig, RunConfig};
 use crate::data::split::stratified;
 use crate::data::{Example, LabelledSet, Labels, Modality, ReadOptions, load_labelled, overlap};
 use crate::error::{Error, Result};
@@ -22,13 +22,8 @@ pub struct Data {
 impl Data {
     /// Loads and splits what `config` names, prints what is in it, and puts the columns it found into `config`.
     pub fn load(config: &mut RunConfig, modality: Modality, choices: &mut Choices, console: &Console) -> Result<Self> {
-        let mut options = ReadOptions {
-            text: config.data.text.as_ref().map(text_columns).transpose()?,
-            label: config.data.label.clone(),
-            delimiter: config.data.delimiter.map(Delimiter::byte),
-            modality,
-            ..ReadOptions::default()
-        };
+        let DataConfig { text, label, delimiter, .. } = &config.data;
+        let mut options = ReadOptions { modality, ..read_options(text.as_ref(), label.as_deref(), *delimiter)? };
         let set = load_labelled(&config.data.train, &options, None)?;
         // A folder has no columns to choose.
         for choice in set.choices.iter().filter(|_| !config.data.train.is_dir()) {

@@ -36,10 +36,15 @@ impl Hardware {
         threads: Option<usize>,
         choices: &mut Choices,
     ) -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = match threads {
-            Some(threads) => threads,
+            Some(threads) if threads <= cores => threads,
+            // More would wait for each other in turns, and many would do nothing else.
+            Some(threads) => {
+                choices.record("threads", cores, format!("instead of {threads}: there are no more cores"));
+                cores
+            }
             None => {
-                let cores = std::thread::available_parallelism().map_or(1, usize::from);
                 choices.record("threads", cores, "one a core");
                 cores
             }

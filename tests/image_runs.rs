@@ -10,7 +10,7 @@ use support::{Lottery, Scene, assert_as_uninterrupted, fields, interrupted, weig
 
 /// A ResNet so small that a step takes milliseconds.
 const NET: &str = r#"{"architecture": "resnet18", "num_classes": 2, "num_features": 16,
-    "model_args": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]},
+    "model_args": {"layers": [2, 1, 1, 1], "channels": [8, 8, 16, 16]},
     "pretrained_cfg": {"input_size": [3, 32, 32], "crop_pct": 1.0, "interpolation": "bilinear",
                        "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
 
@@ -246,7 +246,7 @@ fn strategies_are_compared_and_stages_measured() {
     assert_eq!(names, ["frozen", "last:1", "majority"]);
     let advice = scene.rehead("advise --train train --model net-trained --threads 1 --json").ok().json();
     let stages = advice["measurements"]["stages"].as_array().unwrap();
-    assert_eq!(stages.len(), 5);
+    assert_eq!(stages.len(), 6);
     assert_eq!(stages[0]["name"], "stem");
     // Twice the same file: computed once, counted twice.
     scene.copy("test/left/0.png", "test/left/again.png");

@@ -189,6 +189,13 @@ impl LayerNorm {
     }
 }
 
+/// The same numbers in other memory, in the same order.
+pub fn copied(x: &Tensor) -> Result<Tensor> {
+    let mut copy = x.f_empty_like()?;
+    copy.f_copy_(x)?;
+    Ok(copy)
+}
+
 /// `tensor` in `kind`; itself when it is already.
 pub fn cast(tensor: &Tensor, kind: Kind) -> Result<Tensor> {
     if tensor.kind() == kind { Ok(tensor.shallow_clone()) } else { Ok(tensor.f_to_kind(kind)?) }

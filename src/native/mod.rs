@@ -686,6 +686,8 @@ mod tests {
                 assert_near(&of(None, true)?.to_kind(Kind::Float), &plain.relu(), tolerance, "with a ReLU");
                 let sum = &plain + added.to_kind(Kind::Float);
                 assert_near(&of(Some(&added.copy()), true)?.to_kind(Kind::Float), &sum.relu(), tolerance, "with a sum");
+                let apart = added.contiguous();
+                assert_near(&of(Some(&apart), true)?.to_kind(Kind::Float), &sum.relu(), tolerance, "channels first");
                 assert_near(&of(Some(&added.copy()), false)?.to_kind(Kind::Float), &sum, tolerance, "with a sum alone");
             }
         }

@@ -625,7 +625,8 @@ char *rehead_convolve(at::Tensor *x, at::Tensor *weight, at::Tensor *bias, at::T
     return guarded([&] {
         at::NoGradGuard no_grad;
         if (convolves_fused(*x)) {
-            hand_over(convolved_fused(*x, *weight, *bias, added ? *added : at::Tensor(), {stride, stride},
+            const at::Tensor sum = added ? added->contiguous(at::MemoryFormat::ChannelsLast) : at::Tensor();
+            hand_over(convolved_fused(x->contiguous(at::MemoryFormat::ChannelsLast), *weight, *bias, sum, {stride, stride},
                                       {padding_down, padding_across}, relu != 0),
                       out);
             return;

@@ -7,6 +7,7 @@ use tch::Tensor;
 
 use crate::batch::{Batch, Inputs};
 use crate::error::Result;
+use crate::model::parameters::copied;
 use crate::random::Random;
 
 /// How strongly images are mixed: the parameter α of the Beta(α, α) that shares are drawn from. 0: not at all.
@@ -75,7 +76,7 @@ fn mixed(pixels: &Tensor, drawn: Drawn) -> Result<Tensor> {
         Drawn::Mean(share) => Ok(pixels.f_lerp(&partners, 1.0 - share)?),
         Drawn::Rectangle([top, left, rows, columns]) => {
             let part = |of: &Tensor| of.f_narrow(2, top, rows)?.f_narrow(3, left, columns);
-            let shown = pixels.f_detach_copy()?;
+            let shown = copied(pixels)?;
             part(&shown)?.f_copy_(&part(&partners)?)?;
             Ok(shown)
         }

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::model::backbone::{DropoutKeys, Pass};
-use crate::model::parameters::cast;
+use crate::model::parameters::{cast, copied};
 use crate::native;
 
 /// How much a batch counts in the running mean and variance, as in torch.
@@ -172,7 +172,7 @@ impl Block<Conv> {
             Self::Residual { body, shortcut } => {
                 let shortcut = match shortcut {
                     Some(conv) => conv.forward(x, pass)?,
-                    None if !own && pass.dropout.is_none() => x.f_detach_copy()?,
+                    None if !own && pass.dropout.is_none() => copied(x)?,
                     None => x.shallow_clone(),
                 };
                 let mut y = x.shallow_clone();

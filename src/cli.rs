@@ -185,12 +185,11 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub struct ColumnArgs {
-    /// Column of the text (two for pairs of texts), or of the images' paths [default: as in training where there was
-    /// one, else found by name and content]
+    /// Column of the text (two for pairs of texts), or of the images' paths [default: found by name and content]
     #[arg(long, value_name = "COL[,COL2]", visible_alias = "image")]
     pub text: Option<Columns>,
 
-    /// Column of the label [default: as in training where there was one, else found by name and content]
+    /// Column of the label [default: found by name and content]
     #[arg(long, value_name = "COL")]
     pub label: Option<String>,
 
@@ -547,7 +546,7 @@ pub struct LabelArgs {
 #[derive(Debug, Args)]
 #[command(after_help = EVALUATE_EXAMPLES)]
 pub struct EvaluateArgs {
-    /// Labelled examples: .csv, .tsv or .jsonl (also .gz, .zst)
+    /// Labelled examples: .csv, .tsv or .jsonl (also .gz, .zst); columns named as in training are taken
     #[arg(long, value_name = "FILE|DIR", help_heading = "Data")]
     pub data: PathBuf,
 

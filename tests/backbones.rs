@@ -11,9 +11,7 @@ use rehead::data::Labels;
 use rehead::error::Result;
 use rehead::model::checkpoint::{LoadReport, Weights, save_tensors};
 use rehead::model::parameters::Place;
-use rehead::model::{
-    Classifier, DropoutKeys, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling, convolutional,
-};
+use rehead::model::{Classifier, DropoutKeys, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, convolutional};
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -336,21 +334,53 @@ fn dropout_is_drawn_by_key_in_training_alone() {
     assert!(same_bits(&evaluated(&classifier, &batch), &evaluated(&classifier, &batch)));
 }
 
+/// Norms within the convolutions, ReLUs and sums in the same pass: the same numbers, whole and stage by stage, and nobody's activations
+/// are overwritten. Trained again, the network computes with its own numbers.
 #[test]
-fn inference_in_bf16_and_from_prepared_weights_agrees() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let classifier = fresh("resnet50", json!({ "layers": [1, 1, 1, 1], "channels": [16, 32, 64, 64] }));
-    classifier.save(directory.path()).expect("saved");
-    let batch = batch(&images(4, 64, 64));
-    let exact = evaluated(&classifier, &batch);
-    for linears in [Linears::In(Kind::Float), Linears::In(Kind::BFloat16), Linears::Int8] {
-        let request = LoadRequest { linears, ..request(HeadRequest::FromCheckpoint) };
-        let (loaded, _) = Classifier::load(directory.path(), &request).expect("loaded");
-        let logits = tch::no_grad(|| loaded.logits(&batch, Pass::evaluation(Kind::BFloat16))).expect("logits");
-        assert_eq!(logits.kind(), Kind::Float);
-        let off = difference(&logits, &exact, largest(&exact));
-        assert!(off > 0.0 && off < 0.05, "{linears:?}: {off}");
+fn what_is_not_trained_computes_the_same_folded() {
+    let small = json!({ "layers": [2, 3, 1, 1], "channels": [16, 32, 64, 64] });
+    for (name, model_args, side) in [
+        ("resnet18", small.clone(), 64),
+        ("resnet50", small, 64),
+        ("vgg11", json!({}), 40),
+        ("vgg11_bn", json!({}), 40),
+        ("inception_v3", json!({}), 80),
+    ] {
+        let mut classifier = fresh(name, model_args);
+        let batch = batch(&images(4, side, side + 3));
+        let exact = evaluated(&classifier, &batch);
+        let stages = classifier.backbone.stages().len();
+        for (kind, near) in [(Kind::Float, 1e-4), (Kind::BFloat16, 0.06)] {
+            classifier.backbone.fix(stages, kind).expect("folded");
+            let pass = Pass::evaluation(kind);
+            let _guard = tch::no_grad_guard();
+            let logits = classifier.logits(&batch, pass).expect(name);
+            assert_eq!(logits.kind(), Kind::Float);
+            let off = difference(&logits, &exact, largest(&exact));
+            assert!(off < near, "{name} {kind:?}: {off}");
+            let mut x = None;
+            for stage in 0..stages {
+                let before = x.as_ref().map(Tensor::copy);
+                let given = x.as_ref().map(Tensor::shallow_clone);
+                let behind = classifier.backbone.run(stage..stage + 1, &batch, given, pass).expect(name);
+                if let (Some(before), Some(x)) = (before, &x) {
+                    assert!(same_bits(&before, x), "{name}: stage {stage} has overwritten what it was given");
+                }
+                x = Some(behind);
+            }
+            let features = classifier.backbone.pool(&x.expect("stages"), &batch, Pooling::Mean).expect(name);
+            let by_stages = classifier.head.forward(&features, pass).expect(name);
+            assert!(same_bits(&by_stages, &logits), "{name}: stage by stage");
+        }
+        classifier.backbone.fix(0, Kind::Float).expect("as they were");
+        assert!(same_bits(&evaluated(&classifier, &batch), &exact), "{name}");
     }
+}
+
+#[test]
+fn training_in_bf16_is_finite() {
+    let classifier = fresh("resnet50", json!({ "layers": [1, 1, 1, 1], "channels": [16, 32, 64, 64] }));
+    let batch = batch(&images(4, 64, 64));
     let keys = DropoutKeys::new(1, 1, 0);
     let logits =
         classifier.logits(&batch, Pass { compute: Kind::BFloat16, dropout: Some(&keys) }).expect("trains in bf16");

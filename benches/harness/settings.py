@@ -53,6 +53,10 @@ def parse(description, measures):
     # Absolute, since processes run in the project's folder.
     args.data = (args.data or (SHARED_DATA if SHARED_DATA.exists() else OWN_DATA)).resolve()
     args.rehead = args.rehead.resolve()
+    if args.photographs:
+        args.photographs = args.photographs.resolve()
+        if not (args.photographs / "train").is_dir():
+            sys.exit(f"{args.photographs / 'train'} is not there")
     for path in [args.data / "train.csv", args.data / "test.csv", args.rehead]:
         if not path.exists():
             sys.exit(f"{path} is not there")

@@ -28,13 +28,6 @@ fn locate_model(model: &str, quiet: bool) -> Result<PathBuf> {
     if model.ends_with(".safetensors") && Path::new(model).is_file() {
         return Ok(PathBuf::from(model));
     }
-    if model::is_architecture(model) && !Path::new(model).exists() {
-        return Err(Error::request(format!("`{model}` is the name of an architecture, not of a trained network"))
-            .key("model")
-            .hint(format!(
-                "begin with it from nothing by --init random, or name a trained one: timm/{model}.tv_in1k"
-            )));
-    }
     hub::locate(model, &hub::console(quiet))
 }
 
@@ -42,6 +35,14 @@ fn locate_model(model: &str, quiet: bool) -> Result<PathBuf> {
 fn locate_network(config: &ModelConfig, quiet: bool) -> Result<(Option<PathBuf>, Modality)> {
     match config.init {
         Init::Random => Ok((None, Modality::Image)),
+        Init::Pretrained if model::is_architecture(&config.model) && !Path::new(&config.model).exists() => {
+            let model = &config.model;
+            Err(Error::request(format!("`{model}` is the name of an architecture, not of a trained network"))
+                .key("model.model")
+                .hint(format!(
+                    "begin with it from nothing by --init random, or name a trained one: timm/{model}.tv_in1k"
+                )))
+        }
         Init::Pretrained => {
             let directory = locate_model(&config.model, quiet)?;
             let modality = model::modality(&directory)?;

@@ -14,6 +14,7 @@ use tch::Kind;
 use self::data::Data;
 use super::{Seen, check_writable, engine, locate_network, prepare, print, transform_for};
 use crate::batch::ExampleSet;
+use crate::batch::sampler::BatchSize;
 use crate::cli::TrainArgs;
 use crate::config::{self, Augment, Choices, HeadInit, OnBadInput, RunConfig, Strategy, Switch};
 use crate::data::{Example, Input, Labels, Modality};
@@ -99,6 +100,8 @@ struct Run<'a> {
     /// What is in the data: name, value.
     summary: Vec<(String, String)>,
     plan: Plan,
+    /// Of each training image.
+    views: usize,
     /// None when nothing is to be kept.
     cache: Option<CacheSettings>,
     session: Session<'a>,
@@ -171,13 +174,14 @@ impl<'a> Run<'a> {
         let fixed = strategy::frozen_stages(config.strategy.name, &classifier)?;
         classifier.backbone.fix(fixed, hardware.compute)?;
         let max_length = config.data.max_length;
-        let augmentation = settle::augmentation(&mut config, &classifier.input, &mut choices);
-        let views = match config.strategy.name {
-            Strategy::Frozen if augmentation.is_some() => config.training.views,
-            _ => 0,
+        let variation = settle::variation(&mut config, &classifier.input, &mut choices);
+        let seen = Seen {
+            max_length,
+            augmentation: variation.augmentation.clone(),
+            views: variation.views,
+            seed: config.training.seed,
         };
-        let seed = config.training.seed;
-        let transform = transform_for(&classifier, Seen { max_length, augmentation, views, seed })?;
+        let transform = transform_for(&classifier, seen)?;
         settle::sizes(&mut config, &transform, &mut choices);
         let on_bad_input = config.data.on_bad_input;
         let split = |examples: &[Example], purpose| {
@@ -194,12 +198,16 @@ impl<'a> Run<'a> {
 
         settle::hardware_and_model(&mut config, &classifier, &hardware, engine);
         settle::head_init(&mut config, data.labels.len(), &mut choices);
-        let plan = settle::plan(&mut config, &train, &valid, &hardware, &classifier, &mut choices);
+        let plan = settle::plan(&mut config, &train, &valid, &hardware, &classifier, variation.mix, &mut choices);
         // Varied images differ in every epoch, and so does what the frozen stages make of them.
-        let cached = config.run.cache == Switch::On
-            && matches!(config.strategy.name, Strategy::Last(_))
-            && matches!(config.training.augment, Augment::Auto | Augment::None)
-            && plan.mix.is_none();
+        let cached =
+            config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();
+        let alone = plan.micro_batch_tokens < 2 || plan.batch == BatchSize::Examples(1);
+        if !plan.mix.is_none() && alone {
+            return Err(Error::request("images are mixed in pairs, and a batch has room for one")
+                .key("training.batch_size")
+                .hint("take larger batches, or leave --mixup and --cutmix out"));
+        }
         let cache = cached.then(|| settle::cache(&config, &mut choices));
         console.note(&choices);
         let Data { labels, mut summary, .. } = data;
@@ -216,6 +224,7 @@ impl<'a> Run<'a> {
             test,
             summary,
             plan,
+            views: variation.views,
             cache,
             session,
             console,
@@ -319,13 +328,13 @@ impl<'a> Run<'a> {
         let outcome = training::fit(&self.classifier, &scope, &set, &self.plan, &evaluate, place, self.console)?;
         let trainable_parameters = self.trainable_parameters()?;
         let adapted = !self.classifier.backbone.adapters().is_empty();
-        // Merged weights are rounded otherwise than weights and adapters apart: what is saved is what is scored.
-        let scored = match outcome.valid.filter(|_| !adapted) {
+        self.classifier.backbone.merge_adapters()?;
+        let folded = !self.classifier.backbone.statistics().is_empty();
+        self.nothing_is_trained_any_more()?;
+        // Merged and folded weights are rounded otherwise than apart: what is saved, and labels later, is what is scored.
+        let scored = match outcome.valid.filter(|_| !adapted && !folded) {
             Some(scored) => scored,
-            None => {
-                self.classifier.backbone.merge_adapters()?;
-                self.score(&self.valid, "validation", activations(&valid))?
-            }
+            None => self.score(&self.valid, "validation", activations(&valid))?,
         };
         Ok(Trained {
             fingerprint: self.plan.fingerprint.clone(),
@@ -337,6 +346,11 @@ impl<'a> Run<'a> {
             valid_predictions: Predictions::of_logits(&scored.logits.values, &self.valid.labels),
             valid: scored.evaluation,
         })
+    }
+
+    fn nothing_is_trained_any_more(&mut self) -> Result<()> {
+        let backbone = &mut self.classifier.backbone;
+        backbone.fix(backbone.stages().len(), self.hardware.compute)
     }
 
     fn trainable_parameters(&self) -> Result<u64> {
@@ -381,6 +395,7 @@ impl<'a> Run<'a> {
             let parameters: Vec<_> =
                 self.classifier.parameters().chain(self.classifier.backbone.statistics()).collect();
             snapshot::copy_into(&self.out().join("model.safetensors"), &parameters)?;
+            self.nothing_is_trained_any_more()?;
             trained.valid_predictions = Predictions::read(self.out(), "valid", self.labels.words())?;
             self.console.note("the model is trained and saved");
         }
@@ -410,7 +425,7 @@ impl<'a> Run<'a> {
             model: self.config.model.model.clone(),
             strategy: self.config.strategy.name.to_string(),
             seed: self.config.training.seed,
-            train_rows: (self.train.labels.len() / self.config.training.views.max(1)) as u64,
+            train_rows: (self.train.labels.len() / self.views.max(1)) as u64,
             train_seconds: trained.seconds,
             prepare_seconds: self.train.seconds + self.valid.seconds,
             tokens_per_second: rate("tokens"),

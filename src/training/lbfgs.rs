@@ -52,7 +52,7 @@ pub fn minimise(
         }
         let direction = direction(&gradient, &memory);
         let slope = dot(&gradient, &direction);
-        let mut length = if memory.is_empty() { 1.0 / dot(&gradient, &gradient).sqrt().max(1e-300) } else { 1.0 };
+        let mut length = if memory.is_empty() { 1.0 / dot(&gradient, &gradient).sqrt().max(1.0) } else { 1.0 };
         let mut accepted = false;
         for _ in 0..MOST_HALVINGS {
             combine(&mut next, point, &direction, |from, along| from + length * along);

@@ -1,8 +1,8 @@
 //! Multinomial logistic regression with an L2 penalty, trained to convergence: the head on frozen features.
 //!
 //! Features are standardised for the optimisation and the standardisation is folded into the weights afterwards, so that
-//! the result is a plain linear layer. The penalty's strength is chosen on validation data. [`lbfgs`]; a convex problem, so the
-//! result depends on nothing but the data.
+//! the result is a plain linear layer. The penalty's strength is chosen on validation data. [`lbfgs`] in fp64; a convex problem, so
+//! the result depends on nothing but the data.
 
 use tch::{Device, Kind, Tensor};
 
@@ -40,18 +40,13 @@ pub struct Search {
     pub strengths: &'static [f64],
     /// Converged when no component of the gradient is larger.
     pub tolerance: f64,
-    /// Of the products.
-    pub kind: Kind,
 }
 
 /// For a head that will be used.
-pub const THOROUGH: Search = Search {
-    strengths: &[1.0, 0.3162, 0.1, 0.03162, 0.01, 0.003162, 0.001, 0.0003162, 0.0001],
-    tolerance: 1e-5,
-    kind: Kind::Double,
-};
+pub const THOROUGH: Search =
+    Search { strengths: &[1.0, 0.3162, 0.1, 0.03162, 0.01, 0.003162, 0.001, 0.0003162, 0.0001], tolerance: 1e-5 };
 /// For many heads of which only the scores are of interest.
-pub const QUICK: Search = Search { strengths: &[1.0, 0.1, 0.01, 0.001], tolerance: 1e-3, kind: Kind::Float };
+pub const QUICK: Search = Search { strengths: &[1.0, 0.1, 0.01, 0.001], tolerance: 1e-3 };
 
 /// Two strengths in a row that are worse than the best so far end the search: the path is smooth.
 const WORSE_IN_A_ROW: usize = 2;
@@ -76,8 +71,8 @@ pub fn fit(
     let x = standardise(&x)?;
     let valid_x = standardise(&valid.features.to_tensor()?.f_to_kind(Kind::Double)?)?;
     let basis = Basis::of(&x)?;
-    let problem = Problem::new(basis.coordinates(&x)?.f_to_kind(search.kind)?, train.labels, classes, loss)?;
-    let valid_x = basis.coordinates(&valid_x)?.f_to_kind(search.kind)?;
+    let problem = Problem::new(basis.coordinates(&x)?, train.labels, classes, loss)?;
+    let valid_x = basis.coordinates(&valid_x)?;
     let valid_problem = Problem::new(valid_x, valid.labels, classes, loss)?;
 
     let limits = Limits { tolerance: search.tolerance, iterations: MAX_ITERATIONS, memory: MEMORY };
@@ -89,7 +84,8 @@ pub fn fit(
             lbfgs::minimise(&mut point, limits, |point, gradient| problem.evaluate(point, strength, gradient))?;
         let trial = Trial { strength, valid_loss: valid_problem.mean_loss(&point)?, iterations };
         watch(trial)?;
-        if best.as_ref().is_none_or(|(_, best)| trial.valid_loss < best.valid_loss) {
+        let better = best.as_ref().is_none_or(|(_, best)| trial.valid_loss < best.valid_loss);
+        if better && trial.valid_loss.is_finite() {
             best = Some((point.clone(), trial));
             worse = 0;
         } else {
@@ -196,8 +192,7 @@ impl Problem {
 
     /// The logarithms of the rows' probabilities, `[N, classes]`, fp64.
     fn log_probabilities(&self, point: &[f64]) -> Result<Tensor> {
-        let scores = self.x.f_matmul(&self.table(point)?.f_to_kind(self.x.kind())?)?;
-        Ok(scores.f_to_kind(Kind::Double)?.f_log_softmax(-1, Kind::Double)?)
+        Ok(self.x.f_matmul(&self.table(point)?)?.f_log_softmax(-1, Kind::Double)?)
     }
 
     fn mean_loss(&self, point: &[f64]) -> Result<f64> {
@@ -210,8 +205,8 @@ impl Problem {
         let log_p = self.log_probabilities(point)?;
         let loss = -log_p.f_mul(&self.targets)?.f_sum(Kind::Double)?.f_double_value(&[])? / self.rows();
         let residual = log_p.f_exp()?.f_mul(&self.weights)?.f_sub(&self.targets)?.f_div_scalar(self.rows())?;
-        let slopes = self.x.f_transpose(0, 1)?.f_matmul(&residual.f_to_kind(self.x.kind())?)?;
-        slopes.f_to_kind(Kind::Double)?.f_contiguous()?.f_copy_data(gradient, gradient.len())?;
+        let slopes = self.x.f_transpose(0, 1)?.f_matmul(&residual)?;
+        slopes.f_contiguous()?.f_copy_data(gradient, gradient.len())?;
         let weights = (self.width * self.classes()) as usize;
         let mut squares = 0.0;
         for (slope, weight) in gradient.iter_mut().zip(point).take(weights) {

@@ -19,6 +19,9 @@ pub struct Mix {
     pub cutmix: f64,
 }
 
+/// Keeps these draws apart from those of augmentation.
+const MIXING: u64 = 1;
+
 /// What is done to one micro-batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Drawn {
@@ -38,10 +41,8 @@ impl Mix {
         let Batch { examples, inputs } = batch;
         match inputs {
             Inputs::Pixels(pixels) if !self.is_none() && examples.len() > 1 => {
-                let [.., height, width] = pixels.size()[..] else {
-                    return Ok((Batch { examples, inputs: Inputs::Pixels(pixels) }, 1.0));
-                };
-                let (drawn, share) = self.draw(&mut Random::of(&of), height, width);
+                let (_, _, height, width) = pixels.size4()?;
+                let (drawn, share) = self.draw(&mut Random::of(&[of[0], of[1], of[2], MIXING]), height, width);
                 let pixels = mixed(&pixels, drawn)?;
                 Ok((Batch { examples, inputs: Inputs::Pixels(pixels) }, share))
             }

@@ -39,49 +39,77 @@ pub fn pooling(config: &RunConfig, modality: Modality, choices: &mut Choices) ->
     }
 }
 
-/// How the images that are trained on are varied and mixed. What a strategy cannot do is set to nothing, with the reason.
-pub fn augmentation(config: &mut RunConfig, input: &InputSpec, choices: &mut Choices) -> Option<Augmentation> {
-    let InputSpec::Image(how) = input else { return None };
+/// How the images that are trained on are shown.
+#[derive(Default)]
+pub struct Variation {
+    pub augmentation: Option<Augmentation>,
+    pub mix: Mix,
+    /// How many varied views of an image take its place; 0: every epoch has another.
+    pub views: usize,
+}
+
+impl Variation {
+    /// Whether an image is the same in every epoch.
+    pub fn is_none(&self) -> bool {
+        self.augmentation.is_none() && self.mix.is_none()
+    }
+}
+
+/// How the images that are trained on are varied and mixed. What a strategy cannot do is left out, with the reason; the settings keep what
+/// was asked for.
+pub fn variation(config: &mut RunConfig, input: &InputSpec, choices: &mut Choices) -> Variation {
+    let InputSpec::Image(how) = input else { return Variation::default() };
     let frozen = config.strategy.name == Strategy::Frozen;
     let cached = matches!(config.strategy.name, Strategy::Last(_)) && config.run.cache == Switch::On;
     let training = &mut config.training;
-    if frozen && (training.mixup > 0.0 || training.cutmix > 0.0) {
-        (training.mixup, training.cutmix) = (0.0, 0.0);
-        choices.record("mixup, cutmix", "0", "the head is fitted on features of whole images");
+    let mut mix = Mix { mixup: training.mixup, cutmix: training.cutmix };
+    if frozen && !mix.is_none() {
+        for (name, asked) in
+            [("mixup", mix.mixup), ("cutmix", mix.cutmix)].into_iter().filter(|(_, asked)| *asked > 0.0)
+        {
+            choices.record(name, 0, format!("not {asked}: the head is fitted on features of whole images"));
+        }
+        mix = Mix::default();
+    }
+    if cached && !mix.is_none() {
+        choices.record("cache", "off", "mixed images differ in every epoch");
     }
     if !frozen && training.views > 1 {
-        training.views = 1;
-        choices.record("views", 1, "every epoch shows another view already; a number of them is for --strategy frozen");
+        choices.record("views", 1, format!("not {}: a number of views is for --strategy frozen", training.views));
     }
     let once = frozen && training.views == 1;
-    let mixed = training.mixup > 0.0 || training.cutmix > 0.0;
-    let setting = &mut training.augment;
-    if *setting == Augment::Auto || once {
-        let (height, _) = how.output();
-        let (chosen, reason) = match config.strategy.name {
-            _ if once => {
-                (Augment::None, "the features of each image are computed once, as it is; --views K varies them")
-            }
-            _ if cached && !mixed => {
-                (Augment::None, "what the frozen stages compute is computed once; --cache off allows it")
-            }
-            _ if height < 96 => (Augment::Light, "usual for images this small"),
-            _ => (Augment::Standard, "usual for photographs"),
-        };
-        choices.record("augment", chosen, reason);
-        *setting = chosen;
-    }
-    let augmentation = match *setting {
+    let (height, _) = how.output();
+    let (usual, reason) = match config.strategy.name {
+        _ if once => (Augment::None, "the features of each image are computed once, as it is; --views K varies them"),
+        _ if cached && mix.is_none() => {
+            (Augment::None, "what the frozen stages compute is computed once; --cache off allows it")
+        }
+        _ if height < 96 => (Augment::Light, "usual for images this small"),
+        _ => (Augment::Standard, "usual for photographs"),
+    };
+    let chosen = match training.augment {
+        Augment::Auto => {
+            choices.record("augment", usual, reason);
+            training.augment = usual;
+            usual
+        }
+        asked if once && asked != Augment::None => {
+            choices.record("augment", usual, format!("not {asked}: {reason}"));
+            usual
+        }
+        asked => asked,
+    };
+    let augmentation = match chosen {
         Augment::Auto | Augment::None => None,
         Augment::Light => Some(Augmentation::light()),
         Augment::Standard => Some(Augmentation::standard()),
         Augment::Strong => Some(Augmentation::strong()),
     };
-    if augmentation.is_none() && training.views > 1 {
-        training.views = 1;
+    if frozen && augmentation.is_none() && training.views > 1 {
         choices.record("views", 1, "images that are not varied have one view");
     }
-    augmentation
+    let views = if frozen && augmentation.is_some() { training.views } else { 0 };
+    Variation { augmentation, mix, views }
 }
 
 /// Puts the sizes at which inputs are seen into the settings.
@@ -139,7 +167,7 @@ pub fn hardware_and_model(config: &mut RunConfig, classifier: &Classifier, hardw
     };
     config.run.precision =
         if hardware.compute == Kind::BFloat16 { config::Precision::Bf16 } else { config::Precision::Fp32 };
-    config.run.threads = Some(hardware.threads);
+    config.run.threads.get_or_insert(hardware.threads);
 }
 
 /// Examples of a step when nothing was said, as in transformers' recipes; half of it where there are few.
@@ -159,6 +187,7 @@ pub fn plan(
     valid: &Split,
     hardware: &Hardware,
     classifier: &Classifier,
+    mix: Mix,
     choices: &mut Choices,
 ) -> Plan {
     let init = config.model.init;
@@ -223,7 +252,7 @@ pub fn plan(
         epochs,
         batch,
         micro_batch_tokens: micro,
-        mix: Mix { mixup: settings.mixup, cutmix: settings.cutmix },
+        mix,
         loss: LossSettings {
             label_smoothing: settings.label_smoothing,
             class_weights: (settings.class_weights == ClassWeights::Balanced)
@@ -261,7 +290,11 @@ fn learning_rate(strategy: Strategy, classifier: &Classifier, init: Init) -> (f6
         Strategy::Lora { .. } => return (1e-3, "usual for low-rank adapters"),
         Strategy::Bitfit => return (1e-3, "usual where only biases are trained"),
         _ if image && !classifier.backbone.statistics().is_empty() => {
-            return (3e-4, "usual for a convolutional network");
+            return if width < 256 {
+                (2e-3, "a convolutional network this small")
+            } else {
+                (3e-4, "usual for a convolutional network")
+            };
         }
         Strategy::Last(_) if width < 512 && !image => return (1e-4, "a few layers of an encoder this narrow"),
         _ => {}

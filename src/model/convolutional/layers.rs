@@ -170,17 +170,19 @@ impl Block<Conv> {
                 x.f_avg_pool2d([*size; 2], [*stride; 2], [*padding; 2], false, true, None::<i64>)?
             }
             Self::Residual { body, shortcut } => {
+                let (last, first) = body.split_last().ok_or_else(|| Error::failure("a residual block has no body"))?;
+                let fixed = last.fixed(pass);
                 let shortcut = match shortcut {
                     Some(conv) => conv.forward(x, pass)?,
-                    None if !own && pass.dropout.is_none() => copied(x)?,
+                    // The fused sum takes its place.
+                    None if fixed.is_some() && !own => copied(x)?,
                     None => x.shallow_clone(),
                 };
                 let mut y = x.shallow_clone();
-                let (last, first) = body.split_last().ok_or_else(|| Error::failure("a residual block has no body"))?;
                 for conv in first {
                     y = conv.forward(&y, pass)?;
                 }
-                match last.fixed(pass) {
+                match fixed {
                     Some((weight, bias)) => {
                         let ConvSpec { stride, padding, .. } = last.spec;
                         native::convolve(&y, weight, bias, stride, padding, Some(&shortcut), true)?

@@ -10,13 +10,22 @@ use serde::Serialize;
 
 use super::probe::Curve;
 use super::{Measurements, StageScores};
+use crate::data::Modality;
 use crate::error::{Error, Result};
 
-/// Labelled rows a class from which training everything did better in the runs of `benches/advice_study`.
-const MANY: f64 = 30.0;
-/// ln(error of full / error of a head on the best stage) in these runs: mean and standard deviation.
-const WITH_FEW: (f64, f64) = (0.143, 0.102);
-const WITH_MANY: (f64, f64) = (-0.137, 0.262);
+/// What real runs have shown.
+struct Evidence {
+    /// Labelled rows a class from which training everything did better.
+    many: f64,
+    /// ln(error of full / error of a head on the best stage) with fewer and with more: mean and standard deviation.
+    with_few: (f64, f64),
+    with_many: (f64, f64),
+}
+
+/// Those of `benches/advice_study`.
+const TEXTS: Evidence = Evidence { many: 30.0, with_few: (0.143, 0.102), with_many: (-0.137, 0.262) };
+/// Those of `benches/advice_images`, where everything was better from the smallest number on; below it, as for texts.
+const IMAGES: Evidence = Evidence { many: 10.0, with_few: TEXTS.with_few, with_many: (-0.381, 0.53) };
 /// The 90 % range of a normal distribution, in standard deviations.
 const RANGE: f64 = 1.645;
 /// The share of the rows that `train` trains on; the others choose the penalty or the epoch.
@@ -75,19 +84,26 @@ pub struct Advice {
     pub reasons: Vec<String>,
 }
 
-/// Advice for training with `rows` labelled rows, of which all or some were measured. `divisible`: whether the network may end at any
-/// stage; of one that may not the last stage is all that is advised.
+/// Advice for training with `rows` labelled rows, of which all or some were measured. A network for images is kept whole: the last stage is
+/// all that is advised.
 ///
 /// # Errors
 /// Measurements of no stage.
-pub fn recommend(measured: &Measurements, rows: usize, divisible: bool) -> Result<Advice> {
+pub fn recommend(measured: &Measurements, rows: usize, modality: Modality) -> Result<Advice> {
+    let (evidence, divisible) = match modality {
+        Modality::Text => (&TEXTS, true),
+        Modality::Image => (&IMAGES, false),
+    };
     let last = measured.stages.last().ok_or_else(|| Error::failure("the network has no stages"))?;
     let best = best_stage(&measured.stages).filter(|_| divisible).unwrap_or(last);
     let classes = measured.class_rows.iter().filter(|&&count| count > 0).count().max(1);
     let rows_per_class = rows as f64 / classes as f64;
     let error = expected_error(measured, best, rows);
-    let (strategy, (ratio, scatter)) =
-        if rows_per_class >= MANY { (Strategy::Full, WITH_MANY) } else { (Strategy::Frozen, WITH_FEW) };
+    let (strategy, (ratio, scatter)) = if rows_per_class >= evidence.many {
+        (Strategy::Full, evidence.with_many)
+    } else {
+        (Strategy::Frozen, evidence.with_few)
+    };
     let points = |ratio: f64| 100.0 * error * (1.0 - ratio.exp());
     let gain =
         Gain { points: points(ratio), low: points(ratio + RANGE * scatter), high: points(ratio - RANGE * scatter) };
@@ -265,39 +281,39 @@ mod tests {
 
     #[test]
     fn few_rows_a_class_get_a_head_and_many_get_everything() -> Result<()> {
-        let few = recommend(&measured(&[600, 700, 800], 100), 1000, true)?;
+        let few = recommend(&measured(&[600, 700, 800], 100), 1000, Modality::Text)?;
         assert_eq!((few.strategy, few.size, few.similarity), (Strategy::Frozen, Size::Little, Similarity::Near));
         assert!(few.gain.points < 0.0 && few.gain.low < few.gain.points && few.gain.points < few.gain.high);
-        let many = recommend(&measured(&[600, 700, 800], 2), 1000, true)?;
+        let many = recommend(&measured(&[600, 700, 800], 2), 1000, Modality::Text)?;
         assert_eq!((many.strategy, many.size), (Strategy::Full, Size::Much));
         // A flat learning curve: the error stays 0.2.
-        assert!((many.gain.points - 20.0 * (1.0 - WITH_MANY.0.exp())).abs() < 1e-9);
+        assert!((many.gain.points - 20.0 * (1.0 - TEXTS.with_many.0.exp())).abs() < 1e-9);
         Ok(())
     }
 
     #[test]
     fn a_better_earlier_stage_means_far() -> Result<()> {
-        let advice = recommend(&measured(&[600, 880, 800], 100), 1000, true)?;
+        let advice = recommend(&measured(&[600, 880, 800], 100), 1000, Modality::Text)?;
         assert_eq!((advice.stage.as_str(), advice.last_stage), ("layer 1", false));
         assert_eq!(advice.similarity, Similarity::Far);
         assert!((advice.frozen_accuracy - 0.88).abs() < 1e-9);
         assert!(advice.reasons[0].contains("clearly better"), "{:?}", advice.reasons);
         // By less than chance brings about: near all the same. Of equals the last stage.
-        assert_eq!(recommend(&measured(&[600, 805, 800], 100), 1000, true)?.similarity, Similarity::Near);
-        assert!(recommend(&measured(&[600, 800, 800], 100), 1000, true)?.last_stage);
+        assert_eq!(recommend(&measured(&[600, 805, 800], 100), 1000, Modality::Text)?.similarity, Similarity::Near);
+        assert!(recommend(&measured(&[600, 800, 800], 100), 1000, Modality::Text)?.last_stage);
         Ok(())
     }
 
     #[test]
     fn a_network_that_is_kept_whole_is_advised_its_last_stage() -> Result<()> {
-        let advice = recommend(&measured(&[600, 880, 800], 100), 1000, false)?;
+        let advice = recommend(&measured(&[600, 880, 800], 100), 1000, Modality::Image)?;
         assert_eq!((advice.stage.as_str(), advice.last_stage, advice.stages), ("layer 2", true, 3));
         Ok(())
     }
 
     #[test]
     fn a_head_that_guesses_means_far() -> Result<()> {
-        let advice = recommend(&measured(&[510, 505, 512], 2), 1000, true)?;
+        let advice = recommend(&measured(&[510, 505, 512], 2), 1000, Modality::Text)?;
         assert_eq!(advice.similarity, Similarity::Far);
         assert!(advice.reasons[0].contains("hardly tells the classes apart"), "{:?}", advice.reasons);
         Ok(())
@@ -307,7 +323,7 @@ mod tests {
     fn the_learning_curve_lowers_the_error() -> Result<()> {
         let mut some = measured(&[700, 800], 2);
         some.curve = vec![score(75.0, 600), score(150.0, 700), score(300.0, 760), score(600.0, 800)];
-        let [few, many] = [667, 100_000].map(|rows| recommend(&some, rows, true).unwrap().frozen_accuracy);
+        let [few, many] = [667, 100_000].map(|rows| recommend(&some, rows, Modality::Text).unwrap().frozen_accuracy);
         assert!((few - 0.8).abs() < 1e-3 && many > 0.85 && many < 1.0, "{few} {many}");
         Ok(())
     }
@@ -320,7 +336,7 @@ mod tests {
             ([800, 700], 100, "                 earlier stage [x]|"),
             ([800, 700], 2, "                 earlier stage    |   [x]"),
         ] {
-            let picture = recommend(&measured(&probes, classes), 1000, true)?.quadrant();
+            let picture = recommend(&measured(&probes, classes), 1000, Modality::Text)?.quadrant();
             assert!(picture.lines().any(|line| line == expected), "{picture}");
             assert_eq!(picture.matches("[x]").count(), 1);
         }
@@ -329,6 +345,6 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_an_error() {
-        assert!(recommend(&measured(&[], 2), 10, true).is_err());
+        assert!(recommend(&measured(&[], 2), 10, Modality::Text).is_err());
     }
 }

@@ -67,9 +67,10 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
         data: args.train.display().to_string(),
         rows: set.examples.len(),
         measured_rows: labels.len(),
-        advice: recommend(&measurements, set.examples.len(), options.modality == Modality::Text)?,
+        advice: recommend(&measurements, set.examples.len(), options.modality)?,
         measurements,
         seconds: began.elapsed().as_secs_f64(),
+        modality: options.modality,
     };
     match args.json {
         true => print(&to_readable_json(&report)?),
@@ -87,6 +88,8 @@ struct Report {
     advice: Advice,
     measurements: Measurements,
     seconds: f64,
+    #[serde(skip)]
+    modality: Modality,
 }
 
 impl fmt::Display for Report {
@@ -156,10 +159,13 @@ impl Report {
             units::seconds(self.seconds)
         )?;
         writeln!(f, "{}\n", self.advice)?;
+        let runs = match self.modality {
+            Modality::Text => "47 runs of one small text network on eight data sets",
+            Modality::Image => "8 runs of one small network for images on three data sets",
+        };
         write!(
             f,
-            "What to expect comes from 47 runs of one small text network on eight data sets (docs/advice.md): another network may gain \
-             more or less. `rehead compare` finds out."
+            "What to expect comes from {runs} (docs/advice.md): another network may gain more or less. `rehead compare` finds out."
         )
     }
 }

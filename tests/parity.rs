@@ -199,6 +199,7 @@ fn gradients(
                 &batch,
                 &labels,
                 examples.len() as f64,
+                1.0,
             )
             .expect("loss");
         part.backward();

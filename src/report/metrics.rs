@@ -27,7 +27,7 @@ pub struct RunMetrics {
     pub images_per_second: Option<f64>,
     pub trainable_parameters: u64,
     pub total_parameters: u64,
-    /// The most memory the process held; see `report::memory`.
+    /// The most memory the process held, with what it keeps for other runs of a comparison; see `report::memory`.
     pub peak_memory_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid: Option<Evaluation>,

@@ -159,7 +159,7 @@ impl Backbone for ConvNet {
                     Ok(())
                 }
             };
-            blocks.iter_mut().try_for_each(|block| block.each_conv(&mut change))?;
+            tch::no_grad(|| blocks.iter_mut().try_for_each(|block| block.each_conv(&mut change)))?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 // The arithmetic between the matrix products and convolutions of a network, for CPUs: attention within short sequences,
-// normalisation, activations, pooling, dropout, AdamW. Written once on vectors of 16 numbers and compiled once for each set of instructions
-// (build.rs gives VARIANT and the flags); native.cpp chooses among them and knows about tensors.
+// normalisation, activations, pooling, dropout, AdamW. Written once on vectors of 16 numbers and compiled once for each set of
+// instructions (build.rs gives VARIANT and the flags); native.cpp chooses among them and knows about tensors.
 //
 // No header with inline functions of its own belongs here: compiled for one CPU, they could end up being called on another.
 

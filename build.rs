@@ -9,6 +9,7 @@ fn main() {
         "profiler.cpp",
         "kernels.cpp",
         "kernels.h",
+        "winograd.inl",
         "fused.cpp",
         "fused.h",
         "fused.cu",

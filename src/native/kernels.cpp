@@ -6,6 +6,8 @@
 
 #include "kernels.h"
 
+#include <cstdlib>
+
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
@@ -522,7 +524,8 @@ struct Scratch {
         used = 0;
         if (numbers <= size) return;
         __builtin_free(begin);
-        begin = static_cast<float *>(__builtin_malloc(numbers * sizeof(float)));
+        // Whole cache lines.
+        begin = static_cast<float *>(aligned_alloc(64, (numbers * sizeof(float) + 63) / 64 * 64));
         if (!begin) __builtin_trap();
         size = numbers;
     }
@@ -921,6 +924,11 @@ void multiply_int8(const Int8Linear &linear, const uint8_t *bytes, const float *
 
 #endif
 
+// With narrower vectors than these oneDNN's convolutions are faster.
+#if defined(__AVX512F__)
+#include "winograd.inl"
+#endif
+
 // ---- the table --------------------------------------------------------------------------------------------------------
 
 // Calls body with pointers of the stored kind.
@@ -998,6 +1006,30 @@ void attention_backward(const Attention &a, Rows out, const float *log_sum, Rows
     BY_KIND(a.stored, attend_backward<T>(a, out, log_sum, gradient, query_gradient, key_gradient, value_gradient, begin, end))
 }
 
+#if defined(__AVX512F__)
+
+// Multiplying in bf16 without instructions for it would be slower than any other way.
+#if defined(__AVX512BF16__)
+constexpr bool WINOGRAD_BF16 = true;
+#define BY_WINOGRAD_KIND BY_KIND
+#else
+constexpr bool WINOGRAD_BF16 = false;
+#define BY_WINOGRAD_KIND(stored, ...) \
+    using T = float;                  \
+    __VA_ARGS__;
+#endif
+
+void winograd_weight(Stored stored, const WinogradWeight &w, const float *weight, void *panels, int64_t begin, int64_t end) {
+    BY_WINOGRAD_KIND(stored, winograd_panels(weight, w, at<T>(panels), begin, end))
+}
+
+void winograd(Stored stored, const Winograd &w, const void *x, const void *panels, const void *bias, const void *added, void *out,
+              int64_t begin, int64_t end) {
+    BY_WINOGRAD_KIND(stored, winograd_tiles(w, in<T>(x), in<T>(panels), in<T>(bias), in<T>(added), at<T>(out), begin, end))
+}
+
+#endif
+
 double square_sum(Stored stored, const void *x, int64_t begin, int64_t end) {
     BY_KIND(stored, return square_sum_range(in<T>(x), begin, end))
 }
@@ -1017,6 +1049,11 @@ const Kernels table = {
     nullptr,       nullptr,   nullptr,
 #endif
     normalise,     max_pool,  max_pool_backward,
+#if defined(__AVX512F__)
+    WINOGRAD_BF16, winograd_weight, winograd,
+#else
+    false,         nullptr,   nullptr,
+#endif
     square_sum,
 };
 

@@ -69,6 +69,20 @@ struct Windows {
 // Where in its window a maximum stood must fit into a byte.
 constexpr int64_t WIDEST_WINDOW = 15;
 
+// Winograd's algorithm is for channels, before and behind, that are multiples of this.
+constexpr int64_t WINOGRAD_CHANNELS = 16;
+
+// The weights of a convolution of 3 × 3: the distances of their numbers in memory.
+struct WinogradWeight {
+    int64_t inputs, outputs, input_stride, output_stride, down_stride, across_stride;
+};
+
+// A convolution of 3 × 3 with stride 1 over images in channels-last memory.
+struct Winograd {
+    int64_t height, width, inputs, out_height, out_width, outputs, padding_down, padding_across;
+    bool relu;
+};
+
 struct Kernels {
     const char *name;
 
@@ -117,6 +131,14 @@ struct Kernels {
     // Lines begin to end of the gradient of x.
     void (*max_pool_backward)(Stored, const Windows &, const void *gradient, const uint8_t *place, void *x_gradient,
                               int64_t begin, int64_t end);
+    // Convolutions of 3 × 3 by Winograd's algorithm (null without wide vectors): whether in bf16, too. `panels`, of 16 · inputs · outputs numbers, gets the weights of
+    // 64 outputs a panel, the panels begin to end.
+    bool winograd_bf16;
+    void (*winograd_weight)(Stored, const WinogradWeight &, const float *weight, void *panels, int64_t begin, int64_t end);
+    // Tiles begin to end of the result, 2 × 2 places each, line by line through all images: plus `bias`, plus `added` (both may be null;
+    // `added` may be `out`), through a ReLU if asked for.
+    void (*winograd)(Stored, const Winograd &, const void *x, const void *panels, const void *bias, const void *added, void *out,
+                     int64_t begin, int64_t end);
     // Sum of squares of a range, in fp64.
     double (*square_sum)(Stored, const void *x, int64_t begin, int64_t end);
 };

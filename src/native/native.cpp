@@ -6,6 +6,7 @@
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
+#include <ATen/cpu/Utils.h>
 #include <ATen/record_function.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
@@ -308,6 +309,11 @@ struct BiasedActivate : torch::autograd::Function<BiasedActivate> {
     }
 };
 
+// Outputs whose weights lie together.
+constexpr int64_t PANEL = 64;
+
+int64_t whole(int64_t count) { return (count + PANEL - 1) / PANEL * PANEL; }
+
 // ---- images
 
 rehead::Windows windows_of(const at::Tensor &x, int64_t size, int64_t stride, int64_t padding) {
@@ -387,6 +393,57 @@ at::Tensor convolved_fused(const at::Tensor &x, const at::Tensor &weight, const 
         plain.callBoxed(stack);
     }
     return stack.back().toTensor();
+}
+
+// oneDNN's convolutions on matrix units (AMX) are 3.5 times as fast as Winograd's algorithm on vectors. Who names the kernels wants them.
+bool has_fast_direct_bf16() {
+    static const bool has = at::cpu::init_amx() && std::getenv("REHEAD_KERNELS") == nullptr;
+    return has;
+}
+
+// Whether this CPU convolves by Winograd's algorithm with such weights, [outputs, inputs, height, width], in such a kind.
+bool has_winograd(const at::Tensor &weight, at::ScalarType kind) {
+    return rehead::kernels().winograd && weight.is_cpu() && weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3 &&
+           weight.size(0) % rehead::WINOGRAD_CHANNELS == 0 && weight.size(1) % rehead::WINOGRAD_CHANNELS == 0 &&
+           (kind == at::kFloat || (kind == at::kBFloat16 && rehead::kernels().winograd_bf16 && !has_fast_direct_bf16()));
+}
+
+// Whether it has less to do than a convolution as it is defined: 16 products a tile instead of 9 a place, and what tiles cost beside them.
+bool winograd_is_less(int64_t out_height, int64_t out_width) {
+    const int64_t tiles = (out_height + 1) / 2 * ((out_width + 1) / 2);
+    return 20 * tiles <= 9 * out_height * out_width;
+}
+
+at::Tensor winograd_panels(const at::Tensor &weight, at::ScalarType kind) {
+    const at::Tensor from = weight.to(at::kFloat);
+    rehead::WinogradWeight w;
+    w.outputs = from.size(0), w.inputs = from.size(1);
+    w.output_stride = from.stride(0), w.input_stride = from.stride(1);
+    w.down_stride = from.stride(2), w.across_stride = from.stride(3);
+    at::Tensor panels = at::empty({16 * w.inputs * w.outputs}, from.options().dtype(kind));
+    at::parallel_for(0, whole(w.outputs) / PANEL, 1, [&](int64_t begin, int64_t end) {
+        rehead::kernels().winograd_weight(stored_of(panels), w, from.const_data_ptr<float>(), panels.mutable_data_ptr(), begin, end);
+    });
+    return panels;
+}
+
+// `bias` and `added` may be undefined; `added` is overwritten.
+at::Tensor winograd(const at::Tensor &x, const at::Tensor &panels, int64_t outputs, const at::Tensor &bias, const at::Tensor &added,
+                    int64_t padding_down, int64_t padding_across, bool relu) {
+    rehead::Winograd w;
+    w.height = x.size(2), w.width = x.size(3), w.inputs = x.size(1), w.outputs = outputs;
+    w.padding_down = padding_down, w.padding_across = padding_across, w.relu = relu;
+    w.out_height = w.height + 2 * padding_down - 2, w.out_width = w.width + 2 * padding_across - 2;
+    at::Tensor out = added;
+    if (!out.defined()) {
+        out = at::empty({x.size(0), outputs, w.out_height, w.out_width}, x.options(), at::MemoryFormat::ChannelsLast);
+    }
+    const int64_t tiles = x.size(0) * ((w.out_height + 1) / 2) * ((w.out_width + 1) / 2);
+    at::parallel_for(0, tiles, 1, [&](int64_t begin, int64_t end) {
+        rehead::kernels().winograd(stored_of(x), w, x.const_data_ptr(), panels.const_data_ptr(), data_or_null(bias),
+                                   data_or_null(added), out.mutable_data_ptr(), begin, end);
+    });
+    return out;
 }
 
 // ---- attention
@@ -476,10 +533,6 @@ struct Attend : torch::autograd::Function<Attend> {
 };
 
 // ---- linear layers in 8 bits
-
-constexpr int64_t PANEL = 64;
-
-int64_t whole(int64_t count) { return (count + PANEL - 1) / PANEL * PANEL; }
 
 // What rehead_pack_int8 makes: panels, then scales, bias and offsets of the outputs.
 at::Tensor int8_linear(const at::Tensor &x, at::Tensor **parts, int64_t outputs, bool gelu, rehead::Curve curve) {
@@ -619,11 +672,37 @@ char *rehead_max_pool(at::Tensor *x, int64_t size, int64_t stride, int64_t paddi
     });
 }
 
-// A convolution for inference, then `added` (may be null, and is overwritten), then a ReLU if asked for.
-char *rehead_convolve(at::Tensor *x, at::Tensor *weight, at::Tensor *bias, at::Tensor *added, int64_t stride, int64_t padding_down,
-                      int64_t padding_across, int relu, at::Tensor **out) {
+// The weights of a convolution with stride 1, transformed for Winograd's algorithm; null where it is not for them.
+char *rehead_winograd_panels(at::Tensor *weight, int bf16, at::Tensor **out) {
     return guarded([&] {
         at::NoGradGuard no_grad;
+        const auto kind = bf16 ? at::kBFloat16 : at::kFloat;
+        *out = nullptr;
+        if (has_winograd(*weight, kind)) hand_over(winograd_panels(*weight, kind), out);
+    });
+}
+
+// A convolution for inference, then `added` (may be null, and is overwritten), then a ReLU if asked for. `panels`: the weights for
+// Winograd's algorithm, or null.
+char *rehead_convolve(at::Tensor *x, at::Tensor *weight, at::Tensor *bias, at::Tensor *panels, at::Tensor *added, int64_t stride,
+                      int64_t padding_down, int64_t padding_across, int relu, at::Tensor **out) {
+    return guarded([&] {
+        RECORD_FUNCTION("rehead::convolve", {});
+        at::NoGradGuard no_grad;
+        const int64_t out_height = x->size(2) + 2 * padding_down - 2, out_width = x->size(3) + 2 * padding_across - 2;
+        if (panels && on_cpu(*x) && out_height > 0 && out_width > 0 && winograd_is_less(out_height, out_width)) {
+            TORCH_CHECK(stride == 1 && x->size(1) == weight->size(1) && panels->scalar_type() == x->scalar_type() &&
+                            bias->scalar_type() == x->scalar_type() && panels->numel() == 16 * weight->size(0) * weight->size(1),
+                        "these weights are not for such activations");
+            const at::Tensor sum = added ? added->contiguous(at::MemoryFormat::ChannelsLast) : at::Tensor();
+            TORCH_CHECK(!added || (sum.scalar_type() == x->scalar_type() &&
+                                   sum.sizes() == at::IntArrayRef({x->size(0), weight->size(0), out_height, out_width})),
+                        "what is added must be of the result's shape and kind");
+            hand_over(winograd(x->contiguous(at::MemoryFormat::ChannelsLast), *panels, weight->size(0), *bias, sum, padding_down,
+                               padding_across, relu != 0),
+                      out);
+            return;
+        }
         if (convolves_fused(*x)) {
             const at::Tensor sum = added ? added->contiguous(at::MemoryFormat::ChannelsLast) : at::Tensor();
             hand_over(convolved_fused(x->contiguous(at::MemoryFormat::ChannelsLast), *weight, *bias, sum, {stride, stride},

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::model::backbone::{DropoutKeys, Pass};
 use crate::model::parameters::{cast, copied};
-use crate::native;
+use crate::native::{self, FixedConvolution};
 
 /// How much a batch counts in the running mean and variance, as in torch.
 const MOMENTUM: f64 = 0.1;
@@ -183,10 +183,7 @@ impl Block<Conv> {
                     y = conv.forward(&y, pass)?;
                 }
                 match fixed {
-                    Some((weight, bias)) => {
-                        let ConvSpec { stride, padding, .. } = last.spec;
-                        native::convolve(&y, weight, bias, stride, padding, Some(&shortcut), true)?
-                    }
+                    Some(fixed) => fixed.apply(&y, Some(&shortcut), true)?,
                     None => last.forward(&y, pass)?.f_add_(&shortcut)?.f_relu_()?,
                 }
             }
@@ -225,9 +222,9 @@ pub struct Conv {
     /// `[outputs]`.
     pub bias: Option<Tensor>,
     pub norm: Option<BatchNorm>,
-    /// Weight and bias with the norm in them, in the kind of inference: of what is not trained. Made for every batch they would cost
-    /// small batches more than they save.
-    pub folded: Option<(Tensor, Tensor)>,
+    /// The convolution with the norm in it, in the kind of inference: of what is not trained. Made for every batch it would cost
+    /// small batches more than it saves.
+    pub folded: Option<FixedConvolution>,
 }
 
 /// Batch normalisation over all but the channels (Ioffe and Szegedy 2015), fp32 `[channels]` each.
@@ -240,8 +237,8 @@ pub struct BatchNorm {
 }
 
 impl Conv {
-    /// Keeps weight and bias of a convolution in `kind` that does what this one and its norm do in evaluation (a norm is a
-    /// factor and a summand for each channel), for as long as the numbers do not change.
+    /// Keeps a convolution in `kind` that does what this one and its norm do in evaluation (a norm is a factor and a summand for
+    /// each channel), for as long as the numbers do not change.
     pub fn fold(&mut self, kind: Kind) -> Result<()> {
         let zero = || Tensor::f_zeros([self.spec.outputs], (Kind::Float, self.weight.device()));
         let bias = self.bias.as_ref().map_or_else(zero, |bias| Ok(bias.shallow_clone()))?;
@@ -253,7 +250,8 @@ impl Conv {
             }
             None => (self.weight.shallow_clone(), bias),
         };
-        self.folded = Some((cast(&weight, kind)?, cast(&bias, kind)?));
+        let ConvSpec { stride, padding, .. } = self.spec;
+        self.folded = Some(FixedConvolution::new(&weight, &bias, stride, padding, kind)?);
         Ok(())
     }
 
@@ -261,9 +259,9 @@ impl Conv {
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         let ConvSpec { stride, padding, relu, .. } = self.spec;
         let mut y = match self.fixed(pass) {
-            Some((weight, bias)) => match self.product(x, weight, Some(bias))? {
+            Some(fixed) => match self.product(x, &fixed.weight, Some(&fixed.bias))? {
                 Some(product) => product,
-                None => return native::convolve(x, weight, bias, stride, padding, None, relu),
+                None => return fixed.apply(x, None, relu),
             },
             None => {
                 let weight = cast(&self.weight, pass.compute)?;
@@ -281,10 +279,9 @@ impl Conv {
         Ok(if relu { y.f_relu_()? } else { y })
     }
 
-    /// Weight and bias with the norm in them, where a pass may take them.
-    fn fixed(&self, pass: Pass) -> Option<(&Tensor, &Tensor)> {
-        let (weight, bias) = self.folded.as_ref()?;
-        (pass.dropout.is_none() && weight.kind() == pass.compute).then_some((weight, bias))
+    /// The convolution with the norm in it, where a pass may take it.
+    fn fixed(&self, pass: Pass) -> Option<&FixedConvolution> {
+        self.folded.as_ref().filter(|fixed| pass.dropout.is_none() && fixed.weight.kind() == pass.compute)
     }
 
     /// Where the kernel has one place: a matrix product, as a fully connected layer is.

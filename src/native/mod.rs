@@ -7,6 +7,7 @@
 pub mod gpu;
 pub mod profiler;
 
+use std::cell::OnceCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 
@@ -38,6 +39,15 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn rehead_max_pool(x: Pointer, size: i64, stride: i64, padding: i64, out: *mut Pointer) -> *mut c_char;
     fn rehead_winograd_panels(weight: Pointer, bf16: c_int, out: *mut Pointer) -> *mut c_char;
+    fn rehead_reorder_convolution(
+        x: Pointer,
+        weight: Pointer,
+        panels: Pointer,
+        stride: i64,
+        padding_down: i64,
+        padding_across: i64,
+        out: *mut Pointer,
+    ) -> *mut c_char;
     fn rehead_convolve(
         x: Pointer,
         weight: Pointer,
@@ -246,6 +256,8 @@ pub struct FixedConvolution {
     pub bias: Tensor,
     /// The weights transformed for Winograd's algorithm, where it is for them.
     panels: Option<Tensor>,
+    /// The weights in the order that suits the first activations, where that is not as they are.
+    reordered: OnceCell<Option<Tensor>>,
     stride: i64,
     padding: [i64; 2],
 }
@@ -260,14 +272,24 @@ impl FixedConvolution {
             check(unsafe { rehead_winograd_panels(pointer(weight), bf16.into(), &mut panels) })?;
         }
         let panels = (!panels.is_null()).then(|| adopt(panels));
-        Ok(Self { weight: weight.f_to_kind(kind)?, bias: bias.f_to_kind(kind)?, panels, stride, padding })
+        let (weight, bias) = (weight.f_to_kind(kind)?, bias.f_to_kind(kind)?);
+        Ok(Self { weight, bias, panels, reordered: OnceCell::new(), stride, padding })
     }
 
     /// The convolution and what follows it in the same pass over memory: adding `added` (which may be overwritten), then a ReLU. `x` and
     /// `added` `[N, C, H, W]` in channels-last memory; all of one kind.
     pub fn apply(&self, x: &Tensor, added: Option<&Tensor>, relu: bool) -> Result<Tensor> {
-        let Self { weight, bias, panels, stride, padding: [down, across] } = self;
+        let Self { weight, bias, panels, stride, padding: [down, across], .. } = self;
         let [panels, added] = [panels.as_ref(), added].map(|tensor| tensor.map_or(null_mut(), pointer));
+        if self.reordered.get().is_none() {
+            let mut out = null_mut();
+            // SAFETY: all pointers are valid for the call.
+            check(unsafe {
+                rehead_reorder_convolution(pointer(x), pointer(weight), panels, *stride, *down, *across, &mut out)
+            })?;
+            let _ = self.reordered.set((!out.is_null()).then(|| adopt(out)));
+        }
+        let weight = self.reordered.get().and_then(Option::as_ref).unwrap_or(weight);
         let (weight, bias) = (pointer(weight), pointer(bias));
         let mut out = null_mut();
         // SAFETY: all pointers are valid for the call, which checks the shapes.

@@ -395,6 +395,11 @@ at::Tensor convolved_fused(const at::Tensor &x, const at::Tensor &weight, const 
     return stack.back().toTensor();
 }
 
+// The weights in the order in which oneDNN convolves such activations with them: otherwise it reorders them every time.
+at::Tensor reordered(const at::Tensor &weight, const at::Tensor &x, std::array<int64_t, 2> stride, std::array<int64_t, 2> padding) {
+    return at::mkldnn_reorder_conv2d_weight(weight.contiguous().to_mkldnn(), padding, stride, {1, 1}, 1, x.sizes());
+}
+
 // oneDNN's convolutions on matrix units (AMX) are 3.5 times as fast as Winograd's algorithm on vectors. Who names the kernels wants them.
 bool has_fast_direct_bf16() {
     static const bool has = at::cpu::init_amx() && std::getenv("REHEAD_KERNELS") == nullptr;
@@ -408,8 +413,12 @@ bool has_winograd(const at::Tensor &weight, at::ScalarType kind) {
            (kind == at::kFloat || (kind == at::kBFloat16 && rehead::kernels().winograd_bf16 && !has_fast_direct_bf16()));
 }
 
-// Whether it has less to do than a convolution as it is defined: 16 products a tile instead of 9 a place, and what tiles cost beside them.
-bool winograd_is_less(int64_t out_height, int64_t out_width) {
+// Whether a convolution with such weights goes by Winograd's algorithm: where that has less to do than the definition, with 16 products
+// a tile instead of 9 a place, and what tiles cost beside them. `panels` may be null.
+bool is_by_winograd(const at::Tensor &x, const at::Tensor *panels, int64_t padding_down, int64_t padding_across) {
+    if (!panels || !on_cpu(x)) return false;
+    const int64_t out_height = x.size(2) + 2 * padding_down - 2, out_width = x.size(3) + 2 * padding_across - 2;
+    if (out_height < 1 || out_width < 1) return false;
     const int64_t tiles = (out_height + 1) / 2 * ((out_width + 1) / 2);
     return 20 * tiles <= 9 * out_height * out_width;
 }
@@ -682,6 +691,17 @@ char *rehead_winograd_panels(at::Tensor *weight, int bf16, at::Tensor **out) {
     });
 }
 
+// The weights as rehead_convolve takes them fastest for activations such as `x`; null where that is as they are.
+char *rehead_reorder_convolution(at::Tensor *x, at::Tensor *weight, at::Tensor *panels, int64_t stride, int64_t padding_down,
+                                 int64_t padding_across, at::Tensor **out) {
+    return guarded([&] {
+        at::NoGradGuard no_grad;
+        *out = nullptr;
+        if (is_by_winograd(*x, panels, padding_down, padding_across) || !convolves_fused(*x)) return;
+        hand_over(reordered(*weight, *x, {stride, stride}, {padding_down, padding_across}), out);
+    });
+}
+
 // A convolution for inference, then `added` (may be null, and is overwritten), then a ReLU if asked for. `panels`: the weights for
 // Winograd's algorithm, or null.
 char *rehead_convolve(at::Tensor *x, at::Tensor *weight, at::Tensor *bias, at::Tensor *panels, at::Tensor *added, int64_t stride,
@@ -689,14 +709,14 @@ char *rehead_convolve(at::Tensor *x, at::Tensor *weight, at::Tensor *bias, at::T
     return guarded([&] {
         RECORD_FUNCTION("rehead::convolve", {});
         at::NoGradGuard no_grad;
-        const int64_t out_height = x->size(2) + 2 * padding_down - 2, out_width = x->size(3) + 2 * padding_across - 2;
-        if (panels && on_cpu(*x) && out_height > 0 && out_width > 0 && winograd_is_less(out_height, out_width)) {
+        if (is_by_winograd(*x, panels, padding_down, padding_across)) {
             TORCH_CHECK(stride == 1 && x->size(1) == weight->size(1) && panels->scalar_type() == x->scalar_type() &&
                             bias->scalar_type() == x->scalar_type() && panels->numel() == 16 * weight->size(0) * weight->size(1),
                         "these weights are not for such activations");
             const at::Tensor sum = added ? added->contiguous(at::MemoryFormat::ChannelsLast) : at::Tensor();
             TORCH_CHECK(!added || (sum.scalar_type() == x->scalar_type() &&
-                                   sum.sizes() == at::IntArrayRef({x->size(0), weight->size(0), out_height, out_width})),
+                                   sum.sizes() == at::IntArrayRef({x->size(0), weight->size(0), x->size(2) + 2 * padding_down - 2,
+                                                                   x->size(3) + 2 * padding_across - 2})),
                         "what is added must be of the result's shape and kind");
             hand_over(winograd(x->contiguous(at::MemoryFormat::ChannelsLast), *panels, weight->size(0), *bias, sum, padding_down,
                                padding_across, relu != 0),

@@ -244,7 +244,7 @@ pub struct DataArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// The pretrained network: a directory with config.json and model.safetensors, or a hub id
+    /// The pretrained network: a directory with config.json and model.safetensors, a hub id, or an architecture such as resnet50
     #[arg(long, value_name = "ID|DIR")]
     pub model: Option<String>,
 
@@ -592,7 +592,7 @@ pub struct AdviseArgs {
     #[arg(long, value_name = "fail|skip", default_value = "fail", help_heading = "Data")]
     pub on_bad_input: OnBadInput,
 
-    /// The pretrained network: a directory with config.json and model.safetensors, or a hub id
+    /// The pretrained network: a directory with config.json and model.safetensors, a hub id, or an architecture such as resnet50
     #[arg(long, value_name = "ID|DIR", help_heading = "Model")]
     pub model: String,
 
@@ -637,7 +637,7 @@ pub struct InspectArgs {
 #[derive(Debug, Args)]
 #[command(after_help = FETCH_EXAMPLES)]
 pub struct FetchArgs {
-    /// The model's id on the hub, such as bert-base-uncased or google/electra-small-discriminator
+    /// The model's id on the hub, such as bert-base-uncased or google/electra-small-discriminator, or an architecture such as resnet50
     #[arg(value_name = "ID")]
     pub id: String,
 

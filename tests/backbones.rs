@@ -11,7 +11,9 @@ use rehead::data::Labels;
 use rehead::error::Result;
 use rehead::model::checkpoint::{LoadReport, Weights, save_tensors};
 use rehead::model::parameters::Place;
-use rehead::model::{Classifier, DropoutKeys, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, convolutional};
+use rehead::model::{
+    Classifier, DropoutKeys, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, convolutional, pretrained_id,
+};
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -124,6 +126,19 @@ fn python(script: &str, arguments: &[PathBuf]) -> Option<String> {
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{out}\n{err}");
     Some(out.into_owned())
+}
+
+/// timm knows the repositories that bare names stand for.
+#[test]
+fn bare_names_stand_for_trained_networks_of_timm() {
+    let resnets = ["18", "34", "50", "101", "152"].map(|depth| format!("resnet{depth}"));
+    let vggs = ["11", "13", "16", "19"].into_iter().flat_map(|depth| [format!("vgg{depth}"), format!("vgg{depth}_bn")]);
+    let vits = ["tiny_patch16", "small_patch16", "small_patch32", "base_patch16", "base_patch32"];
+    let vits = vits.map(|sizes| format!("vit_{sizes}_224"));
+    let names = resnets.into_iter().chain(vggs).chain(["inception_v3".to_owned()]).chain(vits);
+    let ids: Vec<PathBuf> = names.map(|name| pretrained_id(&name).expect(&name).into()).collect();
+    python("timm_ids.py", &ids);
+    assert_eq!(pretrained_id("resnet51"), None);
 }
 
 #[test]

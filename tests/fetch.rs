@@ -407,6 +407,22 @@ fn a_network_for_images_is_fetched_and_used_by_its_name() {
 }
 
 #[test]
+fn an_architectures_name_means_its_trained_network() {
+    let scene = Scene::new();
+    let id = "timm/resnet50.tv_in1k";
+    scene.hub.commit(id, &[("config.json", CONFIG), ("model.safetensors", &scene.weights)]);
+    let output = scene.fetch(&["resnet50"]);
+    assert!(printed(&output).contains("models--timm--resnet50.tv_in1k"));
+    assert_mentions(
+        &String::from_utf8_lossy(&output.stderr),
+        &["`resnet50` is timm/resnet50.tv_in1k", "--init random"],
+    );
+    assert_mentions(&complaint(&scene.fetch(&["vgg16_bn"]), 2), &["timm/vgg16_bn.tv_in1k"]);
+    fs::create_dir(scene.home.path().join("resnet50")).unwrap();
+    assert_eq!(printed(&scene.fetch(&["resnet50"])), "resnet50");
+}
+
+#[test]
 fn a_newer_version_costs_only_what_has_changed() {
     let mut scene = Scene::new();
     printed(&scene.fetch(&[ID]));

@@ -283,10 +283,6 @@ fn what_does_not_fit_is_refused() {
         .rehead("train --train train --model net --out run")
         .refused()
         .says(&["net: there is neither model.safetensors"]);
-    scene
-        .rehead("train --train train --model resnet18 --out run")
-        .refused()
-        .says(&["is the name of an architecture", "--init random"]);
     scene.copy("train/left/0.png", "test/left/copy.png");
     scene
         .rehead(&format!("{BASIC} --test test --epochs 0 --out copies"))

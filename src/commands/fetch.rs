@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::hub_id;
 use crate::error::{Error, Result};
 use crate::model::hub;
 
@@ -10,7 +11,8 @@ use crate::model::hub;
 /// # Errors
 /// Those of [`hub::locate_revision`].
 pub fn run(id: &str, revision: Option<&str>, quiet: bool) -> Result<()> {
-    let directory = hub::locate_revision(id, revision, &hub::console(quiet))?;
+    let report = hub::console(quiet);
+    let directory = hub::locate_revision(&hub_id(id, &report), revision, &report)?;
     let mut line = directory.into_os_string().into_encoded_bytes();
     line.push(b'\n');
     let mut output = std::io::stdout().lock();

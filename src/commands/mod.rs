@@ -8,6 +8,7 @@ pub mod inspect;
 pub mod label;
 pub mod train;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{ColumnArgs, InferenceArgs};
@@ -28,21 +29,27 @@ fn locate_model(model: &str, quiet: bool) -> Result<PathBuf> {
     if model.ends_with(".safetensors") && Path::new(model).is_file() {
         return Ok(PathBuf::from(model));
     }
-    hub::locate(model, &hub::console(quiet))
+    let report = hub::console(quiet);
+    hub::locate(&hub_id(model, &report), &report)
+}
+
+/// A hub id as it is; for an architecture's bare name, which no directory has, that of its usual trained network.
+fn hub_id<'a>(model: &'a str, report: &dyn Fn(hub::Event)) -> Cow<'a, str> {
+    match model::pretrained_id(model) {
+        Some(id) if !Path::new(model).exists() => {
+            report(hub::Event::Note(&format!(
+                "`{model}` is {id} from the hub; --init random would train it from nothing"
+            )));
+            Cow::Owned(id)
+        }
+        _ => Cow::Borrowed(model),
+    }
 }
 
 /// Where the network of a run is, and what it reads. Nowhere, when it begins from random numbers: that only networks for images can.
 fn locate_network(config: &ModelConfig, quiet: bool) -> Result<(Option<PathBuf>, Modality)> {
     match config.init {
         Init::Random => Ok((None, Modality::Image)),
-        Init::Pretrained if model::is_architecture(&config.model) && !Path::new(&config.model).exists() => {
-            let model = &config.model;
-            Err(Error::request(format!("`{model}` is the name of an architecture, not of a trained network"))
-                .key("model.model")
-                .hint(format!(
-                    "begin with it from nothing by --init random, or name a trained one: timm/{model}.tv_in1k"
-                )))
-        }
         Init::Pretrained => {
             let directory = locate_model(&config.model, quiet)?;
             let modality = model::modality(&directory)?;

@@ -65,7 +65,7 @@ pub struct DataConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// A directory in the Hugging Face layout or a hub id; the name of an architecture, when it starts from random numbers.
+    /// A directory in the Hugging Face layout, a hub id, or the name of an architecture: its trained network, or random numbers (`init`).
     pub model: String,
     pub init: Init,
     /// How many of the first stages are kept; the head is put on the last of them. `None`: all.

@@ -108,9 +108,9 @@ pub fn modality(directory: &Path) -> Result<Modality> {
     Ok(if image { Modality::Image } else { Modality::Text })
 }
 
-/// Whether `--model` names a network that can begin from nothing, rather than one that is there.
-pub fn is_architecture(name: &str) -> bool {
-    convolutional::names().iter().any(|known| known == name)
+/// The hub id of the trained network that an architecture's bare name stands for.
+pub fn pretrained_id(architecture: &str) -> Option<String> {
+    convolutional::pretrained_id(architecture).or_else(|| vit::pretrained_id(architecture))
 }
 
 impl Classifier {

@@ -38,9 +38,16 @@ const MOST_CHANNELS: i64 = 65_536;
 const MOST_LAYERS: usize = 4;
 
 /// The names that [`Architecture::named`] knows.
-pub fn names() -> Vec<String> {
+fn names() -> Vec<String> {
     let vgg = vgg::NAMED.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("{name}_bn")]);
     resnet::NAMED.iter().map(|(name, ..)| (*name).to_owned()).chain(vgg).chain(["inception_v3".to_owned()]).collect()
+}
+
+/// The hub id of the trained network that a bare name stands for: torchvision's first weights. timm's own default was trained with label
+/// smoothing or mixing, which make features that serve other classes less well (Kornblith et al., "Do Better ImageNet Models Transfer
+/// Better?", 2019).
+pub fn pretrained_id(name: &str) -> Option<String> {
+    names().iter().any(|known| known == name).then(|| format!("timm/{name}.tv_in1k"))
 }
 
 /// Whether a checkpoint's configuration or tensors are a convolutional network's.

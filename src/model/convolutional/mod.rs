@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
 use self::architecture::Architecture;
-pub use self::architecture::{names, recognises};
+pub use self::architecture::{pretrained_id, recognises};
 use self::layers::{Block, Conv, ConvSpec, Extent, by_channel, by_pixel, forward_all};
 use self::names::Naming;
 use self::source::{Builder, Source};

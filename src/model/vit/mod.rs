@@ -95,6 +95,18 @@ pub fn load(mut checkpoint: Checkpoint, request: &LoadRequest) -> Result<(Classi
     Ok((classifier, report))
 }
 
+/// The hub id of the trained network that timm's bare name stands for there.
+pub fn pretrained_id(name: &str) -> Option<String> {
+    let tag = match name {
+        "vit_base_patch16_224" => "augreg2_in21k_ft_in1k",
+        "vit_tiny_patch16_224" | "vit_small_patch16_224" | "vit_small_patch32_224" | "vit_base_patch32_224" => {
+            "augreg_in21k_ft_in1k"
+        }
+        _ => return None,
+    };
+    Some(format!("timm/{name}.{tag}"))
+}
+
 /// A ViT with weights drawn by `seed`, by timm's name for its sizes (`vit_small_patch16_224`), and a new head.
 ///
 /// # Errors

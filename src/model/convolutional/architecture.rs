@@ -38,7 +38,7 @@ const MOST_CHANNELS: i64 = 65_536;
 const MOST_LAYERS: usize = 4;
 
 /// The names that [`Architecture::named`] knows.
-fn names() -> Vec<String> {
+pub fn names() -> Vec<String> {
     let vgg = vgg::NAMED.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("{name}_bn")]);
     resnet::NAMED.iter().map(|(name, ..)| (*name).to_owned()).chain(vgg).chain(["inception_v3".to_owned()]).collect()
 }

@@ -464,7 +464,7 @@ mod tests {
             ("vgg19_bn", 143_678_248),
             ("inception_v3", 23_834_568),
         ];
-        assert_eq!(counts.map(|(name, _)| name.to_owned()).to_vec(), names());
+        assert_eq!(counts.map(|(name, _)| name.to_owned()).to_vec(), architecture::names());
         for (name, count) in counts {
             let description = Architecture::named(name, &Map::new()).unwrap().describe(None);
             let mut sum = 0;

@@ -53,7 +53,9 @@ fn main() {
     if x86 {
         compile_kernels("avx2", &["-march=x86-64-v3"]);
         compile_kernels("avx512", &["-march=x86-64-v4"]);
-        compile_kernels("avx512_bf16", &["-march=x86-64-v4", "-mavx512bf16", "-mavx512vnni"]);
+        let newer = ["-march=x86-64-v4", "-mavx512bf16", "-mavx512vnni"];
+        compile_kernels("avx512_bf16", &newer);
+        compile_kernels("amx", &[&newer[..], &["-mamx-tile", "-mamx-int8"]].concat());
     }
 }
 

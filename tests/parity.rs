@@ -312,7 +312,7 @@ fn every_set_of_kernels_is_right() {
     if std::env::var_os("REHEAD_KERNELS").is_some() {
         return; // one of those calls
     }
-    for kernels in ["generic", "avx2", "avx512"] {
+    for kernels in ["generic", "avx2", "avx512", "avx512_bf16"] {
         let tests = ["logits_equal_transformers", "gradients_of_every_parameter", "accumulated_micro_batches"];
         let outcome = std::process::Command::new(std::env::current_exe().expect("this test"))
             .args(tests)

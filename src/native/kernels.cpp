@@ -861,6 +861,96 @@ void quantise_rows(const void *x, int64_t inputs, int64_t depth, uint8_t *bytes,
     }
 }
 
+// Outputs that lie side by side, and what makes numbers of their sums.
+struct Int8Outputs {
+    Floats scale, bias;
+    Ints offset;
+    int64_t count;
+
+    INLINE Int8Outputs(const Int8Linear &linear, int64_t column)
+        : scale(load(linear.scales + column)), bias(load(linear.bias + column)),
+          offset((Ints)_mm512_loadu_si512(linear.offsets + column)),
+          count(linear.outputs - column < LANES ? linear.outputs - column : LANES) {}
+
+    INLINE void finish(Ints sums, float row_scale, bool gelu, Curve curve, Bf16 *out) const {
+        Floats y = (Floats)_mm512_cvtepi32_ps((__m512i)(sums - offset)) * (scale * row_scale) + bias;
+        if (gelu) y = curve == Curve::gelu ? activation<Curve::gelu>(y) : activation<Curve::gelu_tanh>(y);
+        put(out, y, count);
+    }
+};
+
+// Rows whose bytes stay near while the panels pass.
+constexpr int64_t NEAR = 192;
+
+#if defined(__AMX_INT8__)
+
+// What the matrix units are told of their eight tiles: each holds 16 rows of 64 bytes.
+struct TileShapes {
+    uint8_t palette = 1, start = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+// Rows and outputs that are multiplied together: two tiles each way.
+constexpr int64_t TILED = 32;
+
+// The sums [TILED, TILED] of rows of bytes and outputs of a panel.
+INLINE void int8_tiles(const uint8_t *bytes, const int8_t *weights, int64_t depth, int32_t *sums) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int64_t k = 0; k < depth; k += 64) {
+        _tile_loadd(4, bytes + k, depth);
+        _tile_loadd(5, bytes + 16 * depth + k, depth);
+        _tile_loadd(6, weights + k * PANEL, 4 * PANEL);
+        _tile_loadd(7, weights + k * PANEL + 64, 4 * PANEL);
+        _tile_dpbusd(0, 4, 6);
+        _tile_dpbusd(1, 4, 7);
+        _tile_dpbusd(2, 5, 6);
+        _tile_dpbusd(3, 5, 7);
+    }
+    _tile_stored(0, sums, TILED * sizeof *sums);
+    _tile_stored(1, sums + 16, TILED * sizeof *sums);
+    _tile_stored(2, sums + 16 * TILED, TILED * sizeof *sums);
+    _tile_stored(3, sums + 16 * TILED + 16, TILED * sizeof *sums);
+}
+
+void multiply_int8(const Int8Linear &linear, const uint8_t *bytes, const float *scales, bool gelu, Curve curve, void *out,
+                   int64_t begin, int64_t end) {
+    static const TileShapes shapes;
+    static thread_local Scratch scratch;
+    const int64_t rest = (end - begin) % TILED;
+    scratch.reserve(TILED * TILED + TILED * linear.depth / 4);
+    auto *sums = reinterpret_cast<int32_t *>(scratch.take(TILED * TILED));
+    // The last rows, filled up to a block.
+    auto *last_rows = reinterpret_cast<uint8_t *>(scratch.take(TILED * linear.depth / 4));
+    __builtin_memset(last_rows + rest * linear.depth, 0, (TILED - rest) * linear.depth);
+    __builtin_memcpy(last_rows, bytes + (end - rest) * linear.depth, rest * linear.depth);
+    _tile_loadconfig(&shapes);
+    for (int64_t first = begin; first < end; first += NEAR) {
+        const int64_t last = end - first < NEAR ? end : first + NEAR;
+        for (int64_t column = 0; column < linear.outputs; column += TILED) {
+            const int8_t *weights = linear.panels + column / PANEL * PANEL * linear.depth + column % PANEL * 4;
+            for (int64_t row = first; row < last; row += TILED) {
+                const int64_t rows = last - row < TILED ? last - row : TILED;
+                int8_tiles(rows < TILED ? last_rows : bytes + row * linear.depth, weights, linear.depth, sums);
+                for (int64_t at = 0; at < TILED && column + at < linear.outputs; at += LANES) {
+                    const Int8Outputs outputs(linear, column + at);
+                    Bf16 *to = static_cast<Bf16 *>(out) + row * linear.outputs + column + at;
+                    for (int64_t m = 0; m < rows; m++) {
+                        const Ints all_inputs = (Ints)_mm512_loadu_si512(sums + m * TILED + at);
+                        outputs.finish(all_inputs, scales[row + m], gelu, curve, to + m * linear.outputs);
+                    }
+                }
+            }
+        }
+    }
+    _tile_release();
+}
+
+#else
+
 template <int ROWS>
 INLINE void int8_tile(const Int8Linear &linear, int64_t panel, const uint8_t *bytes, const float *row_scales, bool gelu,
                       Curve curve, Bf16 *out) {
@@ -886,15 +976,12 @@ INLINE void int8_tile(const Int8Linear &linear, int64_t panel, const uint8_t *by
     }
 #pragma GCC unroll 8
     for (int n = 0; n < PANEL_VECTORS; n++) {
-        const int64_t column = panel * PANEL + n * LANES, left = linear.outputs - column;
-        if (left <= 0) break;
-        const Floats scale = load(linear.scales + column), bias = load(linear.bias + column);
-        const __m512i offset = _mm512_loadu_si512(linear.offsets + column);
+        const int64_t column = panel * PANEL + n * LANES;
+        if (column >= linear.outputs) break;
+        const Int8Outputs outputs(linear, column);
 #pragma GCC unroll 8
         for (int m = 0; m < ROWS; m++) {
-            Floats y = (Floats)_mm512_cvtepi32_ps(_mm512_sub_epi32(sums[m][n], offset)) * (scale * row_scales[m]) + bias;
-            if (gelu) y = curve == Curve::gelu ? activation<Curve::gelu>(y) : activation<Curve::gelu_tanh>(y);
-            put(out + m * linear.outputs + column, y, left < LANES ? left : LANES);
+            outputs.finish((Ints)sums[m][n], row_scales[m], gelu, curve, out + m * linear.outputs + column);
         }
     }
 }
@@ -902,8 +989,6 @@ INLINE void int8_tile(const Int8Linear &linear, int64_t panel, const uint8_t *by
 void multiply_int8(const Int8Linear &linear, const uint8_t *bytes, const float *scales, bool gelu, Curve curve, void *out,
                    int64_t begin, int64_t end) {
     const int64_t panels = (linear.outputs + PANEL - 1) / PANEL;
-    // Rows whose bytes stay near while the panels pass.
-    constexpr int64_t NEAR = 192;
     for (int64_t first = begin; first < end; first += NEAR) {
         const int64_t last = end - first < NEAR ? end : first + NEAR;
         for (int64_t panel = 0; panel < panels; panel++) {
@@ -922,6 +1007,7 @@ void multiply_int8(const Int8Linear &linear, const uint8_t *bytes, const float *
     }
 }
 
+#endif
 #endif
 
 // With narrower vectors than these oneDNN's convolutions are faster.
@@ -1008,9 +1094,14 @@ void attention_backward(const Attention &a, Rows out, const float *log_sum, Rows
 
 #if defined(__AVX512F__)
 
-// Multiplying in bf16 without instructions for it would be slower than any other way.
+// In bf16 vectors would be slower than any other way without instructions for it, and than oneDNN's matrix units (3.5 times).
 #if defined(__AVX512BF16__)
-constexpr bool WINOGRAD_BF16 = true;
+constexpr bool WINOGRAD_BF16 =
+#if defined(__AMX_INT8__)
+    false;
+#else
+    true;
+#endif
 #define BY_WINOGRAD_KIND BY_KIND
 #else
 constexpr bool WINOGRAD_BF16 = false;

@@ -829,16 +829,16 @@ mod tests {
         Ok(())
     }
 
-    /// Sizes that do and do not fill the panels; a row gives the same alone and beside a much larger one.
+    /// Sizes that do and do not fill panels and blocks of rows; a row gives the same alone and beside a much larger one.
     #[test]
     fn int8_layers_are_near_the_exact_ones_and_rows_do_not_depend_on_each_other() -> Result<()> {
         if !has_int8() {
             eprintln!("skipped: this CPU has no 8-bit products");
             return Ok(());
         }
-        for (inputs, outputs) in [(384, 1536), (70, 100), (5, 3)] {
+        for (rows, inputs, outputs) in [(250, 384, 1536), (21, 70, 100), (64, 5, 3)] {
             let (weight, bias) = (random(&[outputs, inputs], 1) * 0.05, random(&[outputs], 2));
-            let x = random(&[21, inputs], 3).to_kind(Kind::BFloat16);
+            let x = random(&[rows, inputs], 3).to_kind(Kind::BFloat16);
             let layer = Int8Linear::pack(&weight, &bias)?;
             let exact = x.to_kind(Kind::Float).linear(&weight, Some(&bias));
             let near = 0.01 * (1.0 + exact.abs().max().double_value(&[]));
@@ -848,6 +848,23 @@ mod tests {
             assert_eq!(layer.forward(&beside, None)?.narrow(0, 0, 1), layer.forward(&x, None)?.narrow(0, 4, 1));
         }
         Ok(())
+    }
+
+    /// The kernels for CPUs with fewer instructions than this one give the same: all these tests, once for each.
+    #[test]
+    fn every_set_of_kernels_is_right() {
+        if std::env::var_os("REHEAD_KERNELS").is_some() {
+            return; // one of those calls
+        }
+        for kernels in ["generic", "avx2", "avx512", "avx512_bf16"] {
+            let outcome = std::process::Command::new(std::env::current_exe().expect("these tests"))
+                .arg(module_path!().split_once("::").expect("within the crate").1)
+                .env("REHEAD_KERNELS", kernels)
+                .output()
+                .expect("the tests run");
+            let told = String::from_utf8_lossy(&outcome.stdout);
+            assert!(outcome.status.success() && !told.contains("ok. 0 passed"), "{kernels}:\n{told}");
+        }
     }
 
     #[test]

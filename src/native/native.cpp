@@ -15,6 +15,10 @@
 #include "fused.h"
 #include "kernels.h"
 
+#if defined(REHEAD_X86)
+#include <cpuid.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -65,6 +69,15 @@ extern const Kernels table;
 namespace avx512_bf16 {
 extern const Kernels table;
 }
+namespace amx {
+extern const Kernels table;
+}
+
+// Whether the CPU has matrix units for 8 bits, and the system lets this process use them.
+bool has_int8_tiles() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 25 & 1) && at::cpu::init_amx();
+}
 #endif
 
 const Kernels &kernels() {
@@ -80,6 +93,7 @@ const Kernels &kernels() {
         __builtin_cpu_init();
         const bool v4 = __builtin_cpu_supports("x86-64-v4");
         const bool newer = v4 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+        if (may_be(amx::table, newer && has_int8_tiles())) return amx::table;
         if (may_be(avx512_bf16::table, newer)) return avx512_bf16::table;
         if (may_be(avx512::table, v4)) return avx512::table;
         if (may_be(avx2::table, __builtin_cpu_supports("x86-64-v3"))) return avx2::table;
@@ -400,17 +414,11 @@ at::Tensor reordered(const at::Tensor &weight, const at::Tensor &x, std::array<i
     return at::mkldnn_reorder_conv2d_weight(weight.contiguous().to_mkldnn(), padding, stride, {1, 1}, 1, x.sizes());
 }
 
-// oneDNN's convolutions on matrix units (AMX) are 3.5 times as fast as Winograd's algorithm on vectors. Who names the kernels wants them.
-bool has_fast_direct_bf16() {
-    static const bool has = at::cpu::init_amx() && std::getenv("REHEAD_KERNELS") == nullptr;
-    return has;
-}
-
 // Whether this CPU convolves by Winograd's algorithm with such weights, [outputs, inputs, height, width], in such a kind.
 bool has_winograd(const at::Tensor &weight, at::ScalarType kind) {
     return rehead::kernels().winograd && weight.is_cpu() && weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3 &&
            weight.size(0) % rehead::WINOGRAD_CHANNELS == 0 && weight.size(1) % rehead::WINOGRAD_CHANNELS == 0 &&
-           (kind == at::kFloat || (kind == at::kBFloat16 && rehead::kernels().winograd_bf16 && !has_fast_direct_bf16()));
+           (kind == at::kFloat || (kind == at::kBFloat16 && rehead::kernels().winograd_bf16));
 }
 
 // Whether a convolution with such weights goes by Winograd's algorithm: where that has less to do than the definition, with 16 products

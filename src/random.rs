@@ -1,6 +1,16 @@
 //! A small random number generator with one stated algorithm, so that a seed means the same split and the same order of
 //! examples on every machine and in every version. For numbers that torch draws (dropout, weights) torch's own is used.
 
+use std::sync::{Mutex, PoisonError};
+
+/// Draws from torch's own generator, which begins anew at `seed`. The process has one: others wait meanwhile.
+pub fn from_torch<T>(seed: u64, draw: impl FnOnce() -> T) -> T {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    tch::manual_seed(seed as i64);
+    draw()
+}
+
 /// SplitMix64 (Steele, Lea and Flood 2014): 64 bits of state, a full period, fast, good enough for shuffling.
 /// Not for secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use rehead::model::parameters::Place;
 use rehead::model::{
     Classifier, DropoutKeys, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, convolutional, pretrained_id,
 };
+use rehead::random::from_torch;
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -42,15 +43,16 @@ fn fresh(name: &str, model_args: Value) -> Classifier {
     let Value::Object(model_args) = model_args else { panic!("an object") };
     let labels = labels();
     let made = convolutional::fresh(name, &model_args, None, 1, &request(new_head(&labels))).expect(name);
-    tch::manual_seed(9);
-    for statistic in made.backbone.statistics() {
-        let mut tensor = statistic.tensor.shallow_clone();
-        match statistic.name().rsplit('.').next() {
-            Some("running_mean") => drop(tensor.normal_(0.0, 0.2)),
-            Some("running_var") => drop(tensor.uniform_(0.5, 1.5)),
-            _ => {}
+    from_torch(9, || {
+        for statistic in made.backbone.statistics() {
+            let mut tensor = statistic.tensor.shallow_clone();
+            match statistic.name().rsplit('.').next() {
+                Some("running_mean") => drop(tensor.normal_(0.0, 0.2)),
+                Some("running_var") => drop(tensor.uniform_(0.5, 1.5)),
+                _ => {}
+            }
         }
-    }
+    });
     made
 }
 
@@ -60,8 +62,7 @@ fn batch(pixels: &Tensor) -> Batch {
 }
 
 fn images(count: i64, height: i64, width: i64) -> Tensor {
-    tch::manual_seed(4);
-    Tensor::randn([count, 3, height, width], (Kind::Float, CPU))
+    from_torch(4, || Tensor::randn([count, 3, height, width], (Kind::Float, CPU)))
 }
 
 fn evaluated(classifier: &Classifier, batch: &Batch) -> Tensor {

@@ -10,6 +10,7 @@ use rehead::batch::ExampleSet;
 use rehead::data::{Input, Labels};
 use rehead::model::parameters::Parameter;
 use rehead::model::{Classifier, HeadRequest, InputSpec, LoadRequest, Pass, Pooling};
+use rehead::random::from_torch;
 use rehead::training::loss::{Loss, LossSettings};
 use rehead::transform::tokenize::TextTokenizer;
 use support::{
@@ -192,14 +193,14 @@ fn adapters_compute_what_the_merged_weights_do() {
 
         // By projection: A and B. B is nothing yet.
         let mut adapters: BTreeMap<String, [Tensor; 2]> = BTreeMap::new();
-        for pair in classifier.backbone.adapters().chunks(2) {
+        for (index, pair) in classifier.backbone.adapters().chunks(2).enumerate() {
             let [down, up] = pair else { panic!("adapters come in pairs") };
             let name = down.name().strip_suffix(".lora_A.weight").expect("A first");
             assert_eq!(up.name().strip_suffix(".lora_B.weight"), Some(name));
             for parameter in [down, up] {
                 let _ = parameter.tensor.shallow_clone().set_requires_grad(true);
             }
-            let _ = tch::no_grad(|| up.tensor.shallow_clone().normal_(0.0, 0.3));
+            let _ = from_torch(index as u64, || tch::no_grad(|| up.tensor.shallow_clone().normal_(0.0, 0.3)));
             adapters.insert(name.to_owned(), [&down.tensor, &up.tensor].map(Tensor::shallow_clone));
         }
         assert_eq!(adapters.len(), 18);

@@ -13,6 +13,7 @@ use rehead::model::checkpoint::{Weights, save_tensors};
 use rehead::model::{
     Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling, vit,
 };
+use rehead::random::from_torch;
 use rehead::training::loss::{Loss, LossSettings};
 use tch::{Device, Kind, Tensor};
 
@@ -245,10 +246,11 @@ fn adapters_change_nothing_at_first_and_merge_to_the_same() -> Result<()> {
         classifier.backbone.adapt(4, 7)?;
         assert_eq!(classifier.backbone.adapters().len(), 3 * 6 * 2, "{name}");
         assert_eq!(logits(&classifier, &batch), before, "{name}");
-        tch::manual_seed(1);
-        for parameter in classifier.backbone.adapters() {
-            let _ = tch::no_grad(|| parameter.tensor.shallow_clone().normal_(0.0, 0.1));
-        }
+        from_torch(1, || {
+            for parameter in classifier.backbone.adapters() {
+                let _ = tch::no_grad(|| parameter.tensor.shallow_clone().normal_(0.0, 0.1));
+            }
+        });
         let adapted = logits(&classifier, &batch);
         assert!(difference(&adapted, &before) > 1e-2, "{name}: the adapters do something");
         classifier.backbone.merge_adapters()?;
@@ -392,8 +394,7 @@ fn one_that_starts_from_chance_is_drawn_by_its_seed() -> Result<()> {
     assert_eq!(one.total_parameters(), 5_524_416 + 3 * 193);
     let InputSpec::Image(preprocessing) = &one.input else { panic!("reads images") };
     assert_eq!(preprocessing.crop, (224, 224));
-    tch::manual_seed(2);
-    let batch = batch(&Tensor::randn([2, 3, 224, 224], (Kind::Float, CPU)));
+    let batch = batch(&from_torch(2, || Tensor::randn([2, 3, 224, 224], (Kind::Float, CPU))));
     let scores = logits(&one, &batch);
     assert_eq!(scores.size(), [2, 3]);
     assert_eq!(scores, logits(&same, &batch));

@@ -11,6 +11,7 @@ use super::checkpoint::Weights;
 use super::encoder::Activation;
 use super::parameters::{Linear, Parameter, Place, cast};
 use crate::error::Result;
+use crate::random::from_torch;
 
 /// A linear classifier on features, with an optional hidden layer before it.
 pub struct Head {
@@ -103,7 +104,7 @@ impl Head {
 /// A fresh linear layer as Hugging Face makes one: weights normal with deviation `deviation`, biases zero. Drawn on the
 /// CPU, so that a seed means the same weights on every device.
 pub fn fresh_linear(inputs: i64, outputs: i64, deviation: f64, seed: u64, device: Device) -> Result<Linear> {
-    tch::manual_seed(seed as i64);
-    let weight = Tensor::f_empty([outputs, inputs], (Kind::Float, Device::Cpu))?.f_normal_(0.0, deviation)?;
+    let mut empty = Tensor::f_empty([outputs, inputs], (Kind::Float, Device::Cpu))?;
+    let weight = from_torch(seed, || empty.f_normal_(0.0, deviation))?;
     Ok(Linear::new(weight.f_to_device(device)?, Tensor::f_zeros([outputs], (Kind::Float, device))?))
 }

@@ -16,6 +16,7 @@ use super::parameters::Parameter;
 use crate::batch::packed::Group;
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
+use crate::random::from_torch;
 
 pub struct RustBert {
     config: EncoderConfig,
@@ -87,6 +88,37 @@ impl RustBert {
         })
     }
 
+    /// Stages of all groups, one group after the other.
+    fn compute(
+        &self,
+        stages: Range<usize>,
+        tokens: &PackedTokens,
+        activations: Option<Tensor>,
+        train: bool,
+    ) -> Result<Tensor> {
+        let mut parts = Vec::with_capacity(tokens.groups.len());
+        for group in &tokens.groups {
+            let Group { start, count, length } = *group;
+            let mut x = match &activations {
+                Some(x) => Some(x.f_narrow(0, start, count * length)?.f_view([count, length, self.config.width])?),
+                None => None,
+            };
+            for stage in stages.clone() {
+                x = Some(match (stage, x) {
+                    (0, _) => self.embed(tokens, group, train)?,
+                    (_, Some(x)) => match self.layers.get(stage - 1) {
+                        Some(layer) => layer.forward_t(&x, None, None, None, train).hidden_state,
+                        None => return Err(Error::failure(format!("the backbone has no stage {stage}"))),
+                    },
+                    (_, None) => return Err(Error::failure(format!("stage {stage} needs activations to start from"))),
+                });
+            }
+            let x = x.ok_or_else(|| Error::failure("an empty range of stages needs activations to start from"))?;
+            parts.push(x.f_reshape([count * length, self.config.width])?);
+        }
+        Ok(Tensor::f_cat(&parts, 0)?)
+    }
+
     fn embed(&self, tokens: &PackedTokens, group: &Group, train: bool) -> Result<Tensor> {
         let Group { start, count, length } = *group;
         let rectangle = |flat: &Tensor| flat.f_narrow(0, start, count * length)?.f_view([count, length]);
@@ -128,32 +160,12 @@ impl Backbone for RustBert {
 
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
         let tokens = batch.inputs.tokens()?;
-        let train = pass.dropout.is_some();
-        if let Some(keys) = pass.dropout {
+        let compute = || self.compute(stages, tokens, activations, pass.dropout.is_some());
+        match pass.dropout {
             // rust-bert draws from torch's own generator; seeding it per micro-batch keeps runs repeatable and resumable.
-            tch::manual_seed(keys.next() as i64);
+            Some(keys) => from_torch(keys.next(), compute),
+            None => compute(),
         }
-        let mut parts = Vec::with_capacity(tokens.groups.len());
-        for group in &tokens.groups {
-            let Group { start, count, length } = *group;
-            let mut x = match &activations {
-                Some(x) => Some(x.f_narrow(0, start, count * length)?.f_view([count, length, self.config.width])?),
-                None => None,
-            };
-            for stage in stages.clone() {
-                x = Some(match (stage, x) {
-                    (0, _) => self.embed(tokens, group, train)?,
-                    (_, Some(x)) => match self.layers.get(stage - 1) {
-                        Some(layer) => layer.forward_t(&x, None, None, None, train).hidden_state,
-                        None => return Err(Error::failure(format!("the backbone has no stage {stage}"))),
-                    },
-                    (_, None) => return Err(Error::failure(format!("stage {stage} needs activations to start from"))),
-                });
-            }
-            let x = x.ok_or_else(|| Error::failure("an empty range of stages needs activations to start from"))?;
-            parts.push(x.f_reshape([count * length, self.config.width])?);
-        }
-        Ok(Tensor::f_cat(&parts, 0)?)
     }
 
     fn pool(&self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor> {

@@ -573,6 +573,7 @@ pub fn accelerator_peak_bytes(device: usize) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::from_torch;
     use tch::Device;
 
     #[test]
@@ -612,8 +613,7 @@ mod tests {
     }
 
     fn random(size: &[i64], seed: i64) -> Tensor {
-        tch::manual_seed(seed);
-        Tensor::randn(size, (Kind::Float, Device::Cpu))
+        from_torch(seed as u64, || Tensor::randn(size, (Kind::Float, Device::Cpu)))
     }
 
     fn assert_near(found: &Tensor, expected: &Tensor, tolerance: f64, what: &str) {

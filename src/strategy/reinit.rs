@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::model::Classifier;
 use crate::model::parameters::Place;
-use crate::random::Random;
+use crate::random::{Random, from_torch};
 
 /// The deviation that BERT's weights were first drawn with.
 const DEVIATION: f64 = 0.02;
@@ -29,8 +29,9 @@ pub fn reinitialise(classifier: &Classifier, layers: usize, seed: u64) -> Result
         let mut tensor = parameter.tensor.shallow_clone();
         tch::no_grad(|| -> Result<()> {
             if parameter.decays() {
-                tch::manual_seed(Random::of(&[seed, index as u64]).next_u64() as i64);
-                let drawn = Tensor::f_empty(tensor.size(), (Kind::Float, Device::Cpu))?.f_normal_(0.0, DEVIATION)?;
+                let mut empty = Tensor::f_empty(tensor.size(), (Kind::Float, Device::Cpu))?;
+                let seed = Random::of(&[seed, index as u64]).next_u64();
+                let drawn = from_torch(seed, || empty.f_normal_(0.0, DEVIATION))?;
                 tensor.f_copy_(&drawn)?;
             } else {
                 let value = if parameter.name().ends_with(".bias") { 0.0 } else { 1.0 };

@@ -220,6 +220,7 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::from_torch;
 
     /// sklearn.linear_model.LogisticRegression(C=1/(strength·N)) minimises the same sum; checked here by the gradient at
     /// the solution being zero and by a loss that no nearby point undercuts.
@@ -234,8 +235,7 @@ mod tests {
     }
 
     fn check_minimum(loss: &LossSettings) -> Result<()> {
-        tch::manual_seed(1);
-        let x = Tensor::randn([60, 5], (Kind::Double, Device::Cpu));
+        let x = from_torch(1, || Tensor::randn([60, 5], (Kind::Double, Device::Cpu)));
         let labels: Vec<u32> =
             (0..60).map(|row| (x.double_value(&[row, 0]) > 0.3) as u32 + (row % 7 == 0) as u32).collect();
         let problem = Problem::new(x, &labels, 3, loss)?;
@@ -245,8 +245,9 @@ mod tests {
         let iterations = lbfgs::minimise(&mut solution, limits, |point, slope| problem.evaluate(point, 0.01, slope))?;
         let value = problem.evaluate(&solution, 0.01, &mut gradient)?;
         assert!(iterations < MAX_ITERATIONS && gradient.iter().all(|slope| slope.abs() <= THOROUGH.tolerance));
-        for _ in 0..20 {
-            let noise = Vec::<f64>::try_from(Tensor::randn([18], (Kind::Double, Device::Cpu)))?;
+        for seed in 0..20 {
+            let noise = from_torch(seed, || Tensor::randn([18], (Kind::Double, Device::Cpu)));
+            let noise = Vec::<f64>::try_from(noise)?;
             let near: Vec<f64> = solution.iter().zip(noise).map(|(at, noise)| at + 0.01 * noise).collect();
             assert!(problem.evaluate(&near, 0.01, &mut gradient)? > value);
         }
@@ -256,8 +257,7 @@ mod tests {
     /// Within the directions of the training rows lies the same minimum as within all.
     #[test]
     fn fewer_rows_than_features_have_the_same_minimum() -> Result<()> {
-        tch::manual_seed(2);
-        let x = Tensor::randn([20, 50], (Kind::Double, Device::Cpu));
+        let x = from_torch(2, || Tensor::randn([20, 50], (Kind::Double, Device::Cpu)));
         let labels: Vec<u32> = (0..20).map(|row| row % 3).collect();
         let basis = Basis::of(&x)?;
         let inside = Problem::new(basis.coordinates(&x)?, &labels, 3, &LossSettings::default())?;

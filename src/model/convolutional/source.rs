@@ -7,7 +7,7 @@ use super::names::Naming;
 use crate::error::Result;
 use crate::model::checkpoint::Weights;
 use crate::model::parameters::{Parameter, Place};
-use crate::random::Random;
+use crate::random::{Random, from_torch};
 
 /// Where the numbers come from.
 #[derive(Clone, Copy)]
@@ -123,11 +123,12 @@ impl<'a> Builder<'a> {
             }
             Source::Fresh { seed, device } => {
                 let [height, width] = kernel;
-                tch::manual_seed(Random::of(&[seed, self.drawn]).next_u64() as i64);
+                let seed = Random::of(&[seed, self.drawn]).next_u64();
                 self.drawn += 1;
                 let deviation = (2.0 / (outputs * height * width).max(1) as f64).sqrt();
                 let shape = [outputs, inputs, height, width];
-                let drawn = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?.f_normal_(0.0, deviation)?;
+                let mut empty = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
+                let drawn = from_torch(seed, || empty.f_normal_(0.0, deviation))?;
                 channels_last(&drawn.f_to_device(device)?)
             }
         }

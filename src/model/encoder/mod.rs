@@ -27,7 +27,7 @@ use super::parameters::{LayerNorm, Linear, Linears, Parameter, Place, cast};
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
 use crate::native::{self, Gelu, Int8Linear};
-use crate::random::Random;
+use crate::random::{Random, from_torch};
 
 /// The deviation of fresh weights.
 pub const DEVIATION: f64 = 0.02;
@@ -498,10 +498,10 @@ impl Builder<'_> {
         let tensor = match fresh {
             Fresh::Filled(value) => empty.f_fill(value)?,
             Fresh::Normal => {
-                tch::manual_seed(Random::of(&[seed, self.drawn]).next_u64() as i64);
+                let seed = Random::of(&[seed, self.drawn]).next_u64();
                 self.drawn += 1;
                 let mut empty = empty;
-                empty.f_normal_(0.0, DEVIATION)?
+                from_torch(seed, || empty.f_normal_(0.0, DEVIATION))?
             }
         };
         Ok(tensor.f_to_device(device)?)

@@ -131,8 +131,8 @@ struct Kernels {
     // Lines begin to end of the gradient of x.
     void (*max_pool_backward)(Stored, const Windows &, const void *gradient, const uint8_t *place, void *x_gradient,
                               int64_t begin, int64_t end);
-    // Convolutions of 3 × 3 by Winograd's algorithm (null without wide vectors): whether in bf16, too. `panels`, of 16 · inputs · outputs numbers, gets the weights of
-    // 64 outputs a panel, the panels begin to end.
+    // Convolutions of 3 × 3 by Winograd's algorithm (null without wide vectors): whether in bf16, too. `panels`, of
+    // 16 · inputs · outputs numbers, gets the weights of 64 outputs a panel, the panels begin to end.
     bool winograd_bf16;
     void (*winograd_weight)(Stored, const WinogradWeight &, const float *weight, void *panels, int64_t begin, int64_t end);
     // Tiles begin to end of the result, 2 × 2 places each, line by line through all images: plus `bias`, plus `added` (both may be null;

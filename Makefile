@@ -1,7 +1,7 @@
 # Two commands set everything up on a machine with Rust, a C++ compiler and Python 3 with pip:
 #   make demo   the main job from end to end, on the project's own data
 #   make test   every test
-#   make demo-images   the textbook's exercise: a classifier of cats or dogs becomes one of horses or deer
+#   make demo-images   the textbook's exercise with images: a classifier of two classes becomes one of two others
 
 .PHONY: demo demo-images test bench setup
 

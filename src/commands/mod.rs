@@ -37,9 +37,7 @@ fn locate_model(model: &str, quiet: bool) -> Result<PathBuf> {
 fn hub_id<'a>(model: &'a str, report: &dyn Fn(hub::Event)) -> Cow<'a, str> {
     match model::pretrained_id(model) {
         Some(id) if !Path::new(model).exists() => {
-            report(hub::Event::Note(&format!(
-                "`{model}` is {id} from the hub; --init random would train it from nothing"
-            )));
+            report(hub::Event::Note(&format!("`{model}` is {id} from the hub")));
             Cow::Owned(id)
         }
         _ => Cow::Borrowed(model),

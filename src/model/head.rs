@@ -45,6 +45,9 @@ impl NamedLinear {
     }
 }
 
+/// Rows that go through the last product together, in evaluation.
+const ROWS: i64 = 16;
+
 impl Head {
     /// `hidden`, when there is one, maps features to features of the same width.
     pub fn new(hidden: Option<(NamedLinear, Activation)>, dropout: f64, output: NamedLinear) -> Self {
@@ -88,7 +91,16 @@ impl Head {
         let x = DropoutKeys::apply(pass.dropout, self.penultimate(features, pass)?, self.dropout)?;
         // The last product is small and its result is what people read: fp32 throughout.
         let pass = Pass { compute: Kind::Float, ..pass };
-        self.output.forward(&cast(&x, Kind::Float)?, pass)
+        let x = cast(&x, Kind::Float)?;
+        if pass.dropout.is_some() || x.device() != Device::Cpu {
+            return self.output.forward(&x, pass);
+        }
+        // A CPU's libraries choose how to sum by the number of rows: always the same number, and a row's answer is its own.
+        let rows = x.size().first().copied().unwrap_or_default();
+        let filled = x.f_constant_pad_nd([0, 0, 0, (-rows).rem_euclid(ROWS)])?;
+        let parts = filled.f_split(ROWS, 0)?;
+        let parts = parts.iter().map(|part| self.output.forward(part, pass)).collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::f_cat(&parts, 0)?.f_narrow(0, 0, rows)?)
     }
 
     /// Sets the linear layer: `weight` `[classes, width]`, `bias` `[classes]`.

@@ -59,9 +59,11 @@ impl RustBert {
         };
         let store = VarStore::new(device);
         let root = store.root() / "bert";
-        let embeddings = BertEmbeddings::new(&root / "embeddings", &bert);
-        let layers: Vec<BertLayer> =
-            (0..config.layers).map(|index| BertLayer::new(&root / "encoder" / "layer" / index as i64, &bert)).collect();
+        // Drawn, to be overwritten.
+        let (embeddings, layers) = from_torch(0, || {
+            let layer = |index| BertLayer::new(&root / "encoder" / "layer" / index as i64, &bert);
+            (BertEmbeddings::new(&root / "embeddings", &bert), (0..config.layers).map(layer).collect::<Vec<_>>())
+        });
 
         let mut parameters = Vec::new();
         let mut variables = store.variables();

@@ -1,5 +1,5 @@
 // The arithmetic between the matrix products and convolutions of a network, for CPUs: attention within short sequences,
-// normalisation, activations, pooling, dropout, AdamW. Written once on vectors of 16 numbers and compiled once for each set of
+// normalisation, activations, pooling, dropout, AdamW; and products in 8 bits and Winograd's convolutions. Written once on vectors of 16 numbers and compiled once for each set of
 // instructions (build.rs gives VARIANT and the flags); native.cpp chooses among them and knows about tensors.
 //
 // No header with inline functions of its own belongs here: compiled for one CPU, they could end up being called on another.
@@ -811,7 +811,6 @@ INLINE double square_sum_range(const T *x, int64_t begin, int64_t end) {
 
 #if defined(__AVX512VNNI__)
 
-constexpr int64_t PANEL = 64;
 constexpr int PANEL_VECTORS = PANEL / LANES;
 
 void pack_int8(const float *weight, int64_t inputs, int64_t outputs, int64_t depth, int8_t *panels, float *scales,

@@ -69,6 +69,9 @@ struct Windows {
 // Where in its window a maximum stood must fit into a byte.
 constexpr int64_t WIDEST_WINDOW = 15;
 
+// Outputs whose weights lie together, in 8 bits and for Winograd's algorithm.
+constexpr int64_t PANEL = 64;
+
 // Winograd's algorithm is for channels, before and behind, that are multiples of this.
 constexpr int64_t WINOGRAD_CHANNELS = 16;
 

@@ -323,10 +323,8 @@ struct BiasedActivate : torch::autograd::Function<BiasedActivate> {
     }
 };
 
-// Outputs whose weights lie together.
-constexpr int64_t PANEL = 64;
-
-int64_t whole(int64_t count) { return (count + PANEL - 1) / PANEL * PANEL; }
+// Up to whole panels.
+int64_t whole(int64_t count) { return (count + rehead::PANEL - 1) / rehead::PANEL * rehead::PANEL; }
 
 // ---- images
 
@@ -438,7 +436,7 @@ at::Tensor winograd_panels(const at::Tensor &weight, at::ScalarType kind) {
     w.output_stride = from.stride(0), w.input_stride = from.stride(1);
     w.down_stride = from.stride(2), w.across_stride = from.stride(3);
     at::Tensor panels = at::empty({16 * w.inputs * w.outputs}, from.options().dtype(kind));
-    at::parallel_for(0, whole(w.outputs) / PANEL, 1, [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, whole(w.outputs) / rehead::PANEL, 1, [&](int64_t begin, int64_t end) {
         rehead::kernels().winograd_weight(stored_of(panels), w, from.const_data_ptr<float>(), panels.mutable_data_ptr(), begin, end);
     });
     return panels;
@@ -757,7 +755,7 @@ char *rehead_pack_int8(at::Tensor *weight, at::Tensor *bias, at::Tensor **parts)
         at::Tensor scales = at::empty({across}, from.options()), shift = at::zeros({across}, from.options());
         at::Tensor offsets = at::empty({across}, from.options().dtype(at::kInt));
         shift.narrow(0, 0, outputs).copy_(*bias);
-        at::parallel_for(0, across / PANEL, 1, [&](int64_t begin, int64_t end) {
+        at::parallel_for(0, across / rehead::PANEL, 1, [&](int64_t begin, int64_t end) {
             rehead::kernels().pack_int8(from.const_data_ptr<float>(), inputs, outputs, depth, panels.mutable_data_ptr<int8_t>(),
                                         scales.mutable_data_ptr<float>(), offsets.mutable_data_ptr<int32_t>(), begin, end);
         });

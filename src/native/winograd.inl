@@ -5,9 +5,8 @@
 
 // Places in a transformed tile.
 constexpr int64_t PLACES = 16;
-// Outputs of a panel of weights, the last one perhaps less: whole vectors.
-constexpr int64_t ACROSS = 64;
-constexpr int64_t PANEL_SIZE(int64_t inputs, int64_t outputs) { return PLACES * inputs * outputs; }
+// Numbers of the weights of so many outputs: a panel, of which the last may be narrower, or all panels before one.
+constexpr int64_t numbers_of(int64_t inputs, int64_t outputs) { return PLACES * inputs * outputs; }
 
 // Products of transformed tiles `a` with a panel's weights at one place, `b`. In bf16 weights lie in pairs of inputs.
 template <int VECTORS>
@@ -72,8 +71,8 @@ INLINE void round_to(Bf16 *to, float value) { store_some(to, all(value), 1); }
 template <class T>
 INLINE void winograd_panels(const float *weight, const WinogradWeight &w, T *panels, int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; panel++) {
-        const int64_t first = panel * ACROSS, width = w.outputs - first < ACROSS ? w.outputs - first : ACROSS;
-        T *to = panels + PANEL_SIZE(w.inputs, first);
+        const int64_t first = panel * PANEL, width = w.outputs - first < PANEL ? w.outputs - first : PANEL;
+        T *to = panels + numbers_of(w.inputs, first);
         for (int64_t column = 0; column < width; column++) {
             for (int64_t input = 0; input < w.inputs; input++) {
                 const float *from = weight + (first + column) * w.output_stride + input * w.input_stride;
@@ -186,7 +185,7 @@ INLINE void winograd_tiles(const Winograd &w, const T *x, const T *panels, const
     // As many tiles as leave room in the second-level cache for the weights that pass.
     const int64_t together = w.inputs >= 128 ? 24 : 48;
     // A little more than the tiles need: places whose addresses agree in their last 12 bits would be in each other's way.
-    const int64_t plane = together * w.inputs + 32, result_plane = together * ACROSS + 16;
+    const int64_t plane = together * w.inputs + 32, result_plane = together * PANEL + 16;
     scratch.reserve(PLACES * (plane + result_plane) + LANES);
     T *spread = reinterpret_cast<T *>(scratch.take(PLACES * plane));
     float *results = scratch.take(PLACES * result_plane), *nothing = scratch.take(LANES);
@@ -199,7 +198,7 @@ INLINE void winograd_tiles(const Winograd &w, const T *x, const T *panels, const
             constexpr int VECTORS = decltype(vectors)::value;
             constexpr int64_t WIDTH = VECTORS * LANES;
             for (int64_t place = 0; place < PLACES; place++) {
-                const T *weights = panels + PANEL_SIZE(w.inputs, output) + place * w.inputs * WIDTH;
+                const T *weights = panels + numbers_of(w.inputs, output) + place * w.inputs * WIDTH;
                 place_product<VECTORS>(spread + place * plane, w.inputs, weights, results + place * result_plane, count, w.inputs);
             }
             for (int64_t i = 0; i < count; i++) {
@@ -207,7 +206,7 @@ INLINE void winograd_tiles(const Winograd &w, const T *x, const T *panels, const
             }
         };
         int64_t output = 0;
-        for (; output + ACROSS <= w.outputs; output += ACROSS) panel_of(output, Constant<4>{});
+        for (; output + PANEL <= w.outputs; output += PANEL) panel_of(output, Constant<4>{});
         switch ((w.outputs - output) / LANES) {
             case 3: panel_of(output, Constant<3>{}); break;
             case 2: panel_of(output, Constant<2>{}); break;

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use clap::Parser;
-use rehead::transform::image::{Interpolation, Limits, Preprocessing, Resize, decode_bytes, prepare};
+use rehead::image::{Interpolation, Limits, Preprocessing, Resize, decode_bytes, prepare};
 use serde_json::{Map, Value, json};
 use walkdir::WalkDir;
 

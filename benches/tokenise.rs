@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use rehead::data::Input;
-use rehead::transform::tokenize::TextTokenizer;
+use rehead::transform::text::TextTokenizer;
 use serde_json::{Map, Value, json};
 use tokenizers::{Tokenizer, TruncationParams};
 

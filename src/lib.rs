@@ -10,25 +10,50 @@
 //! A [`model::Backbone`] is a chain of stages; freezing, new heads and cached features follow from that alone. Validation,
 //! evaluation, labelling and the frozen features share one path, [`inference`].
 
-pub mod advice;
-pub mod baseline;
-pub mod batch;
-pub mod cli;
-pub mod commands;
-pub mod config;
-pub mod data;
-pub mod evaluation;
-pub mod inference;
-pub mod model;
-pub mod report;
-pub mod strategy;
-pub mod training;
-pub mod transform;
-
 pub mod error;
 pub mod fingerprint;
-pub mod hardware;
 pub mod interrupt;
 pub mod json;
-pub mod native;
 pub mod random;
+
+pub mod files;
+
+pub mod console;
+
+pub mod config;
+
+pub mod native;
+
+pub mod hardware;
+
+pub mod image;
+
+pub mod data;
+
+pub mod batch;
+
+pub mod transform;
+
+pub mod hub;
+
+pub mod model;
+
+pub mod linear;
+
+pub mod inference;
+
+pub mod evaluation;
+
+pub mod training;
+
+pub mod strategy;
+
+pub mod baseline;
+
+pub mod advice;
+
+pub mod report;
+
+pub mod cli;
+
+pub mod commands;

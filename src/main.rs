@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rehead::cli::{Cli, Command};
 use rehead::commands;
-use rehead::report::Console;
+use rehead::console::Console;
 
 fn main() -> ExitCode {
     keep_freed_memory();

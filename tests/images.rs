@@ -7,9 +7,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use image::{ImageFormat, Rgb, RgbImage};
-use rehead::transform::image::operations::Operation;
-use rehead::transform::image::{Area, Image, Interpolation, Limits, Preprocessing, Resize};
-use rehead::transform::image::{decode, decode_bytes, prepare, resize, resize_part};
+use rehead::image::operations::Operation;
+use rehead::image::{Area, Image, Interpolation, Limits, Preprocessing, Resize};
+use rehead::image::{decode, decode_bytes, prepare, resize, resize_part};
 use serde_json::{Value, json};
 
 fn root(path: &str) -> PathBuf {

@@ -11,7 +11,7 @@ use rehead::error::Result;
 use rehead::model::checkpoint::Weights;
 use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling};
 use rehead::training::loss::{Loss, LossSettings};
-use rehead::transform::tokenize::TextTokenizer;
+use rehead::transform::text::TextTokenizer;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 

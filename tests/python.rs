@@ -99,7 +99,7 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
     use rehead::data::{Input, Labels};
     use rehead::model::{Classifier, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, checkpoint};
     use rehead::training::loss::{Loss, LossSettings};
-    use rehead::transform::tokenize::TextTokenizer;
+    use rehead::transform::text::TextTokenizer;
     use tch::{Device, Kind, Tensor};
 
     let Some(packages) = python_packages() else { return };

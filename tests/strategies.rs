@@ -12,7 +12,7 @@ use rehead::model::parameters::Parameter;
 use rehead::model::{Classifier, HeadRequest, InputSpec, LoadRequest, Pass, Pooling};
 use rehead::random::from_torch;
 use rehead::training::loss::{Loss, LossSettings};
-use rehead::transform::tokenize::TextTokenizer;
+use rehead::transform::text::TextTokenizer;
 use support::{
     BASIC, LONG, Lottery, Scene, assert_as_uninterrupted, csv, fields, history, interrupted, sentiment, tensors,
     training_scene, weights,

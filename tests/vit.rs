@@ -10,9 +10,8 @@ use rehead::batch::{Batch, Inputs};
 use rehead::data::Labels;
 use rehead::error::Result;
 use rehead::model::checkpoint::{Weights, save_tensors};
-use rehead::model::{
-    Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling, vit,
-};
+use rehead::model::family::vit;
+use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling};
 use rehead::random::from_torch;
 use rehead::training::loss::{Loss, LossSettings};
 use tch::{Device, Kind, Tensor};

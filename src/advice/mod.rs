@@ -14,7 +14,7 @@ use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::inference::Rows;
-use crate::training::logistic::QUICK;
+use crate::linear::logistic::QUICK;
 
 /// What the network makes of each row up to and including one stage: the mean over the row's tokens of the activations behind it.
 #[derive(Debug, Clone, PartialEq)]

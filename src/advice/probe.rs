@@ -7,8 +7,8 @@
 use crate::error::{Error, Result};
 use crate::evaluation::{Interval, argmax, wilson};
 use crate::inference::Rows;
+use crate::linear::logistic::{self, Labelled, Search};
 use crate::random::Random;
-use crate::training::logistic::{self, Labelled, Search};
 use crate::training::loss::LossSettings;
 
 use super::check;

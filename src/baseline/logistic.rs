@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::sparse::SparseRows;
 use crate::error::Result;
-use crate::training::lbfgs::{self, Limits};
+use crate::linear::lbfgs::{self, Limits};
 
 /// Rows, or columns, that a thread takes at a time.
 const CHUNK: usize = 64;

@@ -4,16 +4,16 @@
 //! batches on demand; the sampler decides which examples share one, and [`Ahead`] has them ready in time. Labels are not here:
 //! whoever needs them looks them up by example.
 
-pub mod ahead;
 pub mod packed;
 pub mod pixels;
+pub mod prefetch;
 pub mod sampler;
 
 use tch::{Device, Tensor};
 
-pub use self::ahead::Ahead;
 pub use self::packed::{PackedTokens, TokenArrays, TokenizedSet};
 pub use self::pixels::{ImageSet, PixelArray};
+pub use crate::batch::prefetch::Ahead;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 

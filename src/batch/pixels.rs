@@ -12,9 +12,10 @@ use tch::{Device, Kind, Tensor};
 use super::{Contents, ExampleSet, Loaded, View};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
+use crate::image::{self, Augmentation, Image, Limits, Preprocessing};
 use crate::native;
 use crate::random::Random;
-use crate::transform::image::{self, Augmentation, Image, Limits, Preprocessing, Room};
+use crate::transform::images::Room;
 
 /// What is kept in memory of an image.
 pub enum Kept {

@@ -12,6 +12,7 @@ use crate::advice::{self, Measurements, StageFeatures};
 use crate::batch::ExampleSet;
 use crate::cli::AdviseArgs;
 use crate::config::Choices;
+use crate::console::{Column, Console, Table, units};
 use crate::data::split::stratified;
 use crate::data::{Example, Input, Modality, ReadOptions, load_labelled};
 use crate::error::{Error, Result};
@@ -21,7 +22,6 @@ use crate::inference::{Inference, Rows};
 use crate::interrupt;
 use crate::model::{self, Classifier, HeadRequest, Linears, LoadRequest, Pooling};
 use crate::report::metrics::to_readable_json;
-use crate::report::{Column, Console, Table, units};
 use crate::transform::Purpose;
 
 /// The rows that are measured: a quarter of those there are, within limits. More would tell little more, and cost more than a small

@@ -15,17 +15,19 @@ use super::{locate_network, print};
 use crate::baseline::{Baseline, Labelled, Majority, Tfidf};
 use crate::cli::CompareArgs;
 use crate::config::{Choices, RunConfig};
+use crate::console::{Column, Console, Table, units};
 use crate::data::{Example, Input, Modality};
 use crate::error::{Error, Result};
 use crate::evaluation::comparison::{self, Comparison};
 use crate::evaluation::evaluate;
+use crate::files::write_atomically;
 use crate::hardware::Hardware;
+use crate::hardware::memory;
+use crate::inference::cache::Cache;
 use crate::report::html::comparison as page;
-use crate::report::memory;
 use crate::report::metrics::to_readable_json;
 use crate::report::verdict::verdict;
-use crate::report::{Column, Console, Predictions, RunMetrics, Table, units, write_atomically};
-use crate::strategy::cache::Cache;
+use crate::report::{Predictions, RunMetrics};
 use crate::training::history::{self, Record};
 
 pub fn run(args: &CompareArgs) -> Result<()> {

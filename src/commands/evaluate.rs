@@ -4,13 +4,15 @@ use serde::Serialize;
 
 use super::{Ready, prepare};
 use crate::cli::EvaluateArgs;
+use crate::console::Console;
 use crate::data::{Example, Input, load_labelled};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, evaluate};
+use crate::files::write_atomically;
 use crate::interrupt;
+use crate::report::Predictions;
 use crate::report::html::run::{ScoredSplit, evaluation_page};
 use crate::report::metrics::to_readable_json;
-use crate::report::{Console, Predictions, write_atomically};
 use crate::transform::Purpose;
 
 /// What is printed with `--json` and saved as `metrics.json`.

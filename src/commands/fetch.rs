@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::hub_id;
 use crate::error::{Error, Result};
-use crate::model::hub;
+use crate::hub;
 
 /// Fetches what lacks of the model and prints its directory, alone on standard output.
 ///

@@ -10,14 +10,15 @@ use tch::Device;
 
 use super::print;
 use crate::cli::InspectArgs;
+use crate::console::units;
 use crate::data::columns::LabelColumn;
 use crate::data::{self, Input, Modality, ReadOptions, RowReader, resolve};
 use crate::error::{Result, listed};
+use crate::image::Preprocessing;
 use crate::model::checkpoint::{Weights, read_config, weight_files};
 use crate::model::{Classifier, HeadRequest, LoadRequest};
 use crate::report::metrics::to_readable_json;
-use crate::report::units;
-use crate::transform::image::{ImageTransform, Preprocessing};
+use crate::transform::images::ImageTransform;
 use crate::transform::{Purpose, Transform};
 
 pub fn run(args: &InspectArgs) -> Result<()> {

@@ -13,15 +13,16 @@ use sha2::{Digest, Sha256};
 use super::{Ready, read_options, settle_unusable};
 use crate::cli::LabelArgs;
 use crate::config::OnBadInput;
+use crate::console::{Console, Progress, units};
 use crate::data::columns::LabelColumn;
 use crate::data::writer::{is_stream, output_format};
 use crate::data::{Added, Input, Layout, ResolvedColumns, Row, RowReader, RowWriter, resolve};
 use crate::error::{Error, Kind, Result};
 use crate::evaluation::{NOT_FINITE, argmax, softmax};
+use crate::files::write_atomically;
 use crate::inference::Rows;
 use crate::interrupt;
 use crate::model::Classifier;
-use crate::report::{Console, Progress, units, write_atomically};
 use crate::transform::{Prepared, Purpose, Transform};
 
 pub fn run(args: &LabelArgs) -> Result<()> {

@@ -13,15 +13,17 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{ColumnArgs, InferenceArgs};
 use crate::config::{self, Choices, Columns, Engine as EngineSetting, Init, ModelConfig, OnBadInput};
+use crate::console::Console;
 use crate::data::{Before, Input, Modality, ReadOptions, TextColumns};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
+use crate::hardware::memory::available_bytes;
+use crate::hub;
+use crate::image::Augmentation;
 use crate::inference::Inference;
-use crate::model::{self, Classifier, Engine, HeadRequest, InputSpec, Linears, LoadRequest, hub};
-use crate::report::Console;
-use crate::report::memory::available_bytes;
-use crate::transform::image::{Augmentation, ImageTransform};
-use crate::transform::tokenize::TextTokenizer;
+use crate::model::{self, Classifier, Engine, HeadRequest, InputSpec, Linears, LoadRequest};
+use crate::transform::images::ImageTransform;
+use crate::transform::text::TextTokenizer;
 use crate::transform::{Prepared, Purpose, Transform};
 
 /// The directory that `--model` names: itself, or a hub id's place in the cache; or a file of weights.

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::Choice;
 use super::columns::{PAIR_NAMES, TEXT_NAMES, TextColumns};
 use super::rows::ReadOptions;
-use super::{Choice, delimited};
+use crate::data::formats::csv;
 use crate::error::{Error, Result};
 use crate::interrupt;
 
@@ -299,7 +300,7 @@ fn sniffed_format(first_line: &[u8], options: &ReadOptions) -> (FileFormat, Stri
         None => vec![b',', b'\t', b';', b'|'],
     };
     for delimiter in candidates {
-        let names = delimited::first_record(first_line, delimiter);
+        let names = csv::first_record(first_line, delimiter);
         let has = |name: &str| names.iter().any(|known| known.trim() == name);
         let first_of = |text: &TextColumns| match text {
             TextColumns::One(column) => has(column).then(|| column.clone()),
@@ -325,7 +326,7 @@ fn sniffed_format(first_line: &[u8], options: &ReadOptions) -> (FileFormat, Stri
 
 /// The delimiter of a CSV header, with a reason where it is not the comma.
 fn sniffed_delimiter(header: &[u8]) -> (u8, Option<String>) {
-    let count = |delimiter: u8| delimited::first_record(header, delimiter).len() - 1;
+    let count = |delimiter: u8| csv::first_record(header, delimiter).len() - 1;
     if count(b',') > 0 {
         return (b',', None);
     }

@@ -7,10 +7,9 @@
 //! are the business of later modules: nothing here knows a network.
 
 pub mod columns;
-mod delimited;
 pub mod examples;
 pub mod format;
-mod image_folder;
+mod formats;
 pub mod inspect;
 pub mod labels;
 pub mod rows;

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::columns::TextColumns;
-use super::delimited::{Lines, MAX_RECORD_BYTES, Records, checked_text, content_length};
 use super::format::{self, FileFormat, Progress, Source, shown_delimiter};
-use super::{Choice, Modality, image_folder};
+use super::{Choice, Modality};
+use crate::data::formats::csv::{Lines, MAX_RECORD_BYTES, Records, checked_text, content_length};
+use crate::data::formats::images;
 use crate::error::{Error, Result};
 
 /// How to read a file; everything that is not set is found out.
@@ -112,10 +113,10 @@ impl RowReader {
     pub fn open(path: &Path, options: &ReadOptions) -> Result<Self> {
         if options.modality == Modality::Image {
             if path.is_dir() {
-                return Self::of_images(path, image_folder::files(path)?, options);
+                return Self::of_images(path, images::files(path)?, options);
             }
             // One image is a list of one.
-            if let (true, Some(name)) = (path.is_file() && image_folder::is_image(path), path.file_name()) {
+            if let (true, Some(name)) = (path.is_file() && images::is_image(path), path.file_name()) {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 return Self::of_images(folder, vec![name.to_string_lossy().into_owned()], options);
             }
@@ -125,10 +126,10 @@ impl RowReader {
 
     /// Images of a folder.
     fn of_images(folder: &Path, files: Vec<String>, options: &ReadOptions) -> Result<Self> {
-        let mut columns = vec![image_folder::FILE_COLUMN.to_owned()];
+        let mut columns = vec![images::FILE_COLUMN.to_owned()];
         let rows: Vec<Vec<String>> = if options.classes {
-            columns.push(image_folder::LABEL_COLUMN.to_owned());
-            let classes = image_folder::classes(folder, &files)?;
+            columns.push(images::LABEL_COLUMN.to_owned());
+            let classes = images::classes(folder, &files)?;
             files.into_iter().zip(classes).map(|(file, class)| vec![file, class]).collect()
         } else {
             files.into_iter().map(|file| vec![file]).collect()

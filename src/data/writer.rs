@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::Compression;
-use super::delimited::{Lines, MAX_RECORD_BYTES, Records, content_length, push_record};
 use super::format::{FileFormat, is_standard_stream, named_type};
 use super::rows::{Layout, Record, Row, json_text};
+use crate::data::formats::csv::{Lines, MAX_RECORD_BYTES, Records, content_length, push_record};
 use crate::error::{Error, Result};
 
 /// The value of an added column.

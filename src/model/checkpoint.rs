@@ -446,5 +446,5 @@ pub fn save_tensors(file: &Path, tensors: impl IntoIterator<Item = (String, Tens
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let bytes = safetensors::serialize(stored.iter(), Some(metadata))
         .map_err(|error| Error::failure(format!("cannot be written as safetensors: {error}")).file(file))?;
-    crate::report::write_atomically(file, &bytes)
+    crate::files::write_atomically(file, &bytes)
 }

@@ -2,16 +2,14 @@
 //! a directory that Python loads.
 
 pub mod backbone;
-mod bert;
 pub mod checkpoint;
 pub mod convolutional;
 pub mod encoder;
+pub mod family;
 pub mod head;
-pub mod hub;
 pub mod lora;
 pub mod parameters;
 pub mod rust_bert;
-pub mod vit;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -21,14 +19,15 @@ use tch::{Device, Kind, Tensor};
 
 pub use self::backbone::{Backbone, DropoutKeys, Pass, Pooling};
 use self::checkpoint::{Checkpoint, LoadReport, save_tensors};
+use self::family::{bert, vit};
 use self::head::Head;
 pub use self::parameters::Linears;
 use self::parameters::Parameter;
 use crate::batch::Batch;
 use crate::data::{Labels, Modality};
 use crate::error::{Error, Result, listed};
-use crate::report::write_atomically;
-use crate::transform::image::Preprocessing;
+use crate::files::write_atomically;
+use crate::image::Preprocessing;
 
 /// Whose code computes the backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

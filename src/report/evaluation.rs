@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::table::{Column, Table};
-use super::units;
+use crate::console::table::{Column, Table};
+use crate::console::units;
 use crate::evaluation::{ClassScores, Evaluation};
 
 /// More labels than this are not all shown: the worst are.

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter};
 
-use super::write::write_atomically;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
+use crate::files::write_atomically;
 
 /// The content of `metrics.json`, in its order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::write_atomically;
 use crate::error::{Error, Result};
 use crate::evaluation::{argmax, softmax};
+use crate::files::write_atomically;
 
 /// A split's true labels and predictions.
 #[derive(Debug, Clone, Default, PartialEq)]

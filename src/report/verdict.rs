@@ -1,6 +1,6 @@
 //! A comparison's verdict in words: what was found, what it rests on, and what the data do not allow to tell.
 
-use super::units;
+use crate::console::units;
 use crate::error::listed;
 use crate::evaluation::comparison::{Comparison, Difference, More, Standing, Verdict};
 

@@ -8,13 +8,13 @@ use std::time::Instant;
 use tch::{Device, Tensor};
 
 use crate::batch::ExampleSet;
+use crate::console::Console;
 use crate::error::{self, Error, Result};
+use crate::inference::cache::{Cache, Features};
 use crate::inference::{Inference, Partial, Rows};
+use crate::linear::logistic::{self, Labelled, Trial};
 use crate::model::Classifier;
 use crate::model::checkpoint::{Weights, save_tensors};
-use crate::report::Console;
-use crate::strategy::cache::{Cache, Features};
-use crate::training::logistic::{self, Labelled, Trial};
 use crate::training::loss::LossSettings;
 
 /// What came of it; the classifier's head is set.

@@ -4,7 +4,6 @@
 //! to convergence on features ([`frozen`]), go through the one train loop. Frozen stages run in evaluation mode: no dropout,
 //! fixed statistics.
 
-pub mod cache;
 pub mod frozen;
 pub mod reinit;
 
@@ -12,42 +11,35 @@ use crate::config::Strategy;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
 use crate::model::parameters::{Parameter, Place};
+use crate::training::Scope;
 use crate::training::schedule::Unfreezing;
 
-/// What a strategy trains of a classifier. The head always is.
-pub struct Scope<'a> {
-    pub parameters: Vec<&'a Parameter>,
-    /// Running statistics of the stages that are trained; those of frozen stages stay as they are.
-    pub statistics: Vec<&'a Parameter>,
-    pub unfreezing: Unfreezing,
-}
-
-impl<'a> Scope<'a> {
-    /// # Errors
-    /// More stages are to be trained than there are.
-    pub fn of(strategy: Strategy, classifier: &'a Classifier) -> Result<Self> {
-        let frozen = frozen_stages(strategy, classifier)?;
-        let stages = classifier.backbone.stages().len();
-        let unfreezing = match strategy {
-            Strategy::Gradual => Unfreezing::OneByOne { stages },
-            _ => Unfreezing::Never { frozen },
-        };
-        let adapters: Vec<*const Parameter> = classifier.backbone.adapters().iter().map(std::ptr::from_ref).collect();
-        let parameters = classifier
-            .trainable()
-            .filter(|parameter| match (strategy, parameter.place) {
-                (_, Place::Head) => true,
-                (Strategy::Frozen, _) => false,
-                (_, Place::PretrainedHead) => true,
-                (Strategy::Full | Strategy::Gradual | Strategy::Last(_), Place::Stage(stage)) => stage >= frozen,
-                (Strategy::Lora { .. }, Place::Stage(_)) => adapters.contains(&std::ptr::from_ref(*parameter)),
-                (Strategy::Bitfit, Place::Stage(_)) => parameter.name().ends_with(".bias"),
-            })
-            .collect();
-        let of_trained = |parameter: &&Parameter| matches!(parameter.place, Place::Stage(stage) if stage >= frozen);
-        let statistics = classifier.backbone.statistics().iter().filter(of_trained).collect();
-        Ok(Self { parameters, statistics, unfreezing })
-    }
+/// What a strategy trains of a classifier.
+///
+/// # Errors
+/// More stages are to be trained than there are.
+pub fn scope(strategy: Strategy, classifier: &Classifier) -> Result<Scope<'_>> {
+    let frozen = frozen_stages(strategy, classifier)?;
+    let stages = classifier.backbone.stages().len();
+    let unfreezing = match strategy {
+        Strategy::Gradual => Unfreezing::OneByOne { stages },
+        _ => Unfreezing::Never { frozen },
+    };
+    let adapters: Vec<*const Parameter> = classifier.backbone.adapters().iter().map(std::ptr::from_ref).collect();
+    let parameters = classifier
+        .trainable()
+        .filter(|parameter| match (strategy, parameter.place) {
+            (_, Place::Head) => true,
+            (Strategy::Frozen, _) => false,
+            (_, Place::PretrainedHead) => true,
+            (Strategy::Full | Strategy::Gradual | Strategy::Last(_), Place::Stage(stage)) => stage >= frozen,
+            (Strategy::Lora { .. }, Place::Stage(_)) => adapters.contains(&std::ptr::from_ref(*parameter)),
+            (Strategy::Bitfit, Place::Stage(_)) => parameter.name().ends_with(".bias"),
+        })
+        .collect();
+    let of_trained = |parameter: &&Parameter| matches!(parameter.place, Place::Stage(stage) if stage >= frozen);
+    let statistics = classifier.backbone.statistics().iter().filter(of_trained).collect();
+    Ok(Scope { parameters, statistics, unfreezing })
 }
 
 /// How many stages a strategy leaves frozen throughout: with those the cache has to do.

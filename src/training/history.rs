@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
-use crate::report::write::write_atomically;
+use crate::files::write_atomically;
 
 /// A line of the file. In JSON the field `kind` says which it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
+use crate::console::{Column, Table};
 use crate::native::profiler;
-use crate::report::{Column, Table};
 
 /// Kinds of operation, and how the names of libtorch's and our own operations tell them; the first that fits counts.
 const KINDS: [(&str, &[&str]); 9] = [

@@ -15,9 +15,9 @@ use tch::{Device, Kind, Tensor};
 use super::optimizer::Adamw;
 use super::stopping::BestEpoch;
 use crate::error::{Error, Result};
+use crate::files::write_atomically;
 use crate::model::checkpoint::{Weights, save_tensors};
 use crate::model::parameters::Parameter;
-use crate::report::write_atomically;
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

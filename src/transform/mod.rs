@@ -1,18 +1,18 @@
 //! From an input as a person wrote it to what a backbone reads: one [`Transform`] for all that a model sees.
 
-pub mod image;
-pub mod tokenize;
+pub mod images;
+pub mod text;
 mod wordpiece;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use self::image::ImageTransform;
-use self::tokenize::TextTokenizer;
 use crate::batch::ExampleSet;
 use crate::data::{Input, Modality};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
+use crate::transform::images::ImageTransform;
+use crate::transform::text::TextTokenizer;
 
 /// How a model's inputs become its examples.
 pub enum Transform {

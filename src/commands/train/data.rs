@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::commands::read_options;
 use crate::config::{Choices, Columns, DataConfig, RunConfig};
+use crate::console::Console;
 use crate::data::split::stratified;
 use crate::data::{Example, LabelledSet, Labels, Modality, ReadOptions, load_labelled, overlap};
 use crate::error::{Error, Result};
-use crate::report::Console;
 
 /// The training, validation and test examples of a run.
 pub struct Data {

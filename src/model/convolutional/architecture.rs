@@ -8,8 +8,8 @@ use super::names::Naming;
 use super::resnet::{self, Kind, ResNet};
 use super::vgg::{self, Vgg};
 use crate::error::{Error, Result, listed, nearest};
+use crate::image::Preprocessing;
 use crate::model::checkpoint::{Checkpoint, Weights};
-use crate::transform::image::Preprocessing;
 
 /// A network, by the name that timm creates it under.
 #[derive(Debug, Clone, PartialEq)]

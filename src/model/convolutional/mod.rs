@@ -31,7 +31,7 @@ use super::{Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Sav
 use crate::batch::{Batch, Inputs};
 use crate::data::Labels;
 use crate::error::{Error, Result};
-use crate::transform::image::Preprocessing;
+use crate::image::Preprocessing;
 
 /// A network without numbers.
 struct Description {

@@ -5,10 +5,10 @@ use maud::{Markup, html};
 use super::figures::{Covered, confusion, confusion_note, coverage_line, legend_entry, reliability_figure};
 use super::plot::{Plot, Scale, Size, Strip, Unit, sample};
 use super::{Predictions, counted, data, figure, label, percent, percent_bare, section, shown, skeleton};
+use crate::console::units;
 use crate::evaluation::comparison::{Comparison, Difference, Pair, Standing, Summary};
 use crate::evaluation::coverage::Coverage;
 use crate::evaluation::{Evaluation, confusion as confusion_matrix};
-use crate::report::units;
 use crate::report::verdict::verdict;
 use crate::training::history::{EvaluationRecord, Record};
 

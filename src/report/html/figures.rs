@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::plot::{Plot, Scale, Size, Unit, sample};
 use super::{Predictions, counted, figure, label, percent, percent_bare, percent_range, shown};
+use crate::console::units;
 use crate::evaluation::coverage::Coverage;
 use crate::evaluation::{Interval, reliability, wilson};
-use crate::report::units;
 
 /// Matrices of more labels serve nobody on a page; their largest confusions are listed.
 const LARGEST_MATRIX: usize = 20;

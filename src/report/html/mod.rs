@@ -126,7 +126,7 @@ fn long_text(text: &str) -> Markup {
             summary { blockquote dir="auto" { (beginning) " …" } }
             blockquote dir="auto" {
                 "… " (rest[..end].trim_start())
-                @if left_out > 0 { " … (" (crate::report::units::count(left_out as u64)) " more characters)" }
+                @if left_out > 0 { " … (" (crate::console::units::count(left_out as u64)) " more characters)" }
             }
         }
     }
@@ -149,7 +149,7 @@ fn percent_range(interval: Interval) -> String {
 
 /// `1 row`, `2 rows`.
 fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", crate::report::units::count(number), if number == 1 { one } else { many })
+    format!("{} {}", crate::console::units::count(number), if number == 1 { one } else { many })
 }
 
 /// A coordinate or length, as short as a drawing allows.

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 
 use super::number;
-use crate::report::units;
+use crate::console::units;
 
 /// Drawn sizes, of which text is a fixed part: small ones are for several abreast.
 #[derive(Debug, Clone, Copy, PartialEq)]

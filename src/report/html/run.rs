@@ -14,12 +14,13 @@ use super::{
     Predictions, counted, data, figure, label, long_text, percent, percent_bare, percent_range, section, shown,
     skeleton,
 };
+use crate::console::units;
 use crate::data::Modality;
 use crate::evaluation::comparison::{self, compare};
 use crate::evaluation::coverage::{Coverage, Point};
 use crate::evaluation::label_errors::{Suspect, suspected};
 use crate::evaluation::{ClassScores, Evaluation, Interval, wilson};
-use crate::report::{RunMetrics, units};
+use crate::report::RunMetrics;
 use crate::training::history::{EvaluationRecord, Record, StepRecord};
 
 /// Labels shown at once; the others are to be opened.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 
-use crate::transform::image::{Interpolation, Limits, Preprocessing, Resize, decode, prepare};
+use crate::image::{Interpolation, Limits, Preprocessing, Resize, decode, prepare};
 
 /// The longer side of a thumbnail, in pixels.
 const SIDE: u32 = 128;

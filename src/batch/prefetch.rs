@@ -1,0 +1,58 @@
+//! Batches that are loaded while the ones before them are computed.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use tch::Device;
+
+use crate::batch::{Batch, ExampleSet, Loaded, View};
+use crate::error::{Error, Result};
+
+/// Batches that wait to be taken.
+const DEPTH: usize = 2;
+
+/// The batches of an epoch in order. Of sets that load slowly they are prepared by a thread of their own, which ends when this
+/// is dropped; what they hold is the same either way.
+pub struct Ahead {
+    set: Arc<dyn ExampleSet>,
+    view: View,
+    device: Device,
+    loaded: Option<Receiver<Result<Loaded>>>,
+}
+
+impl Ahead {
+    /// `batches` are the examples of each batch that will be asked for, in that order.
+    pub fn of<'a>(
+        set: &Arc<dyn ExampleSet>,
+        batches: impl Iterator<Item = &'a Vec<usize>>,
+        view: View,
+        device: Device,
+    ) -> Self {
+        let loaded = set.is_slow_to_load().then(|| {
+            let (sender, receiver) = sync_channel(DEPTH);
+            let set = Arc::clone(set);
+            let batches: Vec<Vec<usize>> = batches.cloned().collect();
+            std::thread::spawn(move || {
+                for examples in batches {
+                    // Nobody takes any more: training has stopped.
+                    if sender.send(set.load(&examples, view)).is_err() {
+                        return;
+                    }
+                }
+            });
+            receiver
+        });
+        Self { set: Arc::clone(set), view, device, loaded }
+    }
+
+    /// The next batch, which is that of `examples`.
+    pub fn next(&mut self, examples: &[usize]) -> Result<Batch> {
+        let loaded = match &self.loaded {
+            Some(loaded) => {
+                loaded.recv().map_err(|_| Error::failure("the thread that loads batches ended unexpectedly"))??
+            }
+            None => self.set.load(examples, self.view)?,
+        };
+        loaded.onto(self.device)
+    }
+}

@@ -1,0 +1,4 @@
+//! The file formats that examples are read from, one file each.
+
+pub mod csv;
+pub mod images;

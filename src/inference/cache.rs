@@ -1,0 +1,154 @@
+//! What the runs of one process share: prepared examples, activations behind frozen stages, and features, each computed once.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::batch::ExampleSet;
+use crate::console::{Console, units};
+use crate::error::{Error, Result};
+use crate::inference::activations::{Activations, Plan, Wanted};
+use crate::inference::rows::Rows;
+
+/// Where activations are kept, and how many in memory.
+#[derive(Debug, Clone)]
+pub struct CacheSettings {
+    /// Bytes of memory for all of them; what is more goes to a file.
+    pub memory: u64,
+    /// The folder of their files.
+    pub folder: PathBuf,
+    /// Whether they all go to files, and these stay for later runs.
+    pub keep: bool,
+}
+
+impl CacheSettings {
+    /// Takes away the files that no later run is to find.
+    pub fn clear(&self) -> Result<()> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Ok(()) };
+        for entry in entries.flatten() {
+            if entry.file_name().to_string_lossy().starts_with("activations-") {
+                std::fs::remove_file(entry.path()).map_err(|error| Error::io(error, entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the runs of one process have in common: examples that were tokenised or decoded, activations, and features, each
+/// computed once.
+#[derive(Default)]
+pub struct Cache {
+    examples: RefCell<VecDeque<(String, Examples)>>,
+    kept: RefCell<Vec<(String, Rc<Activations>)>>,
+    features: RefCell<Vec<(String, Rc<Features>)>>,
+}
+
+/// Those of a split that can be used.
+#[derive(Clone)]
+pub struct Examples {
+    pub set: Arc<dyn ExampleSet>,
+    /// Their places among the inputs.
+    pub places: Rc<[usize]>,
+    /// What is to be known of their sizes.
+    pub statistics: String,
+    /// What making them took.
+    pub seconds: f64,
+}
+
+/// As many sets of examples are kept as a comparison with the same seed wants: training data as they are and to be augmented,
+/// validation and test data.
+const SETS: usize = 4;
+
+/// What the head's linear layer gets to see of the training and the validation examples, and what computing it took.
+pub struct Features {
+    pub train: Rows,
+    pub valid: Rows,
+    pub seconds: f64,
+}
+
+/// Activations, and whether they were there before they were asked for.
+pub struct Found {
+    pub activations: Rc<Activations>,
+    pub before: bool,
+}
+
+impl Cache {
+    /// Finds the examples that `key` stands for, or makes them.
+    pub fn examples(&self, key: String, make: impl FnOnce() -> Result<Examples>) -> Result<Examples> {
+        let before = self.examples.borrow().iter().position(|(kept, _)| *kept == key);
+        let found = match before.and_then(|place| self.examples.borrow_mut().remove(place)) {
+            Some((_, found)) => found,
+            None => {
+                // Before, so that the memory is there for the new ones.
+                self.examples.borrow_mut().truncate(SETS - 1);
+                make()?
+            }
+        };
+        self.examples.borrow_mut().push_front((key, found.clone()));
+        Ok(found)
+    }
+
+    pub fn features(&self, key: &str) -> Option<Rc<Features>> {
+        self.features.borrow().iter().find(|(kept, _)| kept == key).map(|(_, features)| Rc::clone(features))
+    }
+
+    pub fn keep_features(&self, key: &str, features: Features) -> Rc<Features> {
+        let features = Rc::new(features);
+        self.features.borrow_mut().push((key.to_owned(), Rc::clone(&features)));
+        features
+    }
+
+    /// Finds the activations or computes them.
+    pub fn get(&self, wanted: &Wanted, settings: &CacheSettings, console: &Console) -> Result<Found> {
+        if let Some((_, kept)) = self.kept.borrow().iter().find(|(key, _)| key == wanted.key) {
+            return Ok(Found { activations: Rc::clone(kept), before: true });
+        }
+        let plan = Plan::of(wanted)?;
+        let used: u64 = self.kept.borrow().iter().map(|(_, kept)| kept.bytes_in_memory()).sum();
+        let in_memory = !settings.keep && used + plan.bytes() <= settings.memory;
+        let file = settings.folder.join(format!("activations-{}.bin", wanted.key.get(..16).unwrap_or(wanted.key)));
+        if !in_memory && let Some(seconds) = plan.seconds_of(&file, wanted.key)? {
+            console.note(format!("frozen prefix: found in {}", file.display()));
+            return Ok(self.keep(wanted.key, plan.map(&file, seconds)?, true));
+        }
+        let size = units::bytes(plan.bytes());
+        let place = if in_memory { format!("{size} in memory") } else { format!("{size} in {}", file.display()) };
+        console.note(format!("frozen prefix of {} stages: computed once, {place}", wanted.stages));
+        let made = if in_memory {
+            plan.compute_in_memory(wanted, console)?
+        } else {
+            plan.compute_into(&file, wanted, console)?
+        };
+        Ok(self.keep(wanted.key, made, false))
+    }
+
+    fn keep(&self, key: &str, activations: Activations, before: bool) -> Found {
+        let activations = Rc::new(activations);
+        self.kept.borrow_mut().push((key.to_owned(), Rc::clone(&activations)));
+        Found { activations, before }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::packed::TokenizedSet;
+
+    #[test]
+    fn examples_are_made_once_and_the_ones_not_asked_for_longest_make_way() -> Result<()> {
+        let cache = Cache::default();
+        let mut made = Vec::new();
+        for key in ["train", "valid", "test", "train", "valid", "augmented", "train", "more", "test"] {
+            cache.examples(key.to_owned(), || {
+                made.push(key);
+                let set = Arc::new(TokenizedSet::default());
+                Ok(Examples { set, places: [].into(), statistics: String::new(), seconds: 0.0 })
+            })?;
+        }
+        // `test` made way for `more`.
+        assert_eq!(made, ["train", "valid", "test", "augmented", "more", "test"]);
+        Ok(())
+    }
+}

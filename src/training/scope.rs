@@ -1,0 +1,12 @@
+//! Which of a classifier's parameters are trained, and when. Which that are, a strategy says.
+
+use crate::model::parameters::Parameter;
+use crate::training::schedule::Unfreezing;
+
+/// What a strategy trains of a classifier. The head always is.
+pub struct Scope<'a> {
+    pub parameters: Vec<&'a Parameter>,
+    /// Running statistics of the stages that are trained; those of frozen stages stay as they are.
+    pub statistics: Vec<&'a Parameter>,
+    pub unfreezing: Unfreezing,
+}

@@ -41,19 +41,19 @@ const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "
 const PARTS: [&str; 3] = ["decode", "prepare", "both"];
 
 fn ours(files: &[Vec<u8>]) -> Result<Seconds, Failure> {
-    let how = Preprocessing {
+    let preprocessing = Preprocessing {
         resize: Resize::Shortest(256),
         crop: (224, 224),
         interpolation: Interpolation::Bilinear,
         mean: [0.0; 3],
-        deviation: [1.0; 3],
+        std: [1.0; 3],
     };
     let (mut decoding, mut preparing) = (0.0, 0.0);
     for bytes in files {
         let start = Instant::now();
         let image = decode_bytes(bytes, &Limits::default())?;
         let middle = Instant::now();
-        black_box(prepare(&image, &how)?);
+        black_box(prepare(&image, &preprocessing)?);
         decoding += (middle - start).as_secs_f64();
         preparing += middle.elapsed().as_secs_f64();
     }

@@ -442,7 +442,7 @@ fn preprocessing_comes_from_the_configuration() {
         preprocessing
     };
     let own = prepared(&|_| ());
-    assert_eq!((own.crop, own.mean, own.deviation), ((299, 299), [0.5; 3], [0.5; 3]));
+    assert_eq!((own.crop, own.mean, own.std), ((299, 299), [0.5; 3], [0.5; 3]));
     let stated = prepared(&|config| {
         config["pretrained_cfg"]["mean"] = json!([0.485, 0.456, 0.406]);
         config["pretrained_cfg"]["std"] = json!([0.229, 0.224, 0.225]);
@@ -451,7 +451,7 @@ fn preprocessing_comes_from_the_configuration() {
     assert_eq!((stated.crop, stated.mean), ((128, 160), [0.485, 0.456, 0.406]));
     // torchvision's network then changes what is normalised so into -1 to 1, which is one normalisation.
     let transformed = prepared(&|config| config["transform_input"] = json!(true));
-    assert_eq!((transformed.mean, transformed.deviation), ([0.5; 3], [0.5; 3]));
+    assert_eq!((transformed.mean, transformed.std), ([0.5; 3], [0.5; 3]));
 }
 
 #[test]

@@ -117,13 +117,13 @@ fn resizing_is_pils() {
 fn preparing_is_torchvisions_and_timms() {
     let Some(made) = Made::once() else { return };
     for entry in made.entries("prepared") {
-        let mut how = entry["how"].clone();
-        how["mean"] = json!([0.485, 0.456, 0.406]);
-        how["deviation"] = json!([0.229, 0.224, 0.225]);
-        let how: Preprocessing = serde_json::from_value(how).expect("settings");
+        let mut settings = entry["preprocessing"].clone();
+        settings["mean"] = json!([0.485, 0.456, 0.406]);
+        settings["std"] = json!([0.229, 0.224, 0.225]);
+        let preprocessing: Preprocessing = serde_json::from_value(settings).expect("settings");
         let theirs = made.image(entry);
-        let pixels = prepare(&made.image(&entry["source"]), &how).expect("prepared");
-        assert_eq!(how.output(), (theirs.height, theirs.width));
+        let pixels = prepare(&made.image(&entry["source"]), &preprocessing).expect("prepared");
+        assert_eq!(preprocessing.output(), (theirs.height, theirs.width));
         assert_eq!(differences(&Image { pixels, ..theirs.clone() }, &theirs).1, 0, "{entry}");
     }
 }
@@ -271,13 +271,13 @@ fn absurd_sizes_are_refused_from_the_header() {
 /// A thin image may be resized to millions of columns of which the crop shows few.
 #[test]
 fn only_what_is_shown_is_resized() {
-    let how = Preprocessing {
+    let preprocessing = Preprocessing {
         resize: Resize::Shortest(256),
         crop: (224, 224),
         interpolation: Interpolation::Lanczos,
         mean: [0.0; 3],
-        deviation: [1.0; 3],
+        std: [1.0; 3],
     };
-    let pixels = prepare(&Image::black(1, 60_000), &how).expect("prepared");
+    let pixels = prepare(&Image::black(1, 60_000), &preprocessing).expect("prepared");
     assert_eq!(pixels.len(), 3 * 224 * 224);
 }

@@ -1,9 +1,10 @@
 //! From prepared examples to the batches that a backbone reads.
 //!
 //! A [`Batch`] says which examples it holds and carries what their backbone needs as [`Inputs`]. An [`ExampleSet`] makes
-//! batches on demand; the sampler decides which examples share one, and [`Ahead`] has them ready in time. Labels are not here:
+//! batches on demand; the sampler decides which examples share one, and [`Prefetcher`] has them ready in time. Labels are not here:
 //! whoever needs them looks them up by example.
 
+pub mod memory_budget;
 pub mod packed;
 pub mod pixels;
 pub mod prefetch;
@@ -13,7 +14,7 @@ use tch::{Device, Tensor};
 
 pub use self::packed::{PackedTokens, TokenArrays, TokenizedSet};
 pub use self::pixels::{ImageSet, PixelArray};
-pub use crate::batch::prefetch::Ahead;
+pub use crate::batch::prefetch::Prefetcher;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 

@@ -1,7 +1,7 @@
 //! Tokenised texts, and batches of them that are packed instead of padded.
 //!
 //! A packed batch is one flat run of tokens. Its sequences stand in order of length, so that those of equal length are
-//! neighbours: each such [`Group`] is a plain rectangle, and attention needs neither padding nor masks. Nothing in a
+//! neighbours: each such [`LengthGroup`] is a plain rectangle, and attention needs neither padding nor masks. Nothing in a
 //! sequence's computation depends on what else is in the batch.
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::native;
 
 /// Neighbouring sequences of one length: `count` sequences of `length` tokens from token `start` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Group {
+pub struct LengthGroup {
     pub start: i64,
     pub count: i64,
     pub length: i64,
@@ -46,7 +46,7 @@ pub struct PackedTokens {
     /// The same with the number of all tokens at the end, `[N + 1]`, for the attention kernels: int64 on the CPU, int32 on a GPU.
     pub offsets: Tensor,
     /// Sequences of equal length, in order; they cover all tokens but the filling.
-    pub groups: Vec<Group>,
+    pub groups: Vec<LengthGroup>,
 }
 
 impl PackedTokens {
@@ -64,7 +64,7 @@ impl PackedTokens {
         }
         let none = Tensor::f_zeros([0], (Kind::Int64, device))?;
         let [ids, types, positions] = [none.shallow_clone(), none.shallow_clone(), none];
-        let groups = vec![Group { start: 0, count, length }];
+        let groups = vec![LengthGroup { start: 0, count, length }];
         Ok(Self { ids, types, positions, first, offsets, groups })
     }
 
@@ -181,7 +181,7 @@ impl ExampleSet for TokenizedSet {
         let (mut ids, mut types, mut positions) =
             (Vec::with_capacity(total), Vec::with_capacity(total), Vec::with_capacity(total));
         let mut first = Vec::with_capacity(examples.len());
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: Vec<LengthGroup> = Vec::new();
         for &index in &examples {
             let (start, length) = (ids.len() as i64, self.cost(index) as i64);
             first.push(start);
@@ -190,7 +190,7 @@ impl ExampleSet for TokenizedSet {
             positions.extend(0..length);
             match groups.last_mut() {
                 Some(group) if group.length == length => group.count += 1,
-                _ => groups.push(Group { start, count: 1, length }),
+                _ => groups.push(LengthGroup { start, count: 1, length }),
             }
         }
         Ok(Loaded { examples, contents: Contents::Tokens(TokenArrays { ids, types, positions, first, groups }) })
@@ -203,7 +203,7 @@ pub struct TokenArrays {
     types: Vec<i64>,
     positions: Vec<i64>,
     first: Vec<i64>,
-    groups: Vec<Group>,
+    groups: Vec<LengthGroup>,
 }
 
 impl TokenArrays {
@@ -255,7 +255,10 @@ mod tests {
         let batch = set.batch(&[2, 1, 0], Device::Cpu)?;
         let tokens = batch.inputs.tokens()?;
         assert_eq!(batch.examples, [1, 2, 0]);
-        assert_eq!(tokens.groups, [Group { start: 0, count: 1, length: 1 }, Group { start: 1, count: 2, length: 3 }]);
+        assert_eq!(
+            tokens.groups,
+            [LengthGroup { start: 0, count: 1, length: 1 }, LengthGroup { start: 1, count: 2, length: 3 }]
+        );
         let filled = |values: [i64; 7]| Tensor::from_slice(&[&values[..], &[0; 9]].concat());
         assert_eq!(tokens.ids, filled([4, 5, 6, 7, 1, 2, 3]));
         assert_eq!(tokens.types, filled([0, 0, 0, 0, 0, 0, 1]));

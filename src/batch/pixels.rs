@@ -1,6 +1,6 @@
-//! Images, and batches of them: decoded and resized in parallel, normalised on their way to the device.
+//! Images as examples, and batches of them: decoded and resized in parallel, normalised on their way to the device.
 //!
-//! What one pixel becomes is `transform/image`'s affair.
+//! What happens to a single image is decided by [`crate::image`]; which images are cached, by whoever builds the set.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,21 +9,21 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
+use super::memory_budget::Reservation;
 use super::{Contents, ExampleSet, Loaded, View};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::image::{self, Augmentation, Image, Limits, Preprocessing};
 use crate::native;
 use crate::random::Random;
-use crate::transform::images::Room;
 
 /// What is kept in memory of an image.
-pub enum Kept {
-    /// Nothing: its file is decoded when it is wanted.
-    Nothing,
-    /// Its pixels as they were decoded, to be augmented.
+pub enum CachedImage {
+    /// Nothing: the file is decoded each time.
+    Absent,
+    /// The decoded pixels, from which augmentation makes the network's input.
     Decoded(Image),
-    /// What the network sees of it.
+    /// What the network sees of it: `height · width · 3` bytes.
     Prepared(Vec<u8>),
 }
 
@@ -32,53 +32,56 @@ pub struct ImageFile {
     pub path: PathBuf,
     /// A hash of the file's content.
     pub hash: String,
-    pub kept: Kept,
+    pub cached: CachedImage,
 }
 
 /// The images of a split.
 pub struct ImageSet {
     pub files: Vec<ImageFile>,
-    pub how: Preprocessing,
+    pub preprocessing: Preprocessing,
     /// In training; `None` shows the images as they are.
     pub augmentation: Option<Augmentation>,
-    /// Of what augmentation draws.
+    /// Seed of the augmentation's random draws.
     pub seed: u64,
     pub limits: Limits,
-    /// What their pixels take of the memory for images.
-    pub _room: Room,
+    /// The memory that the cached images take.
+    pub reservation: Reservation,
 }
 
 impl ImageSet {
-    /// What the network sees of image `index`: `height · width · 3` numbers.
+    /// What the network sees of image `index`: `height · width · 3` bytes.
     fn pixels(&self, index: usize, view: View) -> Result<Cow<'_, [u8]>> {
         let file = self.files.get(index).ok_or_else(|| Error::failure("the set has no such image"))?;
         let augmentation = match view {
             View::Training { epoch } => self.augmentation.as_ref().map(|augmentation| (augmentation, epoch)),
             View::Plain => None,
         };
-        let image = match (&file.kept, augmentation) {
-            (Kept::Prepared(pixels), None) => return Ok(Cow::Borrowed(pixels)),
-            (Kept::Decoded(image), _) => Cow::Borrowed(image),
+        let image = match (&file.cached, augmentation) {
+            (CachedImage::Prepared(pixels), None) => return Ok(Cow::Borrowed(pixels)),
+            (CachedImage::Decoded(image), _) => Cow::Borrowed(image),
             _ => Cow::Owned(image::decode(&file.path, &self.limits)?),
         };
         let pixels = match augmentation {
-            Some((augmentation, epoch)) => {
-                image::augment(&image, &self.how, augmentation, &mut Random::of(&[self.seed, epoch, index as u64]))
-            }
-            None => image::prepare(&image, &self.how),
+            Some((augmentation, epoch)) => image::augment(
+                &image,
+                &self.preprocessing,
+                augmentation,
+                &mut Random::of(&[self.seed, epoch, index as u64]),
+            ),
+            None => image::prepare(&image, &self.preprocessing),
         };
         pixels.map(Cow::Owned).map_err(|error| error.file(&file.path))
     }
 }
 
 impl ImageSet {
-    /// A batch of examples, of which `shown` tells the image and its view.
-    fn load_each(&self, examples: &[usize], shown: impl Fn(usize) -> (usize, View) + Sync) -> Result<Loaded> {
-        let (height, width) = self.how.output();
+    /// A batch of examples; `image_of` gives the image and the view of an example.
+    fn load_each(&self, examples: &[usize], image_of: impl Fn(usize) -> (usize, View) + Sync) -> Result<Loaded> {
+        let (height, width) = self.preprocessing.output();
         let size = 3 * height as usize * width as usize;
         let mut bytes = vec![0u8; size * examples.len()];
         bytes.par_chunks_exact_mut(size.max(1)).zip(examples).try_for_each(|(into, &example)| {
-            let (index, view) = shown(example);
+            let (index, view) = image_of(example);
             let pixels = self.pixels(index, view)?;
             if pixels.len() != size {
                 return Err(Error::failure("an image was prepared for another size"));
@@ -86,12 +89,9 @@ impl ImageSet {
             into.copy_from_slice(&pixels);
             Ok(())
         })?;
-        let Preprocessing { mean, deviation, .. } = self.how;
+        let Preprocessing { mean, std, .. } = self.preprocessing;
         let shape = [examples.len() as i64, i64::from(height), i64::from(width), 3];
-        Ok(Loaded {
-            examples: examples.to_vec(),
-            contents: Contents::Pixels(PixelArray { bytes, shape, mean, deviation }),
-        })
+        Ok(Loaded { examples: examples.to_vec(), contents: Contents::Pixels(PixelArray { bytes, shape, mean, std }) })
     }
 }
 
@@ -118,7 +118,7 @@ impl ExampleSet for ImageSet {
     }
 
     fn add_to(&self, hash: &mut Fingerprint) {
-        hash.bytes(format!("{:?}", self.how));
+        hash.bytes(format!("{:?}", self.preprocessing));
         for file in &self.files {
             hash.bytes(&file.hash);
         }
@@ -133,13 +133,14 @@ impl ExampleSet for ImageSet {
     }
 }
 
-/// Each image of a set in several varied views, which stay the same: all images in their first view, then all in their second, and so on.
-pub struct Views {
+/// Each image of a set in several augmented views that stay the same in every epoch: all images in their first view, then all
+/// in their second, and so on.
+pub struct FixedViews {
     pub images: ImageSet,
     pub views: usize,
 }
 
-impl ExampleSet for Views {
+impl ExampleSet for FixedViews {
     fn len(&self) -> usize {
         self.images.len() * self.views
     }
@@ -177,7 +178,7 @@ pub struct PixelArray {
     /// `[N, height, width, 3]`.
     shape: [i64; 4],
     mean: [f32; 3],
-    deviation: [f32; 3],
+    std: [f32; 3],
 }
 
 impl PixelArray {
@@ -185,16 +186,16 @@ impl PixelArray {
     pub(super) fn onto(self, device: Device) -> Result<Tensor> {
         let channels_first = [0i64, 3, 1, 2];
         if device == Device::Cpu {
-            let pixels = native::normalise(&self.bytes, self.mean, self.deviation, &self.shape)?;
+            let pixels = native::normalise(&self.bytes, self.mean, self.std, &self.shape)?;
             return Ok(pixels.f_permute(channels_first)?);
         }
         // A quarter of the bytes go over the bus, from pinned memory, and are not waited for.
         let bytes = Tensor::f_from_data_size(&self.bytes, &self.shape, Kind::Uint8)?.f_pin_memory(device)?;
         let bytes = bytes.f_to_dtype_layout((Kind::Uint8, device), true, false)?;
         let channels = |values: [f32; 3]| Tensor::f_from_slice(&values)?.f_view([1, 3, 1, 1])?.f_to_device(device);
-        let scale = channels(self.deviation.map(|deviation| 1.0 / (255.0 * deviation)))?;
+        let scale = channels(self.std.map(|std| 1.0 / (255.0 * std)))?;
         let mut shift = self.mean;
-        shift.iter_mut().zip(self.deviation).for_each(|(mean, deviation)| *mean = -*mean / deviation);
+        shift.iter_mut().zip(self.std).for_each(|(mean, std)| *mean = -*mean / std);
         Ok(channels(shift)?.f_addcmul(&bytes.f_permute(channels_first)?.f_to_kind(Kind::Float)?, &scale)?)
     }
 }

@@ -8,19 +8,19 @@ use tch::Device;
 use crate::batch::{Batch, ExampleSet, Loaded, View};
 use crate::error::{Error, Result};
 
-/// Batches that wait to be taken.
+/// How many loaded batches wait at most.
 const DEPTH: usize = 2;
 
-/// The batches of an epoch in order. Of sets that load slowly they are prepared by a thread of their own, which ends when this
-/// is dropped; what they hold is the same either way.
-pub struct Ahead {
+/// The batches of an epoch in order. A set that loads slowly is loaded by a thread of its own, which ends when the prefetcher is
+/// dropped; the batches are the same either way.
+pub struct Prefetcher {
     set: Arc<dyn ExampleSet>,
     view: View,
     device: Device,
     loaded: Option<Receiver<Result<Loaded>>>,
 }
 
-impl Ahead {
+impl Prefetcher {
     /// `batches` are the examples of each batch that will be asked for, in that order.
     pub fn of<'a>(
         set: &Arc<dyn ExampleSet>,

@@ -66,15 +66,20 @@ impl Augmentation {
 ///
 /// # Errors
 /// Settings out of their range.
-pub fn augment(image: &Image, how: &Preprocessing, with: &Augmentation, random: &mut Random) -> Result<Vec<u8>> {
+pub fn augment(
+    image: &Image,
+    preprocessing: &Preprocessing,
+    with: &Augmentation,
+    random: &mut Random,
+) -> Result<Vec<u8>> {
     with.check()?;
-    let (height, width) = how.output();
+    let (height, width) = preprocessing.output();
     let mut shown = match with.random_resized_crop {
         Some(share) => {
             let Part { top, left, height: rows, width: columns } = part(image, share, random);
-            resize_part(image, (top, left), (rows, columns), (height, width), how.interpolation)?
+            resize_part(image, (top, left), (rows, columns), (height, width), preprocessing.interpolation)?
         }
-        None => Image { height, width, pixels: prepare(image, how)? },
+        None => Image { height, width, pixels: prepare(image, preprocessing)? },
     };
     if let Some(share) = with.shift {
         let mut drawn = |side: u32| {
@@ -192,7 +197,7 @@ mod tests {
         Image { height, width, pixels: (0..3 * height * width).map(|_| random.next_u64() as u8).collect() }
     }
 
-    fn how(size: u32) -> Preprocessing {
+    fn imagenet(size: u32) -> Preprocessing {
         Preprocessing::imagenet(size)
     }
 
@@ -204,13 +209,14 @@ mod tests {
     fn the_same_draw_is_the_same_image_and_another_is_not() {
         let image = picture(60, 90);
         for with in [Augmentation::light(), Augmentation::standard(), Augmentation::strong()] {
-            let of = |numbers: &[u64]| augment(&image, &how(32), &with, &mut Random::of(numbers)).expect("augmented");
+            let of =
+                |numbers: &[u64]| augment(&image, &imagenet(32), &with, &mut Random::of(numbers)).expect("augmented");
             assert_eq!(of(&[1, 0, 5]), of(&[1, 0, 5]));
             assert_eq!(of(&[1, 0, 5]).len(), 3 * 32 * 32);
             assert!((2..8).any(|epoch| of(&[1, epoch, 5]) != of(&[1, 0, 5])));
         }
-        let plain = augment(&image, &how(32), &none(), &mut Random::new(1)).expect("augmented");
-        assert_eq!(plain, prepare(&image, &how(32)).expect("prepared"));
+        let plain = augment(&image, &imagenet(32), &none(), &mut Random::new(1)).expect("augmented");
+        assert_eq!(plain, prepare(&image, &imagenet(32)).expect("prepared"));
     }
 
     #[test]
@@ -220,8 +226,8 @@ mod tests {
             let image = picture(height, width);
             for _ in 0..60 {
                 for with in [Augmentation::strong(), Augmentation::light()] {
-                    augment(&image, &how(32), &with, &mut random).expect("augmented");
-                    let whole = Preprocessing { resize: Resize::Unchanged, crop: (height, width), ..how(32) };
+                    augment(&image, &imagenet(32), &with, &mut random).expect("augmented");
+                    let whole = Preprocessing { resize: Resize::Unchanged, crop: (height, width), ..imagenet(32) };
                     augment(&image, &whole, &with, &mut random).expect("augmented");
                 }
             }
@@ -250,12 +256,12 @@ mod tests {
 
     #[test]
     fn shifting_moves_every_way_and_leaves_black() {
-        let how = Preprocessing { resize: Resize::Unchanged, ..how(8) };
+        let preprocessing = Preprocessing { resize: Resize::Unchanged, ..imagenet(8) };
         let image = Image { height: 8, width: 8, pixels: vec![200; 192] };
         let with = Augmentation { shift: Some(0.5), ..none() };
         let mut lit = std::collections::BTreeSet::new();
         for seed in 0..500 {
-            let pixels = augment(&image, &how, &with, &mut Random::new(seed)).expect("augmented");
+            let pixels = augment(&image, &preprocessing, &with, &mut Random::new(seed)).expect("augmented");
             assert!(pixels.iter().all(|&level| level == 0 || level == 200));
             lit.insert(pixels.iter().filter(|&&level| level > 0).count());
         }
@@ -273,7 +279,7 @@ mod tests {
             ("colour_jitter", Augmentation { colour_jitter: Some(-1.0), ..none() }),
             ("rand_augment", Augmentation { rand_augment: Some((2, 31)), ..none() }),
         ] {
-            let error = augment(&picture(4, 4), &how(4), &with, &mut Random::new(1)).expect_err("refused");
+            let error = augment(&picture(4, 4), &imagenet(4), &with, &mut Random::new(1)).expect_err("refused");
             assert!(error.to_string().contains(key), "{error}");
         }
     }

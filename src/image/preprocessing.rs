@@ -36,7 +36,7 @@ pub enum Resize {
 }
 
 /// What is done to every image before a network sees it: resized, cropped from the middle, scaled to 0 to 1, and
-/// `(x - mean) / deviation`.
+/// `(x - mean) / std`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
@@ -46,7 +46,7 @@ pub struct Preprocessing {
     pub interpolation: Interpolation,
     /// By channel: red, green, blue.
     pub mean: [f32; 3],
-    pub deviation: [f32; 3],
+    pub std: [f32; 3],
 }
 
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
@@ -61,9 +61,9 @@ const LARGEST: u64 = 16_384;
 impl Preprocessing {
     /// What ImageNet's models are usually evaluated with: `size` pixels from the middle of 8/7 as many.
     pub fn imagenet(size: u32) -> Self {
-        let (mean, deviation) = IMAGENET;
+        let (mean, std) = IMAGENET;
         let resize = Resize::Shortest((f64::from(size) / CROP_PART) as u32);
-        Self { resize, crop: (size, size), interpolation: Interpolation::Bilinear, mean, deviation }
+        Self { resize, crop: (size, size), interpolation: Interpolation::Bilinear, mean, std }
     }
 
     /// Height and width of what the network sees.
@@ -168,8 +168,8 @@ impl Preprocessing {
             },
             _ => defaults.interpolation,
         };
-        let (mean, deviation) = normalisation(config, &defaults)?;
-        Ok(Self { resize, crop, interpolation, mean, deviation })
+        let (mean, std) = normalisation(config, &defaults)?;
+        Ok(Self { resize, crop, interpolation, mean, std })
     }
 
     /// timm's config.json, with its settings in `pretrained_cfg` or, of older versions, at the top; nothing if it is another's.
@@ -215,8 +215,8 @@ impl Preprocessing {
             _ => return Err(unsupported("interpolation", "is none of nearest, bilinear, bicubic, lanczos")),
         };
         let mean = given("mean").map_or(Ok(IMAGENET.0), |value| channels(value, "mean"))?;
-        let deviation = given("std").map_or(Ok(IMAGENET.1), |value| deviations(value, "std"))?;
-        Ok(Some(Self { resize, crop, interpolation, mean, deviation }))
+        let std = given("std").map_or(Ok(IMAGENET.1), |value| positive_channels(value, "std"))?;
+        Ok(Some(Self { resize, crop, interpolation, mean, std }))
     }
 
     /// The keys of timm's `pretrained_cfg`. Read again they give the same settings, unless timm has no word for them (a crop
@@ -242,7 +242,7 @@ impl Preprocessing {
             "crop_pct": crop_part((height, scaled.0), (width, scaled.1)),
             "crop_mode": mode,
             "mean": self.mean.map(short),
-            "std": self.deviation.map(short),
+            "std": self.std.map(short),
         });
         match settings {
             Value::Object(settings) => settings,
@@ -281,7 +281,7 @@ impl Preprocessing {
             "rescale_factor": 1.0 / 255.0,
             "do_normalize": true,
             "image_mean": self.mean.map(short),
-            "image_std": self.deviation.map(short),
+            "image_std": self.std.map(short),
         })
     }
 }
@@ -337,14 +337,14 @@ fn resize_of(config: &Map<String, Value>, size: u32) -> Resize {
     }
 }
 
-/// Mean and deviation of values from 0 to 1, whatever the pixels are multiplied by in the file.
+/// Mean and std of values from 0 to 1, whatever the pixels are multiplied by in the file.
 fn normalisation(config: &Map<String, Value>, defaults: &Processor) -> Result<([f32; 3], [f32; 3])> {
     let flag = |key: &str, default: bool| config.get(key).and_then(Value::as_bool).unwrap_or(default);
     let given = |key: &str| config.get(key).filter(|value| !value.is_null());
-    let (mut mean, mut deviation) = ([0.0; 3], [1.0; 3]);
+    let (mut mean, mut std) = ([0.0; 3], [1.0; 3]);
     if flag("do_normalize", true) {
         mean = given("image_mean").map_or(Ok(defaults.normalisation.0), |value| channels(value, "image_mean"))?;
-        deviation = given("image_std").map_or(Ok(defaults.normalisation.1), |value| deviations(value, "image_std"))?;
+        std = given("image_std").map_or(Ok(defaults.normalisation.1), |value| positive_channels(value, "image_std"))?;
     }
     let factor = match (flag("do_rescale", true), given("rescale_factor")) {
         (false, _) => 255.0,
@@ -359,9 +359,9 @@ fn normalisation(config: &Map<String, Value>, defaults: &Processor) -> Result<([
     }
     if (factor - 1.0).abs() > 1e-5 {
         let scaled = |value: f32| (f64::from(value) / factor) as f32;
-        (mean, deviation) = (mean.map(scaled), deviation.map(scaled));
+        (mean, std) = (mean.map(scaled), std.map(scaled));
     }
-    Ok((mean, deviation))
+    Ok((mean, std))
 }
 
 /// The object in a JSON file; nothing if there is no such file.
@@ -419,7 +419,7 @@ fn channels(value: &Value, key: &str) -> Result<[f32; 3]> {
     numbers.ok_or_else(|| unsupported(key, "is not three numbers"))
 }
 
-fn deviations(value: &Value, key: &str) -> Result<[f32; 3]> {
+fn positive_channels(value: &Value, key: &str) -> Result<[f32; 3]> {
     let numbers = channels(value, key)?;
     if numbers.iter().any(|&number| number <= 0.0) {
         return Err(unsupported(key, "is not three numbers above 0"));
@@ -497,9 +497,9 @@ mod tests {
         let of = |more: Value| {
             let mut config = json!({ "size": 32, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5] });
             config.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
-            let how = transformers(config);
-            // Of a pixel of 51: (0.2 - mean) / deviation.
-            (0.2 - how.mean[0]) / how.deviation[0]
+            let preprocessing = transformers(config);
+            // Of a pixel of 51: (0.2 - mean) / std.
+            (0.2 - preprocessing.mean[0]) / preprocessing.std[0]
         };
         let near = |value: f32, expected: f32| assert!((value - expected).abs() < 1e-4, "{value} {expected}");
         near(of(json!({})), (0.2 - 0.5) / 0.5);
@@ -586,26 +586,26 @@ mod tests {
             for interpolation in
                 [Interpolation::Nearest, Interpolation::Bilinear, Interpolation::Bicubic, Interpolation::Lanczos]
             {
-                let how = Preprocessing { resize, crop, interpolation, ..imagenet };
-                assert_eq!(timm(json!({ "pretrained_cfg": how.to_timm() })), how);
-                assert_eq!(transformers(how.to_transformers()), how);
+                let preprocessing = Preprocessing { resize, crop, interpolation, ..imagenet };
+                assert_eq!(timm(json!({ "pretrained_cfg": preprocessing.to_timm() })), preprocessing);
+                assert_eq!(transformers(preprocessing.to_transformers()), preprocessing);
             }
         }
         let unchanged = Preprocessing { resize: Resize::Unchanged, crop: (32, 40), ..imagenet };
         let unequal = Preprocessing { crop: (100, 224), ..imagenet };
-        for how in [imagenet, unchanged, unequal] {
-            assert_eq!(transformers(how.to_transformers()), how);
-            let text = serde_json::to_string(&how).expect("written");
-            assert_eq!(serde_json::from_str::<Preprocessing>(&text).expect("read"), how);
+        for preprocessing in [imagenet, unchanged, unequal] {
+            assert_eq!(transformers(preprocessing.to_transformers()), preprocessing);
+            let text = serde_json::to_string(&preprocessing).expect("written");
+            assert_eq!(serde_json::from_str::<Preprocessing>(&text).expect("read"), preprocessing);
         }
         assert_eq!(imagenet.to_timm()["mean"].to_string(), "[0.485,0.456,0.406]");
         assert_eq!(imagenet.to_timm()["crop_pct"], json!(0.875));
         // Every size that timm's own configurations may have led to.
         for crop in [32u32, 96, 112, 160, 192, 224, 240, 256, 288, 299, 336, 384, 448, 518] {
             for size in crop..=2 * crop {
-                let how = Preprocessing { resize: Resize::Shortest(size), crop: (crop, crop), ..imagenet };
-                let settings = how.to_timm();
-                assert_eq!(Preprocessing::from_timm(&settings).expect("read"), Some(how), "{settings:?}");
+                let preprocessing = Preprocessing { resize: Resize::Shortest(size), crop: (crop, crop), ..imagenet };
+                let settings = preprocessing.to_timm();
+                assert_eq!(Preprocessing::from_timm(&settings).expect("read"), Some(preprocessing), "{settings:?}");
             }
         }
     }

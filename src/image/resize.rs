@@ -59,17 +59,17 @@ pub fn resize_part(
 ///
 /// # Errors
 /// The settings say that the image, or the crop, has no pixels.
-pub fn prepare(image: &Image, how: &Preprocessing) -> Result<Vec<u8>> {
-    let (height, width) = how.output();
-    let to = how.resize.of(image.height, image.width);
+pub fn prepare(image: &Image, preprocessing: &Preprocessing) -> Result<Vec<u8>> {
+    let (height, width) = preprocessing.output();
+    let to = preprocessing.resize.of(image.height, image.width);
     let (rows, columns) = (Span::of(to.0, height), Span::of(to.1, width));
-    let scaling = Scaling { interpolation: how.interpolation, from: Area::all(image), to };
+    let scaling = Scaling { interpolation: preprocessing.interpolation, from: Area::all(image), to };
     let shown = scaling.shown(image, Window::all(image), rows, columns)?;
     if (shown.height, shown.width) == (height, width) {
         return Ok(shown.pixels);
     }
-    let around = match how.resize {
-        Resize::Longest(_) => how.mean.map(|mean| (255.0 * mean).round_ties_even() as u8),
+    let around = match preprocessing.resize {
+        Resize::Longest(_) => preprocessing.mean.map(|mean| (255.0 * mean).round_ties_even() as u8),
         _ => [0; 3],
     };
     Ok(placed(&shown, (height, width), (rows.place, columns.place), around).pixels)
@@ -589,8 +589,8 @@ mod tests {
     fn a_thin_image_is_not_resized_beyond_the_crop() {
         // All of it would have 256 · 16,640,000 pixels.
         let image = Image::black(1, 65_000);
-        let how = Preprocessing::imagenet(224);
-        assert_eq!(prepare(&image, &how).expect("prepared").len(), 224 * 224 * 3);
+        let preprocessing = Preprocessing::imagenet(224);
+        assert_eq!(prepare(&image, &preprocessing).expect("prepared").len(), 224 * 224 * 3);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tch::{Device, Tensor};
 use super::backbone::{Backbone, Pass, Pooling};
 use super::encoder::{self, Activation, Encoder, EncoderConfig, Reads};
 use super::parameters::Parameter;
-use crate::batch::packed::Group;
+use crate::batch::packed::LengthGroup;
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
 use crate::random::from_torch;
@@ -100,7 +100,7 @@ impl RustBert {
     ) -> Result<Tensor> {
         let mut parts = Vec::with_capacity(tokens.groups.len());
         for group in &tokens.groups {
-            let Group { start, count, length } = *group;
+            let LengthGroup { start, count, length } = *group;
             let mut x = match &activations {
                 Some(x) => Some(x.f_narrow(0, start, count * length)?.f_view([count, length, self.config.width])?),
                 None => None,
@@ -121,8 +121,8 @@ impl RustBert {
         Ok(Tensor::f_cat(&parts, 0)?)
     }
 
-    fn embed(&self, tokens: &PackedTokens, group: &Group, train: bool) -> Result<Tensor> {
-        let Group { start, count, length } = *group;
+    fn embed(&self, tokens: &PackedTokens, group: &LengthGroup, train: bool) -> Result<Tensor> {
+        let LengthGroup { start, count, length } = *group;
         let rectangle = |flat: &Tensor| flat.f_narrow(0, start, count * length)?.f_view([count, length]);
         let (ids, types, positions) =
             (rectangle(&tokens.ids)?, rectangle(&tokens.types)?, rectangle(&tokens.positions)?);

@@ -12,7 +12,7 @@ use std::time::Instant;
 use tch::{Kind, Tensor};
 
 use crate::batch::sampler::{self, BatchSize};
-use crate::batch::{Ahead, Batch, ExampleSet, View};
+use crate::batch::{Batch, ExampleSet, Prefetcher, View};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
@@ -134,7 +134,7 @@ pub fn fit(
             .map(|step| sampler::micro_batches(step, &costs, plan.micro_batch_tokens))
             .collect();
         let view = View::Training { epoch: at.epoch as u64 };
-        let mut ahead = Ahead::of(set.examples, steps.iter().flatten(), view, classifier.device);
+        let mut ahead = Prefetcher::of(set.examples, steps.iter().flatten(), view, classifier.device);
         for (micro_batches, step) in steps.iter().zip(batches.iter().skip(at.batch)) {
             let now = calendar.step(at.epoch as u64, at.batch as u64, batches.len() as u64);
             let factor = plan.schedule.factor(now, calendar.steps(), plan.warmup_ratio);

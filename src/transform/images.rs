@@ -1,13 +1,14 @@
-//! The images of a data set as examples: each decoded once to see whether it can be, and kept in memory while there is room.
+//! The images of a data set as examples: each is decoded once, to find those that cannot be, and cached in memory as far as the
+//! budget allows.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
 use crate::batch::ExampleSet;
-use crate::batch::pixels::{ImageFile, ImageSet, Kept, Views};
+use crate::batch::memory_budget::{MemoryBudget, Reservation};
+use crate::batch::pixels::{CachedImage, FixedViews, ImageFile, ImageSet};
 use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
@@ -17,112 +18,97 @@ use crate::transform::{Prepared, Purpose};
 
 /// How images become examples.
 pub struct ImageTransform {
-    pub how: Preprocessing,
-    /// Of those that are trained on.
+    pub preprocessing: Preprocessing,
+    /// Applied to the images that are trained on.
     pub augmentation: Option<Augmentation>,
-    /// How many varied views of an image take its place there; 0: every epoch has another.
+    /// How many augmented views take the place of each training image; 0: every epoch has views of its own.
     pub views: usize,
-    /// Of what augmentation draws.
+    /// Seed of the augmentation's random draws.
     pub seed: u64,
     pub limits: Limits,
-    /// Bytes of memory that are left for images.
-    room: Arc<AtomicU64>,
+    budget: MemoryBudget,
 }
 
-/// Memory that the images of a set take, given back with the set.
-pub struct Room {
-    left: Arc<AtomicU64>,
-    taken: AtomicU64,
-}
-
-impl Room {
-    /// Whether there is room for so many bytes; then they are taken.
-    fn takes(&self, bytes: usize) -> bool {
-        let left = |room: u64| room.checked_sub(bytes as u64);
-        let fits = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok();
-        if fits {
-            self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
-        }
-        fits
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.left.fetch_add(*self.taken.get_mut(), Ordering::Relaxed);
-    }
-}
-
-/// Images between two looks at whether the person wants to stop.
-const STRETCH: usize = 256;
+/// How many images are read between two checks for an interruption.
+const CHUNK: usize = 256;
 
 impl ImageTransform {
-    /// `memory` bytes may be used to keep images.
-    pub fn new(how: Preprocessing, augmentation: Option<Augmentation>, views: usize, seed: u64, memory: u64) -> Self {
-        Self { how, augmentation, views, seed, limits: Limits::default(), room: Arc::new(AtomicU64::new(memory)) }
+    /// At most `memory` bytes are used to cache images.
+    pub fn new(
+        preprocessing: Preprocessing,
+        augmentation: Option<Augmentation>,
+        views: usize,
+        seed: u64,
+        memory: u64,
+    ) -> Self {
+        let budget = MemoryBudget::of(memory);
+        Self { preprocessing, augmentation, views, seed, limits: Limits::default(), budget }
     }
 
     /// Changes when the same files would become other examples.
     pub fn identity(&self, purpose: Purpose) -> String {
         let drawn = self.augmentation.as_ref().filter(|_| purpose == Purpose::Training);
-        format!("{:?} {:?}", self.how, drawn.map(|augmentation| (augmentation, self.views, self.seed)))
+        format!("{:?} {:?}", self.preprocessing, drawn.map(|augmentation| (augmentation, self.views, self.seed)))
     }
 
     /// Decodes every image; `watch` is told how many each time. Those that cannot be decoded are unusable.
     pub fn prepare(&self, inputs: &[&Input], purpose: Purpose, watch: &mut dyn FnMut(usize)) -> Result<Prepared> {
         let augmentation = self.augmentation.clone().filter(|_| purpose == Purpose::Training);
-        let room = Room { left: Arc::clone(&self.room), taken: AtomicU64::new(0) };
+        let reservation = self.budget.reservation();
         let (mut files, mut unusable) = (Vec::with_capacity(inputs.len()), Vec::new());
-        for (stretch, inputs) in inputs.chunks(STRETCH).enumerate() {
+        for (chunk, inputs) in inputs.chunks(CHUNK).enumerate() {
             if interrupt::requested() {
                 return Err(Error::interrupted("while reading the images"));
             }
             let read: Vec<Result<ImageFile>> =
-                inputs.par_iter().map(|input| self.read(input, augmentation.is_some(), &room)).collect();
+                inputs.par_iter().map(|input| self.read(input, augmentation.is_some(), &reservation)).collect();
             for (index, file) in read.into_iter().enumerate() {
                 match file {
                     Ok(file) => files.push(file),
-                    Err(error) => unusable.push((stretch * STRETCH + index, error)),
+                    Err(error) => unusable.push((chunk * CHUNK + index, error)),
                 }
             }
             watch(inputs.len());
         }
-        let kept = files.iter().filter(|file| !matches!(file.kept, Kept::Nothing)).count();
-        let (height, width) = self.how.output();
+        let cached = files.iter().filter(|file| !matches!(file.cached, CachedImage::Absent)).count();
+        let (height, width) = self.preprocessing.output();
         let mut statistics = format!("{} images, seen as {height} × {width} pixels", files.len());
-        if kept < files.len() {
-            statistics.push_str(&format!("; {kept} of them kept in memory"));
+        if cached < files.len() {
+            statistics.push_str(&format!("; {cached} of them cached in memory"));
         }
-        let (how, seed, limits) = (self.how, self.seed, self.limits.clone());
-        let varied = augmentation.is_some();
-        let images = ImageSet { files, how, augmentation, seed, limits, _room: room };
+        let (preprocessing, seed, limits) = (self.preprocessing, self.seed, self.limits.clone());
+        let augmented = augmentation.is_some();
+        let images = ImageSet { files, preprocessing, augmentation, seed, limits, reservation };
         let set: Arc<dyn ExampleSet> = match self.views {
-            views if varied && views > 0 => {
+            views if augmented && views > 0 => {
                 statistics.push_str(&format!("; {views} views of each"));
-                Arc::new(Views { images, views })
+                Arc::new(FixedViews { images, views })
             }
             _ => Arc::new(images),
         };
         Ok(Prepared { set, unusable, statistics })
     }
 
-    fn read(&self, input: &Input, augmented: bool, room: &Room) -> Result<ImageFile> {
+    fn read(&self, input: &Input, augmented: bool, reservation: &Reservation) -> Result<ImageFile> {
         let Input::Image(path) = input else {
             return Err(Error::request("this model reads images, and this is a text"));
         };
         let bytes = std::fs::read(path).map_err(|error| Error::io(error, path))?;
         let mut hash = Fingerprint::default();
         hash.bytes(&bytes);
-        let kept = self.kept(&bytes, path, augmented, room)?;
-        Ok(ImageFile { path: path.clone(), hash: hash.finish(), kept })
+        let cached = self.cached(&bytes, path, augmented, reservation)?;
+        Ok(ImageFile { path: path.clone(), hash: hash.finish(), cached })
     }
 
-    fn kept(&self, bytes: &[u8], path: &Path, augmented: bool, room: &Room) -> Result<Kept> {
+    /// Decodes an image, and keeps of it what its set reads again and again, if the budget has room for that.
+    fn cached(&self, bytes: &[u8], path: &Path, augmented: bool, reservation: &Reservation) -> Result<CachedImage> {
         let image = decode_bytes(bytes, &self.limits).map_err(|error| error.file(path))?;
         if augmented {
-            return Ok(if room.takes(image.pixels.len()) { Kept::Decoded(image) } else { Kept::Nothing });
+            let fits = reservation.try_take(image.pixels.len());
+            return Ok(if fits { CachedImage::Decoded(image) } else { CachedImage::Absent });
         }
-        let pixels = prepare(&image, &self.how).map_err(|error| error.file(path))?;
-        Ok(if room.takes(pixels.len()) { Kept::Prepared(pixels) } else { Kept::Nothing })
+        let pixels = prepare(&image, &self.preprocessing).map_err(|error| error.file(path))?;
+        let fits = reservation.try_take(pixels.len());
+        Ok(if fits { CachedImage::Prepared(pixels) } else { CachedImage::Absent })
     }
 }

@@ -93,7 +93,7 @@ impl Transform {
     pub fn settings(&self) -> String {
         match self {
             Self::Text(tokenizer) => format!("{}", tokenizer.max_length()),
-            Self::Image(images) => format!("{:?}", images.how),
+            Self::Image(images) => format!("{:?}", images.preprocessing),
         }
     }
 }

@@ -234,8 +234,8 @@ def preparations():
                 if resize == {"longest": 80} and min(height, width) * 80 < max(height, width):
                     continue
                 name = f"prepare_{number}_{interpolation}_{at}.raw"
-                how = {"resize": resize, "crop": crop, "interpolation": interpolation}
-                INDEX["prepared"].append({"source": source, "how": how, **raw(name, T.Compose(steps)(image))})
+                settings = {"resize": resize, "crop": crop, "interpolation": interpolation}
+                INDEX["prepared"].append({"source": source, "preprocessing": settings, **raw(name, T.Compose(steps)(image))})
 
 
 def parts():

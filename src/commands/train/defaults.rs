@@ -123,7 +123,7 @@ pub fn sizes(config: &mut RunConfig, transform: &Transform, choices: &mut Choice
             data.max_length = Some(tokenizer.max_length());
         }
         Transform::Image(images) => {
-            let (height, _) = images.how.output();
+            let (height, _) = images.preprocessing.output();
             if data.image_size.is_none() {
                 choices.record("image_size", height, "what the model was trained on");
             }

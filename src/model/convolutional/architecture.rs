@@ -189,7 +189,7 @@ impl Architecture {
     /// How it sees images where nothing is said: as ImageNet's networks do, Inception from -1 to 1.
     pub fn preprocessing(&self) -> Preprocessing {
         match self.network {
-            Network::Inception => Preprocessing { mean: [0.5; 3], deviation: [0.5; 3], ..Preprocessing::imagenet(299) },
+            Network::Inception => Preprocessing { mean: [0.5; 3], std: [0.5; 3], ..Preprocessing::imagenet(299) },
             Network::ResNet(_) | Network::Vgg(_) => Preprocessing::imagenet(224),
         }
     }

@@ -345,7 +345,7 @@ fn stated_preprocessing(checkpoint: &Checkpoint, architecture: &Architecture) ->
     let preprocessing = stated.unwrap_or_else(|| architecture.preprocessing());
     // torchvision's Inception takes images normalised as ImageNet's and changes them into -1 to 1 itself.
     match checkpoint.config.get("transform_input") {
-        Some(Value::Bool(true)) => Ok(Preprocessing { mean: [0.5; 3], deviation: [0.5; 3], ..preprocessing }),
+        Some(Value::Bool(true)) => Ok(Preprocessing { mean: [0.5; 3], std: [0.5; 3], ..preprocessing }),
         _ => Ok(preprocessing),
     }
 }

@@ -7,7 +7,7 @@
 use tch::Tensor;
 
 use crate::batch::PackedTokens;
-use crate::batch::packed::Group;
+use crate::batch::packed::LengthGroup;
 use crate::error::Result;
 use crate::model::backbone::{DropoutKeys, Pass};
 use crate::native;
@@ -24,7 +24,7 @@ pub fn attend(projected: &Tensor, tokens: &PackedTokens, heads: i64, dropout: f6
         .iter()
         .zip(tokens.split(projected)?)
         .map(|(group, rows)| {
-            let Group { count, length, .. } = *group;
+            let LengthGroup { count, length, .. } = *group;
             let rectangle = rows.f_view([count, length, 3, heads, width / heads])?.f_permute([2i64, 0, 3, 1, 4])?;
             let part = |index| rectangle.f_select(0, index);
             let context = weigh(&part(0)?, &part(1)?, &part(2)?, dropout, pass)?;
@@ -54,7 +54,7 @@ pub fn attend_first_tokens(
         .iter()
         .zip(tokens.split(key_value)?)
         .map(|(group, rows)| {
-            let Group { count, length, .. } = *group;
+            let LengthGroup { count, length, .. } = *group;
             let query = query.f_narrow(0, sequence, count)?.f_view([count, heads, 1, width / heads])?;
             sequence += count;
             let rectangle = rows.f_view([count, length, 2, heads, width / heads])?.f_permute([2i64, 0, 3, 1, 4])?;

@@ -142,7 +142,7 @@ fn usual_preprocessing(size: [i64; 2]) -> Preprocessing {
         crop: (height, width),
         interpolation: Interpolation::Bilinear,
         mean: [0.5; 3],
-        deviation: [0.5; 3],
+        std: [0.5; 3],
     }
 }
 

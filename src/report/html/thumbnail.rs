@@ -24,7 +24,7 @@ pub fn thumbnail(file: &Path) -> Option<String> {
         crop: (height, width),
         interpolation: Interpolation::Bilinear,
         mean: [0.0; 3],
-        deviation: [1.0; 3],
+        std: [1.0; 3],
     };
     let pixels = prepare(&image, &how).ok()?;
     let mut bytes = Vec::new();

@@ -10,6 +10,9 @@
 //! A [`model::Backbone`] is a chain of stages; freezing, new heads and cached features follow from that alone. Validation,
 //! evaluation, labelling and the frozen features share one path, [`inference`].
 
+// An input never makes the library panic: what can fail returns an error (`crate::error`).
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+
 pub mod error;
 pub mod fingerprint;
 pub mod interrupt;

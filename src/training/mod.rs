@@ -2,14 +2,22 @@
 
 pub mod fit;
 pub mod history;
+pub mod keeper;
+pub mod log;
 pub mod loss;
 pub mod mix;
 pub mod optimizer;
+pub mod order;
+pub mod plan;
 pub mod profile;
+pub mod reduce;
 pub mod schedule;
 pub mod scope;
 pub mod snapshot;
+pub mod state;
+pub mod step;
 pub mod stopping;
 
-pub use self::fit::{Outcome, Place, Plan, Scored, TrainingSet, fit};
+pub use self::fit::fit;
+pub use self::plan::{Evaluated, FitOptions, Outcome, TrainPlan, TrainingSet};
 pub use self::scope::Scope;

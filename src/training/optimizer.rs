@@ -79,7 +79,7 @@ struct Group {
 }
 
 /// A large table of which a step reads some rows. Each row is updated when it is read again or when the whole is wanted
-/// ([`Adamw::settle`]): every step that it missed is then done with the numbers of that step, so that the result is the same to
+/// ([`Adamw::flush`]): every step that it missed is then done with the numbers of that step, so that the result is the same to
 /// the last bit as if all rows had been updated every time.
 struct Table {
     name: String,
@@ -104,7 +104,7 @@ pub struct Adamw {
 }
 
 impl Adamw {
-    /// An optimizer over `trainable`. Which of them are trained, and get gradients, [`train_behind`](Self::train_behind) says.
+    /// An optimizer over `trainable`. Which of them are trained, and get gradients, [`unfreeze_after`](Self::unfreeze_after) says.
     pub fn new<'a>(trainable: impl IntoIterator<Item = &'a Parameter>, settings: AdamwSettings) -> Result<Self> {
         let mut groups: Vec<Group> = Vec::new();
         let mut table = None;
@@ -130,7 +130,7 @@ impl Adamw {
 
     /// From now on all parameters behind a prefix of `frozen` stages are trained: they get gradients and take part in
     /// steps. What has joined stays.
-    pub fn train_behind(&mut self, frozen: usize) -> Result<()> {
+    pub fn unfreeze_after(&mut self, frozen: usize) -> Result<()> {
         for group in self.groups.iter_mut().filter(|group| !group.joined && group.joins_below >= frozen) {
             group.joined = true;
             for parameter in &group.parameters {
@@ -145,7 +145,7 @@ impl Adamw {
     }
 
     /// Brings the table's rows that the next batch reads up to date. Some may be listed twice.
-    pub fn read(&mut self, rows: Vec<i64>) -> Result<()> {
+    pub fn catch_up(&mut self, rows: Vec<i64>) -> Result<()> {
         match &mut self.table {
             Some(table) => table.catch_up(rows),
             None => Ok(()),
@@ -153,9 +153,9 @@ impl Adamw {
     }
 
     /// Brings all parameters up to date: to be called before they are used for anything but the next step.
-    pub fn settle(&mut self) -> Result<()> {
+    pub fn flush(&mut self) -> Result<()> {
         match &mut self.table {
-            Some(table) => table.settle(),
+            Some(table) => table.flush(),
             None => Ok(()),
         }
     }
@@ -189,7 +189,7 @@ impl Adamw {
     }
 
     /// Every moment, with the steps it has had, under its parameter's name; of the table as of the last
-    /// [`settle`](Self::settle).
+    /// [`flush`](Self::flush).
     fn moments(&mut self) -> impl Iterator<Item = Moments<'_>> {
         let of_groups = self.groups.iter_mut().flat_map(|group| {
             let Group { names, first, second, steps_taken, .. } = group;
@@ -206,7 +206,7 @@ impl Adamw {
         of_groups.chain(of_table)
     }
 
-    /// The moments and numbers of steps by name, to be saved; of the table those as of the last [`settle`](Self::settle).
+    /// The moments and numbers of steps by name, to be saved; of the table those as of the last [`flush`](Self::flush).
     pub fn state(&mut self) -> Result<Vec<(String, Tensor)>> {
         let mut state = Vec::new();
         for Moments { name, first, second, taken } in self.moments() {
@@ -324,7 +324,7 @@ impl Table {
         self.update(rows, None)
     }
 
-    fn settle(&mut self) -> Result<()> {
+    fn flush(&mut self) -> Result<()> {
         self.update((0..self.steps.len() as i64).collect(), None)?;
         self.forget()
     }

@@ -36,6 +36,15 @@ pub fn warmup_steps(total_steps: u64, warmup_ratio: f64) -> u64 {
     ((total_steps as f64 * warmup_ratio).ceil() as u64).min(total_steps)
 }
 
+/// A step's place in the schedule, which counts as many steps in every epoch as in the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchedulePosition {
+    /// Steps of the schedule before this one.
+    pub step: u64,
+    /// Steps of the schedule in all.
+    pub total: u64,
+}
+
 /// Which stages of the backbone are frozen at a step: the first so many, in evaluation mode and without gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfreezing {

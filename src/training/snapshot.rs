@@ -10,42 +10,24 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
-use super::optimizer::Adamw;
-use super::stopping::BestEpoch;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::model::checkpoint::{Weights, save_tensors};
 use crate::model::parameters::Parameter;
+use crate::training::optimizer::Adamw;
+use crate::training::state::TrainState;
 
-/// Where a run stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Epochs completed.
-    pub epoch: usize,
-    /// Batches completed in the current epoch.
-    pub batch: usize,
-    /// Optimizer steps taken.
-    pub step: u64,
-    /// Tokens trained on so far.
-    pub tokens: u64,
-    /// Seconds spent training, over all sessions of the run.
-    pub seconds: f64,
-    pub best: BestEpoch,
-    /// The configuration's fingerprint: a snapshot is only good for the run that made it.
-    pub fingerprint: String,
-}
+/// Version of the format of snapshots. One with another number is refused, never read.
+const VERSION: u32 = 2;
 
-impl Progress {
-    /// Whether early stopping has ended the run.
-    pub fn stopped(&self, patience: Option<u32>) -> bool {
-        self.step > 0
-            && patience.is_some_and(|patience| {
-                let without = self.best.epochs_without_improvement();
-                without > 0 && without >= patience
-            })
-    }
+/// `state.json`.
+#[derive(Serialize, Deserialize)]
+struct StateFile<S> {
+    version: u32,
+    state: S,
 }
 
 /// A copy of the best epoch's weights.
@@ -93,7 +75,7 @@ impl Snapshots {
     /// snapshot has saved them.
     pub fn save(
         &self,
-        progress: &Progress,
+        state: &TrainState,
         trained: &[&Parameter],
         optimizer: &mut Adamw,
         best: Option<&BestWeights>,
@@ -104,20 +86,20 @@ impl Snapshots {
                 tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())),
             )?;
         }
-        let name = format!("step-{:08}", progress.step);
+        let name = format!("step-{:08}", state.step);
         let folder = self.folder.join(&name);
         fs::create_dir_all(&folder).map_err(|error| Error::io(error, &folder))?;
         save_tensors(&folder.join("weights.safetensors"), stored(trained)?)?;
         save_tensors(&folder.join("optimizer.safetensors"), optimizer.state()?)?;
-        let state = serde_json::to_string_pretty(progress)
+        let text = serde_json::to_string_pretty(&StateFile { version: VERSION, state })
             .map_err(|error| Error::failure(format!("the state cannot be written: {error}")).file(&folder))?;
-        write_atomically(folder.join("state.json"), state.as_bytes())?;
+        write_atomically(folder.join("state.json"), text.as_bytes())?;
         write_atomically(self.folder.join(LATEST), name.as_bytes())?;
         self.remove_all_but(Some(&name))
     }
 
     /// Where the newest snapshot stands; `None` when there is none.
-    pub fn latest(&self) -> Result<Option<(PathBuf, Progress)>> {
+    pub fn latest(&self) -> Result<Option<(PathBuf, TrainState)>> {
         let pointer = self.folder.join(LATEST);
         let name = match fs::read(&pointer) {
             Ok(name) => String::from_utf8_lossy(&name).into_owned(),
@@ -128,11 +110,22 @@ impl Snapshots {
             return Err(self.damaged(Error::request("names no snapshot").file(&pointer)));
         };
         let folder = self.folder.join(name);
-        let file = folder.join("state.json");
-        let state = fs::read(&file).map_err(|error| self.damaged(Error::io(error, &file)))?;
-        let progress = serde_json::from_slice(&state)
-            .map_err(|error| self.damaged(Error::request(format!("not a snapshot's state: {error}")).file(&file)))?;
-        Ok(Some((folder, progress)))
+        let state = self.read_state(&folder.join("state.json"))?;
+        Ok(Some((folder, state)))
+    }
+
+    fn read_state(&self, file: &Path) -> Result<TrainState> {
+        let text = fs::read(file).map_err(|error| self.damaged(Error::io(error, file)))?;
+        let not_a_state = |error| self.damaged(Error::request(format!("not a snapshot's state: {error}")).file(file));
+        let value: Value = serde_json::from_slice(&text).map_err(not_a_state)?;
+        // The first version had no number.
+        if value.get("version").map_or(value.get("step").is_some(), |version| *version != VERSION) {
+            return Err(Error::request("the snapshot was written by another version of rehead")
+                .file(file)
+                .hint("resume with the version that began the run, or start anew with another --out"));
+        }
+        let StateFile { state, .. } = serde_json::from_value(value).map_err(not_a_state)?;
+        Ok(state)
     }
 
     /// Copies a snapshot's weights and moments into the classifier's parameters and the optimizer.
@@ -240,4 +233,31 @@ pub fn copy_into(file: &Path, trained: &[&Parameter]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_of_another_version_is_refused_as_such() {
+        let run = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::new(run.path()).unwrap();
+        let folder = run.path().join("checkpoints/step-00000003");
+        fs::create_dir(&folder).unwrap();
+        fs::write(run.path().join("checkpoints/latest"), "step-00000003").unwrap();
+        let first = r#"{"epoch":0,"batch":3,"step":3,"tokens":9,"seconds":1.0,"fingerprint":"f"}"#;
+        for (state, message) in [
+            (first, "another version of rehead"),
+            (r#"{"version":3,"state":{"phase":1}}"#, "another version of rehead"),
+            (r#"{"version":2,"state":{}}"#, "not a snapshot's state"),
+            ("{}", "not a snapshot's state"),
+            ("{", "not a snapshot's state"),
+        ] {
+            fs::write(folder.join("state.json"), state).unwrap();
+            let error = snapshots.latest().unwrap_err();
+            assert!(error.to_string().contains(message), "{state}: {error}");
+            assert!(error.hint_text().is_some(), "{state}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::image::Augmentation;
 use crate::inference::cache::CacheSettings;
 use crate::model::parameters::Place;
 use crate::model::{Classifier, Engine, InputSpec, Pooling};
-use crate::training::Plan;
+use crate::training::TrainPlan;
 use crate::training::loss::{LossSettings, balanced_weights};
 use crate::training::mix::Mix;
 use crate::training::optimizer::AdamwSettings;
@@ -189,7 +189,7 @@ pub fn plan(
     classifier: &Classifier,
     mix: Mix,
     choices: &mut Choices,
-) -> Plan {
+) -> TrainPlan {
     let init = config.model.init;
     let settings = &mut config.training;
     let frozen = config.strategy.name == Strategy::Frozen;
@@ -248,7 +248,7 @@ pub fn plan(
     };
     let budget = hardware.training_budget(&classifier.input).max(whole);
     let micro = *settings.micro_batch_tokens.get_or_insert(budget);
-    let mut plan = Plan {
+    let mut plan = TrainPlan {
         epochs,
         batch,
         micro_batch_tokens: micro,
@@ -303,9 +303,9 @@ fn learning_rate(strategy: Strategy, classifier: &Classifier, init: Init) -> (f6
 }
 
 /// What a snapshot must agree with: the settings that decide the result, and the data as the network sees it.
-fn fingerprint(plan: &Plan, config: &RunConfig, splits: [&Split; 2]) -> String {
+fn fingerprint(plan: &TrainPlan, config: &RunConfig, splits: [&Split; 2]) -> String {
     let mut hash = Fingerprint::default();
-    let decisive = Plan { log_every: 0, fingerprint: String::new(), ..plan.clone() };
+    let decisive = TrainPlan { log_every: 0, fingerprint: String::new(), ..plan.clone() };
     hash.bytes(format!("{decisive:?} {:?} {:?}", config.model, config.strategy));
     for split in splits {
         split.set.add_to(&mut hash);

@@ -34,7 +34,7 @@ use crate::report::{Predictions, RunMetrics, html};
 use crate::strategy::{self, frozen, reinit};
 use crate::training::history::{self, EvaluationRecord, HistoryWriter};
 use crate::training::snapshot::{self, Snapshots};
-use crate::training::{self, Place, Plan, Scored, TrainingSet};
+use crate::training::{self, Evaluated, FitOptions, TrainPlan, TrainingSet};
 use crate::transform::{Purpose, Transform};
 
 pub fn run(args: &TrainArgs) -> Result<()> {
@@ -103,7 +103,7 @@ struct Run<'a> {
     test: Option<Split>,
     /// What is in the data: name, value.
     summary: Vec<(String, String)>,
-    plan: Plan,
+    plan: TrainPlan,
     /// Of each training image.
     views: usize,
     /// None when nothing is to be kept.
@@ -328,8 +328,8 @@ impl<'a> Run<'a> {
         let evaluate = || self.score(&self.valid, "validation", activations(&valid));
         let Session { resume, profile, .. } = self.session;
         let snapshot_seconds = self.config.training.snapshot_minutes * 60.0;
-        let place = Place { run: self.out(), resume, profile, snapshot_seconds };
-        let outcome = training::fit(&self.classifier, &scope, &set, &self.plan, &evaluate, place, self.console)?;
+        let options = FitOptions { run: self.out(), resume, profile, snapshot_seconds };
+        let outcome = training::fit(&self.classifier, &scope, &set, &self.plan, &evaluate, options, self.console)?;
         let trainable_parameters = self.trainable_parameters()?;
         let adapted = !self.classifier.backbone.adapters().is_empty();
         self.classifier.backbone.merge_adapters()?;
@@ -407,7 +407,7 @@ impl<'a> Run<'a> {
     }
 
     /// The trained classifier's score on the test data, when there are any.
-    fn test(&self) -> Result<Option<Scored>> {
+    fn test(&self) -> Result<Option<Evaluated>> {
         let Some(test) = &self.test else { return Ok(None) };
         self.score(test, "test", None).map(Some).map_err(|error| match error.kind() {
             error::Kind::Interrupted => Error::interrupted("the model is trained and saved, the test data not scored"),
@@ -415,7 +415,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn finish(self, trained: Trained, test: Option<Scored>) -> Result<RunMetrics> {
+    fn finish(self, trained: Trained, test: Option<Evaluated>) -> Result<RunMetrics> {
         let test_predictions = match (&test, &self.test) {
             (Some(scored), Some(split)) => {
                 let predictions = Predictions::of_logits(&scored.logits.values, &split.labels);
@@ -500,7 +500,7 @@ impl<'a> Run<'a> {
     }
 
     /// Scores the classifier as it is, with progress.
-    fn score(&self, split: &Split, name: &str, prefix: Option<&Activations>) -> Result<Scored> {
+    fn score(&self, split: &Split, name: &str, prefix: Option<&Activations>) -> Result<Evaluated> {
         let inference = Inference {
             classifier: &self.classifier,
             compute: self.hardware.compute,
@@ -513,7 +513,7 @@ impl<'a> Run<'a> {
             inference.logits(&**set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
         drop(bar);
         let evaluation = evaluate(&logits.values, &split.labels, self.labels.words())?;
-        Ok(Scored { logits, evaluation })
+        Ok(Evaluated { logits, evaluation })
     }
 
     fn kept_features(&self) -> frozen::KeptFeatures {

@@ -1,0 +1,86 @@
+//! What a training run is given and what it returns: data and settings, as plain values. The settings' defaults and their
+//! reasons are the command's business.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tch::Kind;
+
+use crate::batch::ExampleSet;
+use crate::batch::sampler::BatchSize;
+use crate::config::Schedule;
+use crate::evaluation::Evaluation;
+use crate::inference::Rows;
+use crate::inference::activations::Activations;
+use crate::training::loss::LossSettings;
+use crate::training::mix::Mix;
+use crate::training::optimizer::AdamwSettings;
+use crate::training::schedule::SchedulePosition;
+
+/// Every setting that decides the result of training.
+#[derive(Debug, Clone)]
+pub struct TrainPlan {
+    pub epochs: usize,
+    pub batch: BatchSize,
+    /// Tokens (or images) of one forward and backward pass; a step accumulates as many passes as it needs.
+    pub micro_batch_tokens: usize,
+    pub loss: LossSettings,
+    pub mix: Mix,
+    pub optimizer: AdamwSettings,
+    pub schedule: Schedule,
+    /// Share of all steps in which the rate rises from 0.
+    pub warmup_ratio: f64,
+    /// Epochs without improvement after which training stops.
+    pub patience: Option<u32>,
+    pub seed: u64,
+    /// Steps between two lines of the history.
+    pub log_every: usize,
+    /// The kind that activations are computed in.
+    pub compute: Kind,
+    /// The configuration's fingerprint, for snapshots.
+    pub fingerprint: String,
+}
+
+impl TrainPlan {
+    /// The learning rate at a position of the schedule, as a share of the peak rates.
+    pub fn rate(&self, position: SchedulePosition) -> f64 {
+        self.schedule.factor(position.step, position.total, self.warmup_ratio)
+    }
+}
+
+/// The examples to train on, and the label of each.
+pub struct TrainingSet<'a> {
+    pub examples: &'a Arc<dyn ExampleSet>,
+    pub labels: &'a [u32],
+    /// The examples' activations after the frozen stages, when they are cached.
+    pub prefix: Option<&'a Activations>,
+}
+
+/// Where a run keeps its files, and what this session does beside training. None of it changes the result.
+#[derive(Clone, Copy)]
+pub struct FitOptions<'a> {
+    /// The run directory.
+    pub run: &'a Path,
+    /// Whether to continue from the last snapshot there.
+    pub resume: bool,
+    /// Whether to say where the time went.
+    pub profile: bool,
+    /// Seconds of training after which the state is saved.
+    pub snapshot_seconds: f64,
+}
+
+/// A split's logits, one row per example, and how good they are.
+pub struct Evaluated {
+    pub logits: Rows,
+    pub evaluation: Evaluation,
+}
+
+/// What training returns. The classifier holds the best epoch's weights.
+pub struct Outcome {
+    pub best_epoch: Option<u32>,
+    pub epochs: u32,
+    pub seconds: f64,
+    pub tokens: u64,
+    /// The best epoch's scores on the validation data, when this session computed them.
+    pub valid: Option<Evaluated>,
+}

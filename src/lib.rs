@@ -47,6 +47,8 @@ pub mod inference;
 
 pub mod evaluation;
 
+pub mod task;
+
 pub mod training;
 
 pub mod strategy;

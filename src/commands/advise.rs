@@ -6,7 +6,10 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Seen, engine, locate_model, prepare, print, transform_for};
+use super::inputs::{TransformOptions, prepare, transform_for};
+use super::loaded_model::engine;
+use super::locate::locate_model;
+use super::output::print;
 use crate::advice::recommend::{Advice, recommend};
 use crate::advice::{self, Measurements, StageFeatures};
 use crate::batch::ExampleSet;
@@ -49,8 +52,8 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None };
     let (mut classifier, _) = Classifier::load(&directory, &request)?;
     classifier.backbone.fix(classifier.backbone.stages().len(), hardware.compute)?;
-    let seen = Seen { max_length: args.inference.max_length, ..Seen::default() };
-    let transform = transform_for(&classifier, seen)?;
+    let options_of = TransformOptions { max_length: args.inference.max_length, ..TransformOptions::default() };
+    let transform = transform_for(&classifier, options_of)?;
     console.note(&choices);
 
     interrupt::listen();

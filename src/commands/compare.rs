@@ -9,9 +9,10 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::locate::locate_network;
+use super::output::print;
 use super::train::data::Data;
 use super::train::{Session, train};
-use super::{locate_network, print};
 use crate::baseline::{Baseline, Labelled, Majority, Tfidf};
 use crate::cli::CompareArgs;
 use crate::config::{Choices, RunConfig};
@@ -46,7 +47,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         memory::forget_peak();
         let metrics = train(config.clone(), session, &console).map_err(|error| match error.kind() {
             crate::error::Kind::Interrupted => {
-                Error::interrupted(error.to_string()).hint("go on with the same command: finished runs are kept")
+                Error::interrupted(error.to_string()).hint("continue with the same command: finished runs are kept")
             }
             _ => error,
         })?;

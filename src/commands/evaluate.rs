@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Ready, prepare};
+use super::inputs::prepare;
+use super::loaded_model::LoadedModel;
+use super::output::{check_writable, print};
 use crate::cli::EvaluateArgs;
 use crate::console::Console;
 use crate::data::{Example, Input, load_labelled};
@@ -30,48 +32,48 @@ struct Report {
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     if let Some(out) = &args.out {
-        super::check_writable(out, "--out", false)?;
+        check_writable(out, "--out", false)?;
     }
-    let mut ready = Ready::load(&args.model, &args.inference, args.quiet, &console)?;
-    let options = ready.read_options(args.columns.read_options()?);
-    let set = load_labelled(&args.data, &options, Some(&ready.classifier.labels))?;
+    let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
+    let options = model.read_options(args.columns.read_options()?);
+    let set = load_labelled(&args.data, &options, Some(&model.classifier.labels))?;
     for choice in &set.choices {
-        ready.choices.record(choice.setting, &choice.value, choice.reason.clone());
+        model.choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
-    console.note(&ready.choices);
+    console.note(&model.choices);
     console.note(format!("{}: {}", args.data.display(), set.summary));
 
     interrupt::listen();
     let began = std::time::Instant::now();
     let inputs: Vec<&Input> = set.examples.iter().map(|example| &example.input).collect();
-    let prepared = prepare(&ready.transform, &inputs, Purpose::Inference, args.on_bad_input, &console)?;
+    let prepared = prepare(&model.transform, &inputs, Purpose::Inference, args.on_bad_input, &console)?;
     let examples: Vec<&Example> =
         prepared.usable(inputs.len()).into_iter().filter_map(|place| set.examples.get(place)).collect();
     console.note(&prepared.statistics);
     let unit = prepared.set.unit();
     let bar = console.progress("evaluating", Some(examples.len() as u64), "examples").rate_in(unit);
-    let logits = ready
+    let logits = model
         .inference()
         .logits(&*prepared.set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
     bar.finish();
 
     let truth: Vec<u32> = examples.iter().map(|example| example.label).collect();
-    let evaluation = evaluate(&logits.values, &truth, ready.classifier.labels.words())?;
+    let evaluation = evaluate(&logits.values, &truth, model.classifier.labels.words())?;
     console.note(&evaluation);
     let report = Report {
         model: args.model.clone(),
         data: args.data.display().to_string(),
         seconds: began.elapsed().as_secs_f64(),
-        peak_memory_bytes: ready.hardware.peak_memory_bytes(),
+        peak_memory_bytes: model.hardware.peak_memory_bytes(),
         test: evaluation,
-        choices: ready.choices,
+        choices: model.choices,
         rehead_version: env!("CARGO_PKG_VERSION"),
     };
     let json = to_readable_json(&report)?;
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).map_err(|error| Error::io(error, out))?;
         write_atomically(out.join("metrics.json"), format!("{json}\n").as_bytes())?;
-        let labels = ready.classifier.labels.words();
+        let labels = model.classifier.labels.words();
         let predictions = Predictions::of_logits(&logits.values, &truth);
         predictions.write(out, "test", labels)?;
         let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
@@ -81,7 +83,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             truth: &predictions.truth,
             probabilities: &predictions.probabilities,
             texts: &texts,
-            modality: ready.modality,
+            modality: model.modality,
         };
         let data = [
             ("model".to_owned(), args.model.clone()),
@@ -93,9 +95,9 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         console.summary(format!("written: {}", out.join("report.html").display()));
     }
     if args.json {
-        crate::commands::print(&json)?;
+        print(&json)?;
     } else if args.out.is_none() {
-        crate::commands::print(&report.test.to_string())?;
+        print(&report.test.to_string())?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::hub_id;
+use super::locate::hub_id;
 use crate::error::{Error, Result};
 use crate::hub;
 

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tch::Device;
 
-use super::print;
+use super::inputs::{TransformOptions, transform_for};
+use super::output::print;
 use crate::cli::InspectArgs;
 use crate::console::units;
 use crate::data::columns::LabelColumn;
@@ -172,7 +173,7 @@ impl ModelReport {
         if !loaded.set_aside.is_empty() {
             self.problems.push(format!("set aside: {}", listed(&loaded.set_aside)));
         }
-        if let Transform::Text(tokenizer) = super::transform_for(&classifier, super::Seen::default())? {
+        if let Transform::Text(tokenizer) = transform_for(&classifier, TransformOptions::default())? {
             self.max_length = Some(tokenizer.max_length());
         }
         Ok(())

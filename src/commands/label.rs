@@ -10,7 +10,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Ready, read_options, settle_unusable};
+use super::inputs::{read_options, settle_unusable};
+use super::loaded_model::LoadedModel;
 use crate::cli::LabelArgs;
 use crate::config::OnBadInput;
 use crate::console::{Console, Progress, units};
@@ -28,28 +29,28 @@ use crate::transform::{Prepared, Purpose, Transform};
 pub fn run(args: &LabelArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     args.check()?;
-    let mut ready = Ready::load(&args.model, &args.inference, args.quiet, &console)?;
-    let options = ready.read_options(read_options(args.text.as_ref(), None, args.delimiter)?);
+    let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
+    let options = model.read_options(read_options(args.text.as_ref(), None, args.delimiter)?);
     let rows = RowReader::open(&args.input, &options)?;
     let columns = resolve(rows.layout(), &options, LabelColumn::Optional)?;
     for choice in rows.choices().iter().chain(columns.choices.iter().filter(|choice| choice.setting == "text")) {
-        ready.choices.record(choice.setting, &choice.value, choice.reason.clone());
+        model.choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
-    console.note(&ready.choices);
+    console.note(&model.choices);
 
-    let answers = Answers::new(args, &ready.classifier);
+    let answers = Answers::new(args, &model.classifier);
     interrupt::listen();
-    let output = Output::open(args, rows.layout(), &answers, &ready)?;
+    let output = Output::open(args, rows.layout(), &answers, &model)?;
     let done = output.writer.rows();
     if done > 0 {
         console.note(format!("going on after row {}", units::count(done)));
     }
-    let unit = match ready.transform {
+    let unit = match model.transform {
         Transform::Text(_) => "tokens",
         Transform::Image(_) => "images",
     };
     let bar = console.progress("labelling", None, "rows").rate_in(unit).starting_at(done);
-    let written = label_all(&ready, rows, &columns, output, &answers, args, &bar, &console)?;
+    let written = label_all(&model, rows, &columns, output, &answers, args, &bar, &console)?;
     bar.finish();
     console.summary(format!("{} rows labelled: {}", units::count(written), args.output.display()));
     Ok(())
@@ -71,7 +72,7 @@ struct Labelled {
 /// Reads, computes and writes until the input ends. Returns the rows written in all.
 #[allow(clippy::too_many_arguments)]
 fn label_all(
-    ready: &Ready,
+    model: &LoadedModel,
     rows: RowReader,
     columns: &ResolvedColumns,
     output: Output,
@@ -82,9 +83,9 @@ fn label_all(
 ) -> Result<u64> {
     let Output { writer, place } = output;
     let done = writer.rows();
-    let reading = Reading { columns, transform: &ready.transform, on_bad_input: args.on_bad_input, console };
+    let reading = Reading { columns, transform: &model.transform, on_bad_input: args.on_bad_input, console };
     // Images are large: fewer of them are held at once.
-    let window = match ready.transform {
+    let window = match model.transform {
         Transform::Text(_) => args.window,
         Transform::Image(_) => args.window.min(IMAGES_AHEAD),
     };
@@ -98,7 +99,7 @@ fn label_all(
     let (written, computed) = std::thread::scope(|scope| {
         scope.spawn(move || read_windows(rows, done, &reading, window, &windows_in));
         let writing = scope.spawn(move || write_windows(writer, answers, to_write, again));
-        let computed = compute_windows(ready, &file, windows, labelled, bar, console);
+        let computed = compute_windows(model, &file, windows, labelled, bar, console);
         let unexpected = |_| Written { rows: done, end: Err(Error::failure("the writing thread ended unexpectedly")) };
         (writing.join().unwrap_or_else(unexpected), computed)
     });
@@ -179,7 +180,7 @@ fn check_finite(Labelled { rows, places, logits }: &Labelled, file: &Path) -> Re
 }
 
 fn compute_windows(
-    ready: &Ready,
+    model: &LoadedModel,
     file: &Path,
     windows: Receiver<Result<Window>>,
     labelled: SyncSender<Labelled>,
@@ -190,7 +191,7 @@ fn compute_windows(
     for window in windows {
         let Window { rows, prepared } = window?;
         let mut work = 0;
-        let logits = ready.inference().logits(&*prepared.set, &mut |_, cost| work += cost as u64)?;
+        let logits = model.inference().logits(&*prepared.set, &mut |_, cost| work += cost as u64)?;
         let window = Labelled { places: prepared.usable(rows.len()), rows, logits };
         check_finite(&window, file)?;
         unread += window.rows.len() - window.places.len();
@@ -320,7 +321,7 @@ struct Origin {
 }
 
 impl Output {
-    fn open(args: &LabelArgs, input: &Layout, answers: &Answers, ready: &Ready) -> Result<Self> {
+    fn open(args: &LabelArgs, input: &Layout, answers: &Answers, model: &LoadedModel) -> Result<Self> {
         let names = answers.names();
         if is_stream(&args.output) {
             if args.resume {
@@ -345,7 +346,7 @@ impl Output {
         let note = note_name(&growing);
         let origin = Origin {
             input: args.input.display().to_string(),
-            model: fingerprint(&ready.classifier, &ready.transform)?,
+            model: fingerprint(&model.classifier, &model.transform)?,
             added_columns: names.clone(),
             min_confidence: answers.min_confidence,
             text: format!("{:?}", args.text),

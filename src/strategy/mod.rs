@@ -1,62 +1,22 @@
 //! What is trained, and how: each strategy is a way to go from a pretrained classifier to a trained one.
 //!
-//! A strategy is a choice of parameters and of the stages that stay frozen ([`Scope`]); all but `frozen`, whose head is fitted
-//! to convergence on features ([`frozen`]), go through the one train loop. Frozen stages run in evaluation mode: no dropout,
-//! fixed statistics.
+//! [`train()`] is that way. A strategy is a choice of parameters and of the stages that stay frozen ([`scope`]). All but
+//! `frozen`, whose head is fitted to convergence on features ([`frozen`]), go through the one train loop. Frozen stages run in
+//! evaluation mode: no dropout, fixed statistics; what they compute may be cached ([`cached`]).
+//!
+//! What the settings leave open and only a strategy can decide stands here as well: [`plan`] (learning rate, size of a step,
+//! epochs), [`defaults`] (pooling, where a head begins), [`variation`] (how training images are augmented and mixed).
 
+pub mod cached;
+pub mod defaults;
 pub mod frozen;
+pub mod plan;
 pub mod reinit;
+pub mod request;
+pub mod scope;
+pub mod train;
+pub mod variation;
 
-use crate::config::Strategy;
-use crate::error::{Error, Result};
-use crate::model::Classifier;
-use crate::model::parameters::{Parameter, Place};
-use crate::training::Scope;
-use crate::training::schedule::Unfreezing;
-
-/// What a strategy trains of a classifier.
-///
-/// # Errors
-/// More stages are to be trained than there are.
-pub fn scope(strategy: Strategy, classifier: &Classifier) -> Result<Scope<'_>> {
-    let frozen = frozen_stages(strategy, classifier)?;
-    let stages = classifier.backbone.stages().len();
-    let unfreezing = match strategy {
-        Strategy::Gradual => Unfreezing::OneByOne { stages },
-        _ => Unfreezing::Never { frozen },
-    };
-    let adapters: Vec<*const Parameter> = classifier.backbone.adapters().iter().map(std::ptr::from_ref).collect();
-    let parameters = classifier
-        .trainable()
-        .filter(|parameter| match (strategy, parameter.place) {
-            (_, Place::Head) => true,
-            (Strategy::Frozen, _) => false,
-            (_, Place::PretrainedHead) => true,
-            (Strategy::Full | Strategy::Gradual | Strategy::Last(_), Place::Stage(stage)) => stage >= frozen,
-            (Strategy::Lora { .. }, Place::Stage(_)) => adapters.contains(&std::ptr::from_ref(*parameter)),
-            (Strategy::Bitfit, Place::Stage(_)) => parameter.name().ends_with(".bias"),
-        })
-        .collect();
-    let of_trained = |parameter: &&Parameter| matches!(parameter.place, Place::Stage(stage) if stage >= frozen);
-    let statistics = classifier.backbone.statistics().iter().filter(of_trained).collect();
-    Ok(Scope { parameters, statistics, unfreezing })
-}
-
-/// How many stages a strategy leaves frozen throughout: with those the cache has to do.
-///
-/// # Errors
-/// More stages are to be trained than there are.
-pub fn frozen_stages(strategy: Strategy, classifier: &Classifier) -> Result<usize> {
-    let stages = classifier.backbone.stages().len();
-    match strategy {
-        Strategy::Last(trained) => stages.checked_sub(trained).ok_or_else(|| {
-            let names = classifier.backbone.stages();
-            let (first, last) = (names.first().map_or("", |name| name), names.last().map_or("", |name| name));
-            Error::request(format!("`{strategy}`: the network has {stages} stages, from `{first}` to `{last}`"))
-                .key("strategy.name")
-                .hint(format!("`last:{stages}` trains them all, as `full` does"))
-        }),
-        Strategy::Frozen => Ok(stages),
-        Strategy::Full | Strategy::Gradual | Strategy::Lora { .. } | Strategy::Bitfit => Ok(0),
-    }
-}
+pub use self::request::{TrainRequest, Trained};
+pub use self::scope::{frozen_stages, scope};
+pub use self::train::train;

@@ -8,11 +8,12 @@
 use crate::console::Console;
 use crate::error::Result;
 use crate::model::Classifier;
+use crate::task::Evaluated;
 use crate::training::keeper::Keeper;
 use crate::training::log::TrainLog;
 use crate::training::optimizer::Adamw;
 use crate::training::order::StepOrder;
-use crate::training::plan::{Evaluated, FitOptions, Outcome, TrainPlan, TrainingSet};
+use crate::training::plan::{FitOptions, Outcome, TrainPlan, TrainingSet};
 use crate::training::profile::Profile;
 use crate::training::reduce::{Reduce, SingleDevice};
 use crate::training::scope::Scope;

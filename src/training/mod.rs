@@ -19,5 +19,5 @@ pub mod step;
 pub mod stopping;
 
 pub use self::fit::fit;
-pub use self::plan::{Evaluated, FitOptions, Outcome, TrainPlan, TrainingSet};
+pub use self::plan::{FitOptions, Outcome, TrainPlan, TrainingSet};
 pub use self::scope::Scope;

@@ -1,5 +1,5 @@
 //! What a training run is given and what it returns: data and settings, as plain values. The settings' defaults and their
-//! reasons are the command's business.
+//! reasons are the strategies' business.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,9 +9,8 @@ use tch::Kind;
 use crate::batch::ExampleSet;
 use crate::batch::sampler::BatchSize;
 use crate::config::Schedule;
-use crate::evaluation::Evaluation;
-use crate::inference::Rows;
 use crate::inference::activations::Activations;
+use crate::task::Evaluated;
 use crate::training::loss::LossSettings;
 use crate::training::mix::Mix;
 use crate::training::optimizer::AdamwSettings;
@@ -67,12 +66,6 @@ pub struct FitOptions<'a> {
     pub profile: bool,
     /// Seconds of training after which the state is saved.
     pub snapshot_seconds: f64,
-}
-
-/// A split's logits, one row per example, and how good they are.
-pub struct Evaluated {
-    pub logits: Rows,
-    pub evaluation: Evaluation,
 }
 
 /// What training returns. The classifier holds the best epoch's weights.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::commands::read_options;
+use crate::commands::inputs::read_options;
 use crate::config::{Choices, Columns, DataConfig, RunConfig};
 use crate::console::Console;
 use crate::data::split::stratified;

@@ -1,0 +1,88 @@
+//! A trained model as `label` and `evaluate` use it: loaded in the kind it computes in, with its tokenizer or image transform.
+
+use super::inputs::{TransformOptions, text_columns, transform_for};
+use super::locate::locate_model;
+use crate::cli::InferenceArgs;
+use crate::config::{self, Choices, Engine as EngineSetting};
+use crate::console::Console;
+use crate::data::{Before, Modality, ReadOptions};
+use crate::error::{Error, Result};
+use crate::hardware::Hardware;
+use crate::inference::Inference;
+use crate::model::{self, Classifier, Engine, HeadRequest, Linears, LoadRequest};
+use crate::transform::Transform;
+
+/// A classifier ready to label: loaded in the kind it computes in, with its tokenizer.
+pub struct LoadedModel {
+    pub classifier: Classifier,
+    pub transform: Transform,
+    pub hardware: Hardware,
+    /// Tokens, or images, of an inference batch.
+    pub batch_tokens: usize,
+    pub choices: Choices,
+    /// The columns that the run was trained on; empty for a model that rehead did not train.
+    trained_on: Before,
+    pub modality: Modality,
+}
+
+impl LoadedModel {
+    pub fn load(model: &str, args: &InferenceArgs, quiet: bool, console: &Console) -> Result<Self> {
+        let mut choices = Choices::default();
+        let directory = locate_model(model, quiet)?;
+        let hardware = Hardware::choose(args.device, args.precision, args.threads, &mut choices)?;
+        let engine = engine(args.engine, &mut choices);
+        // rust-bert computes in fp32 alone.
+        let compute = if engine == Engine::RustBert { tch::Kind::Float } else { hardware.compute };
+        let hardware = Hardware { compute, ..hardware };
+        if hardware.int8 && engine == Engine::RustBert {
+            return Err(Error::request("rust-bert computes in fp32 alone").key("precision").hint("leave out --engine"));
+        }
+        let linears = if hardware.int8 { Linears::Int8 } else { Linears::In(compute) };
+        let modality = model::modality(&directory)?;
+        let head = HeadRequest::FromCheckpoint;
+        let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None };
+        let (mut classifier, report) = Classifier::load(&directory, &request)?;
+        classifier.backbone.fix(classifier.backbone.stages().len(), compute)?;
+        for line in report.lines() {
+            console.note(format!("weights {line}"));
+        }
+        let options = TransformOptions { max_length: args.max_length, ..TransformOptions::default() };
+        let transform = transform_for(&classifier, options)?;
+        let batch_tokens = match (args.batch_tokens, args.batch_size, &transform) {
+            (Some(tokens), ..) => tokens,
+            (None, Some(examples), Transform::Text(tokenizer)) => examples.saturating_mul(tokenizer.max_length()),
+            (None, Some(images), Transform::Image(_)) => images,
+            (None, None, _) => hardware.inference_budget(&classifier.input),
+        };
+        let settings = config::saved_settings(&directory);
+        let trained_on = if settings.is_file() {
+            let saved = config::load(&settings)?;
+            Before { text: saved.data.text.as_ref().map(text_columns).transpose()?, label: saved.data.label }
+        } else {
+            Before::default()
+        };
+        Ok(Self { classifier, transform, hardware, batch_tokens, choices, trained_on, modality })
+    }
+
+    pub fn inference(&self) -> Inference<'_> {
+        let Self { classifier, hardware, batch_tokens, .. } = self;
+        Inference { classifier, compute: hardware.compute, batch_tokens: *batch_tokens, prefix: None }
+    }
+
+    /// How to read a data file: as given, else with the training file's columns where this file has them.
+    pub fn read_options(&self, given: ReadOptions) -> ReadOptions {
+        ReadOptions { as_before: self.trained_on.clone(), modality: self.modality, ..given }
+    }
+}
+
+/// Which code runs the network, `auto` decided.
+pub fn engine(setting: EngineSetting, choices: &mut Choices) -> Engine {
+    match setting {
+        EngineSetting::Packed => Engine::Packed,
+        EngineSetting::RustBert => Engine::RustBert,
+        EngineSetting::Auto => {
+            choices.record("engine", "packed", "the project's own layers know this family");
+            Engine::Packed
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What is refused before anything is loaded, and runs that are finished already.
+
+use std::path::Path;
+
+use crate::commands::output::check_writable;
+use crate::config::{self, RunConfig};
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::report::RunMetrics;
+use crate::training::snapshot::Snapshots;
+
+/// That the run can be done and its directories can be written.
+pub fn check(config: &RunConfig, resume: bool) -> Result<()> {
+    check_task(config)?;
+    check_precision(config)?;
+    if resume {
+        check_same_settings(config)?;
+    }
+    Ok(())
+}
+
+/// That the run's directories can be written.
+pub fn check_directories(config: &RunConfig, resume: bool) -> Result<()> {
+    check_writable(&config.run.out, "--out", resume)?;
+    match config.run.cache_dir.as_deref() {
+        Some(folder) => check_writable(folder, "--cache-dir", true),
+        None => Ok(()),
+    }
+}
+
+/// The metrics of a run that is finished.
+pub fn finished(out: &Path, console: &Console) -> Result<Option<RunMetrics>> {
+    if !Snapshots::new_if_there(out).is_some_and(|snapshots| snapshots.finished()) {
+        return Ok(None);
+    }
+    console.note(format!("{} is finished: there is nothing to resume", out.display()));
+    RunMetrics::read(out.join("metrics.json")).map(Some)
+}
+
+/// A run is continued under the settings that it began with.
+fn check_same_settings(config: &RunConfig) -> Result<()> {
+    let file = config::saved_settings(&config.run.out);
+    if !file.is_file() {
+        return Ok(());
+    }
+    let differences = config::differences(&config::load(&file)?, config)?;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    Err(Error::request(format!("cannot continue with other settings: {}", shown.join("; ")))
+        .file(file)
+        .hint("`rehead train --resume --out RUN` alone takes the saved ones; other settings want another --out"))
+}
+
+fn check_precision(config: &RunConfig) -> Result<()> {
+    match config.run.precision {
+        config::Precision::Int8 => Err(Error::request("nothing can be trained in int8")
+            .key("precision")
+            .hint("train in bf16 or fp32; `rehead label --precision int8` then labels with the result")),
+        _ => Ok(()),
+    }
+}
+
+fn check_task(config: &RunConfig) -> Result<()> {
+    match config.data.task {
+        None | Some(config::Task::SingleLabel) => Ok(()),
+        Some(task) => Err(Error::request(format!("`{task}` is not available in this version"))
+            .key("task")
+            .hint("`single-label` gives each text one of the labels")),
+    }
+}

@@ -1,0 +1,116 @@
+//! The network of a run: a pretrained backbone, or a randomly initialised one, with a new head, as the strategy wants it.
+
+use std::path::Path;
+
+use tch::Kind;
+
+use crate::config::{Augment, Choices, RunConfig, Strategy};
+use crate::console::{Console, units};
+use crate::data::{Labels, Modality};
+use crate::error::{Error, Result};
+use crate::hardware::Hardware;
+use crate::model::checkpoint::LoadReport;
+use crate::model::{Classifier, Engine, Format, HeadRequest, InputSpec, Linears, LoadRequest};
+use crate::strategy::{self, reinit};
+
+/// Which network, where, and run by what.
+pub struct NetworkRequest<'a> {
+    /// None: randomly initialised.
+    pub directory: Option<&'a Path>,
+    pub modality: Modality,
+    pub labels: &'a Labels,
+    pub engine: Engine,
+    pub hardware: Hardware,
+}
+
+/// Loads the network and makes it what the strategy trains: last layers reinitialised, adapters added, stages frozen.
+pub fn load(
+    config: &RunConfig,
+    request: &NetworkRequest,
+    choices: &mut Choices,
+    console: &Console,
+) -> Result<Classifier> {
+    let mut classifier = with_new_head(config, request, choices, console)?;
+    if config.model.reinit_layers > 0 {
+        if classifier.format == Format::Timm {
+            return Err(Error::request("convolutional networks keep all their layers")
+                .key("model.reinit_layers")
+                .hint("leave --reinit-layers out, or start from random weights with --init random"));
+        }
+        reinit::reinitialise(&classifier, config.model.reinit_layers, config.training.seed)?;
+    }
+    if let Strategy::Lora { rank } = config.strategy.name {
+        classifier.backbone.adapt(rank as i64, config.training.seed)?;
+    }
+    let frozen = strategy::frozen_stages(config.strategy.name, &classifier)?;
+    classifier.backbone.fix(frozen, request.hardware.compute)?;
+    Ok(classifier)
+}
+
+/// The backbone with a new head for the labels.
+fn with_new_head(
+    config: &RunConfig,
+    request: &NetworkRequest,
+    choices: &mut Choices,
+    console: &Console,
+) -> Result<Classifier> {
+    let NetworkRequest { directory, modality, labels, engine, ref hardware } = *request;
+    let pooling = strategy::defaults::pooling(config, modality, choices);
+    let head = HeadRequest::New { labels, pooling, dropout: config.model.dropout, seed: config.training.seed };
+    let linears = Linears::In(Kind::Float);
+    let load = LoadRequest { engine, device: hardware.device, linears, head, stages: config.model.stages };
+    let (mut classifier, report) = match directory {
+        Some(directory) => Classifier::load(directory, &load)?,
+        None => (Classifier::fresh(&config.model.model, config.training.seed, &load)?, LoadReport::default()),
+    };
+    check_input(config, &classifier.input)?;
+    if let (Some(size), InputSpec::Image(how)) = (config.data.image_size, &classifier.input) {
+        classifier.set_preprocessing(how.at_size(size as u32))?;
+    }
+    console.note(format!(
+        "{}: {} with {} stages, {} parameters",
+        config.model.model,
+        classifier.backbone.family(),
+        classifier.backbone.stages().len(),
+        units::count(classifier.total_parameters())
+    ));
+    for line in report.lines() {
+        console.note(format!("weights {line}"));
+    }
+    Ok(classifier)
+}
+
+/// That the settings suit what the network reads.
+fn check_input(config: &RunConfig, input: &InputSpec) -> Result<()> {
+    let training = &config.training;
+    match input {
+        InputSpec::Image(_) if config.data.max_length.is_some() => {
+            return Err(Error::request("this model reads images")
+                .key("data.max_length")
+                .hint("leave --max-length out"));
+        }
+        InputSpec::Image(_) if config.model.stages.is_some() => {
+            return Err(Error::request("networks for images are kept whole")
+                .key("model.stages")
+                .hint("leave --stages out; --strategy last:N trains the last stages alone"));
+        }
+        InputSpec::Text { .. } if config.data.image_size.is_some() => {
+            return Err(Error::request("this model reads text").key("data.image_size").hint("leave --image-size out"));
+        }
+        InputSpec::Text { .. } => {
+            let varied = [
+                (!matches!(training.augment, Augment::Auto | Augment::None), "augment"),
+                (training.mixup > 0.0, "mixup"),
+                (training.cutmix > 0.0, "cutmix"),
+                (training.views > 1, "views"),
+            ];
+            if let Some((_, name)) = varied.into_iter().find(|(asked, _)| *asked) {
+                return Err(Error::request("texts are not varied")
+                    .key(format!("training.{name}"))
+                    .hint(format!("leave --{name} out")));
+            }
+        }
+        InputSpec::Image(_) => {}
+    }
+    Ok(())
+}

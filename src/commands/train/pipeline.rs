@@ -1,0 +1,105 @@
+//! The pipeline of `rehead train`: prepare, train, save, test, report.
+
+use super::outcome::Outcome;
+use super::prepare::{Run, Session};
+use super::{checks, report};
+use crate::cli::TrainArgs;
+use crate::commands::output::{print, unwritable};
+use crate::config::{self, RunConfig};
+use crate::console::Console;
+use crate::error::{self, Error, Result};
+use crate::files::{remove_temporaries, write_atomically};
+use crate::inference::cache::Cache;
+use crate::interrupt;
+use crate::report::RunMetrics;
+use crate::strategy;
+use crate::task::{Evaluated, score};
+use crate::training::snapshot::Snapshots;
+
+pub fn run(args: &TrainArgs) -> Result<()> {
+    let console = Console::new(args.run.output.quiet);
+    let config = args.resolve()?;
+    config.check_paths(args.resume)?;
+    let session = Session { resume: args.resume, profile: args.profile, cache: &Cache::default() };
+    let metrics = train(config, session, &console)?;
+    if args.run.output.json {
+        print(&metrics.to_json()?)?;
+    }
+    Ok(())
+}
+
+/// Trains as `config` says, into `config.run.out`.
+pub fn train(config: RunConfig, session: Session, console: &Console) -> Result<RunMetrics> {
+    checks::check(&config, session.resume)?;
+    if session.resume
+        && let Some(metrics) = checks::finished(&config.run.out, console)?
+    {
+        return Ok(metrics);
+    }
+    checks::check_directories(&config, session.resume)?;
+
+    let mut run = Run::prepare(config, session, console)?;
+    begin(&run)?;
+    let outcome = match Outcome::of_earlier_session(&mut run)? {
+        Some(outcome) => outcome,
+        None => train_and_save(&mut run).map_err(|error| with_resume_hint(&run, error))?,
+    };
+    let test = test(&run).map_err(|error| with_resume_hint(&run, error))?;
+    let metrics = report::write(&run, &outcome, test.as_ref())?;
+    finish(&run)?;
+    report::print(&run, &metrics);
+    Ok(metrics)
+}
+
+/// Makes the run directory and saves the settings in it. From now on an interrupted run can be resumed.
+fn begin(run: &Run) -> Result<()> {
+    let (out, resume) = (run.out(), run.session.resume);
+    std::fs::create_dir_all(out).map_err(|error| unwritable(error, out, "--out"))?;
+    if resume {
+        remove_temporaries(out);
+        remove_temporaries(&out.join("checkpoints"));
+    }
+    let settings = config::saved_settings(out);
+    if !(resume && settings.is_file()) {
+        write_atomically(settings, run.config.to_toml(&run.choices)?.as_bytes())?;
+    }
+    interrupt::listen();
+    Ok(())
+}
+
+fn train_and_save(run: &mut Run) -> Result<Outcome> {
+    let strategy = run.config.strategy.name;
+    run.console.section(format!("training ({strategy})"));
+    let (classifier, request) = run.train_request();
+    let trained = strategy::train(strategy, classifier, &request)?;
+    let outcome = Outcome::new(run, trained);
+    outcome.save(run)?;
+    Ok(outcome)
+}
+
+/// The trained classifier's score on the test data, where there are any.
+fn test(run: &Run) -> Result<Option<Evaluated>> {
+    let Some(test) = &run.splits.test else { return Ok(None) };
+    score(&run.inference(), &test.dataset, "test", run.console).map(Some).map_err(|error| match error.kind() {
+        error::Kind::Interrupted => Error::interrupted("the model is trained and saved, the test data not scored"),
+        _ => error,
+    })
+}
+
+/// Deletes what only an unfinished run needs.
+fn finish(run: &Run) -> Result<()> {
+    run.feature_checkpoint().remove()?;
+    if let Some(settings) = run.prefix_cache.as_ref().filter(|settings| !settings.keep) {
+        settings.clear()?;
+    }
+    Snapshots::new(run.out())?.finish()
+}
+
+fn with_resume_hint(run: &Run, error: Error) -> Error {
+    match error.kind() {
+        error::Kind::Interrupted => {
+            error.hint(format!("continue with: rehead train --resume --out {}", run.out().display()))
+        }
+        _ => error,
+    }
+}

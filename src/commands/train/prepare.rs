@@ -1,0 +1,188 @@
+//! Everything that a run works with, loaded, and its settings complete. Nothing is written.
+
+use std::path::Path;
+
+use tch::Kind;
+
+use super::data::Data;
+use super::network::{self, NetworkRequest};
+use super::resolved;
+use super::split::PreparedSplit;
+use crate::commands::inputs::{TransformOptions, transform_for};
+use crate::commands::loaded_model::engine;
+use crate::commands::locate::locate_network;
+use crate::config::{Choices, RunConfig, Strategy, Switch};
+use crate::console::Console;
+use crate::data::{Example, Labels};
+use crate::error::Result;
+use crate::hardware::Hardware;
+use crate::inference::Inference;
+use crate::inference::cache::{Cache, CacheSettings};
+use crate::model::{Classifier, Engine};
+use crate::strategy::frozen::FeatureCheckpoint;
+use crate::strategy::variation::Variation;
+use crate::strategy::{self, TrainRequest, cached, plan, variation};
+use crate::training::{FitOptions, TrainPlan};
+use crate::transform::{Purpose, Transform};
+
+/// What belongs to the call rather than to the run.
+#[derive(Clone, Copy)]
+pub struct Session<'a> {
+    /// Whether to continue with what is in the run directory.
+    pub resume: bool,
+    /// Whether to say where the time of training goes.
+    pub profile: bool,
+    /// What earlier runs of this process have computed already.
+    pub cache: &'a Cache,
+}
+
+/// A run with all that it works with.
+pub struct Run<'a> {
+    pub config: RunConfig,
+    pub choices: Choices,
+    pub hardware: Hardware,
+    pub classifier: Classifier,
+    pub transform: Transform,
+    pub labels: Labels,
+    pub splits: Splits,
+    /// What is in the data: name, value.
+    pub summary: Vec<(String, String)>,
+    pub plan: TrainPlan,
+    /// Of each training image; 0: every epoch has others.
+    pub views: usize,
+    /// Where activations of the frozen stages are cached. None: they are not.
+    pub prefix_cache: Option<CacheSettings>,
+    pub session: Session<'a>,
+    pub console: &'a Console,
+}
+
+/// The splits of a run.
+pub struct Splits {
+    pub train: PreparedSplit,
+    pub valid: PreparedSplit,
+    pub test: Option<PreparedSplit>,
+}
+
+impl<'a> Run<'a> {
+    /// Loads data and model, and decides what the settings leave open.
+    pub fn prepare(mut config: RunConfig, session: Session<'a>, console: &'a Console) -> Result<Self> {
+        let mut choices = Choices::default();
+        let hardware = Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
+        crate::native::set_deterministic(hardware.device == tch::Device::Cpu)?;
+
+        console.section("data");
+        let (directory, modality) = locate_network(&config.model, console.is_quiet())?;
+        let data = Data::load(&mut config, modality, &mut choices, console)?;
+
+        console.section("model");
+        let engine = engine(config.model.engine, &mut choices);
+        let hardware = match engine {
+            Engine::RustBert => Hardware { compute: Kind::Float, ..hardware },
+            Engine::Packed => hardware,
+        };
+        let request =
+            NetworkRequest { directory: directory.as_deref(), modality, labels: &data.labels, engine, hardware };
+        let classifier = network::load(&config, &request, &mut choices, console)?;
+        let hardware = request.hardware;
+
+        let variation = variation::variation(&mut config, &classifier.input, &mut choices);
+        let transform = training_transform(&config, &classifier, &variation)?;
+        resolved::sizes(&mut config, &transform, &mut choices);
+        let splits = Splits::of(&data, &transform, &config, session, console)?;
+        resolved::hardware_and_model(&mut config, &classifier, &hardware, engine);
+        strategy::defaults::head_init(&mut config, data.labels.len(), &mut choices);
+        let datasets = [&splits.train.dataset, &splits.valid.dataset];
+        let plan = plan::plan(&mut config, datasets, &hardware, &classifier, variation.mix, &mut choices)?;
+        // Varied images differ in every epoch, and so does what the frozen stages compute of them.
+        let is_cached =
+            config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();
+        let prefix_cache = is_cached.then(|| cached::settings(&config, &mut choices));
+        console.note(&choices);
+        let Data { labels, mut summary, .. } = data;
+        summary.push((splits.train.dataset.examples.unit().to_owned(), splits.train.statistics.clone()));
+        Ok(Self {
+            config,
+            choices,
+            hardware,
+            classifier,
+            transform,
+            labels,
+            splits,
+            summary,
+            plan,
+            views: variation.views,
+            prefix_cache,
+            session,
+            console,
+        })
+    }
+
+    /// The run directory.
+    pub fn out(&self) -> &Path {
+        &self.config.run.out
+    }
+
+    /// The features that an interrupted call has left.
+    pub fn feature_checkpoint(&self) -> FeatureCheckpoint {
+        FeatureCheckpoint::new(self.out(), &self.plan.fingerprint)
+    }
+
+    /// The classifier as it is, in evaluation mode.
+    pub fn inference(&self) -> Inference<'_> {
+        let Self { classifier, hardware, .. } = self;
+        let batch_tokens = hardware.inference_budget(&classifier.input);
+        Inference { classifier, compute: hardware.compute, batch_tokens, prefix: None }
+    }
+
+    /// What is trained, and what training needs.
+    pub fn train_request(&mut self) -> (&mut Classifier, TrainRequest<'_>) {
+        let Self { config, hardware, classifier, splits, plan, prefix_cache, session, console, .. } = self;
+        let options = FitOptions {
+            run: &config.run.out,
+            resume: session.resume,
+            profile: session.profile,
+            snapshot_seconds: config.training.snapshot_minutes * 60.0,
+        };
+        let request = TrainRequest {
+            train: &splits.train.dataset,
+            valid: &splits.valid.dataset,
+            plan,
+            head_init: config.strategy.head_init,
+            inference_budget: hardware.inference_budget(&classifier.input),
+            prefix_cache: prefix_cache.as_ref(),
+            cache: session.cache,
+            options,
+            console,
+        };
+        (classifier, request)
+    }
+}
+
+/// How inputs become examples, training images varied.
+fn training_transform(config: &RunConfig, classifier: &Classifier, variation: &Variation) -> Result<Transform> {
+    let options = TransformOptions {
+        max_length: config.data.max_length,
+        augmentation: variation.augmentation.clone(),
+        views: variation.views,
+        seed: config.training.seed,
+    };
+    transform_for(classifier, options)
+}
+
+impl Splits {
+    fn of(data: &Data, transform: &Transform, config: &RunConfig, session: Session, console: &Console) -> Result<Self> {
+        let on_bad_input = config.data.on_bad_input;
+        let split = |examples: &[Example], purpose| {
+            PreparedSplit::of(examples, transform, purpose, on_bad_input, session.cache, console)
+        };
+        let train = split(&data.train, Purpose::Training)?;
+        let valid = split(&data.valid, Purpose::Inference)?;
+        let test = data.test.as_deref().map(|examples| split(examples, Purpose::Inference)).transpose()?;
+        console.note(format!("training data: {}", train.statistics));
+        train.warn_of_copies(&valid, "validation", console);
+        if let Some(test) = &test {
+            train.warn_of_copies(test, "test", console);
+        }
+        Ok(Self { train, valid, test })
+    }
+}

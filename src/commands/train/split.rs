@@ -1,0 +1,76 @@
+//! A split of the data as the network reads it: tokenised or decoded once, and with what a person should know about it.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use crate::commands::inputs::prepare;
+use crate::config::OnBadInput;
+use crate::console::Console;
+use crate::data::{Example, Input};
+use crate::error::Result;
+use crate::inference::cache::{Cache, Examples};
+use crate::task::{Dataset, Targets};
+use crate::transform::{Purpose, Transform};
+
+/// A dataset, and what is to be known of it.
+pub struct PreparedSplit {
+    pub dataset: Dataset,
+    /// Of the examples' sizes.
+    pub statistics: String,
+    /// What making the examples took.
+    pub seconds: f64,
+    /// As people read them, for the report; none of the training examples.
+    pub texts: Vec<String>,
+}
+
+impl PreparedSplit {
+    /// Makes the examples, or takes them from `cache`.
+    pub fn of(
+        examples: &[Example],
+        transform: &Transform,
+        purpose: Purpose,
+        on_bad_input: OnBadInput,
+        cache: &Cache,
+        console: &Console,
+    ) -> Result<Self> {
+        let inputs: Vec<&Input> = examples.iter().map(|example| &example.input).collect();
+        let Examples { set, places, statistics, seconds } = cache.examples(transform.key(&inputs, purpose), || {
+            let began = Instant::now();
+            let prepared = prepare(transform, &inputs, purpose, on_bad_input, console)?;
+            let usable = prepared.usable(inputs.len());
+            // As often as the set has each of them.
+            let views = prepared.set.len() / usable.len().max(1);
+            let (places, seconds) = (usable.repeat(views).into(), began.elapsed().as_secs_f64());
+            Ok(Examples { set: prepared.set, places, statistics: prepared.statistics, seconds })
+        })?;
+        let usable = || places.iter().filter_map(|&place| examples.get(place));
+        Ok(Self {
+            texts: match purpose {
+                Purpose::Training => Vec::new(),
+                Purpose::Inference => usable().map(|example| example.input.to_string()).collect(),
+            },
+            dataset: Dataset {
+                targets: Targets::Classes(usable().map(|example| example.label).collect()),
+                examples: set,
+            },
+            statistics,
+            seconds,
+        })
+    }
+
+    /// Says how many images of another split are copies of training images. (Texts are compared when they are loaded.)
+    pub fn warn_of_copies(&self, other: &Self, name: &str, console: &Console) {
+        let known: HashSet<&str> = self.contents().collect();
+        let copies = other.contents().filter(|content| known.contains(content)).count();
+        if copies > 0 {
+            console
+                .warn(format!("{copies} of the {name} images are copies of training images: scores on them flatter"));
+        }
+    }
+
+    /// What is the same for equal images; nothing of texts.
+    fn contents(&self) -> impl Iterator<Item = &str> {
+        let examples = &self.dataset.examples;
+        (0..examples.len()).filter_map(|index| examples.content(index))
+    }
+}

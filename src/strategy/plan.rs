@@ -1,0 +1,195 @@
+//! The plan of a training run: every number that decides what training does. What the settings leave open (learning rate, size of
+//! a step, epochs) is decided here, recorded with its reason, and put into the settings that are saved.
+
+use crate::batch::sampler::BatchSize;
+use crate::config::{Choices, ClassWeights, Init, RunConfig, Strategy};
+use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
+use crate::hardware::Hardware;
+use crate::model::{Classifier, InputSpec};
+use crate::task::Dataset;
+use crate::training::TrainPlan;
+use crate::training::loss::{LossSettings, balanced_weights};
+use crate::training::mix::Mix;
+use crate::training::optimizer::AdamwSettings;
+
+/// Examples of a step when nothing was said, as in transformers' recipes; half of it where there are few.
+const EXAMPLES_A_STEP: f64 = 32.0;
+/// Training examples below which there are few.
+const FEW: usize = 2000;
+/// Epochs when nothing was said; more of them, up to a limit, where they would be fewer steps than this: three epochs over a hundred rows
+/// are nine steps, after which four data sets stood at 54 points of accuracy, and at 81 after 140 (docs/advice.md).
+const EPOCHS: usize = 3;
+const LEAST_STEPS: f64 = 200.0;
+const MOST_EPOCHS: usize = 20;
+
+/// Decides the optimisation of a run on `train`, as the settings say and else as is usual for the strategy and the network.
+///
+/// # Errors
+/// Images are to be mixed in pairs, and a batch has room for one.
+pub fn plan(
+    config: &mut RunConfig,
+    splits: [&Dataset; 2],
+    hardware: &Hardware,
+    classifier: &Classifier,
+    mix: Mix,
+    choices: &mut Choices,
+) -> Result<TrainPlan> {
+    let [train, _] = splits;
+    let learning_rate = learning_rate(config, classifier, choices);
+    let batch = step_size(config, train, classifier, choices);
+    let epochs = epochs(config, train, batch, choices);
+    let micro_batch_tokens = micro_batch(config, batch, hardware, classifier);
+    if !mix.is_none() && (micro_batch_tokens < 2 || batch == BatchSize::Examples(1)) {
+        return Err(Error::request("images are mixed in pairs, and a batch has room for one")
+            .key("training.batch_size")
+            .hint("take larger batches, or leave --mixup and --cutmix out"));
+    }
+    let settings = &config.training;
+    let mut plan = TrainPlan {
+        epochs,
+        batch,
+        micro_batch_tokens,
+        mix,
+        loss: LossSettings {
+            label_smoothing: settings.label_smoothing,
+            class_weights: (settings.class_weights == ClassWeights::Balanced)
+                .then(|| balanced_weights(train.targets.classes(), classifier.labels.len())),
+        },
+        optimizer: AdamwSettings {
+            learning_rate,
+            head_learning_rate: settings.head_lr.unwrap_or(learning_rate),
+            layer_decay: settings.layer_decay,
+            stages: classifier.backbone.stages().len(),
+            weight_decay: settings.weight_decay,
+            max_grad_norm: settings.max_grad_norm,
+        },
+        schedule: settings.schedule,
+        warmup_ratio: settings.warmup_ratio,
+        patience: settings.patience.map(|epochs| epochs.min(u32::MAX as usize) as u32),
+        seed: settings.seed,
+        log_every: settings.log_every,
+        compute: hardware.compute,
+        fingerprint: String::new(),
+    };
+    plan.fingerprint = fingerprint(&plan, config, splits);
+    Ok(plan)
+}
+
+fn learning_rate(config: &mut RunConfig, classifier: &Classifier, choices: &mut Choices) -> f64 {
+    let (strategy, init) = (config.strategy.name, config.model.init);
+    *config.training.lr.get_or_insert_with(|| {
+        let (rate, reason) = usual_learning_rate(strategy, classifier, init);
+        // The head on frozen features is fitted by a solver that needs none.
+        if strategy != Strategy::Frozen {
+            choices.record("lr", rate, reason);
+        }
+        rate
+    })
+}
+
+/// How much data one optimizer step sees: as many images, or as many tokens as about that many texts have.
+fn step_size(config: &mut RunConfig, train: &Dataset, classifier: &Classifier, choices: &mut Choices) -> BatchSize {
+    let frozen = config.strategy.name == Strategy::Frozen;
+    let settings = &mut config.training;
+    let rows = train.examples.len();
+    let (examples, reason) = if rows < FEW {
+        (EXAMPLES_A_STEP / 2.0, "few rows want small steps")
+    } else {
+        (EXAMPLES_A_STEP, "usual for fine-tuning")
+    };
+    match (settings.batch_size, settings.batch_tokens) {
+        (Some(examples), _) => BatchSize::Examples(examples),
+        (None, Some(tokens)) => BatchSize::Tokens(tokens),
+        (None, None) if matches!(classifier.input, InputSpec::Image(_)) => {
+            if !frozen {
+                choices.record("batch_size", examples, reason);
+            }
+            settings.batch_size = Some(examples as usize);
+            BatchSize::Examples(examples as usize)
+        }
+        (None, None) => {
+            let mean = total_cost(train) as f64 / rows.max(1) as f64;
+            let tokens = ((mean * examples / 64.0).round() as usize * 64).clamp(128, 32_768);
+            if !frozen {
+                let reason = format!("about {examples} texts of this length ({mean:.1} tokens); {reason}");
+                choices.record("batch_tokens", tokens, reason);
+            }
+            settings.batch_tokens = Some(tokens);
+            BatchSize::Tokens(tokens)
+        }
+    }
+}
+
+/// Tokens of all texts; of images, their number.
+fn total_cost(train: &Dataset) -> usize {
+    (0..train.examples.len()).map(|index| train.examples.cost(index)).sum()
+}
+
+fn epochs(config: &mut RunConfig, train: &Dataset, batch: BatchSize, choices: &mut Choices) -> usize {
+    let frozen = config.strategy.name == Strategy::Frozen;
+    *config.training.epochs.get_or_insert_with(|| {
+        let steps = match batch {
+            BatchSize::Examples(examples) => train.examples.len() as f64 / examples.max(1) as f64,
+            BatchSize::Tokens(tokens) => total_cost(train) as f64 / tokens.max(1) as f64,
+        };
+        let (epochs, reason) = match (LEAST_STEPS / steps.max(1.0)).ceil() as usize {
+            _ if frozen => (1, "the features are computed once".to_owned()),
+            0..=EPOCHS => (EPOCHS, "usual for fine-tuning".to_owned()),
+            more => {
+                (more.min(MOST_EPOCHS), format!("few rows: as many as make {LEAST_STEPS} steps, at most {MOST_EPOCHS}"))
+            }
+        };
+        choices.record("epochs", epochs, reason);
+        epochs
+    })
+}
+
+/// Tokens, or images, of one forward and backward pass: as many as fit into memory.
+fn micro_batch(config: &mut RunConfig, batch: BatchSize, hardware: &Hardware, classifier: &Classifier) -> usize {
+    // Batch norms take their statistics over a micro-batch: where there are any, a step is one.
+    let least = match batch {
+        BatchSize::Examples(examples) if !classifier.backbone.statistics().is_empty() => examples,
+        _ => 0,
+    };
+    let budget = hardware.training_budget(&classifier.input).max(least);
+    *config.training.micro_batch_tokens.get_or_insert(budget)
+}
+
+/// The rate that is usual for a strategy and a network, and why.
+///
+/// Small encoders bear larger steps (docs/log.md has two rates tried on SST-2 with hidden size 384); the rate of large ones is the
+/// usual one of BERT.
+fn usual_learning_rate(strategy: Strategy, classifier: &Classifier, init: Init) -> (f64, &'static str) {
+    let width = classifier.backbone.feature_width();
+    let image = matches!(classifier.input, InputSpec::Image(_));
+    if init == Init::Random {
+        return (1e-3, "usual where training begins from random numbers");
+    }
+    match strategy {
+        Strategy::Lora { .. } => return (1e-3, "usual for low-rank adapters"),
+        Strategy::Bitfit => return (1e-3, "usual where only biases are trained"),
+        _ if image && !classifier.backbone.statistics().is_empty() => {
+            return if width < 256 {
+                (2e-3, "a convolutional network this small")
+            } else {
+                (3e-4, "usual for a convolutional network")
+            };
+        }
+        Strategy::Last(_) if width < 512 && !image => return (1e-4, "a few layers of an encoder this narrow"),
+        _ => {}
+    }
+    if width < 512 { (5e-5, "usual for an encoder this narrow") } else { (3e-5, "usual for an encoder this wide") }
+}
+
+/// What a snapshot must agree with: the settings that decide the result, and the data as the network sees it.
+fn fingerprint(plan: &TrainPlan, config: &RunConfig, splits: [&Dataset; 2]) -> String {
+    let mut hash = Fingerprint::default();
+    let decisive = TrainPlan { log_every: 0, fingerprint: String::new(), ..plan.clone() };
+    hash.bytes(format!("{decisive:?} {:?} {:?}", config.model, config.strategy));
+    for split in splits {
+        split.examples.add_to(&mut hash);
+        split.targets.add_to(&mut hash);
+    }
+    hash.finish()
+}

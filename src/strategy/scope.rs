@@ -1,0 +1,55 @@
+//! Which parameters a strategy trains, and how many stages it leaves frozen.
+
+use crate::config::Strategy;
+use crate::error::{Error, Result};
+use crate::model::Classifier;
+use crate::model::parameters::{Parameter, Place};
+use crate::training::Scope;
+use crate::training::schedule::Unfreezing;
+
+/// What a strategy trains of a classifier.
+///
+/// # Errors
+/// More stages are to be trained than there are.
+pub fn scope(strategy: Strategy, classifier: &Classifier) -> Result<Scope<'_>> {
+    let frozen = frozen_stages(strategy, classifier)?;
+    let stages = classifier.backbone.stages().len();
+    let unfreezing = match strategy {
+        Strategy::Gradual => Unfreezing::OneByOne { stages },
+        _ => Unfreezing::Never { frozen },
+    };
+    let adapters: Vec<*const Parameter> = classifier.backbone.adapters().iter().map(std::ptr::from_ref).collect();
+    let parameters = classifier
+        .trainable()
+        .filter(|parameter| match (strategy, parameter.place) {
+            (_, Place::Head) => true,
+            (Strategy::Frozen, _) => false,
+            (_, Place::PretrainedHead) => true,
+            (Strategy::Full | Strategy::Gradual | Strategy::Last(_), Place::Stage(stage)) => stage >= frozen,
+            (Strategy::Lora { .. }, Place::Stage(_)) => adapters.contains(&std::ptr::from_ref(*parameter)),
+            (Strategy::Bitfit, Place::Stage(_)) => parameter.name().ends_with(".bias"),
+        })
+        .collect();
+    let of_trained = |parameter: &&Parameter| matches!(parameter.place, Place::Stage(stage) if stage >= frozen);
+    let statistics = classifier.backbone.statistics().iter().filter(of_trained).collect();
+    Ok(Scope { parameters, statistics, unfreezing })
+}
+
+/// How many stages a strategy leaves frozen throughout: with those the cache has to do.
+///
+/// # Errors
+/// More stages are to be trained than there are.
+pub fn frozen_stages(strategy: Strategy, classifier: &Classifier) -> Result<usize> {
+    let stages = classifier.backbone.stages().len();
+    match strategy {
+        Strategy::Last(trained) => stages.checked_sub(trained).ok_or_else(|| {
+            let names = classifier.backbone.stages();
+            let (first, last) = (names.first().map_or("", |name| name), names.last().map_or("", |name| name));
+            Error::request(format!("`{strategy}`: the network has {stages} stages, from `{first}` to `{last}`"))
+                .key("strategy.name")
+                .hint(format!("`last:{stages}` trains them all, as `full` does"))
+        }),
+        Strategy::Frozen => Ok(stages),
+        Strategy::Full | Strategy::Gradual | Strategy::Lora { .. } | Strategy::Bitfit => Ok(0),
+    }
+}

@@ -1,0 +1,80 @@
+//! How training images are varied: augmented, mixed, shown in several views. What a strategy cannot do is left out, with the
+//! reason.
+
+use crate::config::{Augment, Choices, RunConfig, Strategy, Switch};
+use crate::image::Augmentation;
+use crate::model::InputSpec;
+use crate::training::mix::Mix;
+
+/// How the images that are trained on are shown.
+#[derive(Default)]
+pub struct Variation {
+    pub augmentation: Option<Augmentation>,
+    pub mix: Mix,
+    /// How many varied views of an image take its place; 0: every epoch has another.
+    pub views: usize,
+}
+
+impl Variation {
+    /// Whether an image is the same in every epoch.
+    pub fn is_none(&self) -> bool {
+        self.augmentation.is_none() && self.mix.is_none()
+    }
+}
+
+/// How the images that are trained on are varied and mixed. What a strategy cannot do is left out, with the reason; the settings keep what
+/// was asked for.
+pub fn variation(config: &mut RunConfig, input: &InputSpec, choices: &mut Choices) -> Variation {
+    let InputSpec::Image(how) = input else { return Variation::default() };
+    let frozen = config.strategy.name == Strategy::Frozen;
+    let cached = matches!(config.strategy.name, Strategy::Last(_)) && config.run.cache == Switch::On;
+    let training = &mut config.training;
+    let mut mix = Mix { mixup: training.mixup, cutmix: training.cutmix };
+    if frozen && !mix.is_none() {
+        for (name, asked) in
+            [("mixup", mix.mixup), ("cutmix", mix.cutmix)].into_iter().filter(|(_, asked)| *asked > 0.0)
+        {
+            choices.record(name, 0, format!("not {asked}: the head is fitted on features of whole images"));
+        }
+        mix = Mix::default();
+    }
+    if cached && !mix.is_none() {
+        choices.record("cache", "off", "mixed images differ in every epoch");
+    }
+    if !frozen && training.views > 1 {
+        choices.record("views", 1, format!("not {}: a number of views is for --strategy frozen", training.views));
+    }
+    let once = frozen && training.views == 1;
+    let (height, _) = how.output();
+    let (usual, reason) = match config.strategy.name {
+        _ if once => (Augment::None, "the features of each image are computed once, as it is; --views K varies them"),
+        _ if cached && mix.is_none() => {
+            (Augment::None, "what the frozen stages compute is computed once; --cache off allows it")
+        }
+        _ if height < 96 => (Augment::Light, "usual for images this small"),
+        _ => (Augment::Standard, "usual for photographs"),
+    };
+    let chosen = match training.augment {
+        Augment::Auto => {
+            choices.record("augment", usual, reason);
+            training.augment = usual;
+            usual
+        }
+        asked if once && asked != Augment::None => {
+            choices.record("augment", usual, format!("not {asked}: {reason}"));
+            usual
+        }
+        asked => asked,
+    };
+    let augmentation = match chosen {
+        Augment::Auto | Augment::None => None,
+        Augment::Light => Some(Augmentation::light()),
+        Augment::Standard => Some(Augmentation::standard()),
+        Augment::Strong => Some(Augmentation::strong()),
+    };
+    if frozen && augmentation.is_none() && training.views > 1 {
+        choices.record("views", 1, "images that are not varied have one view");
+    }
+    let views = if frozen && augmentation.is_some() { training.views } else { 0 };
+    Variation { augmentation, mix, views }
+}

@@ -1,0 +1,27 @@
+//! Scores a network on a dataset: logits of every example, and how good they are.
+
+use crate::console::Console;
+use crate::error::Result;
+use crate::evaluation::{Evaluation, evaluate};
+use crate::inference::{Inference, Rows};
+use crate::task::targets::Dataset;
+
+/// A dataset's logits, one row an example, and how good they are.
+pub struct Evaluated {
+    pub logits: Rows,
+    pub evaluation: Evaluation,
+}
+
+/// Runs the network of `inference` over `dataset` and scores its logits. `name` is what the progress bar says.
+///
+/// # Errors
+/// Interrupted, logits that are not finite, or what libtorch reports.
+pub fn score(inference: &Inference, dataset: &Dataset, name: &str, console: &Console) -> Result<Evaluated> {
+    let examples = &dataset.examples;
+    let bar = console.progress(name, Some(examples.len() as u64), "examples").rate_in(examples.unit());
+    let logits =
+        inference.logits(&**examples, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
+    drop(bar);
+    let evaluation = evaluate(&logits.values, dataset.targets.classes(), inference.classifier.labels.words())?;
+    Ok(Evaluated { logits, evaluation })
+}

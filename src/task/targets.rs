@@ -1,0 +1,50 @@
+//! What a network is to answer for each example, and examples together with it.
+
+use std::sync::Arc;
+
+use crate::batch::ExampleSet;
+use crate::fingerprint::Fingerprint;
+
+/// The right answer for each example of a set, in the examples' order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// One class an example: the index of its label.
+    Classes(Vec<u32>),
+}
+
+impl Targets {
+    /// Examples that have an answer, which are all.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Classes(classes) => classes.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The class of each example. For what speaks of single-label data alone: baselines, comparisons, advice.
+    pub fn classes(&self) -> &[u32] {
+        match self {
+            Self::Classes(classes) => classes,
+        }
+    }
+
+    /// Adds the answers to what a fingerprint stands for.
+    pub fn add_to(&self, hash: &mut Fingerprint) {
+        match self {
+            Self::Classes(classes) => {
+                for class in classes {
+                    hash.bytes(class.to_le_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// Examples as a network reads them, and what it is to answer for each.
+pub struct Dataset {
+    pub examples: Arc<dyn ExampleSet>,
+    pub targets: Targets,
+}

@@ -1,4 +1,4 @@
-//! Accuracy: the fraction of rows labelled rightly. Unit: fraction from 0 to 1. Higher is better.
+//! Accuracy: the fraction of rows whose predicted label is correct. Unit: fraction from 0 to 1. Higher is better.
 
 /// The index of the largest logit, the first of equals (as `numpy.argmax`); 0 for an empty row.
 pub fn argmax(row: &[f32]) -> usize {

@@ -7,11 +7,11 @@
 /// The number of bins, as in the paper's tables.
 pub const BINS: usize = 15;
 
-/// The predictions whose confidence lies in one stretch of the scale: bin b holds those in (b/15, (b+1)/15].
+/// The predictions whose confidence lies in one interval: bin b holds those in (b/15, (b+1)/15].
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bin {
     pub rows: u64,
-    /// Of these rows, those predicted rightly.
+    /// Of these rows, those whose prediction is correct.
     pub correct: u64,
     confidence: f64,
 }
@@ -22,7 +22,7 @@ impl Bin {
         (self.rows > 0).then(|| self.confidence / self.rows as f64)
     }
 
-    /// The fraction of the bin's rows predicted rightly; `None` without rows.
+    /// The fraction of the bin's rows whose prediction is correct; `None` without rows.
     pub fn accuracy(&self) -> Option<f64> {
         (self.rows > 0).then(|| self.correct as f64 / self.rows as f64)
     }

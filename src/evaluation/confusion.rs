@@ -1,6 +1,6 @@
-//! The confusion matrix: which label is taken for which. Unit: rows of data. More on the diagonal is better.
+//! The confusion matrix: which labels get mixed up. Unit: rows of data. More on the diagonal is better.
 
-/// Beyond so many labels the matrix (the square of it in counts) serves nobody and is left out.
+/// Beyond this number of labels the matrix, its square in counts, is too large to read and is left out.
 pub const MOST_CLASSES: usize = 2000;
 
 /// `matrix[true label][predicted label]`; empty beyond [`MOST_CLASSES`]. Pairs with an index of `classes` or more are

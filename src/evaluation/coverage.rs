@@ -1,6 +1,6 @@
-//! Coverage against accuracy: what `--min-confidence` buys. Unit: fractions from 0 to 1. More of both is better.
+//! Coverage against accuracy: what a confidence threshold (`--min-confidence`) does. Unit: fractions from 0 to 1. More of both is better.
 //!
-//! The higher the threshold, the fewer rows are labelled and the surer the labels are (El-Yaniv and Wiener, "On the
+//! The higher the threshold, the fewer rows are labelled and the more of the labels are correct (El-Yaniv and Wiener, "On the
 //! Foundations of Noise-free Selective Classification" (2010), call it the risk-coverage trade-off).
 
 /// What labelling only the rows of at least some confidence does.
@@ -10,7 +10,7 @@ pub struct Point {
     pub threshold: f64,
     /// Rows labelled.
     pub labelled: u64,
-    /// Of these, those labelled rightly.
+    /// Of these, those labelled correctly.
     pub correct: u64,
     /// Rows there are.
     pub rows: u64,
@@ -22,7 +22,7 @@ impl Point {
         ratio(self.labelled, self.rows).unwrap_or(0.0)
     }
 
-    /// The fraction of the labelled rows that is right; `None` where none is labelled.
+    /// The fraction of the labelled rows that is correct; `None` where none is labelled.
     pub fn accuracy(&self) -> Option<f64> {
         ratio(self.correct, self.labelled)
     }
@@ -45,12 +45,12 @@ impl Coverage {
         let mut pairs: Vec<(f64, bool)> = confidence.iter().copied().zip(correct.iter().copied()).collect();
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
         let rows = pairs.len() as u64;
-        let (mut labelled, mut right) = (0, 0);
+        let (mut labelled, mut correct_rows) = (0, 0);
         let mut points: Vec<Point> = Vec::new();
         for (threshold, correct) in pairs {
             labelled += 1;
-            right += u64::from(correct);
-            let point = Point { threshold, labelled, correct: right, rows };
+            correct_rows += u64::from(correct);
+            let point = Point { threshold, labelled, correct: correct_rows, rows };
             match points.last_mut() {
                 // Equal confidences are labelled together or not at all.
                 Some(last) if last.threshold == threshold => *last = point,
@@ -60,7 +60,7 @@ impl Coverage {
         Self { rows, points }
     }
 
-    /// From the surest rows alone to all rows.
+    /// From the most confident rows alone to all rows.
     pub fn points(&self) -> &[Point] {
         &self.points
     }
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_labelled_from_the_surest_on() {
+    fn the_most_confident_rows_are_labelled_first() {
         let found: Vec<_> =
             coverage().points().iter().map(|point| (point.threshold, point.labelled, point.correct)).collect();
         assert_eq!(found, [(0.9, 2, 2), (0.8, 3, 3), (0.6, 4, 3), (0.5, 5, 4)]);
     }
 
     #[test]
-    fn a_threshold_labels_what_is_at_least_as_sure() {
+    fn a_threshold_labels_rows_of_at_least_that_confidence() {
         let coverage = coverage();
         let point = coverage.at(0.8);
         assert_eq!((point.coverage(), point.accuracy()), (0.6, Some(1.0)));

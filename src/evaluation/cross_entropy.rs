@@ -1,4 +1,5 @@
-//! Cross-entropy: minus the logarithm of the probability given to the true label. Unit: nats. Lower is better.
+//! Cross-entropy: minus the logarithm of the probability given to the true label, with the natural logarithm. Lower is
+//! better.
 //!
 //! Also the softmax that turns logits into probabilities. The largest logit is subtracted first, so nothing
 //! overflows; sums are in f64.
@@ -25,7 +26,7 @@ pub fn softmax(row: &[f32]) -> Vec<f64> {
     row.iter().map(|&logit| (f64::from(logit) - normaliser).exp()).collect()
 }
 
-/// The cross-entropy of one row in nats; `None` when `truth` is not one of the row's labels.
+/// The cross-entropy of one row; `None` when `truth` is not one of the row's labels.
 pub fn cross_entropy(row: &[f32], truth: u32) -> Option<f64> {
     row.get(truth as usize).map(|&logit| log_sum_exp(row) - f64::from(logit))
 }

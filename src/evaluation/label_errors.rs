@@ -1,4 +1,4 @@
-//! Suspected label errors: rows whose label and whose prediction contradict each other more than their classes lead one
+//! Possible label errors: rows whose label and whose prediction contradict each other more than their classes lead one
 //! to expect. Unit of the margin: difference of probabilities, from -1 to 1. Lower is more suspect.
 //!
 //! Confident learning: Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels"

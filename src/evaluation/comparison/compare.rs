@@ -1,151 +1,13 @@
-//! Which of several strategies is best, and what the test rows and seeds at hand cannot tell. Accuracy, macro-F1 and their
-//! differences are fractions from 0 to 1, higher is better; every interval is a 95 % one.
-//!
-//! A strategy's score varies for two reasons: other test rows would have been easier or harder, and another seed would have
-//! trained another network. Predictions on the same rows with every seed form a crossed two-way table (rows × seeds), whose
-//! analysis of variance tells the two apart. For macro-F1, which is no mean over rows, a row's entry is its jackknife
-//! pseudo-value (Dorfman, Berbaum and Metz 1992, who compare diagnostic systems over cases and readers in this way); for
-//! accuracy that is 1 where the prediction is right and 0 where it is wrong. Strategies are compared on the differences of
-//! their entries, paired by row and seed.
-//!
-//! The interval is wide enough however few the seeds. Its half-width is the root of t²·V, summed over both reasons, where V is
-//! a reason's variance and t the quantile for its own degrees of freedom (Banerjee 1960: covers at least what it promises,
-//! whatever the true variances). Two or three seeds say little about the next one, and t makes them pay for it: 12.7 and 4.3
-//! in place of 1.96. The bootstrap over rows and seeds ignores this and finds differences where there are none (figures in
-//! the tests). A contender without chance, the same with every seed, adds no seed variance and pays nothing.
-//!
-//! Naming as winner whoever is ahead of every other by its own 95 % interval is wrong in at most 5 % of cases, however many
-//! contenders are equally good: the first must beat the second, not some other by luck (Gutmann and Maymin 1987).
+//! Compares contenders by their predictions for the same test rows.
 
 use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
-use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, StudentsT};
-
-use super::f1::{self, Counts};
-use super::interval::wilson_score;
+use super::anova::{difference, summary};
+use super::entries::Entries;
+use super::mcnemar::mcnemar;
+use super::result::{Comparison, Contender, More, Pair, Standing, Verdict};
+use super::verdict::judge;
 use crate::error::{Error, Result};
-
-/// One minus the confidence of every interval that is shown.
-const ALPHA: f64 = 0.05;
-
-/// A strategy or a baseline, and what it predicted.
-#[derive(Debug, Clone)]
-pub struct Contender<'a> {
-    pub name: &'a str,
-    /// Label indices, one list a seed, all over the same test rows in the same order. A single list where others have
-    /// several stands for every seed: a method without chance.
-    pub predictions: Vec<&'a [u32]>,
-    /// What it costs: training time in seconds, the mean over seeds.
-    pub seconds: f64,
-    /// Whether it does without the pretrained network.
-    pub baseline: bool,
-}
-
-/// A score over seeds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    /// Over seeds.
-    pub mean: f64,
-    /// Sample standard deviation over seeds; `None` with one seed.
-    pub spread: Option<f64>,
-    /// The interval of the mean for other test rows and, with two seeds or more, other seeds.
-    pub low: f64,
-    pub high: f64,
-}
-
-/// How one contender does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
-    pub name: String,
-    pub baseline: bool,
-    /// Training time, mean over seeds.
-    pub seconds: f64,
-    pub accuracy: Summary,
-    pub macro_f1: Summary,
-}
-
-/// How far `a` is ahead of `b`, paired by row and seed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Difference {
-    pub mean: f64,
-    pub low: f64,
-    pub high: f64,
-}
-
-impl Difference {
-    /// Whether the interval leaves out zero.
-    pub fn is_clear(&self) -> bool {
-        self.low > 0.0 || self.high < 0.0
-    }
-
-    /// How far `b` is ahead of `a`.
-    pub fn reversed(&self) -> Self {
-        Self { mean: -self.mean, low: -self.high, high: -self.low }
-    }
-}
-
-/// McNemar's exact test of one seed: whether the rows that only one of two contenders got right divide evenly. It speaks of
-/// two trained networks on other test rows, not of other seeds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Mcnemar {
-    /// Which of the seeds, counted from 0 in the order given.
-    pub seed: usize,
-    /// Rows that only `a` got right.
-    pub only_a: u64,
-    /// Rows that only `b` got right.
-    pub only_b: u64,
-    /// Two-sided probability of a division as uneven or more, were both equally good.
-    pub p: f64,
-}
-
-/// Two contenders side by side.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Pair {
-    pub a: String,
-    pub b: String,
-    pub accuracy: Difference,
-    pub macro_f1: Difference,
-    pub mcnemar: Vec<Mcnemar>,
-}
-
-/// What the test accuracies allow to say.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Better than every other: wrong in at most 5 % of cases where another is as good.
-    Winner { name: String },
-    /// Those that cannot be told from the best, the most accurate first: the best is missing in at most 5 % of cases.
-    Equal {
-        names: Vec<String>,
-        /// The one of these with the least training time.
-        cheapest: String,
-    },
-}
-
-/// What would narrow the deciding interval, that between the first and the second, most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum More {
-    Rows,
-    Seeds,
-}
-
-/// Several contenders on the same test rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// Test rows.
-    pub rows: usize,
-    /// Seeds of each contender with chance. With one, intervals cover the test rows only.
-    pub seeds: usize,
-    pub classes: usize,
-    /// In the order of the contenders.
-    pub standings: Vec<Standing>,
-    /// Each two contenders once, the earlier one as `a`.
-    pub pairs: Vec<Pair>,
-    pub verdict: Verdict,
-    pub more: More,
-}
 
 /// Compares `contenders` by their predictions for rows whose true labels are `truth`, indices below `classes`.
 ///
@@ -155,8 +17,8 @@ pub struct Comparison {
 pub fn compare(truth: &[u32], classes: usize, contenders: &[Contender]) -> Result<Comparison> {
     let seeds = check(truth, classes, contenders)?;
     let rows = truth.len();
-    let scored: Vec<Scored> =
-        contenders.iter().map(|contender| Scored::new(contender, truth, classes, seeds)).collect();
+    let scored: Vec<ScoredContender> =
+        contenders.iter().map(|contender| ScoredContender::new(contender, truth, classes, seeds)).collect();
 
     let standings = scored
         .iter()
@@ -170,7 +32,7 @@ pub fn compare(truth: &[u32], classes: usize, contenders: &[Contender]) -> Resul
         .collect();
 
     let mut pairs = Vec::new();
-    let mut tables = Vec::new();
+    let mut variances = Vec::new();
     for (index, a) in scored.iter().enumerate() {
         for b in scored.iter().skip(index + 1) {
             let accuracy = difference(&a.accuracy, &b.accuracy, rows);
@@ -187,7 +49,7 @@ pub fn compare(truth: &[u32], classes: usize, contenders: &[Contender]) -> Resul
                     .map(|(seed, (a, b))| mcnemar(seed, a, b))
                     .collect(),
             });
-            tables.push(accuracy);
+            variances.push(accuracy);
         }
     }
     let mut comparison = Comparison {
@@ -199,7 +61,7 @@ pub fn compare(truth: &[u32], classes: usize, contenders: &[Contender]) -> Resul
         verdict: Verdict::Equal { names: Vec::new(), cheapest: String::new() },
         more: More::Rows,
     };
-    comparison.judge(&tables);
+    (comparison.verdict, comparison.more) = judge(&comparison, &variances);
     Ok(comparison)
 }
 
@@ -242,13 +104,13 @@ fn check(truth: &[u32], classes: usize, contenders: &[Contender]) -> Result<usiz
 }
 
 /// A contender with its entries by seed.
-struct Scored<'a> {
+struct ScoredContender<'a> {
     contender: &'a Contender<'a>,
     accuracy: Vec<Entries<'a>>,
     macro_f1: Vec<Entries<'a>>,
 }
 
-impl<'a> Scored<'a> {
+impl<'a> ScoredContender<'a> {
     fn new(contender: &'a Contender<'a>, truth: &'a [u32], classes: usize, seeds: usize) -> Self {
         let lists = contender.predictions.iter().cycle().take(seeds);
         Self {
@@ -259,282 +121,12 @@ impl<'a> Scored<'a> {
     }
 }
 
-/// A score of one list of predictions, and the entry in the analysis of variance that each row makes. The mean of the entries
-/// is the score.
-struct Entries<'a> {
-    truth: &'a [u32],
-    predicted: &'a [u32],
-    score: f64,
-    kind: Kind,
-}
-
-enum Kind {
-    Accuracy,
-    MacroF1(Jackknife),
-}
-
-impl<'a> Entries<'a> {
-    fn of_accuracy(predicted: &'a [u32], truth: &'a [u32]) -> Self {
-        Self { truth, predicted, score: super::accuracy(predicted, truth), kind: Kind::Accuracy }
-    }
-
-    fn of_macro_f1(predicted: &'a [u32], truth: &'a [u32], classes: usize) -> Self {
-        let counts = f1::counts(predicted, truth, classes);
-        let score = f1::macro_f1(&counts);
-        let mut jackknife = Jackknife::new(&counts, truth.len());
-        let sum: f64 = truth.iter().zip(predicted).map(|(&truth, &predicted)| jackknife.entry(truth, predicted)).sum();
-        jackknife.shift = score - sum / jackknife.rows;
-        Self { truth, predicted, score, kind: Kind::MacroF1(jackknife) }
-    }
-
-    /// `None` beyond the last row.
-    fn get(&self, row: usize) -> Option<f64> {
-        let (truth, predicted) = (*self.truth.get(row)?, *self.predicted.get(row)?);
-        Some(match &self.kind {
-            Kind::Accuracy => f64::from(u8::from(truth == predicted)),
-            Kind::MacroF1(jackknife) => jackknife.entry(truth, predicted),
-        })
-    }
-
-    fn is_right(&self, row: usize) -> bool {
-        self.truth.get(row) == self.predicted.get(row)
-    }
-}
-
-/// Macro-F1 without one row, for any row.
-struct Jackknife {
-    rows: f64,
-    /// Sum of F1 over the classes that occur, and their number.
-    sum: f64,
-    occurring: f64,
-    /// By class, what a row that leaves takes away from `sum` and `occurring`: one rightly given the class, one wrongly given
-    /// it, one that has it and was given another.
-    right: Vec<(f64, f64)>,
-    false_positive: Vec<(f64, f64)>,
-    false_negative: Vec<(f64, f64)>,
-    /// Makes the mean of the pseudo-values the score (they also correct its bias, which is not wanted).
-    shift: f64,
-}
-
-impl Jackknife {
-    fn new(counts: &[Counts], rows: usize) -> Self {
-        let share = |counts: &Counts| (counts.scores().f1, f64::from(u8::from(counts.occurs())));
-        let without = |leave: fn(&mut Counts)| -> Vec<(f64, f64)> {
-            let taken = |counts: &Counts| {
-                let mut rest = *counts;
-                leave(&mut rest);
-                let ((f1, occurs), (rest_f1, rest_occurs)) = (share(counts), share(&rest));
-                (f1 - rest_f1, occurs - rest_occurs)
-            };
-            counts.iter().map(taken).collect()
-        };
-        Self {
-            rows: rows as f64,
-            sum: counts.iter().map(|counts| share(counts).0).sum(),
-            occurring: counts.iter().map(|counts| share(counts).1).sum(),
-            right: without(|rest| rest.true_positive = rest.true_positive.saturating_sub(1)),
-            false_positive: without(|rest| rest.false_positive = rest.false_positive.saturating_sub(1)),
-            false_negative: without(|rest| rest.false_negative = rest.false_negative.saturating_sub(1)),
-            shift: 0.0,
-        }
-    }
-
-    /// The pseudo-value of a row by its two labels.
-    fn entry(&self, truth: u32, predicted: u32) -> f64 {
-        let of = |list: &[(f64, f64)], class: u32| list.get(class as usize).copied().unwrap_or_default();
-        let (f1, occurring) = if truth == predicted {
-            of(&self.right, truth)
-        } else {
-            let (a, b) = (of(&self.false_positive, predicted), of(&self.false_negative, truth));
-            (a.0 + b.0, a.1 + b.1)
-        };
-        let left = self.occurring - occurring;
-        let rest = if left > 0.0 { (self.sum - f1) / left } else { 0.0 };
-        self.rows * (self.sum / self.occurring.max(1.0)) - (self.rows - 1.0) * rest + self.shift
-    }
-}
-
-/// What the analysis of variance of a table of rows × seeds says of its mean.
-#[derive(Debug, Clone, Copy)]
-struct Table {
-    rows: usize,
-    seeds: usize,
-    mean: f64,
-    /// Sample standard deviation of the seeds' means.
-    spread: Option<f64>,
-    /// Of the mean's variance, what other rows account for.
-    row_variance: f64,
-    /// What seeds account for by chance within rows, which is the least that the next can be.
-    least_seed_variance: f64,
-    /// The variance of the mean over seeds, as the seeds' means have it.
-    seed_variance: f64,
-}
-
-impl Table {
-    /// `entry` is that of a row and a seed, `means` are the seeds' means; `imagined` is added to the rows' sum of squares.
-    fn new(rows: usize, means: &[f64], imagined: f64, entry: impl Fn(usize, usize) -> Option<f64>) -> Self {
-        let seeds = means.len();
-        let (n, k) = (rows as f64, seeds as f64);
-        let mean = means.iter().sum::<f64>() / k;
-        let mut cells = vec![0.0; seeds];
-        let (mut within, mut between) = (0.0, imagined);
-        for row in 0..rows {
-            for (seed, cell) in cells.iter_mut().enumerate() {
-                *cell = entry(row, seed).unwrap_or_default();
-            }
-            let row_mean = cells.iter().sum::<f64>() / k;
-            between += (row_mean - mean).powi(2);
-            within += cells.iter().map(|cell| (cell - row_mean).powi(2)).sum::<f64>();
-        }
-        let seed_squares: f64 = means.iter().map(|seed| (seed - mean).powi(2)).sum();
-        let row_freedom = (n - 1.0).max(1.0);
-        let rows_square = k * between / row_freedom;
-        let mut table = Self {
-            rows,
-            seeds,
-            mean,
-            spread: None,
-            row_variance: rows_square / (n * k),
-            least_seed_variance: 0.0,
-            seed_variance: 0.0,
-        };
-        if seeds > 1 {
-            let residual = (within - n * seed_squares).max(0.0) / (row_freedom * (k - 1.0));
-            table.spread = Some((seed_squares / (k - 1.0)).sqrt());
-            table.row_variance = (rows_square - residual).max(0.0) / (n * k);
-            table.least_seed_variance = residual / (n * k);
-            table.seed_variance = seed_squares / (k - 1.0) / k;
-        }
-        table
-    }
-
-    /// Squares of the parts of the half-width of the interval of confidence 1 - `alpha`: rows' and seeds'.
-    fn parts(&self, alpha: f64) -> (f64, f64) {
-        let rows = quantile(self.rows.saturating_sub(1), alpha).powi(2);
-        let seeds = self.seed_variance * quantile(self.seeds.saturating_sub(1), alpha).powi(2);
-        (rows * self.row_variance, seeds.max(rows * self.least_seed_variance))
-    }
-
-    fn half_width(&self, alpha: f64) -> f64 {
-        let (rows, seeds) = self.parts(alpha);
-        (rows + seeds).sqrt()
-    }
-
-    fn difference(&self) -> Difference {
-        let half = if self.rows > 1 { self.half_width(ALPHA) } else { f64::INFINITY };
-        Difference { mean: self.mean, low: (self.mean - half).max(-1.0), high: (self.mean + half).min(1.0) }
-    }
-
-    fn reversed(self) -> Self {
-        Self { mean: -self.mean, ..self }
-    }
-}
-
-/// The two-sided quantile of Student's distribution; 0 without degrees of freedom, where its variance is unknown and left out.
-fn quantile(freedom: usize, alpha: f64) -> f64 {
-    if freedom == 0 {
-        return 0.0;
-    }
-    StudentsT::new(0.0, 1.0, freedom as f64).map_or(f64::INFINITY, |t| t.inverse_cdf(1.0 - alpha / 2.0))
-}
-
-/// The score of one contender: Wilson's interval for as many rows as would make it as wide as rows and seeds do together,
-/// so that it stays within 0 to 1, and is Wilson's own where there is no chance.
-fn summary(seeds: &[Entries], rows: usize) -> Summary {
-    let scores: Vec<f64> = seeds.iter().map(|entries| entries.score).collect();
-    let table = Table::new(rows, &scores, 0.0, |row, seed| seeds.get(seed)?.get(row));
-    let n = rows as f64;
-    // The square of the half-width if the score were a proportion of independent rows.
-    let plain = quantile(rows.saturating_sub(1), ALPHA).powi(2) * table.mean * (1.0 - table.mean) / (n - 1.0).max(1.0);
-    let widening = table.half_width(ALPHA).powi(2) / plain;
-    let interval = wilson_score(table.mean, if widening > 0.0 && widening.is_finite() { n / widening } else { n });
-    Summary { mean: table.mean, spread: table.spread, low: interval.low, high: interval.high }
-}
-
-/// The table of a - b. Two rows are imagined on which one of the two is right and the other wrong, one in each direction
-/// (Bonett and Price 2012): where contenders differ on a handful of rows, the variance seen there is too small.
-fn difference(a: &[Entries], b: &[Entries], rows: usize) -> Table {
-    let at = |row: usize, seed: usize| Some(a.get(seed)?.get(row)? - b.get(seed)?.get(row)?);
-    let (mut squares, mut apart) = (0.0, 0u64);
-    for (seed, (a, b)) in a.iter().zip(b).enumerate() {
-        for row in (0..rows).filter(|&row| a.is_right(row) != b.is_right(row)) {
-            apart += 1;
-            squares += at(row, seed).unwrap_or_default().powi(2);
-        }
-    }
-    let imagined = 2.0 * squares / apart.max(1) as f64;
-    let scores: Vec<f64> = a.iter().zip(b).map(|(a, b)| a.score - b.score).collect();
-    Table::new(rows, &scores, imagined, at)
-}
-
-fn mcnemar(seed: usize, a: &Entries, b: &Entries) -> Mcnemar {
-    let rows_right =
-        |a: &Entries, b: &Entries| (0..a.truth.len()).filter(|&row| a.is_right(row) && !b.is_right(row)).count() as u64;
-    let (only_a, only_b) = (rows_right(a, b), rows_right(b, a));
-    Mcnemar { seed, only_a, only_b, p: even_division(only_a, only_b) }
-}
-
-/// The exact two-sided p-value of so uneven a division of coin tosses.
-fn even_division(a: u64, b: u64) -> f64 {
-    Binomial::new(0.5, a + b).map_or(1.0, |tosses| (2.0 * tosses.cdf(a.min(b))).min(1.0))
-}
-
-impl Comparison {
-    /// How far `a` is ahead of `b`, by accuracy and by macro-F1; `None` for a name that is not compared, or twice the same.
-    pub fn between(&self, a: &str, b: &str) -> Option<(Difference, Difference)> {
-        self.pairs.iter().find_map(|pair| match (pair.a.as_str(), pair.b.as_str()) {
-            names if names == (a, b) => Some((pair.accuracy, pair.macro_f1)),
-            names if names == (b, a) => Some((pair.accuracy.reversed(), pair.macro_f1.reversed())),
-            _ => None,
-        })
-    }
-
-    /// Standings from the most accurate to the least; of equals the cheaper first.
-    pub fn ranked(&self) -> Vec<&Standing> {
-        let mut ranked: Vec<&Standing> = self.standings.iter().collect();
-        ranked
-            .sort_by(|a, b| b.accuracy.mean.total_cmp(&a.accuracy.mean).then_with(|| a.seconds.total_cmp(&b.seconds)));
-        ranked
-    }
-
-    /// Sets `verdict` and `more`; `tables` are those of `pairs`, by accuracy.
-    fn judge(&mut self, tables: &[Table]) {
-        let ranked = self.ranked();
-        let Some((first, others)) = ranked.split_first() else { return };
-        let ahead = |other: &Standing| {
-            self.pairs.iter().zip(tables).find_map(|(pair, table)| match (&pair.a, &pair.b) {
-                (a, b) if *a == first.name && *b == other.name => Some(*table),
-                (a, b) if *a == other.name && *b == first.name => Some(table.reversed()),
-                _ => None,
-            })
-        };
-        let behind_at = |other: &Standing, alpha: f64| {
-            ahead(other).is_some_and(|table| table.rows > 1 && table.mean > table.half_width(alpha))
-        };
-        // That the best is not wrongly left out is an error that each of the others may make: it is divided among them.
-        let alpha = ALPHA.min(2.0 * ALPHA / others.len().max(1) as f64);
-        let more = match others.first().and_then(|second| ahead(second)).map(|table| table.parts(ALPHA)) {
-            Some((rows, seeds)) if seeds > rows => More::Seeds,
-            _ => More::Rows,
-        };
-        let verdict = if !others.is_empty() && others.iter().all(|other| behind_at(other, ALPHA)) {
-            Verdict::Winner { name: first.name.clone() }
-        } else {
-            let equal: Vec<&&Standing> =
-                std::iter::once(first).chain(others.iter().filter(|other| !behind_at(other, alpha))).collect();
-            let cheapest = equal.iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds)).unwrap_or(&first);
-            Verdict::Equal {
-                names: equal.iter().map(|standing| standing.name.clone()).collect(),
-                cheapest: cheapest.name.clone(),
-            }
-        };
-        (self.verdict, self.more) = (verdict, more);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::comparison::anova::quantile;
+    use crate::evaluation::comparison::mcnemar::even_division;
+    use crate::evaluation::comparison::{Difference, Summary};
     use crate::random::Random;
 
     /// Draws runs of strategies: rows differ in difficulty, classes in size, and a seed shifts a whole run.
@@ -755,7 +347,7 @@ mod tests {
         close(once.pairs[0].macro_f1.high, thrice.pairs[0].macro_f1.high);
         assert_eq!(thrice.standings[0].accuracy.spread, Some(0.0));
         let correct = (once.standings[0].accuracy.mean * 400.0).round() as u64;
-        close(thrice.standings[0].accuracy.low, super::super::wilson(correct, 400).low);
+        close(thrice.standings[0].accuracy.low, crate::evaluation::wilson(correct, 400).low);
         // One list stands for every seed.
         let mixed = compare(&truth, CLASSES, &[contender("a", &drawn[0]), contender("b", &repeated[1])]).unwrap();
         assert_eq!((mixed.seeds, &mixed.pairs), (3, &thrice.pairs));

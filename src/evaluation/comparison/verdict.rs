@@ -1,0 +1,40 @@
+//! What the test accuracies allow to say: a winner, or those without a statistically clear difference from the best.
+
+use super::anova::{ALPHA, CrossedVariance};
+use super::result::{Comparison, More, Standing, Verdict};
+
+/// The verdict, and what would narrow the deciding interval; `variances` are those of the pairs' differences in accuracy.
+pub fn judge(comparison: &Comparison, variances: &[CrossedVariance]) -> (Verdict, More) {
+    let ranked = comparison.ranked();
+    let Some((first, others)) = ranked.split_first() else {
+        return (Verdict::Equal { names: Vec::new(), cheapest: String::new() }, More::Rows);
+    };
+    let ahead = |other: &Standing| {
+        comparison.pairs.iter().zip(variances).find_map(|(pair, variance)| match (&pair.a, &pair.b) {
+            (a, b) if *a == first.name && *b == other.name => Some(*variance),
+            (a, b) if *a == other.name && *b == first.name => Some(variance.reversed()),
+            _ => None,
+        })
+    };
+    let behind_at = |other: &Standing, alpha: f64| {
+        ahead(other).is_some_and(|ahead| ahead.rows > 1 && ahead.mean > ahead.half_width(alpha))
+    };
+    // Each of the others may wrongly displace the best: the chance of that error is divided among them.
+    let alpha = ALPHA.min(2.0 * ALPHA / others.len().max(1) as f64);
+    let more = match others.first().and_then(|second| ahead(second)).map(|ahead| ahead.parts(ALPHA)) {
+        Some((rows, seeds)) if seeds > rows => More::Seeds,
+        _ => More::Rows,
+    };
+    let verdict = if !others.is_empty() && others.iter().all(|other| behind_at(other, ALPHA)) {
+        Verdict::Winner { name: first.name.clone() }
+    } else {
+        let equal: Vec<&&Standing> =
+            std::iter::once(first).chain(others.iter().filter(|other| !behind_at(other, alpha))).collect();
+        let cheapest = equal.iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds)).unwrap_or(&first);
+        Verdict::Equal {
+            names: equal.iter().map(|standing| standing.name.clone()).collect(),
+            cheapest: cheapest.name.clone(),
+        }
+    };
+    (verdict, more)
+}

@@ -17,7 +17,7 @@ use crate::config::OnBadInput;
 use crate::console::{Console, Progress, units};
 use crate::data::columns::LabelColumn;
 use crate::data::writer::{is_stream, output_format};
-use crate::data::{Added, Input, Layout, ResolvedColumns, Row, RowReader, RowWriter, resolve};
+use crate::data::{Input, Layout, OutputValue, ResolvedColumns, Row, RowReader, RowWriter, resolve};
 use crate::error::{Error, Kind, Result};
 use crate::evaluation::{NOT_FINITE, argmax, softmax};
 use crate::files::write_atomically;
@@ -273,26 +273,27 @@ impl Answers {
     }
 
     /// For what could not be read.
-    fn nothing(&self) -> Vec<Added> {
-        self.names().iter().map(|_| Added::Empty).collect()
+    fn nothing(&self) -> Vec<OutputValue> {
+        self.names().iter().map(|_| OutputValue::Empty).collect()
     }
 
-    fn columns_of(&self, logits: &[f32]) -> Vec<Added> {
+    fn columns_of(&self, logits: &[f32]) -> Vec<OutputValue> {
         let probabilities = softmax(logits);
         let best = argmax(logits);
-        let word = |class: usize| self.labels.get(class).map_or(Added::Empty, |word| Added::Word(word.clone()));
+        let word =
+            |class: usize| self.labels.get(class).map_or(OutputValue::Empty, |word| OutputValue::Text(word.clone()));
         let confidence = probabilities.get(best).copied().unwrap_or(f64::NAN);
         let sure = confidence >= self.min_confidence;
-        let mut values = vec![if sure { word(best) } else { Added::Empty }, Added::Number(confidence)];
+        let mut values = vec![if sure { word(best) } else { OutputValue::Empty }, OutputValue::Number(confidence)];
         if self.top > 0 {
             let mut order: Vec<usize> = (0..probabilities.len()).collect();
             order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
             for &class in order.iter().take(self.top) {
-                values.extend([word(class), Added::Number(probabilities[class])]);
+                values.extend([word(class), OutputValue::Number(probabilities[class])]);
             }
         }
         if self.probabilities {
-            values.extend(probabilities.iter().map(|&p| Added::Number(p)));
+            values.extend(probabilities.iter().map(|&p| OutputValue::Number(p)));
         }
         values
     }
@@ -336,7 +337,7 @@ impl Output {
         if output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Err(Error::request("the output is a directory").file(output).hint("name a file with --output"));
         }
-        output_format(output, input.format)?;
+        output_format(output, input)?;
         if is_same_file(output, &args.input) {
             return Err(Error::request("the output is the input file, which would be lost")
                 .file(output)

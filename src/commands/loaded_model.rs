@@ -5,7 +5,7 @@ use super::locate::locate_model;
 use crate::cli::InferenceArgs;
 use crate::config::{self, Choices, Engine as EngineSetting};
 use crate::console::Console;
-use crate::data::{Before, Modality, ReadOptions};
+use crate::data::{Modality, ReadOptions, TrainedColumns};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
@@ -21,7 +21,7 @@ pub struct LoadedModel {
     pub batch_tokens: usize,
     pub choices: Choices,
     /// The columns that the run was trained on; empty for a model that rehead did not train.
-    trained_on: Before,
+    trained_on: TrainedColumns,
     pub modality: Modality,
 }
 
@@ -57,9 +57,9 @@ impl LoadedModel {
         let settings = config::saved_settings(&directory);
         let trained_on = if settings.is_file() {
             let saved = config::load(&settings)?;
-            Before { text: saved.data.text.as_ref().map(text_columns).transpose()?, label: saved.data.label }
+            TrainedColumns { text: saved.data.text.as_ref().map(text_columns).transpose()?, label: saved.data.label }
         } else {
-            Before::default()
+            TrainedColumns::default()
         };
         Ok(Self { classifier, transform, hardware, batch_tokens, choices, trained_on, modality })
     }
@@ -71,7 +71,7 @@ impl LoadedModel {
 
     /// How to read a data file: as given, else with the training file's columns where this file has them.
     pub fn read_options(&self, given: ReadOptions) -> ReadOptions {
-        ReadOptions { as_before: self.trained_on.clone(), modality: self.modality, ..given }
+        ReadOptions { trained_on: self.trained_on.clone(), modality: self.modality, ..given }
     }
 }
 

@@ -1,119 +1,19 @@
-//! Which columns hold the text and the label: as told, or by the names that data sets usually give them. An automatic
-//! choice comes with its reason. Also takes text and label out of a row; numbering the labels is [`super::labels`]' part.
+//! Which columns hold the text and the label: those that are given, or those with the names that data sets usually give them. An
+//! automatic choice comes with its reason. Also takes text and label out of a row; numbering the labels is [`super::labels`]' part.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rows::{Layout, ReadOptions, Record, Row};
-use super::{Choice, FileFormat, Input, Modality};
+use super::format::Layout;
+use super::names::{IMAGE_NAMES, LABEL_NAMES, PAIR_NAMES, TEXT_NAMES};
+use super::options::{ReadOptions, TextColumns};
+use super::row::{Record, Row};
+use super::{Choice, Input, Modality};
 use crate::error::{Error, Result, listed, nearest};
 
-/// Names under which data sets keep their text, the likeliest first.
-pub(super) const TEXT_NAMES: [&str; 14] = [
-    "text",
-    "sentence",
-    "review",
-    "content",
-    "comment",
-    "message",
-    "body",
-    "tweet",
-    "utterance",
-    "query",
-    "question",
-    "document",
-    "title",
-    "prompt",
-];
-
-/// Names under which data sets keep the path of an image, the likeliest first.
-const IMAGE_NAMES: [&str; 9] =
-    ["image", "image_path", "file", "file_name", "filename", "filepath", "path", "img", "image_file"];
-
-/// Pairs of names that belong together.
-pub(super) const PAIR_NAMES: [(&str, &str); 8] = [
-    ("text_a", "text_b"),
-    ("sentence1", "sentence2"),
-    ("premise", "hypothesis"),
-    ("question1", "question2"),
-    ("question", "answer"),
-    ("question", "sentence"),
-    ("query", "passage"),
-    ("text", "text_pair"),
-];
-
-/// Names under which data sets keep their label, the likeliest first.
-const LABEL_NAMES: [&str; 9] = ["label", "labels", "class", "category", "target", "sentiment", "intent", "topic", "y"];
-
-/// The column of the text, or the two columns of a pair.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum TextColumns {
-    One(String),
-    Two(String, String),
-}
-
-impl TextColumns {
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        let (first, second) = match self {
-            Self::One(column) => (column, None),
-            Self::Two(first, second) => (first, Some(second)),
-        };
-        std::iter::once(first.as_str()).chain(second.map(String::as_str))
-    }
-}
-
-/// Parses `COL` or `COL,COL2`.
-impl FromStr for TextColumns {
-    type Err = Error;
-
-    fn from_str(given: &str) -> Result<Self> {
-        let names: Vec<&str> = given.split(',').map(str::trim).collect();
-        match names.as_slice() {
-            [""] => {
-                Err(Error::request("no column is named").key("text").hint("name one or two columns: COL or COL,COL2"))
-            }
-            [one] => Ok(Self::One((*one).to_owned())),
-            [one, two] if one == two => Err(Error::request(format!("the column `{one}` is named twice"))
-                .key("text")
-                .hint("a pair needs two columns")),
-            [one, two] if !one.is_empty() && !two.is_empty() => Ok(Self::Two((*one).to_owned(), (*two).to_owned())),
-            _ => Err(Error::request(format!("`{given}` does not name one or two columns"))
-                .key("text")
-                .hint("write COL or COL,COL2")),
-        }
-    }
-}
-
-impl TryFrom<String> for TextColumns {
-    type Error = Error;
-
-    fn try_from(given: String) -> Result<Self> {
-        given.parse()
-    }
-}
-
-impl From<TextColumns> for String {
-    fn from(columns: TextColumns) -> Self {
-        columns.to_string()
-    }
-}
-
-impl fmt::Display for TextColumns {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::One(column) => f.write_str(column),
-            Self::Two(first, second) => write!(f, "{first},{second}"),
-        }
-    }
-}
-
-/// A column's name and its place in the header.
+/// A column's name and its index in the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Column {
     name: String,
@@ -127,9 +27,9 @@ pub struct ResolvedColumns {
     second: Option<Column>,
     label: Option<Column>,
     file: PathBuf,
-    /// The folder that paths of images begin in, when the model reads images.
-    images: Option<PathBuf>,
-    /// What was chosen rather than told, with reasons.
+    /// The folder that image paths are relative to, when the model reads images.
+    image_folder: Option<PathBuf>,
+    /// What was chosen rather than given, with reasons.
     pub choices: Vec<Choice>,
 }
 
@@ -152,7 +52,7 @@ impl ResolvedColumns {
     /// With file, row and column, when a JSON object lacks the text or holds something else there.
     pub fn input_of(&self, row: &Row) -> Result<Input> {
         let first = self.text_in(row, &self.first)?;
-        if let Some(folder) = &self.images {
+        if let Some(folder) = &self.image_folder {
             return match first.trim() {
                 "" => Err(self.error_at(row, &self.first, "the path of the image is empty").hint("fill it in")),
                 path => Ok(Input::Image(folder.join(path))),
@@ -179,10 +79,10 @@ impl ResolvedColumns {
     /// Borrowed from the row where possible.
     ///
     /// # Errors
-    /// With file, row and column, when the label is empty, missing or no word, integer or truth value.
+    /// With file, row and column, when the label is empty, missing, or neither a string, an integer nor a truth value.
     pub fn label_of<'r>(&self, row: &'r Row) -> Result<Option<RowLabel<'r>>> {
         let Some(column) = &self.label else { return Ok(None) };
-        let word = match value_in(row, column) {
+        let name = match value_in(row, column) {
             Some(Cell::Text(text)) => Cow::Borrowed(text),
             Some(Cell::Json(Value::Bool(truth))) => Cow::Borrowed(if *truth { "true" } else { "false" }),
             Some(Cell::Json(Value::Number(number))) if number.is_i64() || number.is_u64() => {
@@ -197,15 +97,15 @@ impl ResolvedColumns {
                 return Err(self.error_at(row, column, "the label is missing").hint("fill it in or delete the row"));
             }
         };
-        let length = word.len();
-        let trimmed = match word {
+        let length = name.len();
+        let trimmed = match name {
             Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
             owned => owned,
         };
         if trimmed.is_empty() {
             return Err(self.error_at(row, column, "the label is empty").hint("fill it in or delete the row"));
         }
-        Ok(Some(RowLabel { was_trimmed: trimmed.len() < length, word: trimmed }))
+        Ok(Some(RowLabel { was_trimmed: trimmed.len() < length, name: trimmed }))
     }
 
     /// Gives an error about a row's label its place.
@@ -222,10 +122,10 @@ impl ResolvedColumns {
     }
 }
 
-/// A row's label as a word.
+/// The name of a row's label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowLabel<'r> {
-    pub word: Cow<'r, str>,
+    pub name: Cow<'r, str>,
     /// Whether there was white space around it.
     pub was_trimmed: bool,
 }
@@ -259,32 +159,32 @@ fn kind_of(value: &Value) -> String {
     }
 }
 
-const AS_BEFORE: &str = "as in training";
+const AS_IN_TRAINING: &str = "as in training";
 
 /// Whether the label must be there: for training and evaluation, not for labelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelColumn {
     Needed,
-    /// Taken when it is told or has a usual name, and done without otherwise.
+    /// Used when it is given or has a usual name; otherwise there is none.
     Optional,
 }
 
-/// Finds the text and label columns of a file: as `options` tell, otherwise by their usual names.
+/// Finds the text and label columns of a file: those that `options` give, otherwise those with usual names.
 ///
 /// # Errors
 /// With the file and the columns there are, when a column does not exist or cannot be found out.
 pub fn resolve(layout: &Layout, options: &ReadOptions, need: LabelColumn) -> Result<ResolvedColumns> {
     let mut choices = Vec::new();
     let label = resolve_label(layout, options, need, &mut choices)?;
-    let before =
-        options.as_before.text.as_ref().filter(|text| text.names().all(|name| exact_column(layout, name).is_some()));
-    if let (None, Some(before)) = (&options.text, before) {
-        choices.push(Choice::new("text", before.to_string(), AS_BEFORE));
+    let trained_on =
+        options.trained_on.text.as_ref().filter(|text| text.names().all(|name| exact_column(layout, name).is_some()));
+    if let (None, Some(trained_on)) = (&options.text, trained_on) {
+        choices.push(Choice::new("text", trained_on.to_string(), AS_IN_TRAINING));
     }
-    let (first, second) = match options.text.as_ref().or(before) {
-        Some(told) => {
+    let (first, second) = match options.text.as_ref().or(trained_on) {
+        Some(given) => {
             let columns: Vec<Column> =
-                told.names().map(|name| told_column(layout, name, "text")).collect::<Result<_>>()?;
+                given.names().map(|name| given_column(layout, name, "text")).collect::<Result<_>>()?;
             let mut columns = columns.into_iter();
             match columns.next() {
                 Some(first) => (first, columns.next()),
@@ -302,17 +202,17 @@ pub fn resolve(layout: &Layout, options: &ReadOptions, need: LabelColumn) -> Res
             .column(&label.name)
             .hint("name the columns with --text and --label"));
     }
-    let images = (options.modality == Modality::Image).then(|| match layout.file.is_dir() {
+    let image_folder = (options.modality == Modality::Image).then(|| match layout.file.is_dir() {
         true => layout.file.clone(),
         false => layout.file.parent().unwrap_or(Path::new("")).to_owned(),
     });
-    if let (Some(_), Some(second)) = (&images, &second) {
+    if let (Some(_), Some(second)) = (&image_folder, &second) {
         return Err(Error::request("one column holds the path of the image")
             .file(&layout.file)
             .column(&second.name)
             .hint("name that column alone: --text COL"));
     }
-    Ok(ResolvedColumns { first, second, label, file: layout.file.clone(), images, choices })
+    Ok(ResolvedColumns { first, second, label, file: layout.file.clone(), image_folder, choices })
 }
 
 fn resolve_label(
@@ -321,17 +221,17 @@ fn resolve_label(
     need: LabelColumn,
     choices: &mut Vec<Choice>,
 ) -> Result<Option<Column>> {
-    if let Some(told) = &options.label {
-        return match told_column(layout, told, "label") {
+    if let Some(given) = &options.label {
+        return match given_column(layout, given, "label") {
             Err(_) if need == LabelColumn::Optional => Ok(None),
             found => found.map(Some),
         };
     }
     let taken = |column: &Column| options.text.iter().flat_map(TextColumns::names).any(|name| name == column.name);
     if let Some(column) =
-        options.as_before.label.as_ref().and_then(|name| exact_column(layout, name)).filter(|column| !taken(column))
+        options.trained_on.label.as_ref().and_then(|name| exact_column(layout, name)).filter(|column| !taken(column))
     {
-        choices.push(Choice::new("label", &column.name, AS_BEFORE));
+        choices.push(Choice::new("label", &column.name, AS_IN_TRAINING));
         return Ok(Some(column));
     }
     let found = LABEL_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(|column| !taken(column));
@@ -350,7 +250,7 @@ fn guessed_text(
     label: Option<&Column>,
     choices: &mut Vec<Choice>,
 ) -> Result<(Column, Option<Column>)> {
-    if layout.format == FileFormat::Text
+    if !layout.format.names_columns()
         && let Some(line) = columns_of(layout).next()
     {
         return Ok((line, None));
@@ -437,16 +337,16 @@ fn exact_column(layout: &Layout, name: &str) -> Option<Column> {
 }
 
 /// A column that was named by the person.
-fn told_column(layout: &Layout, told: &str, key: &str) -> Result<Column> {
+fn given_column(layout: &Layout, given: &str, key: &str) -> Result<Column> {
     if let Some(column) =
-        exact_column(layout, told).or_else(|| columns_of(layout).find(|column| column.name.trim() == told.trim()))
+        exact_column(layout, given).or_else(|| columns_of(layout).find(|column| column.name.trim() == given.trim()))
     {
         return Ok(column);
     }
     let known = listed(&layout.columns);
     let error =
-        Error::request(format!("there is no such column; the columns are {known}")).file(&layout.file).column(told);
-    Err(match nearest(told, layout.columns.iter().map(String::as_str)) {
+        Error::request(format!("there is no such column; the columns are {known}")).file(&layout.file).column(given);
+    Err(match nearest(given, layout.columns.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean --{key} {near}?")),
         None => error.hint(format!("name one of these with --{key}; the file's first line must be a header")),
     })
@@ -454,11 +354,12 @@ fn told_column(layout: &Layout, told: &str, key: &str) -> Result<Column> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::formats::DEFAULT_OUTPUT;
     use super::*;
 
     fn layout(columns: &[&str]) -> Layout {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        Layout { file: "x.csv".into(), format: FileFormat::Csv, delimiter: b',', columns }
+        Layout { file: "x.csv".into(), format: DEFAULT_OUTPUT, delimiter: b',', columns }
     }
 
     fn guess(columns: &[&str]) -> Result<(String, Option<String>)> {
@@ -492,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn told_columns_must_exist() {
+    fn given_columns_must_exist() {
         let options = ReadOptions { text: Some(TextColumns::One("txet".into())), ..ReadOptions::default() };
         let error = resolve(&layout(&["text", "label"]), &options, LabelColumn::Needed).unwrap_err();
         assert_eq!(
@@ -508,21 +409,12 @@ mod tests {
     }
 
     #[test]
-    fn parses_the_flag() {
-        assert_eq!("a".parse::<TextColumns>().unwrap(), TextColumns::One("a".into()));
-        assert_eq!("a, b".parse::<TextColumns>().unwrap(), TextColumns::Two("a".into(), "b".into()));
-        for wrong in ["", ",", "a,", "a,a", "a,b,c"] {
-            assert!(wrong.parse::<TextColumns>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn json_values_as_text_and_label() {
         let columns = resolve(&layout(&["text", "label"]), &ReadOptions::default(), LabelColumn::Needed).unwrap();
         let label = |source: &str| {
             columns
                 .label_of(&object(source))
-                .map(|label| label.unwrap().word.into_owned())
+                .map(|label| label.unwrap().name.into_owned())
                 .map_err(|error| error.to_string())
         };
         assert_eq!(label(r#"{"label": -1}"#).unwrap(), "-1");

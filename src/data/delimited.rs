@@ -1,81 +1,24 @@
-//! Lines of bounded length, and the records of CSV and TSV made of them by the `csv` crate.
+//! The records of CSV and TSV, made of lines by the `csv` crate.
 //!
 //! That parser always finds some reading. What it forgives and RFC 4180 does not is refused here: an unterminated quote
 //! and text after a closing quote mean that rows were glued together or torn apart. A quote inside an unquoted field is
-//! text. Knows bytes, lines and fields; header, column names and rows are the business of [`crate::data::rows`].
+//! text. Knows records and fields; header, column names and rows are the business of [`super::formats`].
 
-use std::io::{self, BufRead, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::Path;
 
-use crate::data::format::read_error;
+use super::bounded_lines::{BoundedLines, checked_text, content_length};
+use super::stream::read_error;
 use crate::error::{Error, Result};
-
-/// The longest line or record that is read; a longer one is no text but a damaged file.
-pub const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
-
-/// A byte stream taken line by line, with the place kept for messages.
-pub struct Lines {
-    reader: Box<dyn BufRead + Send>,
-    name: PathBuf,
-    /// Bytes taken so far.
-    pub offset: u64,
-    /// Lines taken so far.
-    pub taken: u64,
-    limit: usize,
-}
-
-impl Lines {
-    pub fn new(reader: Box<dyn BufRead + Send>, name: &Path, offset: u64, limit: usize) -> Self {
-        Self { reader, name: name.to_owned(), offset, taken: 0, limit }
-    }
-
-    pub fn name(&self) -> &Path {
-        &self.name
-    }
-
-    /// Whether there is nothing more to take.
-    pub fn is_at_end(&mut self) -> Result<bool> {
-        let rest = self.reader.fill_buf().map_err(|error| read_error(error, &self.name))?;
-        Ok(rest.is_empty())
-    }
-
-    /// Appends the next line with its line end to `buffer`; false at the end of the stream.
-    pub fn append_to(&mut self, buffer: &mut Vec<u8>) -> Result<bool> {
-        let before = buffer.len();
-        let room = self.limit.saturating_sub(before) as u64 + 1;
-        let read = (&mut self.reader).take(room).read_until(b'\n', buffer);
-        let read = read.map_err(|error| read_error(error, &self.name).line(self.taken + 1))?;
-        if read == 0 {
-            return Ok(false);
-        }
-        self.offset += read as u64;
-        self.taken += 1;
-        if buffer.len() > self.limit {
-            return Err(Error::request(format!("longer than {} bytes", self.limit))
-                .file(&self.name)
-                .line(self.taken)
-                .hint("is a quote not closed, or is this no text file?"));
-        }
-        Ok(true)
-    }
-}
-
-/// The length of `line` without its line end (LF or CRLF).
-pub fn content_length(line: &[u8]) -> usize {
-    let Some(content) = line.strip_suffix(b"\n") else {
-        return line.len();
-    };
-    content.strip_suffix(b"\r").unwrap_or(content).len()
-}
 
 /// The lines of one record, as the parser asks for them: it never gets to see the lines of the next.
 struct RecordLines {
-    lines: Lines,
+    lines: BoundedLines,
     /// What the record was read from. It ends with a line feed even where the file lacks the last one.
     bytes: Vec<u8>,
     /// How much of it the parser has.
     served: usize,
-    /// Whether the parser wanted to go on behind the last line, as it does within quotes only.
+    /// Whether the parser asked for more after the last line, as it does only within quotes.
     is_cut_short: bool,
 }
 
@@ -103,7 +46,7 @@ impl Read for RecordLines {
 }
 
 /// Reads delimited records, one at a time, into reused memory.
-pub struct Records {
+pub struct DelimitedRecords {
     parser: csv::Reader<RecordLines>,
     fields: csv::ByteRecord,
     delimiter: u8,
@@ -113,8 +56,8 @@ pub struct Records {
     offset: u64,
 }
 
-impl Records {
-    pub fn new(lines: Lines, delimiter: u8) -> Self {
+impl DelimitedRecords {
+    pub fn new(lines: BoundedLines, delimiter: u8) -> Self {
         let parser = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -129,7 +72,7 @@ impl Records {
         self.parser.get_ref().lines.name()
     }
 
-    /// The offset behind the current record.
+    /// The offset after the current record.
     pub fn end_offset(&self) -> u64 {
         self.parser.get_ref().lines.offset
     }
@@ -262,26 +205,7 @@ fn own_error(error: csv::Error, name: &Path) -> Error {
     }
 }
 
-/// `bytes` as text, or an error with the place of the first bad byte in the stream, where `bytes` begin at `offset`.
-pub fn checked_text(bytes: &[u8], offset: u64) -> Result<&str> {
-    let text = std::str::from_utf8(bytes);
-    let valid = text.map_or_else(|error| error.valid_up_to(), str::len);
-    let valid = bytes.get(..valid).unwrap_or_default();
-    // `contains` on bytes is a fast search.
-    if valid.contains(&0) {
-        let at = offset + valid.iter().take_while(|&&byte| byte != 0).count() as u64;
-        return Err(Error::request(format!("a NUL byte at offset {at} of the file"))
-            .hint("is the file damaged, or UTF-16? Then: iconv -f UTF-16 -t UTF-8 OLD > NEW"));
-    }
-    text.map_err(|_| {
-        let byte = bytes.get(valid.len()).copied().unwrap_or_default();
-        let at = offset + valid.len() as u64;
-        Error::request(format!("not UTF-8: byte 0x{byte:02X} at offset {at} of the file"))
-            .hint("convert the file: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW (or whatever its encoding is)")
-    })
-}
-
-/// The fields of a header line, as well as they can be told: for finding out what a file is.
+/// The fields of a header line, as far as they can be made out: for sniffing.
 pub fn first_record(line: &[u8], delimiter: u8) -> Vec<String> {
     let parser = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(line);
     match parser.into_records().next() {
@@ -298,7 +222,7 @@ pub fn push_record(
 ) -> csv::Result<()> {
     let mut writer = csv::WriterBuilder::new()
         .delimiter(delimiter)
-        // A record a writer: its own buffer need not be large.
+        // One record per writer: its own buffer need not be large.
         .buffer_capacity(1024)
         .from_writer(buffer);
     writer.write_record(fields)?;
@@ -308,11 +232,20 @@ pub fn push_record(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::stream::ByteStream;
     use crate::random::Random;
 
     fn read(bytes: &[u8]) -> Result<Vec<Vec<String>>> {
-        let lines = Lines::new(Box::new(std::io::Cursor::new(bytes.to_owned())), Path::new("x.csv"), 0, 1000);
-        let mut records = Records::new(lines, b',');
+        let lines = BoundedLines::of_stream(
+            ByteStream {
+                reader: Box::new(std::io::Cursor::new(bytes.to_owned())),
+                name: "x.csv".into(),
+                skipped: 0,
+                first_line: Vec::new(),
+            },
+            Some(1000),
+        );
+        let mut records = DelimitedRecords::new(lines, b',');
         let mut read = Vec::new();
         while records.advance()? {
             read.push(records.fields().map_err(|(_, error)| error)?.collect());

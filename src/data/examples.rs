@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use super::columns::{LabelColumn, ResolvedColumns, resolve};
 use super::labels::{Labels, MAX_LABELS, too_many};
-use super::rows::{ReadOptions, RowReader};
-use super::{Choice, Example, FileFormat, Input};
+use super::options::ReadOptions;
+use super::reader::RowReader;
+use super::{Choice, Example, Input};
 use crate::error::{Error, Result, listed, nearest};
 
 /// A labelled file.
@@ -22,7 +23,7 @@ pub struct LabelledSet {
     pub labels: Labels,
     pub summary: Summary,
     pub columns: ResolvedColumns,
-    /// What was chosen rather than told, with reasons: format, delimiter, columns.
+    /// What was chosen rather than given, with reasons: format, delimiter, columns.
     pub choices: Vec<Choice>,
 }
 
@@ -57,7 +58,7 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
     let options = &ReadOptions { classes: true, ..options.clone() };
     let mut reader = RowReader::open(path, options)?;
     let file = reader.layout().file.clone();
-    if reader.format() == FileFormat::Text {
+    if !reader.format().names_columns() {
         let why = reader.choices().iter().map(|choice| format!(" ({})", choice.reason)).collect::<String>();
         return Err(Error::request(format!("plain lines of text have no labels{why}"))
             .file(file)
@@ -77,7 +78,7 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
         let row = row?;
         let Some(label) = columns.label_of(&row)? else { continue };
         trimmed_labels += u64::from(label.was_trimmed);
-        let index = words.index_of(&label.word, row.number, row.line);
+        let index = words.index_of(&label.name, row.number, row.line);
         if let Some(index) = index.map_err(|error| columns.at_label(error, row.number, row.line))? {
             examples.push(Example { input: columns.input_of(&row)?, label: index, row: row.number });
         }
@@ -146,7 +147,7 @@ impl Words {
         Self { indices, discovering: false, ..Self::discovered() }
     }
 
-    /// The index of a row's label; `None` for one that is not known, which is noted so that all of them can be told.
+    /// The index of a row's label; `None` for one that is not known, which is counted, so that the error can list all of them.
     fn index_of(&mut self, word: &str, row: u64, line: u64) -> Result<Option<u32>> {
         if let Some(&index) = self.indices.get(word) {
             return Ok(Some(index));

@@ -11,10 +11,12 @@ use serde::Serialize;
 
 use super::columns::{LabelColumn, ResolvedColumns, resolve};
 use super::examples::plural;
-use super::format::shown_delimiter;
+use super::format::FileFormat;
 use super::labels::MAX_LABELS;
-use super::rows::{ReadOptions, Row, RowReader};
-use super::{Choice, FileFormat, Input};
+use super::options::ReadOptions;
+use super::reader::RowReader;
+use super::row::Row;
+use super::{Choice, Input};
 use crate::error::{Error, Result, listed};
 
 /// What is in a data file.
@@ -25,10 +27,10 @@ pub struct DataReport {
     /// For CSV and TSV.
     pub delimiter: Option<String>,
     pub columns: Vec<ColumnReport>,
-    /// The columns that `train` would take as text (one, or two of a pair); empty when it would have to be told.
+    /// The columns that `train` would take as text (one, or two of a pair); empty when they would have to be given.
     pub text: Vec<String>,
     pub label: Option<String>,
-    /// What was chosen rather than told, with reasons.
+    /// What was chosen rather than given, with reasons.
     pub choices: Vec<Choice>,
     pub rows: u64,
     /// By label, the largest class first; at most [`MAX_LABELS`] are counted.
@@ -126,12 +128,11 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
         problems.push("there is a header but no rows".to_owned());
     }
     problems.extend(counts.problems());
-    let is_table = matches!(layout.format, FileFormat::Csv | FileFormat::Tsv);
     let named = layout.columns.iter().zip(examples);
     Ok(DataReport {
         file: layout.file.display().to_string(),
         format: layout.format,
-        delimiter: is_table.then(|| shown_delimiter(layout.delimiter)),
+        delimiter: layout.format.shown_delimiter(&layout),
         columns: named.map(|(name, examples)| ColumnReport { name: name.clone(), examples }).collect(),
         text: columns
             .iter()
@@ -236,13 +237,13 @@ impl Counts {
             Ok(Some(label)) => {
                 self.labelled += 1;
                 self.trimmed_labels += u64::from(label.was_trimmed);
-                self.joined_labels += u64::from(label.word.contains('|'));
-                if self.labels.len() < MAX_LABELS || self.labels.contains_key(&*label.word) {
-                    *self.labels.entry(label.word.to_string()).or_default() += 1;
+                self.joined_labels += u64::from(label.name.contains('|'));
+                if self.labels.len() < MAX_LABELS || self.labels.contains_key(&*label.name) {
+                    *self.labels.entry(label.name.to_string()).or_default() += 1;
                 } else {
                     self.uncounted_labels += 1;
                 }
-                hash_of(&*label.word)
+                hash_of(&*label.name)
             }
             Err(error) => {
                 self.faulty_labels += 1;

@@ -1,30 +1,40 @@
 //! From a data file to typed examples, and from labelled rows back to a file.
 //!
-//! In the order in which a file meets it: [`mod@format`] finds out what the file is and opens it, [`rows`] reads it row by
-//! row and keeps everything, [`columns`] says which columns hold the text and the label, [`labels`] numbers the
-//! classes, [`examples`] loads a labelled file and counts what is odd about it, [`split`] sets rows aside for
-//! validation, [`inspect`] reports on a file, and [`writer`] writes rows with added columns. Tokens, pixels and batches
-//! are the business of later modules: nothing here knows a network.
+//! In the order in which a file meets it: [`stream`] opens and decompresses it, [`reader`] finds out which of the formats it has
+//! and gives its rows, [`columns`] says which columns hold the text and the label, [`labels`] numbers the classes, [`examples`]
+//! loads a labelled file and counts what is odd about it, [`split`] sets rows aside for validation, [`inspect`] reports on a file,
+//! and [`writer`] writes rows with added columns. What a format is to all of these says [`mod@format`]; the formats themselves
+//! are a file each. Tokens, pixels and batches are the business of later modules: nothing here knows a network.
 
+mod bounded_lines;
 pub mod columns;
+mod compression;
+mod delimited;
 pub mod examples;
 pub mod format;
 mod formats;
 pub mod inspect;
 pub mod labels;
-pub mod rows;
+mod names;
+pub mod options;
+pub mod reader;
+pub mod row;
 pub mod split;
+pub mod stream;
+mod unsupported;
 pub mod writer;
 
 use std::fmt;
 use std::path::PathBuf;
 
-pub use columns::{ResolvedColumns, TextColumns, resolve};
+pub use columns::{ResolvedColumns, resolve};
 pub use examples::{LabelledSet, Overlap, Summary, load_labelled, overlap};
-pub use format::{Compression, FileFormat};
+pub use format::Layout;
 pub use labels::Labels;
-pub use rows::{Before, Layout, ReadOptions, Record, Row, RowReader};
-pub use writer::{Added, RowWriter};
+pub use options::{ReadOptions, TextColumns, TrainedColumns};
+pub use reader::RowReader;
+pub use row::{OutputValue, Record, Row};
+pub use writer::RowWriter;
 
 /// What a network reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,27 +1,79 @@
-//! A folder of images as rows: a file a row, and its class where the folder has a folder for each class.
+//! A folder of images as rows: one row per file, with its class where the folder has a folder for each class. A single image file
+//! is a folder of one. Only read when the model reads images, and not written.
 
 use std::path::Path;
 
 use walkdir::WalkDir;
 
+use crate::data::Modality;
+use crate::data::format::{Format, Layout, OpenedRows, RowSource};
+use crate::data::options::ReadOptions;
+use crate::data::row::{Record, Row};
 use crate::error::{Error, Result, listed};
 
 /// The columns of a folder's rows.
-pub const FILE_COLUMN: &str = "file";
-pub const LABEL_COLUMN: &str = "label";
+const FILE_COLUMN: &str = "file";
+const LABEL_COLUMN: &str = "label";
 
 /// The extensions of the image files that are read.
-pub const EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "png", "webp", "bmp", "gif", "tif", "tiff", "jfif"];
+const EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "png", "webp", "bmp", "gif", "tif", "tiff", "jfif"];
+
+pub struct ImageFolder;
+
+impl Format for ImageFolder {
+    fn name(&self) -> &'static str {
+        "images"
+    }
+
+    fn open_path(&self, path: &Path, options: &ReadOptions) -> Result<Option<OpenedRows>> {
+        if options.modality != Modality::Image {
+            return Ok(None);
+        }
+        if path.is_dir() {
+            return opened(path, files(path)?, options).map(Some);
+        }
+        match path.file_name() {
+            Some(name) if path.is_file() && is_image(path) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                opened(folder, vec![name.to_string_lossy().into_owned()], options).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The rows of the image `files` in a folder.
+fn opened(folder: &Path, files: Vec<String>, options: &ReadOptions) -> Result<OpenedRows> {
+    let mut columns = vec![FILE_COLUMN.to_owned()];
+    let rows: Vec<Vec<String>> = if options.classes {
+        columns.push(LABEL_COLUMN.to_owned());
+        let classes = classes(folder, &files)?;
+        files.into_iter().zip(classes).map(|(file, class)| vec![file, class]).collect()
+    } else {
+        files.into_iter().map(|file| vec![file]).collect()
+    };
+    let layout = Layout { file: folder.to_owned(), format: &ImageFolder, delimiter: b',', columns };
+    Ok(OpenedRows { layout, rows: Box::new(ImageRows(rows.into_iter())), choices: Vec::new() })
+}
+
+/// The fields of each row.
+struct ImageRows(std::vec::IntoIter<Vec<String>>);
+
+impl RowSource for ImageRows {
+    fn next_row(&mut self, number: u64) -> Result<Option<Row>> {
+        Ok(self.0.next().map(|fields| Row { number, line: number, record: Record::Fields(fields) }))
+    }
+}
 
 /// Folder names that stand for parts of a data set rather than for classes.
 const SPLITS: [&str; 6] = ["train", "test", "val", "valid", "validation", "dev"];
 
-/// The image files below `folder` with their paths in it, sorted; hidden files and folders, and files that are no images by
-/// their extension, are passed over.
+/// The image files below `folder`, by their paths in it, sorted. Hidden files and folders are skipped, and so are files whose
+/// extension is not an image's.
 ///
 /// # Errors
 /// The folder cannot be read, or holds no image.
-pub fn files(folder: &Path) -> Result<Vec<String>> {
+fn files(folder: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
@@ -56,7 +108,7 @@ pub fn files(folder: &Path) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// A file lies in no class folder, or the folders are parts of a data set.
-pub fn classes(folder: &Path, files: &[String]) -> Result<Vec<String>> {
+fn classes(folder: &Path, files: &[String]) -> Result<Vec<String>> {
     let classes: Vec<String> = files
         .iter()
         .map(|file| {
@@ -75,8 +127,8 @@ pub fn classes(folder: &Path, files: &[String]) -> Result<Vec<String>> {
     Ok(classes)
 }
 
-/// Whether a file is an image by its extension.
-pub fn is_image(path: &Path) -> bool {
+/// Whether a file has an image's extension.
+fn is_image(path: &Path) -> bool {
     path.extension()
         .and_then(|extension| extension.to_str())
         .is_some_and(|extension| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
@@ -106,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_labelled_folder_is_refused() {
+    fn folders_without_classes_are_refused() {
         let refusal = |names: &[&str]| {
             let folder = folder(names);
             let found = files(folder.path());

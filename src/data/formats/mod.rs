@@ -1,4 +1,16 @@
-//! The file formats that examples are read from, one file each.
+//! The file formats, a file each: what its extensions are, how it is recognised, how its rows are read and how they are written.
+//! A new one is a file here that implements [`super::format::Format`], and a line in [`FORMATS`].
 
-pub mod csv;
-pub mod images;
+mod csv;
+mod images;
+mod jsonl;
+mod lines;
+
+use super::format::FileFormat;
+
+/// All formats. The order is that in which a stream without a telling name is sniffed: plain lines claim every stream, so they come
+/// last among the formats that are sniffed.
+pub static FORMATS: [FileFormat; 5] = [&jsonl::Jsonl, &csv::CSV, &csv::TSV, &lines::PlainLines, &images::ImageFolder];
+
+/// The format of an output whose name does not say it, and whose input's format is not written.
+pub const DEFAULT_OUTPUT: FileFormat = &csv::CSV;

@@ -1,0 +1,161 @@
+//! What a file format is to the rest of the program: a [`Format`] recognises its files, opens them as a [`RowSource`], and writes
+//! rows through a [`RowEncoder`]. The formats themselves stand in [`super::formats`], a file each, with the list of all of them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+
+use super::Choice;
+use super::options::ReadOptions;
+use super::row::{OutputValue, Row};
+use super::stream::ByteStream;
+use crate::error::{Error, Result};
+
+/// A file format. Only the name is required; every other method has a default that says "this format cannot do that".
+pub trait Format: Sync {
+    /// As messages and reports write it: `csv`.
+    fn name(&self) -> &'static str;
+
+    /// The extensions of its files, in lower case without the dot.
+    fn extensions(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Why a stream whose name does not say its format is of this one, judged by its first line; `None` when it is not.
+    fn sniff(&self, _first_line: &[u8], _options: &ReadOptions) -> Option<String> {
+        None
+    }
+
+    /// Opens what is not to be read as a stream of bytes, such as a folder or a file that is read from its end; `None` when
+    /// `path` is not of this kind.
+    ///
+    /// # Errors
+    /// `path` is of this kind and cannot be opened.
+    fn open_path(&self, _path: &Path, _options: &ReadOptions) -> Result<Option<OpenedRows>> {
+        Ok(None)
+    }
+
+    /// Reads what stands before the first row (a header, say) of a decompressed stream.
+    ///
+    /// # Errors
+    /// The stream is empty, its header cannot be used, or this format cannot be read from a stream.
+    fn open_stream(&self, stream: ByteStream, _options: &ReadOptions) -> Result<OpenedRows> {
+        Err(Error::request(format!("{} cannot be read from a stream", self.name())).file(stream.name))
+    }
+
+    /// Whether files of this format say what their columns are called. One that does not has a single column of text, and
+    /// nothing that could be a label.
+    fn names_columns(&self) -> bool {
+        true
+    }
+
+    /// The delimiter between fields, as reports show it, in formats that have one.
+    fn shown_delimiter(&self, _layout: &Layout) -> Option<String> {
+        None
+    }
+
+    /// What writes the rows of `input` with the columns `added` in this format; `None` in formats that are not written.
+    fn encoder(&self, _input: &Layout, _added: &[String]) -> Option<Box<dyn RowEncoder>> {
+        None
+    }
+}
+
+/// Which of the formats a file has.
+pub type FileFormat = &'static dyn Format;
+
+impl PartialEq for dyn Format {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for dyn Format {}
+
+impl fmt::Debug for dyn Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for dyn Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for dyn Format {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// What a file's rows look like: what a writer must know to write them again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    pub file: PathBuf,
+    pub format: FileFormat,
+    /// Between fields, in formats that have a delimiter.
+    pub delimiter: u8,
+    /// The header's names; for JSONL the first row's keys; for plain lines `text`.
+    pub columns: Vec<String>,
+}
+
+/// Reads rows one after the other, in memory that does not grow with the file.
+///
+/// Reading is strict: what does not fit is an error with its row and line, never a guess, since a row that is silently
+/// skipped or shifted ends up as a wrong label.
+pub trait RowSource: Send {
+    /// The next row, which is row `number` of the file; `None` at the end. Not called again after an error.
+    fn next_row(&mut self, number: u64) -> Result<Option<Row>>;
+}
+
+/// A file whose header is read.
+pub struct OpenedRows {
+    pub layout: Layout,
+    pub rows: Box<dyn RowSource>,
+    /// What the format found out about the file, with reasons.
+    pub choices: Vec<Choice>,
+}
+
+/// Writes rows with added columns as one format's bytes, and finds out how much of a partly written file is whole.
+pub trait RowEncoder: Send {
+    /// Appends what stands before the first row: a header, or nothing.
+    fn push_header(&self, buffer: &mut Vec<u8>) -> Result<()>;
+
+    /// Appends a row and the values of the added columns, in their order. After an error `buffer` may hold part of the row.
+    ///
+    /// # Errors
+    /// The row does not fit the output, such as a JSON object with a key that the table's columns do not have.
+    fn push_row(&self, buffer: &mut Vec<u8>, row: &Row, values: &[OutputValue]) -> Result<()>;
+
+    /// Whether a file begins as this encoder would have begun it.
+    fn began(&self, file: &Path) -> Result<bool>;
+
+    /// Counts the complete rows of a file that this encoder began; a torn last row is no error.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged before its end.
+    fn complete_rows(&self, file: &Path) -> Result<CompleteRows>;
+}
+
+/// How much of a partly written file is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CompleteRows {
+    /// Rows that end in a line end, the header not counted.
+    pub rows: u64,
+    /// The offset after the last of them, or after the header; 0 when not even that is whole.
+    pub bytes: u64,
+}
+
+/// The error for a file without any row or header.
+pub fn empty_file(name: &Path) -> Error {
+    Error::request("the file is empty").file(name).hint("it needs a header line and at least one row")
+}
+
+/// The error for an added column that the input has already.
+pub fn column_exists(name: &str) -> Error {
+    Error::request("the input already has a column of this name, which is to be added")
+        .column(name)
+        .hint("was this file labelled before? Rename or remove the column")
+}

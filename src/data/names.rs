@@ -1,0 +1,39 @@
+//! The names that data sets usually give their columns. Who looks for them decides what a match means.
+
+/// Names of text columns, the likeliest first.
+pub const TEXT_NAMES: [&str; 14] = [
+    "text",
+    "sentence",
+    "review",
+    "content",
+    "comment",
+    "message",
+    "body",
+    "tweet",
+    "utterance",
+    "query",
+    "question",
+    "document",
+    "title",
+    "prompt",
+];
+
+/// Names of columns with the path of an image, the likeliest first.
+pub const IMAGE_NAMES: [&str; 9] =
+    ["image", "image_path", "file", "file_name", "filename", "filepath", "path", "img", "image_file"];
+
+/// Names of two text columns that belong together.
+pub const PAIR_NAMES: [(&str, &str); 8] = [
+    ("text_a", "text_b"),
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "answer"),
+    ("question", "sentence"),
+    ("query", "passage"),
+    ("text", "text_pair"),
+];
+
+/// Names of label columns, the likeliest first.
+pub const LABEL_NAMES: [&str; 9] =
+    ["label", "labels", "class", "category", "target", "sentiment", "intent", "topic", "y"];

@@ -1,0 +1,349 @@
+//! Reading a data file row by row, whatever its format: the name or the first line says which of [`super::formats`] it has, and
+//! that format's [`RowSource`] gives the rows. After an error the rows end.
+
+use std::path::Path;
+
+use super::Choice;
+use super::compression::Compression;
+use super::format::{FileFormat, Layout, OpenedRows, RowSource};
+use super::formats::FORMATS;
+use super::options::ReadOptions;
+use super::row::Row;
+use super::stream::{BytesRead, RawStream, is_standard_stream};
+use super::unsupported::unsupported;
+use crate::error::{Error, Result};
+
+/// What a file's name says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedType {
+    /// `None` when the name has no extension that says it.
+    pub format: Option<FileFormat>,
+    pub compression: Compression,
+}
+
+impl NamedType {
+    /// What is known of a stream without a name.
+    fn unknown() -> Self {
+        Self { format: None, compression: Compression::None }
+    }
+
+    /// Reads format and compression off a file's name.
+    ///
+    /// # Errors
+    /// For kinds of file that are known and not supported, with how to convert them.
+    pub fn of(path: &Path) -> Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let (stem, compression) = match name.rsplit_once('.') {
+            Some((stem, last)) if Compression::of_extension(last) != Compression::None => {
+                (stem, Compression::of_extension(last))
+            }
+            _ => (name.as_str(), Compression::None),
+        };
+        let extension = stem.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let format = FORMATS.into_iter().find(|format| format.extensions().contains(&extension));
+        match unsupported(extension) {
+            Some(error) if format.is_none() => Err(error.file(path)),
+            _ => Ok(Self { format, compression }),
+        }
+    }
+}
+
+/// An iterator over a file's rows. After an error it ends.
+pub struct RowReader {
+    layout: Layout,
+    source: Box<dyn RowSource>,
+    rows: u64,
+    failed: bool,
+    choices: Vec<Choice>,
+    bytes_read: BytesRead,
+}
+
+impl RowReader {
+    /// Opens a file (`-`: standard input) and reads its header, or the first object's keys.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is empty, or has a header that cannot be used.
+    pub fn open(path: &Path, options: &ReadOptions) -> Result<Self> {
+        for format in FORMATS {
+            if let Some(opened) = format.open_path(path, options)? {
+                return Ok(Self::of_opened(opened, Vec::new(), BytesRead::default()));
+            }
+        }
+        let named = if is_standard_stream(path) { NamedType::unknown() } else { NamedType::of(path)? };
+        Self::of_stream(RawStream::open(path)?, named, options)
+    }
+
+    /// Reads a stream; its first line decides what `named` leaves open.
+    fn of_stream(stream: RawStream, named: NamedType, options: &ReadOptions) -> Result<Self> {
+        let (stream, bytes_read) = stream.decompressed(named.compression)?;
+        let mut choices = Vec::new();
+        let format = match named.format {
+            Some(format) => format,
+            None => {
+                let (format, reason) = sniffed(&stream.first_line, options)
+                    .ok_or_else(|| Error::request("no format fits the first line").file(&stream.name))?;
+                choices.push(Choice::new("format", format.name(), reason));
+                format
+            }
+        };
+        Ok(Self::of_opened(format.open_stream(stream, options)?, choices, bytes_read))
+    }
+
+    fn of_opened(opened: OpenedRows, mut choices: Vec<Choice>, bytes_read: BytesRead) -> Self {
+        let OpenedRows { layout, rows: source, choices: of_format } = opened;
+        choices.extend(of_format);
+        Self { layout, source, rows: 0, failed: false, choices, bytes_read }
+    }
+
+    pub fn columns(&self) -> &[String] {
+        &self.layout.columns
+    }
+
+    pub fn format(&self) -> FileFormat {
+        self.layout.format
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What was found out about the file rather than given, with reasons.
+    pub fn choices(&self) -> &[Choice] {
+        &self.choices
+    }
+
+    /// How far reading has come; may be watched while another thread reads.
+    pub fn bytes_read(&self) -> BytesRead {
+        self.bytes_read.clone()
+    }
+
+    /// Skips `count` rows, to continue where an earlier run stopped; fewer when the file ends before.
+    pub fn skip_rows(&mut self, count: u64) -> Result<u64> {
+        for skipped in 0..count {
+            if self.read()?.is_none() {
+                return Ok(skipped);
+            }
+        }
+        Ok(count)
+    }
+
+    fn read(&mut self) -> Result<Option<Row>> {
+        let row = self.source.next_row(self.rows + 1)?;
+        self.rows += u64::from(row.is_some());
+        Ok(row)
+    }
+}
+
+impl Iterator for RowReader {
+    type Item = Result<Row>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let row = self.read();
+        self.failed = row.is_err();
+        row.transpose()
+    }
+}
+
+/// The format of a stream without a telling name, by its first line, with the reason.
+fn sniffed(first_line: &[u8], options: &ReadOptions) -> Option<(FileFormat, String)> {
+    FORMATS.into_iter().find_map(|format| Some((format, format.sniff(first_line, options)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::io::{Cursor, Write};
+
+    use super::super::options::TextColumns;
+    use super::super::row::Record;
+    use super::*;
+
+    fn reader(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<RowReader> {
+        let named = if name == "-" { NamedType::unknown() } else { NamedType::of(Path::new(name))? };
+        let bytes = Box::new(Cursor::new(bytes.to_owned()));
+        RowReader::of_stream(RawStream { bytes, total: None, name: name.into() }, named, options)
+    }
+
+    fn sniff(first_line: &str, text: Option<&str>) -> String {
+        let text = text.map(|name| TextColumns::One(name.to_owned()));
+        sniffed(first_line.as_bytes(), &ReadOptions { text, ..ReadOptions::default() }).unwrap().0.to_string()
+    }
+
+    #[test]
+    fn names_say_format_and_compression() {
+        let read = |name: &str| {
+            let named = NamedType::of(Path::new(name))?;
+            Ok::<_, Error>((named.format.map(|format| format.name()), named.compression))
+        };
+        assert_eq!(read("a/B.CSV").unwrap(), (Some("csv"), Compression::None));
+        assert_eq!(read("x.tsv.gz").unwrap(), (Some("tsv"), Compression::Gzip));
+        assert_eq!(read("x.ndjson.zst").unwrap(), (Some("jsonl"), Compression::Zstd));
+        assert_eq!(read("reviews").unwrap(), (None, Compression::None));
+        let error = read("x.parquet").unwrap_err();
+        assert_eq!(error.exit_status(), 2);
+        assert!(error.hint_text().unwrap().contains("to_csv"));
+    }
+
+    #[test]
+    fn no_extension_belongs_to_two_formats() {
+        let mut extensions: Vec<&str> = FORMATS.iter().flat_map(|format| format.extensions()).copied().collect();
+        let all = extensions.len();
+        extensions.sort_unstable();
+        extensions.dedup();
+        assert_eq!(extensions.len(), all);
+    }
+
+    #[test]
+    fn first_line_tells_the_format_of_a_pipe() {
+        assert_eq!(sniff("{\"text\": \"a\"}", None), "jsonl");
+        assert_eq!(sniff("id,text\r", None), "csv");
+        assert_eq!(sniff("id\tsentence", None), "tsv");
+        assert_eq!(sniff("What a film, what a text", None), "plain lines");
+        assert_eq!(sniff("id,Beschreibung", None), "plain lines");
+        assert_eq!(sniff("id;\"Beschreibung\"", Some("Beschreibung")), "csv");
+        assert_eq!(sniff("", None), "plain lines");
+        assert_eq!(sniff("[", None), "jsonl");
+    }
+
+    /// Rows as lists of texts.
+    fn read(name: &str, bytes: &[u8]) -> Result<Vec<Vec<String>>> {
+        let reader = reader(name, bytes, &ReadOptions::default())?;
+        let columns = reader.columns().to_vec();
+        reader
+            .map(|row| {
+                let row = row?;
+                Ok(columns
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(index, name)| row.text(name, index))
+                    .map(Cow::into_owned)
+                    .collect())
+            })
+            .collect()
+    }
+
+    fn refusal(name: &str, bytes: &[u8]) -> String {
+        let error = read(name, bytes).unwrap_err();
+        assert_eq!(error.exit_status(), 2);
+        error.to_string()
+    }
+
+    #[test]
+    fn reads_what_people_have() {
+        let table = [["1", "é"], ["2", ""]];
+        assert_eq!(read("x.csv", "id,text\n1,é\n2,\n".as_bytes()).unwrap(), table);
+        assert_eq!(read("x.csv", "\u{feff}id,text\r\n\r\n1,é\r\n2,".as_bytes()).unwrap(), table);
+        assert_eq!(read("x.csv", "id;text\n1;é\n2;\n".as_bytes()).unwrap(), table);
+        assert_eq!(read("x.tsv", "id\ttext\n1\té\n2\t\n".as_bytes()).unwrap(), table);
+        assert_eq!(
+            read("x.jsonl", "{\"id\":1,\"text\":\"é\"}\n\n{\"text\":\"\",\"id\":\"2\"}".as_bytes()).unwrap(),
+            table
+        );
+        assert_eq!(read("x.txt", b"a\n\n b \r\nc").unwrap(), [["a"], [""], [" b "], ["c"]]);
+        assert_eq!(read("-", b"one line, and\nanother\n").unwrap(), [["one line, and"], ["another"]]);
+        assert_eq!(read("-", b"id\ttext\n1\tx\n").unwrap(), [["1", "x"]]);
+        assert_eq!(read("x.csv", b"text,label\n").unwrap(), Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn decompresses_by_content() {
+        let plain = b"id,text\n1,x\n";
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(plain).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
+        for (name, bytes) in [("x.csv.gz", &gzip), ("x.csv.zst", &zstd), ("-", &gzip), ("-", &zstd)] {
+            assert_eq!(read(name, bytes).unwrap(), [["1", "x"]], "{name}");
+            let cut = &bytes[..bytes.len() - 5];
+            assert!(read(name, cut).unwrap_err().to_string().contains("damaged or cut short"), "{name}");
+        }
+        assert!(refusal("x.csv.gz", plain).contains("the name says compressed"));
+        // Members one after another are one file.
+        assert_eq!(read("x.csv.gz", &[gzip.clone(), gzip].concat()).unwrap(), [["1", "x"], ["id", "text"], ["1", "x"]]);
+    }
+
+    #[test]
+    fn places_of_faults_are_exact() {
+        let cases: [(&str, &[u8], &str); 17] = [
+            ("x.csv", b"", "the file is empty"),
+            ("x.csv", b"\n\n", "the file is empty"),
+            ("x.jsonl", b"\n", "the file is empty"),
+            ("x.txt", b"", "the file is empty"),
+            ("x.csv", b"a,b\n1,2\n\n\"x\ny\",1\n1,2,3\n", "row 3 (line 6): 3 fields where the header has 2"),
+            ("x.csv", b"a,b\n1,2\n1,\"x\n\n", "row 2 (line 3): the quote opened on line 3 is not closed"),
+            ("x.csv", b"a,b\n1,2\n1,\"x\"y\n", "row 2 (line 3): text after the closing quote of field 2"),
+            ("x.csv", b"a,b\n1,x\xE9\n", "row 1 (line 2): column `b`: not UTF-8: byte 0xE9 at offset 7 of the file"),
+            ("x.csv", b"\xEF\xBB\xBFa,b\n1,x\0\n", "row 1 (line 2): column `b`: a NUL byte at offset 10"),
+            ("x.csv", b"a,b,a\n", "line 1: the columns 1 and 3 are both named `a`"),
+            ("x.csv", b"a,,\n", "line 1: the columns 2 and 3 have no name"),
+            ("x.csv", b"a,b\r1,2\r", "the lines end in a carriage return alone"),
+            ("x.csv", b"\xFF\xFEa\0", "the file is UTF-16"),
+            (
+                "x.jsonl",
+                b"{\"a\":1}\n{\"a\":}\n",
+                "row 2 (line 2): not a JSON object: expected value (character 6 of the line)",
+            ),
+            ("x.json", b"[{\"a\":1}]", "row 1 (line 1): not a JSON object"),
+            ("x.txt", b"a\n\xC3(\n", "row 2 (line 2): not UTF-8: byte 0xC3 at offset 2"),
+            ("x.csv", b"PAR1\x15", "the file is a column store"),
+        ];
+        for (name, bytes, expected) in cases {
+            assert!(refusal(name, bytes).contains(expected), "{}", refusal(name, bytes));
+        }
+        assert!(read("x.json", b"[{\"a\":1}]").unwrap_err().hint_text().unwrap().contains("jq"));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_an_error_ends_the_rows() {
+        let options = ReadOptions { max_row_bytes: Some(1000), ..ReadOptions::default() };
+        for name in ["x.csv", "x.txt", "x.jsonl"] {
+            let bytes = [b"{\"text\":1}\n".as_slice(), &[b'a'; 5000], b"\nb\n"].concat();
+            let rows: Vec<Result<Row>> = reader(name, &bytes, &options).unwrap().collect();
+            let error = rows.last().unwrap().as_ref().unwrap_err();
+            assert!(error.to_string().contains("longer than 1000 bytes"), "{error}");
+            assert!(rows.len() <= 2);
+        }
+    }
+
+    #[test]
+    fn rows_can_be_skipped_and_progress_watched() {
+        let mut reader = reader("x.txt", b"a\nb\nc\n", &ReadOptions::default()).unwrap();
+        assert_eq!(reader.skip_rows(2).unwrap(), 2);
+        assert_eq!(reader.next().unwrap().unwrap(), Row { number: 3, line: 3, record: Record::Line("c".into()) });
+        assert_eq!(reader.skip_rows(2).unwrap(), 0);
+        assert_eq!(reader.bytes_read().so_far(), 6);
+    }
+
+    #[test]
+    fn any_bytes_are_rows_or_an_error() {
+        let mut random = crate::random::Random::new(2);
+        let parts: [&[u8]; 14] = [
+            b"text",
+            b",",
+            b"\"",
+            b"\n",
+            b"\r",
+            b"{\"a\":1}",
+            b"{",
+            b"[",
+            b"\xC3\xA9",
+            b"\xFF",
+            b"\0",
+            b"\t",
+            b"\x1F\x8B",
+            b"\xEF\xBB\xBF",
+        ];
+        for _ in 0..5_000 {
+            let bytes: Vec<u8> =
+                (0..random.below(12)).flat_map(|_| parts[random.below(parts.len() as u64) as usize]).copied().collect();
+            for name in ["x.csv", "x.tsv", "x.jsonl", "x.txt", "x.csv.gz", "-"] {
+                if let Err(error) = read(name, &bytes) {
+                    assert_eq!(error.exit_status(), 2, "{error} on {name} {bytes:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A row of a data file, whatever the file's format, and the values that are added to it on output. Keeps every column, so that
+//! a labelled copy of the file can be written. Which columns matter is decided in [`super::columns`].
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+/// What a row holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// The fields of a table's row, in the order of the columns.
+    Fields(Vec<String>),
+    /// A JSON object, with the text it was read from, so that it can be written again to the last digit.
+    Object { members: Map<String, Value>, source: String },
+    /// A line of text.
+    Line(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Counted from 1; a header is no row.
+    pub number: u64,
+    /// The line of the file on which the row begins, counted from 1.
+    pub line: u64,
+    pub record: Record,
+}
+
+impl Row {
+    /// The value in a column as text, given the column's name and its index in the header. `None` when a JSON object
+    /// lacks the key. Strings as they are, other JSON values as JSON writes them, `null` as nothing.
+    pub fn text(&self, name: &str, index: usize) -> Option<Cow<'_, str>> {
+        match &self.record {
+            Record::Fields(fields) => fields.get(index).map(|field| Cow::Borrowed(field.as_str())),
+            Record::Line(line) => Some(Cow::Borrowed(line)),
+            Record::Object { members, .. } => members.get(name).map(json_text),
+        }
+    }
+}
+
+/// A JSON value as the text of a table's field.
+pub fn json_text(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        Value::Null => Cow::Borrowed(""),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+/// The value of an output column that the input does not have.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OutputValue {
+    Text(String),
+    /// Written with at most six decimals. Not finite: as [`OutputValue::Empty`].
+    Number(f64),
+    /// An empty field; `null` in JSON.
+    Empty,
+}
+
+/// A number with at most six decimals and at least one: `0.5`, `0.333333`, `1.0`.
+pub fn decimal(number: f64) -> String {
+    let mut text = format!("{number:.6}");
+    let zeros = text.len() - text.trim_end_matches('0').len();
+    text.truncate(text.len() - zeros.min(5));
+    if text == "-0.0" { "0.0".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let cases = [
+            (0.5, "0.5"),
+            (1.0 / 3.0, "0.333333"),
+            (1.0, "1.0"),
+            (0.0, "0.0"),
+            (1e-9, "0.0"),
+            (-1e-9, "0.0"),
+            (12.0, "12.0"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(decimal(number), text);
+        }
+    }
+}

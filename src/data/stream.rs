@@ -1,0 +1,194 @@
+//! A data file or standard input as a stream of decompressed bytes without a byte-order mark, whose first line is known. What
+//! format these bytes have is decided by [`super::reader`].
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::compression::Compression;
+use super::unsupported::{sniff_magic, unsupported};
+use crate::error::{Error, Result};
+use crate::interrupt;
+
+/// An opened data file.
+pub struct ByteStream {
+    /// Decompressed, after any byte-order mark.
+    pub reader: Box<dyn BufRead + Send>,
+    /// How messages name it.
+    pub name: PathBuf,
+    /// How many decompressed bytes were skipped before the first one of `reader` (a byte-order mark).
+    pub skipped: u64,
+    /// The first line, as far as it was looked at.
+    pub first_line: Vec<u8>,
+}
+
+/// How far reading has come, in bytes of the file as it is stored; may be watched from another thread.
+#[derive(Debug, Clone, Default)]
+pub struct BytesRead {
+    read: Arc<AtomicU64>,
+    /// The file's size; `None` for a pipe.
+    pub total: Option<u64>,
+}
+
+impl BytesRead {
+    pub fn so_far(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether `path` stands for standard input or output.
+pub fn is_standard_stream(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Bytes as they are stored, not yet decompressed.
+pub struct RawStream {
+    pub bytes: Box<dyn Read + Send>,
+    /// `None` for a pipe.
+    pub total: Option<u64>,
+    /// How messages name it.
+    pub name: PathBuf,
+}
+
+impl RawStream {
+    /// Opens a file; `-` is standard input.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is a directory.
+    pub fn open(path: &Path) -> Result<Self> {
+        if is_standard_stream(path) {
+            let name = PathBuf::from("standard input");
+            // The handle itself: what the library has read ahead would not wake a waiting call.
+            let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(|error| Error::io(error, &name))?;
+            return Ok(Self { bytes: Box::new(InterruptibleReader(stdin.into())), total: None, name });
+        }
+        let metadata = std::fs::metadata(path).map_err(|error| Error::io(error, path))?;
+        if metadata.is_dir() {
+            return Err(Error::request("is a directory; a data file was expected").file(path).hint(
+                "name a .csv, .tsv, .jsonl or .txt file in it; for a folder of images, give a model for images",
+            ));
+        }
+        let file = File::open(path).map_err(|error| Error::io(error, path))?;
+        let name = path.to_owned();
+        Ok(match metadata.is_file() {
+            true => Self { bytes: Box::new(file), total: Some(metadata.len()), name },
+            false => Self { bytes: Box::new(InterruptibleReader(file)), total: None, name },
+        })
+    }
+
+    /// Decompresses the stream, as its first bytes ask for, and looks at its first line. `named` is the compression that the file's
+    /// name claims.
+    ///
+    /// # Errors
+    /// The content is not compressed though the name says so, of a kind that is not read, or damaged.
+    pub fn decompressed(self, named: Compression) -> Result<(ByteStream, BytesRead)> {
+        let Self { bytes, total, name } = self;
+        let at_name = |error: io::Error| read_error(error, &name);
+        let bytes_read = BytesRead { read: Arc::default(), total };
+        let counted = Box::new(Counted { stream: bytes, read: Arc::clone(&bytes_read.read) });
+
+        let (head, raw) = peek(counted, |head| head.len() >= 16).map_err(at_name)?;
+        let compression = Compression::of_magic(&head);
+        if compression == Compression::None && named != Compression::None && !head.is_empty() {
+            return Err(Error::request("the name says compressed, the content is not")
+                .file(&name)
+                .hint("rename the file without the last extension"));
+        }
+        if let Some(error) = unsupported(sniff_magic(&head)) {
+            return Err(error.file(&name));
+        }
+        let plain = compression.decompressed(raw).map_err(at_name)?;
+
+        let (head, mut reader) = peek(plain, |head| head.contains(&b'\n')).map_err(at_name)?;
+        if head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF") {
+            return Err(Error::request("the file is UTF-16, not UTF-8")
+                .file(&name)
+                .hint("convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"));
+        }
+        let mut skipped = 0;
+        let mut text = head.as_slice();
+        if let Some(rest) = text.strip_prefix(b"\xEF\xBB\xBF") {
+            text = rest;
+            skipped = 3;
+            reader.read_exact(&mut [0; 3]).map_err(at_name)?;
+        }
+        let first_line = text.split(|&byte| byte == b'\n').next().unwrap_or_default().to_vec();
+        let reader = Box::new(BufReader::with_capacity(BUFFER_BYTES, reader));
+        Ok((ByteStream { reader, name, skipped, first_line }, bytes_read))
+    }
+}
+
+/// How much of a stream's beginning is looked at, at most, to find out what it is.
+const PEEK_BYTES: usize = 64 * 1024;
+pub(super) const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Reads the beginning of a stream, until `enough` or [`PEEK_BYTES`] are there, and returns it with the whole stream.
+fn peek(
+    mut stream: Box<dyn Read + Send>,
+    enough: impl Fn(&[u8]) -> bool,
+) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
+    let mut head = Vec::new();
+    let mut chunk = vec![0; 8 * 1024];
+    while head.len() < PEEK_BYTES && !enough(&head) {
+        match stream.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => head.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let whole = Box::new(Cursor::new(head.clone()).chain(stream));
+    Ok((head, whole))
+}
+
+/// An error while reading `name`: damaged compressed data is the file's fault, not the machine's.
+pub fn read_error(error: io::Error, name: &Path) -> Error {
+    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+    let error = match error.downcast::<Error>() {
+        Ok(own) => return own,
+        Err(error) => error,
+    };
+    match error.kind() {
+        // zstd reports damage as `Other`, without an operating system's error number.
+        InvalidData | InvalidInput | UnexpectedEof | Other if error.raw_os_error().is_none() => {
+            Error::request(format!("the compressed data is damaged or cut short: {error}"))
+                .file(name)
+                .hint("fetch or compress the file again")
+        }
+        _ => Error::io(error, name),
+    }
+}
+
+/// A terminal or pipe, where the next byte may never come: an interruption ends the wait for it.
+struct InterruptibleReader(File);
+
+impl Read for InterruptibleReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        const POLL_MS: i32 = 100;
+        let mut waiting = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid entry, which outlives the call. What is wrong with the descriptor shows when it is read.
+        while unsafe { libc::poll(&mut waiting, 1, POLL_MS) } <= 0 {
+            if interrupt::requested() {
+                return Err(io::Error::other(Error::interrupted("while waiting for input")));
+            }
+        }
+        self.0.read(buffer)
+    }
+}
+
+/// Counts the bytes that pass.
+struct Counted<R> {
+    stream: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}

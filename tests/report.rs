@@ -1,8 +1,8 @@
-//! The pages that runs and comparisons leave behind, opened in headless Chromium at the width of a desk and of a phone, in
-//! light and in dark: complete in themselves, readable, and never more than text whatever the data hold.
+//! The pages that runs and comparisons leave behind, opened in headless Chromium at the width of a desk and of a phone,
+//! in light and in dark: complete in themselves, readable, and never more than text whatever the data hold.
 //!
-//! Without Chromium (scripts/setup-browser) these stories say so and end. With `REHEAD_SCREENSHOTS` set to a folder they leave
-//! pictures there, for people to look at.
+//! Without Chromium (scripts/setup-browser) these tests say so and end; under CI they fail. With `REHEAD_SCREENSHOTS`
+//! set to a folder they leave pictures there, for people to look at.
 
 #[path = "support/browser.rs"]
 mod browser;
@@ -23,7 +23,9 @@ const LOOKS: [Look; 4] = [
 fn browser() -> Option<Browser> {
     let browser = Browser::start();
     if browser.is_none() {
-        eprintln!("skipped: there is no Chromium (scripts/setup-browser gets it)");
+        let missing = "there is no Chromium (scripts/setup-browser installs it)";
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci == "false"), "{missing}");
+        eprintln!("skipped: {missing}");
     }
     browser
 }
@@ -83,11 +85,11 @@ const RUN: [&str; 10] = [
     "Result",
     "How training went",
     "By label",
-    "What is taken for what",
+    "Confusion matrix: what gets mixed up",
     "How far to trust the confidence",
-    "Labelling only what is sure",
+    "Choosing a confidence threshold",
     "The most confident mistakes",
-    "Labels to look at again",
+    "Possible label errors",
     "Data",
     "Settings",
 ];
@@ -121,9 +123,9 @@ fn a_comparison_has_its_page() {
         "Differences",
         "Score against time",
         "Learning curves",
-        "Labelling only what is sure",
+        "Choosing a confidence threshold",
         "How far to trust the confidence",
-        "What is taken for what",
+        "Confusion matrix: what gets mixed up",
         "Data",
     ];
     check(&scene, "comparison", "both/report.html", &headings);

@@ -15,13 +15,14 @@ impl Evaluation {
     /// `accuracy 0.887 (95 % 0.872 to 0.901), macro-F1 0.886, loss 0.312, calibration error 0.041, 1,821 rows`.
     pub fn summary(&self) -> String {
         format!(
-            "accuracy {:.3} (95 % {}), macro-F1 {:.3}, loss {:.3}, calibration error {:.3}, {} rows",
+            "accuracy {:.3} (95 % {}), macro-F1 {:.3}, loss {:.3}, calibration error {:.3}, {} {}",
             self.accuracy,
             self.accuracy_interval(),
             self.macro_f1,
             self.loss,
             self.ece,
-            units::count(self.rows)
+            units::count(self.rows),
+            if self.rows == 1 { "row" } else { "rows" }
         )
     }
 }
@@ -32,7 +33,7 @@ impl fmt::Display for Evaluation {
         let mut shown: Vec<&(String, ClassScores)> = self.per_class.iter().collect();
         let omitted = shown.len().saturating_sub(MOST_CLASSES_SHOWN);
         if omitted > 0 {
-            // Labels without rows have an F1 of 0 for want of data, not of skill, and come last.
+            // Labels without rows have an F1 of 0 because there is nothing to predict, and come last.
             shown.sort_by(|(_, a), (_, b)| (a.support == 0).cmp(&(b.support == 0)).then(a.f1.total_cmp(&b.f1)));
             shown.truncate(MOST_CLASSES_SHOWN);
         }

@@ -13,21 +13,21 @@ use crate::files::write_atomically;
 /// The content of `metrics.json`, in its order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunMetrics {
-    /// The model the run began from, as it was asked for.
+    /// The model from which the run began, as it was named.
     pub model: String,
     pub strategy: String,
     pub seed: u64,
     pub train_rows: u64,
     /// Wall-clock time of training, validation included.
     pub train_seconds: f64,
-    /// Training tokens (with every epoch's counted) by `train_seconds`; null where there are no tokens.
+    /// Training tokens of all epochs divided by `train_seconds`; null where there are no tokens.
     pub tokens_per_second: Option<f64>,
     /// The same for images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images_per_second: Option<f64>,
     pub trainable_parameters: u64,
     pub total_parameters: u64,
-    /// The most memory the process held, with what it keeps for other runs of a comparison; see `report::memory`.
+    /// Peak memory of the process, with what it keeps for other runs of a comparison.
     pub peak_memory_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid: Option<Evaluation>,
@@ -36,11 +36,11 @@ pub struct RunMetrics {
     /// The epoch whose weights were kept, from 1; null without validation.
     #[serde(default)]
     pub best_epoch: Option<u32>,
-    /// Epochs trained, which early stopping makes fewer than were asked for.
+    /// Epochs trained; fewer than `epochs` of the settings after early stopping.
     #[serde(default)]
     pub epochs: u32,
-    /// What making examples of the training and validation data took before training, whoever did it: tokenising texts, reading and decoding
-    /// images.
+    /// Time that preparing the training and validation data took before training: tokenising texts, reading and
+    /// decoding images. The same whether this run or an earlier one of a comparison did it.
     #[serde(default)]
     pub prepare_seconds: f64,
     /// What was chosen automatically (device, precision, …), each with its reason.

@@ -1,5 +1,5 @@
-//! `predictions/SPLIT.csv` of a run: for every row of a split what it is and what the trained network made of it, in the order of
-//! the data. `rehead compare` pairs runs by these rows, and reports show them.
+//! `predictions/SPLIT.csv` of a run: the true label of every row of a split and the network's predictions, in the order
+//! of the data. `rehead compare` pairs runs by these rows, and reports show them.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    /// From logits, row-major, one row a label of `truth`.
+    /// From logits, row-major, one row for each label of `truth`.
     pub fn of_logits(logits: &[f32], truth: &[u32]) -> Self {
         let classes = logits.len().checked_div(truth.len()).unwrap_or(0);
         let probabilities =
@@ -35,23 +35,23 @@ impl Predictions {
         self.rows().map(|row| argmax(row) as u32).collect()
     }
 
-    /// The probability of it.
+    /// The probability of each row's most probable label.
     pub fn confidence(&self) -> Vec<f32> {
         self.rows().map(|row| row.get(argmax(row)).copied().unwrap_or(f32::NAN)).collect()
     }
 
     /// Saves them for the split `name` of a run.
     pub fn write(&self, run: &Path, name: &str, labels: &[String]) -> Result<()> {
-        let file = place(run, name);
+        let file = predictions_file(run, name);
         let failed = |error: csv::Error| Error::failure(error.to_string()).file(&file);
-        let word = |label: usize| labels.get(label).map_or("", String::as_str);
+        let name_of = |label: usize| labels.get(label).map_or("", String::as_str);
         let mut writer = csv::Writer::from_writer(Vec::new());
         let fixed = ["row", "label", "predicted_label", "confidence"].map(str::to_owned);
         let header = fixed.into_iter().chain(labels.iter().map(|label| format!("p_{label}")));
         writer.write_record(header).map_err(failed)?;
         for (index, (row, &truth)) in self.rows().zip(&self.truth).enumerate() {
             let best = argmax(row);
-            let known = [(index + 1).to_string(), word(truth as usize).to_owned(), word(best).to_owned()];
+            let known = [(index + 1).to_string(), name_of(truth as usize).to_owned(), name_of(best).to_owned()];
             let numbers = row.get(best).into_iter().chain(row).map(f32::to_string);
             writer.write_record(known.into_iter().chain(numbers)).map_err(failed)?;
         }
@@ -67,7 +67,7 @@ impl Predictions {
     /// # Errors
     /// The file is not there, or not one of these labels'.
     pub fn read(run: &Path, name: &str, labels: &[String]) -> Result<Self> {
-        let file = place(run, name);
+        let file = predictions_file(run, name);
         let bytes = std::fs::read(&file).map_err(|error| Error::io(error, &file))?;
         let bad = |row: usize, message: &str| {
             Error::request(format!("not the predictions of a run: {message}"))
@@ -76,7 +76,7 @@ impl Predictions {
                 .hint("delete the run's folder, and it is trained again")
         };
         let mut predictions = Self::default();
-        let index = |word: &str| labels.iter().position(|label| label == word);
+        let index = |name: &str| labels.iter().position(|label| label == name);
         for (row, record) in csv::Reader::from_reader(bytes.as_slice()).records().enumerate() {
             let record = record.map_err(|error| bad(row + 1, &error.to_string()))?;
             let truth = record.get(1).and_then(index).ok_or_else(|| bad(row + 1, "unknown label"))?;
@@ -91,7 +91,7 @@ impl Predictions {
     }
 }
 
-fn place(run: &Path, name: &str) -> PathBuf {
+fn predictions_file(run: &Path, name: &str) -> PathBuf {
     run.join("predictions").join(format!("{name}.csv"))
 }
 

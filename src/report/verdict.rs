@@ -4,7 +4,7 @@ use crate::console::units;
 use crate::error::listed;
 use crate::evaluation::comparison::{Comparison, Difference, More, Standing, Verdict};
 
-/// The verdict in a few sentences, for people who never met a confidence interval.
+/// The verdict in a few sentences, for people who have never met a confidence interval.
 pub fn verdict(comparison: &Comparison) -> String {
     let ranked = comparison.ranked();
     let mut sentences = match &comparison.verdict {
@@ -14,8 +14,8 @@ pub fn verdict(comparison: &Comparison) -> String {
     sentences.extend(by_macro_f1(comparison, &ranked));
     if comparison.seeds == 1 {
         sentences.push(
-            "Only one seed was run, so this covers the choice of test rows and not the chance in training: another seed may \
-             say otherwise. Run three or more (--seeds 3)."
+            "Only one seed was run, so this covers the choice of test rows but not the randomness of training: another \
+             seed may say otherwise. Run three or more (--seeds 3)."
                 .to_owned(),
         );
     }
@@ -26,7 +26,7 @@ fn winner(comparison: &Comparison, name: &str, ranked: &[&Standing]) -> Vec<Stri
     let mut sentences = Vec::new();
     if let [first, second, rest @ ..] = ranked {
         let by = comparison.between(name, &second.name).map_or_else(String::new, |(accuracy, _)| points(&accuracy));
-        let all = if rest.is_empty() { "" } else { ", and the difference to every other is more than chance too" };
+        let all = if rest.is_empty() { "" } else { ", and clearly better than every other too" };
         sentences.push(format!(
             "`{name}` is best: test accuracy {:.3}, {by} above `{}`{}{all}.",
             first.accuracy.mean,
@@ -34,7 +34,11 @@ fn winner(comparison: &Comparison, name: &str, ranked: &[&Standing]) -> Vec<Stri
             if rest.is_empty() { "" } else { ", the next" },
         ));
         if first.baseline {
-            sentences.push(WITHOUT.to_owned());
+            sentences.push(
+                "It is a baseline, made without the pretrained network: there is no evidence yet that fine-tuning \
+                 beats it on these data."
+                    .to_owned(),
+            );
         }
     }
     sentences
@@ -47,13 +51,12 @@ fn equal(comparison: &Comparison, names: &[String], cheapest: &str, ranked: &[&S
         return vec![format!("`{only}` was not compared with anything.")];
     }
     let data = measured_on(comparison);
-    let mut sentences = vec![format!(
-        "No winner: {} cannot be told apart on {data}; the differences between them may be chance.",
-        listed(names)
-    )];
+    let between = if names.len() == 2 { "between" } else { "among" };
+    let mut sentences =
+        vec![format!("No winner: there is no statistically clear difference {between} {} on {data}.", listed(names))];
     if names.len() < ranked.len() {
-        let behind = ranked.iter().filter(|standing| !among(standing)).map(|standing| &standing.name);
-        sentences.push(format!("Behind them: {}.", listed(behind)));
+        let worse = ranked.iter().filter(|standing| !among(standing)).map(|standing| &standing.name);
+        sentences.push(format!("Less accurate: {}.", listed(worse)));
     }
     let seconds =
         ranked.iter().find(|standing| standing.name == cheapest).map_or(f64::NAN, |standing| standing.seconds);
@@ -61,10 +64,13 @@ fn equal(comparison: &Comparison, names: &[String], cheapest: &str, ranked: &[&S
     let baselines: Vec<&str> =
         ranked.iter().filter(among).filter(|s| s.baseline).map(|standing| standing.name.as_str()).collect();
     if !baselines.is_empty() {
-        let is = if baselines.len() == 1 { "is a baseline" } else { "are baselines" };
-        sentences.push(format!("{} {is}: {WITHOUT_SHOWN}", listed(baselines)));
+        let (is, them) = if baselines.len() == 1 { ("is a baseline", "it") } else { ("are baselines", "them") };
+        sentences.push(format!(
+            "{} {is}: there is no evidence yet that fine-tuning beats {them} on these data.",
+            listed(baselines)
+        ));
     }
-    // The widest interval between the first and another of them: smaller differences are lost in it.
+    // Differences smaller than half of the widest interval between the first and another could go unnoticed.
     let widest = names
         .iter()
         .skip(1)
@@ -77,16 +83,13 @@ fn equal(comparison: &Comparison, names: &[String], cheapest: &str, ranked: &[&S
     };
     if widest > 0.0 {
         sentences.push(format!(
-            "A true difference of {:.1} points could go unnoticed with this much data; {narrower} would tell more.",
+            "A true difference of {:.1} points could go unnoticed with this much data; {narrower} would show smaller \
+             ones.",
             100.0 * widest
         ));
     }
     sentences
 }
-
-const WITHOUT: &str =
-    "It is a baseline, which does without the pretrained network: the network does not pay on these data.";
-const WITHOUT_SHOWN: &str = "these data do not show that the pretrained network pays.";
 
 /// When macro-F1 clearly prefers another than accuracy does.
 fn by_macro_f1(comparison: &Comparison, ranked: &[&Standing]) -> Option<String> {
@@ -147,13 +150,14 @@ mod tests {
         let majority = [vec![0; 200]];
         assert_eq!(
             words(&[("frozen", 2.0, &poor), ("full", 60.0, &good), ("majority", 0.0, &majority)]),
-            "`full` is best: test accuracy 0.975, 7.5 points (95 % interval 2.8 to 12.2) above `majority`, the next, and \
-             the difference to every other is more than chance too."
+            "`full` is best: test accuracy 0.975, 7.5 points (95 % interval 2.8 to 12.2) above `majority`, the next, \
+             and clearly better than every other too."
         );
         assert_eq!(
             words(&[("full", 60.0, &poor), ("tf-idf", 1.0, &good)]),
             "`tf-idf` is best: test accuracy 0.975, 17.5 points (95 % interval 13.7 to 21.3) above `full`. It is a \
-             baseline, which does without the pretrained network: the network does not pay on these data."
+             baseline, made without the pretrained network: there is no evidence yet that fine-tuning beats it on \
+             these data."
         );
     }
 
@@ -171,10 +175,10 @@ mod tests {
                 ("tf-idf", 0.5, &tfidf),
                 ("majority", 0.0, &majority)
             ]),
-            "No winner: `lora`, `tf-idf` and `full` cannot be told apart on 200 test rows and 3 seeds; the differences between \
-             them may be chance. Behind them: `majority`. The cheapest of them to train is `tf-idf` (500 ms). `tf-idf` is a \
-             baseline: these data do not show that the pretrained network pays. A true difference of 7.9 points could go \
-             unnoticed with this much data; more seeds would tell more."
+            "No winner: there is no statistically clear difference among `lora`, `tf-idf` and `full` on 200 test \
+             rows and 3 seeds. Less accurate: `majority`. The cheapest of them to train is `tf-idf` (500 ms). `tf-idf` \
+             is a baseline: there is no evidence yet that fine-tuning beats it on these data. A true difference of 7.9 \
+             points could go unnoticed with this much data; more seeds would show smaller ones."
         );
     }
 
@@ -184,12 +188,12 @@ mod tests {
         let bold = [list(|row| row % 10 != 9 && row % 7 == 1)];
         assert_eq!(
             words(&[("frozen", 2.0, &cautious), ("full", 60.0, &bold)]),
-            "No winner: `frozen` and `full` cannot be told apart on 200 test rows and 1 seed; the differences between them \
-             may be chance. The cheapest of them to train is `frozen` (2.0 s). A true difference of 6.8 points could go \
-             unnoticed with this much data; more test rows would tell more. By macro-F1, in which rare classes count as much \
-             as frequent ones, `full` is 29.0 points (95 % interval 19.8 to 38.2) above `frozen`. Only one seed was run, so \
-             this covers the choice of test rows and not the chance in training: another seed may say otherwise. Run three or \
-             more (--seeds 3)."
+            "No winner: there is no statistically clear difference between `frozen` and `full` on 200 test rows and 1 \
+             seed. The cheapest of them to train is `frozen` (2.0 s). A true difference of 6.8 points could go \
+             unnoticed with this much data; more test rows would show smaller ones. By macro-F1, in which rare classes \
+             count as much as frequent ones, `full` is 29.0 points (95 % interval 19.8 to 38.2) above `frozen`. Only \
+             one seed was run, so this covers the choice of test rows but not the randomness of training: another seed \
+             may say otherwise. Run three or more (--seeds 3)."
         );
         assert!(words(&[("full", 60.0, &bold)]).starts_with("`full` was not compared with anything."));
     }

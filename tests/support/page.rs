@@ -11,8 +11,9 @@ pub fn problems(browser: &mut Browser, look: Look) -> Vec<String> {
     found
 }
 
-/// Called in the page with the window's width: nothing wider than the window, all text of enough contrast (WCAG AA), every picture described, no
-/// name twice, every link within the page leads somewhere. Everything that can be opened is, first.
+/// Called in the page with the window's width: nothing wider than the window, all text of enough contrast (WCAG AA),
+/// every picture described, no name twice, every link within the page leads somewhere. Everything that can be opened
+/// is, first.
 const CHECK: &str = r#"width => {
     const problems = [];
     for (const details of document.querySelectorAll("details")) details.open = true;
@@ -50,16 +51,20 @@ const CHECK: &str = r#"width => {
         const colour = over(rgba(element.closest("svg") ? style.fill : style.color), below);
         const [dark, light] = [luminance(colour), luminance(below)].sort((a, b) => a - b);
         const contrast = (light + 0.05) / (dark + 0.05);
-        if (contrast < 4.5) problems.push(`contrast ${contrast.toFixed(2)}: ${texts.currentNode.data.trim().slice(0, 40)}`);
+        if (contrast < 4.5) {
+            problems.push(`contrast ${contrast.toFixed(2)}: ${texts.currentNode.data.trim().slice(0, 40)}`);
+        }
     }
 
     for (const picture of document.querySelectorAll("svg:not([aria-hidden])")) {
-        if (picture.getAttribute("role") !== "img" || !picture.getAttribute("aria-label")) problems.push("a picture without words");
+        const described = picture.getAttribute("role") === "img" && picture.getAttribute("aria-label");
+        if (!described) problems.push("a picture without a description");
     }
     const names = [...document.querySelectorAll("[id]")].map(element => element.id);
-    if (new Set(names).size !== names.length) problems.push(`names twice: ${names.filter((n, i) => names.indexOf(n) !== i)}`);
+    const twice = names.filter((name, index) => names.indexOf(name) !== index);
+    if (twice.length) problems.push(`an id used twice: ${twice}`);
     for (const link of document.querySelectorAll("a[href^='#']")) {
-        if (!document.getElementById(link.hash.slice(1))) problems.push(`a link to nothing: ${link.hash}`);
+        if (!document.getElementById(link.hash.slice(1))) problems.push(`a link that leads nowhere: ${link.hash}`);
     }
     if (document.querySelectorAll("h1").length !== 1) problems.push("not one h1");
     return problems;

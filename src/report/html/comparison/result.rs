@@ -1,0 +1,39 @@
+//! The verdict, in a few sentences.
+
+use maud::{Markup, html};
+
+use super::view::ComparisonReport;
+use crate::report::html::page::section;
+use crate::report::html::text::label;
+use crate::report::verdict::verdict;
+
+pub(super) fn result(report: &ComparisonReport) -> Markup {
+    let verdict = verdict(report.comparison);
+    let (first, more) = verdict.split_once(". ").unwrap_or((&verdict, ""));
+    let content = html! {
+        p.lead { (quoted(first)) @if !more.is_empty() { "." } }
+        @if !more.is_empty() { p { (quoted(more)) } }
+        @if report.split == "valid" {
+            p {
+                "There were no test data: these are the validation rows, which also served to choose the weights that "
+                "were kept, so scores on them are slightly optimistic."
+            }
+        }
+    };
+    let note = html! {
+        p {
+            "A winner is named when the 95 % intervals of its differences to all the others lie above zero. Of 100 "
+            "comparisons of equally good strategies, at most 5 name a winner by chance."
+        }
+    };
+    section("result", "Verdict", note, content)
+}
+
+/// Text with names between backquotes set as names.
+fn quoted(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { (label(part)) } @else { (part) }
+        }
+    }
+}

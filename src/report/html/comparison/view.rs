@@ -1,0 +1,106 @@
+//! What the page of a comparison is given, and what its sections share: each contender with its look in every plot.
+
+use maud::{Markup, html};
+
+use crate::evaluation::Evaluation;
+use crate::evaluation::comparison::{Comparison, Standing};
+use crate::report::html::outcomes::Outcomes;
+use crate::report::html::plot::{Scale, Unit, legend_entry};
+use crate::report::html::text::shown;
+use crate::training::history::Record;
+
+/// Colours for strategies; the last of the style sheet is the baselines'.
+const COLOURS: usize = 7;
+
+/// What the page of a comparison shows.
+pub struct ComparisonReport<'a> {
+    pub title: &'a str,
+    pub comparison: &'a Comparison,
+    /// `test`, or `valid` when no test data were given.
+    pub split: &'a str,
+    pub labels: &'a [String],
+    /// The index of each row's label.
+    pub truth: &'a [u32],
+    /// In the order of the comparison's standings.
+    pub contenders: &'a [Contender<'a>],
+    /// What was compared on: name, value.
+    pub data: &'a [(String, String)],
+}
+
+/// A strategy or baseline with what it costs.
+pub struct Contender<'a> {
+    pub name: &'a str,
+    pub is_baseline: bool,
+    /// Training time, mean over seeds.
+    pub seconds: f64,
+    pub trainable: u64,
+    pub total: u64,
+    pub peak_memory: u64,
+    /// Size of what is saved.
+    pub saved_bytes: u64,
+    pub runs: Vec<ContenderRun<'a>>,
+}
+
+/// A contender's run with one seed.
+pub struct ContenderRun<'a> {
+    pub seed: u64,
+    pub evaluation: &'a Evaluation,
+    pub predicted: &'a [u32],
+    /// The probability of each prediction; empty where there are none.
+    pub confidence: &'a [f32],
+    pub history: &'a [Record],
+}
+
+/// A contender with its look in every plot, and all its runs' predictions together.
+pub(super) struct Series<'a> {
+    pub contender: &'a Contender<'a>,
+    pub standing: &'a Standing,
+    pub class: String,
+    pub shape: usize,
+    pub predictions: Outcomes,
+}
+
+impl Series<'_> {
+    pub fn has_confidence(&self) -> bool {
+        self.predictions.rows() > 0
+    }
+
+    pub fn legend(&self) -> Markup {
+        legend_entry(&self.class, Some(self.shape), html! { (shown(self.contender.name)) })
+    }
+}
+
+/// The contenders in their order, each with a colour and a shape of its own.
+pub(super) fn series<'a>(report: &'a ComparisonReport) -> Vec<Series<'a>> {
+    let (mut strategies, mut baselines) = (0, 0);
+    let named =
+        |contender: &Contender| report.comparison.standings.iter().find(|standing| standing.name == contender.name);
+    let pairs = report.contenders.iter().filter_map(|contender| Some((contender, named(contender)?)));
+    pairs
+        .map(|(contender, standing)| {
+            let (class, shape) = match contender.is_baseline {
+                true => (format!("c{COLOURS} dashed"), baselines),
+                false => (format!("c{}", strategies % COLOURS), strategies),
+            };
+            *if contender.is_baseline { &mut baselines } else { &mut strategies } += 1;
+            let together = contender.runs.iter().map(|run| Outcomes::new(report.truth, run.predicted, run.confidence));
+            Series { contender, standing, class, shape, predictions: together.sum() }
+        })
+        .collect()
+}
+
+/// Contenders, the most accurate first.
+pub(super) fn ranked<'a, 'b>(report: &ComparisonReport, shown: &'b [Series<'a>]) -> Vec<&'b Series<'a>> {
+    let find = |standing: &Standing| shown.iter().find(|shown| shown.standing.name == standing.name);
+    report.comparison.ranked().into_iter().filter_map(find).collect()
+}
+
+/// A scale for accuracies: that of the strategies, and of such baselines as do not squeeze them together.
+pub(super) fn accuracy_scale(shown: &[Series]) -> Scale {
+    let ends = |shown: &Series| [shown.standing.accuracy.low, shown.standing.accuracy.high];
+    let strategies: Vec<f64> = shown.iter().filter(|shown| !shown.contender.is_baseline).flat_map(ends).collect();
+    let low = strategies.iter().copied().fold(1.0, f64::min);
+    let high = strategies.iter().copied().fold(0.0, f64::max);
+    let near = |shown: &&Series| strategies.is_empty() || shown.standing.accuracy.low >= low - 2.0 * (high - low);
+    Scale::around(shown.iter().filter(near).flat_map(ends), Unit::Percent)
+}

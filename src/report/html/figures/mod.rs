@@ -1,0 +1,9 @@
+//! The figures that the page of a run and that of a comparison share.
+
+mod confusion;
+mod coverage;
+mod reliability;
+
+pub use confusion::{confusion, confusion_note, confusions};
+pub use coverage::{CoveragePoint, coverage_line, coverage_plot, coverage_table};
+pub use reliability::{confidence_histogram, reliability_figure};

@@ -1,0 +1,40 @@
+//! Whether the network's confidence can be trusted: its calibration.
+
+use maud::{Markup, html};
+
+use super::view::{FEW_ROWS, SplitView};
+use crate::report::html::figures::{confidence_histogram, reliability_figure};
+use crate::report::html::page::section;
+use crate::report::html::plot::Size;
+use crate::report::html::text::{counted, percent};
+
+pub(super) fn confidence(scored: &SplitView, prefix: &str) -> Markup {
+    let predictions = &scored.predictions;
+    let evaluation = scored.split.evaluation;
+    let distance = predictions.mean_confidence() - predictions.accuracy();
+    let content = html! {
+        p {
+            "The mean confidence is " (percent(predictions.mean_confidence())) ", the accuracy "
+            (percent(predictions.accuracy())) ": on the whole the network is "
+            @if distance.abs() < 0.01 { "well calibrated." }
+            @else if distance > 0.0 { "overconfident." }
+            @else { "underconfident." }
+            " The expected calibration error is " (percent(evaluation.ece)) "."
+            @if evaluation.rows < FEW_ROWS {
+                " With " (counted(evaluation.rows, "row", "rows")) " much of that is due to chance."
+            }
+        }
+        div.figures {
+            (reliability_figure(Size::Plain, html! { "Accuracy at each confidence" }, "c0", predictions))
+            (confidence_histogram(predictions))
+        }
+    };
+    let note = html! {
+        p {
+            "Confidence is the probability that the network gives to the label it predicts. On the dashed line it is "
+            "calibrated: of the rows with 80 % confidence, 80 % are correct."
+        }
+        p { "Thin vertical bars: 95 % intervals." }
+    };
+    section(&format!("{prefix}confidence"), "How far to trust the confidence", note, content)
+}

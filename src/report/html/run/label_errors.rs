@@ -1,0 +1,52 @@
+//! Rows whose label in the data may be wrong.
+
+use maud::{Markup, html};
+
+use super::examples::rows;
+use super::view::SplitView;
+use crate::console::units;
+use crate::evaluation::label_errors::{Suspect, suspected};
+use crate::report::html::page::section;
+use crate::report::html::text::{capitalised, counted, percent};
+
+pub(super) fn possible_label_errors(scored: &[SplitView]) -> Markup {
+    let found: Vec<(&SplitView, Vec<Suspect>)> = scored
+        .iter()
+        .map(|scored| (scored, suspected(scored.split.probabilities, scored.split.truth, scored.labels.len())))
+        .collect();
+    let content = html! {
+        @for (scored, errors) in &found {
+            h3 {
+                (capitalised(scored.split.called())) " data: " (units::count(errors.len() as u64)) " of "
+                (counted(scored.predictions.rows() as u64, "row" , "rows" ))
+            }
+            @if errors.is_empty() {
+                p { "No label looks doubtful." }
+            } @else {
+                (rows(errors, |row| {
+                    let probability = |label| percent(scored.probability(row.row, label));
+                    html! {
+                        p {
+                            span { "labelled " (scored.label(row.given)) " (" (probability(row.given)) ")" }
+                            span {
+                                "perhaps " (scored.label(row.likeliest)) " (" (probability(row.likeliest)) ")?"
+                            }
+                        }
+                        (scored.text(row.row))
+                    }
+                }))
+            }
+        }
+    };
+    let note = html! {
+        p {
+            "The network was not trained on these rows, and it contradicts their labels more confidently than is usual "
+            "for these labels (confident learning; Northcutt and others, 2021)."
+        }
+        p {
+            "Check these rows; not all are errors, since a hard or unusual row looks the same. Errors that the "
+            "training data share are not found."
+        }
+    };
+    section("label-errors", "Possible label errors", note, content)
+}

@@ -1,0 +1,18 @@
+//! `report.html` of a run: how good it is, how sure one can be of that, where it errs, and how it came about. A file a
+//! section; `page` puts them together.
+
+mod confidence;
+mod confusions;
+mod examples;
+mod label_errors;
+mod labels;
+mod mistakes;
+mod page;
+mod result;
+mod settings;
+mod thresholds;
+mod training;
+mod view;
+
+pub use page::{evaluation_page, page};
+pub use view::{RunReport, ScoredSplit};

@@ -1,0 +1,157 @@
+//! How good the network is, how sure one can be of that, and what it cost.
+
+use maud::{Markup, html};
+
+use super::view::{FEW_ROWS, RunReport, SplitView};
+use crate::console::units;
+use crate::evaluation::comparison::{self, compare};
+use crate::evaluation::{Evaluation, Interval};
+use crate::report::RunMetrics;
+use crate::report::html::page::section;
+use crate::report::html::plot::{Scale, Strip, Unit};
+use crate::report::html::text::{capitalised, counted, label, percent, percent_range};
+
+pub(super) fn result(report: &RunReport, main: Option<&SplitView>, others: &[&SplitView]) -> Markup {
+    let note = html! {
+        @if main.is_some() {
+            p {
+                "The 95 % interval shows how much the score depends on which rows were drawn: the score on many more "
+                "rows like these probably lies within it. Training again with another seed adds variation of its own."
+            }
+        }
+    };
+    let content = html! {
+        @match main {
+            Some(main) => { (headline(Some(report.metrics), main)) },
+            None => { p.lead { "Nothing was evaluated." } (costs(report.metrics)) },
+        }
+        @if !others.is_empty() { (splits(main.into_iter().chain(others.iter().copied()))) }
+    };
+    section("result", "Result", note, content)
+}
+
+pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup {
+    let evaluation = main.split.evaluation;
+    let (interval, rows) = (evaluation.accuracy_interval(), evaluation.rows);
+    let right = (evaluation.accuracy * rows as f64).round() as u64;
+    let majority = majority(evaluation);
+    let macro_interval = main.macro_f1_interval();
+    html! {
+        dl.tiles {
+            div.wide {
+                dt { (capitalised(main.split.called())) " accuracy" }
+                dd.value { (percent(evaluation.accuracy)) }
+                dd { "95 % interval " (percent_range(interval)) }
+                dd { (headline_strip(evaluation.accuracy, interval, majority.map(|(_, share)| share))) }
+            }
+            div {
+                dt { "Macro-F1" }
+                dd.value { (percent(evaluation.macro_f1)) }
+                @if let Some(interval) = macro_interval { dd { (percent_range(interval)) } }
+                dd { "mean over the labels" }
+            }
+            div {
+                dt { "Calibration error" }
+                dd.value { (percent(evaluation.ece)) }
+                dd { "expected gap between confidence and accuracy" }
+            }
+            div {
+                dt { "Loss" }
+                dd.value { (format!("{:.3}", evaluation.loss)) }
+                dd { "cross-entropy, mean per row" }
+            }
+        }
+        p.lead {
+            "Of " (counted(rows, "row", "rows")) " of the " (main.split.called()) " data "
+            @if right == rows { "all " } @else { (units::count(right)) " " }
+            (if right == 1 { "was" } else { "were" }) " predicted correctly. "
+            @if let Some((name, share)) = majority {
+                "Always predicting " (label(name)) ", the most frequent label (the grey mark), would be correct for "
+                (percent(share))
+                @if interval.low > share { "." }
+                @else { ": these rows do not show that the network does better than that." }
+            }
+        }
+        @if main.split.name == "valid" {
+            p {
+                "There were no test data. The validation data also served to choose the weights that were kept, "
+                "so the score on them is slightly optimistic."
+            }
+        }
+        @if rows < FEW_ROWS {
+            p { "With so few rows every score on this page is rough: look at the intervals." }
+        }
+        @if let Some(metrics) = metrics { (costs(metrics)) }
+    }
+}
+
+impl SplitView<'_> {
+    fn macro_f1_interval(&self) -> Option<Interval> {
+        let predictions = vec![self.predictions.predicted.as_slice()];
+        let alone = comparison::Contender { name: "", predictions, seconds: 0.0, baseline: false };
+        let compared = compare(&self.predictions.truth, self.labels.len(), &[alone]).ok()?;
+        compared.standings.first().map(|standing| Interval { low: standing.macro_f1.low, high: standing.macro_f1.high })
+    }
+}
+
+/// The accuracy on the whole scale, with what the most frequent label alone would reach.
+fn headline_strip(accuracy: f64, interval: Interval, majority: Option<f64>) -> Markup {
+    let mut strip = Strip::new(Scale::new(0.0, 1.0, Unit::Percent)).interval("c0 wide", interval.low, interval.high);
+    strip = strip.rule("c0 strong", accuracy);
+    if let Some(share) = majority {
+        strip = strip.rule("quiet", share);
+    }
+    let text =
+        format!("On a scale from 0 to 100 per cent: {}, interval {}", percent(accuracy), percent_range(interval));
+    strip.finish(&text)
+}
+
+fn costs(metrics: &RunMetrics) -> Markup {
+    html! {
+        p.facts {
+            span { "Trained in " (units::seconds(metrics.train_seconds)) }
+            @if let Some(rate) = metrics.tokens_per_second { " · " span { (units::rate(rate, "tokens")) } }
+            " · " span {
+                (units::count(metrics.trainable_parameters)) " of " (units::count(metrics.total_parameters))
+                " parameters trained"
+            }
+            " · " span { "peak memory " (units::bytes(metrics.peak_memory_bytes)) }
+        }
+    }
+}
+
+/// The most frequent label and its share of the rows.
+fn majority(evaluation: &Evaluation) -> Option<(&str, f64)> {
+    let (name, scores) = evaluation.per_class.iter().max_by_key(|(_, scores)| scores.support)?;
+    (evaluation.rows > 0).then(|| (name.as_str(), scores.support as f64 / evaluation.rows as f64))
+}
+
+fn splits<'a>(scored: impl Iterator<Item = &'a SplitView<'a>>) -> Markup {
+    html! {
+        div.scroll {
+            table {
+                thead {
+                    tr {
+                        th.word scope="col" { "data" } th scope="col" { "rows" } th scope="col" { "accuracy" }
+                        th.word scope="col" { "95 % interval" } th scope="col" { "macro-F1" }
+                        th scope="col" { "calibration error" } th scope="col" { "loss" }
+                    }
+                }
+                tbody {
+                    @for scored in scored {
+                        @let evaluation = scored.split.evaluation;
+                        tr {
+                            td.word { (scored.split.called()) }
+                            td { (units::count(evaluation.rows)) }
+                            td { (percent(evaluation.accuracy)) }
+                            td.word { span.interval { (percent_range(evaluation.accuracy_interval())) } }
+                            td { (percent(evaluation.macro_f1)) }
+                            td { (percent(evaluation.ece)) }
+                            td { (format!("{:.3}", evaluation.loss)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The settings of a run: what was chosen automatically and why, and the whole configuration.
+
+use maud::{Markup, html};
+
+use super::view::RunReport;
+use crate::report::html::page::section;
+use crate::report::html::text::shown;
+
+pub(super) fn settings(report: &RunReport) -> Markup {
+    let metrics = report.metrics;
+    let choices: Vec<[&str; 3]> = metrics
+        .choices
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|choice| {
+            let text = |name| choice.get(name).and_then(serde_json::Value::as_str);
+            Some([text("key")?, text("value")?, text("reason")?])
+        })
+        .collect();
+    let content = html! {
+        @if !choices.is_empty() {
+            table {
+                caption { "Chosen automatically, because they were not set." }
+                thead {
+                    tr {
+                        th.word scope="col" { "setting" } th.word scope="col" { "chosen" }
+                        th.word scope="col" { "reason" }
+                    }
+                }
+                tbody {
+                    @for [key, value, reason] in choices {
+                        tr { td.word { code { (shown(key)) } } td.word { (shown(value)) } td.word { (shown(reason)) } }
+                    }
+                }
+            }
+        }
+        details {
+            summary { "All settings (rehead.toml)" }
+            pre tabindex="0" { (shown(report.settings)) }
+        }
+    };
+    let note = html! { p { "To run it again: " code { "rehead train --config rehead.toml --out NEW" } } };
+    section("settings", "Settings", note, content)
+}

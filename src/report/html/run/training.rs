@@ -1,0 +1,127 @@
+//! How training went: loss and validation scores by step.
+
+use maud::{Markup, html};
+
+use super::view::RunReport;
+use crate::report::html::page::{figure, section};
+use crate::report::html::plot::{Plot, Scale, Unit, legend_entry};
+use crate::report::html::text::percent;
+use crate::training::history::{EvaluationRecord, Record, StepRecord};
+
+pub(super) fn training(report: &RunReport) -> Markup {
+    let steps: Vec<&StepRecord> = report
+        .history
+        .iter()
+        .filter_map(|record| if let Record::Step(step) = record { Some(step) } else { None })
+        .collect();
+    let valid: Vec<&EvaluationRecord> = report
+        .history
+        .iter()
+        .filter_map(|record| if let Record::Evaluation(evaluation) = record { Some(evaluation) } else { None })
+        .filter(|evaluation| evaluation.split == "valid")
+        .collect();
+    let curves = Curves { steps, valid, best: report.metrics.best_epoch };
+    let note = html! {
+        @if curves.steps.len() > 1 {
+            p {
+                "Where the validation scores stop improving while the training loss still falls, the network overfits: "
+                "it memorises the training rows."
+            }
+        }
+    };
+    let content = html! {
+        @if curves.steps.len() < 2 && curves.valid.len() < 2 {
+            p {
+                @if report.metrics.strategy == "frozen" {
+                    "The head was fitted directly on the features of the frozen backbone, so there is no curve to show."
+                } @else { "Too few steps were logged to draw a curve." }
+                @if let [only] = curves.valid.as_slice() {
+                    " Validation: " (scores(only)) "."
+                }
+            }
+        } @else {
+            div.figures {
+                (curves.loss())
+                @if curves.valid.len() > 1 { (curves.scores()) }
+            }
+            @if let Some(best) = curves.best_record() {
+                p {
+                    "The weights of epoch " (best.epoch) " were kept. Validation: " (scores(best)) "."
+                }
+            }
+        }
+    };
+    section("training", "How training went", note, content)
+}
+
+fn scores(record: &EvaluationRecord) -> String {
+    let (accuracy, macro_f1) = (percent(record.accuracy), percent(record.macro_f1));
+    format!("accuracy {accuracy}, macro-F1 {macro_f1}, loss {:.3}", record.loss)
+}
+
+struct Curves<'a> {
+    steps: Vec<&'a StepRecord>,
+    valid: Vec<&'a EvaluationRecord>,
+    best: Option<u32>,
+}
+
+impl Curves<'_> {
+    fn best_record(&self) -> Option<&EvaluationRecord> {
+        let best = self.best?;
+        self.valid.iter().find(|record| record.epoch == best).copied()
+    }
+
+    fn plot(&self, values: impl Iterator<Item = f64>, unit: Unit, y: &str) -> Plot {
+        let steps = self.steps.iter().map(|step| step.step).chain(self.valid.iter().map(|valid| valid.step));
+        let last = steps.max().unwrap_or(1) as f64;
+        let mut plot =
+            Plot::new((Scale::new(0.0, last, Unit::Plain), "optimizer steps"), (Scale::around(values, unit), y));
+        if let Some(best) = self.best_record() {
+            plot.vertical_line("quiet dashed", best.step as f64, "kept");
+        }
+        plot
+    }
+
+    fn loss(&self) -> Markup {
+        let steps: Vec<(f64, f64)> = self.steps.iter().map(|step| (step.step as f64, step.loss)).collect();
+        let valid: Vec<(f64, f64)> = self.valid.iter().map(|valid| (valid.step as f64, valid.loss)).collect();
+        let values = [0.0].into_iter().chain(steps.iter().chain(&valid).map(|point| point.1));
+        let mut plot = self.plot(values, Unit::Plain, "cross-entropy per row");
+        plot.line("c7", &steps);
+        plot.line("c1", &valid);
+        for (record, &at) in self.valid.iter().zip(&valid) {
+            plot.marker("c1", 1, at, &format!("epoch {}: {:.3}", record.epoch, record.loss));
+        }
+        let legend = html! {
+            (legend_entry("c7", None, html! { "training" }))
+            @if !valid.is_empty() { (legend_entry("c1", Some(1), html! { "validation" })) }
+        };
+        let ends = |points: &[(f64, f64)]| match points {
+            [first, .., last] => format!("from {:.3} to {:.3}", first.1, last.1),
+            _ => "not drawn".to_owned(),
+        };
+        let description = format!("Training {}, validation {}", ends(&steps), ends(&valid));
+        figure(html! { "Loss" }, legend, plot.finish("Loss by optimizer step", &description))
+    }
+
+    fn scores(&self) -> Markup {
+        let line = |score: fn(&EvaluationRecord) -> f64| -> Vec<(f64, f64)> {
+            self.valid.iter().map(|valid| (valid.step as f64, score(valid))).collect()
+        };
+        let (accuracy, f1) = (line(|valid| valid.accuracy), line(|valid| valid.macro_f1));
+        let mut plot = self.plot(accuracy.iter().chain(&f1).map(|point| point.1), Unit::Percent, "");
+        plot.line("c2 dashed", &f1);
+        plot.line("c0", &accuracy);
+        for (record, (&accuracy, &f1)) in self.valid.iter().zip(accuracy.iter().zip(&f1)) {
+            plot.marker("c2", 3, f1, &format!("epoch {}: macro-F1 {}", record.epoch, percent(record.macro_f1)));
+            plot.marker("c0", 0, accuracy, &format!("epoch {}: accuracy {}", record.epoch, percent(record.accuracy)));
+        }
+        let legend = html! {
+            (legend_entry("c0", Some(0), html! { "accuracy" }))
+            (legend_entry("c2 dashed", Some(3), html! { "macro-F1" }))
+        };
+        let reached = self.valid.iter().map(|valid| valid.accuracy).fold(0.0, f64::max);
+        let description = format!("The highest accuracy is {}", percent(reached));
+        figure(html! { "Validation scores" }, legend, plot.finish("Validation scores by optimizer step", &description))
+    }
+}

@@ -1,0 +1,91 @@
+//! What the page of a run is given, and what its sections share.
+
+use std::path::Path;
+
+use maud::{Markup, html};
+
+use crate::data::Modality;
+use crate::evaluation::Evaluation;
+use crate::report::RunMetrics;
+use crate::report::html::outcomes::Outcomes;
+use crate::report::html::text::{label, long_text, split_name};
+use crate::report::html::thumbnail::thumbnail;
+use crate::training::history::Record;
+
+/// With fewer rows than this, the shape of a curve is mostly chance.
+pub(super) const FEW_ROWS: u64 = 200;
+
+/// What the page of a run shows.
+pub struct RunReport<'a> {
+    pub title: &'a str,
+    pub metrics: &'a RunMetrics,
+    /// `rehead.toml`.
+    pub settings: &'a str,
+    pub history: &'a [Record],
+    /// What is in the data: name, value.
+    pub data: &'a [(String, String)],
+    pub splits: &'a [ScoredSplit<'a>],
+}
+
+/// A split with the predictions of the trained network.
+pub struct ScoredSplit<'a> {
+    /// `valid` or `test`.
+    pub name: &'a str,
+    pub evaluation: &'a Evaluation,
+    /// The index of each row's label.
+    pub truth: &'a [u32],
+    /// Row-major, in the order of `truth`.
+    pub probabilities: &'a [f32],
+    /// The rows' texts, or the paths of their images; empty where they have none.
+    pub texts: &'a [String],
+    pub modality: Modality,
+}
+
+impl ScoredSplit<'_> {
+    pub fn called(&self) -> &str {
+        split_name(self.name)
+    }
+
+    pub fn labels(&self) -> Vec<String> {
+        self.evaluation.per_class.iter().map(|(label, _)| label.clone()).collect()
+    }
+}
+
+/// A split with what follows from its predictions.
+pub(super) struct SplitView<'a> {
+    pub split: &'a ScoredSplit<'a>,
+    pub labels: Vec<String>,
+    pub predictions: Outcomes,
+}
+
+impl<'a> SplitView<'a> {
+    pub fn of(split: &'a ScoredSplit<'a>) -> Self {
+        let labels = split.labels();
+        let predictions = Outcomes::of(split.truth, split.probabilities, labels.len());
+        Self { split, labels, predictions }
+    }
+
+    pub fn label(&self, index: u32) -> Markup {
+        label(self.labels.get(index as usize).map_or("?", String::as_str))
+    }
+
+    /// The probability that a row gives a label.
+    pub fn probability(&self, row: usize, label: u32) -> f64 {
+        let at = row * self.labels.len() + label as usize;
+        self.split.probabilities.get(at).map_or(f64::NAN, |&probability| f64::from(probability))
+    }
+
+    pub fn text(&self, row: usize) -> Markup {
+        match self.split.texts.get(row) {
+            Some(text) if text.trim().is_empty() => html! { blockquote.soft { "(empty)" } },
+            Some(file) if self.split.modality == Modality::Image => html! {
+                figure.thumbnail {
+                    @if let Some(address) = thumbnail(Path::new(file)) { img src=(address) alt=(file); }
+                    figcaption { code { (file) } }
+                }
+            },
+            Some(text) => long_text(text),
+            None => html! { blockquote.soft { "row " (row + 1) " of the " (self.split.called()) " data" } },
+        }
+    }
+}

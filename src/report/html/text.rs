@@ -1,0 +1,126 @@
+//! How texts, labels and numbers of the data are written on a page.
+
+use maud::{Markup, html};
+
+use crate::console::units;
+use crate::evaluation::interval::Interval;
+
+/// The narrow space that no line breaks at.
+const THIN: char = '\u{202f}';
+
+/// What the data say, without the characters that no page may hold (control characters but tab and line feed).
+pub(super) fn shown(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() && !matches!(char, '\t' | '\n') { '\u{fffd}' } else { char }).collect()
+}
+
+/// A label in running text: set apart, in its own writing direction. Names such as `card_arrival` break where their
+/// words do.
+pub(super) fn label(name: &str) -> Markup {
+    let name = shown(name);
+    html! {
+        bdi.label {
+            @if name.is_empty() { "(empty)" }
+            @for part in name.split_inclusive(['_', '/']) { (part) wbr; }
+        }
+    }
+}
+
+/// A text of the data: short ones whole, of long ones the beginning, with the rest to be opened.
+pub(super) fn long_text(text: &str) -> Markup {
+    /// In characters.
+    const BEGINNING: usize = 320;
+    const MOST: usize = 6000;
+    let text = shown(text.trim());
+    let cut = |at: usize| text.char_indices().nth(at).map(|(index, _)| index);
+    // A few characters more are not worth a click.
+    if cut(BEGINNING + 80).is_none() {
+        return html! { blockquote dir="auto" { (text) } };
+    }
+    let at = cut(BEGINNING).unwrap_or(text.len());
+    let at = text[..at].rfind(char::is_whitespace).filter(|word| *word > at / 2).unwrap_or(at);
+    let (beginning, rest) = text.split_at(at);
+    let end = rest.char_indices().nth(MOST).map_or(rest.len(), |(index, _)| index);
+    let left_out = rest[end..].chars().count();
+    html! {
+        details.long {
+            summary { blockquote dir="auto" { (beginning) " …" } }
+            blockquote dir="auto" {
+                "… " (rest[..end].trim_start())
+                @if left_out > 0 { " … (" (units::count(left_out as u64)) " more characters)" }
+            }
+        }
+    }
+}
+
+/// `88.7 %`.
+pub(super) fn percent(fraction: f64) -> String {
+    format!("{}{THIN}%", percent_bare(fraction))
+}
+
+/// `88.7`, for columns whose header says `%`.
+pub(super) fn percent_bare(fraction: f64) -> String {
+    if fraction.is_finite() { format!("{:.1}", fraction * 100.0) } else { "–".to_owned() }
+}
+
+/// `87.2 to 90.1 %`.
+pub(super) fn percent_range(interval: Interval) -> String {
+    format!("{} to {}", percent_bare(interval.low), percent(interval.high))
+}
+
+/// `1 row`, `2 rows`.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", units::count(number), if number == 1 { one } else { many })
+}
+
+/// A coordinate or length, as short as a drawing allows.
+pub(super) fn number(value: f64) -> String {
+    let text = format!("{value:.2}");
+    let short = text.trim_end_matches('0').trim_end_matches('.');
+    if matches!(short, "-0" | "") { "0".to_owned() } else { short.to_owned() }
+}
+
+pub(super) fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// A split's name in a sentence: `validation`, `test`.
+pub(super) fn split_name(split: &str) -> &str {
+    if split == "valid" { "validation" } else { split }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_stay_text() {
+        let hostile = "<script>alert(\"1\")</script>\u{0}\u{1b}[31m & 'q'";
+        let drawn = html! { p title=(shown(hostile)) { (label(hostile)) (long_text(hostile)) } }.into_string();
+        assert!(!drawn.contains("<script") && !drawn.contains('\u{0}') && !drawn.contains('\u{1b}'), "{drawn}");
+        assert!(drawn.contains("title=\"&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;\u{fffd}"), "{drawn}");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_words_and_lose_nothing() {
+        assert!(!long_text("short").into_string().contains("details"));
+        let text: String = (0..200).map(|word| format!("word{word} ")).collect();
+        let drawn = long_text(&text).into_string();
+        let (summary, rest) = drawn.split_once("</summary>").unwrap();
+        assert!(summary.ends_with(" …</blockquote>") && rest.contains("… word"), "{drawn}");
+        assert!(
+            (0..200).all(|word| drawn.contains(&format!("word{word} ")) || drawn.contains(&format!("word{word}<")))
+        );
+        // Without a space to cut at, and with letters of several bytes.
+        let drawn = long_text(&"日".repeat(10_000)).into_string();
+        assert!(drawn.contains("(3,680 more characters)"), "{}", &drawn[drawn.len() - 200..]);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!([0.0, -0.001, 1.5, 100.0, 0.126].map(number), ["0", "0", "1.5", "100", "0.13"]);
+        assert_eq!(percent(0.8866), "88.7\u{202f}%");
+        assert_eq!(percent_bare(f64::NAN), "–");
+        assert_eq!((counted(1, "row", "rows"), counted(1200, "row", "rows")), ("1 row".into(), "1,200 rows".into()));
+    }
+}

@@ -10,7 +10,8 @@ use rehead::data::Input;
 use rehead::error::Result;
 use rehead::model::checkpoint::Weights;
 use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling};
-use rehead::training::loss::{Loss, LossSettings};
+use rehead::task::single_label::CrossEntropy;
+use rehead::task::{Loss, Targets};
 use rehead::transform::text::TextTokenizer;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
@@ -186,10 +187,11 @@ fn gradients(
     for (&example, &label) in examples.iter().zip(&given) {
         labels[example] = label as u32;
     }
+    let labels = Targets::Classes(labels);
     for parameter in classifier.parameters() {
         let _ = parameter.tensor.set_requires_grad(true);
     }
-    let plain = Loss::new(&LossSettings::default(), CPU).expect("loss");
+    let plain = Loss::new(CrossEntropy::new(0.0, None, CPU).expect("loss"));
     let mut loss = 0.0;
     for part in examples.chunks(micro) {
         let batch = set.batch(part, CPU).expect("batch");

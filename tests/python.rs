@@ -98,7 +98,8 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
     use rehead::batch::ExampleSet;
     use rehead::data::{Input, Labels};
     use rehead::model::{Classifier, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, checkpoint};
-    use rehead::training::loss::{Loss, LossSettings};
+    use rehead::task::single_label::CrossEntropy;
+    use rehead::task::{Loss, Targets};
     use rehead::transform::text::TextTokenizer;
     use tch::{Device, Kind, Tensor};
 
@@ -124,8 +125,8 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
     }
     let batch = set.batch(&[0, 1, 2, 3], Device::Cpu).expect("a batch");
     let logits = classifier.logits(&batch, Pass::evaluation(Kind::Float)).expect("logits");
-    let plain = Loss::new(&LossSettings::default(), tch::Device::Cpu).expect("a loss");
-    plain.of(&logits, &batch, &given, given.len() as f64, 1.0).expect("a loss").backward();
+    let plain = Loss::new(CrossEntropy::new(0.0, None, tch::Device::Cpu).expect("a loss"));
+    plain.of(&logits, &batch, &Targets::Classes(given.to_vec()), given.len() as f64, 1.0).expect("a loss").backward();
     let ordered = Tensor::zeros_like(&logits.detach());
     for (row, &example) in batch.examples.iter().enumerate() {
         ordered.get(example as i64).copy_(&logits.detach().get(row as i64));

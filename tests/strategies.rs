@@ -11,7 +11,8 @@ use rehead::data::{Input, Labels};
 use rehead::model::parameters::Parameter;
 use rehead::model::{Classifier, HeadRequest, InputSpec, LoadRequest, Pass, Pooling};
 use rehead::random::from_torch;
-use rehead::training::loss::{Loss, LossSettings};
+use rehead::task::single_label::CrossEntropy;
+use rehead::task::{Loss, Targets};
 use rehead::transform::text::TextTokenizer;
 use support::{
     BASIC, LONG, Lottery, Scene, assert_as_uninterrupted, csv, fields, history, interrupted, sentiment, tensors,
@@ -178,10 +179,10 @@ fn adapters_compute_what_the_merged_weights_do() {
         let inputs = sentiment(9, 4).into_iter().map(|(text, _)| Input::Text(text)).collect::<Vec<_>>();
         let set = tokenizer.tokenize(&inputs).unwrap().set;
         let batch = set.batch(&(0..9).collect::<Vec<_>>(), Device::Cpu).unwrap();
-        let given = [0, 1, 0, 1, 0, 1, 0, 1, 0];
+        let given = Targets::Classes(vec![0, 1, 0, 1, 0, 1, 0, 1, 0]);
         let learn = |classifier: &Classifier| {
             let logits = classifier.logits(&batch, Pass::evaluation(Kind::Float)).unwrap();
-            let loss = Loss::new(&LossSettings::default(), Device::Cpu).unwrap();
+            let loss = Loss::new(CrossEntropy::new(0.0, None, Device::Cpu).unwrap());
             loss.of(&logits, &batch, &given, 9.0, 1.0).unwrap().backward();
             logits.detach()
         };

@@ -13,7 +13,8 @@ use rehead::model::checkpoint::{Weights, save_tensors};
 use rehead::model::family::vit;
 use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling};
 use rehead::random::from_torch;
-use rehead::training::loss::{Loss, LossSettings};
+use rehead::task::single_label::CrossEntropy;
+use rehead::task::{Loss, Targets};
 use tch::{Device, Kind, Tensor};
 
 const CPU: Device = Device::Cpu;
@@ -152,8 +153,11 @@ fn gradients_of_every_parameter_equal_transformers_and_timm() {
         let keys = DropoutKeys::new(1, 1, 0);
         let training = Pass { compute: Kind::Float, dropout: Some(&keys) };
         let logits = classifier.logits(&batch, training).expect("logits");
-        let plain = Loss::new(&LossSettings::default(), CPU).expect("a loss");
-        plain.of(&logits, &batch, &labels, labels.len() as f64, 1.0).expect("a loss").backward();
+        let plain = Loss::new(CrossEntropy::new(0.0, None, CPU).expect("a loss"));
+        plain
+            .of(&logits, &batch, &Targets::Classes(labels.clone()), labels.len() as f64, 1.0)
+            .expect("a loss")
+            .backward();
         let mut compared = 0;
         for parameter in classifier.parameters() {
             for (stored, found) in parameter.stored_from(&parameter.tensor.grad()).expect("parts") {

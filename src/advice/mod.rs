@@ -111,14 +111,14 @@ pub fn measure(
 ) -> Result<Measurements> {
     let folds = probe::Folds::new(labels, FOLDS, seed)?;
     let (last, earlier) = stages.split_last().ok_or_else(|| Error::failure("the network has no stages"))?;
-    let curve = probe::cross_validated(&last.rows, labels, &folds, &SHARES, QUICK.strengths, watch)?;
+    let curve = probe::cross_validated(&last.rows, labels, &folds, &SHARES, QUICK.l2, watch)?;
     let whole = curve.last().copied().ok_or_else(|| Error::failure("no share of the rows was measured"))?;
     // Features are standardised: what suits one stage suits the others, and two thirds of the time are saved.
-    let chosen = QUICK.strengths.iter().position(|&strength| strength == whole.strength);
-    let strengths = chosen.and_then(|index| QUICK.strengths.get(index..=index)).unwrap_or(QUICK.strengths);
+    let chosen = QUICK.l2.iter().position(|&l2| l2 == whole.l2);
+    let penalties = chosen.and_then(|index| QUICK.l2.get(index..=index)).unwrap_or(QUICK.l2);
     let mut scores = Vec::with_capacity(stages.len());
     for stage in earlier {
-        let probes = probe::cross_validated(&stage.rows, labels, &folds, &[1.0], strengths, watch)?;
+        let probes = probe::cross_validated(&stage.rows, labels, &folds, &[1.0], penalties, watch)?;
         scores.extend(probes.into_iter().map(|probe| (stage, probe)));
     }
     scores.push((last, whole));

@@ -7,9 +7,9 @@
 use crate::error::{Error, Result};
 use crate::evaluation::{Interval, argmax, wilson};
 use crate::inference::Rows;
-use crate::linear::logistic::{self, Labelled, Search};
+use crate::linear::logistic::{self, Labelled, Search, soft_targets};
 use crate::random::Random;
-use crate::training::loss::LossSettings;
+use tch::Tensor;
 
 use super::check;
 
@@ -21,7 +21,7 @@ pub struct Score {
     pub correct: u64,
     pub rows: u64,
     /// The penalty that was chosen; of the rounds' the middle one.
-    pub strength: f64,
+    pub l2: f64,
 }
 
 impl Score {
@@ -80,13 +80,13 @@ impl Folds {
 }
 
 /// The score after training on each of `shares` of the training folds, each subset part of the next. `[1.0]` is a plain
-/// cross-validation. The penalty is chosen among `strengths`. `watch` is told after each training.
+/// cross-validation. The penalty is chosen among `penalties`. `watch` is told after each training.
 pub fn cross_validated(
     features: &Rows,
     labels: &[u32],
     folds: &Folds,
     shares: &[f64],
-    strengths: &'static [f64],
+    penalties: &'static [f64],
     watch: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Vec<Score>> {
     check(features, labels)?;
@@ -94,20 +94,20 @@ pub fn cross_validated(
         return Err(Error::failure("the folds belong to other rows"));
     }
     let classes = labels.iter().max().map_or(0, |&label| label as usize + 1);
-    let search = Search { strengths, ..logistic::QUICK };
-    let mut scores = vec![Score { train_rows: 0.0, correct: 0, rows: 0, strength: 0.0 }; shares.len()];
+    let search = Search { l2: penalties, ..logistic::QUICK };
+    let mut scores = vec![Score { train_rows: 0.0, correct: 0, rows: 0, l2: 0.0 }; shares.len()];
     let mut chosen = vec![Vec::with_capacity(folds.count); shares.len()];
     for test in 0..folds.count {
         let valid = (test + 1) % folds.count;
         let train_rows = folds.rows(|fold| fold != test && fold != valid);
-        let [valid, test] = [valid, test].map(|wanted| Part::of(features, labels, &folds.rows(|fold| fold == wanted)));
+        let part = |rows: &[usize]| Part::of(features, labels, classes, rows);
+        let (valid, test) = (part(&folds.rows(|fold| fold == valid))?, part(&folds.rows(|fold| fold == test))?);
         for ((share, score), chosen) in shares.iter().zip(&mut scores).zip(&mut chosen) {
             let taken = ((train_rows.len() as f64 * share).round() as usize).clamp(1, train_rows.len());
-            let train = Part::of(features, labels, &train_rows[..taken]);
-            let (train, valid, loss) = (train.labelled(), valid.labelled(), LossSettings::default());
-            let (head, trial) = logistic::fit(&train, &valid, classes, &loss, search, &mut |_| Ok(()))?;
-            chosen.push(trial.strength);
-            let logits = test.features.to_tensor()?.f_linear(&head.weight, Some(&head.bias))?;
+            let train = part(&train_rows[..taken])?;
+            let (head, trial) = logistic::fit(&train.labelled(), &valid.labelled(), search, &mut |_| Ok(()))?;
+            chosen.push(trial.l2);
+            let logits = test.features.f_linear(&head.weight, Some(&head.bias))?;
             let mut values = vec![0f32; logits.numel()];
             logits.f_copy_data(&mut values, logits.numel())?;
             let predicted = values.chunks_exact(classes.max(1)).map(argmax);
@@ -119,28 +119,31 @@ pub fn cross_validated(
     }
     for (score, mut chosen) in scores.iter_mut().zip(chosen) {
         chosen.sort_by(f64::total_cmp);
-        score.strength = chosen.get(chosen.len() / 2).copied().unwrap_or_default();
+        score.l2 = chosen.get(chosen.len() / 2).copied().unwrap_or_default();
     }
     Ok(scores)
 }
 
+/// The rows of some folds.
 struct Part {
-    features: Rows,
+    features: Tensor,
+    targets: Tensor,
     labels: Vec<u32>,
 }
 
 impl Part {
-    fn of(features: &Rows, labels: &[u32], rows: &[usize]) -> Self {
+    fn of(features: &Rows, labels: &[u32], classes: usize, rows: &[usize]) -> Result<Self> {
         let mut values = Vec::with_capacity(rows.len() * features.width);
         for &row in rows {
             values.extend_from_slice(features.row(row));
         }
-        let labels = rows.iter().map(|&row| labels[row]).collect();
-        Self { features: Rows { values, width: features.width }, labels }
+        let labels: Vec<u32> = rows.iter().map(|&row| labels[row]).collect();
+        let features = Rows { values, width: features.width }.to_tensor()?;
+        Ok(Self { features, targets: soft_targets(&labels, classes, 0.0, None)?, labels })
     }
 
     fn labelled(&self) -> Labelled<'_> {
-        Labelled { features: &self.features, labels: &self.labels }
+        Labelled { features: &self.features, targets: &self.targets }
     }
 }
 
@@ -197,7 +200,7 @@ mod tests {
     }
 
     fn cross_validate(features: &Rows, labels: &[u32], shares: &[f64]) -> Result<Vec<Score>> {
-        cross_validated(features, labels, &Folds::new(labels, 5, 1)?, shares, logistic::QUICK.strengths, &mut || Ok(()))
+        cross_validated(features, labels, &Folds::new(labels, 5, 1)?, shares, logistic::QUICK.l2, &mut || Ok(()))
     }
 
     #[test]
@@ -249,7 +252,7 @@ mod tests {
             let rows = [100.0, 200.0, 400.0, 800.0];
             rows.iter()
                 .zip(wrong)
-                .map(|(&train_rows, wrong)| Score { train_rows, correct: 100 - wrong, rows: 100, strength: 1.0 })
+                .map(|(&train_rows, wrong)| Score { train_rows, correct: 100 - wrong, rows: 100, l2: 1.0 })
                 .collect()
         };
         let curve = Curve::through(&scores([30, 25, 22, 20]));

@@ -259,7 +259,7 @@ mod tests {
     use crate::advice::probe::Score;
 
     fn score(train_rows: f64, correct: u64) -> Score {
-        Score { train_rows, correct, rows: 1000, strength: 0.1 }
+        Score { train_rows, correct, rows: 1000, l2: 0.1 }
     }
 
     /// Stages by their probes, of 1,000 rows in `classes` classes of one size.

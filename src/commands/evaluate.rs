@@ -9,12 +9,13 @@ use crate::cli::EvaluateArgs;
 use crate::console::Console;
 use crate::data::{Example, Input, load_labelled};
 use crate::error::{Error, Result};
-use crate::evaluation::{Evaluation, evaluate};
+use crate::evaluation::Evaluation;
 use crate::files::write_atomically;
 use crate::interrupt;
 use crate::report::Predictions;
 use crate::report::html::run::{ScoredSplit, evaluation_page};
 use crate::report::metrics::to_readable_json;
+use crate::task::{Dataset, Evaluated, score};
 use crate::transform::Purpose;
 
 /// What is printed with `--json` and saved as `metrics.json`.
@@ -51,14 +52,8 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         prepared.usable(inputs.len()).into_iter().filter_map(|place| set.examples.get(place)).collect();
     console.note(&prepared.statistics);
     let unit = prepared.set.unit();
-    let bar = console.progress("evaluating", Some(examples.len() as u64), "examples").rate_in(unit);
-    let logits = model
-        .inference()
-        .logits(&*prepared.set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
-    bar.finish();
-
-    let truth: Vec<u32> = examples.iter().map(|example| example.label).collect();
-    let evaluation = evaluate(&logits.values, &truth, model.classifier.labels.words())?;
+    let dataset = Dataset { examples: prepared.set.clone(), targets: model.task.parse(&examples) };
+    let Evaluated { logits, evaluation } = score(model.task, &model.inference(), &dataset, "evaluating", &console)?;
     console.note(&evaluation);
     let report = Report {
         model: args.model.clone(),
@@ -73,9 +68,8 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).map_err(|error| Error::io(error, out))?;
         write_atomically(out.join("metrics.json"), format!("{json}\n").as_bytes())?;
-        let labels = model.classifier.labels.words();
-        let predictions = Predictions::of_logits(&logits.values, &truth);
-        predictions.write(out, "test", labels)?;
+        let predictions = Predictions::of_logits(&logits.values, dataset.targets.classes());
+        predictions.write(out, "test", model.classifier.labels.words())?;
         let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
         let split = ScoredSplit {
             name: "test",

@@ -17,13 +17,14 @@ use crate::config::OnBadInput;
 use crate::console::{Console, Progress, units};
 use crate::data::columns::LabelColumn;
 use crate::data::writer::{is_stream, output_format};
-use crate::data::{Input, Layout, OutputValue, ResolvedColumns, Row, RowReader, RowWriter, resolve};
+use crate::data::{Input, Layout, ResolvedColumns, Row, RowReader, RowWriter, resolve};
 use crate::error::{Error, Kind, Result};
-use crate::evaluation::{NOT_FINITE, argmax, softmax};
+use crate::evaluation::NOT_FINITE;
 use crate::files::write_atomically;
 use crate::inference::Rows;
 use crate::interrupt;
 use crate::model::Classifier;
+use crate::task::{ColumnOptions, OutputColumns};
 use crate::transform::{Prepared, Purpose, Transform};
 
 pub fn run(args: &LabelArgs) -> Result<()> {
@@ -38,9 +39,14 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     }
     console.note(&model.choices);
 
-    let answers = Answers::new(args, &model.classifier);
+    let options = ColumnOptions {
+        probabilities: args.probabilities,
+        top: args.top.unwrap_or(0),
+        min_confidence: args.min_confidence.unwrap_or(0.0),
+    };
+    let added = &*model.task.columns(&model.classifier.labels, options);
     interrupt::listen();
-    let output = Output::open(args, rows.layout(), &answers, &model)?;
+    let output = Output::open(args, rows.layout(), added, &model)?;
     let done = output.writer.rows();
     if done > 0 {
         console.note(format!("going on after row {}", units::count(done)));
@@ -50,7 +56,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         Transform::Image(_) => "images",
     };
     let bar = console.progress("labelling", None, "rows").rate_in(unit).starting_at(done);
-    let written = label_all(&model, rows, &columns, output, &answers, args, &bar, &console)?;
+    let written = label_all(&model, rows, &columns, output, added, args, &bar, &console)?;
     bar.finish();
     console.summary(format!("{} rows labelled: {}", units::count(written), args.output.display()));
     Ok(())
@@ -76,7 +82,7 @@ fn label_all(
     rows: RowReader,
     columns: &ResolvedColumns,
     output: Output,
-    answers: &Answers,
+    added: &dyn OutputColumns,
     args: &LabelArgs,
     bar: &Progress,
     console: &Console,
@@ -98,7 +104,7 @@ fn label_all(
 
     let (written, computed) = std::thread::scope(|scope| {
         scope.spawn(move || read_windows(rows, done, &reading, window, &windows_in));
-        let writing = scope.spawn(move || write_windows(writer, answers, to_write, again));
+        let writing = scope.spawn(move || write_windows(writer, added, to_write, again));
         let computed = compute_windows(model, &file, windows, labelled, bar, console);
         let unexpected = |_| Written { rows: done, end: Err(Error::failure("the writing thread ended unexpectedly")) };
         (writing.join().unwrap_or_else(unexpected), computed)
@@ -214,7 +220,7 @@ struct Written {
 }
 
 /// Writes what is labelled, but for the first `again` rows, which are written already.
-fn write_windows(mut writer: RowWriter, answers: &Answers, windows: Receiver<Labelled>, again: u64) -> Written {
+fn write_windows(mut writer: RowWriter, added: &dyn OutputColumns, windows: Receiver<Labelled>, again: u64) -> Written {
     let mut rows = writer.rows();
     let mut again = again as usize;
     for Labelled { rows: window, places, logits } in windows {
@@ -228,8 +234,8 @@ fn write_windows(mut writer: RowWriter, answers: &Answers, windows: Receiver<Lab
                     continue;
                 }
                 match found {
-                    Some((_, index)) => writer.write(row, &answers.columns_of(logits.row(index)))?,
-                    None => writer.write(row, &answers.nothing())?,
+                    Some((_, index)) => writer.write(row, &added.values(logits.row(index)))?,
+                    None => writer.write(row, &added.empty())?,
                 }
             }
             writer.flush()
@@ -240,63 +246,6 @@ fn write_windows(mut writer: RowWriter, answers: &Answers, windows: Receiver<Lab
         rows = writer.rows();
     }
     Written { rows, end: writer.finish() }
-}
-
-/// Which columns are added, and what stands in them.
-struct Answers {
-    labels: Vec<String>,
-    probabilities: bool,
-    top: usize,
-    min_confidence: f64,
-}
-
-impl Answers {
-    fn new(args: &LabelArgs, classifier: &Classifier) -> Self {
-        let labels = classifier.labels.words().to_vec();
-        Self {
-            probabilities: args.probabilities,
-            top: args.top.unwrap_or(0).min(labels.len()),
-            min_confidence: args.min_confidence.unwrap_or(0.0),
-            labels,
-        }
-    }
-
-    fn names(&self) -> Vec<String> {
-        let mut names = vec!["predicted_label".to_owned(), "confidence".to_owned()];
-        for rank in 1..=self.top {
-            names.extend([format!("label_{rank}"), format!("confidence_{rank}")]);
-        }
-        if self.probabilities {
-            names.extend(self.labels.iter().map(|label| format!("p_{label}")));
-        }
-        names
-    }
-
-    /// For what could not be read.
-    fn nothing(&self) -> Vec<OutputValue> {
-        self.names().iter().map(|_| OutputValue::Empty).collect()
-    }
-
-    fn columns_of(&self, logits: &[f32]) -> Vec<OutputValue> {
-        let probabilities = softmax(logits);
-        let best = argmax(logits);
-        let word =
-            |class: usize| self.labels.get(class).map_or(OutputValue::Empty, |word| OutputValue::Text(word.clone()));
-        let confidence = probabilities.get(best).copied().unwrap_or(f64::NAN);
-        let sure = confidence >= self.min_confidence;
-        let mut values = vec![if sure { word(best) } else { OutputValue::Empty }, OutputValue::Number(confidence)];
-        if self.top > 0 {
-            let mut order: Vec<usize> = (0..probabilities.len()).collect();
-            order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
-            for &class in order.iter().take(self.top) {
-                values.extend([word(class), OutputValue::Number(probabilities[class])]);
-            }
-        }
-        if self.probabilities {
-            values.extend(probabilities.iter().map(|&p| OutputValue::Number(p)));
-        }
-        values
-    }
 }
 
 /// The output as it grows.
@@ -322,8 +271,8 @@ struct Origin {
 }
 
 impl Output {
-    fn open(args: &LabelArgs, input: &Layout, answers: &Answers, model: &LoadedModel) -> Result<Self> {
-        let names = answers.names();
+    fn open(args: &LabelArgs, input: &Layout, added: &dyn OutputColumns, model: &LoadedModel) -> Result<Self> {
+        let names = added.names();
         if is_stream(&args.output) {
             if args.resume {
                 return Err(Error::request("what went into a pipe or device cannot be resumed")
@@ -349,7 +298,7 @@ impl Output {
             input: args.input.display().to_string(),
             model: fingerprint(&model.classifier, &model.transform)?,
             added_columns: names.clone(),
-            min_confidence: answers.min_confidence,
+            min_confidence: args.min_confidence.unwrap_or(0.0),
             text: format!("{:?}", args.text),
         };
         let there = growing.exists();

@@ -10,11 +10,13 @@ use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::model::{self, Classifier, Engine, HeadRequest, Linears, LoadRequest};
+use crate::task::{self, Task};
 use crate::transform::Transform;
 
 /// A classifier ready to label: loaded in the kind it computes in, with its tokenizer.
 pub struct LoadedModel {
     pub classifier: Classifier,
+    pub task: &'static dyn Task,
     pub transform: Transform,
     pub hardware: Hardware,
     /// Tokens, or images, of an inference batch.
@@ -61,7 +63,8 @@ impl LoadedModel {
         } else {
             TrainedColumns::default()
         };
-        Ok(Self { classifier, transform, hardware, batch_tokens, choices, trained_on, modality })
+        let task = task::task(None)?;
+        Ok(Self { classifier, task, transform, hardware, batch_tokens, choices, trained_on, modality })
     }
 
     pub fn inference(&self) -> Inference<'_> {

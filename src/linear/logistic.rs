@@ -1,15 +1,13 @@
 //! Multinomial logistic regression with an L2 penalty, trained to convergence: the head on frozen features.
 //!
 //! Features are standardised for the optimisation and the standardisation is folded into the weights afterwards, so that
-//! the result is a plain linear layer. The penalty's strength is chosen on validation data. [`lbfgs`] in fp64; a convex problem, so
+//! the result is a plain linear layer. The penalty is chosen on validation data. [`lbfgs`] in fp64; a convex problem, so
 //! the result depends on nothing but the data.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::inference::Rows;
 use crate::linear::lbfgs::{self, Limits};
-use crate::training::loss::LossSettings;
 
 /// A linear layer: weight `[classes, width]` and bias `[classes]`, fp32, on the CPU.
 pub struct Linear {
@@ -17,72 +15,95 @@ pub struct Linear {
     pub bias: Tensor,
 }
 
-/// One strength that was tried.
+/// One penalty that was tried.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Trial {
-    /// The penalty's factor: `strength/2 · ‖W‖²` beside the mean cross-entropy, on standardised features.
-    pub strength: f64,
+    /// The penalty's factor: `l2/2 · ‖W‖²` beside the mean cross-entropy, on standardised features.
+    pub l2: f64,
     /// Mean cross-entropy on the validation data.
     pub valid_loss: f64,
     pub iterations: usize,
 }
 
-/// Labelled features, `[N, width]`.
+/// Features `[N, width]` with what is to be predicted from them.
 pub struct Labelled<'a> {
-    pub features: &'a Rows,
-    pub labels: &'a [u32],
+    pub features: &'a Tensor,
+    /// `[N, classes]`, fp64: what each class's log-probability counts, see [`soft_targets`].
+    pub targets: &'a Tensor,
+}
+
+/// The targets of cross-entropy as PyTorch has them, `[N, classes]` in fp64: one-hot, unless labels are smoothed or classes weighted.
+///
+/// # Errors
+/// A label is not below `classes`.
+pub fn soft_targets(
+    labels: &[u32],
+    classes: usize,
+    label_smoothing: f64,
+    class_weights: Option<&[f64]>,
+) -> Result<Tensor> {
+    if labels.iter().any(|&label| label as usize >= classes) {
+        return Err(Error::failure(format!("a label is beyond the {classes} classes there are")));
+    }
+    let labels: Vec<i64> = labels.iter().map(|&label| i64::from(label)).collect();
+    let mut targets = Tensor::f_from_slice(&labels)?.f_one_hot(classes as i64)?.f_to_kind(Kind::Double)?;
+    if label_smoothing > 0.0 {
+        let evenly = label_smoothing / classes.max(1) as f64;
+        targets = targets.f_mul_scalar(1.0 - label_smoothing)?.f_add_scalar(evenly)?;
+    }
+    match class_weights {
+        Some(weights) => Ok(targets.f_mul(&Tensor::f_from_slice(weights)?)?),
+        None => Ok(targets),
+    }
 }
 
 /// How carefully a head is sought.
 #[derive(Debug, Clone, Copy)]
 pub struct Search {
     /// From the strongest on: each solution is where the next begins.
-    pub strengths: &'static [f64],
+    pub l2: &'static [f64],
     /// Converged when no component of the gradient is larger.
     pub tolerance: f64,
 }
 
 /// For a head that will be used.
 pub const THOROUGH: Search =
-    Search { strengths: &[1.0, 0.3162, 0.1, 0.03162, 0.01, 0.003162, 0.001, 0.0003162, 0.0001], tolerance: 1e-5 };
+    Search { l2: &[1.0, 0.3162, 0.1, 0.03162, 0.01, 0.003162, 0.001, 0.0003162, 0.0001], tolerance: 1e-5 };
 /// For many heads of which only the scores are of interest.
-pub const QUICK: Search = Search { strengths: &[1.0, 0.1, 0.01, 0.001], tolerance: 1e-3 };
+pub const QUICK: Search = Search { l2: &[1.0, 0.1, 0.01, 0.001], tolerance: 1e-3 };
 
-/// Two strengths in a row that are worse than the best so far end the search: the path is smooth.
+/// Two penalties in a row that are worse than the best so far end the search: the path is smooth.
 const WORSE_IN_A_ROW: usize = 2;
 const MAX_ITERATIONS: usize = 300;
 /// Steps that L-BFGS remembers.
 const MEMORY: usize = 10;
 
-/// Fits a head of `classes` classes on `train` and chooses the strength by the loss on `valid`. `watch` is told of every
-/// strength that was tried.
+/// Fits a head on `train` and chooses the penalty by the loss on `valid`. `watch` hears of every
+/// penalty that was tried.
 pub fn fit(
     train: &Labelled,
     valid: &Labelled,
-    classes: usize,
-    loss: &LossSettings,
     search: Search,
     watch: &mut dyn FnMut(Trial) -> Result<()>,
 ) -> Result<(Linear, Trial)> {
-    let x = train.features.to_tensor()?.f_to_kind(Kind::Double)?;
+    let x = train.features.f_to_kind(Kind::Double)?;
     let mean = x.f_mean_dim([0i64].as_slice(), true, Kind::Double)?;
-    let deviation = x.f_std_dim([0i64].as_slice(), false, true)?.f_clamp_min(1e-6)?;
-    let standardise = |x: &Tensor| -> Result<Tensor> { Ok(x.f_sub(&mean)?.f_div(&deviation)?) };
+    let std = x.f_std_dim([0i64].as_slice(), false, true)?.f_clamp_min(1e-6)?;
+    let standardise = |x: &Tensor| -> Result<Tensor> { Ok(x.f_sub(&mean)?.f_div(&std)?) };
     let x = standardise(&x)?;
-    let valid_x = standardise(&valid.features.to_tensor()?.f_to_kind(Kind::Double)?)?;
+    let valid_x = standardise(&valid.features.f_to_kind(Kind::Double)?)?;
     let basis = Basis::of(&x)?;
-    let problem = Problem::new(basis.coordinates(&x)?, train.labels, classes, loss)?;
+    let problem = Problem::new(basis.coordinates(&x)?, train.targets)?;
     let valid_x = basis.coordinates(&valid_x)?;
-    let valid_problem = Problem::new(valid_x, valid.labels, classes, loss)?;
+    let valid_problem = Problem::new(valid_x, valid.targets)?;
 
     let limits = Limits { tolerance: search.tolerance, iterations: MAX_ITERATIONS, memory: MEMORY };
     let mut point = problem.start();
     let mut best: Option<(Vec<f64>, Trial)> = None;
     let mut worse = 0;
-    for &strength in search.strengths {
-        let iterations =
-            lbfgs::minimise(&mut point, limits, |point, gradient| problem.evaluate(point, strength, gradient))?;
-        let trial = Trial { strength, valid_loss: valid_problem.mean_loss(&point)?, iterations };
+    for &l2 in search.l2 {
+        let iterations = lbfgs::minimise(&mut point, limits, |point, gradient| problem.evaluate(point, l2, gradient))?;
+        let trial = Trial { l2, valid_loss: valid_problem.mean_loss(&point)?, iterations };
         watch(trial)?;
         let better = best.as_ref().is_none_or(|(_, best)| trial.valid_loss < best.valid_loss);
         if better && trial.valid_loss.is_finite() {
@@ -101,7 +122,7 @@ pub fn fit(
 
     // Fold the standardisation in: w/σ, and b − Σ w μ/σ.
     let point = problem.table(&point)?;
-    let weight = basis.weights(&point.f_narrow(0, 0, problem.width)?)?.f_div(&deviation.f_transpose(0, 1)?)?;
+    let weight = basis.weights(&point.f_narrow(0, 0, problem.width)?)?.f_div(&std.f_transpose(0, 1)?)?;
     let bias = point.f_narrow(0, problem.width, 1)?.f_sub(&mean.f_matmul(&weight)?)?;
     let linear = Linear {
         weight: weight.f_transpose(0, 1)?.f_to_kind(Kind::Float)?.f_contiguous()?,
@@ -153,20 +174,14 @@ struct Problem {
 }
 
 impl Problem {
-    fn new(x: Tensor, labels: &[u32], classes: usize, loss: &LossSettings) -> Result<Self> {
-        let [rows, width] = x.size()[..] else { return Err(Error::failure("features must be a table")) };
-        if rows as usize != labels.len() || labels.iter().any(|&label| label as usize >= classes) {
+    fn new(x: Tensor, targets: &Tensor) -> Result<Self> {
+        let ([rows, width], [targets_rows, _]) = (&x.size()[..], &targets.size()[..]) else {
+            return Err(Error::failure("features and targets must be matrices"));
+        };
+        if rows != targets_rows {
             return Err(Error::failure("features and labels do not belong together"));
         }
-        let labels: Vec<i64> = labels.iter().map(|&label| i64::from(label)).collect();
-        let mut targets = Tensor::f_from_slice(&labels)?.f_one_hot(classes as i64)?.f_to_kind(Kind::Double)?;
-        if loss.label_smoothing > 0.0 {
-            let evenly = loss.label_smoothing / classes.max(1) as f64;
-            targets = targets.f_mul_scalar(1.0 - loss.label_smoothing)?.f_add_scalar(evenly)?;
-        }
-        if let Some(weights) = &loss.class_weights {
-            targets = targets.f_mul(&Tensor::f_from_slice(weights)?)?;
-        }
+        let (rows, width, targets) = (*rows, *width, targets.shallow_clone());
         let weights = targets.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Double)?;
         let ones = Tensor::f_ones([rows, 1], (Kind::Double, Device::Cpu))?;
         Ok(Self { x: Tensor::f_cat(&[x, ones], 1)?, targets, weights, width })
@@ -201,7 +216,7 @@ impl Problem {
     }
 
     /// Loss with the penalty, and its gradient. Biases are not penalised.
-    fn evaluate(&self, point: &[f64], strength: f64, gradient: &mut [f64]) -> Result<f64> {
+    fn evaluate(&self, point: &[f64], l2: f64, gradient: &mut [f64]) -> Result<f64> {
         let log_p = self.log_probabilities(point)?;
         let loss = -log_p.f_mul(&self.targets)?.f_sum(Kind::Double)?.f_double_value(&[])? / self.rows();
         let residual = log_p.f_exp()?.f_mul(&self.weights)?.f_sub(&self.targets)?.f_div_scalar(self.rows())?;
@@ -210,10 +225,10 @@ impl Problem {
         let weights = (self.width * self.classes()) as usize;
         let mut squares = 0.0;
         for (slope, weight) in gradient.iter_mut().zip(point).take(weights) {
-            *slope += strength * weight;
+            *slope += l2 * weight;
             squares += weight * weight;
         }
-        Ok(loss + 0.5 * strength * squares)
+        Ok(loss + 0.5 * l2 * squares)
     }
 }
 
@@ -222,23 +237,19 @@ mod tests {
     use super::*;
     use crate::random::from_torch;
 
-    /// sklearn.linear_model.LogisticRegression(C=1/(strength·N)) minimises the same sum; checked here by the gradient at
+    /// sklearn.linear_model.LogisticRegression(C=1/(l2·N)) minimises the same sum; checked here by the gradient at
     /// the solution being zero and by a loss that no nearby point undercuts.
     #[test]
     fn the_solution_is_a_minimum() -> Result<()> {
-        for loss in
-            [LossSettings::default(), LossSettings { label_smoothing: 0.1, class_weights: Some(vec![0.5, 1.0, 3.0]) }]
-        {
-            check_minimum(&loss)?;
-        }
-        Ok(())
+        check_minimum(0.0, None)?;
+        check_minimum(0.1, Some(&[0.5, 1.0, 3.0]))
     }
 
-    fn check_minimum(loss: &LossSettings) -> Result<()> {
+    fn check_minimum(label_smoothing: f64, class_weights: Option<&[f64]>) -> Result<()> {
         let x = from_torch(1, || Tensor::randn([60, 5], (Kind::Double, Device::Cpu)));
         let labels: Vec<u32> =
             (0..60).map(|row| (x.double_value(&[row, 0]) > 0.3) as u32 + (row % 7 == 0) as u32).collect();
-        let problem = Problem::new(x, &labels, 3, loss)?;
+        let problem = Problem::new(x, &soft_targets(&labels, 3, label_smoothing, class_weights)?)?;
         let mut solution = problem.start();
         let mut gradient = solution.clone();
         let limits = Limits { tolerance: THOROUGH.tolerance, iterations: MAX_ITERATIONS, memory: MEMORY };
@@ -260,8 +271,9 @@ mod tests {
         let x = from_torch(2, || Tensor::randn([20, 50], (Kind::Double, Device::Cpu)));
         let labels: Vec<u32> = (0..20).map(|row| row % 3).collect();
         let basis = Basis::of(&x)?;
-        let inside = Problem::new(basis.coordinates(&x)?, &labels, 3, &LossSettings::default())?;
-        let whole = Problem::new(x, &labels, 3, &LossSettings::default())?;
+        let targets = soft_targets(&labels, 3, 0.0, None)?;
+        let inside = Problem::new(basis.coordinates(&x)?, &targets)?;
+        let whole = Problem::new(x, &targets)?;
         let mut point = inside.start();
         let limits = Limits { tolerance: 1e-8, iterations: MAX_ITERATIONS, memory: MEMORY };
         lbfgs::minimise(&mut point, limits, |point, slope| inside.evaluate(point, 0.1, slope))?;
@@ -279,15 +291,16 @@ mod tests {
     fn folding_the_standardisation_in_changes_no_score() -> Result<()> {
         let values: Vec<f32> =
             (0..200).map(|i| ((i * 37 % 101) as f32) * if i % 2 == 0 { 100.0 } else { 0.01 }).collect();
-        let features = Rows { values, width: 2 };
-        let labels: Vec<u32> = (0..100).map(|row| (features.row(row)[0] > 5000.0) as u32).collect();
-        let labelled = || Labelled { features: &features, labels: &labels };
+        let features = Tensor::f_from_slice(&values)?.f_view([100, 2])?;
+        let labels: Vec<u32> = (0..100).map(|row| (values[2 * row] > 5000.0) as u32).collect();
+        let targets = soft_targets(&labels, 2, 0.0, None)?;
+        let labelled = || Labelled { features: &features, targets: &targets };
         let mut trials = Vec::new();
-        let (linear, best) = fit(&labelled(), &labelled(), 2, &LossSettings::default(), THOROUGH, &mut |trial| {
+        let (linear, best) = fit(&labelled(), &labelled(), THOROUGH, &mut |trial| {
             trials.push(trial);
             Ok(())
         })?;
-        let scores = features.to_tensor()?.f_linear(&linear.weight, Some(&linear.bias))?;
+        let scores = features.f_linear(&linear.weight, Some(&linear.bias))?;
         let right = scores
             .argmax(1, false)
             .eq_tensor(&Tensor::from_slice(&labels.iter().map(|&l| l as i64).collect::<Vec<_>>()));

@@ -10,13 +10,13 @@ use tch::{Device, Tensor};
 use crate::error::{self, Error, Result};
 use crate::inference::cache::Features;
 use crate::inference::{Inference, Partial, Rows};
-use crate::linear::logistic::{self, Labelled};
 use crate::model::Classifier;
 use crate::model::checkpoint::{Weights, save_tensors};
 use crate::strategy::request::TrainRequest;
+use crate::task::LabelledFeatures;
 
 /// What fitting gave; the classifier's head is set.
-pub struct FittedHead {
+pub struct HeadFit {
     pub seconds: f64,
     /// Tokens, or images, of the training data, each seen once.
     pub tokens: u64,
@@ -31,8 +31,8 @@ pub fn fit(
     request: &TrainRequest,
     checkpoint: &FeatureCheckpoint,
     key: &str,
-) -> Result<FittedHead> {
-    let &TrainRequest { train, valid, plan, cache, console, .. } = request;
+) -> Result<HeadFit> {
+    let &TrainRequest { task, train, valid, plan, cache, console, .. } = request;
     let features = match cache.features(key) {
         Some(features) => {
             console.note("features: as computed before");
@@ -41,31 +41,23 @@ pub fn fit(
         None => cache.keep_features(key, compute(classifier, request, checkpoint)?),
     };
     let began = Instant::now();
-    let mut trials = 0;
-    let (linear, chosen) = logistic::fit(
-        &Labelled { features: &features.train, labels: train.targets.classes() },
-        &Labelled { features: &features.valid, labels: valid.targets.classes() },
-        classifier.labels.len(),
+    let fitted = task.fit_head(
+        &LabelledFeatures { features: &features.train, targets: &train.targets },
+        &LabelledFeatures { features: &features.valid, targets: &valid.targets },
         &plan.loss,
-        logistic::THOROUGH,
-        &mut |_| {
-            trials += 1;
-            Ok(())
-        },
+        &classifier.labels,
     )?;
+    let linear = fitted.linear;
     classifier.head.set_output(&linear.weight, &linear.bias)?;
-    console.note(format!(
-        "head: logistic regression, penalty {} chosen among {trials} by validation loss {:.4}",
-        chosen.strength, chosen.valid_loss
-    ));
+    console.note(format!("head: {}", fitted.description));
     let logits = features.valid.to_tensor()?.f_linear(&linear.weight, Some(&linear.bias))?;
     let mut values = vec![0f32; logits.numel()];
     logits.f_copy_data(&mut values, logits.numel())?;
-    Ok(FittedHead {
+    Ok(HeadFit {
         // What an earlier run has computed for this one counts as if it had done so itself.
         seconds: features.seconds + began.elapsed().as_secs_f64(),
         tokens: (0..train.examples.len()).map(|index| train.examples.cost(index) as u64).sum(),
-        valid_logits: Rows { values, width: classifier.labels.len() },
+        valid_logits: Rows { values, width: task.head_width(&classifier.labels) },
     })
 }
 

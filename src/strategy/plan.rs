@@ -7,9 +7,8 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::hardware::Hardware;
 use crate::model::{Classifier, InputSpec};
-use crate::task::Dataset;
+use crate::task::{Dataset, LossSettings};
 use crate::training::TrainPlan;
-use crate::training::loss::{LossSettings, balanced_weights};
 use crate::training::mix::Mix;
 use crate::training::optimizer::AdamwSettings;
 
@@ -53,8 +52,7 @@ pub fn plan(
         mix,
         loss: LossSettings {
             label_smoothing: settings.label_smoothing,
-            class_weights: (settings.class_weights == ClassWeights::Balanced)
-                .then(|| balanced_weights(train.targets.classes(), classifier.labels.len())),
+            balanced_classes: settings.class_weights == ClassWeights::Balanced,
         },
         optimizer: AdamwSettings {
             learning_rate,

@@ -3,11 +3,12 @@
 use crate::config::HeadInit;
 use crate::console::Console;
 use crate::inference::cache::{Cache, CacheSettings};
-use crate::task::{Dataset, Evaluated};
+use crate::task::{Dataset, Evaluated, Task};
 use crate::training::{FitOptions, TrainPlan};
 
 /// What training needs besides the classifier.
 pub struct TrainRequest<'a> {
+    pub task: &'a dyn Task,
     pub train: &'a Dataset,
     pub valid: &'a Dataset,
     pub plan: &'a TrainPlan,

@@ -4,12 +4,11 @@ use std::time::Instant;
 
 use crate::config::{HeadInit, Strategy};
 use crate::error::Result;
-use crate::evaluation::evaluate;
 use crate::inference::Inference;
 use crate::inference::activations::{Activations, Wanted};
 use crate::inference::cache::Found;
 use crate::model::Classifier;
-use crate::strategy::frozen::{self, FeatureCheckpoint, FittedHead};
+use crate::strategy::frozen::{self, FeatureCheckpoint, HeadFit};
 use crate::strategy::request::{TrainRequest, Trained};
 use crate::strategy::{cached, frozen_stages, scope};
 use crate::task::{Dataset, Evaluated, score};
@@ -32,8 +31,7 @@ pub fn train(strategy: Strategy, classifier: &mut Classifier, request: &TrainReq
 fn train_head(classifier: &mut Classifier, request: &TrainRequest) -> Result<Trained> {
     let fitted = fit_head(Strategy::Frozen, classifier, request)?;
     let began = Instant::now();
-    let targets = request.valid.targets.classes();
-    let evaluation = evaluate(&fitted.valid_logits.values, targets, classifier.labels.words())?;
+    let evaluation = request.task.evaluate(&fitted.valid_logits, &request.valid.targets, &classifier.labels)?;
     let mut history = HistoryWriter::create(request.options.run.join("history.jsonl"))?;
     history.evaluation(EvaluationRecord::new("valid", 1, 1, &evaluation, began.elapsed().as_secs_f64()))?;
     request.console.note(format!("validation {}", evaluation.summary()));
@@ -48,7 +46,7 @@ fn train_head(classifier: &mut Classifier, request: &TrainRequest) -> Result<Tra
 }
 
 /// Fits the head on features, and leaves the network's stages as frozen as the strategy wants them.
-fn fit_head(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequest) -> Result<FittedHead> {
+fn fit_head(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequest) -> Result<HeadFit> {
     let compute = request.plan.compute;
     let sets = [&*request.train.examples, &*request.valid.examples];
     let key = cached::features_key(classifier, sets, compute)?;
@@ -63,7 +61,7 @@ fn fit_head(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequ
 
 /// Every other strategy: stages, adapters or biases are trained by gradient descent, and the head with them.
 fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequest) -> Result<Trained> {
-    let &TrainRequest { train, valid, plan, options, console, .. } = request;
+    let &TrainRequest { task, train, valid, plan, options, console, .. } = request;
     let mut seconds = 0.0;
     let begun = options.resume && Snapshots::new(options.run)?.latest()?.is_some();
     if request.head_init == HeadInit::Probe && !begun {
@@ -75,8 +73,9 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
     // What an earlier run has computed for this one counts as if it had done so itself.
     seconds += [&train_prefix, &valid_prefix].into_iter().flatten().map(|found| found.activations.seconds).sum::<f64>();
 
-    let set =
-        TrainingSet { examples: &train.examples, labels: train.targets.classes(), prefix: activations(&train_prefix) };
+    let loss = task.loss(&plan.loss, &train.targets, &classifier.labels, classifier.device)?;
+    let prefix = activations(&train_prefix);
+    let set = TrainingSet { examples: &train.examples, targets: &train.targets, loss: &loss, prefix };
     let evaluate = || score_valid(classifier, activations(&valid_prefix), request);
     let trained = scope(strategy, classifier)?;
     let outcome = training::fit(classifier, &trained, &set, plan, &evaluate, options, console)?;
@@ -105,7 +104,7 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
 fn score_valid(classifier: &Classifier, prefix: Option<&Activations>, request: &TrainRequest) -> Result<Evaluated> {
     let TrainRequest { plan, inference_budget, .. } = *request;
     let inference = Inference { classifier, compute: plan.compute, batch_tokens: inference_budget, prefix };
-    score(&inference, request.valid, "validation", request.console)
+    score(request.task, &inference, request.valid, "validation", request.console)
 }
 
 fn freeze_all(classifier: &mut Classifier, request: &TrainRequest) -> Result<()> {

@@ -1,10 +1,18 @@
-//! What is asked of a network: what the training data say of each example, and how an answer is scored.
+//! What is asked of a network: the right answers of the training data, the loss, the decision, the scores, the output columns.
 //!
-//! Everything after loading speaks of [`Targets`] and leaves to this room what they are. Nothing here trains: the loop and the
-//! strategies are later rooms.
+//! A task a file: [`single_label`]. What tasks have in common stands in [`contract`] ([`Task`]), [`targets`] ([`Targets`] and
+//! [`Dataset`]), [`loss`] (the mean over a step) and [`mod@score`]; [`registry`] lists the tasks there are. After loading, nothing
+//! outside asks what targets are. Nothing here trains: the loop and the strategies are later rooms.
 
+pub mod contract;
+pub mod loss;
+pub mod registry;
 pub mod score;
+pub mod single_label;
 pub mod targets;
 
+pub use self::contract::{ColumnOptions, Decision, FittedHead, LabelledFeatures, OutputColumns, Task};
+pub use self::loss::{Loss, LossSettings};
+pub use self::registry::{task, task_of};
 pub use self::score::{Evaluated, score};
 pub use self::targets::{Dataset, Targets};

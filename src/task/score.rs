@@ -2,8 +2,9 @@
 
 use crate::console::Console;
 use crate::error::Result;
-use crate::evaluation::{Evaluation, evaluate};
+use crate::evaluation::Evaluation;
 use crate::inference::{Inference, Rows};
+use crate::task::contract::Task;
 use crate::task::targets::Dataset;
 
 /// A dataset's logits, one row an example, and how good they are.
@@ -16,12 +17,18 @@ pub struct Evaluated {
 ///
 /// # Errors
 /// Interrupted, logits that are not finite, or what libtorch reports.
-pub fn score(inference: &Inference, dataset: &Dataset, name: &str, console: &Console) -> Result<Evaluated> {
+pub fn score(
+    task: &dyn Task,
+    inference: &Inference,
+    dataset: &Dataset,
+    name: &str,
+    console: &Console,
+) -> Result<Evaluated> {
     let examples = &dataset.examples;
     let bar = console.progress(name, Some(examples.len() as u64), "examples").rate_in(examples.unit());
     let logits =
         inference.logits(&**examples, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
     drop(bar);
-    let evaluation = evaluate(&logits.values, dataset.targets.classes(), inference.classifier.labels.words())?;
+    let evaluation = task.evaluate(&logits, &dataset.targets, &inference.classifier.labels)?;
     Ok(Evaluated { logits, evaluation })
 }

@@ -34,7 +34,7 @@ pub fn fit(
     console: &Console,
 ) -> Result<Outcome> {
     let order = StepOrder::new(set.examples, plan, scope.unfreezing, classifier.device);
-    let gradients = GradientPass::new(classifier, set, plan)?;
+    let gradients = GradientPass::new(classifier, set, plan);
     let mut optimizer = Adamw::new(scope.parameters.iter().copied(), plan.optimizer)?;
     let (mut keeper, mut state) = Keeper::begin(scope, plan, &mut optimizer, options, console)?;
     let clock = Clock::starting_at(state.seconds);
@@ -88,7 +88,8 @@ mod tests {
     use crate::evaluation::evaluate;
     use crate::inference::Inference;
     use crate::model::{HeadRequest, LoadRequest};
-    use crate::training::loss::LossSettings;
+    use crate::task::single_label::SingleLabel;
+    use crate::task::{LossSettings, Targets, Task};
     use crate::training::mix::Mix;
     use crate::training::optimizer::AdamwSettings;
     use crate::training::schedule::Unfreezing;
@@ -141,7 +142,9 @@ mod tests {
         let head = HeadRequest::New { labels: &names, pooling: None, dropout: None, seed: 1 };
         let (classifier, _) = Classifier::load(&directory, &LoadRequest::plain(head)).unwrap();
         let (examples, labels) = (texts(), labels());
-        let set = TrainingSet { examples: &examples, labels: &labels, prefix: None };
+        let targets = Targets::Classes(labels.clone());
+        let loss = SingleLabel.loss(&plan.loss, &targets, &names, tch::Device::Cpu).unwrap();
+        let set = TrainingSet { examples: &examples, targets: &targets, loss: &loss, prefix: None };
         let scope = Scope {
             parameters: classifier.trainable().collect(),
             statistics: Vec::new(),

@@ -1,7 +1,7 @@
 //! Mixup and CutMix: every image of a micro-batch is shown together with the one opposite it, and counts for both classes. As timm
-//! does it: one share a batch, the partner is the batch in reverse, with both ways asked for each batch takes either.
+//! does it: one lambda per batch, the partner is the batch in reverse, and where both ways are asked for each batch takes one of them.
 //!
-//! What is drawn depends on (seed, step, micro-batch) alone. It says how much of what; what is shown is the batch's pixels.
+//! The random draw depends on (seed, step, micro-batch) alone. Lambda is the share of an image itself.
 
 use tch::Tensor;
 
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::model::parameters::copied;
 use crate::random::Random;
 
-/// How strongly images are mixed: the parameter α of the Beta(α, α) that shares are drawn from. 0: not at all.
+/// How strongly images are mixed: the parameter α of the Beta(α, α) that lambda is drawn from. 0: not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Mix {
     /// Weighted means of two images (Zhang et al. 2018).
@@ -25,9 +25,9 @@ const MIXING: u64 = 1;
 /// What is done to one micro-batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Drawn {
-    /// The share of an image itself.
+    /// Lambda.
     Mean(f64),
-    /// What is the partner's: first row and column, rows and columns.
+    /// The partner's rectangle: first row and column, rows and columns.
     Rectangle([i64; 4]),
 }
 
@@ -36,26 +36,26 @@ impl Mix {
         self.mixup == 0.0 && self.cutmix == 0.0
     }
 
-    /// Mixes a batch of images. Returns the share that is left of each image itself: 1 when nothing was mixed.
+    /// Mixes a batch of images. Returns lambda, the share of each image itself: 1 when nothing was mixed.
     pub fn apply(&self, batch: Batch, of: [u64; 3]) -> Result<(Batch, f64)> {
         let Batch { examples, inputs } = batch;
         match inputs {
             Inputs::Pixels(pixels) if !self.is_none() && examples.len() > 1 => {
                 let (_, _, height, width) = pixels.size4()?;
-                let (drawn, share) = self.draw(&mut Random::of(&[of[0], of[1], of[2], MIXING]), height, width);
+                let (drawn, lambda) = self.draw(&mut Random::of(&[of[0], of[1], of[2], MIXING]), height, width);
                 let pixels = mixed(&pixels, drawn)?;
-                Ok((Batch { examples, inputs: Inputs::Pixels(pixels) }, share))
+                Ok((Batch { examples, inputs: Inputs::Pixels(pixels) }, lambda))
             }
             inputs => Ok((Batch { examples, inputs }, 1.0)),
         }
     }
 
-    /// What to do to images of this size, and the share of an image itself.
+    /// What to do to images of this size, and lambda.
     fn draw(&self, random: &mut Random, height: i64, width: i64) -> (Drawn, f64) {
         let cut = self.mixup == 0.0 || (self.cutmix > 0.0 && random.unit() < 0.5);
         if !cut {
-            let share = beta(self.mixup, random);
-            return (Drawn::Mean(share), share);
+            let lambda = beta(self.mixup, random);
+            return (Drawn::Mean(lambda), lambda);
         }
         let side = (1.0 - beta(self.cutmix, random)).sqrt();
         // Around any point of the image; what would lie outside is cut off.
@@ -74,7 +74,7 @@ impl Mix {
 fn mixed(pixels: &Tensor, drawn: Drawn) -> Result<Tensor> {
     let partners = pixels.f_flip([0i64].as_slice())?;
     match drawn {
-        Drawn::Mean(share) => Ok(pixels.f_lerp(&partners, 1.0 - share)?),
+        Drawn::Mean(lambda) => Ok(pixels.f_lerp(&partners, 1.0 - lambda)?),
         Drawn::Rectangle([top, left, rows, columns]) => {
             let part = |of: &Tensor| of.f_narrow(2, top, rows)?.f_narrow(3, left, columns);
             let shown = copied(pixels)?;
@@ -120,7 +120,7 @@ mod tests {
 
     /// Mean and variance of Beta(α, α) are 1/2 and 1/(4 (2α + 1)).
     #[test]
-    fn shares_are_beta_distributed() {
+    fn lambdas_are_beta_distributed() {
         for alpha in [0.2, 0.8, 1.0, 3.0] {
             let mut random = Random::new(5);
             let drawn: Vec<f64> = (0..20_000).map(|_| beta(alpha, &mut random)).collect();
@@ -141,16 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn the_share_says_how_much_of_an_image_is_its_own() -> Result<()> {
+    fn lambda_says_how_much_of_an_image_is_its_own() -> Result<()> {
         for mix in [Mix { mixup: 0.8, cutmix: 0.0 }, Mix { mixup: 0.0, cutmix: 1.0 }, Mix { mixup: 0.8, cutmix: 1.0 }] {
             for step in 0..30 {
-                let (mixed, share) = mix.apply(batch(), [1, step, 0])?;
+                let (mixed, lambda) = mix.apply(batch(), [1, step, 0])?;
                 let means = mixed.inputs.pixels()?.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Double);
                 let found = Vec::<f64>::try_from(means)?;
-                let expected = [share + 3.0 * (1.0 - share), 2.0, 3.0 * share + 1.0 - share];
+                let expected = [lambda + 3.0 * (1.0 - lambda), 2.0, 3.0 * lambda + 1.0 - lambda];
                 assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {expected:?}");
                 let (again, same) = mix.apply(batch(), [1, step, 0])?;
-                assert!(same == share && again.inputs.pixels()?.equal(mixed.inputs.pixels()?));
+                assert!(same == lambda && again.inputs.pixels()?.equal(mixed.inputs.pixels()?));
             }
         }
         Ok(())
@@ -163,8 +163,8 @@ mod tests {
             .map(|step| matches!(both.draw(&mut Random::of(&[3, step, 0]), 32, 32).0, Drawn::Rectangle(_)))
             .collect();
         assert!((30..70).contains(&ways.iter().filter(|&&cut| cut).count()));
-        let (same, share) = Mix::default().apply(batch(), [1, 2, 3])?;
-        assert!(share == 1.0 && same.inputs.pixels()?.equal(batch().inputs.pixels()?));
+        let (same, lambda) = Mix::default().apply(batch(), [1, 2, 3])?;
+        assert!(lambda == 1.0 && same.inputs.pixels()?.equal(batch().inputs.pixels()?));
         let one = Batch {
             examples: vec![1],
             inputs: Inputs::Pixels(Tensor::zeros([1, 3, 4, 4], (Kind::Float, Device::Cpu))),

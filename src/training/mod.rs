@@ -4,7 +4,6 @@ pub mod fit;
 pub mod history;
 pub mod keeper;
 pub mod log;
-pub mod loss;
 pub mod mix;
 pub mod optimizer;
 pub mod order;

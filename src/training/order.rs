@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::batch::TokenizedSet;
     use crate::error::Result;
-    use crate::training::loss::LossSettings;
+    use crate::task::LossSettings;
     use crate::training::mix::Mix;
     use crate::training::optimizer::AdamwSettings;
 

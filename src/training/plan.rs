@@ -10,8 +10,7 @@ use crate::batch::ExampleSet;
 use crate::batch::sampler::BatchSize;
 use crate::config::Schedule;
 use crate::inference::activations::Activations;
-use crate::task::Evaluated;
-use crate::training::loss::LossSettings;
+use crate::task::{Evaluated, Loss, LossSettings, Targets};
 use crate::training::mix::Mix;
 use crate::training::optimizer::AdamwSettings;
 use crate::training::schedule::SchedulePosition;
@@ -47,10 +46,11 @@ impl TrainPlan {
     }
 }
 
-/// The examples to train on, and the label of each.
+/// The examples to train on, what they are to be answered with, and the loss of other answers.
 pub struct TrainingSet<'a> {
     pub examples: &'a Arc<dyn ExampleSet>,
-    pub labels: &'a [u32],
+    pub targets: &'a Targets,
+    pub loss: &'a Loss,
     /// The examples' activations after the frozen stages, when they are cached.
     pub prefix: Option<&'a Activations>,
 }

@@ -9,7 +9,6 @@ use tch::Tensor;
 use crate::batch::{Batch, Prefetcher};
 use crate::error::{Error, Result};
 use crate::model::{Classifier, DropoutKeys, Pass};
-use crate::training::loss::Loss;
 use crate::training::optimizer::Adamw;
 use crate::training::plan::{TrainPlan, TrainingSet};
 use crate::training::schedule::SchedulePosition;
@@ -60,12 +59,11 @@ pub struct GradientPass<'a> {
     classifier: &'a Classifier,
     set: &'a TrainingSet<'a>,
     plan: &'a TrainPlan,
-    loss: Loss,
 }
 
 impl<'a> GradientPass<'a> {
-    pub fn new(classifier: &'a Classifier, set: &'a TrainingSet<'a>, plan: &'a TrainPlan) -> Result<Self> {
-        Ok(Self { classifier, set, plan, loss: Loss::new(&plan.loss, classifier.device)? })
+    pub fn new(classifier: &'a Classifier, set: &'a TrainingSet<'a>, plan: &'a TrainPlan) -> Self {
+        Self { classifier, set, plan }
     }
 
     /// Adds the gradients of the step's loss to the parameters' and returns the loss, one number on the device. The
@@ -73,11 +71,11 @@ impl<'a> GradientPass<'a> {
     pub fn accumulate(&self, step: &mut Step, optimizer: &mut Adamw) -> Result<Tensor> {
         let mut sum: Option<Tensor> = None;
         while let Some(MicroBatch { batch, key }) = step.next_batch()? {
-            let (batch, share) = self.plan.mix.apply(batch, key)?;
+            let (batch, lambda) = self.plan.mix.apply(batch, key)?;
             if step.frozen == 0 {
                 optimizer.catch_up(self.classifier.backbone.rows_read(&batch)?)?;
             }
-            let loss = self.backward(step, &batch, key, share)?;
+            let loss = self.backward(step, &batch, key, lambda)?;
             sum = Some(match sum {
                 Some(sum) => sum.f_add(&loss)?,
                 None => loss,
@@ -87,12 +85,12 @@ impl<'a> GradientPass<'a> {
     }
 
     /// One forward and backward pass. Returns the micro-batch's part of the step's loss.
-    fn backward(&self, step: &Step, batch: &Batch, [seed, number, position]: [u64; 3], share: f64) -> Result<Tensor> {
+    fn backward(&self, step: &Step, batch: &Batch, [seed, number, position]: [u64; 3], lambda: f64) -> Result<Tensor> {
         let activations = self.after_frozen(step.frozen, batch)?;
         let dropout = DropoutKeys::new(seed, number, position);
         let pass = Pass { compute: self.plan.compute, dropout: Some(&dropout) };
         let logits = self.classifier.logits_from(step.frozen, batch, activations, pass)?;
-        let loss = self.loss.of(&logits, batch, self.set.labels, step.size.loss_divisor, share)?;
+        let loss = self.set.loss.of(&logits, batch, self.set.targets, step.size.loss_divisor, lambda)?;
         loss.f_backward()?;
         Ok(loss.f_detach()?)
     }

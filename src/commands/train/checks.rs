@@ -7,11 +7,12 @@ use crate::config::{self, RunConfig};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::report::RunMetrics;
+use crate::task::task;
 use crate::training::snapshot::Snapshots;
 
 /// That the run can be done and its directories can be written.
 pub fn check(config: &RunConfig, resume: bool) -> Result<()> {
-    check_task(config)?;
+    task(config.data.task)?;
     check_precision(config)?;
     if resume {
         check_same_settings(config)?;
@@ -59,14 +60,5 @@ fn check_precision(config: &RunConfig) -> Result<()> {
             .key("precision")
             .hint("train in bf16 or fp32; `rehead label --precision int8` then labels with the result")),
         _ => Ok(()),
-    }
-}
-
-fn check_task(config: &RunConfig) -> Result<()> {
-    match config.data.task {
-        None | Some(config::Task::SingleLabel) => Ok(()),
-        Some(task) => Err(Error::request(format!("`{task}` is not available in this version"))
-            .key("task")
-            .hint("`single-label` gives each text one of the labels")),
     }
 }

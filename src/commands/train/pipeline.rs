@@ -80,9 +80,11 @@ fn train_and_save(run: &mut Run) -> Result<Outcome> {
 /// The trained classifier's score on the test data, where there are any.
 fn test(run: &Run) -> Result<Option<Evaluated>> {
     let Some(test) = &run.splits.test else { return Ok(None) };
-    score(&run.inference(), &test.dataset, "test", run.console).map(Some).map_err(|error| match error.kind() {
-        error::Kind::Interrupted => Error::interrupted("the model is trained and saved, the test data not scored"),
-        _ => error,
+    score(run.task, &run.inference(), &test.dataset, "test", run.console).map(Some).map_err(|error| {
+        match error.kind() {
+            error::Kind::Interrupted => Error::interrupted("the model is trained and saved, the test data not scored"),
+            _ => error,
+        }
     })
 }
 

@@ -22,6 +22,7 @@ use crate::model::{Classifier, Engine};
 use crate::strategy::frozen::FeatureCheckpoint;
 use crate::strategy::variation::Variation;
 use crate::strategy::{self, TrainRequest, cached, plan, variation};
+use crate::task::{self, Task};
 use crate::training::{FitOptions, TrainPlan};
 use crate::transform::{Purpose, Transform};
 
@@ -44,6 +45,7 @@ pub struct Run<'a> {
     pub classifier: Classifier,
     pub transform: Transform,
     pub labels: Labels,
+    pub task: &'static dyn Task,
     pub splits: Splits,
     /// What is in the data: name, value.
     pub summary: Vec<(String, String)>,
@@ -66,6 +68,7 @@ pub struct Splits {
 impl<'a> Run<'a> {
     /// Loads data and model, and decides what the settings leave open.
     pub fn prepare(mut config: RunConfig, session: Session<'a>, console: &'a Console) -> Result<Self> {
+        let task = task::task(config.data.task)?;
         let mut choices = Choices::default();
         let hardware = Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
         crate::native::set_deterministic(hardware.device == tch::Device::Cpu)?;
@@ -88,7 +91,7 @@ impl<'a> Run<'a> {
         let variation = variation::variation(&mut config, &classifier.input, &mut choices);
         let transform = training_transform(&config, &classifier, &variation)?;
         resolved::sizes(&mut config, &transform, &mut choices);
-        let splits = Splits::of(&data, &transform, &config, session, console)?;
+        let splits = Splits::of(task, &data, &transform, &config, session, console)?;
         resolved::hardware_and_model(&mut config, &classifier, &hardware, engine);
         strategy::defaults::head_init(&mut config, data.labels.len(), &mut choices);
         let datasets = [&splits.train.dataset, &splits.valid.dataset];
@@ -107,6 +110,7 @@ impl<'a> Run<'a> {
             classifier,
             transform,
             labels,
+            task,
             splits,
             summary,
             plan,
@@ -136,7 +140,7 @@ impl<'a> Run<'a> {
 
     /// What is trained, and what training needs.
     pub fn train_request(&mut self) -> (&mut Classifier, TrainRequest<'_>) {
-        let Self { config, hardware, classifier, splits, plan, prefix_cache, session, console, .. } = self;
+        let Self { config, hardware, classifier, task, splits, plan, prefix_cache, session, console, .. } = self;
         let options = FitOptions {
             run: &config.run.out,
             resume: session.resume,
@@ -144,6 +148,7 @@ impl<'a> Run<'a> {
             snapshot_seconds: config.training.snapshot_minutes * 60.0,
         };
         let request = TrainRequest {
+            task: *task,
             train: &splits.train.dataset,
             valid: &splits.valid.dataset,
             plan,
@@ -170,10 +175,17 @@ fn training_transform(config: &RunConfig, classifier: &Classifier, variation: &V
 }
 
 impl Splits {
-    fn of(data: &Data, transform: &Transform, config: &RunConfig, session: Session, console: &Console) -> Result<Self> {
+    fn of(
+        task: &dyn Task,
+        data: &Data,
+        transform: &Transform,
+        config: &RunConfig,
+        session: Session,
+        console: &Console,
+    ) -> Result<Self> {
         let on_bad_input = config.data.on_bad_input;
         let split = |examples: &[Example], purpose| {
-            PreparedSplit::of(examples, transform, purpose, on_bad_input, session.cache, console)
+            PreparedSplit::of(task, examples, transform, purpose, on_bad_input, session.cache, console)
         };
         let train = split(&data.train, Purpose::Training)?;
         let valid = split(&data.valid, Purpose::Inference)?;

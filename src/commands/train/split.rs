@@ -9,7 +9,7 @@ use crate::console::Console;
 use crate::data::{Example, Input};
 use crate::error::Result;
 use crate::inference::cache::{Cache, Examples};
-use crate::task::{Dataset, Targets};
+use crate::task::{Dataset, Task};
 use crate::transform::{Purpose, Transform};
 
 /// A dataset, and what is to be known of it.
@@ -26,6 +26,7 @@ pub struct PreparedSplit {
 impl PreparedSplit {
     /// Makes the examples, or takes them from `cache`.
     pub fn of(
+        task: &dyn Task,
         examples: &[Example],
         transform: &Transform,
         purpose: Purpose,
@@ -43,16 +44,13 @@ impl PreparedSplit {
             let (places, seconds) = (usable.repeat(views).into(), began.elapsed().as_secs_f64());
             Ok(Examples { set: prepared.set, places, statistics: prepared.statistics, seconds })
         })?;
-        let usable = || places.iter().filter_map(|&place| examples.get(place));
+        let usable: Vec<&Example> = places.iter().filter_map(|&place| examples.get(place)).collect();
         Ok(Self {
             texts: match purpose {
                 Purpose::Training => Vec::new(),
-                Purpose::Inference => usable().map(|example| example.input.to_string()).collect(),
+                Purpose::Inference => usable.iter().map(|example| example.input.to_string()).collect(),
             },
-            dataset: Dataset {
-                targets: Targets::Classes(usable().map(|example| example.label).collect()),
-                examples: set,
-            },
+            dataset: Dataset { targets: task.parse(&usable), examples: set },
             statistics,
             seconds,
         })

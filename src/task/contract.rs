@@ -1,0 +1,99 @@
+//! What a task is: everything in which one task differs from another.
+
+use tch::Device;
+
+use crate::config;
+use crate::data::{Example, Labels, OutputValue};
+use crate::error::Result;
+use crate::evaluation::Evaluation;
+use crate::inference::Rows;
+use crate::linear::logistic::Linear;
+use crate::task::loss::{Loss, LossSettings};
+use crate::task::targets::Targets;
+
+/// A kind of answer that a network is trained to give. Training, strategies and commands know a task through this alone.
+pub trait Task: Sync {
+    /// As `--task` and the settings name it.
+    fn name(&self) -> config::Task;
+
+    /// As transformers' `config.json` names it.
+    fn problem_type(&self) -> &'static str;
+
+    /// The right answers of loaded examples, in their order.
+    fn parse(&self, examples: &[&Example]) -> Targets;
+
+    /// Numbers that the head gives for each example, where its labels have these names.
+    fn head_width(&self, names: &Labels) -> usize;
+
+    /// The loss of training on `targets`, on `device`.
+    fn loss(&self, settings: &LossSettings, targets: &Targets, names: &Labels, device: Device) -> Result<Loss>;
+
+    /// Fits a linear head on features to convergence; its regularisation is chosen on `valid`.
+    ///
+    /// # Errors
+    /// Features and targets do not belong together, or no solution is finite.
+    fn fit_head(
+        &self,
+        train: &LabelledFeatures,
+        valid: &LabelledFeatures,
+        settings: &LossSettings,
+        names: &Labels,
+    ) -> Result<FittedHead>;
+
+    /// The answer that the logits of one example give.
+    fn decide(&self, logits: &[f32]) -> Decision;
+
+    /// How good the logits of a dataset are.
+    ///
+    /// # Errors
+    /// No rows, or logits that are not finite (the row is named).
+    fn evaluate(&self, logits: &Rows, targets: &Targets, names: &Labels) -> Result<Evaluation>;
+
+    /// The columns that `label` adds to each row.
+    fn columns(&self, names: &Labels, options: ColumnOptions) -> Box<dyn OutputColumns>;
+}
+
+/// Features of a dataset and what is to be predicted from them.
+pub struct LabelledFeatures<'a> {
+    pub features: &'a Rows,
+    pub targets: &'a Targets,
+}
+
+/// A head fitted on features.
+pub struct FittedHead {
+    pub linear: Linear,
+    /// How it was found, in a line for people.
+    pub description: String,
+}
+
+/// The answer for one example.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Decision {
+    /// The index of a label, and its probability.
+    Class { class: usize, confidence: f64 },
+}
+
+/// What `label` is asked to write.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ColumnOptions {
+    /// Whether every label's probability is written.
+    pub probabilities: bool,
+    /// How many of the most probable labels are written.
+    pub top: usize,
+    /// A less confident answer is left empty.
+    pub min_confidence: f64,
+}
+
+/// The columns that `label` adds, and what stands in them.
+pub trait OutputColumns: Sync {
+    /// Their headers.
+    fn names(&self) -> Vec<String>;
+
+    /// What stands in them for an example with these logits.
+    fn values(&self, logits: &[f32]) -> Vec<OutputValue>;
+
+    /// What stands in them for an input that could not be read.
+    fn empty(&self) -> Vec<OutputValue> {
+        self.names().iter().map(|_| OutputValue::Empty).collect()
+    }
+}

@@ -1,0 +1,45 @@
+//! The loss of a step, averaged over its examples however they were split into micro-batches. What is summed, a task says.
+
+use tch::Tensor;
+
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::task::targets::Targets;
+
+/// What the settings say of a loss. A task takes what it knows.
+#[derive(Debug, Clone, Default)]
+pub struct LossSettings {
+    /// The share of the target that is spread evenly over all classes (Szegedy et al. 2016), 0 to 1.
+    pub label_smoothing: f64,
+    /// Whether rare classes weigh more, so that all classes weigh alike in sum.
+    pub balanced_classes: bool,
+}
+
+/// What a task minimises.
+pub trait Criterion {
+    /// The summed loss of `examples` (indices into `targets`), one number. `logits` `[N, head width]` in fp32, in their order.
+    fn sum(&self, logits: &Tensor, targets: &Targets, examples: &[usize]) -> Result<Tensor>;
+}
+
+/// The loss of a run, on its device.
+pub struct Loss(Box<dyn Criterion>);
+
+impl Loss {
+    pub fn new(criterion: impl Criterion + 'static) -> Self {
+        Self(Box::new(criterion))
+    }
+
+    /// The summed loss of a micro-batch divided by `examples`: with the number of examples in the whole step, the sum over the step's
+    /// micro-batches is the step's mean. `logits` `[N, head width]` in fp32; `targets` of the whole set. `lambda` is the share of each
+    /// example itself; the rest is that of its partner, the one opposite it in the batch (mixup). One number.
+    pub fn of(&self, logits: &Tensor, batch: &Batch, targets: &Targets, examples: f64, lambda: f64) -> Result<Tensor> {
+        let own = self.0.sum(logits, targets, &batch.examples)?;
+        let sum = if lambda < 1.0 {
+            let partners: Vec<usize> = batch.examples.iter().rev().copied().collect();
+            self.0.sum(logits, targets, &partners)?.f_lerp(&own, lambda)?
+        } else {
+            own
+        };
+        Ok(sum.f_div_scalar(examples.max(1.0))?)
+    }
+}

@@ -1,0 +1,206 @@
+//! Single-label classification: each example has one of the labels. Cross-entropy, the most probable label, accuracy and F1.
+
+use tch::{Device, Reduction, Tensor};
+
+use crate::config;
+use crate::data::{Example, Labels, OutputValue};
+use crate::error::Result;
+use crate::evaluation::{Evaluation, argmax, evaluate, softmax};
+use crate::inference::Rows;
+use crate::linear::logistic::{self, Labelled, soft_targets};
+use crate::native;
+use crate::task::contract::{ColumnOptions, Decision, FittedHead, LabelledFeatures, OutputColumns, Task};
+use crate::task::loss::{Criterion, Loss, LossSettings};
+use crate::task::targets::Targets;
+
+/// The task.
+pub struct SingleLabel;
+
+impl Task for SingleLabel {
+    fn name(&self) -> config::Task {
+        config::Task::SingleLabel
+    }
+
+    fn problem_type(&self) -> &'static str {
+        "single_label_classification"
+    }
+
+    fn parse(&self, examples: &[&Example]) -> Targets {
+        Targets::Classes(examples.iter().map(|example| example.label).collect())
+    }
+
+    fn head_width(&self, names: &Labels) -> usize {
+        names.len()
+    }
+
+    fn loss(&self, settings: &LossSettings, targets: &Targets, names: &Labels, device: Device) -> Result<Loss> {
+        let weights = class_weights(settings, targets, names);
+        Ok(Loss::new(CrossEntropy::new(settings.label_smoothing, weights.as_deref(), device)?))
+    }
+
+    fn fit_head(
+        &self,
+        train: &LabelledFeatures,
+        valid: &LabelledFeatures,
+        settings: &LossSettings,
+        names: &Labels,
+    ) -> Result<FittedHead> {
+        // The weights of the training data are those of the validation loss too.
+        let weights = class_weights(settings, train.targets, names);
+        let soft = |of: &LabelledFeatures| {
+            soft_targets(of.targets.classes(), names.len(), settings.label_smoothing, weights.as_deref())
+        };
+        let (train_targets, valid_targets) = (soft(train)?, soft(valid)?);
+        let mut trials = 0;
+        let (linear, chosen) = logistic::fit(
+            &Labelled { features: &train.features.to_tensor()?, targets: &train_targets },
+            &Labelled { features: &valid.features.to_tensor()?, targets: &valid_targets },
+            logistic::THOROUGH,
+            &mut |_| {
+                trials += 1;
+                Ok(())
+            },
+        )?;
+        let description = format!(
+            "logistic regression, l2 {} chosen among {trials} by validation loss {:.4}",
+            chosen.l2, chosen.valid_loss
+        );
+        Ok(FittedHead { linear, description })
+    }
+
+    fn decide(&self, logits: &[f32]) -> Decision {
+        let class = argmax(logits);
+        Decision::Class { class, confidence: softmax(logits).get(class).copied().unwrap_or(f64::NAN) }
+    }
+
+    fn evaluate(&self, logits: &Rows, targets: &Targets, names: &Labels) -> Result<Evaluation> {
+        evaluate(&logits.values, targets.classes(), names.words())
+    }
+
+    fn columns(&self, names: &Labels, options: ColumnOptions) -> Box<dyn OutputColumns> {
+        let names = names.words().to_vec();
+        Box::new(LabelColumns { options: ColumnOptions { top: options.top.min(names.len()), ..options }, names })
+    }
+}
+
+/// PyTorch's cross-entropy.
+pub struct CrossEntropy {
+    label_smoothing: f64,
+    class_weights: Option<Tensor>,
+}
+
+impl CrossEntropy {
+    /// `class_weights`: one a class; without, all weigh 1.
+    pub fn new(label_smoothing: f64, class_weights: Option<&[f64]>, device: Device) -> Result<Self> {
+        let weights = class_weights.map(|weights| -> Result<Tensor> {
+            let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
+            Ok(Tensor::f_from_slice(&weights)?.f_to_device(device)?)
+        });
+        Ok(Self { label_smoothing, class_weights: weights.transpose()? })
+    }
+}
+
+/// What PyTorch's cross-entropy leaves out.
+const IGNORED: i64 = -100;
+
+impl Criterion for CrossEntropy {
+    fn sum(&self, logits: &Tensor, targets: &Targets, examples: &[usize]) -> Result<Tensor> {
+        let classes = targets.classes();
+        let class = |&example: &usize| classes.get(example).map_or(IGNORED, |&class| i64::from(class));
+        let classes: Vec<i64> = examples.iter().map(class).collect();
+        let classes = match logits.device() {
+            Device::Cuda(gpu) => native::to_gpu(&classes, gpu)?,
+            _ => Tensor::f_from_slice(&classes)?,
+        };
+        let weights = self.class_weights.as_ref();
+        Ok(logits.f_cross_entropy_loss(&classes, weights, Reduction::Sum, IGNORED, self.label_smoothing)?)
+    }
+}
+
+fn class_weights(settings: &LossSettings, targets: &Targets, names: &Labels) -> Option<Vec<f64>> {
+    settings.balanced_classes.then(|| balanced_weights(targets.classes(), names.len()))
+}
+
+/// A weight for each class, so that all classes weigh alike in sum and the mean over `labels` is 1 (scikit-learn's
+/// `balanced`). A class without examples weighs 1.
+fn balanced_weights(labels: &[u32], classes: usize) -> Vec<f64> {
+    let mut counts = vec![0u64; classes];
+    for &label in labels {
+        if let Some(count) = counts.get_mut(label as usize) {
+            *count += 1;
+        }
+    }
+    let seen = counts.iter().filter(|&&count| count > 0).count().max(1) as f64;
+    let weight = |&count: &u64| if count == 0 { 1.0 } else { labels.len() as f64 / (seen * count as f64) };
+    counts.iter().map(weight).collect()
+}
+
+/// The predicted label with its confidence, the most probable labels, and every label's probability.
+struct LabelColumns {
+    names: Vec<String>,
+    options: ColumnOptions,
+}
+
+impl LabelColumns {
+    fn name(&self, class: usize) -> OutputValue {
+        self.names.get(class).map_or(OutputValue::Empty, |name| OutputValue::Text(name.clone()))
+    }
+}
+
+impl OutputColumns for LabelColumns {
+    fn names(&self) -> Vec<String> {
+        let mut names = vec!["predicted_label".to_owned(), "confidence".to_owned()];
+        for rank in 1..=self.options.top {
+            names.extend([format!("label_{rank}"), format!("confidence_{rank}")]);
+        }
+        if self.options.probabilities {
+            names.extend(self.names.iter().map(|label| format!("p_{label}")));
+        }
+        names
+    }
+
+    fn values(&self, logits: &[f32]) -> Vec<OutputValue> {
+        let Decision::Class { class, confidence } = SingleLabel.decide(logits);
+        let is_confident = confidence >= self.options.min_confidence;
+        let label = if is_confident { self.name(class) } else { OutputValue::Empty };
+        let mut values = vec![label, OutputValue::Number(confidence)];
+        let probabilities = softmax(logits);
+        if self.options.top > 0 {
+            let mut order: Vec<usize> = (0..probabilities.len()).collect();
+            order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
+            for &class in order.iter().take(self.options.top) {
+                values.extend([self.name(class), OutputValue::Number(probabilities[class])]);
+            }
+        }
+        if self.options.probabilities {
+            values.extend(probabilities.iter().map(|&p| OutputValue::Number(p)));
+        }
+        values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balanced_weights_are_scikit_learns() {
+        // sklearn.utils.class_weight.compute_class_weight("balanced", classes=np.arange(3), y=[0, 0, 0, 1, 2, 2])
+        let weights = balanced_weights(&[0, 0, 0, 1, 2, 2], 3);
+        assert!(weights.iter().zip([2.0 / 3.0, 2.0, 1.0]).all(|(a, b)| (a - b).abs() < 1e-12), "{weights:?}");
+        assert_eq!(balanced_weights(&[1, 1], 3), [1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn columns_are_as_many_as_their_names() {
+        let names = Labels::in_order(vec!["a".into(), "b".into(), "c".into()]).unwrap();
+        let options = ColumnOptions { probabilities: true, top: 9, min_confidence: 0.9 };
+        let columns = SingleLabel.columns(&names, options);
+        assert_eq!(columns.names().len(), 2 + 2 * 3 + 3);
+        let values = columns.values(&[0.0, 1.0, 0.5]);
+        assert_eq!(values.len(), columns.names().len());
+        assert!(matches!(values[0], OutputValue::Empty), "less confident than asked");
+        assert!(matches!(&values[2], OutputValue::Text(name) if name == "b"));
+        assert_eq!(columns.empty().len(), values.len());
+    }
+}

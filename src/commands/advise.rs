@@ -38,13 +38,13 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let mut choices = Choices::default();
     let hardware =
         Hardware::choose(args.inference.device, args.inference.precision, args.inference.threads, &mut choices)?;
-    let directory = locate_model(&args.model, args.quiet)?;
+    let directory = locate_model(&args.settings.model, args.quiet)?;
     let options = ReadOptions { modality: model::modality(&directory)?, ..args.columns.read_options()? };
-    let set = load_labelled(&args.train, &options, None)?;
+    let set = load_labelled(&args.settings.train, &options, None)?;
     for choice in &set.choices {
         choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
-    console.note(format!("{}: {}", args.train.display(), set.summary));
+    console.note(format!("{}: {}", args.settings.train.display(), set.summary));
 
     let engine = engine(args.inference.engine, &mut choices);
     let head = HeadRequest::New { labels: &set.labels, pooling: Some(Pooling::Mean), dropout: None, seed: args.seed };
@@ -60,14 +60,14 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let began = Instant::now();
     let rows = measured_rows(&set.examples, args.seed)?;
     let inputs: Vec<&Input> = rows.iter().map(|example| &example.input).collect();
-    let prepared = prepare(&transform, &inputs, Purpose::Inference, args.on_bad_input, &console)?;
+    let prepared = prepare(&transform, &inputs, Purpose::Inference, args.settings.on_bad_input, &console)?;
     let usable = prepared.usable(rows.len()).into_iter().filter_map(|place| rows.get(place));
     let labels: Vec<u32> = usable.map(|example| example.label).collect();
     let stages = stage_features(&classifier, &*prepared.set, &hardware, &console)?;
     let measurements = measure(&stages, &labels, args.seed, &console)?;
     let report = Report {
-        model: args.model.clone(),
-        data: args.train.display().to_string(),
+        model: args.settings.model.clone(),
+        data: args.settings.train.display().to_string(),
         rows: set.examples.len(),
         measured_rows: labels.len(),
         advice: recommend(&measurements, set.examples.len(), options.modality)?,

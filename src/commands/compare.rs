@@ -32,7 +32,7 @@ use crate::report::{Predictions, RunMetrics};
 use crate::training::history::{self, Record};
 
 pub fn run(args: &CompareArgs) -> Result<()> {
-    let console = Console::new(args.run.output.quiet);
+    let console = Console::new(args.run.quiet);
     let shared = args.resolve()?;
     shared.check_paths(true)?;
     let runs = args.runs(&shared);
@@ -64,7 +64,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     write_atomically(out.join("compare.csv"), csv(&contenders)?.as_bytes())?;
     write_atomically(out.join("report.html"), html(&shared, &contenders, &result).as_bytes())?;
     console.section("comparison");
-    if args.run.output.json {
+    if args.run.json {
         print(&json)?;
     } else {
         print(&format!("{}\n\n{}", table(&result).to_string().trim_end(), result.verdict))?;

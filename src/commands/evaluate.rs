@@ -47,7 +47,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     interrupt::listen();
     let began = std::time::Instant::now();
     let inputs: Vec<&Input> = set.examples.iter().map(|example| &example.input).collect();
-    let prepared = prepare(&model.transform, &inputs, Purpose::Inference, args.on_bad_input, &console)?;
+    let prepared = prepare(&model.transform, &inputs, Purpose::Inference, args.bad_input.on_bad_input, &console)?;
     let examples: Vec<&Example> =
         prepared.usable(inputs.len()).into_iter().filter_map(|place| set.examples.get(place)).collect();
     console.note(&prepared.statistics);

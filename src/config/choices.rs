@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::keys;
+use super::settings;
 
 /// One automatic decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,9 +52,8 @@ impl Choices {
 
     /// The decision on a configuration key, under whichever name it was recorded.
     pub(super) fn of_key(&self, section: &str, name: &str) -> Option<&Choice> {
-        let is_it =
-            |choice: &&Choice| keys::find(&choice.key).is_some_and(|key| key.section == section && key.name == name);
-        self.0.iter().find(is_it)
+        let path = format!("{section}.{name}");
+        self.0.iter().find(|choice| settings::find(&choice.key).is_some_and(|setting| setting.path == path))
     }
 }
 

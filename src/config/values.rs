@@ -9,15 +9,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::nearest;
 
-/// An enum of fixed words: `FromStr`, `Display` and the list of words from one table.
+/// A setting that is one of several words, or of a few forms such as `last:N`.
+pub trait Forms {
+    /// All of them, as messages and help list them.
+    const FORMS: &'static [&'static str];
+}
+
+/// An enum of fixed words: `FromStr`, `Display` and [`Forms`] from one list.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name { $($(#[$variant_doc])* $variant),+ }
 
-        impl $name {
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
+        impl Forms for $name {
+            const FORMS: &'static [&'static str] = &[$($word),+];
         }
 
         impl FromStr for $name {
@@ -26,7 +32,7 @@ macro_rules! words {
             fn from_str(text: &str) -> Result<Self, String> {
                 match text {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(unknown_word(text, Self::WORDS)),
+                    _ => Err(unknown_word(text, Self::FORMS)),
                 }
             }
         }
@@ -69,7 +75,7 @@ words! {
 }
 
 words! {
-    /// How the hidden states of a sequence become the one vector that the head sees.
+    /// How the token vectors of a text are pooled into the one vector that the head reads.
     Pooling {
         /// The family's own way when the backbone is trained, the mean when it is frozen.
         Auto = "auto",
@@ -106,27 +112,27 @@ words! {
     HeadInit {
         /// As measured to be better for the strategy.
         Auto = "auto",
-        /// The linear probe on the frozen features (Kumar et al. 2022).
+        /// A linear probe trained on the frozen features (Kumar et al. 2022).
         Probe = "probe",
-        /// Small random numbers.
+        /// Small random weights.
         Random = "random",
     }
 }
 
 words! {
-    /// How much an example of each class weighs in the loss.
+    /// The weight of each class in the loss.
     ClassWeights {
-        /// All alike.
+        /// Every example counts the same.
         None = "none",
-        /// The rarer its class the more, so that all classes weigh alike.
+        /// Inverse to the class's frequency, so that every class counts the same.
         Balanced = "balanced",
     }
 }
 
 words! {
-    /// What is done about an input that cannot be read: an image that is damaged, say.
+    /// What happens when an input cannot be read, such as a damaged image.
     OnBadInput {
-        /// Everything stops.
+        /// The command stops.
         Fail = "fail",
         /// It is named, counted and left out.
         Skip = "skip",
@@ -137,22 +143,22 @@ words! {
     /// What the backbone starts from.
     Init {
         Pretrained = "pretrained",
-        /// Random numbers; the model is then the name of an architecture.
+        /// Random weights; the model is then the name of an architecture.
         Random = "random",
     }
 }
 
 words! {
-    /// How images that are trained on are varied.
+    /// How training images are augmented.
     Augment {
-        /// By the size of the images; not at all when the backbone is frozen.
+        /// Chosen by the size of the images; none when the backbone is frozen.
         Auto = "auto",
         None = "none",
-        /// Shifted a little, and mirrored: for small images.
+        /// Small shifts and horizontal flips: for small images.
         Light = "light",
-        /// Another part of the image each time, and mirrored.
+        /// Random resized crops and horizontal flips.
         Standard = "standard",
-        /// Also with other colours and shapes (RandAugment).
+        /// The same with RandAugment.
         Strong = "strong",
     }
 }
@@ -161,7 +167,7 @@ words! {
     Switch { On = "on", Off = "off" }
 }
 
-/// What is trained besides the head, which always is.
+/// Which parameters are trained. The head always is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
     /// The whole backbone.
@@ -170,9 +176,9 @@ pub enum Strategy {
     Frozen,
     /// The last N stages (N ≥ 1).
     Last(usize),
-    /// More and more stages from the last one on as training proceeds.
+    /// The whole backbone, unfrozen stage by stage from the last one on.
     Gradual,
-    /// Low-rank additions to the frozen weights.
+    /// LoRA adapters on the frozen weights.
     Lora { rank: usize },
     /// The biases.
     Bitfit,
@@ -180,7 +186,10 @@ pub enum Strategy {
 
 impl Strategy {
     pub const DEFAULT_LORA_RANK: usize = 8;
-    pub const FORMS: &'static [&'static str] = &["full", "frozen", "last:N", "gradual", "lora", "lora:RANK", "bitfit"];
+}
+
+impl Forms for Strategy {
+    const FORMS: &'static [&'static str] = &["full", "frozen", "last:N", "gradual", "lora", "lora:RANK", "bitfit"];
 }
 
 impl FromStr for Strategy {
@@ -236,8 +245,8 @@ pub enum Device {
     Cuda(usize),
 }
 
-impl Device {
-    pub const FORMS: &'static [&'static str] = &["auto", "cpu", "cuda", "cuda:N"];
+impl Forms for Device {
+    const FORMS: &'static [&'static str] = &["auto", "cpu", "cuda", "cuda:N"];
 }
 
 impl FromStr for Device {
@@ -275,6 +284,10 @@ impl Delimiter {
     pub fn byte(self) -> u8 {
         self.0
     }
+}
+
+impl Forms for Delimiter {
+    const FORMS: &'static [&'static str] = &[";", "tab"];
 }
 
 impl FromStr for Delimiter {

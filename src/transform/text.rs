@@ -14,7 +14,7 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, Encoding, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy};
 
 use crate::batch::{ExampleSet, TokenizedSet};
-use crate::config::keys::MAX_LENGTH;
+use crate::config::accepts::MAX_LENGTH;
 use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::json::{self, COMPLETE};

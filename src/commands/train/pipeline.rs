@@ -17,12 +17,12 @@ use crate::task::{Evaluated, score};
 use crate::training::snapshot::Snapshots;
 
 pub fn run(args: &TrainArgs) -> Result<()> {
-    let console = Console::new(args.run.output.quiet);
+    let console = Console::new(args.run.quiet);
     let config = args.resolve()?;
     config.check_paths(args.resume)?;
     let session = Session { resume: args.resume, profile: args.profile, cache: &Cache::default() };
     let metrics = train(config, session, &console)?;
-    if args.run.output.json {
+    if args.run.json {
         print(&metrics.to_json()?)?;
     }
     Ok(())

@@ -1,0 +1,59 @@
+//! `rehead advise`: its flags and its help.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::settings::setting_flags;
+use super::shared::{ColumnArgs, InferenceArgs};
+use crate::config::OnBadInput;
+use crate::config::accepts::SEED;
+
+const ADVISE_EXAMPLES: &str = "\
+One forward pass over (a sample of) the training data; no network is trained and nothing is written.
+
+Examples:
+  rehead advise --train reviews.csv --model bert-base-uncased
+  rehead advise --train reviews.csv --model bert-base-uncased --json > advice.json";
+
+#[derive(Debug, Args)]
+#[command(override_usage = "rehead advise --train FILE|DIR --model ID|DIR [OPTIONS]")]
+#[command(after_help = ADVISE_EXAMPLES)]
+pub struct AdviseArgs {
+    #[command(flatten)]
+    pub settings: AdviseSettings,
+
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+
+    /// Random seed of the rows that are measured and of their folds
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "42",
+        value_parser = SEED.parser::<u64>(),
+        allow_negative_numbers = true,
+        help_heading = "Data"
+    )]
+    pub seed: u64,
+
+    /// Print the measurements and the advice on standard output as JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Print nothing but the advice, warnings and errors
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
+
+    #[command(flatten)]
+    pub inference: InferenceArgs,
+}
+
+setting_flags! {
+    /// The data and the network.
+    AdviseSettings {
+        train: PathBuf = "data.train",
+        on_bad_input: OnBadInput = "data.on_bad_input",
+        model: String = "model.model",
+    }
+}

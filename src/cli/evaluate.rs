@@ -1,0 +1,46 @@
+//! `rehead evaluate`: its flags and its help.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::shared::{ColumnArgs, InferenceArgs, OnBadInputArgs};
+
+const EVALUATE_EXAMPLES: &str = "\
+Examples:
+  rehead evaluate --model runs/reviews --data test.csv
+  rehead evaluate --model runs/reviews --data test.csv --out results --json > metrics.json";
+
+#[derive(Debug, Args)]
+#[command(after_help = EVALUATE_EXAMPLES)]
+pub struct EvaluateArgs {
+    /// Labelled examples: .csv, .tsv or .jsonl (also .gz, .zst), or a folder of class folders; the columns are those of
+    /// training
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Data")]
+    pub data: PathBuf,
+
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+
+    #[command(flatten)]
+    pub bad_input: OnBadInputArgs,
+
+    /// The model: a run directory, any model directory with a classification head, or a hub id
+    #[arg(long, value_name = "RUN|DIR|ID", help_heading = "Model")]
+    pub model: String,
+
+    /// Directory for metrics.json, report.html and the predictions [default: only printed]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+
+    /// Print the metrics on standard output as JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Print nothing but warnings and errors
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
+
+    #[command(flatten)]
+    pub inference: InferenceArgs,
+}

@@ -1,0 +1,25 @@
+//! `rehead fetch`: its flags and its help.
+
+use clap::Args;
+
+const FETCH_EXAMPLES: &str = "\
+Examples:
+  rehead fetch bert-base-uncased
+  rehead fetch sentence-transformers/all-MiniLM-L6-v2 --revision main";
+
+#[derive(Debug, Args)]
+#[command(after_help = FETCH_EXAMPLES)]
+pub struct FetchArgs {
+    /// The model's id on the hub, such as bert-base-uncased or google/electra-small-discriminator, or an architecture
+    /// such as resnet50
+    #[arg(value_name = "ID")]
+    pub id: String,
+
+    /// Branch, tag or commit [default: main]
+    #[arg(long, value_name = "REV")]
+    pub revision: Option<String>,
+
+    /// Print nothing but warnings and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}

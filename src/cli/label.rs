@@ -1,0 +1,135 @@
+//! `rehead label`: its flags and its help.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::shared::InferenceArgs;
+use crate::config::accepts::{RATIO, Whole};
+use crate::config::{Columns, Delimiter, OnBadInput};
+use crate::error::{Error, Result};
+use crate::files;
+
+const LABEL_EXAMPLES: &str = "\
+Every row and column of the input is kept, in order; `predicted_label` and `confidence` are added.
+
+Examples:
+  rehead label --model runs/reviews --input new.csv --output labelled.csv
+  rehead label --model runs/reviews --input new.jsonl.gz --output labelled.jsonl --probabilities
+  rehead label --model runs/reviews --input big.csv --output out.csv --min-confidence 0.8 --resume
+  cat texts.txt | rehead label --model runs/reviews --input - --output -";
+
+#[derive(Debug, Args)]
+#[command(after_help = LABEL_EXAMPLES)]
+pub struct LabelArgs {
+    /// Rows to label: .csv, .tsv, .jsonl or .txt (also .gz, .zst), a folder of images, or `-` for standard input with
+    /// one text per line
+    #[arg(long, value_name = "FILE|DIR|-", help_heading = "Data")]
+    pub input: PathBuf,
+
+    /// Column of the text (two for pairs of texts), or of the image paths [default: as in training, else found by name
+    /// and content]
+    #[arg(long, value_name = "COL[,COL2]", visible_alias = "image", help_heading = "Data")]
+    pub text: Option<Columns>,
+
+    /// Character between two fields of the input, or `tab` [default: by the file's extension]
+    #[arg(long, value_name = "C", allow_hyphen_values = true, help_heading = "Data")]
+    pub delimiter: Option<Delimiter>,
+
+    /// Stop at an image that cannot be read, or leave its label empty and say so
+    #[arg(long, value_name = "fail|skip", default_value = "fail", help_heading = "Data")]
+    pub on_bad_input: OnBadInput,
+
+    /// The model: a run directory, any model directory with a classification head, or a hub id
+    #[arg(long, value_name = "RUN|DIR|ID", help_heading = "Model")]
+    pub model: String,
+
+    /// File for the labelled rows, or `-` for standard output
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    pub output: PathBuf,
+
+    /// Add a column p_<label> with the probability of each label
+    #[arg(long, help_heading = "Output")]
+    pub probabilities: bool,
+
+    /// Add the K most probable labels and their probabilities
+    #[arg(
+        long,
+        value_name = "K",
+        value_parser = Whole { min: 1, max: 10_000 }.parser::<usize>(),
+        allow_negative_numbers = true,
+        help_heading = "Output"
+    )]
+    pub top: Option<usize>,
+
+    /// Leave the label of a row empty when its confidence is below P, 0 to 1
+    #[arg(
+        long,
+        value_name = "P",
+        value_parser = RATIO.parser(),
+        allow_negative_numbers = true,
+        help_heading = "Output"
+    )]
+    pub min_confidence: Option<f64>,
+
+    /// Continue an interrupted output file after its last complete row
+    #[arg(long, help_heading = "Output")]
+    pub resume: bool,
+
+    /// Print nothing but warnings and errors
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
+
+    #[command(flatten)]
+    pub inference: InferenceArgs,
+
+    /// Rows to read ahead and group by length; more are faster and need more memory
+    #[arg(
+        long,
+        value_name = "ROWS",
+        default_value = "8192",
+        value_parser = Whole { min: 1, max: 10_000_000 }.parser::<usize>(),
+        allow_negative_numbers = true,
+        help_heading = "Hardware"
+    )]
+    pub window: usize,
+}
+
+impl LabelArgs {
+    /// What no single flag can tell: a stream cannot be resumed, and a file cannot be labelled onto itself.
+    pub fn check(&self) -> Result<()> {
+        if self.resume && (is_stream(&self.output) || is_stream(&self.input)) {
+            return Err(Error::request("--resume needs files as --input and --output, not `-`")
+                .hint("keep the input in a file, and name one with --output"));
+        }
+        let is_same = self.input == self.output || files::is_same(&self.input, &self.output);
+        if is_same && !is_stream(&self.input) {
+            return Err(Error::request("--input and --output are the same file")
+                .file(&self.output)
+                .hint("give another --output"));
+        }
+        Ok(())
+    }
+}
+
+/// `-`: standard input or standard output.
+pub fn is_stream(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::Command;
+    use crate::cli::tests::parse;
+
+    #[test]
+    fn labelling_refuses_what_it_cannot_do() {
+        let check = |line| match parse(line).unwrap() {
+            Command::Label(args) => args.check(),
+            _ => panic!(),
+        };
+        assert!(check("rehead label --model m --input - --output -").is_ok());
+        assert!(check("rehead label --model m --input a.csv --output - --resume").is_err());
+        assert!(check("rehead label --model m --input a.csv --output a.csv").is_err());
+    }
+}

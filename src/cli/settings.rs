@@ -1,0 +1,135 @@
+//! Flags made from the table of settings: those of a command that trains, with the configuration file below them, and
+//! groups of typed flags for commands that have no configuration file.
+
+use std::marker::PhantomData;
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use toml::Value;
+
+use crate::config::Flags;
+use crate::config::accepts::Accepts;
+use crate::config::setting::{DefaultValue, Setting};
+use crate::config::settings::{self, SETTINGS};
+
+/// Which settings a command has flags for.
+pub trait Selection {
+    fn has(setting: &Setting) -> bool;
+}
+
+/// The flags of the settings that `S` selects. None is required: the configuration file may say it.
+#[derive(Debug, Clone)]
+pub struct SettingFlags<S> {
+    pub given: Flags,
+    selection: PhantomData<S>,
+}
+
+impl<S: Selection> SettingFlags<S> {
+    fn settings() -> impl Iterator<Item = &'static Setting> {
+        SETTINGS.iter().filter(|setting| S::has(setting))
+    }
+}
+
+impl<S: Selection> Args for SettingFlags<S> {
+    fn augment_args(command: Command) -> Command {
+        command.args(Self::settings().map(flag))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<S: Selection> FromArgMatches for SettingFlags<S> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = Self::settings().filter_map(|setting| Some((setting, value(matches, setting.path)?.clone())));
+        Ok(Self { given: Flags(given.collect()), selection: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// A struct of typed flags, each of which is a setting of the table: `field: Type = "its path"`. A required setting is
+/// a required flag.
+macro_rules! setting_flags {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty = $path:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name { $(pub $field: $type),+ }
+
+        impl clap::Args for $name {
+            fn augment_args(command: clap::Command) -> clap::Command {
+                command.args([$($path),+].into_iter().flat_map($crate::cli::settings::required_flag))
+            }
+
+            fn augment_args_for_update(command: clap::Command) -> clap::Command {
+                Self::augment_args(command)
+            }
+        }
+
+        impl clap::FromArgMatches for $name {
+            fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+                Ok(Self { $($field: $crate::cli::settings::typed(matches, $path)?),+ })
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+    };
+}
+pub(super) use setting_flags;
+
+/// The flag of a setting.
+fn flag(setting: &'static Setting) -> Arg {
+    let help = match setting.default_text() {
+        Some(default) => format!("{} [default: {default}]", setting.help),
+        None => setting.help.to_owned(),
+    };
+    let read = |text: &str| {
+        let value = setting.accepts.read(text);
+        setting.accepts.check(&value).map(|()| value)
+    };
+    let mut flag = Arg::new(setting.path)
+        .long(setting.flag().trim_start_matches('-'))
+        .value_name(setting.value_name())
+        .help(help)
+        .help_heading(setting.heading())
+        .value_parser(read)
+        .conflicts_with_all(settings::excluded_by(setting));
+    if let Some(alias) = setting.alias {
+        flag = flag.visible_alias(alias);
+    }
+    match setting.accepts {
+        // A minus sign belongs to the value, so that the message says what is expected instead.
+        Accepts::Whole(_) | Accepts::Number(_) => flag.allow_negative_numbers(true),
+        Accepts::Word(..) if setting.value_name() == "C" => flag.allow_hyphen_values(true),
+        _ => flag,
+    }
+}
+
+/// The flag of the setting at `path`, for a command without a configuration file.
+pub(super) fn required_flag(path: &str) -> Option<Arg> {
+    let setting = settings::find(path)?;
+    Some(flag(setting).required(matches!(setting.default, DefaultValue::Required(_))))
+}
+
+/// What was given for the setting at `path`, otherwise its default, as the type of its field.
+pub(super) fn typed<T: for<'de> Deserialize<'de>>(matches: &ArgMatches, path: &str) -> Result<T, clap::Error> {
+    let default = || settings::find(path).and_then(Setting::default_value);
+    let typed = match value(matches, path).cloned().or_else(default) {
+        Some(value) => value.try_into().map_err(|error: toml::de::Error| error.message().to_owned()),
+        // `None` for a field that is an `Option`.
+        None => T::deserialize(().into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string()),
+    };
+    typed.map_err(|message| clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{path}: {message}\n")))
+}
+
+fn value<'m>(matches: &'m ArgMatches, path: &str) -> Option<&'m Value> {
+    matches.try_get_one::<Value>(path).ok().flatten()
+}

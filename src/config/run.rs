@@ -1,0 +1,171 @@
+//! The typed settings of one training run: a field for each row of [`super::settings`].
+//!
+//! They say what was asked for. Whether the data, the model and the machine allow it is found out by those who open
+//! them.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::problems::all_problems;
+use super::values::{
+    Augment, ClassWeights, Columns, Delimiter, Device, Engine, HeadInit, Init, OnBadInput, Pooling, Precision,
+    Schedule, Strategy, Switch, Task,
+};
+use crate::error::{Error, Result};
+
+/// Everything that describes one training run. An `Option` that is `None` and an `auto` are decided later by the
+/// program, which writes its decision back here and records the reason in [`super::Choices`] before the settings are
+/// saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    pub data: DataConfig,
+    pub model: ModelConfig,
+    pub strategy: StrategyConfig,
+    pub training: TrainingConfig,
+    pub run: ExecutionConfig,
+}
+
+/// `[data]`: the labelled examples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    pub train: PathBuf,
+    pub valid: Option<PathBuf>,
+    /// Fraction of the training rows held out for validation, in (0, 1). Never set together with `valid`.
+    pub valid_fraction: Option<f64>,
+    pub test: Option<PathBuf>,
+    /// Decides which rows are held out; `None` means as `training.seed`.
+    pub split_seed: Option<u64>,
+    pub text: Option<Columns>,
+    pub label: Option<String>,
+    pub delimiter: Option<Delimiter>,
+    pub task: Option<Task>,
+    /// Tokens kept of each example, special tokens included.
+    pub max_length: Option<usize>,
+    /// Height and width in pixels that images are resized to.
+    pub image_size: Option<usize>,
+    pub on_bad_input: OnBadInput,
+}
+
+/// `[model]`: the pretrained network and its new head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// A directory in the Hugging Face layout, a hub id, or the name of an architecture.
+    pub model: String,
+    pub init: Init,
+    /// How many of the first stages are kept; the head is put on the last of them. `None`: all.
+    pub stages: Option<usize>,
+    pub pooling: Pooling,
+    pub engine: Engine,
+    /// Dropout before the head and inside trained stages; `None` keeps what the model's own configuration says.
+    pub dropout: Option<f64>,
+    /// How many of the last layers are re-initialised with random weights.
+    pub reinit_layers: usize,
+}
+
+/// `[strategy]`: which parameters are trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrategyConfig {
+    pub name: Strategy,
+    /// What the head of a trained backbone starts from.
+    pub head_init: HeadInit,
+}
+
+/// `[training]`: the optimisation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Passes over the training data; 0 leaves the model untrained.
+    pub epochs: Option<usize>,
+    /// Peak learning rate.
+    pub lr: Option<f64>,
+    /// Peak learning rate of the head; `None` means as `lr`.
+    pub head_lr: Option<f64>,
+    /// Layer-wise learning-rate decay: the rate of each stage is this factor times that of the next; 1 turns it off.
+    pub layer_decay: f64,
+    /// Tokens an optimiser step sees. Never set together with `batch_size`.
+    pub batch_tokens: Option<usize>,
+    /// Examples an optimiser step sees.
+    pub batch_size: Option<usize>,
+    /// Tokens of one forward and backward pass; a step accumulates as many of them as its batch needs.
+    pub micro_batch_tokens: Option<usize>,
+    pub weight_decay: f64,
+    /// Fraction of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    pub class_weights: ClassWeights,
+    pub augment: Augment,
+    /// The parameter of the Beta distribution that Mixup draws its lambda from; 0 turns it off.
+    pub mixup: f64,
+    /// The same for CutMix.
+    pub cutmix: f64,
+    /// How many augmented copies of each image the head of a frozen network is trained on; 1 takes the image as it is.
+    pub views: usize,
+    /// Fraction of all steps over which the learning rate rises from 0 to its peak.
+    pub warmup_ratio: f64,
+    pub schedule: Schedule,
+    /// Gradients are scaled down to this L2 norm when longer.
+    pub max_grad_norm: f64,
+    /// Epochs without improvement after which training stops; `None` never stops early.
+    pub patience: Option<usize>,
+    /// Minutes between two snapshots of the training state; one is also saved on an interruption.
+    pub snapshot_minutes: f64,
+    /// At most `i64::MAX`, which is what TOML can hold.
+    pub seed: u64,
+    /// Optimiser steps between two lines of the log.
+    pub log_every: usize,
+}
+
+/// `[run]`: where the run goes and what it runs on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutionConfig {
+    pub out: PathBuf,
+    pub device: Device,
+    pub precision: Precision,
+    pub threads: Option<usize>,
+    /// Whether the outputs of the frozen stages are computed once and kept.
+    pub cache: Switch,
+    /// Megabytes of memory for them; the rest goes to a file. `None`: a quarter of what is free.
+    pub cache_memory: Option<u64>,
+    /// Folder for their files, kept for later runs; `None`: in the run directory, deleted at the end.
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl RunConfig {
+    /// Looks at the paths of the run before anything is computed: the data files are there, and `out` is new, empty, or
+    /// (with `resume`) a directory. Answers with everything that is wrong.
+    pub fn check_paths(&self, resume: bool) -> Result<()> {
+        let DataConfig { train, valid, test, .. } = &self.data;
+        let mut problems = Vec::new();
+        for (name, path) in [("data.train", Some(train)), ("data.valid", valid.as_ref()), ("data.test", test.as_ref())]
+        {
+            let Some(path) = path else { continue };
+            if let Err(error) = path.metadata() {
+                problems.push(Error::io(error, path).key(name));
+            }
+        }
+        let out = &self.run.out;
+        match out.read_dir().map(|mut entries| entries.next().is_none()) {
+            Ok(is_empty) if is_empty || resume => {}
+            Ok(_) => problems.push(
+                Error::request("the output directory is not empty")
+                    .file(out)
+                    .hint("give a new directory to --out, or continue this run with --resume"),
+            ),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                problems.push(
+                    Error::request("--out needs a directory, and this is a file")
+                        .file(out)
+                        .hint("give another directory to --out"),
+                );
+            }
+            Err(error) => problems.push(Error::io(error, out).hint("give another directory to --out")),
+        }
+        all_problems(problems)
+    }
+}

@@ -1,0 +1,479 @@
+//! The table of settings, the one place that knows which there are. From a row come the key of the file and of `--set`,
+//! the flag with its help, the checks of the value, the default, and the setting's part of docs/settings.md.
+//!
+//! To add a setting, add a row here and a field of the same name to [`super::RunConfig`]. What two settings may not say
+//! at once is in [`EXCLUSIVE`]; how files, `--set` and flags are read is told in [`super::read`].
+
+use super::accepts::{
+    Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, IMAGE_SIZE, LAYERS, MAX_LENGTH, MEGABYTES, NOT_NEGATIVE,
+    POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS,
+};
+use super::setting::{DefaultValue, Setting, row};
+use super::values::{
+    Augment, ClassWeights, Delimiter, Device, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Schedule,
+    Strategy, Switch, Task,
+};
+
+use DefaultValue::{Auto, Required, Unset};
+
+/// Every setting, in the order of the saved file and of `--help`.
+pub static SETTINGS: &[Setting] = &[
+    row(
+        "data.train",
+        "--train FILE|DIR",
+        Accepts::Text("the path of the training data"),
+        Required("the training data is missing"),
+        "Labelled examples to train on: .csv, .tsv or .jsonl (also .gz, .zst), or a folder of class folders",
+    )
+    .elsewhere(&["train_file"]),
+    row(
+        "data.valid",
+        "--valid FILE|DIR",
+        Accepts::Text("the path of the validation data"),
+        DefaultValue::None,
+        "Labelled examples to validate on after each epoch",
+    )
+    .elsewhere(&["validation", "validation_file"]),
+    row(
+        "data.valid_fraction",
+        "--valid-fraction FRACTION",
+        Accepts::Number(FRACTION),
+        DefaultValue::None,
+        "Fraction of the training rows to hold out for validation instead, above 0 and below 1",
+    ),
+    row(
+        "data.test",
+        "--test FILE|DIR",
+        Accepts::Text("the path of the test data"),
+        DefaultValue::None,
+        "Labelled examples to evaluate the finished model on",
+    )
+    .elsewhere(&["test_file"]),
+    row(
+        "data.split_seed",
+        "--split-seed N",
+        Accepts::Whole(SEED),
+        Unset("same as --seed"),
+        "Random seed that decides which rows are held out",
+    ),
+    row(
+        "data.text",
+        "--text COL[,COL2]",
+        Accepts::Columns,
+        Unset("found by name and content"),
+        "Column of the text (two for pairs of texts), or of the image paths",
+    )
+    .alias("image"),
+    row(
+        "data.label",
+        "--label COL",
+        Accepts::Text("the name of a column"),
+        Unset("found by name and content"),
+        "Column of the label",
+    ),
+    row(
+        "data.delimiter",
+        "--delimiter C",
+        Accepts::words::<Delimiter>(),
+        Unset("by the file's extension"),
+        "Character between two fields, or `tab`",
+    ),
+    row(
+        "data.task",
+        "--task single-label|multi-label|regression",
+        Accepts::words::<Task>(),
+        Unset("found from the labels"),
+        "Kind of label: one class, several classes, or a number",
+    ),
+    row(
+        "data.max_length",
+        "--max-length TOKENS",
+        Accepts::Whole(MAX_LENGTH),
+        Unset("by the data and the model"),
+        "Maximum tokens per text, special tokens included; longer texts are truncated",
+    )
+    .elsewhere(&["max_seq_length"]),
+    row(
+        "data.image_size",
+        "--image-size PIXELS",
+        Accepts::Whole(IMAGE_SIZE),
+        Unset("the model's own"),
+        "Height and width that images are resized to",
+    ),
+    row(
+        "data.on_bad_input",
+        "--on-bad-input fail|skip",
+        Accepts::words::<OnBadInput>(),
+        DefaultValue::Fixed("fail"),
+        "Stop at an image that cannot be read, or skip it and say so",
+    ),
+    row(
+        "model.model",
+        "--model ID|DIR",
+        Accepts::Text("a model directory or a hub id"),
+        Required("the pretrained model is missing"),
+        "The pretrained network: a directory with config.json and model.safetensors, a hub id, or an architecture \
+         such as resnet50",
+    )
+    .elsewhere(&["model_name_or_path"]),
+    row(
+        "model.init",
+        "--init pretrained|random",
+        Accepts::words::<Init>(),
+        DefaultValue::Fixed("pretrained"),
+        "Start from the pretrained weights, or from random ones; random takes an architecture as --model, such as \
+         resnet18",
+    ),
+    row(
+        "model.stages",
+        "--stages N",
+        Accepts::Whole(STAGES),
+        Unset("all"),
+        "Keep only the first N stages (the embeddings are one, every layer is one) and put the head on the last of \
+         them: smaller, faster, and better where the task is far from what the network learned",
+    ),
+    row(
+        "model.pooling",
+        "--pooling auto|cls|mean",
+        Accepts::words::<Pooling>(),
+        Auto("mean when frozen, otherwise the model family's own"),
+        "How token vectors are pooled",
+    ),
+    row(
+        "model.engine",
+        "--engine auto|packed|rust-bert",
+        Accepts::words::<Engine>(),
+        Auto("packed where it supports the model family"),
+        "Implementation that runs a text network",
+    ),
+    row(
+        "model.dropout",
+        "--dropout P",
+        Accepts::Number(BELOW_ONE),
+        Unset("the model's own"),
+        "Dropout probability, at least 0 and below 1",
+    ),
+    row(
+        "model.reinit_layers",
+        "--reinit-layers N",
+        Accepts::Whole(LAYERS),
+        DefaultValue::Fixed("0"),
+        "Re-initialise the last N layers with random weights",
+    ),
+    row(
+        "strategy.name",
+        "--strategy full|frozen|last:N|gradual|lora[:RANK]|bitfit",
+        Accepts::words::<Strategy>(),
+        DefaultValue::Fixed("full"),
+        "What is trained besides the head: the whole backbone, none of it, its last N stages, all of it unfrozen \
+         stage by stage, LoRA adapters, or only the biases",
+    )
+    .under("Training"),
+    row(
+        "strategy.head_init",
+        "--head-init auto|probe|random",
+        Accepts::words::<HeadInit>(),
+        Auto("whichever measured better for the strategy"),
+        "What the head starts from when more than the head is trained: a linear probe on frozen features, or small \
+         random weights",
+    )
+    .under("Training"),
+    row(
+        "training.epochs",
+        "--epochs N",
+        Accepts::Whole(EPOCHS),
+        Unset("by the strategy"),
+        "Passes over the training data",
+    )
+    .elsewhere(&["num_train_epochs", "num_epochs"]),
+    row("training.lr", "--lr X", Accepts::Number(POSITIVE), Unset("by the strategy"), "Peak learning rate")
+        .elsewhere(&["learning_rate", "learningrate"]),
+    row(
+        "training.head_lr",
+        "--head-lr X",
+        Accepts::Number(POSITIVE),
+        Unset("same as --lr"),
+        "Peak learning rate of the head",
+    ),
+    row(
+        "training.layer_decay",
+        "--layer-decay X",
+        Accepts::Number(DECAY),
+        DefaultValue::Fixed("1.0"),
+        "Layer-wise learning-rate decay: each layer's rate is this factor times that of the layer above; 1 turns it \
+         off",
+    )
+    .elsewhere(&["layerwise_lr_decay", "llrd"]),
+    row(
+        "training.batch_tokens",
+        "--batch-tokens TOKENS",
+        Accepts::Whole(COUNT),
+        Unset("by the data and the machine"),
+        "Batch size in tokens per optimiser step",
+    ),
+    row(
+        "training.batch_size",
+        "--batch-size N",
+        Accepts::Whole(COUNT),
+        DefaultValue::None,
+        "Batch size in examples per optimiser step, instead of a number of tokens",
+    )
+    .elsewhere(&["per_device_train_batch_size"]),
+    row(
+        "training.micro_batch_tokens",
+        "--micro-batch-tokens TOKENS",
+        Accepts::Whole(COUNT),
+        Unset("by the available memory"),
+        "Tokens per forward and backward pass; gradients of larger batches are accumulated over several passes",
+    ),
+    row(
+        "training.weight_decay",
+        "--weight-decay X",
+        Accepts::Number(NOT_NEGATIVE),
+        DefaultValue::Fixed("0.01"),
+        "Decoupled weight decay (AdamW)",
+    ),
+    row(
+        "training.label_smoothing",
+        "--label-smoothing FRACTION",
+        Accepts::Number(BELOW_ONE),
+        DefaultValue::Fixed("0.0"),
+        "Label smoothing: fraction of the target that is spread over all classes, below 1",
+    )
+    .elsewhere(&["label_smoothing_factor"]),
+    row(
+        "training.class_weights",
+        "--class-weights none|balanced",
+        Accepts::words::<ClassWeights>(),
+        DefaultValue::Fixed("none"),
+        "Class weights in the loss: none, or inverse to each class's frequency",
+    ),
+    row(
+        "training.augment",
+        "--augment auto|none|light|standard|strong",
+        Accepts::words::<Augment>(),
+        Auto("by the size of the images; none when frozen"),
+        "Augmentation of training images: small shifts and flips (light), random resized crops and flips (standard), \
+         or RandAugment too (strong)",
+    ),
+    row(
+        "training.mixup",
+        "--mixup ALPHA",
+        Accepts::Number(NOT_NEGATIVE),
+        DefaultValue::Fixed("0.0"),
+        "Mixup: mix pairs of images; ALPHA is the parameter of the Beta distribution, 0.2 is usual, 0 turns it off",
+    ),
+    row(
+        "training.cutmix",
+        "--cutmix ALPHA",
+        Accepts::Number(NOT_NEGATIVE),
+        DefaultValue::Fixed("0.0"),
+        "CutMix: paste a rectangle of another image into each; ALPHA as for --mixup, 1 is usual. With both, each batch \
+         uses one of them",
+    ),
+    row(
+        "training.views",
+        "--views K",
+        Accepts::Whole(VIEWS),
+        DefaultValue::Fixed("1"),
+        "Frozen image networks: train the head on K augmented copies of each image instead of the image as it is",
+    ),
+    row(
+        "training.warmup_ratio",
+        "--warmup-ratio FRACTION",
+        Accepts::Number(RATIO),
+        DefaultValue::Fixed("0.1"),
+        "Fraction of all steps over which the learning rate warms up from 0",
+    ),
+    row(
+        "training.schedule",
+        "--schedule linear|cosine|constant",
+        Accepts::words::<Schedule>(),
+        DefaultValue::Fixed("linear"),
+        "Learning-rate schedule after the warm-up",
+    )
+    .elsewhere(&["lr_scheduler_type", "scheduler"]),
+    row(
+        "training.max_grad_norm",
+        "--max-grad-norm X",
+        Accepts::Number(POSITIVE),
+        DefaultValue::Fixed("1.0"),
+        "Gradient clipping: maximum L2 norm of the gradients",
+    ),
+    row(
+        "training.patience",
+        "--patience EPOCHS",
+        Accepts::Whole(COUNT),
+        Unset("no early stopping"),
+        "Early stopping: epochs without improvement on the validation data after which training stops",
+    )
+    .elsewhere(&["early_stopping"]),
+    row(
+        "training.snapshot_minutes",
+        "--snapshot-minutes MIN",
+        Accepts::Number(NOT_NEGATIVE),
+        DefaultValue::Fixed("5.0"),
+        "Minutes between two snapshots of the training state (one is also saved on Ctrl-C)",
+    )
+    .under("Output")
+    .without_effect_on_the_result(),
+    row(
+        "training.seed",
+        "--seed N",
+        Accepts::Whole(SEED),
+        DefaultValue::Fixed("42"),
+        "Random seed of everything: held-out rows, shuffling, initial weights, dropout",
+    ),
+    row(
+        "training.log_every",
+        "--log-every STEPS",
+        Accepts::Whole(COUNT),
+        DefaultValue::Fixed("20"),
+        "Optimiser steps between two lines of the log",
+    )
+    .under("Output")
+    .without_effect_on_the_result(),
+    row(
+        "run.out",
+        "--out RUN",
+        Accepts::Text("the path of the run directory"),
+        Required("the output directory is missing"),
+        "Directory for the results, new or empty",
+    )
+    .under("Output")
+    .elsewhere(&["output_dir", "output"])
+    .without_effect_on_the_result(),
+    row(
+        "run.device",
+        "--device auto|cpu|cuda[:N]",
+        Accepts::words::<Device>(),
+        Auto("a GPU if there is one"),
+        "Device to compute on",
+    ),
+    row(
+        "run.precision",
+        "--precision auto|fp32|bf16",
+        Accepts::words::<Precision>(),
+        Auto("bf16 where the device is fast in it"),
+        "Number format of matrix products",
+    )
+    .elsewhere(&["dtype", "bf16", "fp16"]),
+    row("run.threads", "--threads N", Accepts::Whole(THREADS), Unset("one per core"), "CPU threads"),
+    row(
+        "run.cache",
+        "--cache on|off",
+        Accepts::words::<Switch>(),
+        DefaultValue::Fixed("on"),
+        "Compute the outputs of the frozen layers once and keep them",
+    )
+    .without_effect_on_the_result(),
+    row(
+        "run.cache_memory",
+        "--cache-memory MB",
+        Accepts::Whole(MEGABYTES),
+        Unset("a quarter of what is free"),
+        "Memory for this cache in megabytes; the rest goes to a file",
+    )
+    .without_effect_on_the_result(),
+    row(
+        "run.cache_dir",
+        "--cache-dir DIR",
+        Accepts::Text("the path of a folder"),
+        Unset("in --out, deleted at the end"),
+        "Folder for the cache's files, kept for later runs",
+    )
+    .without_effect_on_the_result(),
+];
+
+/// The sections of the file, each with what it is about.
+pub const SECTIONS: &[(&str, &str)] = &[
+    ("data", "the labelled examples"),
+    ("model", "the pretrained network and its new head"),
+    ("strategy", "which parameters are trained"),
+    ("training", "the optimisation"),
+    ("run", "where the run goes and what it runs on"),
+];
+
+/// Settings of which at most one may be given. One from a higher layer replaces the other of a lower layer.
+pub const EXCLUSIVE: &[(&str, &str)] =
+    &[("data.valid", "data.valid_fraction"), ("training.batch_tokens", "training.batch_size")];
+
+/// The settings that may not be given together with `setting`.
+pub fn excluded_by(setting: &Setting) -> impl Iterator<Item = &'static str> {
+    EXCLUSIVE.iter().filter_map(|&(one, other)| match setting.path {
+        path if path == one => Some(other),
+        path if path == other => Some(one),
+        _ => None,
+    })
+}
+
+/// The setting called `name`, with its section (`training.lr`) or, as no two sections share a name, without (`lr`).
+/// `strategy` alone is `strategy.name`.
+pub fn find(name: &str) -> Option<&'static Setting> {
+    match name {
+        "strategy" => find("strategy.name"),
+        path if path.contains('.') => SETTINGS.iter().find(|setting| setting.path == path),
+        name => SETTINGS.iter().find(|setting| setting.name() == name),
+    }
+}
+
+/// The settings of a section.
+pub fn of_section(section: &str) -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(move |setting| setting.section() == section)
+}
+
+/// Whether the file has a section of this name.
+pub fn is_section(name: &str) -> bool {
+    SECTIONS.iter().any(|(section, _)| *section == name)
+}
+
+/// The setting that somebody who wrote `name` in `section` most likely meant: the right name in the wrong section,
+/// another program's name for it, or a misspelling.
+pub fn meant(section: Option<&str>, name: &str) -> Option<&'static Setting> {
+    let name = name.to_lowercase().replace('-', "_");
+    let known = |setting: &&Setting| setting.name() == name || setting.other_names.contains(&name.as_str());
+    if let Some(setting) = SETTINGS.iter().find(known) {
+        return Some(setting);
+    }
+    let near = |section: Option<&str>| {
+        let settings = || SETTINGS.iter().filter(|setting| section.is_none_or(|section| setting.section() == section));
+        let near = crate::error::nearest(&name, settings().map(Setting::name))?;
+        settings().find(|setting| setting.name() == near)
+    };
+    section.and_then(|section| near(Some(section))).or_else(|| near(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_sound() {
+        for (index, setting) in SETTINGS.iter().enumerate() {
+            let path = setting.path;
+            assert!(SETTINGS.iter().skip(index + 1).all(|other| other.name() != setting.name()), "{path}");
+            assert!(is_section(setting.section()), "{path}");
+            if let Some(value) = setting.default_value() {
+                assert_eq!(setting.check(&value), Ok(()), "{path}");
+            }
+            if path != "strategy.name" {
+                assert_eq!(setting.flag(), format!("--{}", setting.name().replace('_', "-")), "{path}");
+            }
+            assert!(!setting.value_name().is_empty() && !setting.help.ends_with('.'), "{path}");
+        }
+        assert_eq!(find("lr").unwrap().path, "training.lr");
+        assert_eq!(find("model").unwrap().path, "model.model");
+        assert_eq!(find("strategy").unwrap().path, "strategy.name");
+        assert!(find("training.out").is_none());
+    }
+
+    #[test]
+    fn what_was_meant() {
+        let meant = |section, name| super::meant(section, name).map(|setting| setting.path);
+        assert_eq!(meant(Some("training"), "epoch"), Some("training.epochs"));
+        assert_eq!(meant(Some("training"), "batch-tokens"), Some("training.batch_tokens"));
+        assert_eq!(meant(Some("training"), "learning_rate"), Some("training.lr"));
+        assert_eq!(meant(Some("training"), "dropout"), Some("model.dropout"));
+        assert_eq!(meant(None, "xyz"), None);
+    }
+}

@@ -1,8 +1,11 @@
-//! Files that are either whole or not there: written under a temporary name in the same directory, synced, then
-//! renamed.
+//! The one place through which anything lasting is written: whole files, files that grow, new names, locks between
+//! processes, and the removal of what a killed writer left behind.
+//!
+//! A whole file is written under a temporary name in the same directory, synced, then renamed. What the bytes mean is
+//! not known here.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,7 +28,7 @@ pub fn write_atomically_with(
 ) -> Result<()> {
     let path = path.as_ref();
     let failed = |error: io::Error| explained(error, path);
-    match std::fs::metadata(path) {
+    match fs::metadata(path) {
         Ok(found) if found.is_dir() => return Err(Error::request("is a directory, not a file").file(path)),
         Ok(found) if !found.is_file() => {
             let mut writer = BufWriter::new(OpenOptions::new().write(true).open(path).map_err(failed)?);
@@ -41,18 +44,98 @@ pub fn write_atomically_with(
     let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
     file.sync_all().map_err(failed)?;
     drop(file);
-    std::fs::rename(&temporary.0, path).map_err(failed)?;
+    fs::rename(&temporary.0, path).map_err(failed)?;
     std::mem::forget(temporary);
     sync_directory(path);
     Ok(())
 }
 
-/// A temporary file that goes away unless it was renamed.
+/// Creates a file that will grow, or empties it. What is written to it is only whole once the caller says so, by
+/// [`rename`] or in its own format.
+pub fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(|error| explained(error, path))
+}
+
+/// Opens a file that grows, to write after what it holds.
+pub fn append(path: &Path) -> Result<File> {
+    OpenOptions::new().append(true).open(path).map_err(|error| Error::io(error, path))
+}
+
+/// Opens a file that grows, to write after its first `length` bytes. What follows them is cut off.
+pub fn continue_at(path: &Path, length: u64) -> Result<File> {
+    let opened = || {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(length)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(file)
+    };
+    opened().map_err(|error| Error::io(error, path))
+}
+
+/// Gives a file that has grown whole its name, replacing what had the name before. The content is on the disk first, so
+/// that a power failure cannot leave a torn file under the new name.
+///
+/// # Errors
+/// The plain error of the system, for the caller to say what could not be written.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    File::open(from)?.sync_all()?;
+    fs::rename(from, to)?;
+    sync_directory(to);
+    Ok(())
+}
+
+/// Waits until this process alone holds the lock file at `path`; dropping it lets go. `waiting` is called once when
+/// another process holds it. `None` where the file system has no locks, or the file cannot be created.
+pub fn lock(path: &Path, waiting: impl Fn()) -> Option<File> {
+    loop {
+        let lock = OpenOptions::new().create(true).append(true).open(path).ok()?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(_)) => return None,
+            Err(TryLockError::WouldBlock) => {
+                waiting();
+                lock.lock().ok()?;
+            }
+        }
+        // Some programs delete a lock file when they let go of it; a lock on the deleted file keeps nobody out.
+        #[cfg(unix)]
+        if std::os::unix::fs::MetadataExt::nlink(&lock.metadata().ok()?) == 0 {
+            continue;
+        }
+        return Some(lock);
+    }
+}
+
+/// Whether two paths lead to the same file or directory. One that does not exist is the same as none.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Finds out whether files can be written into `directory`, or into what would become it, by writing one. Leaves
+/// nothing behind.
+pub fn try_writing_into(directory: &Path) -> io::Result<()> {
+    let created = directory
+        .ancestors()
+        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
+        .last()
+        .map(Path::to_owned);
+    let probe = directory.join(".rehead-probe");
+    let written = fs::create_dir_all(directory).and_then(|()| fs::write(&probe, b""));
+    let _ = fs::remove_file(&probe);
+    if let Some(created) = created {
+        // Only empty directories are removed: what another process has put there stays.
+        let mut directory = directory.to_owned();
+        while fs::remove_dir(&directory).is_ok() && directory != created && directory.pop() {}
+    }
+    written
+}
+
+/// A temporary file that is removed unless it was renamed.
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -63,29 +146,29 @@ fn temporary_name(path: &Path) -> Result<PathBuf> {
         return Err(Error::request("is not the name of a file").file(path));
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    // The time keeps a process that has another's number (in containers) off that one's leftovers.
+    // In containers process numbers repeat; the time keeps this process from another's leftovers.
     let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
     Ok(path.with_file_name(format!(".rehead-{}-{number}-{time:08x}.tmp", std::process::id())))
 }
 
-/// Removes what writers that were killed have left in `directory`; nobody else may be writing there.
+/// Removes the temporary files that killed writers left in `directory`; nobody else may be writing there.
 pub fn remove_temporaries(directory: &Path) {
     remove_temporaries_of(directory, Duration::ZERO);
 }
 
-/// Removes what writers have left in `directory` and not touched for an hour: they were killed.
+/// Removes the temporary files in `directory` that nobody has written to for an hour: their writers were killed.
 pub fn remove_old_temporaries(directory: &Path) {
     remove_temporaries_of(directory, Duration::from_secs(3600));
 }
 
 fn remove_temporaries_of(directory: &Path, least_age: Duration) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
         let ours = name.starts_with(".rehead-") && name.ends_with(".tmp");
         if ours && (least_age.is_zero() || age().is_some_and(|age| age >= least_age)) {
-            let _ = std::fs::remove_file(entry.path());
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
@@ -93,7 +176,7 @@ fn remove_temporaries_of(directory: &Path, least_age: Duration) {
 fn explained(error: io::Error, path: &Path) -> Error {
     let absent = error.kind() == io::ErrorKind::NotFound;
     let error = Error::io(error, path);
-    if absent { error.hint("the directory must exist") } else { error }
+    if absent { error.hint("the directory must exist: mkdir -p") } else { error }
 }
 
 /// Makes the renaming itself last through a power failure, where the system can (best effort: some file systems
@@ -110,7 +193,7 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
         names.map(|name| name.into_string().unwrap()).collect()
     }
 
@@ -120,7 +203,7 @@ mod tests {
         let path = folder.path().join("metrics.json");
         write_atomically(&path, b"a long first version").unwrap();
         write_atomically(&path, b"second").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"second");
+        assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(names(folder.path()), ["metrics.json"]);
     }
 
@@ -128,7 +211,7 @@ mod tests {
     fn what_another_writer_may_still_be_writing_stays() {
         let folder = tempfile::tempdir().unwrap();
         for name in [".rehead-1-0-0000.tmp", ".rehead-2-0-0000.tmp", "model.safetensors"] {
-            std::fs::write(folder.path().join(name), b"").unwrap();
+            fs::write(folder.path().join(name), b"").unwrap();
         }
         let old = File::options().write(true).open(folder.path().join(".rehead-1-0-0000.tmp")).unwrap();
         old.set_modified(std::time::SystemTime::now() - Duration::from_secs(4000)).unwrap();
@@ -150,7 +233,7 @@ mod tests {
             Err(Error::failure("the tensor is gone"))
         });
         assert_eq!(result.unwrap_err().to_string(), "the tensor is gone");
-        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["model.safetensors"]);
     }
 
@@ -160,10 +243,55 @@ mod tests {
         let absent = folder.path().join("absent/metrics.json");
         let error = write_atomically(&absent, b"").unwrap_err();
         assert_eq!(error.to_string(), format!("{}: no such file or directory", absent.display()));
-        assert_eq!(error.hint_text(), Some("the directory must exist"));
+        assert_eq!(error.hint_text(), Some("the directory must exist: mkdir -p"));
         assert_eq!(write_atomically(folder.path(), b"").unwrap_err().exit_status(), 2);
         assert!(write_atomically("..", b"").is_err());
         assert!(write_atomically("", b"").is_err());
+    }
+
+    #[test]
+    fn a_growing_file_is_continued_and_takes_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (growing, path) = (folder.path().join("rows.partial"), folder.path().join("rows"));
+        create(&growing).unwrap().write_all(b"whole row\ntorn r").unwrap();
+        continue_at(&growing, 10).unwrap().write_all(b"second\n").unwrap();
+        append(&growing).unwrap().write_all(b"third\n").unwrap();
+        fs::write(&path, "older").unwrap();
+        rename(&growing, &path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole row\nsecond\nthird\n");
+        assert_eq!(names(folder.path()), ["rows"]);
+        assert_eq!(rename(&growing, &path).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_lock_keeps_others_out_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("blob.lock");
+        let held = lock(&path, || panic!("nobody holds it")).unwrap();
+        let waited = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| lock(&path, || waited.store(true, Ordering::SeqCst)).is_some());
+            while !waited.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            assert!(!second.is_finished());
+            drop(held);
+            assert!(second.join().unwrap());
+        });
+        assert!(lock(&folder.path().join("absent/blob.lock"), || ()).is_none());
+    }
+
+    #[test]
+    fn same_files_and_writable_directories() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        fs::write(&file, "").unwrap();
+        assert!(is_same(&file, &folder.path().join(".").join("a")));
+        assert!(!is_same(&file, folder.path()));
+        assert!(!is_same(&folder.path().join("absent"), &folder.path().join("absent")));
+        try_writing_into(&folder.path().join("new/below")).unwrap();
+        assert_eq!(names(folder.path()), ["a"]);
+        assert!(try_writing_into(&file.join("below")).is_err());
     }
 
     #[cfg(unix)]
@@ -171,6 +299,6 @@ mod tests {
     fn a_device_is_written_to_and_stays_a_device() {
         use std::os::unix::fs::FileTypeExt;
         write_atomically("/dev/null", b"gone").unwrap();
-        assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     }
 }

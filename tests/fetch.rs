@@ -165,8 +165,8 @@ fn quiet_says_nothing_but_the_path() {
     assert!(output.stderr.is_empty());
     let loud = Scene::new();
     let lines = String::from_utf8(loud.fetch(&[ID]).stderr).unwrap();
-    assert_eq!(lines.lines().count(), 5, "one line a file:\n{lines}");
-    assert_mentions(&lines, &["model.safetensors: 700.00 kB in", "/s)"]);
+    assert_eq!(lines.lines().count(), 5, "one line per file:\n{lines}");
+    assert_mentions(&lines, &["model.safetensors: 683.6 KiB in", "/s)"]);
 }
 
 #[test]

@@ -3,15 +3,16 @@
 use std::io::Write;
 
 use super::locate::hub_id;
+use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::hub;
 
-/// Fetches what lacks of the model and prints its directory, alone on standard output.
+/// Fetches what is missing of the model and prints its directory, alone on standard output.
 ///
 /// # Errors
 /// Those of [`hub::locate_revision`].
 pub fn run(id: &str, revision: Option<&str>, quiet: bool) -> Result<()> {
-    let report = hub::console(quiet);
+    let report = Console::new(quiet).download();
     let directory = hub::locate_revision(&hub_id(id, &report), revision, &report)?;
     let mut line = directory.into_os_string().into_encoded_bytes();
     line.push(b'\n');

@@ -20,7 +20,7 @@ use crate::data::writer::{is_stream, output_format};
 use crate::data::{Input, Layout, ResolvedColumns, Row, RowReader, RowWriter, resolve};
 use crate::error::{Error, Kind, Result};
 use crate::evaluation::NOT_FINITE;
-use crate::files::write_atomically;
+use crate::files::{self, write_atomically};
 use crate::inference::Rows;
 use crate::interrupt;
 use crate::model::Classifier;
@@ -287,7 +287,7 @@ impl Output {
             return Err(Error::request("the output is a directory").file(output).hint("name a file with --output"));
         }
         output_format(output, input)?;
-        if is_same_file(output, &args.input) {
+        if files::is_same(output, &args.input) {
             return Err(Error::request("the output is the input file, which would be lost")
                 .file(output)
                 .hint("name another file with --output"));
@@ -333,7 +333,7 @@ impl OutputPlace {
     /// The output takes its name.
     fn complete(&self) -> Result<()> {
         let Some((growing, note, output)) = &self.files else { return Ok(()) };
-        std::fs::rename(growing, output).map_err(|error| Error::io(error, output))?;
+        files::rename(growing, output).map_err(|error| Error::io(error, output))?;
         std::fs::remove_file(note).map_err(|error| Error::io(error, note))
     }
 
@@ -356,10 +356,6 @@ impl OutputPlace {
         }
         error.hint(kept)
     }
-}
-
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// `out.csv` grows as `out.partial.csv`: the extension, which says the format, stays.

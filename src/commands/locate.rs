@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Init, ModelConfig};
+use crate::console::{Console, DownloadEvent};
 use crate::data::Modality;
 use crate::error::Result;
 use crate::{hub, model};
@@ -13,15 +14,15 @@ pub fn locate_model(model: &str, quiet: bool) -> Result<PathBuf> {
     if model.ends_with(".safetensors") && Path::new(model).is_file() {
         return Ok(PathBuf::from(model));
     }
-    let report = hub::console(quiet);
+    let report = Console::new(quiet).download();
     hub::locate(&hub_id(model, &report), &report)
 }
 
 /// A hub id as it is; for an architecture's bare name, which no directory has, that of its usual trained network.
-pub fn hub_id<'a>(model: &'a str, report: &dyn Fn(hub::Event)) -> Cow<'a, str> {
+pub fn hub_id<'a>(model: &'a str, report: &dyn Fn(DownloadEvent)) -> Cow<'a, str> {
     match model::pretrained_id(model) {
         Some(id) if !Path::new(model).exists() => {
-            report(hub::Event::Note(&format!("`{model}` is {id} from the hub")));
+            report(DownloadEvent::Note(&format!("`{model}` is {id} from the hub")));
             Cow::Owned(id)
         }
         _ => Cow::Borrowed(model),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Whether files can be written into the directory `path` that `option` names (or into what would become its parent), found out by
 /// writing one.
@@ -18,22 +19,7 @@ pub fn check_writable(path: &Path, option: &str, existing_is_fine: bool) -> Resu
             .file(path)
             .hint(format!("give a new directory to {option}")));
     }
-    let made = path
-        .ancestors()
-        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
-        .last()
-        .map(Path::to_owned);
-    let probe = path.join(".rehead-probe");
-    let written = std::fs::create_dir_all(path)
-        .and_then(|()| std::fs::write(&probe, b""))
-        .map_err(|error| unwritable(error, path, option));
-    let _ = std::fs::remove_file(&probe);
-    if let Some(made) = made {
-        // Only empty directories are removed: what is in the way stays.
-        let mut path = path.to_owned();
-        while std::fs::remove_dir(&path).is_ok() && path != made && path.pop() {}
-    }
-    written
+    files::try_writing_into(path).map_err(|error| unwritable(error, path, option))
 }
 
 fn another(option: &str) -> String {

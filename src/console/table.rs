@@ -62,7 +62,7 @@ impl fmt::Display for Table {
         for (number, line) in lines.iter().enumerate() {
             let mut text = String::new();
             for ((cell, column), widest) in line.iter().zip(&self.columns).zip(&widths) {
-                let padding = " ".repeat(widest - crate::console::table::width(cell));
+                let padding = " ".repeat(widest - self::width(cell));
                 let (before, after) = if column.right { (padding.as_str(), "") } else { ("", padding.as_str()) };
                 text.extend([before, cell, after, "  "]);
             }

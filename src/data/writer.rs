@@ -4,8 +4,7 @@
 //! its last complete row ([`RowWriter::resume`]), and what cannot be written is refused before any work is done.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::compression::Compression;
@@ -15,6 +14,7 @@ use super::reader::NamedType;
 use super::row::{OutputValue, Row};
 use super::stream::is_standard_stream;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Collected rows are handed on when they exceed this.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -41,11 +41,7 @@ impl RowWriter {
         if is_standard_stream(path) {
             return Self::to_stream(Box::new(io::stdout()), Path::new("standard output"), format, input, added);
         }
-        let file = File::create(path).map_err(|error| {
-            let is_absent = error.kind() == io::ErrorKind::NotFound;
-            let error = Error::io(error, path);
-            if is_absent { error.context("creating the output").hint("make its folder first: mkdir -p") } else { error }
-        })?;
+        let file = files::create(path)?;
         Self::to_stream(Box::new(file), path, format, input, added)
     }
 
@@ -72,10 +68,7 @@ impl RowWriter {
                 .file(path)
                 .hint("name another output, or leave out --resume to replace this one"));
         }
-        let mut file = OpenOptions::new().write(true).open(path).map_err(|error| Error::io(error, path))?;
-        file.set_len(complete.bytes).map_err(|error| Error::io(error, path))?;
-        file.seek(SeekFrom::End(0)).map_err(|error| Error::io(error, path))?;
-        writer.target = Box::new(file);
+        writer.target = Box::new(files::continue_at(path, complete.bytes)?);
         writer.handed_on = complete.bytes;
         writer.rows = complete.rows;
         Ok(writer)
@@ -163,10 +156,7 @@ impl RowWriter {
 fn checked(path: &Path, input: &Layout, added: &[String]) -> Result<FileFormat> {
     check_added(input, added)?;
     let format = output_format(path, input)?;
-    if !is_standard_stream(path)
-        && let (Ok(output), Ok(input)) = (path.canonicalize(), input.file.canonicalize())
-        && output == input
-    {
+    if !is_standard_stream(path) && files::is_same(path, &input.file) {
         return Err(Error::request("the output is the input file, which would be lost")
             .file(path)
             .hint("name another file with --output"));

@@ -1,9 +1,8 @@
-//! What the hub says of a model, and why something is not to be had of it.
+//! Asks the hub which commit and which files a model has.
 //!
-//! `hf-hub` asks; the time limits, the patience and the words for a person are ours. Nothing here touches the disk.
+//! The addresses are `hf-hub`'s; the time limits are ours. Nothing here touches the disk.
 
-use std::error::Error as _;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -11,202 +10,14 @@ use hf_hub::api::RepoInfo;
 use hf_hub::api::sync::{Api, ApiBuilder};
 
 use crate::error::Error;
+use crate::hub::error::{HubError, retry};
 use crate::hub::name::{ModelId, is_commit};
 use crate::hub::network::Network;
 use crate::hub::settings::Settings;
 
-/// Tries without any progress before giving up.
-const TRIES: u32 = 4;
-/// The wait before the second try; it doubles with each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// The longest wait that a busy server may ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// When the cache has everything, asking whether there is something newer may take this long and no longer.
-const HURRIED_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Why a step did not succeed, in a form that says whether to try again.
-#[derive(Debug)]
-pub enum Trouble {
-    /// The hub answered, and the answer is no. `code` and `message` are its own words, often empty.
-    Refused { status: u16, code: String, message: String, retry_after: Option<Duration> },
-    /// No answer: no network, no such host, a time-out, a broken connection.
-    Unreachable { reason: String, may_pass: bool },
-    /// The content came short or wrong.
-    Damaged(String),
-    /// An answer that no hub gives, for instance a login page of the local network.
-    NotAHub(String),
-    /// The fault is on this side: the disk, the settings.
-    Here(Error),
-}
-
-impl From<ureq::Error> for Trouble {
-    fn from(error: ureq::Error) -> Self {
-        use ureq::ErrorKind::{
-            BadHeader, BadStatus, ConnectionFailed, Dns, InvalidUrl, TooManyRedirects, UnknownScheme,
-        };
-        let transport = match error {
-            ureq::Error::Status(status, response) => {
-                let said = |name: &str| response.header(name).unwrap_or_default().trim().to_owned();
-                return Self::Refused {
-                    status,
-                    code: said("x-error-code"),
-                    message: said("x-error-message"),
-                    retry_after: said("retry-after").parse().ok().map(Duration::from_secs),
-                };
-            }
-            ureq::Error::Transport(transport) => transport,
-        };
-        let cause = transport.source().and_then(|source| source.downcast_ref::<io::Error>());
-        match (transport.kind(), cause) {
-            (Dns, _) => Self::Unreachable { reason: "the host's name cannot be resolved".to_owned(), may_pass: false },
-            (TooManyRedirects | BadStatus | BadHeader | InvalidUrl | UnknownScheme, _) => {
-                Self::NotAHub(transport.to_string())
-            }
-            (kind, Some(cause)) => match Self::from(cause) {
-                // Who is not there at all is not asked again.
-                Self::Unreachable { reason, .. } if kind == ConnectionFailed => {
-                    Self::Unreachable { reason, may_pass: false }
-                }
-                trouble => trouble,
-            },
-            (_, None) => Self::Unreachable { reason: transport.to_string(), may_pass: false },
-        }
-    }
-}
-
-/// An error of the connection, not of the disk.
-impl From<&io::Error> for Trouble {
-    fn from(error: &io::Error) -> Self {
-        let (reason, may_pass) = match error.kind() {
-            ErrorKind::ConnectionRefused => ("connection refused".to_owned(), false),
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => ("no answer in time".to_owned(), true),
-            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => {
-                ("the connection broke off".to_owned(), true)
-            }
-            kind => (error.to_string(), matches!(kind, ErrorKind::BrokenPipe | ErrorKind::Interrupted)),
-        };
-        Self::Unreachable { reason, may_pass }
-    }
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Self::Here(error)
-    }
-}
-
-impl Trouble {
-    /// Whether the same request may succeed a moment later.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..=599),
-            Self::Unreachable { may_pass, .. } => *may_pass,
-            Self::Damaged(_) => true,
-            Self::NotAHub(_) | Self::Here(_) => false,
-        }
-    }
-
-    /// The message for a person who asked for `wanted`.
-    pub fn explain(self, wanted: &ModelId, settings: &Settings) -> Error {
-        let ModelId { id, revision } = wanted;
-        let endpoint = &settings.endpoint;
-        let source = settings.token.as_ref().map(|token| token.source.as_str());
-        let (status, code, message) = match self {
-            Self::Here(error) => return error,
-            Self::Unreachable { reason, .. } => {
-                let hint = if reason.contains("certificate") || reason.contains("UnknownIssuer") {
-                    "certificates come from the system (package ca-certificates) or, behind a proxy with its own, \
-                     from the file named in SSL_CERT_FILE"
-                        .to_owned()
-                } else {
-                    format!(
-                        "`{id}` is no directory here and was taken for a hub id; check the network (HTTPS_PROXY, \
-                         HF_ENDPOINT), or give a model directory"
-                    )
-                };
-                return Error::failure(format!("the hub at {endpoint} cannot be reached: {reason}")).hint(hint);
-            }
-            Self::Damaged(what) => {
-                return Error::failure(format!("downloading `{id}`: {what}, {TRIES} times in a row"))
-                    .hint("run the same command again later: what has arrived is kept");
-            }
-            Self::NotAHub(what) => {
-                return Error::failure(format!("{endpoint} does not answer as a model hub does: {what}"))
-                    .hint("check HF_ENDPOINT, and whether the network asks for a login");
-            }
-            Self::Refused { status, code, message, .. } => (status, code, message),
-        };
-        let said = if message.is_empty() { String::new() } else { format!(": {message}") };
-        match (status, code.as_str(), source) {
-            (_, "RevisionNotFound", _) => Error::request(format!("model `{id}` has no revision `{revision}`"))
-                .hint(format!("its branches and tags are listed on {endpoint}/{id}/tree/main")),
-            (_, "GatedRepo", _) => Error::request(format!(
-                "model `{id}` is gated: it is open to those who accept its conditions"
-            ))
-            .hint(match source {
-                None => format!("accept them on {endpoint}/{id} and set HF_TOKEN to your access token"),
-                Some(source) => format!(
-                    "accept them on {endpoint}/{id} with the account of the token in {source}; approval may \
-                             take a while"
-                ),
-            }),
-            (_, "EntryNotFound", _) => {
-                Error::failure(format!("a file of `{id}` is listed but cannot be fetched{said}"))
-                    .hint("the model may just have changed: run the same command again")
-            }
-            _ if message.contains("resource is disabled") => {
-                Error::request(format!("the hub has disabled model `{id}`")).hint(format!("see {endpoint}/{id}"))
-            }
-            (401, "", Some(source)) if message.contains("nvalid") => {
-                Error::request(format!("the hub refuses the access token in {source}{said}"))
-                    .hint("replace it, or remove it: public models need none")
-            }
-            (401 | 404, _, _) | (_, "RepoNotFound", _) => Error::request(format!(
-                "no model `{id}` on {endpoint}, and no directory of that name here"
-            ))
-            .hint(match source {
-                None => "check the spelling; a private model needs an access token in HF_TOKEN".to_owned(),
-                Some(source) => {
-                    format!("check the spelling; if the model is private, the token in {source} has no access to it")
-                }
-            }),
-            (403, _, _) => Error::request(format!("the hub denies access to `{id}` (403){said}")).hint(match source {
-                None => "an access token in HF_TOKEN may be needed".to_owned(),
-                Some(source) => format!("the token in {source} may lack the right to read it"),
-            }),
-            (429, _, _) => Error::failure(format!("the hub says there are too many requests (429){said}"))
-                .hint("wait a few minutes; with an access token in HF_TOKEN more are allowed"),
-            (500..=599, _, _) => Error::failure(format!("the hub has trouble of its own ({status}){said}"))
-                .hint("try again later; what is in the cache already is kept"),
-            _ => Error::failure(format!("the hub answered with status {status}{said}")),
-        }
-    }
-}
-
-/// Repeats `step` while its trouble may pass, with growing waits. `step` says how far it got; progress renews patience.
-pub fn patiently<T>(mut step: impl FnMut(&mut u64) -> Result<T, Trouble>) -> Result<T, Trouble> {
-    let (mut tries, mut furthest) = (0, 0);
-    loop {
-        let mut reached = 0;
-        let trouble = match step(&mut reached) {
-            Ok(value) => return Ok(value),
-            Err(trouble) => trouble,
-        };
-        if reached > furthest {
-            (tries, furthest) = (0, reached);
-        }
-        tries += 1;
-        if tries >= TRIES || !trouble.may_pass() {
-            return Err(trouble);
-        }
-        let asked = match &trouble {
-            Trouble::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
-            _ => Duration::ZERO,
-        };
-        std::thread::sleep(asked.max(FIRST_WAIT * 2u32.pow(tries - 1)).min(LONGEST_WAIT));
-    }
-}
+const QUICK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The hub's addresses.
 pub fn addresses(settings: &Settings) -> Result<Api, Error> {
@@ -216,55 +27,32 @@ pub fn addresses(settings: &Settings) -> Result<Api, Error> {
         .map_err(|error| Error::failure(format!("no connection to the hub can be made: {error}")))
 }
 
-/// The commit and files of a model. `hurried` asks once and waits little, for when the cache would do as well.
-pub fn describe(network: &Network, api: &Api, model: &ModelId, hurried: bool) -> Result<RepoInfo, Trouble> {
-    let limit = if hurried { HURRIED_TIMEOUT } else { ANSWER_TIMEOUT };
+/// The commit and files of a model. `quick` asks once and with a short time limit, for
+/// when the cache would do as well.
+pub fn describe(network: &Network, api: &Api, model: &ModelId, quick: bool) -> Result<RepoInfo, HubError> {
+    let limit = if quick { QUICK_TIMEOUT } else { ANSWER_TIMEOUT };
     let ask = |_: &mut u64| {
         let (network, url) = (network.clone(), api.repo(model.repo()).info_request().url().to_owned());
         let (send, receive) = mpsc::channel();
-        // In a thread, which is abandoned after the limit: the request's own does not cover finding the host.
+        // In a thread, which is abandoned after the limit: the request's own limit does not cover finding the host.
         std::thread::spawn(move || {
             let answer = network.get(&url, |request| request.timeout(limit)).and_then(|response| {
                 response.into_json::<RepoInfo>().map_err(|error| match error.kind() {
                     ErrorKind::InvalidData => {
-                        Trouble::NotAHub("the model's description is not in its format".to_owned())
+                        HubError::NotAHub("the model's description is not in its format".to_owned())
                     }
-                    _ => Trouble::from(&error),
+                    _ => HubError::from(&error),
                 })
             });
             send.send(answer)
         });
-        let late = |_| Trouble::Unreachable { reason: "no answer in time".to_owned(), may_pass: false };
+        let late = |_| HubError::Unreachable { reason: "no answer in time".to_owned(), transient: false };
         let description = receive.recv_timeout(limit).map_err(late)??;
         // It becomes a name in the cache, which must not lead out of it.
         if !is_commit(&description.sha) {
-            return Err(Trouble::NotAHub("the description of the model has no commit".to_owned()));
+            return Err(HubError::NotAHub("the description of the model has no commit".to_owned()));
         }
         Ok(description)
     };
-    if hurried { ask(&mut 0) } else { patiently(ask) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patience_ends_without_progress_and_is_renewed_by_it() {
-        let mut calls = 0;
-        let refused = patiently(|_| {
-            calls += 1;
-            Err::<(), _>(Trouble::NotAHub(String::new()))
-        });
-        assert!(refused.is_err());
-        assert_eq!(calls, 1, "a plain no is not asked again");
-
-        let mut calls = 0;
-        let slow = patiently(|reached| {
-            calls += 1;
-            *reached = calls;
-            if calls > u64::from(TRIES) { Ok(calls) } else { Err(Trouble::Damaged("cut short".to_owned())) }
-        });
-        assert_eq!(slow.unwrap(), u64::from(TRIES) + 1);
-    }
+    if quick { ask(&mut 0) } else { retry(ask) }
 }

@@ -1,10 +1,10 @@
 //! One file of a model, from the hub into the cache: resumed, verified, and only then given its name.
 //!
 //! The addresses are `hf-hub`'s; the transfer is our own, because its `download` waits without limit for a connection
-//! that stands still, shows the token to the storage, appends to what is there when a server ignores the range, verifies
-//! nothing, and notes the revision as fetched after the first file.
+//! that stands still, shows the token to the storage, appends to what is there when a server ignores the range,
+//! verifies nothing, and notes the revision as fetched after the first file.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 #[cfg(unix)]
 use std::os::unix::fs::symlink;
@@ -17,9 +17,10 @@ use hf_hub::api::sync::ApiRepo;
 use sha2::{Digest, Sha256};
 use ureq::Request;
 
-use crate::console::download::Event;
+use crate::console::DownloadEvent;
 use crate::error::{Error, Kind, Result};
-use crate::hub::client::{Trouble, patiently};
+use crate::files;
+use crate::hub::error::{HubError, retry};
 use crate::hub::network::Network;
 use crate::hub::settings::Settings;
 
@@ -34,7 +35,7 @@ pub struct Download<'a> {
     /// `<cache>/models--org--name`
     folder: &'a Path,
     commit: &'a str,
-    report: &'a dyn Fn(Event),
+    report: &'a dyn Fn(DownloadEvent),
 }
 
 /// What a file's content is called, and how long it is.
@@ -51,7 +52,7 @@ impl<'a> Download<'a> {
         repo: ApiRepo,
         folder: &'a Path,
         commit: &'a str,
-        report: &'a dyn Fn(Event),
+        report: &'a dyn Fn(DownloadEvent),
     ) -> Self {
         Self { settings, network, repo, folder, commit, report }
     }
@@ -60,8 +61,8 @@ impl<'a> Download<'a> {
     ///
     /// # Errors
     /// The hub refuses or breaks off, the content does not match its name, or the cache cannot be written.
-    pub fn fetch(&self, file: &str) -> Result<(), Trouble> {
-        let content = patiently(|_| self.content(file))?;
+    pub fn fetch(&self, file: &str) -> Result<(), HubError> {
+        let content = retry(|_| self.content(file))?;
         let blobs = self.folder.join("blobs");
         let blob = blobs.join(&content.etag);
         if !blob.exists() {
@@ -74,7 +75,7 @@ impl<'a> Download<'a> {
                     Some(_) => format!("{}.incomplete", content.etag),
                     None => format!("{}.{}.incomplete", content.etag, std::process::id()),
                 });
-                let collected = patiently(|reached| {
+                let collected = retry(|reached| {
                     let outcome = self.collect(file, &content, &incomplete);
                     *reached = fs::metadata(&incomplete).map_or(0, |metadata| metadata.len());
                     outcome
@@ -83,14 +84,14 @@ impl<'a> Download<'a> {
                     let _ = fs::remove_file(&incomplete);
                 }
                 collected?;
-                fs::rename(&incomplete, &blob).map_err(|error| unwritable(error, &blob))?;
+                files::rename(&incomplete, &blob).map_err(|error| unwritable(error, &blob))?;
             }
         }
         Ok(self.link(file, &content.etag)?)
     }
 
     /// Asks what the content is called: the redirect to the storage of large files is where the hub says it. One try.
-    fn content(&self, file: &str) -> Result<Content, Trouble> {
+    fn content(&self, file: &str) -> Result<Content, HubError> {
         let mut url = self.repo.url(file);
         for _ in 0..MOST_REDIRECTS {
             let response = self.network.head(&url)?;
@@ -101,7 +102,7 @@ impl<'a> Download<'a> {
                 let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
                 // It becomes a file's name, which must not lead elsewhere.
                 if etag.is_empty() || etag.len() > 128 || etag.starts_with('.') || !etag.chars().all(plain) {
-                    return Err(Trouble::NotAHub(format!("the etag of `{file}` is {etag:?}")));
+                    return Err(HubError::NotAHub(format!("the etag of `{file}` is {etag:?}")));
                 }
                 let bytes = stated("x-linked-size", "content-length").and_then(|bytes| bytes.parse().ok());
                 return Ok(Content { etag, bytes });
@@ -115,39 +116,25 @@ impl<'a> Download<'a> {
                 _ => break,
             }
         }
-        Err(Trouble::NotAHub(format!("`{file}` comes without an etag")))
+        Err(HubError::NotAHub(format!("`{file}` comes without an etag")))
     }
 
-    /// Waits until no other process fetches this blob. `None` where the file system knows no locks: two fetches then
-    /// do double work, no harm.
+    /// Waits until no other process fetches this blob. `None` where the file system has no locks: two processes may
+    /// then both fetch it, which only costs time.
     fn lock(&self, file: &str, etag: &str) -> Option<File> {
         let locks = self.settings.cache.path().join(".locks").join(self.folder.file_name()?);
         fs::create_dir_all(&locks).ok()?;
-        loop {
-            let lock = OpenOptions::new().create(true).append(true).open(locks.join(format!("{etag}.lock"))).ok()?;
-            match lock.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::Error(_)) => return None,
-                Err(TryLockError::WouldBlock) => {
-                    (self.report)(Event::Note(&format!("waiting for another process that is fetching {file}")));
-                    lock.lock().ok()?;
-                }
-            }
-            // Some tools delete a lock file when they let go of it; a lock on the deleted file keeps nobody out.
-            #[cfg(unix)]
-            if std::os::unix::fs::MetadataExt::nlink(&lock.metadata().ok()?) == 0 {
-                continue;
-            }
-            return Some(lock);
-        }
+        files::lock(&locks.join(format!("{etag}.lock")), || {
+            (self.report)(DownloadEvent::Note(&format!("waiting for another process that is fetching {file}")));
+        })
     }
 
     /// One try at completing `incomplete`, from where the last one stopped. On success it is whole and verified.
-    fn collect(&self, file: &str, content: &Content, incomplete: &Path) -> Result<(), Trouble> {
-        let fault = |error| Trouble::Here(unwritable(error, incomplete));
+    fn collect(&self, file: &str, content: &Content, incomplete: &Path) -> Result<(), HubError> {
+        let fault = |error| HubError::Local(unwritable(error, incomplete));
         let mut output = OpenOptions::new().create(true).read(true).append(true).open(incomplete).map_err(fault)?;
         let clear = |output: &File, why: String| match output.set_len(0) {
-            Ok(()) => Trouble::Damaged(why),
+            Ok(()) => HubError::Damaged(why),
             Err(error) => fault(error),
         };
         let mut present = output.metadata().map_err(fault)?.len();
@@ -159,22 +146,22 @@ impl<'a> Download<'a> {
                 0 => request.set("accept-encoding", "identity"),
                 _ => request.set("accept-encoding", "identity").set("range", &format!("bytes={present}-")),
             };
-            let response = self.network.get(&self.repo.url(file), prepare).map_err(|trouble| match trouble {
+            let response = self.network.get(&self.repo.url(file), prepare).map_err(|error| match error {
                 // What is here is more than the server has.
-                Trouble::Refused { status: 416, .. } => clear(&output, format!("`{file}` could not be continued")),
-                trouble => trouble,
+                HubError::Refused { status: 416, .. } => clear(&output, format!("`{file}` could not be continued")),
+                error => error,
             })?;
             let range = response.header("content-range").unwrap_or_default();
             if response.status() != 206 || !range.starts_with(&format!("bytes {present}-")) {
                 output.set_len(0).map_err(fault)?;
                 present = 0;
                 if response.status() == 206 {
-                    return Err(Trouble::Damaged(format!("`{file}` was not continued where it had stopped")));
+                    return Err(HubError::Damaged(format!("`{file}` was not continued where it had stopped")));
                 }
             }
             body = response.into_reader();
         }
-        (self.report)(Event::Start { file, total: content.bytes, present });
+        (self.report)(DownloadEvent::Start { file, total: content.bytes, present });
 
         let mut hasher = Sha256::new();
         output.seek(SeekFrom::Start(0)).and_then(|_| io::copy(&mut output, &mut hasher)).map_err(fault)?;
@@ -188,7 +175,7 @@ impl<'a> Download<'a> {
                     output.write_all(bytes).map_err(fault)?;
                     hasher.update(bytes);
                     arrived += length as u64;
-                    (self.report)(Event::Advance { bytes: length as u64 });
+                    (self.report)(DownloadEvent::Advance { bytes: length as u64 });
                     if content.bytes.is_some_and(|total| arrived > total) {
                         break None;
                     }
@@ -202,18 +189,20 @@ impl<'a> Download<'a> {
                 return Err(clear(&output, format!("`{file}` has more than its {total} bytes")));
             }
             (Some(total), _) if arrived < total => {
-                return Err(Trouble::Damaged(format!("`{file}` broke off after {arrived} of {total} bytes")));
+                return Err(HubError::Damaged(format!("`{file}` broke off after {arrived} of {total} bytes")));
             }
-            (None, Some(error)) => return Err(Trouble::from(&error)),
+            (None, Some(error)) => return Err(HubError::from(&error)),
             _ => {}
         }
         let found = format!("{:x}", hasher.finalize());
         if content.etag.len() == found.len() && !content.etag.eq_ignore_ascii_case(&found) {
             return Err(clear(&output, format!("the checksum of `{file}` is {found}, not {}", content.etag)));
         }
-        // On the disk before it has its name: a power cut must not leave an empty file that looks complete.
-        output.sync_all().map_err(fault)?;
-        (self.report)(Event::Done { file, received: arrived - present, seconds: started.elapsed().as_secs_f64() });
+        (self.report)(DownloadEvent::Done {
+            file,
+            received: arrived - present,
+            seconds: started.elapsed().as_secs_f64(),
+        });
         Ok(())
     }
 
@@ -227,7 +216,7 @@ impl<'a> Download<'a> {
                 // A link to a blob that was deleted.
                 ErrorKind::AlreadyExists => fs::remove_file(&pointer).and_then(|()| symlink(&target, &pointer)),
                 // No links here (Windows without the privilege, some file systems): the snapshot holds the file itself.
-                _ => fs::rename(self.folder.join("blobs").join(etag), &pointer),
+                _ => files::rename(&self.folder.join("blobs").join(etag), &pointer),
             })
         });
         linked.map_err(|error| unwritable(error, &pointer))

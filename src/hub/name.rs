@@ -16,7 +16,7 @@ const LONGEST_ID: usize = 96;
 
 /// Where a model is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// A directory that exists.
     Directory(PathBuf),
     /// A model on the hub, or in its cache.
@@ -47,11 +47,11 @@ pub fn is_commit(revision: &str) -> bool {
 ///
 /// # Errors
 /// A wrong request if the text looks like a path and there is no such directory, or if it is no valid id either.
-pub fn interpret(model: &str, revision: Option<&str>) -> Result<Place> {
+pub fn interpret(model: &str, revision: Option<&str>) -> Result<Location> {
     let path = Path::new(model);
     if path.is_dir() {
         return match revision {
-            None => Ok(Place::Directory(path.to_owned())),
+            None => Ok(Location::Directory(path.to_owned())),
             Some(revision) => Err(Error::request(format!("a directory has no revision `{revision}`"))
                 .file(path)
                 .hint("leave the revision out, or give a hub id")),
@@ -92,7 +92,7 @@ pub fn interpret(model: &str, revision: Option<&str>) -> Result<Place> {
         return Err(Error::request(format!("`{revision}` is no revision: {reason}"))
             .hint("a revision is a branch, a tag or a commit, written `org/name@revision`"));
     }
-    Ok(Place::Hub(ModelId { id: id.to_owned(), revision: revision.to_owned() }))
+    Ok(Location::Hub(ModelId { id: id.to_owned(), revision: revision.to_owned() }))
 }
 
 /// Text that nobody would write for a hub id: a hub id has at most one slash, and does not begin like a path.
@@ -183,8 +183,8 @@ fn check_revision(revision: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn hub(id: &str, revision: &str) -> Place {
-        Place::Hub(ModelId { id: id.to_owned(), revision: revision.to_owned() })
+    fn hub(id: &str, revision: &str) -> Location {
+        Location::Hub(ModelId { id: id.to_owned(), revision: revision.to_owned() })
     }
 
     #[test]
@@ -199,13 +199,13 @@ mod tests {
 
     #[test]
     fn a_directory_wins_over_an_id() {
-        assert_eq!(interpret("src", None).unwrap(), Place::Directory("src".into()));
+        assert_eq!(interpret("src", None).unwrap(), Location::Directory("src".into()));
         assert!(interpret("src", Some("main")).is_err());
     }
 
     #[test]
     fn what_looks_like_a_path_is_never_taken_for_an_id() {
-        for path in ["./model", "../model", "/no/model", "~/model", "model/", "a/b/c", ".\\model", "C:\\m", "C:/m"] {
+        for path in ["./model", "../no-model", "/no/model", "~/model", "model/", "a/b/c", ".\\model", "C:\\m", "C:/m"] {
             let error = interpret(path, None).unwrap_err();
             assert!(error.to_string().contains("no such directory"), "{path}: {error}");
             assert_eq!(error.exit_status(), 2);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ureq::{Agent, AgentBuilder, Request, Response};
 use url::Url;
 
-use crate::hub::client::Trouble;
+use crate::hub::error::HubError;
 use crate::hub::settings::{Settings, Token};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,14 +39,14 @@ impl Network {
     }
 
     /// Asks once; the answer may be a redirect. The hub's token goes along: `url` must be the hub's.
-    pub fn head(&self, url: &str) -> Result<Response, Trouble> {
+    pub fn head(&self, url: &str) -> Result<Response, HubError> {
         let url = parsed(url)?;
         Ok(self.with_token(self.agent(&url).request_url("HEAD", &url)).set("accept-encoding", "identity").call()?)
     }
 
-    /// Fetches, following redirects. The token goes to the host of `url`, the hub, and to no other. `prepare` completes the
-    /// request of each hop.
-    pub fn get(&self, url: &str, prepare: impl Fn(Request) -> Request) -> Result<Response, Trouble> {
+    /// Fetches, following redirects. The token goes to the host of `url`, the hub, and to no other. `prepare` completes
+    /// the request of each hop.
+    pub fn get(&self, url: &str, prepare: impl Fn(Request) -> Request) -> Result<Response, HubError> {
         let first = parsed(url)?;
         let mut url = first.clone();
         for _ in 0..=MOST_REDIRECTS {
@@ -57,13 +57,13 @@ impl Network {
                 return Ok(response);
             };
             let next =
-                url.join(location).map_err(|error| Trouble::NotAHub(format!("a redirect to {location}: {error}")))?;
+                url.join(location).map_err(|error| HubError::NotAHub(format!("a redirect to {location}: {error}")))?;
             if url.scheme() == "https" && next.scheme() != "https" {
-                return Err(Trouble::NotAHub(format!("a redirect from https to {next}")));
+                return Err(HubError::NotAHub(format!("a redirect from https to {next}")));
             }
             url = next;
         }
-        Err(Trouble::NotAHub(format!("more than {MOST_REDIRECTS} redirects")))
+        Err(HubError::NotAHub(format!("more than {MOST_REDIRECTS} redirects")))
     }
 
     fn with_token(&self, request: Request) -> Request {
@@ -79,8 +79,8 @@ impl Network {
     }
 }
 
-fn parsed(url: &str) -> Result<Url, Trouble> {
-    Url::parse(url).map_err(|error| Trouble::NotAHub(format!("{url}: {error}")))
+fn parsed(url: &str) -> Result<Url, HubError> {
+    Url::parse(url).map_err(|error| HubError::NotAHub(format!("{url}: {error}")))
 }
 
 /// Whether `NO_PROXY` names the host: `*`, a host with or without port, or a domain for all below it.

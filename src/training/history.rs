@@ -3,7 +3,7 @@
 //! Every line is flushed when written, so a run can be followed and an interrupted one keeps its past. Resuming drops
 //! what the lost steps had written, so that an interrupted run's file equals an uninterrupted one's apart from times.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
-use crate::files::write_atomically;
+use crate::files::{self, write_atomically};
 
 /// A line of the file. In JSON the field `kind` says which it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ impl HistoryWriter {
     /// Begins a new history; an older file at `path` is emptied.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = File::create(path).map_err(|error| Error::io(error, path))?;
+        let file = files::create(path)?;
         Ok(Self { path: path.to_owned(), file, kept: Vec::new() })
     }
 
@@ -113,7 +113,7 @@ impl HistoryWriter {
         if past != old {
             write_atomically(path, &past)?;
         }
-        let file = OpenOptions::new().append(true).open(path).map_err(|error| Error::io(error, path))?;
+        let file = files::append(path)?;
         Ok(Self { path: path.to_owned(), file, kept })
     }
 
@@ -202,7 +202,7 @@ mod tests {
         write(&mut HistoryWriter::create(&whole).unwrap(), 1..=6);
         // Killed while writing step 6; the snapshot was of step 4.
         write(&mut HistoryWriter::create(&broken).unwrap(), 1..=5);
-        OpenOptions::new().append(true).open(&broken).unwrap().write_all(b"{\"kind\":\"step\",\"epo\xff").unwrap();
+        files::append(&broken).unwrap().write_all(b"{\"kind\":\"step\",\"epo\xff").unwrap();
         let mut history = HistoryWriter::resume(&broken, 4).unwrap();
         history.evaluation(valid(4)).unwrap();
         write(&mut history, 5..=6);

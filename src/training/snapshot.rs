@@ -14,7 +14,7 @@ use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::{self, write_atomically};
 use crate::model::checkpoint::{Weights, save_tensors};
 use crate::model::parameters::Parameter;
 use crate::training::optimizer::Adamw;
@@ -176,7 +176,7 @@ impl Snapshots {
     /// The run is done with everything.
     pub fn finish(&self) -> Result<()> {
         let (trained, finished) = (self.folder.join(TRAINED), self.folder.join(FINISHED));
-        fs::rename(&trained, &finished).map_err(|error| Error::io(error, &trained))
+        files::rename(&trained, &finished).map_err(|error| Error::io(error, &trained))
     }
 
     /// Whether the run has been finished.

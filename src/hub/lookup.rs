@@ -1,0 +1,279 @@
+//! From what a person wrote after `--model` to a directory with the model's files, of which the missing ones are
+//! fetched.
+//!
+//! Of these files it reads only the index that names the parts of a large checkpoint; what they mean is the checkpoint
+//! reader's business.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::console::DownloadEvent;
+use crate::error::{Error, Result, listed};
+use crate::hub::client;
+use crate::hub::download::{Download, unwritable};
+use crate::hub::error::HubError;
+use crate::hub::name::{self, Location, ModelId, is_commit};
+use crate::hub::network::Network;
+use crate::hub::settings::Settings;
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+/// Names the parts of a checkpoint that is split into several files.
+const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
+
+/// Fetched where the model has them. Other weights, in whatever format, are never fetched.
+const OPTIONAL: [&str; 10] = [
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "preprocessor_config.json",
+    "modules.json",
+    "1_Pooling/config.json",
+];
+
+/// The directory of the model that `model` names: a directory, or a hub id `[org/]name[@revision]`.
+///
+/// An id is looked up in the hub cache; missing files are downloaded. Where the cache has the whole model, the hub is
+/// asked briefly for something newer, and if it cannot be asked, or `HF_HUB_OFFLINE` is set, the cache suffices.
+///
+/// # Errors
+/// A wrong request (exit status 2): no such directory or model, no access to it, no safetensors in it, not in the cache
+/// while offline. A failure (exit status 1): no network, a problem at the hub, an interrupted download, a full disk.
+pub fn locate(model: &str, report: &dyn Fn(DownloadEvent)) -> Result<PathBuf> {
+    locate_revision(model, None, report)
+}
+
+/// As [`locate`], with the revision (branch, tag or commit) apart from the name.
+pub fn locate_revision(model: &str, revision: Option<&str>, report: &dyn Fn(DownloadEvent)) -> Result<PathBuf> {
+    match name::interpret(model, revision)? {
+        Location::Directory(directory) => Ok(directory),
+        Location::Hub(wanted) => snapshot(&wanted, &Settings::from_environment()?, report),
+    }
+}
+
+/// The snapshot directory of a model in the cache, made complete.
+fn snapshot(wanted: &ModelId, settings: &Settings, report: &dyn Fn(DownloadEvent)) -> Result<PathBuf> {
+    let repo = wanted.repo();
+    let folder = settings.cache.path().join(repo.folder_name());
+    let cached = if is_commit(&wanted.revision) {
+        Some(folder.join("snapshots").join(&wanted.revision)).filter(|snapshot| snapshot.is_dir())
+    } else {
+        let config = settings.cache.repo(repo).get(CONFIG);
+        config.and_then(|config| Some(config.parent()?.to_owned()))
+    };
+    if settings.offline {
+        return offline_snapshot(&wanted.id, cached, &folder);
+    }
+    let complete = cached.filter(|snapshot| first_missing(snapshot).is_none());
+    match update(wanted, settings, &folder, complete.is_some(), report) {
+        Ok(snapshot) => Ok(snapshot),
+        Err(HubError::Local(error)) => Err(error),
+        Err(error) => {
+            let error = error.explain(wanted, settings);
+            let Some(snapshot) = complete else { return Err(error) };
+            report(DownloadEvent::Note(&format!("using the copy of `{}` in the cache: {error}", wanted.id)));
+            Ok(snapshot)
+        }
+    }
+}
+
+fn offline_snapshot(id: &str, cached: Option<PathBuf>, folder: &Path) -> Result<PathBuf> {
+    let missing = match cached {
+        None => format!("`{id}` is not in the model cache at this revision"),
+        Some(snapshot) => match first_missing(&snapshot) {
+            None => return Ok(snapshot),
+            Some(missing) => format!("`{id}` is in the model cache without its {missing}"),
+        },
+    };
+    Err(Error::request(format!("{missing}, and HF_HUB_OFFLINE forbids fetching it")).file(folder).hint(format!(
+        "unset HF_HUB_OFFLINE and run `rehead fetch {id}`, or give a model directory: `{id}` is none here"
+    )))
+}
+
+/// Asks the hub what the model consists of, and fetches what is missing from the snapshot.
+fn update(
+    wanted: &ModelId,
+    settings: &Settings,
+    folder: &Path,
+    quick: bool,
+    report: &dyn Fn(DownloadEvent),
+) -> Result<PathBuf, HubError> {
+    let (network, api) = (Network::new(settings), client::addresses(settings)?);
+    let description = client::describe(&network, &api, wanted, quick)?;
+    let ModelId { id, revision } = wanted;
+    let commit = description.sha.as_str();
+    let snapshot = folder.join("snapshots").join(commit);
+    let files: Vec<&str> = description.siblings.iter().map(|file| file.rfilename.as_str()).collect();
+    if !files.contains(&CONFIG) {
+        return Err(Error::request(format!("`{id}` has no {CONFIG}, so it cannot be told what network it is"))
+            .hint("only models in the Hugging Face layout (config.json, model.safetensors) can be used")
+            .into());
+    }
+    let weights = weights_among(&files, id)?;
+
+    let at_commit = ModelId { id: id.clone(), revision: commit.to_owned() };
+    let download = Download::new(settings, &network, api.repo(at_commit.repo()), folder, commit, report);
+    let changed = Cell::new(false);
+    let fetch = |file: &str| {
+        // `exists` follows the link: one that leads to a deleted blob is fetched anew.
+        if snapshot.join(file).exists() {
+            return Ok(());
+        }
+        changed.set(true);
+        download.fetch(file)
+    };
+    // The small files first: a model that one may not have is refused before the large download begins.
+    fetch(CONFIG)?;
+    for file in OPTIONAL.into_iter().filter(|file| files.contains(file)) {
+        fetch(file)?;
+    }
+    fetch(weights)?;
+    if weights == WEIGHTS_INDEX {
+        for shard in shards(&snapshot.join(WEIGHTS_INDEX))? {
+            if !files.contains(&shard.as_str()) {
+                let missing = format!("it names `{shard}`, which the model does not have");
+                return Err(Error::request(missing).file(snapshot.join(WEIGHTS_INDEX)).into());
+            }
+            fetch(&shard)?;
+        }
+    }
+    // Noted last: until then offline use finds the earlier, complete version.
+    let cache = settings.cache.repo(wanted.repo());
+    if !is_commit(revision) && cache.get(CONFIG).as_deref() != Some(&snapshot.join(CONFIG)) {
+        match cache.create_ref(commit) {
+            Err(error) if changed.get() => return Err(unwritable(error, &folder.join("refs").join(revision)).into()),
+            // A cache that others fill may be read-only; what was found in it is no worse for that.
+            _ => {}
+        }
+    }
+    Ok(snapshot)
+}
+
+/// Which file holds the weights, or names the files that do.
+///
+/// # Errors
+/// There are no safetensors; the message says what there is instead, and the hint how to convert it.
+fn weights_among(files: &[&str], id: &str) -> Result<&'static str> {
+    if let Some(found) = [WEIGHTS, WEIGHTS_INDEX].into_iter().find(|name| files.contains(name)) {
+        return Ok(found);
+    }
+    let ending = |endings: &[&str]| -> Vec<&str> {
+        files.iter().copied().filter(|file| endings.iter().any(|ending| file.ends_with(ending))).take(3).collect()
+    };
+    let pickled = ending(&[".bin", ".pt", ".pth", ".ckpt", ".pkl"]);
+    if !pickled.is_empty() {
+        let directory = id.rsplit('/').next().unwrap_or(id);
+        return Err(Error::request(format!(
+            "`{id}` has no {WEIGHTS}, only {}; such files are pickles, which run code when they are read",
+            listed(pickled)
+        ))
+        .hint(format!(
+            "if you trust its authors, convert it and give the directory, --model ./{directory}:\n\
+             python -c \"import transformers as t; n = '{id}'; c = t.AutoConfig.from_pretrained(n); \
+             getattr(t, c.architectures[0]).from_pretrained(n).save_pretrained('{directory}'); \
+             t.AutoTokenizer.from_pretrained(n).save_pretrained('{directory}')\""
+        )));
+    }
+    let others = ending(&[".safetensors", ".h5", ".msgpack", ".onnx", ".gguf", ".ot", ".tflite"]);
+    let error = match others.is_empty() {
+        true => Error::request(format!("`{id}` has no weights: neither {WEIGHTS} nor any other known format")),
+        false => Error::request(format!("`{id}` has no {WEIGHTS}, only {}", listed(others))),
+    };
+    Err(error.hint(format!("only safetensors are read; look for another model, or save this one as {WEIGHTS}")))
+}
+
+/// The files that an index spreads the tensors over.
+fn shards(index: &Path) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let text = fs::read_to_string(index).map_err(|error| Error::io(error, index))?;
+    let parsed: Index = serde_json::from_str(&text)
+        .map_err(|error| Error::request(format!("not an index of safetensors: {error}")).file(index))?;
+    let shards: BTreeSet<String> = parsed.weight_map.into_values().collect();
+    let odd = |shard: &&String| {
+        !shard.ends_with(".safetensors")
+            || shard.contains(|c: char| !c.is_ascii_alphanumeric() && !"._-/".contains(c))
+            || shard.split('/').any(|part| part.is_empty() || part == "..")
+    };
+    if let Some(shard) = shards.iter().find(odd) {
+        return Err(Error::request(format!("`{shard}` is no name of a part of the checkpoint")).file(index));
+    }
+    Ok(shards.into_iter().collect())
+}
+
+/// The first file without which the model is of no use, if one is missing.
+fn first_missing(snapshot: &Path) -> Option<String> {
+    let is_missing = |file: &str| !snapshot.join(file).exists();
+    if is_missing(CONFIG) {
+        return Some(CONFIG.to_owned());
+    }
+    if !is_missing(WEIGHTS) {
+        return None;
+    }
+    if is_missing(WEIGHTS_INDEX) {
+        return Some(WEIGHTS.to_owned());
+    }
+    match shards(&snapshot.join(WEIGHTS_INDEX)) {
+        Ok(shards) => shards.into_iter().find(|shard| is_missing(shard)),
+        Err(_) => Some(WEIGHTS_INDEX.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_of_safetensors_goes_before_several() {
+        assert_eq!(weights_among(&[WEIGHTS_INDEX, WEIGHTS, "pytorch_model.bin"], "a/b").unwrap(), WEIGHTS);
+        assert_eq!(weights_among(&[WEIGHTS_INDEX, "model-00001-of-00002.safetensors"], "a/b").unwrap(), WEIGHTS_INDEX);
+    }
+
+    #[test]
+    fn pickles_are_refused_with_the_command_that_converts_them() {
+        let error = weights_among(&["config.json", "pytorch_model.bin"], "org/name").unwrap_err();
+        assert_eq!(error.exit_status(), 2);
+        assert!(error.to_string().contains("run code"));
+        let hint = error.hint_text().unwrap();
+        assert!(hint.contains("python -c") && hint.contains("org/name") && hint.contains("--model ./name"), "{hint}");
+        let error = weights_among(&["config.json", "tf_model.h5"], "org/name").unwrap_err();
+        assert!(error.to_string().contains("tf_model.h5"));
+    }
+
+    #[test]
+    fn a_snapshot_is_complete_with_its_last_shard() {
+        let directory = tempfile::tempdir().unwrap();
+        let snapshot = directory.path();
+        assert_eq!(first_missing(snapshot).as_deref(), Some(CONFIG));
+        fs::write(snapshot.join(CONFIG), "{}").unwrap();
+        assert_eq!(first_missing(snapshot).as_deref(), Some(WEIGHTS));
+        let index = r#"{"weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors", "c": "m-1.safetensors"}}"#;
+        fs::write(snapshot.join(WEIGHTS_INDEX), index).unwrap();
+        fs::write(snapshot.join("m-1.safetensors"), "").unwrap();
+        assert_eq!(first_missing(snapshot).as_deref(), Some("m-2.safetensors"));
+        fs::write(snapshot.join("m-2.safetensors"), "").unwrap();
+        assert_eq!(first_missing(snapshot), None);
+    }
+
+    #[test]
+    fn an_index_cannot_lead_out_of_the_model() {
+        let directory = tempfile::tempdir().unwrap();
+        let index = directory.path().join(WEIGHTS_INDEX);
+        for shard in ["../x.safetensors", "/etc/x.safetensors", "x.bin", "a/../../x.safetensors"] {
+            fs::write(&index, format!(r#"{{"weight_map": {{"a": "{shard}"}}}}"#)).unwrap();
+            assert!(shards(&index).is_err(), "{shard}");
+        }
+        fs::write(&index, "<html>").unwrap();
+        assert!(shards(&index).is_err());
+    }
+}

@@ -31,7 +31,7 @@ fn load(path: &Path, head: HeadRequest) -> Result<(Classifier, LoadReport)> {
 }
 
 fn labels() -> Labels {
-    Labels::from_words(["a", "b", "c"]).expect("labels")
+    Labels::from_names(["a", "b", "c"]).expect("labels")
 }
 
 fn new_head(labels: &Labels) -> HeadRequest<'_> {
@@ -408,7 +408,7 @@ fn a_new_head_leaves_the_backbone_as_it_is_and_a_saved_one_keeps_its_words() {
     let directory = tempfile::tempdir().expect("a directory");
     let source = fresh("resnet18", json!({ "layers": [1, 1], "channels": [8, 16] }));
     source.save(directory.path()).expect("saved");
-    let others = Labels::from_words(["horse", "deer", "dog", "cat"]).expect("labels");
+    let others = Labels::from_names(["horse", "deer", "dog", "cat"]).expect("labels");
     let (classifier, report) = load(directory.path(), new_head(&others)).expect("loaded");
     assert_eq!(
         (report.missing, report.set_aside),
@@ -423,7 +423,7 @@ fn a_new_head_leaves_the_backbone_as_it_is_and_a_saved_one_keeps_its_words() {
     std::fs::create_dir(&again).expect("a folder");
     classifier.save(&again).expect("saved");
     let (reloaded, _) = load(&again, HeadRequest::FromCheckpoint).expect("loaded");
-    assert_eq!(reloaded.labels.words(), classifier.labels.words());
+    assert_eq!(reloaded.labels.names(), classifier.labels.names());
     let batch = batch(&images(2, 32, 32));
     assert!(same_bits(&evaluated(&reloaded, &batch), &evaluated(&classifier, &batch)));
 }
@@ -489,7 +489,7 @@ fn what_is_wrong_is_named() {
     std::fs::remove_file(folder.join("config.json")).expect("removed");
     let (bare, _) = load(folder, HeadRequest::FromCheckpoint).expect("loaded");
     assert_eq!(bare.config["model_args"], args);
-    assert_eq!(bare.labels.words(), ["LABEL_0", "LABEL_1", "LABEL_2"]);
+    assert_eq!(bare.labels.names(), ["LABEL_0", "LABEL_1", "LABEL_2"]);
 
     let mut inception = fresh("inception_v3", json!({}));
     let small = batch(&images(1, 74, 200));

@@ -146,7 +146,7 @@ fn rust_bert_agrees_where_it_can() {
 
 #[test]
 fn features_of_bare_backbones_equal_transformers() {
-    let labels = rehead::data::Labels::from_words(["a", "b"]).expect("labels");
+    let labels = rehead::data::Labels::from_names(["a", "b"]).expect("labels");
     for name in ["bare", "bare_no_pooler", "pretraining"] {
         let (expected, reference) = (expected(name), tensors(name));
         for (pooling, output) in [(Pooling::Cls, "first_token"), (Pooling::Mean, "mean")] {

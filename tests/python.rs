@@ -108,7 +108,7 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
     let texts = ["a stirring, funny film", "it's so laddish and juvenile that it hurts", "no", "Café, très bon!"];
     let given = [1u32, 0, 0, 1];
 
-    let labels = Labels::from_words(["bad", "good"]).expect("labels");
+    let labels = Labels::from_names(["bad", "good"]).expect("labels");
     let head = HeadRequest::New { labels: &labels, pooling: Some(Pooling::Cls), dropout: None, seed: 5 };
     let request = LoadRequest::plain(head);
     let (classifier, _) = Classifier::load(&root(".models/all-MiniLM-L6-v2"), &request).expect("the model");

@@ -170,7 +170,7 @@ fn the_rank_is_what_was_asked_for() {
 fn adapters_compute_what_the_merged_weights_do() {
     for pooling in [Pooling::Cls, Pooling::Mean] {
         let scene = Scene::with_models(&["bare"]);
-        let labels = Labels::from_words(["bad", "good"]).unwrap();
+        let labels = Labels::from_names(["bad", "good"]).unwrap();
         let head = HeadRequest::New { labels: &labels, pooling: Some(pooling), dropout: None, seed: 3 };
         let request = LoadRequest::plain(head);
         let (mut classifier, _) = Classifier::load(&scene.path("bare"), &request).unwrap();

@@ -59,7 +59,7 @@ fn made() -> Option<&'static Path> {
 }
 
 fn labels() -> Labels {
-    Labels::from_words(["ant", "bee", "cat"]).expect("labels")
+    Labels::from_names(["ant", "bee", "cat"]).expect("labels")
 }
 
 fn load(directory: &Path, head: HeadRequest) -> Result<Classifier> {
@@ -114,7 +114,7 @@ fn logits_equal_transformers_and_timm() {
         let found = difference(&logits(&classifier, &batch), &reference);
         assert!(found < 1e-4, "{name}: {found}");
         let named = !name.starts_with("timm_");
-        assert_eq!(classifier.labels.word(2), if named { "class 2" } else { "LABEL_2" }, "{name}");
+        assert_eq!(classifier.labels.name(2), if named { "class 2" } else { "LABEL_2" }, "{name}");
     }
 }
 

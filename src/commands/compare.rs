@@ -183,7 +183,7 @@ fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
         let found = baseline.predict(&scored.inputs)?;
         // Scores are made from logits: the logarithms of probabilities are such.
         let logits: Vec<f32> = found.probabilities.iter().map(|p| p.max(1e-30).ln()).collect();
-        let evaluation = evaluate(&logits, &scored.labels, data.labels.words())?;
+        let evaluation = evaluate(&logits, &scored.labels, data.labels.names())?;
         console.note(format!("{}: {split} {}", baseline.name(), evaluation.summary()));
         let metrics = RunMetrics {
             model: "none".to_owned(),
@@ -209,7 +209,7 @@ fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
         Predictions { truth: scored.labels.clone(), probabilities: found.probabilities }.write(
             &run,
             split,
-            data.labels.words(),
+            data.labels.names(),
         )?;
         metrics.write(run.join("metrics.json"))?;
         cells.push(Cell::read(metrics, &run)?);

@@ -69,7 +69,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         std::fs::create_dir_all(out).map_err(|error| Error::io(error, out))?;
         write_atomically(out.join("metrics.json"), format!("{json}\n").as_bytes())?;
         let predictions = Predictions::of_logits(&logits.values, dataset.targets.classes());
-        predictions.write(out, "test", model.classifier.labels.words())?;
+        predictions.write(out, "test", model.classifier.labels.names())?;
         let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
         let split = ScoredSplit {
             name: "test",

@@ -168,7 +168,7 @@ impl ModelReport {
         self.feature_width = Some(classifier.backbone.feature_width());
         self.pooling = Some(classifier.pooling);
         if has_head {
-            self.labels = classifier.labels.words().to_vec();
+            self.labels = classifier.labels.names().to_vec();
         }
         if !loaded.set_aside.is_empty() {
             self.problems.push(format!("set aside: {}", listed(&loaded.set_aside)));

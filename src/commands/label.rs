@@ -403,7 +403,7 @@ fn check_origin(note: &Path, origin: &Origin) -> Result<()> {
 /// Tells models apart: labels, head, length limit, and a sample of every backbone tensor.
 fn fingerprint(classifier: &Classifier, transform: &Transform) -> Result<String> {
     let mut hash = Sha256::new();
-    hash.update(classifier.labels.words().join("\u{0}"));
+    hash.update(classifier.labels.names().join("\u{0}"));
     hash.update(transform.settings());
     for parameter in classifier.parameters() {
         let sample = parameter.tensor.f_flatten(0, -1)?.f_slice(0, 0, 64, 1)?.f_to_kind(tch::Kind::Float)?;

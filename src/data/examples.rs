@@ -95,10 +95,10 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
     let labels = match known {
         Some(labels) => labels.clone(),
         None => {
-            let labels = Labels::from_words(words.found.iter().map(String::as_str))?;
+            let labels = Labels::from_names(words.found.iter().map(String::as_str))?;
             if labels.len() < 2 {
                 let column = columns.label().unwrap_or_default();
-                return Err(Error::request(format!("every row has the label `{}`", labels.word(0)))
+                return Err(Error::request(format!("every row has the label `{}`", labels.name(0)))
                     .file(file)
                     .column(column)
                     .hint("at least two classes are needed; is this the right column? Name another with --label COL"));
@@ -143,7 +143,7 @@ impl Words {
     }
 
     fn known(labels: &Labels) -> Self {
-        let indices = (0..).zip(labels.words()).map(|(index, word)| (word.clone(), index)).collect();
+        let indices = (0..).zip(labels.names()).map(|(index, word)| (word.clone(), index)).collect();
         Self { indices, discovering: false, ..Self::discovered() }
     }
 
@@ -172,7 +172,7 @@ impl Words {
 
 /// The error for labels that the model or the training file does not have.
 fn unknown_label(first: &str, counts: &HashMap<String, u64>, labels: &Labels) -> Error {
-    let near = nearest(first, labels.words().iter().map(String::as_str));
+    let near = nearest(first, labels.names().iter().map(String::as_str));
     let meant = near.map(|near| format!("; the nearest known one is `{near}`")).unwrap_or_default();
     let rows: u64 = counts.values().sum();
     let mut counts: Vec<(&str, u64)> = counts.iter().map(|(word, &count)| (word.as_str(), count)).collect();
@@ -182,7 +182,7 @@ fn unknown_label(first: &str, counts: &HashMap<String, u64>, labels: &Labels) ->
     if counts.len() > SHOWN_ROWS {
         all.push(format!("and {} more", counts.len() - SHOWN_ROWS));
     }
-    let known = listed(labels.words().iter().take(10)) + if labels.len() > 10 { " and others" } else { "" };
+    let known = listed(labels.names().iter().take(10)) + if labels.len() > 10 { " and others" } else { "" };
     Error::request(format!("the label `{first}` is unknown{meant}")).hint(format!(
         "the model's labels are {known}; unknown ones stand in {}: {}",
         plural(rows, "row"),
@@ -204,7 +204,7 @@ fn summarise(examples: &[Example], labels: &Labels) -> Summary {
         if let Some(count) = counts.get_mut(example.label as usize) {
             *count += 1;
         }
-        summary.joined_labels += u64::from(labels.word(example.label).contains('|'));
+        summary.joined_labels += u64::from(labels.name(example.label).contains('|'));
         summary.empty_texts += u64::from(example.input.is_empty());
         summary.longest_chars = summary.longest_chars.max(example.input.chars());
         let earlier = seen.entry(&example.input).or_default();
@@ -221,7 +221,7 @@ fn summarise(examples: &[Example], labels: &Labels) -> Summary {
             earlier.push((example.label, example.row));
         }
     }
-    summary.classes = labels.words().iter().cloned().zip(counts).collect();
+    summary.classes = labels.names().iter().cloned().zip(counts).collect();
     summary
 }
 
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn counts_what_is_odd() {
         let set = load("x.csv", "text,label\na,pos\nb,neg\na, pos\na,neg\n ,pos\na,neg\n", None).unwrap();
-        assert_eq!(set.labels.words(), ["neg", "pos"]);
+        assert_eq!(set.labels.names(), ["neg", "pos"]);
         assert_eq!(set.examples[0], Example { input: Input::Text("a".into()), label: 1, row: 1 });
         let expected = Summary {
             rows: 6,
@@ -340,9 +340,9 @@ mod tests {
     #[test]
     fn integers_and_truth_values_are_labels_in_json() {
         let set = load("x.jsonl", "{\"text\":\"a\",\"label\":10}\n{\"label\":9,\"text\":\"b\"}\n", None).unwrap();
-        assert_eq!(set.labels.words(), ["9", "10"]);
+        assert_eq!(set.labels.names(), ["9", "10"]);
         let set = load("x.jsonl", "{\"text\":\"a\",\"label\":true}\n{\"label\":false,\"text\":\"b\"}", None).unwrap();
-        assert_eq!(set.labels.words(), ["false", "true"]);
+        assert_eq!(set.labels.names(), ["false", "true"]);
     }
 
     #[test]
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn unknown_labels_are_told_with_their_counts() {
-        let known = Labels::from_words(["positive", "negative"]).unwrap();
+        let known = Labels::from_names(["positive", "negative"]).unwrap();
         let content = "text,label\na,positive\nb,postive\nc,mixed\nd,mixed\n";
         let error = load("x.csv", content, Some(&known)).unwrap_err();
         assert!(error.to_string().ends_with(

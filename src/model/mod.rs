@@ -246,7 +246,7 @@ fn labelled_config(classifier: &Classifier) -> Map<String, Value> {
     for key in ["auto_map", "torch_dtype", "quantization_config", "_name_or_path", "num_labels"] {
         map.remove(key);
     }
-    let words = || (0..classifier.labels.len()).map(|index| (index, classifier.labels.word(index as u32).to_owned()));
+    let words = || (0..classifier.labels.len()).map(|index| (index, classifier.labels.name(index as u32).to_owned()));
     map.insert("dtype".into(), "float32".into());
     map.insert("id2label".into(), words().map(|(index, word)| (index.to_string(), Value::from(word))).collect());
     map.insert("label2id".into(), words().map(|(index, word)| (word, Value::from(index))).collect());

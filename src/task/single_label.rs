@@ -74,11 +74,11 @@ impl Task for SingleLabel {
     }
 
     fn evaluate(&self, logits: &Rows, targets: &Targets, names: &Labels) -> Result<Evaluation> {
-        evaluate(&logits.values, targets.classes(), names.words())
+        evaluate(&logits.values, targets.classes(), names.names())
     }
 
     fn columns(&self, names: &Labels, options: ColumnOptions) -> Box<dyn OutputColumns> {
-        let names = names.words().to_vec();
+        let names = names.names().to_vec();
         Box::new(LabelColumns { options: ColumnOptions { top: options.top.min(names.len()), ..options }, names })
     }
 }

@@ -138,7 +138,7 @@ mod tests {
     /// Ctrl-C. Returns the outcome and how many evaluations there were.
     fn session(run: &Path, resume: bool, plan: &TrainPlan, interrupt: Option<usize>) -> (Result<Outcome>, usize) {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bert/bare");
-        let names = Labels::from_words(["a", "b"]).unwrap();
+        let names = Labels::from_names(["a", "b"]).unwrap();
         let head = HeadRequest::New { labels: &names, pooling: None, dropout: None, seed: 1 };
         let (classifier, _) = Classifier::load(&directory, &LoadRequest::plain(head)).unwrap();
         let (examples, labels) = (texts(), labels());
@@ -159,7 +159,7 @@ mod tests {
             let inference =
                 Inference { classifier: &classifier, compute: tch::Kind::Float, batch_tokens: 64, prefix: None };
             let logits = inference.logits(&*examples, &mut |_, _| ())?;
-            let evaluation = evaluate(&logits.values, &labels, names.words())?;
+            let evaluation = evaluate(&logits.values, &labels, names.names())?;
             Ok(Evaluated { logits, evaluation })
         };
         let options = FitOptions { run, resume, profile: false, snapshot_seconds: f64::INFINITY };

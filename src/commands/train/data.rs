@@ -75,7 +75,7 @@ impl Data {
                 config.data.valid_fraction = Some(fraction);
                 let split = stratified(&examples, fraction, config.data.split_seed.unwrap_or(config.training.seed))?;
                 for &class in &split.unvalidated {
-                    console.warn(format!("no validation row for `{}`: all its rows are alike", labels.word(class)));
+                    console.warn(format!("no validation row for `{}`: all its rows are alike", labels.name(class)));
                 }
                 let pick = |indices: &[usize]| indices.iter().map(|&index| examples[index].clone()).collect::<Vec<_>>();
                 let held_out = format!("{} of the training rows held out", split.valid.len());

@@ -43,7 +43,7 @@ impl Outcome {
     pub fn save(&self, run: &Run) -> Result<()> {
         run.classifier.save(run.out())?;
         run.transform.save(run.out())?;
-        self.valid_predictions.write(run.out(), "valid", run.labels.words())?;
+        self.valid_predictions.write(run.out(), "valid", run.labels.names())?;
         Snapshots::new(run.out())?.trained(self)
     }
 
@@ -61,7 +61,7 @@ impl Outcome {
         snapshot::copy_into(&run.out().join("model.safetensors"), &parameters)?;
         let stages = run.classifier.backbone.stages().len();
         run.classifier.backbone.fix(stages, run.hardware.compute)?;
-        outcome.valid_predictions = Predictions::read(run.out(), "valid", run.labels.words())?;
+        outcome.valid_predictions = Predictions::read(run.out(), "valid", run.labels.names())?;
         run.console.note("the model is trained and saved");
         Ok(Some(outcome))
     }

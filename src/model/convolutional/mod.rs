@@ -429,7 +429,7 @@ pub fn saved(classifier: &Classifier) -> Saved {
     if let Value::Object(map) = &mut config {
         map.insert("num_classes".to_owned(), classes.into());
         map.insert("num_features".to_owned(), classifier.backbone.feature_width().into());
-        map.insert("label_names".to_owned(), classifier.labels.words().to_vec().into());
+        map.insert("label_names".to_owned(), classifier.labels.names().to_vec().into());
         let mut pretrained = map.remove("pretrained_cfg").unwrap_or_default();
         if let (Value::Object(pretrained), InputSpec::Image(preprocessing)) = (&mut pretrained, &classifier.input) {
             pretrained.extend(preprocessing.to_timm());

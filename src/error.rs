@@ -1,81 +1,84 @@
-//! The one error type of the program: what failed, where (file, row, column or key), and a hint on what to do.
+//! The one error type of the program: what failed, where (file, row, column or key), and a hint on what to do about it.
 //!
-//! Errors are values that rise to `main`, which prints them once and sets the exit status. Nothing here prints or exits.
+//! Errors are returned up to `main`, which prints them once and sets the exit status. Nothing here prints or exits.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
+/// A result whose error is [`Error`] unless another is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Whose turn it is to act, which decides the exit status.
+/// What kind of error it is, which decides the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The request was wrong: flags, configuration, data or model that cannot be used. Exit status 2.
+pub enum ErrorKind {
+    /// The request is wrong: flags, configuration, data or a model that cannot be used. Exit status 2.
     Request,
-    /// Something failed that was asked for rightly: disk full, connection lost, a library's error. Exit status 1.
+    /// The request is right, and something failed: disk full, connection lost, an error of a library. Exit status 1.
     Failure,
     /// The person interrupted the run; the state is saved. Exit status 130.
     Interrupted,
-    /// Whoever read our output closed it (`| head`): a normal end. Exit status 0, nothing printed.
+    /// The reader of the output closed it (`| head`): a normal end. Exit status 0, nothing printed.
     ClosedPipe,
 }
 
-/// An error with its place. Built with [`Error::request`] or [`Error::failure`] and completed by the builder methods:
+/// An error and where it arose. Made with [`Error::request`] or [`Error::failure`] and completed by the builder
+/// methods:
 ///
 /// ```
-/// use rehead::error::Error;
-/// let error = Error::request("the label is empty").file("train.csv").row(3).line(4).column("label").hint("fill it in or delete the row");
-/// assert_eq!(error.to_string(), "train.csv: row 3 (line 4): column `label`: the label is empty");
-/// assert_eq!(error.exit_status(), 2);
+/// use rehead::error::Error; let error = Error::request("the label is
+/// empty").file("train.csv").row(3).line(4).column("label").hint("fill it in"); assert_eq!(error.to_string(),
+/// "train.csv: row 3 (line 4): column `label`: the label is empty"); assert_eq!(error.exit_status(), 2);
 /// ```
 #[derive(Debug)]
 pub struct Error {
-    kind: Kind,
+    kind: ErrorKind,
     message: String,
-    place: Box<Place>,
+    context: Box<Context>,
 }
 
 #[derive(Debug, Default)]
-struct Place {
+struct Context {
     file: Option<PathBuf>,
     row: Option<u64>,
     line: Option<u64>,
     column: Option<String>,
     key: Option<String>,
     hint: Option<String>,
-    /// Given when nobody had a better one.
+    /// Shown where there is no other hint.
     fallback_hint: Option<Cow<'static, str>>,
 }
 
 impl Error {
-    fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), place: Box::default() }
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), context: Box::default() }
     }
 
     /// The request cannot be carried out as it stands.
     pub fn request(message: impl Into<String>) -> Self {
-        Self::new(Kind::Request, message)
+        Self::new(ErrorKind::Request, message)
     }
 
-    /// A rightful request failed.
+    /// The request is right, and something failed.
     pub fn failure(message: impl Into<String>) -> Self {
-        Self::new(Kind::Failure, message)
+        Self::new(ErrorKind::Failure, message)
     }
 
-    /// Stopped by the person, with what was computed saved.
+    /// Stopped by the person; what was computed is saved.
     pub fn interrupted(message: impl Into<String>) -> Self {
-        Self::new(Kind::Interrupted, message)
+        Self::new(ErrorKind::Interrupted, message)
     }
 
-    /// An input/output error on `path`. What the person can mend (absent file, no permission) counts as a wrong request.
-    pub fn io(error: std::io::Error, path: impl AsRef<Path>) -> Self {
-        use std::io::ErrorKind::*;
+    /// An input/output error on `path`. What the person can fix (missing file, no permission) counts as a wrong
+    /// request.
+    pub fn io(error: io::Error, path: impl AsRef<Path>) -> Self {
+        use io::ErrorKind::*;
         let kind = match error.kind() {
-            BrokenPipe => Kind::ClosedPipe,
+            BrokenPipe => ErrorKind::ClosedPipe,
             NotFound | PermissionDenied | IsADirectory | NotADirectory | AlreadyExists | ReadOnlyFilesystem
-            | InvalidFilename => Kind::Request,
-            _ => Kind::Failure,
+            | InvalidFilename => ErrorKind::Request,
+            _ => ErrorKind::Failure,
         };
         let message = match error.kind() {
             NotFound => "no such file or directory".to_owned(),
@@ -84,8 +87,8 @@ impl Error {
             _ => error.to_string(),
         };
         let hint = match error.kind() {
-            NotFound | NotADirectory => "check the path; a relative one begins at the current directory",
-            PermissionDenied => "check whose it is and what you may do with it: ls -l",
+            NotFound | NotADirectory => "check the path; a relative path starts at the current directory",
+            PermissionDenied => "check its owner and permissions: ls -l",
             IsADirectory => "name a file in it",
             InvalidFilename => "give a shorter name",
             StorageFull | QuotaExceeded => "make room on this disk, or write to another one",
@@ -94,45 +97,46 @@ impl Error {
         Self::new(kind, message).file(path.as_ref()).fallback_hint(hint)
     }
 
-    /// The file or directory concerned. The first call wins: whoever is nearest to the fault knows best.
+    /// The file or directory concerned. The first call wins: the code nearest to the error knows best.
     pub fn file(mut self, file: impl AsRef<Path>) -> Self {
-        self.place.file.get_or_insert_with(|| file.as_ref().to_owned());
+        self.context.file.get_or_insert_with(|| file.as_ref().to_owned());
         self
     }
 
     /// The row concerned, counted from 1 as the file's first data row (the header is not counted).
     pub fn row(mut self, row: u64) -> Self {
-        self.place.row.get_or_insert(row);
+        self.context.row.get_or_insert(row);
         self
     }
 
-    /// The line of the file on which that row begins, counted from 1 (the header is a line), for people's editors.
+    /// The line of the file on which that row begins, counted from 1 (the header is a line), as editors show it.
     pub fn line(mut self, line: u64) -> Self {
-        self.place.line.get_or_insert(line);
+        self.context.line.get_or_insert(line);
         self
     }
 
     /// The column concerned, by name.
     pub fn column(mut self, column: impl Into<String>) -> Self {
-        self.place.column.get_or_insert_with(|| column.into());
+        self.context.column.get_or_insert_with(|| column.into());
         self
     }
 
     /// The configuration key or tensor name concerned.
     pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.place.key.get_or_insert_with(|| key.into());
+        self.context.key.get_or_insert_with(|| key.into());
         self
     }
 
     /// What the person can do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.place.hint.get_or_insert_with(|| hint.into());
+        self.context.hint.get_or_insert_with(|| hint.into());
         self
     }
 
-    /// A hint for when nobody further up, who knows more of what was being done, has a better one. Of several the last counts.
+    /// A hint that is shown unless a caller, who knows more of what was being done, gives a better one. The last call
+    /// wins.
     pub fn fallback_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.place.fallback_hint = Some(hint.into());
+        self.context.fallback_hint = Some(hint.into());
         self
     }
 
@@ -142,27 +146,30 @@ impl Error {
         self
     }
 
-    pub fn kind(&self) -> Kind {
+    /// Its kind.
+    pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
+    /// The hint, if there is one.
     pub fn hint_text(&self) -> Option<&str> {
-        self.place.hint.as_deref().or(self.place.fallback_hint.as_deref())
+        self.context.hint.as_deref().or(self.context.fallback_hint.as_deref())
     }
 
+    /// The exit status of a program that ends with this error.
     pub fn exit_status(&self) -> u8 {
         match self.kind {
-            Kind::Request => 2,
-            Kind::Failure => 1,
-            Kind::Interrupted => 130,
-            Kind::ClosedPipe => 0,
+            ErrorKind::Request => 2,
+            ErrorKind::Failure => 1,
+            ErrorKind::Interrupted => 130,
+            ErrorKind::ClosedPipe => 0,
         }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { file, row, line, column, key, .. } = &*self.place;
+        let Context { file, row, line, column, key, .. } = &*self.context;
         if let Some(file) = file {
             write!(f, "{}: ", file.display())?;
         }
@@ -189,7 +196,7 @@ impl From<tch::TchError> for Error {
     fn from(error: tch::TchError) -> Self {
         let text = error.to_string();
         let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("unknown error").to_owned();
-        let error = Error::failure(format!("libtorch: {first}"));
+        let error = Error::failure(format!("a computation failed in libtorch: {first}"));
         if text.contains("out of memory")
             || text.contains("can't allocate memory")
             || text.contains("not enough memory")

@@ -1,4 +1,5 @@
-//! The JSON files that come with a model: `config.json`, the tokenizer's settings, an index of weights.
+//! Reads the JSON files that come with a model: `config.json`, the tokenizer's settings, an index of weights. What they
+//! mean is for the readers of each to know.
 
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// The hint for files of a model that make no sense.
+/// The hint for a model's file that is not what it should be.
 pub const COMPLETE: &str = "was the model copied or downloaded completely?";
 
 /// A JSON file's value; `None` when there is no such file.

@@ -1,14 +1,47 @@
-//! rehead gives a pretrained network a new head and fine-tunes it.
+//! rehead gives a pretrained network a new head and fine-tunes it. This library is the program's own inside, cut off so
+//! that tests and benchmarks can reach it: its interface is internal and changes without notice. What is stable is the
+//! command line and the files of a run directory.
 //!
-//! The modules stand in the order in which data flows:
+//! # Map
+//!
+//! Each module is a room that uses only rooms above it. From the ground up:
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`error`] | the one error type: what failed, where, and a hint |
+//! | [`random`], [`json`] | seeded draws; reading a model's JSON files |
+//! | [`fingerprint`], [`interrupt`] | hashes of what decides a result; Ctrl-C |
+//! | [`files`] | everything that lasts is written through it: whole files, growing files, locks |
+//! | [`console`] | everything a person sees on a terminal: messages, progress, tables, units |
+//! | [`config`] | the table of settings and the typed settings of a run |
+//! | [`native`] | kernels in C++ and CUDA, each with a safe face |
+//! | [`hardware`] | device, precision, threads, memory |
+//! | [`image`] | decoding, resizing, augmenting and normalising pixels |
+//! | [`data`] | rows of CSV, JSON Lines, text and images: reading, splitting, inspecting, writing |
+//! | [`batch`] | examples, packed batches of tokens, batches of pixels, order and prefetching |
+//! | [`transform`] | from a row to what a network reads: tokenizers and image transforms |
+//! | [`hub`] | the model hub and its cache |
+//! | [`model`] | backbones, heads, checkpoints, and the families of networks |
+//! | [`linear`] | logistic regression and L-BFGS |
+//! | [`inference`] | the only path from examples to logits, and the cache of frozen layers' outputs |
+//! | [`evaluation`] | metrics, calibration, intervals, comparison of runs |
+//! | [`task`] | what a label is, and what follows from it for loss, decision and evaluation |
+//! | [`training`] | the training loop, optimizer, schedule, loss, snapshots, history |
+//! | [`strategy`] | which parameters are trained, and how |
+//! | [`baseline`], [`advice`] | TF-IDF for comparison; how much to retrain |
+//! | [`report`] | metrics files, HTML reports, the verdict of a comparison |
+//! | [`cli`] | flags and help, a file for each command |
+//! | [`commands`] | what each command does, in order |
+//!
+//! # The way of the data
 //!
 //! ```text
 //! train:  config → data → transform → batch → model (backbone → head) → training (loss → optimizer) → report
 //! label:  data → transform → batch → inference → data::writer
 //! ```
 //!
-//! A [`model::Backbone`] is a chain of stages; freezing, new heads and cached features follow from that alone. Validation,
-//! evaluation, labelling and the frozen features share one path, [`inference`].
+//! A [`model::Backbone`] is a chain of stages; freezing, new heads and cached features follow from that alone.
+//! Validation, evaluation, labelling and the frozen features share one path, [`inference`].
 
 // An input never makes the library panic: what can fail returns an error (`crate::error`).
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic, clippy::unwrap_used))]

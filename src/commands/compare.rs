@@ -46,7 +46,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         let session = Session { resume: true, profile: false, cache: &cache };
         memory::forget_peak();
         let metrics = train(config.clone(), session, &console).map_err(|error| match error.kind() {
-            crate::error::Kind::Interrupted => {
+            crate::error::ErrorKind::Interrupted => {
                 Error::interrupted(error.to_string()).hint("continue with the same command: finished runs are kept")
             }
             _ => error,

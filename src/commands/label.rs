@@ -18,7 +18,7 @@ use crate::console::{Console, Progress, units};
 use crate::data::columns::LabelColumn;
 use crate::data::writer::{is_stream, output_format};
 use crate::data::{Input, Layout, ResolvedColumns, Row, RowReader, RowWriter, resolve};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::NOT_FINITE;
 use crate::files::{self, write_atomically};
 use crate::inference::Rows;
@@ -340,7 +340,7 @@ impl OutputPlace {
     /// What an error leaves behind: whole windows of rows for `--resume`, or nothing at all.
     fn kept(&self, rows: u64, error: Error, console: &Console) -> Error {
         let error = match error.kind() {
-            Kind::Interrupted => Error::interrupted(format!("{} rows are labelled", units::count(rows))),
+            ErrorKind::Interrupted => Error::interrupted(format!("{} rows are labelled", units::count(rows))),
             _ => error,
         };
         let Some((growing, note, _)) = &self.files else { return error };

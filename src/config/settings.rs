@@ -469,7 +469,7 @@ mod tests {
 
     #[test]
     fn what_was_meant() {
-        let meant = |section, name| super::meant(section, name).map(|setting| setting.path);
+        let meant = |section, name| meant(section, name).map(|setting| setting.path);
         assert_eq!(meant(Some("training"), "epoch"), Some("training.epochs"));
         assert_eq!(meant(Some("training"), "batch-tokens"), Some("training.batch_tokens"));
         assert_eq!(meant(Some("training"), "learning_rate"), Some("training.lr"));

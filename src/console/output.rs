@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 
 /// A handle on standard error; clones share it and never mix their lines.
 #[derive(Clone)]
@@ -97,9 +97,9 @@ impl Console {
     /// nothing.
     pub fn error(&self, error: &Error) {
         let title = match error.kind() {
-            Kind::ClosedPipe => return,
-            Kind::Interrupted => self.coloured(YELLOW, "interrupted:"),
-            Kind::Request | Kind::Failure => self.coloured(RED, "error:"),
+            ErrorKind::ClosedPipe => return,
+            ErrorKind::Interrupted => self.coloured(YELLOW, "interrupted:"),
+            ErrorKind::Request | ErrorKind::Failure => self.coloured(RED, "error:"),
         };
         let hint = error.hint_text().map_or_else(String::new, |hint| format!("\n  hint: {}", plain(hint)));
         self.line(&format!("{title} {}{hint}", plain(error)));

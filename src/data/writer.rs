@@ -118,7 +118,7 @@ impl RowWriter {
     ///
     /// # Errors
     /// When the row does not fit the output (a JSON key that the columns do not have), or writing fails;
-    /// [`crate::error::Kind::ClosedPipe`] when the reader of our output is gone. A row that does not fit leaves no bytes in
+    /// [`crate::error::ErrorKind::ClosedPipe`] when the reader of our output is gone. A row that does not fit leaves no bytes in
     /// the output.
     pub fn write(&mut self, row: &Row, values: &[OutputValue]) -> Result<()> {
         let before = self.buffer.len();
@@ -215,7 +215,7 @@ mod tests {
     use super::super::reader::RowReader;
     use super::super::row::Record;
     use super::*;
-    use crate::error::Kind;
+    use crate::error::ErrorKind;
     use crate::random::Random;
 
     fn added() -> Vec<String> {
@@ -282,7 +282,7 @@ mod tests {
     fn what_cannot_be_written_is_refused() {
         let message = |name: &str, content: &str, output: &str| {
             let error = copied(name, content, output).unwrap_err();
-            assert_eq!(error.kind(), Kind::Request);
+            assert_eq!(error.kind(), ErrorKind::Request);
             assert!(error.hint_text().is_some());
             error.to_string()
         };
@@ -326,7 +326,7 @@ mod tests {
         let input = layout(&["text".to_owned()], format("csv"), b',');
         let error =
             RowWriter::to_stream(Box::new(Closed), Path::new("standard output"), format("csv"), &input, &added());
-        assert_eq!(error.err().unwrap().kind(), Kind::ClosedPipe);
+        assert_eq!(error.err().unwrap().kind(), ErrorKind::ClosedPipe);
     }
 
     fn random_text(random: &mut Random) -> String {

@@ -3,6 +3,7 @@
 //! libtorch's CUDA half is loaded only when a GPU is wanted and its driver is there: it takes a third of a second, and one
 //! binary serves machines with and without it.
 
+pub mod allocator;
 pub mod memory;
 
 use std::ffi::CStr;

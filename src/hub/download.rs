@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use ureq::Request;
 
 use crate::console::DownloadEvent;
-use crate::error::{Error, Kind, Result};
+use crate::error::{self, Error, Result};
 use crate::files;
 use crate::hub::error::{HubError, retry};
 use crate::hub::network::Network;
@@ -230,7 +230,7 @@ pub fn unwritable(error: io::Error, path: &Path) -> Error {
     let error = Error::io(error, path).context("the model cache cannot be written");
     match error.kind() {
         _ if full => error.hint("free space there, or set HF_HOME to a directory on another disk"),
-        Kind::Request => error.hint("set HF_HOME to a directory that you may write to"),
+        error::ErrorKind::Request => error.hint("set HF_HOME to a directory that you may write to"),
         _ => error,
     }
 }

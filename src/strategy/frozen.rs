@@ -77,7 +77,7 @@ fn compute(classifier: &Classifier, request: &TrainRequest, checkpoint: &Feature
         .features(&mut of_train, train, &mut watch)
         .and_then(|()| inference.features(&mut of_valid, valid, &mut watch));
     if let Err(error) = computed {
-        if error.kind() == error::Kind::Interrupted {
+        if error.kind() == error::ErrorKind::Interrupted {
             checkpoint.save([("train", &of_train), ("valid", &of_valid)])?;
             let done = of_train.done.iter().chain(&of_valid.done).filter(|&&done| done).count();
             return Err(Error::interrupted(format!("the features of {done} of {total} examples are saved")));

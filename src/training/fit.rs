@@ -84,7 +84,7 @@ mod tests {
     use crate::batch::{ExampleSet, TokenizedSet};
     use crate::config::Schedule;
     use crate::data::Labels;
-    use crate::error::{Error, Kind};
+    use crate::error::{Error, ErrorKind};
     use crate::evaluation::evaluate;
     use crate::inference::Inference;
     use crate::model::{HeadRequest, LoadRequest};
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!((outcome.unwrap().epochs, evaluations), (3, 3));
 
         let error = session(&broken, false, &plan(), Some(2)).0.err().unwrap();
-        assert_eq!(error.kind(), Kind::Interrupted);
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
         assert!(error.to_string().contains("after step 10 (epoch 2 of 3)"), "{error}");
         // Once more in the same place: nothing is trained twice.
         let error = session(&broken, true, &plan(), Some(1)).0.err().unwrap();

@@ -87,7 +87,7 @@ impl<'a> Keeper<'a> {
         state: &mut TrainState,
         optimizer: &mut Adamw,
     ) -> Result<Evaluated> {
-        if error.kind() != error::Kind::Interrupted {
+        if error.kind() != error::ErrorKind::Interrupted {
             return Err(error);
         }
         self.save(state, optimizer)?;

@@ -82,7 +82,9 @@ fn test(run: &Run) -> Result<Option<Evaluated>> {
     let Some(test) = &run.splits.test else { return Ok(None) };
     score(run.task, &run.inference(), &test.dataset, "test", run.console).map(Some).map_err(|error| {
         match error.kind() {
-            error::Kind::Interrupted => Error::interrupted("the model is trained and saved, the test data not scored"),
+            error::ErrorKind::Interrupted => {
+                Error::interrupted("the model is trained and saved, the test data not scored")
+            }
             _ => error,
         }
     })
@@ -99,7 +101,7 @@ fn finish(run: &Run) -> Result<()> {
 
 fn with_resume_hint(run: &Run, error: Error) -> Error {
     match error.kind() {
-        error::Kind::Interrupted => {
+        error::ErrorKind::Interrupted => {
             error.hint(format!("continue with: rehead train --resume --out {}", run.out().display()))
         }
         _ => error,

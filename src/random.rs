@@ -3,12 +3,35 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use tch::{Device, Kind, Tensor};
+
+use crate::error::Result;
+
 /// Draws from torch's own generator, which begins anew at `seed`. The process has one: others wait meanwhile.
 pub fn from_torch<T>(seed: u64, draw: impl FnOnce() -> T) -> T {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     tch::manual_seed(seed as i64);
     draw()
+}
+
+/// A distribution of weights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Distribution {
+    /// Mean 0.
+    Normal { std: f64 },
+    /// From `-bound` to `bound`.
+    Uniform { bound: f64 },
+}
+
+/// An fp32 tensor of this shape, drawn by `seed` with torch's generator of the CPU, so that a seed means the same weights on
+/// every device.
+pub fn drawn(shape: &[i64], distribution: Distribution, seed: u64) -> Result<Tensor> {
+    let mut empty = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
+    Ok(from_torch(seed, || match distribution {
+        Distribution::Normal { std } => empty.f_normal_(0.0, std),
+        Distribution::Uniform { bound } => empty.f_uniform_(-bound, bound),
+    })?)
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): 64 bits of state, a full period, fast, good enough for shuffling.

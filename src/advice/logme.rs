@@ -5,11 +5,12 @@
 //! their "Ranking and Tuning Pre-trained Models" (2022). Directions in which the features do not vary (more columns than rows)
 //! leave the evidence as it is, as in the first paper; the authors' fixed-point program counts them half.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use super::{Table, numbers};
+use super::Table;
 use crate::error::Result;
 use crate::inference::Rows;
+use crate::inference::to_vec;
 
 const MAX_ITERATIONS: usize = 100;
 /// Converged when the ratio of the two precisions changes by less than this share.
@@ -47,7 +48,7 @@ fn spectrum(x: &Tensor, y: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
         let along = vectors.f_transpose(0, 1)?.f_matmul(&x_t.f_matmul(y)?)?;
         along.f_square()?.f_div(&values.f_view([-1, 1])?)?
     };
-    Ok((numbers(&values.f_to_kind(Kind::Double)?)?, numbers(&along)?))
+    Ok((to_vec(&values)?, to_vec(&along)?))
 }
 
 /// The maximal evidence a row for a target of squared length `length`, over the precisions of weights (α) and noise (β).

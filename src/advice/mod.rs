@@ -66,14 +66,6 @@ fn check(features: &Rows, labels: &[u32]) -> Result<()> {
     Ok(())
 }
 
-/// The numbers of a tensor of fp64, row by row.
-fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
-    let tensor = tensor.f_contiguous()?;
-    let mut values = vec![0f64; tensor.numel()];
-    tensor.f_copy_data(&mut values, tensor.numel())?;
-    Ok(values)
-}
-
 /// What the measurements say of the features behind one stage.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct StageScores {

@@ -5,7 +5,7 @@ use tch::Kind;
 
 use super::check;
 use crate::error::Result;
-use crate::inference::Rows;
+use crate::inference::{Rows, to_vec};
 
 /// The numbers of neighbours that are tried.
 const NEIGHBOURS: [usize; 4] = [1, 5, 10, 20];
@@ -34,9 +34,7 @@ pub fn leave_one_out(features: &Rows, labels: &[u32]) -> Result<Neighbours> {
         // Nobody is a neighbour of itself.
         let _ = likeness.f_diagonal(start, 0, 1)?.f_fill_(-2.0)?;
         let (_, nearest) = likeness.f_topk(most as i64, 1, true, true)?;
-        let nearest = nearest.f_contiguous()?;
-        let mut indices = vec![0i64; nearest.numel()];
-        nearest.f_copy_data(&mut indices, nearest.numel())?;
+        let indices = to_vec::<i64>(&nearest)?;
         let truth = labels.get(start as usize..).unwrap_or_default();
         for (near, &truth) in indices.chunks_exact(most).zip(truth) {
             for (k, correct) in NEIGHBOURS.iter().zip(&mut correct) {

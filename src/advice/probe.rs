@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::evaluation::{Interval, argmax, wilson};
-use crate::inference::Rows;
+use crate::inference::{Rows, to_vec};
 use crate::linear::logistic::{self, Labelled, Search, soft_targets};
 use crate::random::Random;
 use tch::Tensor;
@@ -108,8 +108,7 @@ pub fn cross_validated(
             let (head, trial) = logistic::fit(&train.labelled(), &valid.labelled(), search, &mut |_| Ok(()))?;
             chosen.push(trial.l2);
             let logits = test.features.f_linear(&head.weight, Some(&head.bias))?;
-            let mut values = vec![0f32; logits.numel()];
-            logits.f_copy_data(&mut values, logits.numel())?;
+            let values = to_vec::<f32>(&logits)?;
             let predicted = values.chunks_exact(classes.max(1)).map(argmax);
             score.correct += predicted.zip(&test.labels).filter(|(a, b)| *a == **b as usize).count() as u64;
             score.rows += test.labels.len() as u64;

@@ -21,6 +21,7 @@ use crate::data::{Example, Input, Modality, ReadOptions, load_labelled};
 use crate::error::{Error, Result};
 use crate::evaluation::Interval;
 use crate::hardware::Hardware;
+use crate::inference::budget::inference_budget;
 use crate::inference::{Inference, Rows};
 use crate::interrupt;
 use crate::model::{self, Classifier, HeadRequest, Linears, LoadRequest, Pooling};
@@ -191,7 +192,7 @@ fn stage_features(
     hardware: &Hardware,
     console: &Console,
 ) -> Result<Vec<StageFeatures>> {
-    let batch_tokens = hardware.inference_budget(&classifier.input);
+    let batch_tokens = inference_budget(hardware.device, &classifier.input);
     let inference = Inference { classifier, compute: hardware.compute, batch_tokens, prefix: None };
     let bar = console.progress("features", Some(set.len() as u64), "examples").rate_in(set.unit());
     let all =

@@ -21,7 +21,7 @@ use crate::data::{Input, Layout, ResolvedColumns, Row, RowReader, RowWriter, res
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::NOT_FINITE;
 use crate::files::{self, write_atomically};
-use crate::inference::Rows;
+use crate::inference::{Rows, to_vec};
 use crate::interrupt;
 use crate::model::Classifier;
 use crate::task::{ColumnOptions, OutputColumns};
@@ -406,11 +406,8 @@ fn fingerprint(classifier: &Classifier, transform: &Transform) -> Result<String>
     hash.update(classifier.labels.names().join("\u{0}"));
     hash.update(transform.settings());
     for parameter in classifier.parameters() {
-        let sample = parameter.tensor.f_flatten(0, -1)?.f_slice(0, 0, 64, 1)?.f_to_kind(tch::Kind::Float)?;
-        let sample = sample.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
-        let mut values = vec![0f32; sample.numel()];
-        sample.f_copy_data(&mut values, sample.numel())?;
-        for value in values {
+        let sample = parameter.tensor.f_flatten(0, -1)?.f_slice(0, 0, 64, 1)?;
+        for value in to_vec::<f32>(&sample)? {
             hash.update(value.to_le_bytes());
         }
     }

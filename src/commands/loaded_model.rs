@@ -9,6 +9,7 @@ use crate::data::{Modality, ReadOptions, TrainedColumns};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
+use crate::inference::budget::inference_budget;
 use crate::model::{self, Classifier, Engine, HeadRequest, Linears, LoadRequest};
 use crate::task::{self, Task};
 use crate::transform::Transform;
@@ -54,7 +55,7 @@ impl LoadedModel {
             (Some(tokens), ..) => tokens,
             (None, Some(examples), Transform::Text(tokenizer)) => examples.saturating_mul(tokenizer.max_length()),
             (None, Some(images), Transform::Image(_)) => images,
-            (None, None, _) => hardware.inference_budget(&classifier.input),
+            (None, None, _) => inference_budget(hardware.device, &classifier.input),
         };
         let settings = config::saved_settings(&directory);
         let trained_on = if settings.is_file() {

@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use crate::batch::{Batch, ExampleSet, sampler};
 use crate::error::{Error, Result};
 use crate::inference::activations::Activations;
-use crate::inference::rows::{Partial, Rows};
+use crate::inference::rows::{Partial, Rows, to_vec};
 use crate::interrupt;
 use crate::model::{Classifier, Pass, Pooling};
 
@@ -15,9 +15,9 @@ pub struct Inference<'a> {
     pub classifier: &'a Classifier,
     /// The kind that activations are computed in.
     pub compute: Kind,
-    /// Tokens a batch.
+    /// Tokens per batch.
     pub batch_tokens: usize,
-    /// The examples' activations behind the first stages, when these need not be run.
+    /// The examples' activations after the first stages, when these need not be run.
     pub prefix: Option<&'a Activations>,
 }
 
@@ -48,7 +48,7 @@ impl Inference<'_> {
         })
     }
 
-    /// The mean over each example's tokens of the activations behind every stage, from one pass: the stages' features side by
+    /// The mean over each example's tokens of the activations after every stage, from one pass: the stages' features side by
     /// side, `stage_width` numbers each.
     pub fn stage_features(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Rows> {
         let backbone = &self.classifier.backbone;
@@ -59,9 +59,9 @@ impl Inference<'_> {
             let mut x = None;
             let mut pooled = Vec::with_capacity(stages);
             for stage in 0..stages {
-                let behind = backbone.run(stage..stage + 1, batch, x, self.pass())?;
-                pooled.push(backbone.pool(&behind, batch, Pooling::Mean)?);
-                x = Some(behind);
+                let after = backbone.run(stage..stage + 1, batch, x, self.pass())?;
+                pooled.push(backbone.pool(&after, batch, Pooling::Mean)?);
+                x = Some(after);
             }
             Ok(Tensor::f_cat(&pooled, 1)?)
         })?;
@@ -101,14 +101,12 @@ impl Inference<'_> {
                 return Err(Error::interrupted("interrupted"));
             }
             let batch = set.batch(&examples, self.classifier.device)?;
-            let result = tch::no_grad(|| compute(&batch))?.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?;
-            let result = result.f_contiguous()?;
+            let result = tch::no_grad(|| compute(&batch))?;
             if result.numel() != batch.len() * width {
                 let size = result.size();
-                return Err(Error::failure(format!("a batch gave {size:?} instead of {width} numbers an example")));
+                return Err(Error::failure(format!("a batch gave {size:?} instead of {width} numbers per example")));
             }
-            let mut values = vec![0f32; result.numel()];
-            result.f_copy_data(&mut values, result.numel())?;
+            let values = to_vec::<f32>(&result)?;
             for (row, &example) in values.chunks_exact(width.max(1)).zip(&batch.examples) {
                 rows[example * width..(example + 1) * width].copy_from_slice(row);
                 done[example] = true;

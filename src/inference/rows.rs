@@ -1,8 +1,17 @@
 //! One row of numbers an example: logits or features as they come from a network.
 
-use tch::Tensor;
+use tch::kind::Element;
+use tch::{Device, Tensor};
 
 use crate::error::Result;
+
+/// The values of a tensor of any shape, kind and device, row by row.
+pub fn to_vec<T: Element + Clone>(tensor: &Tensor) -> Result<Vec<T>> {
+    let tensor = tensor.f_to_kind(T::KIND)?.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let mut values = vec![T::ZERO; tensor.numel()];
+    tensor.f_copy_data(&mut values, tensor.numel())?;
+    Ok(values)
+}
 
 /// One row of numbers an example, in the examples' order.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,5 +52,20 @@ impl Partial {
     /// Nothing computed yet, for `examples` rows of `width` numbers.
     pub fn new(examples: usize, width: usize) -> Self {
         Self { rows: Rows { values: vec![0.0; examples * width], width }, done: vec![false; examples] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Kind;
+
+    #[test]
+    fn values_come_row_by_row_whatever_the_layout_and_the_kind() -> Result<()> {
+        let table = Tensor::from_slice(&[1i64, 2, 3, 4, 5, 6]).view([2, 3]);
+        assert_eq!(to_vec::<i64>(&table.transpose(0, 1))?, [1, 4, 2, 5, 3, 6]);
+        assert_eq!(to_vec::<f32>(&table.to_kind(Kind::BFloat16).narrow(1, 1, 2))?, [2.0, 3.0, 5.0, 6.0]);
+        assert!(to_vec::<f64>(&table.narrow(0, 0, 0))?.is_empty());
+        Ok(())
     }
 }

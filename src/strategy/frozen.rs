@@ -9,7 +9,7 @@ use tch::{Device, Tensor};
 
 use crate::error::{self, Error, Result};
 use crate::inference::cache::Features;
-use crate::inference::{Inference, Partial, Rows};
+use crate::inference::{Inference, Partial, Rows, to_vec};
 use crate::model::Classifier;
 use crate::model::checkpoint::{Weights, save_tensors};
 use crate::strategy::request::TrainRequest;
@@ -51,8 +51,7 @@ pub fn fit(
     classifier.head.set_output(&linear.weight, &linear.bias)?;
     console.note(format!("head: {}", fitted.description));
     let logits = features.valid.to_tensor()?.f_linear(&linear.weight, Some(&linear.bias))?;
-    let mut values = vec![0f32; logits.numel()];
-    logits.f_copy_data(&mut values, logits.numel())?;
+    let values = to_vec::<f32>(&logits)?;
     Ok(HeadFit {
         // What an earlier run has computed for this one counts as if it had done so itself.
         seconds: features.seconds + began.elapsed().as_secs_f64(),
@@ -106,12 +105,7 @@ impl FeatureCheckpoint {
             return Ok(partial);
         }
         let weights = Weights::open_file(&self.file, Device::Cpu)?;
-        let values_of = |name: &str, shape: &[i64]| -> Result<Vec<f32>> {
-            let tensor = weights.take(name, shape)?;
-            let mut values = vec![0f32; tensor.numel()];
-            tensor.f_copy_data(&mut values, tensor.numel())?;
-            Ok(values)
-        };
+        let values_of = |name: &str, shape: &[i64]| to_vec::<f32>(&weights.take(name, shape)?);
         partial.rows.values = values_of(split, &[examples as i64, width as i64])?;
         let done = values_of(&format!("{split}.done"), &[examples as i64])?;
         partial.done = done.into_iter().map(|done| done != 0.0).collect();

@@ -6,6 +6,7 @@ use crate::config::{Choices, ClassWeights, Init, RunConfig, Strategy};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::hardware::Hardware;
+use crate::inference::budget::training_budget;
 use crate::model::{Classifier, InputSpec};
 use crate::task::{Dataset, LossSettings};
 use crate::training::TrainPlan;
@@ -150,7 +151,7 @@ fn micro_batch(config: &mut RunConfig, batch: BatchSize, hardware: &Hardware, cl
         BatchSize::Examples(examples) if !classifier.backbone.statistics().is_empty() => examples,
         _ => 0,
     };
-    let budget = hardware.training_budget(&classifier.input).max(least);
+    let budget = training_budget(hardware.device, &classifier.input).max(least);
     *config.training.micro_batch_tokens.get_or_insert(budget)
 }
 

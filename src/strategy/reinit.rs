@@ -1,15 +1,13 @@
 //! Starting the last layers anew from random weights (Zhang et al. 2021): what the pretraining task has made of them may be of
 //! less use than nothing.
 
-use tch::{Device, Kind, Tensor};
-
 use crate::error::{Error, Result};
 use crate::model::Classifier;
 use crate::model::parameters::Place;
-use crate::random::{Random, from_torch};
+use crate::random::{Distribution, Random, drawn};
 
-/// The deviation that BERT's weights were first drawn with.
-const DEVIATION: f64 = 0.02;
+/// The standard deviation that BERT's weights were first drawn with.
+const STD: f64 = 0.02;
 
 /// Draws the last `layers` stages anew, by `seed`: matrices normal, biases zero, the scales of norms one.
 ///
@@ -29,10 +27,8 @@ pub fn reinitialise(classifier: &Classifier, layers: usize, seed: u64) -> Result
         let mut tensor = parameter.tensor.shallow_clone();
         tch::no_grad(|| -> Result<()> {
             if parameter.decays() {
-                let mut empty = Tensor::f_empty(tensor.size(), (Kind::Float, Device::Cpu))?;
                 let seed = Random::of(&[seed, index as u64]).next_u64();
-                let drawn = from_torch(seed, || empty.f_normal_(0.0, DEVIATION))?;
-                tensor.f_copy_(&drawn)?;
+                tensor.f_copy_(&drawn(&tensor.size(), Distribution::Normal { std: STD }, seed)?)?;
             } else {
                 let value = if parameter.name().ends_with(".bias") { 0.0 } else { 1.0 };
                 let _ = tensor.f_fill_(value)?;

@@ -17,6 +17,7 @@ use crate::data::{Example, Labels};
 use crate::error::Result;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
+use crate::inference::budget::inference_budget;
 use crate::inference::cache::{Cache, CacheSettings};
 use crate::model::{Classifier, Engine};
 use crate::strategy::frozen::FeatureCheckpoint;
@@ -134,7 +135,7 @@ impl<'a> Run<'a> {
     /// The classifier as it is, in evaluation mode.
     pub fn inference(&self) -> Inference<'_> {
         let Self { classifier, hardware, .. } = self;
-        let batch_tokens = hardware.inference_budget(&classifier.input);
+        let batch_tokens = inference_budget(hardware.device, &classifier.input);
         Inference { classifier, compute: hardware.compute, batch_tokens, prefix: None }
     }
 
@@ -153,7 +154,7 @@ impl<'a> Run<'a> {
             valid: &splits.valid.dataset,
             plan,
             head_init: config.strategy.head_init,
-            inference_budget: hardware.inference_budget(&classifier.input),
+            inference_budget: inference_budget(hardware.device, &classifier.input),
             prefix_cache: prefix_cache.as_ref(),
             cache: session.cache,
             options,

@@ -257,6 +257,25 @@ fn pipes_take_lines_tables_and_objects() {
 }
 
 #[test]
+fn progress_says_how_much_of_the_input_is_done() {
+    let scene = scene();
+    scene.write("in.csv", many(300));
+    scene.write("gzip.csv.gz", {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&scene.bytes("in.csv")).unwrap();
+        encoder.finish().unwrap()
+    });
+    for input in ["in.csv", "gzip.csv.gz"] {
+        let outcome = scene.rehead(&format!("{BASIC} --input {input} --output out.csv")).ok();
+        outcome.says(&["labelling: 300 rows in ", "100 % of the input", "\n300 rows labelled: out.csv\n"]);
+    }
+    // The size of a pipe is not known.
+    let outcome = scene.rehead(&format!("{BASIC} --input - --output -")).input("good film\n").ok();
+    let outcome = outcome.says(&["labelling: 1 row", "\n1 row labelled\n"]);
+    outcome.check(!outcome.stderr.contains('%'), "no percentage");
+}
+
+#[test]
 fn a_reader_that_has_enough_is_no_error() {
     let scene = scene();
     scene.write("in.csv", many(30_000));
@@ -314,7 +333,7 @@ fn an_interrupted_output_goes_on_to_be_the_same() {
         scene.rehead(&words).refused().says(&["--resume"]);
         assert!(scene.everything() == before);
 
-        scene.rehead(&format!("{words} --resume")).ok().says(&["going on after row"]);
+        scene.rehead(&format!("{words} --resume")).ok().says(&["continuing after row"]);
         assert!(
             scene.bytes("out.csv") == scene.bytes("whole.csv"),
             "signal {signal} after {rows} rows: another output"
@@ -522,10 +541,10 @@ fn rows_are_labelled_up_to_the_bad_one_and_on_from_there() {
     lines.insert(231, "one,field,too,many");
     scene.write("in.csv", lines.join("\n") + "\n");
     let words = format!("{BASIC} --input in.csv --output out.csv --window 50");
-    scene.rehead(&words).refused().says(&["in.csv: row 231 (line 232): ", "200 rows are kept", "--resume"]);
+    scene.rehead(&words).refused().says(&["in.csv: row 231 (line 232): ", "200 rows (80 %) are kept", "--resume"]);
     assert!(!scene.exists("out.csv"));
     scene.write("in.csv", &good);
-    scene.rehead(&format!("{words} --resume")).ok().says(&["going on after row 200"]);
+    scene.rehead(&format!("{words} --resume")).ok().says(&["continuing after row 200"]);
     scene.rehead(&format!("{BASIC} --input in.csv --output whole.csv --window 50")).ok();
     assert_eq!(scene.text("out.csv"), scene.text("whole.csv"));
 }

@@ -44,6 +44,16 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// `1 row`, `1,234 rows`, for a noun with a plural in -s.
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// A share from 0 to 1 as whole per cent, rounded down: `38 %`.
+pub fn percent(share: f64) -> String {
+    format!("{} %", (100.0 * share.clamp(0.0, 1.0)).floor())
+}
+
 /// `512 B`, `86.7 MiB`: binary multiples.
 pub fn bytes(number: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];

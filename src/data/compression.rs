@@ -1,9 +1,6 @@
 //! The compressions that data files may have: their extensions, how they are recognised, and how they are undone.
 
-use std::io::{self, BufReader, Read};
-
-/// How many compressed bytes are read at once.
-const BUFFER_BYTES: usize = 64 * 1024;
+use std::io::{self, BufRead, Read};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -32,13 +29,11 @@ impl Compression {
     }
 
     /// The decompressed bytes of `stream`. Members one after another count as one file.
-    pub fn decompressed(self, stream: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    pub fn decompressed(self, stream: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
-            Self::None => stream,
-            Self::Gzip => {
-                Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, stream)))
-            }
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::new(stream)?),
+            Self::None => Box::new(stream),
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(stream)),
+            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(stream)?),
         })
     }
 }

@@ -108,6 +108,11 @@ pub struct Layout {
 pub trait RowSource: Send {
     /// The next row, which is row `number` of the file; `None` at the end. Not called again after an error.
     fn next_row(&mut self, number: u64) -> Result<Option<Row>>;
+
+    /// How many rows are left, where that is known without reading them.
+    fn remaining(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A file whose header is read.

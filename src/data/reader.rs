@@ -112,6 +112,11 @@ impl RowReader {
         &self.choices
     }
 
+    /// How many rows there are, where that is known without reading them.
+    pub fn row_count(&self) -> Option<u64> {
+        self.source.remaining().map(|remaining| self.rows + remaining)
+    }
+
     /// How far reading has come; may be watched while another thread reads.
     pub fn bytes_read(&self) -> BytesRead {
         self.bytes_read.clone()
@@ -315,6 +320,31 @@ mod tests {
         assert_eq!(reader.next().unwrap().unwrap(), Row { number: 3, line: 3, record: Record::Line("c".into()) });
         assert_eq!(reader.skip_rows(2).unwrap(), 0);
         assert_eq!(reader.bytes_read().so_far(), 6);
+    }
+
+    #[test]
+    fn the_share_of_a_file_grows_with_its_rows() {
+        let text: String = (0..50_000).map(|row| format!("{row},text number {}\n", row * 7919 % 10_007)).collect();
+        let plain = format!("id,text\n{text}").into_bytes();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&plain).unwrap();
+        let packed = [("x.csv.gz", gzip.finish().unwrap()), ("x.csv.zst", zstd::encode_all(&plain[..], 1).unwrap())];
+        for (name, bytes) in [("x.csv", plain.clone())].into_iter().chain(packed) {
+            let total = Some(bytes.len() as u64);
+            let stream = RawStream { bytes: Box::new(Cursor::new(bytes)), total, name: name.into() };
+            let named = NamedType::of(Path::new(name)).unwrap();
+            let mut reader = RowReader::of_stream(stream, named, &ReadOptions::default()).unwrap();
+            let watched = reader.bytes_read();
+            // What is decompressed ahead is a few per cent of so small a file.
+            let tolerance = if name == "x.csv" { 1e-3 } else { 0.2 };
+            for tenth in 1..=10 {
+                assert_eq!(reader.skip_rows(5_000).unwrap(), 5_000);
+                let (share, expected) = (watched.share().unwrap(), f64::from(tenth) / 10.0);
+                assert!((share - expected).abs() < 0.01 + tolerance, "{name}: {share} after {expected}");
+            }
+            assert!(reader.next().is_none());
+            assert_eq!(watched.share(), Some(1.0), "{name}");
+        }
     }
 
     #[test]

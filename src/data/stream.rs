@@ -37,6 +37,12 @@ impl BytesRead {
     pub fn so_far(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
+
+    /// The share of the file that is read, 0 to 1; `None` for a pipe.
+    pub fn share(&self) -> Option<f64> {
+        let total = self.total.filter(|&total| total > 0)?;
+        Some((self.so_far() as f64 / total as f64).min(1.0))
+    }
 }
 
 /// Whether `path` stands for standard input or output.
@@ -88,9 +94,7 @@ impl RawStream {
         let Self { bytes, total, name } = self;
         let at_name = |error: io::Error| read_error(error, &name);
         let bytes_read = BytesRead { read: Arc::default(), total };
-        let counted = Box::new(Counted { stream: bytes, read: Arc::clone(&bytes_read.read) });
-
-        let (head, raw) = peek(counted, |head| head.len() >= 16).map_err(at_name)?;
+        let (head, raw) = peek(bytes, |head| head.len() >= 16).map_err(at_name)?;
         let compression = Compression::of_magic(&head);
         if compression == Compression::None && named != Compression::None && !head.is_empty() {
             return Err(Error::request("the name says compressed, the content is not")
@@ -100,7 +104,15 @@ impl RawStream {
         if let Some(error) = unsupported(sniff_magic(&head)) {
             return Err(error.file(&name));
         }
-        let plain = compression.decompressed(raw).map_err(at_name)?;
+        // Bytes of the stored file count when they are consumed, not when they are buffered: a small file would be read at once.
+        let is_plain = compression == Compression::None;
+        let plain: Box<dyn Read + Send> = match is_plain {
+            true => raw,
+            false => {
+                let counted = bytes_read.counted(BufReader::with_capacity(COMPRESSED_BUFFER_BYTES, raw));
+                compression.decompressed(counted).map_err(at_name)?
+            }
+        };
 
         let (head, mut reader) = peek(plain, |head| head.contains(&b'\n')).map_err(at_name)?;
         if head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF") {
@@ -116,14 +128,22 @@ impl RawStream {
             reader.read_exact(&mut [0; 3]).map_err(at_name)?;
         }
         let first_line = text.split(|&byte| byte == b'\n').next().unwrap_or_default().to_vec();
-        let reader = Box::new(BufReader::with_capacity(BUFFER_BYTES, reader));
+        let buffered = BufReader::with_capacity(BUFFER_BYTES, reader);
+        let reader: Box<dyn BufRead + Send> = match is_plain {
+            true => {
+                bytes_read.read.store(skipped, Ordering::Relaxed);
+                Box::new(bytes_read.counted(buffered))
+            }
+            false => Box::new(buffered),
+        };
         Ok((ByteStream { reader, name, skipped, first_line }, bytes_read))
     }
 }
 
 /// How much of a stream's beginning is looked at, at most, to find out what it is.
 const PEEK_BYTES: usize = 64 * 1024;
-pub(super) const BUFFER_BYTES: usize = 256 * 1024;
+pub(super) const BUFFER_BYTES: usize = 64 * 1024;
+const COMPRESSED_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Reads the beginning of a stream, until `enough` or [`PEEK_BYTES`] are there, and returns it with the whole stream.
 fn peek(
@@ -179,7 +199,13 @@ impl Read for InterruptibleReader {
     }
 }
 
-/// Counts the bytes that pass.
+impl BytesRead {
+    fn counted<R>(&self, stream: R) -> Counted<R> {
+        Counted { stream, read: Arc::clone(&self.read) }
+    }
+}
+
+/// Counts the bytes that are taken out of it.
 struct Counted<R> {
     stream: R,
     read: Arc<AtomicU64>,
@@ -190,5 +216,16 @@ impl<R: Read> Read for Counted<R> {
         let read = self.stream.read(buffer)?;
         self.read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.stream.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.read.fetch_add(amount as u64, Ordering::Relaxed);
+        self.stream.consume(amount);
     }
 }

@@ -63,6 +63,10 @@ impl RowSource for ImageRows {
     fn next_row(&mut self, number: u64) -> Result<Option<Row>> {
         Ok(self.0.next().map(|fields| Row { number, line: number, record: Record::Fields(fields) }))
     }
+
+    fn remaining(&self) -> Option<u64> {
+        Some(self.0.len() as u64)
+    }
 }
 
 /// Folder names that stand for parts of a data set rather than for classes.

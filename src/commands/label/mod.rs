@@ -1,0 +1,66 @@
+//! `rehead label`: labels every row of a file, a pipe or a folder of images. [`pipeline`] reads, computes and writes at the same
+//! time, [`output`] is the file as it grows, and the task says which columns are added to a row.
+
+mod output;
+mod pipeline;
+
+use crate::cli::LabelArgs;
+use crate::commands::inputs::read_options;
+use crate::commands::label::output::GrowingOutput;
+use crate::commands::label::pipeline::{Pipeline, Reading};
+use crate::commands::loaded_model::LoadedModel;
+use crate::console::{Console, units};
+use crate::data::columns::LabelColumn;
+use crate::data::stream::is_standard_stream;
+use crate::data::{RowReader, resolve};
+use crate::error::Result;
+use crate::interrupt;
+use crate::task::ColumnOptions;
+use crate::transform::Transform;
+
+pub fn run(args: &LabelArgs) -> Result<()> {
+    let console = Console::new(args.quiet);
+    args.check()?;
+    let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
+    let options = model.read_options(read_options(args.text.as_ref(), None, args.delimiter)?);
+    let rows = RowReader::open(&args.input, &options)?;
+    let input_columns = resolve(rows.layout(), &options, LabelColumn::Optional)?;
+    for choice in rows.choices().iter().chain(input_columns.choices.iter().filter(|choice| choice.setting == "text")) {
+        model.choices.record(choice.setting, &choice.value, choice.reason.clone());
+    }
+    console.note(&model.choices);
+
+    let column_options = ColumnOptions {
+        probabilities: args.probabilities,
+        top: args.top.unwrap_or(0),
+        min_confidence: args.min_confidence.unwrap_or(0.0),
+    };
+    let output_columns = &*model.task.columns(&model.classifier.labels, column_options);
+    interrupt::listen();
+    let output = GrowingOutput::open(args, rows.layout(), output_columns, &model)?;
+    let done = output.rows();
+    if done > 0 {
+        console.note(format!("continuing after row {}", units::count(done)));
+    }
+    let unit = match model.transform {
+        Transform::Text(_) => "tokens",
+        Transform::Image(_) => "images",
+    };
+    let bar = console.progress("labelling", rows.row_count(), "rows").rate_in(unit).starting_at(done);
+    let reading = Reading {
+        input_columns: &input_columns,
+        transform: &model.transform,
+        on_bad_input: args.on_bad_input,
+        window: pipeline::window(args.window, &model.transform),
+        console: &console,
+    };
+    let pipeline = Pipeline { reading, model: &model, output_columns, bar: &bar, console: &console };
+    let written = pipeline.run(rows, output)?;
+    bar.finish();
+    let labelled = format!("{} labelled", units::counted(written, "row"));
+    console.summary(match is_standard_stream(&args.output) {
+        true => labelled,
+        false => format!("{labelled}: {}", args.output.display()),
+    });
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! Three threads overlap: one reads rows and tokenises them, one computes, one writes.
+//!
+//! Rows go through in windows: within one, texts are sorted by length and identical ones computed once; between them, order
+//! and memory stay as they are whatever the file's length.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::commands::inputs::settle_unusable;
+use crate::commands::label::output::GrowingOutput;
+use crate::commands::loaded_model::LoadedModel;
+use crate::config::OnBadInput;
+use crate::console::{Console, Progress, units};
+use crate::data::{Input, ResolvedColumns, Row, RowReader, RowWriter};
+use crate::error::{Error, Result};
+use crate::evaluation::NOT_FINITE;
+use crate::inference::Rows;
+use crate::task::OutputColumns;
+use crate::transform::{Prepared, Purpose, Transform};
+
+pub struct Pipeline<'a> {
+    pub reading: Reading<'a>,
+    pub model: &'a LoadedModel,
+    pub output_columns: &'a dyn OutputColumns,
+    pub bar: &'a Progress,
+    pub console: &'a Console,
+}
+
+/// What the reading thread needs.
+pub struct Reading<'a> {
+    pub input_columns: &'a ResolvedColumns,
+    pub transform: &'a Transform,
+    pub on_bad_input: OnBadInput,
+    /// Rows that are computed together.
+    pub window: usize,
+    pub console: &'a Console,
+}
+
+/// The number of rows that are computed together. Images are large: fewer of them are held at once.
+pub fn window(given: usize, transform: &Transform) -> usize {
+    const MAX_IMAGES: usize = 512;
+    match transform {
+        Transform::Text(_) => given,
+        Transform::Image(_) => given.min(MAX_IMAGES),
+    }
+}
+
+/// Rows that are computed together, as they come from the reading thread.
+struct Window {
+    rows: Vec<Row>,
+    prepared: Prepared,
+    /// The share of the input that is read with these rows, where its size is known.
+    share: Option<f64>,
+}
+
+/// A window's rows with the logits of those that could be read, which are `rows[usable[0]]`, `rows[usable[1]]`, ….
+struct LabelledWindow {
+    rows: Vec<Row>,
+    usable: Vec<usize>,
+    logits: Rows,
+    share: Option<f64>,
+}
+
+/// How far the writing thread came, in whole windows, and how it ended.
+struct Written {
+    rows: u64,
+    share: Option<f64>,
+    end: Result<()>,
+}
+
+impl Pipeline<'_> {
+    /// Reads, computes and writes until the input ends. Returns the number of rows in the output.
+    pub fn run(&self, rows: RowReader, output: GrowingOutput) -> Result<u64> {
+        let GrowingOutput { writer, files } = output;
+        let done = writer.rows();
+        // Windows begin where they would have begun, since what is computed together decides the last digits: the rows of
+        // the window in which an earlier call ended are computed again, and written once.
+        let again = done % self.reading.window as u64;
+        let columns = self.output_columns;
+        let reading = &self.reading;
+        let file = rows.layout().file.clone();
+        let (to_compute, windows) = sync_channel::<Result<Window>>(1);
+        let (to_write, labelled) = sync_channel::<LabelledWindow>(1);
+
+        let (written, computed) = std::thread::scope(|scope| {
+            scope.spawn(move || reading.read(rows, done, &to_compute));
+            let writing = scope.spawn(move || write_windows(writer, columns, labelled, again));
+            let computed = self.compute(&file, windows, to_write);
+            let end = Err(Error::failure("the writing thread ended unexpectedly"));
+            (writing.join().unwrap_or(Written { rows: done, share: None, end }), computed)
+        });
+        match computed.and(written.end) {
+            Ok(()) => files.complete()?,
+            Err(error) => return Err(files.keep(written.rows, written.share, error, self.console)),
+        }
+        Ok(written.rows)
+    }
+
+    /// The computing thread, which is the one that loaded the model.
+    fn compute(
+        &self,
+        file: &Path,
+        windows: Receiver<Result<Window>>,
+        to_write: SyncSender<LabelledWindow>,
+    ) -> Result<()> {
+        let mut unreadable = 0;
+        for window in windows {
+            let Window { rows, prepared, share } = window?;
+            let mut work = 0;
+            let logits = self.model.inference().logits(&*prepared.set, &mut |_, cost| work += cost as u64)?;
+            let window = LabelledWindow { usable: prepared.usable(rows.len()), rows, logits, share };
+            check_finite(&window, file)?;
+            unreadable += window.rows.len() - window.usable.len();
+            if let Some(share) = share {
+                self.bar.message(format!("{} of the input", units::percent(share)));
+            }
+            self.bar.advance_with(window.rows.len() as u64, work);
+            if to_write.send(window).is_err() {
+                // The writer has ended; its error says why.
+                return Ok(());
+            }
+        }
+        if unreadable > 0 {
+            let images = units::counted(unreadable as u64, "image");
+            self.console.warn(format!("{images} could not be read and got no label"));
+        }
+        Ok(())
+    }
+}
+
+impl Reading<'_> {
+    /// Sends window after window, beginning with the one that holds row `done`; an error is the last thing sent.
+    fn read(&self, mut rows: RowReader, done: u64, windows: &SyncSender<Result<Window>>) {
+        let begin = done - done % self.window as u64;
+        let mut read = 0;
+        let mut next = || {
+            if read < begin {
+                read += rows.skip_rows(begin)?;
+            }
+            let taken = rows.by_ref().take(self.window).collect::<Result<Vec<_>>>()?;
+            read += taken.len() as u64;
+            if read < done {
+                return Err(input_is_shorter(&rows.layout().file));
+            }
+            let share = rows.bytes_read().share();
+            if taken.is_empty() { Ok(None) } else { self.prepare(taken, share).map(Some) }
+        };
+        // A window with a row that cannot be used is not begun.
+        while let Some(window) = next().transpose() {
+            let stop = window.is_err();
+            // When nobody receives, the computing side has an error of its own.
+            if windows.send(window).is_err() || stop {
+                return;
+            }
+        }
+    }
+
+    fn prepare(&self, rows: Vec<Row>, share: Option<f64>) -> Result<Window> {
+        let inputs = rows.iter().map(|row| self.input_columns.input_of(row)).collect::<Result<Vec<_>>>()?;
+        let inputs: Vec<&Input> = inputs.iter().collect();
+        let prepared = self.transform.prepare(&inputs, Purpose::Inference, &mut |_| {})?;
+        let at = |index: usize, error: Error| match rows.get(index) {
+            Some(row) => error.row(row.number).line(row.line),
+            None => error,
+        };
+        let prepared = settle_unusable(prepared, self.on_bad_input, self.console, &at)?;
+        Ok(Window { rows, prepared, share })
+    }
+}
+
+/// The writing thread: writes what is labelled, except for the first `again` rows, which are written already.
+fn write_windows(
+    mut writer: RowWriter,
+    columns: &dyn OutputColumns,
+    windows: Receiver<LabelledWindow>,
+    again: u64,
+) -> Written {
+    let (mut rows, mut share) = (writer.rows(), None);
+    let mut again = again as usize;
+    for window in windows {
+        let known = again.min(window.rows.len());
+        again -= known;
+        if let Err(error) = write_window(&mut writer, columns, &window, known) {
+            return Written { rows, share, end: Err(error) };
+        }
+        (rows, share) = (writer.rows(), window.share);
+    }
+    Written { rows, share, end: writer.finish() }
+}
+
+fn write_window(
+    writer: &mut RowWriter,
+    columns: &dyn OutputColumns,
+    window: &LabelledWindow,
+    known: usize,
+) -> Result<()> {
+    let LabelledWindow { rows, usable, logits, .. } = window;
+    let mut labelled = usable.iter().enumerate().map(|(at, &index)| (index, at)).peekable();
+    for (index, row) in rows.iter().enumerate() {
+        let found = labelled.next_if(|(labelled, _)| *labelled == index);
+        if index < known {
+            continue;
+        }
+        match found {
+            Some((_, at)) => writer.write(row, &columns.values(logits.row(at)))?,
+            None => writer.write(row, &columns.empty())?,
+        }
+    }
+    writer.flush()
+}
+
+/// The error for an input with fewer rows than the output that is to be continued.
+fn input_is_shorter(file: &Path) -> Error {
+    Error::request("there are fewer rows here than are labelled already")
+        .file(file)
+        .hint("resume with the input as it was, or delete the partial output to begin again")
+}
+
+/// Refuses a window with logits that are not finite, naming the first such row.
+fn check_finite(LabelledWindow { rows, usable, logits, .. }: &LabelledWindow, file: &Path) -> Result<()> {
+    let is_bad = |(at, _): &(usize, &usize)| logits.row(*at).iter().any(|logit| !logit.is_finite());
+    match usable.iter().enumerate().find(is_bad).and_then(|(_, &index)| rows.get(index)) {
+        Some(row) => {
+            Err(Error::failure("the logits are not finite").file(file).row(row.number).line(row.line).hint(NOT_FINITE))
+        }
+        None => Ok(()),
+    }
+}

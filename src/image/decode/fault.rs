@@ -1,0 +1,103 @@
+//! The image formats by their first bytes, and what can be wrong with a file of one.
+
+use crate::error::{Error, Result};
+use crate::image::pixels::Limits;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageFormat {
+    Jpeg,
+    Png,
+    WebP,
+    Bmp,
+    Gif,
+    Tiff,
+}
+
+impl ImageFormat {
+    /// By the first bytes.
+    pub fn of(bytes: &[u8]) -> Result<Self> {
+        if bytes.is_empty() {
+            return Err(Error::request("the file is empty")
+                .hint("put the image there again, or leave such images out with --on-bad-input skip"));
+        }
+        Ok(match bytes {
+            [0xFF, 0xD8, 0xFF, ..] => Self::Jpeg,
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Self::Png,
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Self::WebP,
+            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Self::Gif,
+            [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Self::Tiff,
+            [b'B', b'M', ..] => Self::Bmp,
+            _ => {
+                return Err(Error::request("not a readable image").hint(
+                    "JPEG, PNG, WebP, BMP, GIF and TIFF are supported: convert it, or leave such images out with \
+                         --on-bad-input skip",
+                ));
+            }
+        })
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::WebP => "WebP",
+            Self::Bmp => "BMP",
+            Self::Gif => "GIF",
+            Self::Tiff => "TIFF",
+        }
+    }
+}
+
+/// Why an image is not decoded.
+pub enum Fault {
+    Broken(String),
+    /// Ends early.
+    CutShort,
+    /// Has features that no decoder here knows.
+    Unknown(String),
+    TooLarge {
+        height: u64,
+        width: u64,
+        limit: u64,
+    },
+}
+
+impl Fault {
+    pub fn error(self, format: ImageFormat) -> Error {
+        let name = format.name();
+        match self {
+            Self::Broken(reason) => Error::request(format!("the {name} image is damaged: {reason}"))
+                .hint("put the image there again, or leave such images out with --on-bad-input skip"),
+            Self::CutShort => Error::request(format!("the {name} image is cut short"))
+                .hint("put the image there again, or leave such images out with --on-bad-input skip"),
+            Self::Unknown(what) => Error::request(format!("this kind of {name} image is not supported: {what}"))
+                .hint("save it as an RGB PNG, or leave such images out with --on-bad-input skip"),
+            Self::TooLarge { height, width, limit } => Error::request(format!(
+                "the {name} image has {height} × {width} pixels; {limit} are the most that are decoded"
+            ))
+            .hint("make it smaller, or leave such images out with --on-bad-input skip"),
+        }
+    }
+}
+
+/// The number of pixels that a header claims.
+///
+/// # Errors
+/// There are more than `limits` allows, or none.
+pub fn check_size(height: impl Into<u64>, width: impl Into<u64>, limits: &Limits) -> Result<usize, Fault> {
+    let (height, width) = (height.into(), width.into());
+    if height == 0 || width == 0 {
+        return Err(Fault::Broken("it has no pixels".to_owned()));
+    }
+    let pixels = height.checked_mul(width).filter(|&pixels| pixels <= limits.pixels && pixels < 1 << 40);
+    pixels.map(|pixels| pixels as usize).ok_or(Fault::TooLarge { height, width, limit: limits.pixels })
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => Self::CutShort,
+            _ => Self::Broken(error.to_string()),
+        }
+    }
+}

@@ -10,12 +10,10 @@ use rehead::batch::{Batch, Inputs};
 use rehead::data::Labels;
 use rehead::error::Result;
 use rehead::model::checkpoint::{LoadReport, Weights, save_tensors};
-use rehead::model::parameters::Place;
-use rehead::model::{
-    Classifier, DropoutKeys, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, convolutional, pretrained_id,
-};
+use rehead::model::parameter::ParameterLocation;
+use rehead::model::{Classifier, DropoutKeys, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, pretrained_id};
 use rehead::random::from_torch;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 const CPU: Device = Device::Cpu;
@@ -40,9 +38,12 @@ fn new_head(labels: &Labels) -> HeadRequest<'_> {
 
 /// A network with random weights and, so that norms do something, random statistics.
 fn fresh(name: &str, model_args: Value) -> Classifier {
-    let Value::Object(model_args) = model_args else { panic!("an object") };
     let labels = labels();
-    let made = convolutional::fresh(name, &model_args, None, 1, &request(new_head(&labels))).expect(name);
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = json!({ "architecture": name, "model_args": model_args });
+    std::fs::write(directory.path().join("config.json"), config.to_string()).expect("written");
+    let directory = directory.path().to_str().expect("a name");
+    let made = Classifier::fresh(directory, 1, &request(new_head(&labels))).expect(name);
     from_torch(9, || {
         for statistic in made.backbone.statistics() {
             let mut tensor = statistic.tensor.shallow_clone();
@@ -212,12 +213,12 @@ fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
         };
         // Through norms gradients in fp64, like the reference: where a ReLU's or a pool's choice hangs on rounding, fp32 ones
         // differ by percents.
-        if classifier.backbone.statistics().is_empty() {
+        if !classifier.backbone.has_statistics() {
             check(&train(&classifier, &batch, &targets, Kind::Float), 1e-4);
         } else {
-            let before: Vec<Tensor> = classifier.backbone.statistics().iter().map(|part| part.tensor.copy()).collect();
+            let before: Vec<Tensor> = classifier.backbone.statistics().map(|part| part.tensor.copy()).collect();
             check(&tch::no_grad(|| forward(&classifier, &batch, Kind::Float)), 1e-4);
-            for (part, before) in classifier.backbone.statistics().iter().zip(before) {
+            for (part, before) in classifier.backbone.statistics().zip(before) {
                 part.tensor.shallow_clone().copy_(&before);
             }
             for parameter in classifier.parameters().chain(classifier.backbone.statistics()) {
@@ -243,7 +244,10 @@ fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
         assert!(worst.0 < 1e-4, "{name}: gradients: {worst:?}");
         let gradients = reference.names().filter(|tensor| tensor.starts_with("gradient.")).count();
         let statistics = reference.names().filter(|tensor| tensor.starts_with("after.")).count();
-        assert_eq!((classifier.parameters().count(), classifier.backbone.statistics().len()), (gradients, statistics));
+        assert_eq!(
+            (classifier.parameters().count(), classifier.backbone.statistics().count()),
+            (gradients, statistics)
+        );
     }
     println!("{}", python("check_backbones.py", &runs).expect("timm is there"));
 }
@@ -277,11 +281,11 @@ fn every_network_runs_in_stages_rows_and_alone_and_learns_everywhere() {
             let behind = backbone.run(stage..stage + 1, &batch, x.take(), pass).expect(name);
             let pooled = backbone.pool(&behind, &batch, Pooling::Mean).expect(name);
             assert_eq!(pooled.size(), [3, backbone.stage_width(stage)], "{name}");
-            let rows = backbone.to_rows(behind.shallow_clone()).expect(name);
-            assert_eq!(rows.size(), [3, backbone.row_width(stage + 1)], "{name} {stage}");
-            let again = backbone.from_rows(stage + 1, rows.contiguous()).expect(name);
+            let rows = backbone.layout(stage + 1).to_rows(behind.shallow_clone()).expect(name);
+            assert_eq!(rows.size(), [3, backbone.layout(stage + 1).row_width()], "{name} {stage}");
+            let again = backbone.layout(stage + 1).from_rows(rows.contiguous()).expect(name);
             assert!(same_bits(&again, &behind), "{name} {stage}");
-            assert!(backbone.from_rows(stage + 1, rows.narrow(1, 1, rows.size()[1] - 1)).is_err());
+            assert!(backbone.layout(stage + 1).from_rows(rows.narrow(1, 1, rows.size()[1] - 1)).is_err());
             // From every second stage on the rest is run from rows, as a cache gives them.
             x = Some(if stage % 2 == 0 { again } else { behind });
         }
@@ -311,15 +315,15 @@ fn every_network_runs_in_stages_rows_and_alone_and_learns_everywhere() {
 #[test]
 fn frozen_stages_keep_their_statistics() {
     let classifier = fresh("resnet18", json!({ "layers": [1, 1], "channels": [8, 16] }));
-    let before: Vec<Tensor> = classifier.backbone.statistics().iter().map(|part| part.tensor.copy()).collect();
+    let before: Vec<Tensor> = classifier.backbone.statistics().map(|part| part.tensor.copy()).collect();
     let batch = batch(&images(2, 32, 32));
     let prefix =
         tch::no_grad(|| classifier.backbone.run(0..2, &batch, None, Pass::evaluation(Kind::Float))).expect("prefix");
     let keys = DropoutKeys::new(1, 1, 0);
     let pass = Pass { compute: Kind::Float, dropout: Some(&keys) };
     let _ = classifier.logits_from(2, &batch, Some(prefix), pass).expect("logits");
-    for (part, before) in classifier.backbone.statistics().iter().zip(before) {
-        let Place::Stage(stage) = part.place else { panic!("in a stage") };
+    for (part, before) in classifier.backbone.statistics().zip(before) {
+        let ParameterLocation::Stage(stage) = part.location else { panic!("in a stage") };
         assert_eq!(same_bits(&part.tensor, &before), stage < 2, "{}", part.name());
     }
 }
@@ -339,7 +343,7 @@ fn a_single_small_image_can_be_trained_on() {
 fn dropout_is_drawn_by_key_in_training_alone() {
     let labels = labels();
     let head = HeadRequest::New { labels: &labels, pooling: None, dropout: Some(0.5), seed: 3 };
-    let classifier = convolutional::fresh("resnet18", &Map::new(), None, 1, &request(head)).expect("a network");
+    let classifier = Classifier::fresh("resnet18", 1, &request(head)).expect("a network");
     let batch = batch(&images(2, 32, 32));
     let logits = |seed: u64| {
         let keys = DropoutKeys::new(seed, 1, 0);
@@ -367,7 +371,7 @@ fn what_is_not_trained_computes_the_same_folded() {
         let exact = evaluated(&classifier, &batch);
         let stages = classifier.backbone.stages().len();
         for (kind, near) in [(Kind::Float, 1e-4), (Kind::BFloat16, 0.06)] {
-            classifier.backbone.fix(stages, kind).expect("folded");
+            classifier.backbone.freeze(stages);
             let pass = Pass::evaluation(kind);
             let _guard = tch::no_grad_guard();
             let logits = classifier.logits(&batch, pass).expect(name);
@@ -388,9 +392,49 @@ fn what_is_not_trained_computes_the_same_folded() {
             let by_stages = classifier.head.forward(&features, pass).expect(name);
             assert!(same_bits(&by_stages, &logits), "{name}: stage by stage");
         }
-        classifier.backbone.fix(0, Kind::Float).expect("as they were");
+        classifier.backbone.freeze(0);
         assert!(same_bits(&evaluated(&classifier, &batch), &exact), "{name}");
     }
+}
+
+/// A frozen network folds its batch norms. Whatever changes a tensor afterwards, and whoever forgets to say so, it computes with the
+/// values that there are.
+#[test]
+fn folded_norms_are_never_stale() {
+    let small = json!({ "layers": [1, 1], "channels": [8, 16] });
+    let mut classifier = fresh("resnet18", small.clone());
+    let batch = batch(&images(4, 32, 32));
+    classifier.freeze();
+    let mut before = evaluated(&classifier, &batch);
+    let state: Vec<(String, Tensor)> = classifier.state().expect("state");
+    let tensor = |name: &str| state.iter().find(|(stored, _)| stored == name).expect(name).1.shallow_clone();
+    for name in ["conv1.weight", "bn1.weight", "bn1.bias", "layer2.0.bn1.running_mean", "layer2.0.bn1.running_var"] {
+        let _ = tch::no_grad(|| tensor(name).f_add_scalar_(0.25)).expect(name);
+        let after = evaluated(&classifier, &batch);
+        assert!(difference(&after, &before, largest(&before)) > 1e-4, "{name}: the change is not seen");
+        // As a network that folds for the first time with these values.
+        classifier.backbone.freeze(0);
+        classifier.freeze();
+        assert!(same_bits(&evaluated(&classifier, &batch), &after), "{name}: not as if folded anew");
+        before = after;
+    }
+
+    // A training pass changes the running statistics, in a way that leaves no trace in the tensors.
+    let keys = DropoutKeys::new(1, 1, 0);
+    let trained = Pass { compute: Kind::Float, dropout: Some(&keys) };
+    let _ = tch::no_grad(|| classifier.logits(&batch, trained)).expect("trains");
+    let after = evaluated(&classifier, &batch);
+    assert!(difference(&after, &before, largest(&before)) > 1e-4, "a training pass is not seen");
+
+    // While somebody trains a weight, nothing folded is used.
+    classifier.backbone.freeze(0);
+    let exact = evaluated(&classifier, &batch);
+    classifier.freeze();
+    let _ = tensor("conv1.weight").set_requires_grad(true);
+    let logits = classifier.logits(&batch, Pass::evaluation(Kind::Float)).expect("logits");
+    assert!(difference(&logits.detach(), &exact, largest(&exact)) < 1e-4);
+    logits.sum(Kind::Float).backward();
+    assert!(tensor("conv1.weight").grad().defined(), "a gradient reaches a weight that wants one");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rehead::batch::{ExampleSet, TokenizedSet};
 use rehead::data::Input;
 use rehead::error::Result;
 use rehead::model::checkpoint::Weights;
-use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Linears, LoadRequest, Pass, Pooling};
+use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, WeightDtype};
 use rehead::task::single_label::CrossEntropy;
 use rehead::task::{Loss, Targets};
 use rehead::transform::text::TextTokenizer;
@@ -50,7 +50,8 @@ fn inputs(expected: &Value) -> Vec<Input> {
 
 /// The fixture's model directory, with what Python would need beside it in the mean-pooled case.
 fn load(name: &str, engine: Engine, head: HeadRequest) -> Result<Classifier> {
-    let request = LoadRequest { engine, device: CPU, linears: Linears::In(Kind::Float), head, stages: None };
+    let request =
+        LoadRequest { engine, device: CPU, weight_dtype: WeightDtype::Float(Kind::Float), head, stages: None };
     Classifier::load(&fixtures().join(name), &request).map(|(classifier, _)| classifier)
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rehead::batch::ExampleSet;
 use rehead::data::{Input, Labels};
-use rehead::model::parameters::Parameter;
+use rehead::model::parameter::{Parameter, Role};
 use rehead::model::{Classifier, HeadRequest, InputSpec, LoadRequest, Pass, Pooling};
 use rehead::random::from_torch;
 use rehead::task::single_label::CrossEntropy;
@@ -188,13 +188,13 @@ fn adapters_compute_what_the_merged_weights_do() {
         };
 
         let plain = tch::no_grad(|| classifier.logits(&batch, Pass::evaluation(Kind::Float))).unwrap();
-        classifier.backbone.adapt(3, 5).unwrap();
+        classifier.adapt(3, 5).unwrap();
         let fresh = tch::no_grad(|| classifier.logits(&batch, Pass::evaluation(Kind::Float))).unwrap();
         assert_eq!(plain, fresh, "a fresh adapter changes something");
 
         // By projection: A and B. B is nothing yet.
         let mut adapters: BTreeMap<String, [Tensor; 2]> = BTreeMap::new();
-        for (index, pair) in classifier.backbone.adapters().chunks(2).enumerate() {
+        for (index, pair) in classifier.adapters.chunks(2).enumerate() {
             let [down, up] = pair else { panic!("adapters come in pairs") };
             let name = down.name().strip_suffix(".lora_A.weight").expect("A first");
             assert_eq!(up.name().strip_suffix(".lora_B.weight"), Some(name));
@@ -208,8 +208,8 @@ fn adapters_compute_what_the_merged_weights_do() {
         let apart = learn(&classifier);
         assert!(largest(&(&apart - &plain)) > 0.01, "the adapters add nothing");
 
-        classifier.backbone.merge_adapters().unwrap();
-        assert!(classifier.backbone.adapters().is_empty());
+        classifier.merge_adapters().unwrap();
+        assert!(classifier.adapters.is_empty());
         for parameter in classifier.parameters() {
             let _ = parameter.tensor.set_requires_grad(true);
         }
@@ -217,7 +217,7 @@ fn adapters_compute_what_the_merged_weights_do() {
         assert!(largest(&(&merged - &apart)) < 1e-5, "{pooling:?}: other logits once merged");
         let gradients: BTreeMap<String, Tensor> = classifier
             .parameters()
-            .filter(|parameter| !parameter.table)
+            .filter(|parameter| parameter.role != Role::Table)
             .flat_map(|parameter: &Parameter| parameter.stored_from(&parameter.tensor.grad()).unwrap())
             .collect();
         for (name, [down, up]) in &adapters {

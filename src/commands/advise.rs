@@ -24,7 +24,7 @@ use crate::hardware::Hardware;
 use crate::inference::budget::inference_budget;
 use crate::inference::{Inference, Rows};
 use crate::interrupt;
-use crate::model::{self, Classifier, HeadRequest, Linears, LoadRequest, Pooling};
+use crate::model::{self, Classifier, HeadRequest, LoadRequest, Pooling, WeightDtype};
 use crate::report::metrics::to_readable_json;
 use crate::transform::Purpose;
 
@@ -49,10 +49,10 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
 
     let engine = engine(args.inference.engine, &mut choices);
     let head = HeadRequest::New { labels: &set.labels, pooling: Some(Pooling::Mean), dropout: None, seed: args.seed };
-    let linears = Linears::In(hardware.compute);
-    let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None };
+    let weight_dtype = WeightDtype::Float(hardware.compute);
+    let request = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: None };
     let (mut classifier, _) = Classifier::load(&directory, &request)?;
-    classifier.backbone.fix(classifier.backbone.stages().len(), hardware.compute)?;
+    classifier.freeze();
     let options_of = TransformOptions { max_length: args.inference.max_length, ..TransformOptions::default() };
     let transform = transform_for(&classifier, options_of)?;
     console.note(&choices);

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::inference::budget::inference_budget;
-use crate::model::{self, Classifier, Engine, HeadRequest, Linears, LoadRequest};
+use crate::model::{self, Classifier, Engine, HeadRequest, LoadRequest, WeightDtype};
 use crate::task::{self, Task};
 use crate::transform::Transform;
 
@@ -40,12 +40,12 @@ impl LoadedModel {
         if hardware.int8 && engine == Engine::RustBert {
             return Err(Error::request("rust-bert computes in fp32 alone").key("precision").hint("leave out --engine"));
         }
-        let linears = if hardware.int8 { Linears::Int8 } else { Linears::In(compute) };
+        let weight_dtype = if hardware.int8 { WeightDtype::Int8 } else { WeightDtype::Float(compute) };
         let modality = model::modality(&directory)?;
         let head = HeadRequest::FromCheckpoint;
-        let request = LoadRequest { engine, device: hardware.device, linears, head, stages: None };
+        let request = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: None };
         let (mut classifier, report) = Classifier::load(&directory, &request)?;
-        classifier.backbone.fix(classifier.backbone.stages().len(), compute)?;
+        classifier.freeze();
         for line in report.lines() {
             console.note(format!("weights {line}"));
         }

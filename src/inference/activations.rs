@@ -47,7 +47,7 @@ impl Activations {
             index.resize(tokens.ids.numel(), 0);
         }
         let index = Tensor::f_from_slice(&index)?.f_to_device(self.rows.device())?;
-        classifier.backbone.from_rows(self.stages, self.rows.f_index_select(0, &index)?.f_to_device(device)?)
+        classifier.backbone.layout(self.stages).from_rows(self.rows.f_index_select(0, &index)?.f_to_device(device)?)
     }
 }
 
@@ -112,7 +112,7 @@ impl Plan {
         for (example, &representative) in representatives.iter().enumerate() {
             starts[example] = starts[representative];
         }
-        let width = wanted.classifier.backbone.row_width(wanted.stages);
+        let width = wanted.classifier.backbone.layout(wanted.stages).row_width();
         Ok(Self { stages: wanted.stages, batches, starts, rows, width, kind: wanted.compute })
     }
 
@@ -131,7 +131,8 @@ impl Plan {
             }
             let batch = wanted.set.batch(examples, wanted.classifier.device)?;
             let backbone = &wanted.classifier.backbone;
-            let x = backbone.to_rows(backbone.run_prefix(self.stages, &batch, wanted.compute)?)?;
+            let x = backbone.run_prefix(self.stages, &batch, wanted.compute)?;
+            let x = backbone.layout(self.stages).to_rows(x)?;
             // The batch has its own order; the rows go where the plan has their examples.
             let mut row = 0;
             let mut at = std::collections::HashMap::with_capacity(batch.examples.len());

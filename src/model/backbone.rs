@@ -1,167 +1,62 @@
-//! What every pretrained body has in common: a chain of stages that can be run from any one to any other.
+//! What every pretrained network has in common: a chain of stages that can be run from any one to any other.
 //!
-//! Head replacement, freezing, cached activations and layer-wise rates follow from this trait alone, for text and images
+//! Head replacement, freezing, cached activations, layer-wise rates and LoRA follow from this trait alone, for text and images
 //! alike. How a stage computes is each backbone's own affair.
 
-use std::cell::Cell;
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::parameters::Parameter;
-use crate::batch::Batch;
+use super::layers::Linear;
+use super::layout::Layout;
+use super::parameter::{Parameter, Role};
+use super::pass::{Pass, Pooling};
+use crate::batch::{Batch, Inputs};
 use crate::error::{Error, Result};
-use crate::native;
-use crate::random::Random;
 
-/// How a sequence of token vectors becomes one feature vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pooling {
-    /// The first token's vector (`[CLS]`).
-    Cls,
-    /// The mean over the sequence's tokens.
-    Mean,
-}
-
-/// How a forward pass computes: in which precision, and whether dropout is drawn.
-#[derive(Clone, Copy)]
-pub struct Pass<'a> {
-    /// The kind that matrix products and activations are computed in; parameters may be kept wider.
-    pub compute: Kind,
-    /// Present in training, absent in evaluation.
-    pub dropout: Option<&'a DropoutKeys>,
-}
-
-impl Pass<'_> {
-    /// Evaluation: no dropout, fixed statistics.
-    pub fn evaluation(compute: Kind) -> Self {
-        Self { compute, dropout: None }
-    }
-}
-
-/// A fresh key for each dropout of a step: the n-th call of step s always draws the same, whatever was computed before, so
-/// an interrupted run goes on with the same bits.
-pub struct DropoutKeys {
-    step: u64,
-    calls: Cell<u64>,
-}
-
-impl DropoutKeys {
-    /// Keys for one micro-batch, named by `seed`, optimizer step and position in the step.
-    pub fn new(seed: u64, step: u64, micro_batch: u64) -> Self {
-        Self { step: Random::of(&[seed, step, micro_batch]).next_u64(), calls: Cell::new(0) }
-    }
-
-    /// The next key.
-    pub fn next(&self) -> u64 {
-        let call = self.calls.get();
-        self.calls.set(call + 1);
-        self.step.wrapping_add(call)
-    }
-
-    /// Dropout with probability `p`; the tensor itself when there is nothing to drop.
-    pub fn apply(keys: Option<&Self>, x: Tensor, p: f64) -> Result<Tensor> {
-        match keys {
-            Some(keys) if p > 0.0 => native::dropout(&x, p, keys.next()),
-            _ => Ok(x),
-        }
-    }
-
-    /// What a kernel that drops by itself needs: probability `p` with the next key.
-    pub fn drop(keys: Option<&Self>, p: f64) -> native::Drop {
-        match keys {
-            Some(keys) if p > 0.0 => native::Drop { p, key: keys.next() },
-            _ => native::Drop::default(),
-        }
-    }
-}
-
-/// A pretrained body as a chain of stages. Stage 0 reads the batch, every later one the activations of the one before.
-pub trait Backbone {
-    /// The family, as `config.json` calls it (`bert`, `resnet`, …).
-    fn family(&self) -> &str;
-
-    /// Its sizes and settings, as text: with the weights they decide what it computes in evaluation mode.
-    fn settings(&self) -> String;
-
+/// What a backbone is, without its weights.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The family's name (`bert`, `resnet`, …).
+    pub family: &'static str,
+    /// Sizes and settings as text: with the weights they decide what the backbone computes in evaluation.
+    pub settings: String,
     /// The stages' names, in order.
-    fn stages(&self) -> &[String];
+    pub stages: Vec<String>,
+    /// By stage: the width of a pooled vector after it. After the last stage that is the feature vector.
+    pub widths: Vec<i64>,
+}
 
-    /// The width of a feature vector.
-    fn feature_width(&self) -> i64;
+/// A linear layer that LoRA can adapt.
+pub struct AdaptableLinear<'a> {
+    pub linear: &'a mut Linear,
+    /// The stored names of the layers that it is made of, without `.weight`, in the order of their equally many outputs. Each gets
+    /// an adapter of its own.
+    pub names: Vec<String>,
+    /// The stage that it is in.
+    pub stage: usize,
+}
 
-    /// Every parameter, with the stage that it belongs to.
+/// A pretrained network as a chain of stages. Stage 0 reads the batch, every later one the activations of the one before.
+///
+/// [`description`](Self::description), [`parameters`](Self::parameters), [`layout`](Self::layout) and [`run`](Self::run) make a
+/// backbone. The other methods are for what some can do besides.
+pub trait Backbone {
+    /// What it is: family, settings, stages.
+    fn description(&self) -> &Description;
+
+    /// Every parameter with its stage and role, in the network's order. Adapters are not among them: those belong to the
+    /// classifier.
     fn parameters(&self) -> &[Parameter];
 
-    /// What training changes without a gradient (running means and variances of batch norms), with the stage that it belongs to.
-    /// Frozen stages leave theirs alone.
-    fn statistics(&self) -> &[Parameter] {
-        &[]
-    }
-
-    /// The width of a pooled vector behind stage `stage`.
-    fn stage_width(&self, _stage: usize) -> i64 {
-        self.feature_width()
-    }
-
-    /// The width of a row of [`to_rows`](Self::to_rows) behind `stages` stages.
-    fn row_width(&self, _stages: usize) -> i64 {
-        self.feature_width()
-    }
-
-    /// Activations behind some stage as rows, which a cache keeps: as many an example as it costs, in the batch's order.
-    fn to_rows(&self, activations: Tensor) -> Result<Tensor> {
-        Ok(activations)
-    }
-
-    /// The activations behind `stages` stages again.
-    fn from_rows(&self, _stages: usize, rows: Tensor) -> Result<Tensor> {
-        Ok(rows)
-    }
-
-    /// Says how large the images are that it will read, on which the width of its rows depends.
-    ///
-    /// # Errors
-    /// They are too small for it.
-    fn set_image_size(&mut self, _height: i64, _width: i64) -> Result<()> {
-        Ok(())
-    }
-
-    /// The adapters' parameters, while there are adapters.
-    fn adapters(&self) -> &[Parameter] {
-        &[]
-    }
-
-    /// Says that the first `stages` stages are not trained from now on, and all others may be, so that evaluation in `compute` can be made
-    /// faster.
-    fn fix(&mut self, _stages: usize, _compute: Kind) -> Result<()> {
-        Ok(())
-    }
-
-    /// Gives the projections of every stage an adapter of `rank`, drawn by `seed`: what is computed stays the same until the
-    /// adapters are trained.
-    ///
-    /// # Errors
-    /// A backbone that has no projections, or whose code is not ours.
-    fn adapt(&mut self, _rank: i64, _seed: u64) -> Result<()> {
-        Err(Error::request(format!("`lora`: a `{}` has no projections to adapt", self.family()))
-            .key("strategy.name")
-            .hint("take another strategy: `rehead train --help` lists them"))
-    }
-
-    /// Adds what the adapters have learned to the weights and takes the adapters away.
-    fn merge_adapters(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    /// The rows of the table among its parameters ([`Parameter::table`]) that a batch reads; some may come twice.
-    fn rows_read(&self, _batch: &Batch) -> Result<Vec<i64>> {
-        Ok(Vec::new())
-    }
+    /// The layout of activations after `stages` stages. Of images that depends on their size, so
+    /// [`set_image_size`](Self::set_image_size) comes first.
+    fn layout(&self, stages: usize) -> Layout;
 
     /// Runs `stages` on a batch. `activations` are those at the start of the range; `None` when the range starts at 0.
+    ///
+    /// # Errors
+    /// A stage that is not there, or activations that are missing.
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor>;
 
     /// Runs the first `stages` stages in evaluation mode, so that the bits of an example do not depend on how many share its batch.
@@ -169,10 +64,8 @@ pub trait Backbone {
         tch::no_grad(|| self.run(0..stages, batch, None, Pass::evaluation(compute)))
     }
 
-    /// From a stage's activations to one vector an example, `[N, stage_width]`; behind the last stage that is the feature vector.
-    fn pool(&self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor>;
-
-    /// Runs from stage `from` to the end and pools. Backbones that can skip what pooling never reads override this.
+    /// Runs from stage `from` to the end and pools: the feature vectors, `[N, feature width]`. Backbones that can skip what pooling
+    /// never reads override this.
     fn features(
         &self,
         from: usize,
@@ -181,7 +74,86 @@ pub trait Backbone {
         pooling: Pooling,
         pass: Pass,
     ) -> Result<Tensor> {
-        let activations = self.run(from..self.stages().len(), batch, activations, pass)?;
-        self.pool(&activations, batch, pooling)
+        let stages = self.description().stages.len();
+        let activations = self.run(from..stages, batch, activations, pass)?;
+        self.layout(stages).pool(&activations, batch, pooling)
+    }
+
+    /// Says that the first `stages` stages are not trained from now on and all others may be, so that evaluation can be made
+    /// faster. What a backbone derives from frozen weights it derives anew when they change all the same.
+    fn freeze(&mut self, _stages: usize) {}
+
+    /// Says how large the images are that it will read.
+    ///
+    /// # Errors
+    /// They are too small for it.
+    fn set_image_size(&mut self, _height: i64, _width: i64) -> Result<()> {
+        Ok(())
+    }
+
+    /// The linear layers that low-rank adapters may be added to, stage by stage.
+    ///
+    /// # Errors
+    /// A backbone that has none, or whose code is not ours.
+    fn linears_mut(&mut self) -> Result<Vec<AdaptableLinear<'_>>> {
+        Err(Error::request(format!("`lora`: a `{}` has no linear layers to adapt", self.description().family))
+            .key("strategy.name")
+            .hint("take another strategy: `rehead train --help` lists them"))
+    }
+}
+
+/// What follows from the trait for every backbone.
+impl dyn Backbone {
+    /// The family's name.
+    pub fn family(&self) -> &str {
+        self.description().family
+    }
+
+    /// The stages' names, in order.
+    pub fn stages(&self) -> &[String] {
+        &self.description().stages
+    }
+
+    /// The width of a pooled vector after stage `stage`.
+    pub fn stage_width(&self, stage: usize) -> i64 {
+        self.description().widths.get(stage).copied().unwrap_or(0)
+    }
+
+    /// The width of a feature vector.
+    pub fn feature_width(&self) -> i64 {
+        self.description().widths.last().copied().unwrap_or(0)
+    }
+
+    /// What gradients train: weights, biases and tables.
+    pub fn weights(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters().iter().filter(|parameter| parameter.role != Role::Statistic)
+    }
+
+    /// What training changes without a gradient: running means and variances, and counts of batches.
+    pub fn statistics(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters().iter().filter(|parameter| parameter.role == Role::Statistic)
+    }
+
+    /// Whether there are batch norms, whose training depends on what shares a batch.
+    pub fn has_statistics(&self) -> bool {
+        self.statistics().next().is_some()
+    }
+
+    /// The rows of its [`Role::Table`] that a batch reads: its token ids. Some may come twice; none where there is no table.
+    ///
+    /// # Errors
+    /// The ids cannot be copied.
+    pub fn rows_read(&self, batch: &Batch) -> Result<Vec<i64>> {
+        let has_table = self.parameters().iter().any(|parameter| parameter.role == Role::Table);
+        match &batch.inputs {
+            Inputs::Tokens(tokens) if has_table => Ok(Vec::try_from(&tokens.ids)?),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// From the activations after any stage to one vector per example, `[N, stage width]`; after the last stage that is the
+    /// feature vector.
+    pub fn pool(&self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor> {
+        self.layout(self.stages().len()).pool(activations, batch, pooling)
     }
 }

@@ -1,24 +1,33 @@
 //! The head: from a feature vector to a score for each class.
 //!
 //! Knows a feature width and a number of classes, nothing of text or pixels. BERT's own head has a hidden layer (the
-//! pooler, pretrained) before the linear one; with mean pooling, and for images, the linear layer is all there is. The
-//! linear layer is made anew for each set of labels.
+//! pooler, pretrained) before the output, RoBERTa's too (newly initialised); with mean pooling, and for images, the output layer is
+//! all there is. Which head a family has is told by the family; where its weights come from is decided in `load.rs`.
 
 use tch::{Device, Kind, Tensor};
 
-use super::backbone::{DropoutKeys, Pass};
+use super::activation::Activation;
 use super::checkpoint::Weights;
-use super::encoder::Activation;
-use super::parameters::{Linear, Parameter, Place, cast};
+use super::layers::{Linear, cast};
+use super::parameter::{Parameter, ParameterLocation, Role};
+use super::pass::{DropoutKeys, Pass};
 use crate::error::Result;
 use crate::random::from_torch;
 
 /// A linear classifier on features, with an optional hidden layer before it.
 pub struct Head {
-    hidden: Option<(Linear, Activation)>,
+    hidden: Option<Hidden>,
     dropout: f64,
     output: Linear,
     parameters: Vec<Parameter>,
+}
+
+/// The hidden layer: `activation(linear(dropout(features)))`, as wide as the features.
+pub struct Hidden<L = Linear> {
+    pub linear: L,
+    pub activation: Activation,
+    /// Dropout before it.
+    pub dropout: f64,
 }
 
 /// A layer with the names that its tensors are stored under, and where it came from.
@@ -26,44 +35,45 @@ pub struct NamedLinear {
     pub linear: Linear,
     /// `classifier` gives `classifier.weight` and `classifier.bias`.
     pub name: String,
-    pub place: Place,
+    pub location: ParameterLocation,
 }
 
 impl NamedLinear {
-    /// The layer `name` of a checkpoint.
-    pub fn stored(weights: &Weights, name: &str, outputs: i64, inputs: i64, place: Place) -> Result<Self> {
-        let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
-        let bias = weights.take(&format!("{name}.bias"), &[outputs])?;
-        Ok(Self { linear: Linear::new(weight, bias), name: name.to_owned(), place })
-    }
-
     fn parameters(&self) -> [Parameter; 2] {
-        [
-            Parameter::new(format!("{}.weight", self.name), self.linear.weight.shallow_clone(), self.place),
-            Parameter::new(format!("{}.bias", self.name), self.linear.bias.shallow_clone(), self.place),
-        ]
+        let Self { linear, name, location } = self;
+        [("weight", &linear.weight), ("bias", &linear.bias)].map(|(field, tensor)| {
+            Parameter::new(format!("{name}.{field}"), tensor.shallow_clone(), *location, Role::Weight)
+        })
     }
+}
+
+/// The linear layer `name` of a checkpoint.
+///
+/// # Errors
+/// It is missing or of another shape.
+pub fn stored_linear(weights: &Weights, name: &str, outputs: i64, inputs: i64) -> Result<Linear> {
+    let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
+    let bias = weights.take(&format!("{name}.bias"), &[outputs])?;
+    Ok(Linear::new(weight, bias))
 }
 
 /// Rows that go through the last product together, in evaluation.
 const ROWS: i64 = 16;
 
 impl Head {
-    /// `hidden`, when there is one, maps features to features of the same width.
-    pub fn new(hidden: Option<(NamedLinear, Activation)>, dropout: f64, output: NamedLinear) -> Self {
+    /// The head of these layers, with dropout before the output.
+    pub fn new(hidden: Option<Hidden<NamedLinear>>, dropout: f64, output: NamedLinear) -> Self {
         let mut parameters = Vec::new();
-        if let Some((hidden, _)) = &hidden {
-            parameters.extend(hidden.parameters());
+        if let Some(hidden) = &hidden {
+            parameters.extend(hidden.linear.parameters());
         }
         parameters.extend(output.parameters());
-        Self {
-            hidden: hidden.map(|(hidden, activation)| (hidden.linear, activation)),
-            dropout,
-            output: output.linear,
-            parameters,
-        }
+        let hidden =
+            hidden.map(|Hidden { linear, activation, dropout }| Hidden { linear: linear.linear, activation, dropout });
+        Self { hidden, dropout, output: output.linear, parameters }
     }
 
+    /// All of them, those of the output last.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
@@ -81,7 +91,10 @@ impl Head {
     /// What the linear layer gets to see: `[N, width]` to `[N, width]`.
     pub fn penultimate(&self, features: &Tensor, pass: Pass) -> Result<Tensor> {
         match &self.hidden {
-            Some((hidden, activation)) => activation.apply(&hidden.forward(features, pass)?),
+            Some(Hidden { linear, activation, dropout }) => {
+                let features = DropoutKeys::apply(pass.dropout, features.shallow_clone(), *dropout)?;
+                activation.apply(&linear.forward(&features, pass)?)
+            }
             None => Ok(features.shallow_clone()),
         }
     }
@@ -113,10 +126,10 @@ impl Head {
     }
 }
 
-/// A fresh linear layer as Hugging Face makes one: weights normal with deviation `deviation`, biases zero. Drawn on the
-/// CPU, so that a seed means the same weights on every device.
-pub fn fresh_linear(inputs: i64, outputs: i64, deviation: f64, seed: u64, device: Device) -> Result<Linear> {
+/// A newly initialised linear layer: weights normal with this std, biases zero. Drawn on the CPU, so that a seed means the same
+/// weights on every device.
+pub fn random_linear(inputs: i64, outputs: i64, std: f64, seed: u64, device: Device) -> Result<Linear> {
     let mut empty = Tensor::f_empty([outputs, inputs], (Kind::Float, Device::Cpu))?;
-    let weight = from_torch(seed, || empty.f_normal_(0.0, deviation))?;
+    let weight = from_torch(seed, || empty.f_normal_(0.0, std))?;
     Ok(Linear::new(weight.f_to_device(device)?, Tensor::f_zeros([outputs], (Kind::Float, device))?))
 }

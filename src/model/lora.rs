@@ -1,16 +1,52 @@
-//! Low-rank adapters (Hu et al. 2022): how a fresh one is drawn. What it computes is [`super::parameters::Linear`]'s affair.
+//! Low-rank adapters (LoRA, Hu et al. 2022) on the linear layers of any backbone that has some: added, listed, merged. What an
+//! adapter computes is [`Linear`](super::layers::Linear)'s affair.
 
 use tch::{Device, Kind, Tensor};
 
-use super::parameters::Adapter;
+use super::backbone::Backbone;
+use super::layers::Adapter;
+use super::parameter::{Parameter, ParameterLocation, Role};
 use crate::error::Result;
 use crate::random::{Random, from_torch};
 
 /// The usual choice of alpha = 2 · rank: an adapter's scale, alpha / rank.
 const SCALE: f64 = 2.0;
 
-/// The `index`-th adapter of a network, as PEFT makes one: A uniform within ±1/√inputs, B zero, so that it adds nothing yet.
-pub fn fresh(rank: i64, inputs: i64, outputs: i64, seed: u64, index: u64, device: Device) -> Result<Adapter> {
+/// Gives every linear layer of the backbone adapters of `rank`, drawn by `seed`: what is computed stays the same until they are
+/// trained. Returns their parameters.
+///
+/// # Errors
+/// A backbone without linear layers that can be adapted.
+pub fn adapt(backbone: &mut dyn Backbone, rank: i64, seed: u64) -> Result<Vec<Parameter>> {
+    let mut parameters = Vec::new();
+    for layer in backbone.linears_mut()? {
+        let (outputs, inputs) = layer.linear.weight.size2()?;
+        let rows = outputs / layer.names.len().max(1) as i64;
+        for name in layer.names {
+            let index = parameters.len() as u64;
+            let adapter = random_adapter(rank, inputs, rows, seed, index, layer.linear.weight.device())?;
+            let location = ParameterLocation::Stage(layer.stage);
+            for (suffix, tensor) in [("lora_A", &adapter.down), ("lora_B", &adapter.up)] {
+                let name = format!("{name}.{suffix}.weight");
+                parameters.push(Parameter::new(name, tensor.shallow_clone(), location, Role::Adapter));
+            }
+            layer.linear.adapters.push(adapter);
+        }
+    }
+    Ok(parameters)
+}
+
+/// Adds what the adapters have learned to the weights and takes the adapters away.
+pub fn merge(backbone: &mut dyn Backbone) -> Result<()> {
+    for layer in backbone.linears_mut()? {
+        layer.linear.merge_adapters()?;
+    }
+    Ok(())
+}
+
+/// An adapter as PEFT makes one: A uniform within ±1/√inputs, B zero, so that it adds nothing yet. `index` is the number of tensors
+/// drawn or made before it.
+fn random_adapter(rank: i64, inputs: i64, outputs: i64, seed: u64, index: u64, device: Device) -> Result<Adapter> {
     let bound = 1.0 / (inputs.max(1) as f64).sqrt();
     let mut empty = Tensor::f_empty([rank, inputs], (Kind::Float, Device::Cpu))?;
     let down = from_torch(Random::of(&[seed, index]).next_u64(), || empty.f_uniform_(-bound, bound))?;

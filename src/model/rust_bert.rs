@@ -10,17 +10,21 @@ use rust_bert::bert::{BertConfig, BertEmbedding, BertEmbeddings, BertLayer};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
-use super::backbone::{Backbone, Pass, Pooling};
-use super::encoder::{self, Activation, Encoder, EncoderConfig, Reads};
-use super::parameters::Parameter;
+use super::activation::Activation;
+use super::backbone::{AdaptableLinear, Backbone, Description};
+use super::encoder::{EmbeddingsConfig, Encoder, EncoderConfig};
+use super::layout::Layout;
+use super::parameter::{Parameter, Role};
+use super::pass::Pass;
 use crate::batch::packed::LengthGroup;
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
 use crate::random::from_torch;
 
+/// rust-bert's BERT.
 pub struct RustBert {
-    config: EncoderConfig,
-    stages: Vec<String>,
+    width: i64,
+    description: Description,
     embeddings: BertEmbeddings,
     layers: Vec<BertLayer>,
     parameters: Vec<Parameter>,
@@ -36,22 +40,22 @@ impl RustBert {
         if config.layer_norm_epsilon != 1e-12 {
             return refuse("layer_norm_eps", format!("{:e}: rust-bert fixes it at 1e-12", config.layer_norm_epsilon));
         }
-        let hidden_act = match config.activation {
+        let hidden_act = match config.feed_forward.activation {
             Activation::Gelu => rust_bert::Activation::gelu,
             Activation::Relu => rust_bert::Activation::relu,
             other => return refuse("hidden_act", format!("rust-bert has no {other:?}")),
         };
-        let Reads::Text { vocabulary, positions, segments } = config.reads else {
-            return refuse("model_type", "rust-bert reads text".to_owned());
+        let EmbeddingsConfig::Text { vocabulary, positions, position_offset: 0, segments } = config.embeddings else {
+            return refuse("model_type", "rust-bert reads text as BERT does".to_owned());
         };
         let bert = BertConfig {
             hidden_act,
-            attention_probs_dropout_prob: config.attention_dropout,
+            attention_probs_dropout_prob: config.attention.dropout,
             hidden_dropout_prob: config.hidden_dropout,
             hidden_size: config.width,
-            intermediate_size: config.intermediate,
+            intermediate_size: config.feed_forward.inner,
             max_position_embeddings: positions,
-            num_attention_heads: config.heads,
+            num_attention_heads: config.attention.heads,
             num_hidden_layers: config.layers as i64,
             type_vocab_size: segments,
             vocab_size: vocabulary,
@@ -74,15 +78,18 @@ impl RustBert {
                     .ok_or_else(|| Error::failure("rust-bert has no such variable").key(&name))?;
                 variable = variable.set_requires_grad(false);
                 tch::no_grad(|| variable.f_copy_(&source))?;
-                parameters.push(Parameter::new(name, variable, parameter.place));
+                parameters.push(Parameter::new(name, variable, parameter.location, Role::Weight));
             }
         }
         if let Some(name) = variables.keys().next() {
             return Err(Error::failure("rust-bert has a variable that the checkpoint lacks").key(name));
         }
         Ok(Self {
-            config: config.clone(),
-            stages: encoder::stage_names(config.layers),
+            width: config.width,
+            description: Description {
+                settings: format!("rust-bert {}", config.in_evaluation()),
+                ..encoder.description().clone()
+            },
             embeddings,
             layers,
             parameters,
@@ -102,7 +109,7 @@ impl RustBert {
         for group in &tokens.groups {
             let LengthGroup { start, count, length } = *group;
             let mut x = match &activations {
-                Some(x) => Some(x.f_narrow(0, start, count * length)?.f_view([count, length, self.config.width])?),
+                Some(x) => Some(x.f_narrow(0, start, count * length)?.f_view([count, length, self.width])?),
                 None => None,
             };
             for stage in stages.clone() {
@@ -116,7 +123,7 @@ impl RustBert {
                 });
             }
             let x = x.ok_or_else(|| Error::failure("an empty range of stages needs activations to start from"))?;
-            parts.push(x.f_reshape([count * length, self.config.width])?);
+            parts.push(x.f_reshape([count * length, self.width])?);
         }
         Ok(Tensor::f_cat(&parts, 0)?)
     }
@@ -133,28 +140,19 @@ impl RustBert {
 }
 
 impl Backbone for RustBert {
-    fn family(&self) -> &str {
-        &self.config.family
-    }
-
-    fn settings(&self) -> String {
-        let in_evaluation = EncoderConfig { hidden_dropout: 0.0, attention_dropout: 0.0, ..self.config.clone() };
-        format!("rust-bert {in_evaluation:?}")
-    }
-
-    fn stages(&self) -> &[String] {
-        &self.stages
-    }
-
-    fn feature_width(&self) -> i64 {
-        self.config.width
+    fn description(&self) -> &Description {
+        &self.description
     }
 
     fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
 
-    fn adapt(&mut self, _rank: i64, _seed: u64) -> Result<()> {
+    fn layout(&self, _stages: usize) -> Layout {
+        Layout::Tokens { width: self.width }
+    }
+
+    fn linears_mut(&mut self) -> Result<Vec<AdaptableLinear<'_>>> {
         Err(Error::request("`lora`: the layers of rust-bert take no adapters")
             .key("strategy.name")
             .hint("leave out --engine rust-bert, or take another strategy"))
@@ -168,10 +166,5 @@ impl Backbone for RustBert {
             Some(keys) => from_torch(keys.next(), compute),
             None => compute(),
         }
-    }
-
-    fn pool(&self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor> {
-        let tokens = batch.inputs.tokens()?;
-        encoder::pool(activations, tokens, pooling, 0)
     }
 }

@@ -10,15 +10,15 @@ use crate::fingerprint::Fingerprint;
 use crate::hardware::memory::available_bytes;
 use crate::inference::cache::CacheSettings;
 use crate::model::Classifier;
-use crate::model::parameters::Place;
+use crate::model::parameter::ParameterLocation;
 
 /// Stands for the activations of `examples` after the first `stages` stages: equal keys, equal activations.
 pub fn prefix_key(classifier: &Classifier, stages: usize, examples: &dyn ExampleSet, compute: Kind) -> Result<String> {
     let mut hash = Fingerprint::default();
-    hash.bytes(format!("{stages} {compute:?} {}", classifier.backbone.settings()));
+    hash.bytes(format!("{stages} {compute:?} {}", classifier.backbone.description().settings));
     let backbone = &classifier.backbone;
-    for parameter in backbone.parameters().iter().chain(backbone.statistics()) {
-        if matches!(parameter.place, Place::Stage(stage) if stage < stages) {
+    for parameter in backbone.parameters() {
+        if matches!(parameter.location, ParameterLocation::Stage(stage) if stage < stages) {
             hash.tensor(&parameter.tensor)?;
         }
     }

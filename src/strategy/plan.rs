@@ -148,7 +148,7 @@ fn epochs(config: &mut RunConfig, train: &Dataset, batch: BatchSize, choices: &m
 fn micro_batch(config: &mut RunConfig, batch: BatchSize, hardware: &Hardware, classifier: &Classifier) -> usize {
     // Batch norms take their statistics over a micro-batch: where there are any, a step is one.
     let least = match batch {
-        BatchSize::Examples(examples) if !classifier.backbone.statistics().is_empty() => examples,
+        BatchSize::Examples(examples) if classifier.backbone.has_statistics() => examples,
         _ => 0,
     };
     let budget = training_budget(hardware.device, &classifier.input).max(least);
@@ -168,7 +168,7 @@ fn usual_learning_rate(strategy: Strategy, classifier: &Classifier, init: Init) 
     match strategy {
         Strategy::Lora { .. } => return (1e-3, "usual for low-rank adapters"),
         Strategy::Bitfit => return (1e-3, "usual where only biases are trained"),
-        _ if image && !classifier.backbone.statistics().is_empty() => {
+        _ if image && classifier.backbone.has_statistics() => {
             return if width < 256 {
                 (2e-3, "a convolutional network this small")
             } else {

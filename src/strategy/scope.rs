@@ -3,7 +3,7 @@
 use crate::config::Strategy;
 use crate::error::{Error, Result};
 use crate::model::Classifier;
-use crate::model::parameters::{Parameter, Place};
+use crate::model::parameter::{Parameter, ParameterLocation, Role};
 use crate::training::Scope;
 use crate::training::schedule::Unfreezing;
 
@@ -18,20 +18,22 @@ pub fn scope(strategy: Strategy, classifier: &Classifier) -> Result<Scope<'_>> {
         Strategy::Gradual => Unfreezing::OneByOne { stages },
         _ => Unfreezing::Never { frozen },
     };
-    let adapters: Vec<*const Parameter> = classifier.backbone.adapters().iter().map(std::ptr::from_ref).collect();
     let parameters = classifier
         .trainable()
-        .filter(|parameter| match (strategy, parameter.place) {
-            (_, Place::Head) => true,
+        .filter(|parameter| match (strategy, parameter.location) {
+            (_, ParameterLocation::Head) => true,
             (Strategy::Frozen, _) => false,
-            (_, Place::PretrainedHead) => true,
-            (Strategy::Full | Strategy::Gradual | Strategy::Last(_), Place::Stage(stage)) => stage >= frozen,
-            (Strategy::Lora { .. }, Place::Stage(_)) => adapters.contains(&std::ptr::from_ref(*parameter)),
-            (Strategy::Bitfit, Place::Stage(_)) => parameter.name().ends_with(".bias"),
+            (_, ParameterLocation::PretrainedHead) => true,
+            (Strategy::Full | Strategy::Gradual | Strategy::Last(_), ParameterLocation::Stage(stage)) => {
+                stage >= frozen
+            }
+            (Strategy::Lora { .. }, ParameterLocation::Stage(_)) => parameter.role == Role::Adapter,
+            (Strategy::Bitfit, ParameterLocation::Stage(_)) => parameter.name().ends_with(".bias"),
         })
         .collect();
-    let of_trained = |parameter: &&Parameter| matches!(parameter.place, Place::Stage(stage) if stage >= frozen);
-    let statistics = classifier.backbone.statistics().iter().filter(of_trained).collect();
+    let of_trained =
+        |parameter: &&Parameter| matches!(parameter.location, ParameterLocation::Stage(stage) if stage >= frozen);
+    let statistics = classifier.backbone.statistics().filter(of_trained).collect();
     Ok(Scope { parameters, statistics, unfreezing })
 }
 

@@ -51,11 +51,11 @@ fn fit_head(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequ
     let sets = [&*request.train.examples, &*request.valid.examples];
     let key = cached::features_key(classifier, sets, compute)?;
     // The same features whatever is trained afterwards: strategies share them.
-    freeze_all(classifier, request)?;
+    classifier.freeze();
     let checkpoint = FeatureCheckpoint::new(request.options.run, &request.plan.fingerprint);
     let fitted = frozen::fit(classifier, request, &checkpoint, &key)?;
     let frozen = frozen_stages(strategy, classifier)?;
-    classifier.backbone.fix(frozen, compute)?;
+    classifier.backbone.freeze(frozen);
     Ok(fitted)
 }
 
@@ -82,10 +82,10 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
     drop(trained);
     let trainable_parameters = trainable_parameters(strategy, classifier)?;
 
-    let adapted = !classifier.backbone.adapters().is_empty();
-    classifier.backbone.merge_adapters()?;
-    let folded = !classifier.backbone.statistics().is_empty();
-    freeze_all(classifier, request)?;
+    let adapted = !classifier.adapters.is_empty();
+    classifier.merge_adapters()?;
+    let folded = classifier.backbone.has_statistics();
+    classifier.freeze();
     // Merged and folded weights round differently. What is saved, and labels later, is what is scored.
     let valid = match outcome.valid.filter(|_| !adapted && !folded) {
         Some(scored) => scored,
@@ -105,11 +105,6 @@ fn score_valid(classifier: &Classifier, prefix: Option<&Activations>, request: &
     let TrainRequest { plan, inference_budget, .. } = *request;
     let inference = Inference { classifier, compute: plan.compute, batch_tokens: inference_budget, prefix };
     score(request.task, &inference, request.valid, "validation", request.console)
-}
-
-fn freeze_all(classifier: &mut Classifier, request: &TrainRequest) -> Result<()> {
-    let stages = classifier.backbone.stages().len();
-    classifier.backbone.fix(stages, request.plan.compute)
 }
 
 /// Parameters that a strategy trains, counted one by one.

@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::error::{self, Error, Result};
 use crate::interrupt;
-use crate::model::parameters::Parameter;
+use crate::model::parameter::Parameter;
 use crate::task::Evaluated;
 use crate::training::optimizer::Adamw;
 use crate::training::plan::{FitOptions, Outcome, TrainPlan};

@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use crate::batch::{Batch, Inputs};
 use crate::error::Result;
-use crate::model::parameters::copied;
+use crate::model::layers::copied;
 use crate::random::Random;
 
 /// How strongly images are mixed: the parameter α of the Beta(α, α) that lambda is drawn from. 0: not at all.

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::model::checkpoint::Weights;
-use crate::model::parameters::{Parameter, Place};
+use crate::model::parameter::{Parameter, ParameterLocation, Role};
 use crate::native::{self, AdamwNumbers, AdamwStep};
 
 /// The numbers of AdamW (Loshchilov & Hutter 2019), with transformers' defaults for the moments.
@@ -28,11 +28,11 @@ pub struct AdamwSettings {
 
 impl AdamwSettings {
     /// The peak rate of a parameter.
-    fn rate(&self, place: Place) -> f64 {
-        match place {
-            Place::Head => self.head_learning_rate,
-            Place::PretrainedHead => self.learning_rate,
-            Place::Stage(stage) => {
+    fn rate(&self, location: ParameterLocation) -> f64 {
+        match location {
+            ParameterLocation::Head => self.head_learning_rate,
+            ParameterLocation::PretrainedHead => self.learning_rate,
+            ParameterLocation::Stage(stage) => {
                 let depth = self.stages.saturating_sub(stage).min(i32::MAX as usize) as i32;
                 self.learning_rate * self.layer_decay.powi(depth)
             }
@@ -55,10 +55,10 @@ const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
 /// A parameter is trained while at most so many stages are frozen.
-fn unfreeze_at(place: Place) -> usize {
-    match place {
-        Place::Stage(stage) => stage,
-        Place::PretrainedHead | Place::Head => usize::MAX,
+fn unfreeze_at(location: ParameterLocation) -> usize {
+    match location {
+        ParameterLocation::Stage(stage) => stage,
+        ParameterLocation::PretrainedHead | ParameterLocation::Head => usize::MAX,
     }
 }
 
@@ -114,12 +114,12 @@ impl Adamw {
         let mut groups: Vec<ParameterGroup> = Vec::new();
         let mut table = None;
         for parameter in trainable {
-            if parameter.table && table.is_none() {
-                table = Some(SparseTable::new(parameter, settings.rate(parameter.place))?);
+            if parameter.role == Role::Table && table.is_none() {
+                table = Some(SparseTable::new(parameter, settings.rate(parameter.location))?);
                 continue;
             }
-            let (rate, decays) = (settings.rate(parameter.place), parameter.decays());
-            let unfreeze_at = unfreeze_at(parameter.place);
+            let (rate, decays) = (settings.rate(parameter.location), parameter.decays());
+            let unfreeze_at = unfreeze_at(parameter.location);
             let like =
                 |group: &ParameterGroup| (group.rate, group.decays, group.unfreeze_at) == (rate, decays, unfreeze_at);
             match groups.iter_mut().find(|group| like(group)) {
@@ -297,7 +297,7 @@ impl SparseTable {
         Ok(Self {
             name: parameter.name().to_owned(),
             rate,
-            unfreeze_at: unfreeze_at(parameter.place),
+            unfreeze_at: unfreeze_at(parameter.location),
             trained: false,
             steps_taken: 0,
             exp_avg: tensor.f_zeros_like()?.f_detach()?,
@@ -416,16 +416,16 @@ mod tests {
     }
 
     fn parameters() -> Vec<Parameter> {
-        let shapes: [(&str, &[i64], Place); 5] = [
-            ("words", &[9, 4], Place::Stage(0)),
-            ("positions", &[6, 4], Place::Stage(0)),
-            ("matrix", &[4, 5], Place::Stage(1)),
-            ("bias", &[5], Place::Stage(1)),
-            ("head", &[3, 5], Place::Head),
+        let shapes: [(&str, &[i64], ParameterLocation); 5] = [
+            ("words", &[9, 4], ParameterLocation::Stage(0)),
+            ("positions", &[6, 4], ParameterLocation::Stage(0)),
+            ("matrix", &[4, 5], ParameterLocation::Stage(1)),
+            ("bias", &[5], ParameterLocation::Stage(1)),
+            ("head", &[3, 5], ParameterLocation::Head),
         ];
-        let parameter = |(at, (name, shape, place)): (usize, (&str, &[i64], Place))| {
-            let mut parameter = Parameter::new(name, numbers(shape, at as u64, 2.0), place);
-            parameter.table = at < 2;
+        let parameter = |(at, (name, shape, place)): (usize, (&str, &[i64], ParameterLocation))| {
+            let role = if at < 2 { Role::Table } else { Role::Weight };
+            let parameter = Parameter::new(name, numbers(shape, at as u64, 2.0), place, role);
             parameter
         };
         shapes.into_iter().enumerate().map(parameter).collect()
@@ -437,7 +437,7 @@ mod tests {
         for (at, parameter) in parameters.iter().enumerate().filter(|(_, one)| one.tensor.requires_grad()) {
             let size = parameter.tensor.size();
             let seed = 31 * step + at as u64;
-            let loss = if parameter.table {
+            let loss = if parameter.role == Role::Table {
                 let rows = Tensor::from_slice(&rows_read(size[0], step));
                 Tensor::f_embedding(&parameter.tensor, &rows, -1, false, true)? * numbers(&[3, size[1]], seed, scale)
             } else {

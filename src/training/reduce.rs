@@ -1,7 +1,7 @@
 //! The seam between gradients and the optimizer, where several devices would meet.
 
 use crate::error::Result;
-use crate::model::parameters::Parameter;
+use crate::model::parameter::Parameter;
 
 /// Adds up the gradients of all devices that share a step, between the backward passes and the optimizer's step.
 ///

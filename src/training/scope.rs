@@ -1,6 +1,6 @@
 //! Which of a classifier's parameters are trained, and when. Which that are, a strategy says.
 
-use crate::model::parameters::Parameter;
+use crate::model::parameter::Parameter;
 use crate::training::schedule::Unfreezing;
 
 /// What a strategy trains of a classifier. The head always is.

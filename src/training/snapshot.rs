@@ -16,7 +16,7 @@ use tch::{Device, Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::files::{self, write_atomically};
 use crate::model::checkpoint::{Weights, save_tensors};
-use crate::model::parameters::Parameter;
+use crate::model::parameter::Parameter;
 use crate::training::optimizer::Adamw;
 use crate::training::state::TrainState;
 

@@ -10,7 +10,7 @@ use crate::data::{Labels, Modality};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::model::checkpoint::LoadReport;
-use crate::model::{Classifier, Engine, Format, HeadRequest, InputSpec, Linears, LoadRequest};
+use crate::model::{Classifier, Engine, HeadRequest, InputSpec, LoadRequest, WeightDtype};
 use crate::strategy::{self, reinit};
 
 /// Which network, where, and run by what.
@@ -32,18 +32,13 @@ pub fn load(
 ) -> Result<Classifier> {
     let mut classifier = with_new_head(config, request, choices, console)?;
     if config.model.reinit_layers > 0 {
-        if classifier.format == Format::Timm {
-            return Err(Error::request("convolutional networks keep all their layers")
-                .key("model.reinit_layers")
-                .hint("leave --reinit-layers out, or start from random weights with --init random"));
-        }
         reinit::reinitialise(&classifier, config.model.reinit_layers, config.training.seed)?;
     }
     if let Strategy::Lora { rank } = config.strategy.name {
-        classifier.backbone.adapt(rank as i64, config.training.seed)?;
+        classifier.adapt(rank as i64, config.training.seed)?;
     }
     let frozen = strategy::frozen_stages(config.strategy.name, &classifier)?;
-    classifier.backbone.fix(frozen, request.hardware.compute)?;
+    classifier.backbone.freeze(frozen);
     Ok(classifier)
 }
 
@@ -57,8 +52,8 @@ fn with_new_head(
     let NetworkRequest { directory, modality, labels, engine, ref hardware } = *request;
     let pooling = strategy::defaults::pooling(config, modality, choices);
     let head = HeadRequest::New { labels, pooling, dropout: config.model.dropout, seed: config.training.seed };
-    let linears = Linears::In(Kind::Float);
-    let load = LoadRequest { engine, device: hardware.device, linears, head, stages: config.model.stages };
+    let weight_dtype = WeightDtype::Float(Kind::Float);
+    let load = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: config.model.stages };
     let (mut classifier, report) = match directory {
         Some(directory) => Classifier::load(directory, &load)?,
         None => (Classifier::fresh(&config.model.model, config.training.seed, &load)?, LoadReport::default()),

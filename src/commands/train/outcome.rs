@@ -56,11 +56,10 @@ impl Outcome {
         if outcome.fingerprint != run.plan.fingerprint {
             return Err(snapshot::of_another_run(run.out()));
         }
-        run.classifier.backbone.merge_adapters()?;
+        run.classifier.merge_adapters()?;
         let parameters: Vec<_> = run.classifier.parameters().chain(run.classifier.backbone.statistics()).collect();
         snapshot::copy_into(&run.out().join("model.safetensors"), &parameters)?;
-        let stages = run.classifier.backbone.stages().len();
-        run.classifier.backbone.fix(stages, run.hardware.compute)?;
+        run.classifier.freeze();
         outcome.valid_predictions = Predictions::read(run.out(), "valid", run.labels.names())?;
         run.console.note("the model is trained and saved");
         Ok(Some(outcome))

@@ -1,162 +1,28 @@
-//! What convolutional networks are made of: convolutions with their norm, pools, residual blocks, branches. First as a
-//! description, without numbers ([`ConvSpec`]), then as what computes ([`Conv`]).
-//!
-//! Which layers a network has is the affair of `resnet.rs`, `vgg.rs` and `inception.rs`; where the numbers come from, of `source.rs`.
+//! What convolutional networks compute with: convolutions and their norm, and the blocks of a stage. Which layers a network has is
+//! said by `spec.rs`; where the weights come from, by `builder.rs`.
+
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use tch::{Kind, Tensor};
 
+use super::spec::{Block, ConvSpec, Window};
 use crate::error::{Error, Result};
-use crate::model::backbone::{DropoutKeys, Pass};
-use crate::model::parameters::{cast, copied};
+use crate::model::layers::{cast, copied};
+use crate::model::pass::{DropoutKeys, Pass};
 use crate::native::{self, FixedConvolution};
 
 /// How much a batch counts in the running mean and variance, as in torch.
 const MOMENTUM: f64 = 0.1;
 
-/// Height and width of an image or of activations, in pixels.
-pub type Extent = [i64; 2];
-
-/// A convolution, with a batch norm or a bias, and perhaps a ReLU.
-#[derive(Debug, Clone)]
-pub struct ConvSpec {
-    /// `layer1.0.conv1` gives `layer1.0.conv1.weight`.
-    pub name: String,
-    /// The batch norm's name and epsilon. Without one the convolution has a bias.
-    pub norm: Option<(String, f64)>,
-    /// Beside a norm, too (VGG's convolutions).
-    pub bias: bool,
-    pub inputs: i64,
-    pub outputs: i64,
-    pub kernel: Extent,
-    pub stride: i64,
-    pub padding: Extent,
-    pub relu: bool,
-}
-
-impl ConvSpec {
-    /// A square kernel, stride 1, padding that keeps the extent, a norm, no bias, then ReLU.
-    pub fn new(name: impl Into<String>, norm: impl Into<String>, inputs: i64, outputs: i64, kernel: i64) -> Self {
-        Self {
-            name: name.into(),
-            norm: Some((norm.into(), 1e-5)),
-            bias: false,
-            inputs,
-            outputs,
-            kernel: [kernel; 2],
-            stride: 1,
-            padding: [kernel / 2; 2],
-            relu: true,
-        }
-    }
-
-    pub fn stride(self, stride: i64) -> Self {
-        Self { stride, ..self }
-    }
-
-    /// Without the ReLU.
-    pub fn linear(self) -> Self {
-        Self { relu: false, ..self }
-    }
-}
-
-/// A window that moves over the activations; the same for every channel.
-#[derive(Debug, Clone, Copy)]
-pub struct Window {
-    pub size: i64,
-    pub stride: i64,
-    pub padding: i64,
-}
-
-/// A part of a stage, of convolutions `C`.
-#[derive(Debug, Clone)]
-pub enum Block<C> {
-    Conv(C),
-    MaxPool(Window),
-    /// The padding counts as zeros.
-    AveragePool(Window),
-    /// `relu(body(x) + shortcut(x))`; without a shortcut x itself is added.
-    Residual {
-        body: Vec<C>,
-        shortcut: Option<C>,
-    },
-    /// Each on the same activations, the results side by side in the channels.
-    Branches(Vec<Vec<Block<C>>>),
-    /// Brings what is smaller than this, in either direction, to this by adaptive average pooling.
-    AtLeast(i64),
-    Dropout(f64),
-}
-
-impl Block<ConvSpec> {
-    /// The same block with what `make` makes of its convolutions, in order.
-    pub fn build<C>(&self, make: &mut dyn FnMut(&ConvSpec) -> Result<C>) -> Result<Block<C>> {
-        Ok(match self {
-            Self::Conv(conv) => Block::Conv(make(conv)?),
-            Self::MaxPool(window) => Block::MaxPool(*window),
-            Self::AveragePool(window) => Block::AveragePool(*window),
-            Self::Residual { body, shortcut } => Block::Residual {
-                body: body.iter().map(&mut *make).collect::<Result<_>>()?,
-                shortcut: shortcut.as_ref().map(make).transpose()?,
-            },
-            Self::Branches(branches) => Block::Branches(
-                branches
-                    .iter()
-                    .map(|blocks| blocks.iter().map(|block| block.build(make)).collect())
-                    .collect::<Result<_>>()?,
-            ),
-            Self::AtLeast(extent) => Block::AtLeast(*extent),
-            Self::Dropout(p) => Block::Dropout(*p),
-        })
-    }
-
-    /// The channels behind the block, from those before it.
-    pub fn channels(&self, before: i64) -> i64 {
-        match self {
-            Self::Conv(conv) => conv.outputs,
-            Self::Residual { body, .. } => body.last().map_or(before, |conv| conv.outputs),
-            Self::Branches(branches) => branches
-                .iter()
-                .map(|blocks| blocks.iter().fold(before, |channels, block| block.channels(channels)))
-                .sum(),
-            Self::MaxPool(_) | Self::AveragePool(_) | Self::AtLeast(_) | Self::Dropout(_) => before,
-        }
-    }
-
-    /// The extent behind the block, from that before it; none when that is too small for it.
-    pub fn extent(&self, before: Extent) -> Option<Extent> {
-        let through = |extent: Option<Extent>, conv: &ConvSpec| moved(extent?, conv.kernel, conv.stride, conv.padding);
-        match self {
-            Self::Conv(conv) => through(Some(before), conv),
-            Self::MaxPool(window) | Self::AveragePool(window) => {
-                moved(before, [window.size; 2], window.stride, [window.padding; 2])
-            }
-            Self::Residual { body, .. } => body.iter().fold(Some(before), through),
-            Self::Branches(branches) => {
-                let of = |blocks: &Vec<Self>| blocks.iter().try_fold(before, |extent, block| block.extent(extent));
-                branches.iter().map(of).collect::<Option<Vec<_>>>()?.first().copied()
-            }
-            Self::AtLeast(extent) => Some(before.map(|size| size.max(*extent))),
-            Self::Dropout(_) => Some(before),
-        }
-    }
-}
-
-/// How many places a kernel finds.
-fn moved(extent: Extent, kernel: Extent, stride: i64, padding: Extent) -> Option<Extent> {
-    let places = |side: usize| {
-        let room = extent.get(side)? + 2 * padding.get(side)? - kernel.get(side)?;
-        (room >= 0).then(|| room / stride.max(1) + 1)
-    };
-    Some([places(0)?, places(1)?])
-}
-
 impl Block<Conv> {
     /// Does something to every convolution.
-    pub fn each_conv(&mut self, change: &mut dyn FnMut(&mut Conv) -> Result<()>) -> Result<()> {
+    pub fn each_conv(&mut self, change: &mut dyn FnMut(&mut Conv)) {
         match self {
             Self::Conv(conv) => change(conv),
-            Self::Residual { body, shortcut } => body.iter_mut().chain(shortcut).try_for_each(change),
-            Self::Branches(branches) => branches.iter_mut().flatten().try_for_each(|block| block.each_conv(change)),
-            Self::MaxPool(_) | Self::AveragePool(_) | Self::AtLeast(_) | Self::Dropout(_) => Ok(()),
+            Self::Residual { body, shortcut } => body.iter_mut().chain(shortcut).for_each(change),
+            Self::Branches(branches) => branches.iter_mut().flatten().for_each(|block| block.each_conv(change)),
+            Self::MaxPool(_) | Self::AveragePool(_) | Self::AtLeast(_) | Self::Dropout(_) => {}
         }
     }
 
@@ -171,7 +37,7 @@ impl Block<Conv> {
             }
             Self::Residual { body, shortcut } => {
                 let (last, first) = body.split_last().ok_or_else(|| Error::failure("a residual block has no body"))?;
-                let fixed = last.fixed(pass);
+                let fixed = last.fixed(pass)?;
                 let shortcut = match shortcut {
                     Some(conv) => conv.forward(x, pass)?,
                     // The fused sum takes its place.
@@ -214,17 +80,29 @@ pub fn forward_all(blocks: &[Block<Conv>], x: &Tensor, own: bool, pass: Pass) ->
     Ok(x)
 }
 
-/// A convolution with its numbers, all in fp32 (the masters).
+/// A convolution with its weights, all in fp32 (the masters).
+///
+/// In a frozen stage it evaluates as one convolution with its norm folded in. The folded copy is made at the first evaluation in
+/// a kind and kept, because making it for every batch would cost small batches more than it saves. It cannot go stale: a training
+/// pass drops it, it is not used while a gradient is wanted, and it remembers the versions of the tensors that it was made from
+/// and is made anew when one has been changed in place.
 pub struct Conv {
-    pub spec: ConvSpec,
+    spec: ConvSpec,
     /// `[outputs, inputs, height, width]`, channels last in memory.
-    pub weight: Tensor,
+    weight: Tensor,
     /// `[outputs]`.
-    pub bias: Option<Tensor>,
-    pub norm: Option<BatchNorm>,
-    /// The convolution with the norm in it, in the kind of inference: of what is not trained. Made for every batch it would cost
-    /// small batches more than it saves.
-    pub folded: Option<FixedConvolution>,
+    bias: Option<Tensor>,
+    norm: Option<BatchNorm>,
+    frozen: bool,
+    folded: RefCell<Option<Folded>>,
+}
+
+/// A convolution with its norm in it.
+struct Folded {
+    convolution: Rc<FixedConvolution>,
+    kind: Kind,
+    /// How often each of the tensors that it was made from had been changed in place.
+    versions: Vec<i64>,
 }
 
 /// Batch normalisation over all but the channels (Ioffe and Szegedy 2015), fp32 `[channels]` each.
@@ -237,9 +115,50 @@ pub struct BatchNorm {
 }
 
 impl Conv {
-    /// Keeps a convolution in `kind` that does what this one and its norm do in evaluation (a norm is a factor and a summand for
-    /// each channel), for as long as the numbers do not change.
-    pub fn fold(&mut self, kind: Kind) -> Result<()> {
+    /// A convolution that may be trained.
+    pub fn new(spec: ConvSpec, weight: Tensor, bias: Option<Tensor>, norm: Option<BatchNorm>) -> Self {
+        Self { spec, weight, bias, norm, frozen: false, folded: RefCell::new(None) }
+    }
+
+    /// Says whether the convolution is in a frozen stage, where no gradients are wanted.
+    pub fn set_frozen(&mut self, frozen: bool) {
+        self.folded = RefCell::new(None);
+        self.frozen = frozen;
+        if frozen {
+            for tensor in self.tensors() {
+                let _ = tensor.set_requires_grad(false);
+            }
+        }
+    }
+
+    /// All that evaluation depends on.
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        let norm = self.norm.iter().flat_map(|norm| [&norm.weight, &norm.bias, &norm.mean, &norm.variance]);
+        std::iter::once(&self.weight).chain(&self.bias).chain(norm)
+    }
+
+    /// The convolution with its norm folded in, where a pass may use it.
+    fn fixed(&self, pass: Pass) -> Result<Option<Rc<FixedConvolution>>> {
+        if !self.frozen {
+            return Ok(None);
+        }
+        let mut folded = self.folded.borrow_mut();
+        if pass.dropout.is_some() || self.tensors().any(Tensor::requires_grad) {
+            *folded = None;
+            return Ok(None);
+        }
+        let versions = self.tensors().map(|tensor| Ok(tensor.f_internal_version()?)).collect::<Result<Vec<_>>>()?;
+        if let Some(kept) = folded.as_ref().filter(|kept| kept.kind == pass.compute && kept.versions == versions) {
+            return Ok(Some(Rc::clone(&kept.convolution)));
+        }
+        let convolution = Rc::new(tch::no_grad(|| self.fold_batch_norm(pass.compute))?);
+        *folded = Some(Folded { convolution: Rc::clone(&convolution), kind: pass.compute, versions });
+        Ok(Some(convolution))
+    }
+
+    /// A convolution in `kind` that does what this one and its norm do in evaluation: a norm is a factor and a summand for each
+    /// channel.
+    fn fold_batch_norm(&self, kind: Kind) -> Result<FixedConvolution> {
         let zero = || Tensor::f_zeros([self.spec.outputs], (Kind::Float, self.weight.device()));
         let bias = self.bias.as_ref().map_or_else(zero, |bias| Ok(bias.shallow_clone()))?;
         let (weight, bias) = match &self.norm {
@@ -251,14 +170,13 @@ impl Conv {
             None => (self.weight.shallow_clone(), bias),
         };
         let ConvSpec { stride, padding, .. } = self.spec;
-        self.folded = Some(FixedConvolution::new(&weight, &bias, stride, padding, kind)?);
-        Ok(())
+        FixedConvolution::new(&weight, &bias, stride, padding, kind)
     }
 
     /// In training with the batch's own statistics, which the running ones take in; in evaluation with the running ones.
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         let ConvSpec { stride, padding, relu, .. } = self.spec;
-        let mut y = match self.fixed(pass) {
+        let mut y = match self.fixed(pass)? {
             Some(fixed) => match self.product(x, &fixed.weight, Some(&fixed.bias))? {
                 Some(product) => product,
                 None => return fixed.apply(x, None, relu),
@@ -277,11 +195,6 @@ impl Conv {
             }
         };
         Ok(if relu { y.f_relu_()? } else { y })
-    }
-
-    /// The convolution with the norm in it, where a pass may take it.
-    fn fixed(&self, pass: Pass) -> Option<&FixedConvolution> {
-        self.folded.as_ref().filter(|fixed| pass.dropout.is_none() && fixed.weight.kind() == pass.compute)
     }
 
     /// Where the kernel has one place: a matrix product, as a fully connected layer is.

@@ -3,7 +3,7 @@
 
 use tch::Tensor;
 
-use super::layers::Extent;
+use super::spec::Extent;
 use crate::error::Result;
 use crate::model::checkpoint::Weights;
 

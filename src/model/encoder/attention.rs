@@ -6,23 +6,25 @@
 
 use tch::Tensor;
 
+use super::config::AttentionOptions;
 use crate::batch::PackedTokens;
 use crate::batch::packed::LengthGroup;
 use crate::error::Result;
-use crate::model::backbone::{DropoutKeys, Pass};
+use crate::model::pass::{DropoutKeys, Pass};
 use crate::native;
 
-/// `softmax(QKᵀ/√d) V` for every sequence. `projected` is `[T, 3·width]`: query, key, value. Gives `[T, width]`.
-pub fn attend(projected: &Tensor, tokens: &PackedTokens, heads: i64, dropout: f64, pass: Pass) -> Result<Tensor> {
-    let width = projected.size().last().copied().unwrap_or(0) / 3;
-    if native::has_attention(projected, width / heads) {
+/// `softmax(QKᵀ/√d) V` for every sequence. `qkv` is `[T, 3·width]`: query, key, value. Gives `[T, width]`.
+pub fn attend(qkv: &Tensor, tokens: &PackedTokens, options: &AttentionOptions, pass: Pass) -> Result<Tensor> {
+    let AttentionOptions { heads, dropout, .. } = *options;
+    let width = qkv.size().last().copied().unwrap_or(0) / 3;
+    if native::has_attention(qkv, width / heads) {
         let drop = DropoutKeys::drop(pass.dropout, dropout);
-        return native::attention(None, projected, &tokens.offsets, tokens.longest(), heads, drop);
+        return native::attention(None, qkv, &tokens.offsets, tokens.longest(), heads, drop);
     }
     let contexts = tokens
         .groups
         .iter()
-        .zip(tokens.split(projected)?)
+        .zip(tokens.split(qkv)?)
         .map(|(group, rows)| {
             let LengthGroup { count, length, .. } = *group;
             let rectangle = rows.f_view([count, length, 3, heads, width / heads])?.f_permute([2i64, 0, 3, 1, 4])?;
@@ -39,10 +41,10 @@ pub fn attend_first_tokens(
     query: &Tensor,
     key_value: &Tensor,
     tokens: &PackedTokens,
-    heads: i64,
-    dropout: f64,
+    options: &AttentionOptions,
     pass: Pass,
 ) -> Result<Tensor> {
+    let AttentionOptions { heads, dropout, .. } = *options;
     let width = query.size().last().copied().unwrap_or(0);
     if native::has_attention(key_value, width / heads) {
         let drop = DropoutKeys::drop(pass.dropout, dropout);
@@ -102,7 +104,8 @@ mod tests {
         }
         let batch = set.batch(&[0, 1, 2, 3, 4, 5], Device::Cpu)?;
         let tokens = batch.inputs.tokens()?;
-        let (heads, width, used) = (2, 16, tokens.len());
+        let options = AttentionOptions { heads: 2, qkv_bias: true, dropout: 0.0 };
+        let (width, used) = (16, tokens.len());
         let pass = Pass::evaluation(Kind::Float);
         let wave = |columns: i64| {
             let numbers = Tensor::arange(tokens.ids.numel() as i64 * columns, (Kind::Double, Device::Cpu));
@@ -113,10 +116,10 @@ mod tests {
         let mut found = Vec::new();
         for kind in [Kind::Double, Kind::Float] {
             let all = leaf(&wave(3 * width), kind);
-            let context = attend(&all, tokens, heads, 0.0, pass)?.narrow(0, 0, used);
+            let context = attend(&all, tokens, &options, pass)?.narrow(0, 0, used);
             context.square().sum(kind).backward();
             let (asking, others) = (leaf(&query, kind), leaf(&wave(2 * width), kind));
-            let first = attend_first_tokens(&asking, &others, tokens, heads, 0.0, pass)?;
+            let first = attend_first_tokens(&asking, &others, tokens, &options, pass)?;
             first.square().sum(kind).backward();
             found.push([context, all.grad(), first, asking.grad(), others.grad()]);
         }

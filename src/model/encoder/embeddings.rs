@@ -1,33 +1,46 @@
-//! Stage 0 of text: token, position and segment vectors, added, normalised, dropped out.
+//! Stage 0 of text: word, position and perhaps segment vectors, added, normalised, with dropout.
 
 use tch::{Device, Tensor};
 
-use super::{Builder, EmbeddingNames, EncoderConfig, Fresh, Reads};
+use super::builder::{EncoderBuilder, Initial};
+use super::config::{EmbeddingsConfig, EncoderConfig};
+use super::names::EmbeddingNames;
 use crate::batch::PackedTokens;
 use crate::error::{Error, Result};
-use crate::model::backbone::{DropoutKeys, Pass};
-use crate::model::parameters::{LayerNorm, cast};
+use crate::model::layers::{LayerNorm, cast};
+use crate::model::pass::{DropoutKeys, Pass};
 
+/// See the [module](self).
 pub struct TextEmbeddings {
     word: Tensor,
+    /// A row per position, those of real positions from `position_offset` on.
     position: Tensor,
-    segment: Tensor,
+    position_offset: i64,
+    segment: Option<Tensor>,
     norm: LayerNorm,
     dropout: f64,
 }
 
 impl TextEmbeddings {
-    pub(super) fn load(config: &EncoderConfig, builder: &mut Builder) -> Result<Self> {
-        let (&Reads::Text { vocabulary, positions, segments }, EmbeddingNames::Text { word, position, segment, norm }) =
-            (&config.reads, builder.names.embeddings)
+    /// Stage 0 of an encoder of texts.
+    pub fn load(config: &EncoderConfig, builder: &mut EncoderBuilder) -> Result<Self> {
+        let (
+            EmbeddingsConfig::Text { vocabulary, positions, position_offset, segments },
+            EmbeddingNames::Text { word, position, segment, norm },
+        ) = (config.embeddings, builder.names.embeddings)
         else {
             return Err(Error::failure("this encoder reads no text"));
         };
+        let width = config.width;
         Ok(Self {
-            word: builder.take_table(word, &[vocabulary, config.width], 0)?,
-            position: builder.take(position, &[positions, config.width], 0, Fresh::Normal)?,
-            segment: builder.take(segment, &[segments, config.width], 0, Fresh::Normal)?,
-            norm: builder.norm(norm, config.width, config.layer_norm_epsilon, 0)?,
+            word: builder.take_table(word, &[vocabulary, width], 0)?,
+            position: builder.take(position, &[position_offset + positions, width], 0, Initial::Normal)?,
+            position_offset,
+            segment: match segment {
+                Some(name) => Some(builder.take(name, &[segments, width], 0, Initial::Normal)?),
+                None => None,
+            },
+            norm: builder.norm(norm, width, config.layer_norm_epsilon, 0)?,
             dropout: config.hidden_dropout,
         })
     }
@@ -37,9 +50,15 @@ impl TextEmbeddings {
         let look_up = |table: &Tensor, ids: &Tensor, sparse| Tensor::f_embedding(table, ids, -1, false, sparse);
         // The word table is large and a batch reads little of it: its gradient has the rows that were read, nothing else.
         let sparse = self.word.requires_grad() && self.word.device() == Device::Cpu;
-        let x = look_up(&self.word, &tokens.ids, sparse)?
-            .f_add(&look_up(&self.segment, &tokens.types, false)?)?
-            .f_add(&look_up(&self.position, &tokens.positions, false)?)?;
+        let mut x = look_up(&self.word, &tokens.ids, sparse)?;
+        if let Some(segment) = &self.segment {
+            x = x.f_add(&look_up(segment, &tokens.types, false)?)?;
+        }
+        let position = match self.position_offset {
+            0 => look_up(&self.position, &tokens.positions, false)?,
+            offset => look_up(&self.position, &tokens.positions.f_add_scalar(offset)?, false)?,
+        };
+        let x = x.f_add(&position)?;
         let x = self.norm.forward(&cast(&x, pass.compute)?)?;
         DropoutKeys::apply(pass.dropout, x, self.dropout)
     }

@@ -2,13 +2,18 @@
 
 use tch::{Device, Tensor};
 
-use super::{Builder, EmbeddingNames, EncoderConfig, Fresh, Reads};
+use super::builder::{EncoderBuilder, Initial};
+use super::config::{EmbeddingsConfig, EncoderConfig};
+use super::names::EmbeddingNames;
 use crate::batch::PackedTokens;
 use crate::batch::packed::filled_tokens;
 use crate::error::{Error, Result};
-use crate::model::backbone::{DropoutKeys, Pass};
-use crate::model::parameters::{Parameter, cast};
+use crate::model::layers::cast;
+use crate::model::layout::filled;
+use crate::model::parameter::Parameter;
+use crate::model::pass::{DropoutKeys, Pass};
 
+/// See the [module](self).
 pub struct PatchEmbeddings {
     /// `[width, 3, patch rows, patch columns]`, a convolution's.
     projection: Tensor,
@@ -24,19 +29,22 @@ pub struct PatchEmbeddings {
 }
 
 impl PatchEmbeddings {
-    pub(super) fn load(config: &EncoderConfig, builder: &mut Builder) -> Result<Self> {
-        let (&Reads::Patches { patch, grid, antialias }, EmbeddingNames::Patches { class, position, projection }) =
-            (&config.reads, builder.names.embeddings)
+    /// Stage 0 of an encoder of images.
+    pub fn load(config: &EncoderConfig, builder: &mut EncoderBuilder) -> Result<Self> {
+        let (
+            EmbeddingsConfig::Patches { patch, grid, antialias },
+            EmbeddingNames::Patches { class, position, projection },
+        ) = (config.embeddings, builder.names.embeddings)
         else {
             return Err(Error::failure("this encoder reads no images"));
         };
         let width = config.width;
         let (weight, bias) = (format!("{projection}.weight"), format!("{projection}.bias"));
         Ok(Self {
-            class: builder.take(class, &[1, 1, width], 0, Fresh::Normal)?,
-            position: builder.take(position, &[1, 1 + grid[0] * grid[1], width], 0, Fresh::Normal)?,
-            projection: builder.take(&weight, &[width, 3, patch[0], patch[1]], 0, Fresh::Normal)?,
-            bias: builder.take(&bias, &[width], 0, Fresh::Filled(0.0))?,
+            class: builder.take(class, &[1, 1, width], 0, Initial::Normal)?,
+            position: builder.take(position, &[1, 1 + grid[0] * grid[1], width], 0, Initial::Normal)?,
+            projection: builder.take(&weight, &[width, 3, patch[0], patch[1]], 0, Initial::Normal)?,
+            bias: builder.take(&bias, &[width], 0, Initial::Filled(0.0))?,
             patch,
             grid,
             antialias,
@@ -146,14 +154,4 @@ pub fn grid_of([height, width]: [i64; 2], patch: [i64; 2]) -> Result<[i64; 2]> {
         .hint("take a larger image size"));
     }
     Ok(grid)
-}
-
-/// `rows`, filled up with zeros on the CPU to as many as a batch of that many tokens has.
-pub fn filled(rows: Tensor) -> Result<Tensor> {
-    let used = rows.size().first().copied().unwrap_or(0);
-    let filling = match rows.device() {
-        Device::Cpu => filled_tokens(used.max(0) as usize) as i64 - used,
-        _ => 0,
-    };
-    if filling == 0 { Ok(rows) } else { Ok(rows.f_constant_pad_nd([0, 0, 0, filling])?) }
 }

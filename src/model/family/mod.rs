@@ -1,5 +1,23 @@
-//! The families of networks, a file each.
+//! The families of networks, a file for each. What a family tells about itself is the trait [`Family`]; most text encoders only
+//! describe themselves to `text_encoder.rs`, and convolutional networks to `convolutional.rs`.
+//!
+//! A family is added with a file in this folder and an entry in [`FAMILIES`].
 
-pub mod bert;
-pub mod timm_vit;
-pub mod vit;
+mod bert;
+mod convolutional;
+mod inception;
+mod interface;
+mod resnet;
+mod text_encoder;
+mod timm_vit;
+mod transformers;
+mod vgg;
+mod vit;
+
+pub use self::interface::{
+    Export, Family, FreshNetwork, HeadLayers, HeadSpec, HiddenLayer, LayerName, Leftovers, Parts, SavedModel,
+};
+
+/// Every family that can be loaded.
+pub const FAMILIES: &[&dyn Family] =
+    &[&bert::BERT, &vit::Vit, &resnet::ResNetFamily, &vgg::VggFamily, &inception::InceptionFamily];

@@ -10,6 +10,14 @@ use crate::model::checkpoint::{Checkpoint, Weights};
 const EPSILON: f64 = 1e-6;
 /// Columns of an attention head, of all the sizes in [`SIZES`].
 const HEAD: i64 = 64;
+/// Networks whose trained weights are on the hub.
+pub const NAMED: [&str; 5] = [
+    "vit_tiny_patch16_224",
+    "vit_small_patch16_224",
+    "vit_small_patch32_224",
+    "vit_base_patch16_224",
+    "vit_base_patch32_224",
+];
 /// What timm's names call a width.
 const SIZES: [(&str, i64); 3] = [("tiny", 192), ("small", 384), ("base", 768)];
 
@@ -23,7 +31,7 @@ const FOREIGN: [(&str, &str); 9] = [
     (".q_norm.", "norms of queries and keys"),
     (".ls1.", "layer scale"),
     ("norm_pre.", "a norm before the layers"),
-    ("fc_norm.", "a norm behind the pooling"),
+    ("fc_norm.", "a norm after the pooling"),
     ("attn_pool.", "attention pooling"),
     (".attn.norm.", "a norm within attention"),
     (".mlp.norm.", "a norm within the feed-forward block"),

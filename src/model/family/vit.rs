@@ -1,29 +1,134 @@
-//! Vision Transformers: from a checkpoint of transformers or timm (or from chance) to a [`Classifier`], and what a saved one needs
-//! for transformers to load it, whatever it came from.
+//! The Vision Transformer (Dosovitskiy et al. 2021), in transformers' layout. timm's checkpoints are brought into it first
+//! (`timm_vit.rs`), and whatever a ViT came from, it is saved for transformers.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::interface::{Export, Family, FreshNetwork, HeadLayers, HeadSpec, LayerName, Leftovers, Parts, SavedModel};
+use super::timm_vit;
+use super::transformers::{labelled_config, mean_pooled_type, set_python_classes};
+use crate::data::Modality;
 use crate::error::{Error, Result};
 use crate::image::{Interpolation, Preprocessing, Resize};
-use crate::model::backbone::{Backbone, Pooling};
-use crate::model::checkpoint::{Checkpoint, LoadReport, Untaken};
-use crate::model::encoder::{DEVIATION, Encoder, EncoderConfig, Source, vit};
-use crate::model::family::timm_vit;
-use crate::model::head::{Head, NamedLinear, fresh_linear};
-use crate::model::parameters::Place;
-use crate::model::{
-    Classifier, Engine, Format, HeadRequest, InputSpec, LoadRequest, Saved, checkpoint_labels, labelled_config,
+use crate::model::activation::Activation;
+use crate::model::checkpoint::Checkpoint;
+use crate::model::encoder::{
+    AttentionOptions, ConfigKeys, EmbeddingNames, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights,
+    FeedForwardOptions, INITIAL_STD, Names, NormPlacement, grid_of,
+};
+use crate::model::pass::Pooling;
+use crate::model::request::{InputSpec, LoadRequest};
+
+/// See the [module](self).
+pub struct Vit;
+
+/// `model_type` in `config.json`, also of a DeiT without distillation.
+const NAME: &str = "vit";
+
+const NAMES: Names = Names {
+    prefix: "vit.",
+    embeddings: EmbeddingNames::Patches {
+        class: "embeddings.cls_token",
+        position: "embeddings.position_embeddings",
+        projection: "embeddings.patch_embeddings.projection",
+    },
+    query: "encoder.layer.{}.attention.attention.query",
+    key: "encoder.layer.{}.attention.attention.key",
+    value: "encoder.layer.{}.attention.attention.value",
+    attention_output: "encoder.layer.{}.attention.output.dense",
+    attention_norm: "encoder.layer.{}.layernorm_before",
+    inner: "encoder.layer.{}.intermediate.dense",
+    output: "encoder.layer.{}.output.dense",
+    output_norm: "encoder.layer.{}.layernorm_after",
+    final_norm: Some("layernorm"),
 };
 
-/// What a mean-pooled run carries so that Python loads it (`trust_remote_code=True`).
+/// What transformers 5 calls the layers in memory, and some of its checkpoints in the file, and what they are called here.
+const MODERN: [(&str, &str); 6] = [
+    ("attention.q_proj", "attention.attention.query"),
+    ("attention.k_proj", "attention.attention.key"),
+    ("attention.v_proj", "attention.attention.value"),
+    ("attention.o_proj", "attention.output.dense"),
+    ("mlp.fc1", "intermediate.dense"),
+    ("mlp.fc2", "output.dense"),
+];
+
+/// The name here of a tensor in transformers' layout, whatever version wrote it, with or without the prefix.
+fn name_of(stored: &str) -> String {
+    let bare = stored.strip_prefix(NAMES.prefix).unwrap_or(stored);
+    if bare.starts_with("classifier.") {
+        return bare.to_owned();
+    }
+    let Some((layer, rest)) = bare.strip_prefix("layers.").and_then(|rest| rest.split_once('.')) else {
+        return format!("{}{bare}", NAMES.prefix);
+    };
+    let renamed = MODERN.iter().find_map(|(modern, name)| Some(format!("{name}{}", rest.strip_prefix(modern)?)));
+    format!("{}encoder.layer.{layer}.{}", NAMES.prefix, renamed.as_deref().unwrap_or(rest))
+}
+
+/// One number for both directions, or rows and columns.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(untagged)]
+enum Extent {
+    Square(i64),
+    Rectangle([i64; 2]),
+}
+
+impl Extent {
+    fn both(self) -> [i64; 2] {
+        match self {
+            Self::Square(side) => [side; 2],
+            Self::Rectangle(both) => both,
+        }
+    }
+}
+
+/// The settings of `config.json` that matter here; defaults as in transformers' `ViTConfig`.
+#[derive(Deserialize)]
+#[serde(default)]
+struct VitConfig {
+    hidden_size: i64,
+    num_hidden_layers: i64,
+    num_attention_heads: i64,
+    intermediate_size: i64,
+    hidden_act: Activation,
+    hidden_dropout_prob: f64,
+    attention_probs_dropout_prob: f64,
+    layer_norm_eps: f64,
+    image_size: Extent,
+    patch_size: Extent,
+    num_channels: i64,
+    qkv_bias: bool,
+}
+
+impl Default for VitConfig {
+    fn default() -> Self {
+        Self {
+            hidden_size: 768,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            intermediate_size: 3072,
+            hidden_act: Activation::Gelu,
+            hidden_dropout_prob: 0.0,
+            attention_probs_dropout_prob: 0.0,
+            layer_norm_eps: 1e-12,
+            image_size: Extent::Square(224),
+            patch_size: Extent::Square(16),
+            num_channels: 3,
+            qkv_bias: true,
+        }
+    }
+}
+
+/// What a mean-pooled model carries so that Python loads it (`trust_remote_code=True`).
 const PYTHON_MODULE: [(&str, &str); 2] = [
     ("configuration_rehead_vit.py", include_str!("python/configuration_rehead_vit.py")),
     ("modeling_rehead_vit.py", include_str!("python/modeling_rehead_vit.py")),
 ];
 
-/// What heads and parts of other tasks are called: they are set aside.
+/// How heads and parts of other tasks begin: they are set aside.
 const OTHER_PARTS: [&str; 7] = [
     "classifier.",
     "head.",
@@ -34,104 +139,152 @@ const OTHER_PARTS: [&str; 7] = [
     "vit.embeddings.mask_token",
 ];
 
-/// Whether this is the `config.json` of a ViT: transformers' or timm's.
-pub fn recognises(config: &Value) -> bool {
-    let family = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
-    vit::MODEL_TYPES.contains(&family) || timm_vit::recognises(config)
-}
+const MATCHING: &str = "take the config.json that belongs to these weights, of a Vision Transformer";
 
-/// Loads the ViT in a checkpoint with the requested head.
-pub fn load(mut checkpoint: Checkpoint, request: &LoadRequest) -> Result<(Classifier, LoadReport)> {
-    refuse_other_engines(request)?;
-    let preprocessing = Preprocessing::of_directory(&checkpoint.directory)?;
-    let from_timm = timm_vit::recognises(&checkpoint.config);
-    if from_timm {
-        timm_vit::convert(&mut checkpoint)?;
-    } else {
-        checkpoint.weights.rename(|stored| vec![vit::name_of(stored)])?;
-        refuse_distilled(&checkpoint)?;
-    }
-    let (mut config, image) = vit::config(&checkpoint.config, &checkpoint.config_file(), from_timm)?;
-    set_dropout(&mut config, request);
-    let weights = &checkpoint.weights;
-    let encoder = Encoder::load(config, &vit::NAMES, Source::Checkpoint(weights), request.linears)?;
-    let mean_pooled = checkpoint.config.get("model_type").is_some_and(|family| family == "rehead_vit");
-    let own_pooling = if mean_pooled { Pooling::Mean } else { Pooling::Cls };
-
-    let mut report = LoadReport::default();
-    let (labels, pooling, head);
-    match &request.head {
-        HeadRequest::FromCheckpoint => {
-            labels = checkpoint_labels(&checkpoint, "classifier.weight")?;
-            pooling = own_pooling;
-            let (classes, width) = (labels.len() as i64, encoder.feature_width());
-            head = Head::new(None, 0.0, NamedLinear::stored(weights, "classifier", classes, width, Place::Head)?);
-        }
-        HeadRequest::New { labels: wanted, pooling: wanted_pooling, .. } => {
-            labels = (*wanted).clone();
-            pooling = wanted_pooling.unwrap_or(own_pooling);
-            head = fresh_head(encoder.feature_width(), request)?;
-            report.missing.extend(["classifier.weight".to_owned(), "classifier.bias".to_owned()]);
-        }
-    }
-    report.account(&checkpoint, "a plain ViT", |name| match OTHER_PARTS.iter().any(|part| name.starts_with(part)) {
-        true => Untaken::SetAside,
-        false => Untaken::Unexpected,
-    })?;
-    let preprocessing = preprocessing.unwrap_or_else(|| usual_preprocessing(image));
-    let mut classifier = Classifier {
-        backbone: Box::new(encoder),
-        head,
-        pooling,
-        labels,
-        input: InputSpec::Image(preprocessing),
-        device: request.device,
-        directory: checkpoint.directory,
-        format: Format::Vit,
-        config: checkpoint.config,
-    };
-    classifier.set_preprocessing(preprocessing)?;
-    Ok((classifier, report))
-}
-
-/// The hub id of the trained network that timm's bare name stands for there.
-pub fn pretrained_id(name: &str) -> Option<String> {
-    let tag = match name {
-        "vit_base_patch16_224" => "augreg2_in21k_ft_in1k",
-        "vit_tiny_patch16_224" | "vit_small_patch16_224" | "vit_small_patch32_224" | "vit_base_patch32_224" => {
-            "augreg_in21k_ft_in1k"
-        }
-        _ => return None,
-    };
-    Some(format!("timm/{name}.{tag}"))
-}
-
-/// A ViT with weights drawn by `seed`, by timm's name for its sizes (`vit_small_patch16_224`), and a new head.
+/// Reads `config`, the `config.json` of a ViT, which messages call `file`: the encoder, and height and width of the images that
+/// its positions are for. `antialias` is as in [`EmbeddingsConfig::Patches`].
 ///
 /// # Errors
-/// There is no such ViT, or its head is to come from a checkpoint.
-pub fn fresh(architecture: &str, seed: u64, request: &LoadRequest) -> Result<Classifier> {
-    refuse_other_engines(request)?;
-    let HeadRequest::New { labels, pooling, .. } = &request.head else {
-        return Err(Error::request("a network with random weights has no labels yet").hint("train it first"));
+/// A mistyped or impossible setting.
+fn read_config(config: &Value, file: &Path, antialias: bool) -> Result<(EncoderConfig, [i64; 2])> {
+    let config: VitConfig = serde_path_to_error::deserialize(config).map_err(|error| {
+        Error::request(error.inner().to_string()).file(file).key(error.path().to_string()).hint(MATCHING)
+    })?;
+    let refuse = |key: &str, message: String| Err(Error::request(message).file(file).key(key).hint(MATCHING));
+    let (image, patch) = (config.image_size.both(), config.patch_size.both());
+    let sizes =
+        [("image_size", image[0]), ("image_size", image[1]), ("patch_size", patch[0]), ("patch_size", patch[1])];
+    if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !(1..=1 << 20).contains(size)) {
+        return refuse(key, format!("{size} is not a possible size"));
+    }
+    if config.num_channels != 3 {
+        return refuse(
+            "num_channels",
+            format!("{} channels; images have three, red, green and blue", config.num_channels),
+        );
+    }
+    let grid = grid_of(image, patch).map_err(|error| error.file(file).key("image_size"))?;
+    let encoder = EncoderConfig {
+        family: NAME,
+        embeddings: EmbeddingsConfig::Patches { patch, grid, antialias },
+        width: config.hidden_size,
+        layers: config.num_hidden_layers as usize,
+        attention: AttentionOptions {
+            heads: config.num_attention_heads,
+            qkv_bias: config.qkv_bias,
+            dropout: config.attention_probs_dropout_prob,
+        },
+        feed_forward: FeedForwardOptions { inner: config.intermediate_size, activation: config.hidden_act },
+        norms: NormPlacement::Before,
+        layer_norm_epsilon: config.layer_norm_eps,
+        hidden_dropout: config.hidden_dropout_prob,
     };
-    let config = timm_vit::fresh_config(architecture)?;
-    let (mut sizes, image) = vit::config(&config, Path::new(architecture), true)?;
-    set_dropout(&mut sizes, request);
-    let source = Source::Chance { seed, device: request.device };
-    let encoder = Encoder::load(sizes, &vit::NAMES, source, request.linears)?;
-    let head = fresh_head(encoder.feature_width(), request)?;
-    Ok(Classifier {
-        backbone: Box::new(encoder),
-        head,
-        pooling: pooling.unwrap_or(Pooling::Cls),
-        labels: (*labels).clone(),
-        input: InputSpec::Image(usual_preprocessing(image)),
-        device: request.device,
-        directory: PathBuf::new(),
-        format: Format::Vit,
-        config,
-    })
+    Ok((encoder.checked(file, &ConfigKeys::TRANSFORMERS, MATCHING)?, image))
+}
+
+impl Vit {
+    /// All but what the weights' source decides: no dropout before the head, as transformers has it.
+    fn parts(encoder: Encoder, preprocessing: Preprocessing, config: Value, pooling: Pooling) -> Parts {
+        let head = || HeadLayers {
+            hidden: None,
+            dropout: 0.0,
+            output: LayerName::same("classifier"),
+            initial_std: INITIAL_STD,
+        };
+        let set_aside = OTHER_PARTS.map(str::to_owned).into();
+        Parts {
+            backbone: Box::new(encoder),
+            head: HeadSpec { pooling, first_token: Some(head()), mean: head() },
+            input: InputSpec::Image(preprocessing),
+            config,
+            leftovers: Leftovers { network: "a plain ViT".to_owned(), set_aside, ignored: &[] },
+        }
+    }
+}
+
+impl Family for Vit {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn modality(&self) -> Modality {
+        Modality::Image
+    }
+
+    fn recognises(&self, config: &Value) -> bool {
+        match config.get("model_type").and_then(Value::as_str) {
+            Some(given) => given == NAME || given == mean_pooled_type(NAME),
+            None => timm_vit::recognises(config),
+        }
+    }
+
+    fn architectures(&self) -> Vec<String> {
+        timm_vit::NAMED.map(str::to_owned).into()
+    }
+
+    /// Google's weights of ImageNet-21k, fine-tuned on ImageNet.
+    fn pretrained_id(&self, architecture: &str) -> Option<String> {
+        let tag = match architecture {
+            "vit_base_patch16_224" => "augreg2_in21k_ft_in1k",
+            known if timm_vit::NAMED.contains(&known) => "augreg_in21k_ft_in1k",
+            _ => return None,
+        };
+        Some(format!("timm/{architecture}.{tag}"))
+    }
+
+    fn load(&self, checkpoint: &mut Checkpoint, request: &LoadRequest) -> Result<Parts> {
+        let preprocessing = Preprocessing::of_directory(&checkpoint.directory)?;
+        let from_timm = timm_vit::recognises(&checkpoint.config);
+        if from_timm {
+            timm_vit::convert(checkpoint)?;
+        } else {
+            checkpoint.weights.rename(|stored| vec![name_of(stored)])?;
+            refuse_distilled(checkpoint)?;
+        }
+        let (mut config, image) = read_config(&checkpoint.config, &checkpoint.config_file(), from_timm)?;
+        config.set_dropout(request.dropout());
+        let weights = EncoderWeights::Checkpoint(&checkpoint.weights);
+        let encoder = Encoder::load(config, &NAMES, weights, request.weight_dtype)?;
+        let mean_pooled =
+            checkpoint.config.get("model_type").is_some_and(|given| *given == mean_pooled_type(NAME).as_str());
+        let pooling = if mean_pooled { Pooling::Mean } else { Pooling::Cls };
+        let preprocessing = preprocessing.unwrap_or_else(|| usual_preprocessing(image));
+        Ok(Self::parts(encoder, preprocessing, checkpoint.config.clone(), pooling))
+    }
+
+    /// By timm's name for its sizes (`vit_small_patch16_224`).
+    fn fresh(&self, network: &FreshNetwork, request: &LoadRequest) -> Result<Parts> {
+        let config = timm_vit::fresh_config(network.architecture)?;
+        let (mut sizes, image) = read_config(&config, Path::new(network.architecture), true)?;
+        sizes.set_dropout(request.dropout());
+        let weights = EncoderWeights::Random { seed: network.seed, device: request.device };
+        let encoder = Encoder::load(sizes, &NAMES, weights, request.weight_dtype)?;
+        let preprocessing = network.preprocessing.unwrap_or_else(|| usual_preprocessing(image));
+        Ok(Self::parts(encoder, preprocessing, config, Pooling::Cls))
+    }
+
+    /// The preprocessing too, and for a mean-pooled model the Python module that loads it.
+    fn export(&self, model: &SavedModel) -> Export {
+        let mut map = labelled_config(model);
+        let mut files = Vec::new();
+        if let InputSpec::Image(preprocessing) = model.input {
+            let (height, width) = preprocessing.crop;
+            map.insert("image_size".into(), if height == width { json!(height) } else { json!([height, width]) });
+            files.push(("preprocessor_config.json".to_owned(), format!("{:#}\n", preprocessing.to_transformers())));
+        }
+        match model.pooling {
+            Pooling::Cls => {
+                map.insert("model_type".into(), NAME.into());
+                map.insert("architectures".into(), json!(["ViTForImageClassification"]));
+            }
+            Pooling::Mean => {
+                map.insert("model_type".into(), mean_pooled_type(NAME).into());
+                set_python_classes(&mut map, "ViT", "ImageClassification", "_vit");
+                files.extend(PYTHON_MODULE.map(|(name, source)| (name.to_owned(), source.to_owned())));
+            }
+        }
+        Export { config: Value::Object(map), files }
+    }
 }
 
 /// The family's own for images of this height and width, as transformers' `ViTImageProcessor` has it.
@@ -146,13 +299,6 @@ fn usual_preprocessing(size: [i64; 2]) -> Preprocessing {
     }
 }
 
-fn refuse_other_engines(request: &LoadRequest) -> Result<()> {
-    match request.engine {
-        Engine::Packed => Ok(()),
-        Engine::RustBert => Err(Error::request("rust-bert computes no ViT").hint("leave out --engine rust-bert")),
-    }
-}
-
 fn refuse_distilled(checkpoint: &Checkpoint) -> Result<()> {
     let name = "vit.embeddings.distillation_token";
     if !checkpoint.weights.has(name) {
@@ -164,58 +310,24 @@ fn refuse_distilled(checkpoint: &Checkpoint) -> Result<()> {
         .hint("take its variant without `distilled` in the name"))
 }
 
-fn set_dropout(config: &mut EncoderConfig, request: &LoadRequest) {
-    if let HeadRequest::New { dropout: Some(p), .. } = request.head {
-        (config.hidden_dropout, config.attention_dropout) = (p, p);
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::name_of;
 
-/// As transformers makes one: no dropout before it, unless one is asked for.
-fn fresh_head(width: i64, request: &LoadRequest) -> Result<Head> {
-    let HeadRequest::New { labels, dropout, seed, .. } = &request.head else {
-        return Err(Error::failure("no new head was asked for"));
-    };
-    let linear = fresh_linear(width, labels.len() as i64, DEVIATION, *seed, request.device)?;
-    let output = NamedLinear { linear, name: "classifier".to_owned(), place: Place::Head };
-    Ok(Head::new(None, dropout.unwrap_or(0.0), output))
-}
-
-/// What is saved beside the weights: the preprocessing, and for a mean-pooled model the Python module that loads it.
-pub fn saved(classifier: &Classifier) -> Saved {
-    let mut files = Vec::new();
-    if let InputSpec::Image(preprocessing) = &classifier.input {
-        let content = format!("{:#}\n", preprocessing.to_transformers());
-        files.push(("preprocessor_config.json", content.into()));
-    }
-    if classifier.pooling == Pooling::Mean {
-        files.extend(PYTHON_MODULE.map(|(name, source)| (name, source.into())));
-    }
-    Saved { config: saved_config(classifier), files }
-}
-
-fn saved_config(classifier: &Classifier) -> Value {
-    let mut map = labelled_config(classifier);
-    if let InputSpec::Image(Preprocessing { crop: (height, width), .. }) = classifier.input {
-        let size = if height == width { json!(height) } else { json!([height, width]) };
-        map.insert("image_size".into(), size);
-    }
-    match classifier.pooling {
-        Pooling::Cls => {
-            map.insert("model_type".into(), "vit".into());
-            map.insert("architectures".into(), json!(["ViTForImageClassification"]));
-        }
-        // A type of its own, so that no library loads these weights silently into a head that pools otherwise.
-        Pooling::Mean => {
-            map.insert("model_type".into(), "rehead_vit".into());
-            map.insert("architectures".into(), json!(["ReheadViTForImageClassification"]));
-            map.insert(
-                "auto_map".into(),
-                json!({
-                    "AutoConfig": "configuration_rehead_vit.ReheadViTConfig",
-                    "AutoModelForImageClassification": "modeling_rehead_vit.ReheadViTForImageClassification",
-                }),
-            );
+    #[test]
+    fn every_version_of_transformers_names_the_same_tensors() {
+        for (stored, name) in [
+            ("vit.encoder.layer.3.attention.output.dense.bias", "vit.encoder.layer.3.attention.output.dense.bias"),
+            ("encoder.layer.3.layernorm_before.weight", "vit.encoder.layer.3.layernorm_before.weight"),
+            ("vit.layers.11.attention.q_proj.weight", "vit.encoder.layer.11.attention.attention.query.weight"),
+            ("layers.0.mlp.fc2.bias", "vit.encoder.layer.0.output.dense.bias"),
+            ("layers.0.layernorm_after.bias", "vit.encoder.layer.0.layernorm_after.bias"),
+            ("embeddings.cls_token", "vit.embeddings.cls_token"),
+            ("vit.layernorm.weight", "vit.layernorm.weight"),
+            ("classifier.weight", "classifier.weight"),
+            ("pooler.dense.weight", "vit.pooler.dense.weight"),
+        ] {
+            assert_eq!(name_of(stored), name);
         }
     }
-    Value::Object(map)
 }

@@ -1,12 +1,12 @@
-"""The configuration of a BERT classifier with mean pooling, as rehead writes it.
+"""The configuration of a __CLASS__ classifier with mean pooling, as rehead writes it.
 
 This file came with the model: transformers loads it with `trust_remote_code=True`.
 """
 
-from transformers import BertConfig
+from transformers import __CLASS__Config
 
 
-class ReheadBertConfig(BertConfig):
-    """BERT's settings under a type of its own, so that nothing loads the weights with another head."""
+class Rehead__CLASS__Config(__CLASS__Config):
+    """The settings of __CLASS__ under a type of its own, so that nothing loads the weights with another head."""
 
-    model_type = "rehead_bert"
+    model_type = "__TYPE__"

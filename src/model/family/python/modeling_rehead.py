@@ -1,27 +1,27 @@
-"""A BERT classifier whose features are the mean over the last layer's tokens, as rehead trains it.
+"""A __CLASS__ classifier whose features are the mean over the last layer's tokens, as rehead trains it.
 
 This file came with the model: transformers loads it with `trust_remote_code=True`.
 """
 
 import torch
 from torch import nn
-from transformers import BertModel, BertPreTrainedModel
+from transformers import __CLASS__Model, __CLASS__PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from .configuration_rehead import ReheadBertConfig
+from .configuration_rehead import Rehead__CLASS__Config
 
 
-class ReheadBertForSequenceClassification(BertPreTrainedModel):
-    """BERT, the mean over the tokens that are not padding, dropout, a linear layer."""
+class Rehead__CLASS__ForSequenceClassification(__CLASS__PreTrainedModel):
+    """__CLASS__, the mean over the tokens that are not padding, dropout, a linear layer."""
 
-    config_class = ReheadBertConfig
-    # `forward` takes further arguments for BERT, none for the loss (Trainer asks).
+    config_class = Rehead__CLASS__Config
+    # `forward` takes further arguments for the backbone, none for the loss (Trainer asks).
     accepts_loss_kwargs = False
 
     def __init__(self, config):
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.bert = BertModel(config, add_pooling_layer=False)
+        self.__BACKBONE__ = __CLASS__Model(config, add_pooling_layer=False)
         dropout = config.classifier_dropout
         self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
@@ -41,7 +41,7 @@ class ReheadBertForSequenceClassification(BertPreTrainedModel):
         """Logits `[batch, num_labels]`; with `labels` also the loss of `config.problem_type`."""
         if return_dict is None:
             return_dict = getattr(self.config, "return_dict", True)
-        outputs = self.bert(
+        outputs = self.__BACKBONE__(
             input_ids,
             attention_mask=attention_mask,
             token_type_ids=token_type_ids,
@@ -66,7 +66,7 @@ class ReheadBertForSequenceClassification(BertPreTrainedModel):
         )
 
     def classification_loss(self, logits, labels):
-        """As `BertForSequenceClassification` chooses it: by `config.problem_type`, else by the labels' type."""
+        """As `__CLASS__ForSequenceClassification` chooses it: by `config.problem_type`, else by the labels' type."""
         problem = self.config.problem_type
         if problem is None:
             whole_numbers = labels.dtype in (torch.long, torch.int)

@@ -1,78 +1,13 @@
-//! A network's parameters by name, and the plain layers (linear, layer norm) that hold them.
+//! The plain layers that every network is made of: linear (with LoRA's adapters and 8-bit weights) and layer norm.
+//! Where their weights come from is the affair of who builds them; activations are in `activation.rs`.
 
 use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
-use super::backbone::Pass;
+use super::pass::Pass;
 use crate::error::Result;
 use crate::native::{self, Int8Linear};
-
-/// Where in the network a parameter sits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// In the backbone's stage of this index.
-    Stage(usize),
-    /// In the head, loaded from the checkpoint (a BERT pooler).
-    PretrainedHead,
-    /// In the head, made anew.
-    Head,
-}
-
-/// A named leaf tensor. Cloning is shallow: all clones are the same storage and gradient.
-pub struct Parameter {
-    /// The names under which the tensor is stored, with the rows (along dimension 0) of each: one name for most; a fused
-    /// projection is stored as its parts.
-    pub parts: Vec<(String, i64)>,
-    pub tensor: Tensor,
-    pub place: Place,
-    /// A table of which a batch reads only some rows ([`Backbone::rows_read`](super::Backbone::rows_read) tells which); its
-    /// gradient has those rows alone.
-    pub table: bool,
-}
-
-impl Parameter {
-    pub fn new(name: impl Into<String>, tensor: Tensor, place: Place) -> Self {
-        let rows = tensor.size().first().copied().unwrap_or(1);
-        Self { parts: vec![(name.into(), rows)], tensor, place, table: false }
-    }
-
-    /// Number of elements.
-    pub fn elements(&self) -> u64 {
-        self.tensor.numel() as u64
-    }
-
-    /// Whether weight decay applies: to matrices, not to biases and norms (which are vectors).
-    pub fn decays(&self) -> bool {
-        self.tensor.dim() > 1
-    }
-
-    /// The name by which a single-part parameter is stored, or the first of a fused one.
-    pub fn name(&self) -> &str {
-        self.parts.first().map_or("", |(name, _)| name)
-    }
-
-    /// The stored tensors: (name, shallow view of the rows).
-    pub fn stored(&self) -> Result<Vec<(String, Tensor)>> {
-        self.stored_from(&self.tensor)
-    }
-
-    /// Cuts `tensor`, shaped like the parameter (its gradient, say), into the stored parts.
-    pub fn stored_from(&self, tensor: &Tensor) -> Result<Vec<(String, Tensor)>> {
-        if let [(name, _)] = self.parts.as_slice() {
-            return Ok(vec![(name.clone(), tensor.shallow_clone())]);
-        }
-        let mut start = 0;
-        self.parts
-            .iter()
-            .map(|(name, rows)| {
-                let part = tensor.f_narrow(0, start, *rows)?;
-                start += rows;
-                Ok((name.clone(), part))
-            })
-            .collect()
-    }
-}
 
 /// `y = x Wᵀ + b`, W `[out, in]`, b `[out]`.
 pub struct Linear {
@@ -84,7 +19,7 @@ pub struct Linear {
     pub adapters: Vec<Adapter>,
 }
 
-/// A low-rank addition to the rows of a weight that belong to one projection (LoRA, Hu et al. 2022): `scale · B A`.
+/// A low-rank addition to the rows of a weight that are stored under one name (LoRA, Hu et al. 2022): `scale · B A`.
 pub struct Adapter {
     /// A, `[rank, in]`.
     pub down: Tensor,
@@ -99,13 +34,13 @@ impl Adapter {
     }
 }
 
-/// How a backbone's linear layers are kept.
+/// The type in which a backbone's linear layers keep their weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Linears {
-    /// In this kind: fp32 for training (masters), the compute kind for inference, so that they are not converted for every
-    /// batch.
-    In(Kind),
-    /// In 8 bits, for inference on the CPU with activations in bf16.
+pub enum WeightDtype {
+    /// This floating-point kind: fp32 for training (masters), the compute kind for inference, so that weights are not converted
+    /// for every batch.
+    Float(Kind),
+    /// 8 bits, for inference on the CPU with activations in bf16.
     Int8,
 }
 
@@ -147,7 +82,7 @@ impl Linear {
         if downs.is_empty() {
             return Ok(y);
         }
-        // Several projections at once: their A's one below the other, their B's on a diagonal of blocks.
+        // Several adapters at once: their A's one below the other, their B's on a diagonal of blocks.
         let down = cast(&Tensor::f_cat(&downs, 0)?, pass.compute)?;
         let up = cast(&Tensor::f_block_diag(&ups)?, pass.compute)?;
         let low = x.f_linear(&down, None::<&Tensor>)?;
@@ -189,7 +124,7 @@ impl LayerNorm {
     }
 }
 
-/// The same numbers in other memory, in the same order.
+/// The same values in other memory, in the same order.
 pub fn copied(x: &Tensor) -> Result<Tensor> {
     let mut copy = x.f_empty_like()?;
     copy.f_copy_(x)?;

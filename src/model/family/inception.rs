@@ -1,11 +1,16 @@
 //! Inception-v3 (Szegedy et al. 2016), with torchvision's and timm's names. The auxiliary classifier is no part of it.
 
-use super::layers::{Block, ConvSpec, Extent, Window};
-use super::{Description, StageSpec};
+use super::convolutional::{ConvFamily, Settings, unsupported_setting};
+use crate::error::Result;
+use crate::image::Preprocessing;
+use crate::model::checkpoint::Weights;
+use crate::model::convolutional::{Block, ConvSpec, Extent, NetworkSpec, StageSpec, Window};
 
-/// What begins the names of the auxiliary classifier's tensors.
-pub const AUXILIARY: &str = "AuxLogits.";
-pub const DROPOUT: f64 = 0.5;
+/// See the [module](self).
+pub struct InceptionFamily;
+
+const NETWORK: &str = "inception_v3";
+const DROPOUT: f64 = 0.5;
 const EPSILON: f64 = 1e-3;
 
 const MAX_POOL: Block<ConvSpec> = Block::MaxPool(Window { size: 3, stride: 2, padding: 0 });
@@ -14,7 +19,7 @@ const AVERAGE_POOL: Block<ConvSpec> = Block::AveragePool(Window { size: 3, strid
 type Branch = Vec<Block<ConvSpec>>;
 
 /// A stage for each top-level block; a pool belongs to the one before it.
-pub fn describe(dropout: f64) -> Description {
+fn describe(dropout: f64) -> NetworkSpec {
     let mut stages = Vec::new();
     let mut single = |name: &str, conv: ConvSpec, pool: bool| {
         let mut blocks = vec![Block::Conv(conv)];
@@ -43,7 +48,7 @@ pub fn describe(dropout: f64) -> Description {
     mixed("Mixed_7a", Mixed::d, 768, 0);
     mixed("Mixed_7b", Mixed::e, 1280, 0);
     mixed("Mixed_7c", Mixed::e, 2048, 0);
-    Description { stages, head: "fc", first: "Conv2d_1a_3x3.conv", dropout }
+    NetworkSpec { stages, head: "fc", first: "Conv2d_1a_3x3.conv", dropout }
 }
 
 /// Padded so that the extent stays.
@@ -166,5 +171,40 @@ impl Mixed {
             forked(double, 384, ["branch3x3dbl_3a", "branch3x3dbl_3b"]),
             self.pooled(192),
         ]
+    }
+}
+
+impl ConvFamily for InceptionFamily {
+    fn name(&self) -> &'static str {
+        "inception"
+    }
+
+    fn networks(&self) -> Vec<String> {
+        vec![NETWORK.to_owned()]
+    }
+
+    fn spec(&self, _network: &str, settings: &Settings, dropout: Option<f64>) -> Result<NetworkSpec> {
+        match settings.iter().next() {
+            Some((key, value)) => Err(unsupported_setting(key, value)),
+            None => Ok(describe(dropout.unwrap_or(DROPOUT))),
+        }
+    }
+
+    fn mark(&self) -> &'static str {
+        "Conv2d_1a_3x3.conv.weight"
+    }
+
+    fn of_weights(&self, _weights: &Weights) -> Option<(String, Settings)> {
+        Some((NETWORK.to_owned(), Settings::new()))
+    }
+
+    /// From -1 to 1.
+    fn preprocessing(&self) -> Preprocessing {
+        Preprocessing { mean: [0.5; 3], std: [0.5; 3], ..Preprocessing::imagenet(299) }
+    }
+
+    /// The auxiliary classifier.
+    fn auxiliary(&self) -> &'static [&'static str] {
+        &["AuxLogits."]
     }
 }

@@ -1,45 +1,52 @@
-//! Where the numbers of a network come from, a checkpoint or chance, and the list of parameters that they become.
+//! Where a convolutional network's weights come from, a checkpoint or a random start, and the list of parameters that they become.
 
 use tch::{Device, Kind, Tensor};
 
-use super::layers::{BatchNorm, Conv, ConvSpec, channels_last};
+use super::layers::{BatchNorm, Conv, channels_last};
 use super::names::Naming;
+use super::spec::ConvSpec;
 use crate::error::Result;
 use crate::model::checkpoint::Weights;
-use crate::model::parameters::{Parameter, Place};
+use crate::model::parameter::{Parameter, ParameterLocation, Role};
 use crate::random::{Random, from_torch};
 
-/// Where the numbers come from.
+/// Where the weights come from.
 #[derive(Clone, Copy)]
-pub enum Source<'a> {
+pub enum ConvWeights<'a> {
     Checkpoint {
         weights: &'a Weights,
         naming: Naming,
     },
-    /// As torchvision starts a ResNet: convolutions normal with deviation √(2 / (outputs · kernel area)) (He et al. 2015,
+    /// As torchvision starts a ResNet: convolutions normal with std √(2 / (outputs · kernel area)) (He et al. 2015,
     /// by fan-out), norms 1 and 0, biases 0. Drawn on the CPU, so that a seed means the same on every device.
-    Fresh {
+    Random {
         seed: u64,
         device: Device,
     },
 }
 
-/// Takes numbers from a source and keeps the list of what they become.
-pub struct Builder<'a> {
-    source: Source<'a>,
+/// Takes weights from their source and keeps the list of parameters that they become.
+pub struct ConvBuilder<'a> {
+    weights: ConvWeights<'a>,
     device: Device,
-    pub parameters: Vec<Parameter>,
+    parameters: Vec<Parameter>,
     /// Running means, running variances, numbers of batches.
-    pub statistics: Vec<Parameter>,
-    /// By stage: the numbers of batches that its norms have seen, `[norms]`; what [`statistics`](Self::statistics) lists
-    /// are views of it.
-    pub batches: Vec<Tensor>,
+    statistics: Vec<Parameter>,
+    batches: Vec<Tensor>,
     drawn: u64,
 }
 
-impl<'a> Builder<'a> {
-    pub fn new(source: Source<'a>, device: Device) -> Self {
-        Self { source, device, parameters: Vec::new(), statistics: Vec::new(), batches: Vec::new(), drawn: 0 }
+impl<'a> ConvBuilder<'a> {
+    /// Nothing taken yet.
+    pub fn new(weights: ConvWeights<'a>, device: Device) -> Self {
+        Self { weights, device, parameters: Vec::new(), statistics: Vec::new(), batches: Vec::new(), drawn: 0 }
+    }
+
+    /// All parameters, statistics last; and by stage the numbers of batches that its norms have seen, `[norms]`, of which the
+    /// statistics are views.
+    pub fn finish(mut self) -> (Vec<Parameter>, Vec<Tensor>) {
+        self.parameters.extend(self.statistics);
+        (self.parameters, self.batches)
     }
 
     /// A convolution of stage `stage`.
@@ -53,13 +60,13 @@ impl<'a> Builder<'a> {
         };
         let norm =
             spec.norm.as_ref().map(|(name, epsilon)| self.norm(name, spec.outputs, *epsilon, stage)).transpose()?;
-        Ok(Conv { spec: spec.clone(), weight, bias, norm, folded: None })
+        Ok(Conv::new(spec.clone(), weight, bias, norm))
     }
 
     /// Ends a stage: its norms count their batches in one tensor.
     pub fn end_stage(&mut self, stage: usize) -> Result<()> {
         let counts = |parameter: &&mut Parameter| {
-            parameter.place == Place::Stage(stage) && parameter.tensor.kind() == Kind::Int64
+            parameter.location == ParameterLocation::Stage(stage) && parameter.tensor.kind() == Kind::Int64
         };
         let mut counters: Vec<&mut Parameter> = self.statistics.iter_mut().filter(counts).collect();
         let parts: Vec<&Tensor> = counters.iter().map(|counter| &counter.tensor).collect();
@@ -77,12 +84,12 @@ impl<'a> Builder<'a> {
     fn norm(&mut self, name: &str, channels: i64, epsilon: f64, stage: usize) -> Result<BatchNorm> {
         let weight = self.vector(format!("{name}.weight"), channels, 1.0, stage)?;
         let bias = self.vector(format!("{name}.bias"), channels, 0.0, stage)?;
-        let mean = self.numbers(&format!("{name}.running_mean"), channels, 0.0)?;
-        let variance = self.numbers(&format!("{name}.running_var"), channels, 1.0)?;
+        let mean = self.values(&format!("{name}.running_mean"), channels, 0.0)?;
+        let variance = self.values(&format!("{name}.running_var"), channels, 1.0)?;
         let batches = format!("{name}.num_batches_tracked");
-        let count = match self.source {
+        let count = match self.weights {
             // Older files have none.
-            Source::Checkpoint { weights, naming } if weights.has(&naming.stored(&batches)) => {
+            ConvWeights::Checkpoint { weights, naming } if weights.has(&naming.stored(&batches)) => {
                 weights.take_integer(&naming.stored(&batches))?
             }
             _ => 0,
@@ -93,42 +100,47 @@ impl<'a> Builder<'a> {
             (format!("{name}.running_var"), variance.shallow_clone()),
             (batches, count),
         ] {
-            self.statistics.push(Parameter::new(name, tensor, Place::Stage(stage)));
+            self.statistics.push(Parameter::new(name, tensor, ParameterLocation::Stage(stage), Role::Statistic));
         }
         Ok(BatchNorm { weight, bias, mean, variance, epsilon })
     }
 
-    fn vector(&mut self, name: String, length: i64, fresh: f64, stage: usize) -> Result<Tensor> {
-        let tensor = self.numbers(&name, length, fresh)?;
+    fn vector(&mut self, name: String, length: i64, initial: f64, stage: usize) -> Result<Tensor> {
+        let tensor = self.values(&name, length, initial)?;
         self.parameter(name, &tensor, stage);
         Ok(tensor)
     }
 
     fn parameter(&mut self, name: String, tensor: &Tensor, stage: usize) {
-        self.parameters.push(Parameter::new(name, tensor.shallow_clone(), Place::Stage(stage)));
+        self.parameters.push(Parameter::new(
+            name,
+            tensor.shallow_clone(),
+            ParameterLocation::Stage(stage),
+            Role::Weight,
+        ));
     }
 
-    fn numbers(&self, name: &str, length: i64, fresh: f64) -> Result<Tensor> {
-        match self.source {
-            Source::Checkpoint { weights, naming } => weights.take(&naming.stored(name), &[length]),
-            Source::Fresh { device, .. } => Ok(Tensor::f_full([length], fresh, (Kind::Float, device))?),
+    fn values(&self, name: &str, length: i64, initial: f64) -> Result<Tensor> {
+        match self.weights {
+            ConvWeights::Checkpoint { weights, naming } => weights.take(&naming.stored(name), &[length]),
+            ConvWeights::Random { device, .. } => Ok(Tensor::f_full([length], initial, (Kind::Float, device))?),
         }
     }
 
     fn kernel(&mut self, name: &str, spec: &ConvSpec) -> Result<Tensor> {
         let ConvSpec { outputs, inputs, kernel, .. } = *spec;
-        match self.source {
-            Source::Checkpoint { weights, naming } => {
+        match self.weights {
+            ConvWeights::Checkpoint { weights, naming } => {
                 channels_last(&naming.take_kernel(weights, name, outputs, inputs, kernel)?)
             }
-            Source::Fresh { seed, device } => {
+            ConvWeights::Random { seed, device } => {
                 let [height, width] = kernel;
                 let seed = Random::of(&[seed, self.drawn]).next_u64();
                 self.drawn += 1;
-                let deviation = (2.0 / (outputs * height * width).max(1) as f64).sqrt();
+                let std = (2.0 / (outputs * height * width).max(1) as f64).sqrt();
                 let shape = [outputs, inputs, height, width];
                 let mut empty = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
-                let drawn = from_torch(seed, || empty.f_normal_(0.0, deviation))?;
+                let drawn = from_torch(seed, || empty.f_normal_(0.0, std))?;
                 channels_last(&drawn.f_to_device(device)?)
             }
         }

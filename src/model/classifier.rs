@@ -1,0 +1,130 @@
+//! The [`Classifier`]: a pretrained backbone, then a head. From a batch to logits, and to a directory that Python loads. How one is
+//! loaded is told in `load.rs`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+use super::backbone::Backbone;
+use super::checkpoint::save_tensors;
+use super::family::{Export, Family, SavedModel};
+use super::head::Head;
+use super::lora;
+use super::parameter::Parameter;
+use super::pass::{Pass, Pooling};
+use super::request::InputSpec;
+use crate::batch::Batch;
+use crate::data::Labels;
+use crate::error::Result;
+use crate::files::write_atomically;
+use crate::image::Preprocessing;
+
+/// A backbone and a head, with what belongs to them: pooling, labels, configuration.
+pub struct Classifier {
+    pub backbone: Box<dyn Backbone>,
+    pub head: Head,
+    pub pooling: Pooling,
+    pub labels: Labels,
+    pub input: InputSpec,
+    pub device: Device,
+    /// Where the weights came from.
+    pub directory: PathBuf,
+    pub family: &'static dyn Family,
+    /// The base of the `config.json` that is saved.
+    pub config: Value,
+    /// The parameters of the low-rank adapters, while there are any.
+    pub adapters: Vec<Parameter>,
+}
+
+impl Classifier {
+    /// Has images prepared like this from now on.
+    ///
+    /// # Errors
+    /// The backbone cannot take images of that size.
+    pub fn set_preprocessing(&mut self, preprocessing: Preprocessing) -> Result<()> {
+        let (height, width) = preprocessing.crop;
+        self.backbone.set_image_size(height.into(), width.into())?;
+        self.input = InputSpec::Image(preprocessing);
+        Ok(())
+    }
+
+    /// Logits in fp32, `[N, classes]`, one row an example of the batch.
+    pub fn logits(&self, batch: &Batch, pass: Pass) -> Result<Tensor> {
+        self.logits_from(0, batch, None, pass)
+    }
+
+    /// The same from the activations after `from` stages.
+    pub fn logits_from(&self, from: usize, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
+        let features = self.backbone.features(from, batch, activations, self.pooling, pass)?;
+        self.head.forward(&features, pass)
+    }
+
+    /// All weights, those of the backbone first; no statistics and no adapters.
+    pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.backbone.weights().chain(self.head.parameters())
+    }
+
+    /// All that a strategy may train: the weights, and the adapters while there are any.
+    pub fn trainable(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters().chain(&self.adapters)
+    }
+
+    /// Gives the linear layers of the backbone low-rank adapters, drawn by `seed`: what is computed stays the same until they are
+    /// trained.
+    ///
+    /// # Errors
+    /// A backbone that has no linear layers to adapt.
+    pub fn adapt(&mut self, rank: i64, seed: u64) -> Result<()> {
+        self.adapters = lora::adapt(&mut *self.backbone, rank, seed)?;
+        Ok(())
+    }
+
+    /// Adds what the adapters have learned to the weights and takes the adapters away.
+    pub fn merge_adapters(&mut self) -> Result<()> {
+        if !self.adapters.is_empty() {
+            lora::merge(&mut *self.backbone)?;
+            self.adapters.clear();
+        }
+        Ok(())
+    }
+
+    /// Says that nothing of the backbone is trained from now on.
+    pub fn freeze(&mut self) {
+        let stages = self.backbone.stages().len();
+        self.backbone.freeze(stages);
+    }
+
+    /// Number of parameters in all.
+    pub fn total_parameters(&self) -> u64 {
+        self.parameters().map(Parameter::elements).sum()
+    }
+
+    /// Every tensor under the name that Python gives it: parameters, then statistics.
+    pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut state = Vec::new();
+        for parameter in self.parameters().chain(self.backbone.statistics()) {
+            state.extend(parameter.stored()?);
+        }
+        Ok(state)
+    }
+
+    /// Writes `config.json`, `model.safetensors` and what else the family's Python library needs into `directory`. Weights are
+    /// written as fp32, counts as the integers that they are.
+    pub fn save(&self, directory: &Path) -> Result<()> {
+        let written = |tensor: Tensor| match tensor.kind() {
+            Kind::Int64 => Ok(tensor),
+            _ => tensor.f_to_kind(Kind::Float),
+        };
+        let state = self.state()?.into_iter().map(|(name, tensor)| Ok((name, written(tensor)?)));
+        save_tensors(&directory.join("model.safetensors"), state.collect::<Result<Vec<_>>>()?)?;
+        let Self { config, labels, pooling, input, .. } = self;
+        let description = self.backbone.description();
+        let model = SavedModel { config, labels, pooling: *pooling, input, description };
+        let Export { config, files } = self.family.export(&model);
+        for (name, content) in files {
+            write_atomically(directory.join(name), content.as_bytes())?;
+        }
+        write_atomically(directory.join("config.json"), format!("{config:#}\n").as_bytes())
+    }
+}

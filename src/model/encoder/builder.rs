@@ -1,0 +1,156 @@
+//! Where an encoder's weights come from, a checkpoint or a random start, and the list of parameters that they become.
+
+use tch::{Device, Kind, Tensor};
+
+use super::names::Names;
+use crate::error::Result;
+use crate::model::checkpoint::Weights;
+use crate::model::layers::{LayerNorm, Linear, WeightDtype, cast};
+use crate::model::parameter::{Parameter, ParameterLocation, Role};
+use crate::native::Int8Linear;
+use crate::random::{Random, from_torch};
+
+/// The standard deviation that weights are drawn with, as transformers' `initializer_range`.
+pub const INITIAL_STD: f64 = 0.02;
+
+/// Where an encoder's weights come from.
+#[derive(Clone, Copy)]
+pub enum EncoderWeights<'a> {
+    Checkpoint(&'a Weights),
+    /// Drawn by `seed`, as transformers does: weights normal with std [`INITIAL_STD`], biases 0, norms that change nothing.
+    Random {
+        seed: u64,
+        device: Device,
+    },
+}
+
+/// What a random start makes of a tensor.
+#[derive(Clone, Copy)]
+pub enum Initial {
+    Normal,
+    Filled(f64),
+}
+
+/// Takes tensors from their source and keeps the list of parameters that they become.
+pub struct EncoderBuilder<'a> {
+    pub names: &'a Names,
+    weights: EncoderWeights<'a>,
+    parameters: Vec<Parameter>,
+    stored_prefix: &'static str,
+    dtype: WeightDtype,
+    /// How many tensors have been drawn.
+    drawn: u64,
+}
+
+impl<'a> EncoderBuilder<'a> {
+    /// Linear layers keep their weights in `dtype`; all else is kept as the source has it.
+    pub fn new(names: &'a Names, weights: EncoderWeights<'a>, dtype: WeightDtype) -> Self {
+        let stored_prefix = match weights {
+            EncoderWeights::Checkpoint(weights) => names.stored_prefix(weights),
+            EncoderWeights::Random { .. } => names.prefix,
+        };
+        Self { names, weights, parameters: Vec::new(), stored_prefix, dtype, drawn: 0 }
+    }
+
+    /// The parameters of all that was taken, in that order.
+    pub fn into_parameters(self) -> Vec<Parameter> {
+        self.parameters
+    }
+
+    /// The tensor `name`, registered under the name that a classification checkpoint gives it.
+    pub fn take(&mut self, name: &str, shape: &[i64], stage: usize, initial: Initial) -> Result<Tensor> {
+        let tensor = self.unregistered(name, shape, initial)?;
+        let name = format!("{}{name}", self.names.prefix);
+        let location = ParameterLocation::Stage(stage);
+        self.parameters.push(Parameter::new(name, tensor.shallow_clone(), location, Role::Weight));
+        Ok(tensor)
+    }
+
+    /// A table that token ids index. On a GPU it is a weight like others: there updating the whole is quicker than finding the rows.
+    pub fn take_table(&mut self, name: &str, shape: &[i64], stage: usize) -> Result<Tensor> {
+        let tensor = self.take(name, shape, stage, Initial::Normal)?;
+        if let Some(parameter) = self.parameters.last_mut().filter(|_| tensor.device() == Device::Cpu) {
+            parameter.role = Role::Table;
+        }
+        Ok(tensor)
+    }
+
+    fn unregistered(&mut self, name: &str, shape: &[i64], initial: Initial) -> Result<Tensor> {
+        let (seed, device) = match self.weights {
+            EncoderWeights::Checkpoint(weights) => {
+                return weights.take(&format!("{}{name}", self.stored_prefix), shape);
+            }
+            EncoderWeights::Random { seed, device } => (seed, device),
+        };
+        // Drawn on the CPU, so that a seed means the same weights on every device.
+        let mut empty = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
+        let tensor = match initial {
+            Initial::Filled(value) => empty.f_fill(value)?,
+            Initial::Normal => {
+                let seed = Random::of(&[seed, self.drawn]).next_u64();
+                self.drawn += 1;
+                from_torch(seed, || empty.f_normal_(0.0, INITIAL_STD))?
+            }
+        };
+        Ok(tensor.f_to_device(device)?)
+    }
+
+    /// Several tensors as one, stacked along dimension 0, stored under their own names.
+    fn take_fused(&mut self, names: &[String], shape: &[i64], stage: usize, initial: Initial) -> Result<Tensor> {
+        let parts = names.iter().map(|name| self.unregistered(name, shape, initial)).collect::<Result<Vec<_>>>()?;
+        let tensor = Tensor::f_cat(&parts, 0)?;
+        let rows = shape.first().copied().unwrap_or(1);
+        let parts = names.iter().map(|name| (format!("{}{name}", self.names.prefix), rows)).collect();
+        let location = ParameterLocation::Stage(stage);
+        self.parameters.push(Parameter { parts, tensor: tensor.shallow_clone(), location, role: Role::Weight });
+        Ok(tensor)
+    }
+
+    /// The linear layer `name`.
+    pub fn linear(&mut self, name: &str, inputs: i64, outputs: i64, stage: usize) -> Result<Linear> {
+        let weight = self.take(&format!("{name}.weight"), &[outputs, inputs], stage, Initial::Normal)?;
+        let bias = self.take(&format!("{name}.bias"), &[outputs], stage, Initial::Filled(0.0))?;
+        self.in_dtype(weight, Some(bias))
+    }
+
+    /// Three linear layers of `width` inputs and outputs as one.
+    pub fn fused_linear(&mut self, names: [String; 3], width: i64, bias: bool, stage: usize) -> Result<Linear> {
+        let weights = names.each_ref().map(|name| format!("{name}.weight"));
+        let biases = names.each_ref().map(|name| format!("{name}.bias"));
+        let weight = self.take_fused(&weights, &[width, width], stage, Initial::Normal)?;
+        let bias = match bias {
+            true => Some(self.take_fused(&biases, &[width], stage, Initial::Filled(0.0))?),
+            false => None,
+        };
+        self.in_dtype(weight, bias)
+    }
+
+    /// The linear layer of the tensors that were taken last, in the dtype that it is kept in. Without a bias it adds zeros, which are
+    /// no parameter.
+    fn in_dtype(&mut self, weight: Tensor, bias: Option<Tensor>) -> Result<Linear> {
+        let has_bias = bias.is_some();
+        let bias = match bias {
+            Some(bias) => bias,
+            None => Tensor::f_zeros([weight.size2()?.0], (Kind::Float, weight.device()))?,
+        };
+        let WeightDtype::Float(kind) = self.dtype else {
+            let int8 = Some(Int8Linear::pack(&weight, &bias)?);
+            return Ok(Linear { int8, ..Linear::new(weight, bias) });
+        };
+        let linear = Linear::new(cast(&weight, kind)?, cast(&bias, kind)?);
+        let held = if has_bias { vec![&linear.bias, &linear.weight] } else { vec![&linear.weight] };
+        for (parameter, tensor) in self.parameters.iter_mut().rev().zip(held) {
+            parameter.tensor = tensor.shallow_clone();
+        }
+        Ok(linear)
+    }
+
+    /// The layer norm `name`.
+    pub fn norm(&mut self, name: &str, width: i64, epsilon: f64, stage: usize) -> Result<LayerNorm> {
+        Ok(LayerNorm {
+            weight: self.take(&format!("{name}.weight"), &[width], stage, Initial::Filled(1.0))?,
+            bias: self.take(&format!("{name}.bias"), &[width], stage, Initial::Filled(0.0))?,
+            epsilon,
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! An encoder's sizes and options, whatever family it comes from, and the check that they are possible. How a family's
+//! `config.json` reads is the affair of its file in `family/`.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::model::activation::Activation;
+
+/// Sizes and options of an encoder.
+#[derive(Debug, Clone)]
+pub struct EncoderConfig {
+    /// The family's name.
+    pub family: &'static str,
+    pub embeddings: EmbeddingsConfig,
+    /// Values of a token's vector.
+    pub width: i64,
+    /// Layers after the embeddings.
+    pub layers: usize,
+    pub attention: AttentionOptions,
+    pub feed_forward: FeedForwardOptions,
+    pub norms: NormPlacement,
+    pub layer_norm_epsilon: f64,
+    /// Dropout after the embeddings and after both halves of a layer.
+    pub hidden_dropout: f64,
+}
+
+/// What the tokens are made from.
+#[derive(Debug, Clone, Copy)]
+pub enum EmbeddingsConfig {
+    /// A word, a position and perhaps a segment vector, added and normalised.
+    Text {
+        /// Rows of the table of words.
+        vocabulary: i64,
+        /// Positions that a text can have: the rows of the table after the first `position_offset`.
+        positions: i64,
+        /// The row of the first position. RoBERTa's positions begin after that of the padding.
+        position_offset: i64,
+        /// Kinds of segment; a pair of texts that are told apart needs two.
+        segments: i64,
+    },
+    /// Patches of images, with a class token before them and a position each.
+    Patches {
+        /// Pixels of a patch: rows, columns.
+        patch: [i64; 2],
+        /// Patches of an image: rows, columns.
+        grid: [i64; 2],
+        /// How the positions are brought to another grid: with (timm) or without (transformers) a filter against aliasing.
+        antialias: bool,
+    },
+}
+
+/// Options of self-attention. One that the fast kernel does not have belongs here, and into the path by groups of equal length in
+/// `attention.rs`.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionOptions {
+    pub heads: i64,
+    /// Whether query, key and value have a bias.
+    pub qkv_bias: bool,
+    /// Dropout of the attention weights.
+    pub dropout: f64,
+}
+
+/// Options of the feed-forward block: `output(activation(inner(x)))`.
+#[derive(Debug, Clone, Copy)]
+pub struct FeedForwardOptions {
+    /// Width between its two linear layers.
+    pub inner: i64,
+    pub activation: Activation,
+}
+
+/// Where a layer's two norms are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormPlacement {
+    /// Before attention and feed-forward, with one more after the last layer (Dosovitskiy et al. 2021).
+    Before,
+    /// After the residual of each (Devlin et al. 2019).
+    After,
+}
+
+/// What a family's `config.json` calls the settings that are checked for every family.
+#[derive(Debug, Clone, Copy)]
+pub struct ConfigKeys {
+    pub width: &'static str,
+    pub layers: &'static str,
+    pub heads: &'static str,
+    pub inner: &'static str,
+    pub hidden_dropout: &'static str,
+    pub attention_dropout: &'static str,
+    pub layer_norm_epsilon: &'static str,
+}
+
+impl ConfigKeys {
+    /// What most of transformers' encoders call them.
+    pub const TRANSFORMERS: Self = Self {
+        width: "hidden_size",
+        layers: "num_hidden_layers",
+        heads: "num_attention_heads",
+        inner: "intermediate_size",
+        hidden_dropout: "hidden_dropout_prob",
+        attention_dropout: "attention_probs_dropout_prob",
+        layer_norm_epsilon: "layer_norm_eps",
+    };
+}
+
+impl EncoderConfig {
+    /// The settings, when there can be such an encoder; `file` is the `config.json` that they come from, and `keys` are their names
+    /// in it.
+    ///
+    /// # Errors
+    /// An impossible size, probability or epsilon.
+    pub fn checked(self, file: &Path, keys: &ConfigKeys, hint: &'static str) -> Result<Self> {
+        let refuse = |key: &str, message: String| Err(Error::request(message).file(file).key(key).hint(hint));
+        let AttentionOptions { heads, dropout: attention_dropout, .. } = self.attention;
+        let sizes = [(keys.width, self.width), (keys.heads, heads), (keys.inner, self.feed_forward.inner)];
+        if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !is_size(*size)) {
+            return refuse(key, format!("{size} is not a possible size"));
+        }
+        // No layer at all is what is left of an encoder of which one stage was kept.
+        if self.layers > i32::MAX as usize {
+            return refuse(keys.layers, "not a possible number of layers".to_owned());
+        }
+        if self.width % heads != 0 {
+            let message = format!("{} {} cannot be divided among {heads} heads", keys.width, self.width);
+            return refuse(keys.heads, message);
+        }
+        for (key, p) in [(keys.hidden_dropout, self.hidden_dropout), (keys.attention_dropout, attention_dropout)] {
+            if !(0.0..1.0).contains(&p) {
+                return refuse(key, format!("{p} is not a probability below 1"));
+            }
+        }
+        if !(self.layer_norm_epsilon.is_finite() && self.layer_norm_epsilon >= 0.0) {
+            let message = format!("{} is not a small positive number", self.layer_norm_epsilon);
+            return refuse(keys.layer_norm_epsilon, message);
+        }
+        Ok(self)
+    }
+
+    /// Has this dropout everywhere, when one is given.
+    pub fn set_dropout(&mut self, dropout: Option<f64>) {
+        if let Some(p) = dropout {
+            (self.hidden_dropout, self.attention.dropout) = (p, p);
+        }
+    }
+
+    /// What decides, with the weights, what the encoder computes in evaluation.
+    pub fn in_evaluation(&self) -> String {
+        let mut config = self.clone();
+        config.set_dropout(Some(0.0));
+        format!("{config:?}")
+    }
+}
+
+/// Whether a size is one that a tensor can have.
+pub fn is_size(size: i64) -> bool {
+    (1..=i64::from(i32::MAX)).contains(&size)
+}
+
+/// `embeddings`, then `layer.0` and so on.
+pub fn stage_names(layers: usize) -> Vec<String> {
+    std::iter::once("embeddings".to_owned()).chain((0..layers).map(|index| format!("layer.{index}"))).collect()
+}

@@ -1,0 +1,75 @@
+//! What a family calls an encoder's tensors.
+
+use crate::model::checkpoint::Weights;
+
+/// The names of an encoder's tensors below the family's prefix, without `.weight` and `.bias` where a layer has both. `{}` stands
+/// for a layer's number.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// What a classification checkpoint puts before the backbone's names (`bert.`); a bare backbone has none.
+    pub prefix: &'static str,
+    pub embeddings: EmbeddingNames,
+    pub query: &'static str,
+    pub key: &'static str,
+    pub value: &'static str,
+    pub attention_output: &'static str,
+    pub attention_norm: &'static str,
+    /// The first linear layer of the feed-forward block.
+    pub inner: &'static str,
+    /// The second one.
+    pub output: &'static str,
+    pub output_norm: &'static str,
+    /// After the last layer, where norms come first.
+    pub final_norm: Option<&'static str>,
+}
+
+/// The same for what the tokens are made with.
+#[derive(Debug, Clone, Copy)]
+pub enum EmbeddingNames {
+    /// Whole names, but for the norm. `segment` is `None` in a family without segments.
+    Text { word: &'static str, position: &'static str, segment: Option<&'static str>, norm: &'static str },
+    /// Whole names, but for the projection.
+    Patches { class: &'static str, position: &'static str, projection: &'static str },
+}
+
+impl Names {
+    /// What a BERT and its descendants call their tensors in transformers, below `prefix`.
+    pub const fn of_bert(prefix: &'static str) -> Self {
+        Self {
+            prefix,
+            embeddings: EmbeddingNames::Text {
+                word: "embeddings.word_embeddings.weight",
+                position: "embeddings.position_embeddings.weight",
+                segment: Some("embeddings.token_type_embeddings.weight"),
+                norm: "embeddings.LayerNorm",
+            },
+            query: "encoder.layer.{}.attention.self.query",
+            key: "encoder.layer.{}.attention.self.key",
+            value: "encoder.layer.{}.attention.self.value",
+            attention_output: "encoder.layer.{}.attention.output.dense",
+            attention_norm: "encoder.layer.{}.attention.output.LayerNorm",
+            inner: "encoder.layer.{}.intermediate.dense",
+            output: "encoder.layer.{}.output.dense",
+            output_norm: "encoder.layer.{}.output.LayerNorm",
+            final_norm: None,
+        }
+    }
+
+    /// The prefix that the checkpoint's names carry: the family's, or none.
+    pub fn stored_prefix(&self, weights: &Weights) -> &'static str {
+        let (EmbeddingNames::Text { word: name, .. } | EmbeddingNames::Patches { class: name, .. }) = self.embeddings;
+        let prefixed = format!("{}{name}", self.prefix);
+        if weights.has(&prefixed) { self.prefix } else { "" }
+    }
+
+    /// How the stored names of layer `layer` begin, in a checkpoint with this prefix.
+    pub fn layer_prefix(&self, stored_prefix: &str, layer: usize) -> String {
+        let (before, _) = self.query.split_once("{}").unwrap_or((self.query, ""));
+        format!("{stored_prefix}{before}{layer}.")
+    }
+
+    /// Whether tokens have a segment vector.
+    pub fn has_segments(&self) -> bool {
+        matches!(self.embeddings, EmbeddingNames::Text { segment: Some(_), .. })
+    }
+}

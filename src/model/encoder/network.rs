@@ -1,0 +1,196 @@
+//! The encoder as a backbone: stage 0 is the embeddings, stage *i* the *i*-th layer.
+
+use std::ops::{Deref, Range};
+
+use tch::Tensor;
+
+use super::builder::{EncoderBuilder, EncoderWeights};
+use super::config::{EmbeddingsConfig, EncoderConfig, stage_names};
+use super::embeddings::TextEmbeddings;
+use super::layer::Layer;
+use super::names::{EmbeddingNames, Names};
+use super::patches::PatchEmbeddings;
+use crate::batch::{Batch, PackedTokens};
+use crate::error::{Error, Result};
+use crate::model::backbone::{AdaptableLinear, Backbone, Description};
+use crate::model::layers::{LayerNorm, WeightDtype};
+use crate::model::layout::{Layout, image_tokens};
+use crate::model::parameter::Parameter;
+use crate::model::pass::{Pass, Pooling};
+
+/// A transformer encoder. A norm after the last layer belongs to that layer's stage. Activations between stages: `[T, width]`.
+pub struct Encoder {
+    config: EncoderConfig,
+    description: Description,
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+    final_norm: Option<LayerNorm>,
+    parameters: Vec<Parameter>,
+    names: Names,
+}
+
+enum Embeddings {
+    Text(TextEmbeddings),
+    Patches(PatchEmbeddings),
+}
+
+/// The packing of a batch: the batch's own, or that of equally many patches per image.
+enum Packing<'a> {
+    Given(&'a PackedTokens),
+    Made(PackedTokens),
+}
+
+impl Deref for Packing<'_> {
+    type Target = PackedTokens;
+
+    fn deref(&self) -> &PackedTokens {
+        match self {
+            Self::Given(tokens) => tokens,
+            Self::Made(tokens) => tokens,
+        }
+    }
+}
+
+fn describe(config: &EncoderConfig) -> Description {
+    Description {
+        family: config.family,
+        settings: config.in_evaluation(),
+        stages: stage_names(config.layers),
+        widths: vec![config.width; config.layers + 1],
+    }
+}
+
+impl Encoder {
+    /// Takes the encoder's tensors from their source, in a checkpoint with or without the family's prefix. Linear layers keep
+    /// their weights in `dtype`; tables and norms, which are small or read in part, are kept as the source has them.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape.
+    pub fn load(config: EncoderConfig, names: &Names, weights: EncoderWeights, dtype: WeightDtype) -> Result<Self> {
+        let mut builder = EncoderBuilder::new(names, weights, dtype);
+        let embeddings = match (&config.embeddings, names.embeddings) {
+            (EmbeddingsConfig::Text { .. }, EmbeddingNames::Text { .. }) => {
+                Embeddings::Text(TextEmbeddings::load(&config, &mut builder)?)
+            }
+            (EmbeddingsConfig::Patches { .. }, EmbeddingNames::Patches { .. }) => {
+                Embeddings::Patches(PatchEmbeddings::load(&config, &mut builder)?)
+            }
+            _ => return Err(Error::failure("this family's names are not those of its embeddings")),
+        };
+        let layers =
+            (0..config.layers).map(|index| Layer::load(&config, index, &mut builder)).collect::<Result<_>>()?;
+        let (width, epsilon) = (config.width, config.layer_norm_epsilon);
+        let final_norm = match names.final_norm {
+            Some(name) => Some(builder.norm(name, width, epsilon, config.layers)?),
+            None => None,
+        };
+        let parameters = builder.into_parameters();
+        let description = describe(&config);
+        Ok(Self { config, description, embeddings, layers, final_norm, parameters, names: *names })
+    }
+
+    fn packing<'a>(&self, batch: &'a Batch) -> Result<Packing<'a>> {
+        match &self.embeddings {
+            Embeddings::Text(_) => Ok(Packing::Given(batch.inputs.tokens()?)),
+            Embeddings::Patches(patches) => Ok(Packing::Made(image_tokens(batch, patches.tokens())?)),
+        }
+    }
+
+    fn embed(&self, batch: &Batch, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
+        match &self.embeddings {
+            Embeddings::Text(text) => text.forward(tokens, pass),
+            Embeddings::Patches(patches) => patches.forward(batch.inputs.pixels()?, tokens, pass),
+        }
+    }
+
+    fn normalised(&self, x: Tensor) -> Result<Tensor> {
+        match &self.final_norm {
+            Some(norm) => norm.forward(&x),
+            None => Ok(x),
+        }
+    }
+
+    fn layer(&self, stage: usize) -> Result<&Layer> {
+        stage
+            .checked_sub(1)
+            .and_then(|index| self.layers.get(index))
+            .ok_or_else(|| Error::failure(format!("the backbone has no stage {stage}")))
+    }
+}
+
+impl Backbone for Encoder {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn layout(&self, _stages: usize) -> Layout {
+        let width = self.config.width;
+        match &self.embeddings {
+            Embeddings::Text(_) => Layout::Tokens { width },
+            Embeddings::Patches(patches) => Layout::ImageTokens { tokens: patches.tokens(), width },
+        }
+    }
+
+    fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
+        let tokens = self.packing(batch)?;
+        let mut x = activations;
+        for stage in stages {
+            let after = match (stage, x) {
+                (0, _) => self.embed(batch, &tokens, pass)?,
+                (_, Some(x)) => self.layer(stage)?.forward(&x, &tokens, pass)?,
+                (_, None) => return Err(Error::failure(format!("stage {stage} needs activations to start from"))),
+            };
+            x = Some(if stage == self.layers.len() { self.normalised(after)? } else { after });
+        }
+        x.ok_or_else(|| Error::failure("an empty range of stages needs activations to start from"))
+    }
+
+    /// With first-token pooling the last layer's query, output and feed-forward are computed for one token per sequence:
+    /// exactly what is read, nothing else.
+    fn features(
+        &self,
+        from: usize,
+        batch: &Batch,
+        activations: Option<Tensor>,
+        pooling: Pooling,
+        pass: Pass,
+    ) -> Result<Tensor> {
+        let last = self.layers.len();
+        if pooling == Pooling::Cls && last > 0 && from <= last {
+            let x = self.run(from..last, batch, activations, pass)?;
+            let first = self.layer(last)?.forward_first_tokens(&x, &*self.packing(batch)?, pass)?;
+            return self.normalised(first);
+        }
+        let x = self.run(from..last + 1, batch, activations, pass)?;
+        self.layout(last + 1).pool(&x, batch, pooling)
+    }
+
+    /// Brings the positions to another grid of patches, where images of this size have one.
+    fn set_image_size(&mut self, height: i64, width: i64) -> Result<()> {
+        if let Embeddings::Patches(patches) = &mut self.embeddings {
+            patches.set_image_size(height, width, &mut self.parameters)?;
+            if let EmbeddingsConfig::Patches { grid, .. } = &mut self.config.embeddings {
+                *grid = patches.grid();
+            }
+            self.description = describe(&self.config);
+        }
+        Ok(())
+    }
+
+    fn linears_mut(&mut self) -> Result<Vec<AdaptableLinear<'_>>> {
+        let Self { layers, names, .. } = self;
+        let mut linears = Vec::with_capacity(4 * layers.len());
+        for (index, layer) in layers.iter_mut().enumerate() {
+            for (linear, templates) in layer.linears_mut(names) {
+                let full = |template: &&str| format!("{}{}", names.prefix, template.replace("{}", &index.to_string()));
+                let names = templates.iter().map(full).collect();
+                linears.push(AdaptableLinear { linear, names, stage: index + 1 });
+            }
+        }
+        Ok(linears)
+    }
+}

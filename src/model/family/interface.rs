@@ -1,0 +1,166 @@
+//! What a family of networks tells the rest of the program about itself. All else that loading and saving need (labels, heads,
+//! tensors that are missing or left over) is written once, around it, in `load.rs` and `classifier.rs`.
+
+use serde_json::{Map, Value};
+
+use crate::data::{Labels, Modality};
+use crate::error::{Error, Result};
+use crate::image::Preprocessing;
+use crate::model::activation::Activation;
+use crate::model::backbone::{Backbone, Description};
+use crate::model::checkpoint::{Checkpoint, Weights};
+use crate::model::pass::Pooling;
+use crate::model::request::{Engine, InputSpec, LoadRequest};
+
+/// A family of networks: how its checkpoints are recognised, loaded and written. A new family is one file in this folder that
+/// implements this trait, or describes itself to something that does ([`TextEncoder`](super::text_encoder::TextEncoder),
+/// [`ConvFamily`](super::convolutional::ConvFamily)), and one entry in [`FAMILIES`](super::FAMILIES).
+pub trait Family: Sync {
+    /// The family's name, as its `config.json` has it (`bert`, `vit`, `resnet`).
+    fn name(&self) -> &'static str;
+
+    /// What its networks read.
+    fn modality(&self) -> Modality;
+
+    /// Whether this is the `config.json` of one of its checkpoints. No two families may say so of the same one.
+    fn recognises(&self, config: &Value) -> bool;
+
+    /// Whether a checkpoint without `config.json`, or with one that names no network, is the family's by its tensors' names.
+    fn recognises_weights(&self, _weights: &Weights) -> bool {
+        false
+    }
+
+    /// Bare names of networks that the family can begin from random weights (`resnet18`). All begin with its
+    /// [`name`](Self::name).
+    fn architectures(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The hub id of the trained network that a bare name stands for.
+    fn pretrained_id(&self, _architecture: &str) -> Option<String> {
+        None
+    }
+
+    /// The engines that can compute its networks.
+    fn engines(&self) -> &'static [Engine] {
+        &[Engine::Packed]
+    }
+
+    /// Takes the backbone out of a checkpoint of the family and describes the rest: the head that belongs to it, what it reads, the
+    /// tensors that nobody will ask for. It may bring configuration and names of the checkpoint into another layout first; what it
+    /// leaves there is where labels and head are then read from.
+    ///
+    /// # Errors
+    /// Settings that make no sense or are not supported, with file and key; tensors that are missing or of another shape.
+    fn load(&self, checkpoint: &mut Checkpoint, request: &LoadRequest) -> Result<Parts>;
+
+    /// The same with random weights.
+    ///
+    /// # Errors
+    /// There is no such network, or the family does not begin from random weights.
+    fn fresh(&self, network: &FreshNetwork, _request: &LoadRequest) -> Result<Parts> {
+        Err(Error::request(format!("`{}`: a `{}` cannot begin from random weights", network.architecture, self.name()))
+            .hint("begin from a trained network: leave --init random out"))
+    }
+
+    /// What a saved classifier needs beside its weights so that the family's Python library loads it.
+    fn export(&self, model: &SavedModel) -> Export;
+}
+
+/// What a family makes of a checkpoint.
+pub struct Parts {
+    pub backbone: Box<dyn Backbone>,
+    pub head: HeadSpec,
+    pub input: InputSpec,
+    /// The base of the `config.json` that [`export`](Family::export) writes.
+    pub config: Value,
+    pub leftovers: Leftovers,
+}
+
+/// What becomes of the checkpoint's tensors that neither backbone nor head has taken. All others are errors: such weights are of
+/// another network than the configuration.
+#[derive(Debug, Default)]
+pub struct Leftovers {
+    /// What has no place for an unexpected tensor, for the message (`config.json`, `a plain ViT`).
+    pub network: String,
+    /// How names begin that are set aside and reported: old heads, and parts that classification does not use.
+    pub set_aside: Vec<String>,
+    /// How names end that are of no interest: buffers.
+    pub ignored: &'static [&'static str],
+}
+
+/// The heads that a family's features go into.
+#[derive(Debug)]
+pub struct HeadSpec {
+    /// How the checkpoint's own head pools, and a new one where nothing else is asked for.
+    pub pooling: Pooling,
+    /// The head on the first token's vector; `None` where there are no tokens, and features are always means.
+    pub first_token: Option<HeadLayers>,
+    /// The head on the mean.
+    pub mean: HeadLayers,
+}
+
+/// A head: perhaps a hidden layer, dropout, and the linear layer that gives the logits.
+#[derive(Debug)]
+pub struct HeadLayers {
+    pub hidden: Option<HiddenLayer>,
+    /// Dropout before the output.
+    pub dropout: f64,
+    pub output: LayerName,
+    /// The standard deviation that a new layer's weights are drawn with.
+    pub initial_std: f64,
+}
+
+/// The layer between the features and the output of a head; as wide as the features.
+#[derive(Debug)]
+pub struct HiddenLayer {
+    pub layer: LayerName,
+    pub activation: Activation,
+    /// Dropout before it.
+    pub dropout: f64,
+    /// Whether it was pretrained with the backbone (BERT's pooler): then a new head keeps it where the checkpoint has it.
+    pub pretrained: bool,
+}
+
+/// A layer's name, without `.weight` and `.bias`: in files that are written, and in the checkpoint that is read.
+#[derive(Debug)]
+pub struct LayerName {
+    pub name: String,
+    pub stored: String,
+}
+
+impl LayerName {
+    /// The same name in both.
+    pub fn same(name: &str) -> Self {
+        Self { name: name.to_owned(), stored: name.to_owned() }
+    }
+}
+
+/// A network that is to begin from random weights.
+pub struct FreshNetwork<'a> {
+    /// Its bare name, as timm has it.
+    pub architecture: &'a str,
+    /// What timm's `create_model` is told besides (`model_args`).
+    pub arguments: &'a Map<String, Value>,
+    /// How images are to be prepared, where that is known.
+    pub preprocessing: Option<Preprocessing>,
+    pub seed: u64,
+}
+
+/// A classifier that is being saved.
+pub struct SavedModel<'a> {
+    /// The base of `config.json`, from [`Parts::config`].
+    pub config: &'a Value,
+    pub labels: &'a Labels,
+    pub pooling: Pooling,
+    pub input: &'a InputSpec,
+    pub description: &'a Description,
+}
+
+/// What is written beside the weights.
+pub struct Export {
+    /// `config.json`.
+    pub config: Value,
+    /// Other files: name, content.
+    pub files: Vec<(String, String)>,
+}

@@ -1,0 +1,340 @@
+//! A family of text encoders in transformers' layout as a description: what its `config.json` calls the settings, what their
+//! defaults are, what its tensors and its head are called. BERT and its descendants differ in nothing else.
+
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::interface::{Export, Family, HeadLayers, HeadSpec, HiddenLayer, LayerName, Leftovers, Parts, SavedModel};
+use super::transformers::{labelled_config, mean_pooled_type, set_python_classes};
+use crate::data::Modality;
+use crate::error::{Error, Result};
+use crate::model::activation::Activation;
+use crate::model::backbone::Backbone;
+use crate::model::checkpoint::Checkpoint;
+use crate::model::encoder::{
+    AttentionOptions, ConfigKeys, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights, FeedForwardOptions,
+    INITIAL_STD, Names, NormPlacement, is_size,
+};
+use crate::model::pass::Pooling;
+use crate::model::request::{Engine, InputSpec, LoadRequest};
+use crate::model::rust_bert::RustBert;
+
+/// A family of text encoders.
+pub struct TextEncoder {
+    /// `model_type` in `config.json`. The mean-pooled models that rehead writes have `rehead_` before it.
+    pub name: &'static str,
+    /// How transformers' classes of the family begin: `Bert` of `BertModel` and `BertForSequenceClassification`.
+    pub class: &'static str,
+    /// What its tensors are called. The prefix without its point is also what transformers' classes call the backbone.
+    pub names: Names,
+    /// What its settings are called.
+    pub keys: TextKeys,
+    /// What the settings are that `config.json` leaves out, as in transformers' configuration class of the family.
+    pub defaults: TextDefaults,
+    pub positions: PositionNumbering,
+    /// The head on the first token. On the mean there is none but a linear layer, `classifier`.
+    pub head: TextHead,
+    /// How the names of other tasks' heads begin, in classification checkpoints and in bare ones: they are set aside.
+    pub other_heads: &'static [&'static str],
+    /// The engines that compute it.
+    pub engines: &'static [Engine],
+}
+
+/// What a family calls the settings in its `config.json`.
+pub struct TextKeys {
+    pub encoder: ConfigKeys,
+    pub activation: &'static str,
+    pub vocabulary: &'static str,
+    pub positions: &'static str,
+    /// Only read in a family that has segments.
+    pub segments: &'static str,
+    /// The token that fills up batches elsewhere.
+    pub padding: &'static str,
+    /// The dropout in the head; null is that of the layers.
+    pub head_dropout: &'static str,
+}
+
+impl TextKeys {
+    /// What most of transformers' encoders call them.
+    pub const TRANSFORMERS: Self = Self {
+        encoder: ConfigKeys::TRANSFORMERS,
+        activation: "hidden_act",
+        vocabulary: "vocab_size",
+        positions: "max_position_embeddings",
+        segments: "type_vocab_size",
+        padding: "pad_token_id",
+        head_dropout: "classifier_dropout",
+    };
+}
+
+/// The settings of a family where `config.json` does not say them.
+#[derive(Clone, Copy)]
+pub struct TextDefaults {
+    pub vocabulary: i64,
+    pub width: i64,
+    pub layers: usize,
+    pub heads: i64,
+    pub inner: i64,
+    pub activation: Activation,
+    pub hidden_dropout: f64,
+    pub attention_dropout: f64,
+    /// Rows of the table of positions.
+    pub positions: i64,
+    pub segments: i64,
+    pub layer_norm_epsilon: f64,
+    pub padding: i64,
+}
+
+/// Which row of the table of positions is the first token's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum PositionNumbering {
+    /// The first.
+    FromZero,
+    /// The one after the padding token's: RoBERTa numbers from padding index + 1.
+    AfterPadding,
+}
+
+/// The head on the first token's vector: a layer as wide as the features, dropout, and the output.
+pub struct TextHead {
+    /// The name of the first layer.
+    pub hidden: &'static str,
+    /// Whether that layer is part of the backbone: its name is below the prefix, and it was pretrained.
+    pub in_backbone: bool,
+    pub activation: Activation,
+    /// Whether dropout also comes before it.
+    pub dropout_before_hidden: bool,
+    /// The name of the layer that gives the logits.
+    pub output: &'static str,
+}
+
+/// The output layer of the head on the mean, in the Python module that comes with such a model.
+const MEAN_OUTPUT: &str = "classifier";
+
+/// Buffers that older versions of transformers saved.
+const BUFFERS: &[&str] = &["embeddings.position_ids", "embeddings.token_type_ids"];
+
+const MATCHING: &str = "take the config.json that belongs to these weights";
+
+const PYTHON_MODULE: [(&str, &str); 2] = [
+    ("configuration_rehead.py", include_str!("python/configuration_rehead.py")),
+    ("modeling_rehead.py", include_str!("python/modeling_rehead.py")),
+];
+
+/// The settings of a checkpoint, read one by one.
+struct Settings<'a> {
+    config: &'a Value,
+    file: PathBuf,
+}
+
+impl Settings<'_> {
+    /// The setting `key`, or `default` where it is not given.
+    fn get<T: DeserializeOwned>(&self, key: &str, default: T) -> Result<T> {
+        match self.config.get(key) {
+            None => Ok(default),
+            Some(value) => T::deserialize(value).map_err(|error| self.refused(key, error.to_string())),
+        }
+    }
+
+    fn size(&self, key: &str, default: i64) -> Result<i64> {
+        let size = self.get(key, default)?;
+        if is_size(size) { Ok(size) } else { Err(self.refused(key, format!("{size} is not a possible size"))) }
+    }
+
+    fn refused(&self, key: &str, message: String) -> Error {
+        Error::request(message).file(&self.file).key(key).hint(MATCHING)
+    }
+}
+
+impl TextEncoder {
+    /// Reads the family's `config.json`.
+    fn config(&self, checkpoint: &Checkpoint) -> Result<EncoderConfig> {
+        let settings = Settings { config: &checkpoint.config, file: checkpoint.config_file() };
+        let Self { keys, defaults, .. } = self;
+        let positions: Option<String> = settings.get("position_embedding_type", None)?;
+        if let Some(kind) = positions.filter(|kind| kind != "absolute") {
+            let message = format!("`{kind}` positions are not supported; `absolute` ones are");
+            return Err(settings.refused("position_embedding_type", message));
+        }
+        for key in ["is_decoder", "add_cross_attention"] {
+            if settings.get(key, false)? {
+                let message = "decoders are not supported; this must be an encoder".to_owned();
+                return Err(settings.refused("is_decoder", message));
+            }
+        }
+        let of = &keys.encoder;
+        let config = EncoderConfig {
+            family: self.name,
+            embeddings: self.embeddings(&settings)?,
+            width: settings.get(of.width, defaults.width)?,
+            layers: settings.get::<i64>(of.layers, defaults.layers as i64)? as usize,
+            attention: AttentionOptions {
+                heads: settings.get(of.heads, defaults.heads)?,
+                qkv_bias: true,
+                dropout: settings.get(of.attention_dropout, defaults.attention_dropout)?,
+            },
+            feed_forward: FeedForwardOptions {
+                inner: settings.get(of.inner, defaults.inner)?,
+                activation: settings.get(keys.activation, defaults.activation)?,
+            },
+            norms: NormPlacement::After,
+            layer_norm_epsilon: settings.get(of.layer_norm_epsilon, defaults.layer_norm_epsilon)?,
+            hidden_dropout: settings.get(of.hidden_dropout, defaults.hidden_dropout)?,
+        };
+        config.checked(&settings.file, of, MATCHING)
+    }
+
+    fn embeddings(&self, settings: &Settings) -> Result<EmbeddingsConfig> {
+        let Self { keys, defaults, .. } = self;
+        let vocabulary = settings.size(keys.vocabulary, defaults.vocabulary)?;
+        let rows = settings.size(keys.positions, defaults.positions)?;
+        let segments = match self.names.has_segments() {
+            true => settings.size(keys.segments, defaults.segments)?,
+            false => 1,
+        };
+        let position_offset = match self.positions {
+            PositionNumbering::FromZero => 0,
+            PositionNumbering::AfterPadding => {
+                let padding = settings.get(keys.padding, defaults.padding)?;
+                if !(0..vocabulary).contains(&padding) {
+                    let message = format!("{padding} is no token of a vocabulary of {vocabulary}");
+                    return Err(settings.refused(keys.padding, message));
+                }
+                padding + 1
+            }
+        };
+        if rows <= position_offset {
+            let message = format!("{rows} positions, where the first one is number {position_offset}");
+            return Err(settings.refused(keys.positions, message));
+        }
+        Ok(EmbeddingsConfig::Text { vocabulary, positions: rows - position_offset, position_offset, segments })
+    }
+
+    /// The dropout in the head: its own setting, or that of the layers when it is null.
+    fn head_dropout(&self, checkpoint: &Checkpoint, hidden_dropout: f64) -> Result<f64> {
+        let key = self.keys.head_dropout;
+        match checkpoint.config.get(key) {
+            None | Some(Value::Null) => Ok(hidden_dropout),
+            Some(value) => value.as_f64().filter(|p| (0.0..1.0).contains(p)).ok_or_else(|| {
+                let message = format!("{value} is not a probability below 1");
+                Error::request(message).file(checkpoint.config_file()).key(key).hint(MATCHING)
+            }),
+        }
+    }
+
+    /// The heads of the family, in a checkpoint whose backbone has this prefix.
+    fn heads(&self, checkpoint: &Checkpoint, stored_prefix: &str, dropout: f64) -> HeadSpec {
+        let mean_pooled = model_type(&checkpoint.config) == Some(&mean_pooled_type(self.name));
+        let TextHead { hidden, in_backbone, activation, dropout_before_hidden, output } = self.head;
+        let layer = match in_backbone {
+            true => {
+                LayerName { name: format!("{}{hidden}", self.names.prefix), stored: format!("{stored_prefix}{hidden}") }
+            }
+            false => LayerName::same(hidden),
+        };
+        let before = if dropout_before_hidden { dropout } else { 0.0 };
+        let hidden = HiddenLayer { layer, activation, dropout: before, pretrained: in_backbone };
+        let layers =
+            |hidden, output| HeadLayers { hidden, dropout, output: LayerName::same(output), initial_std: INITIAL_STD };
+        HeadSpec {
+            pooling: if mean_pooled { Pooling::Mean } else { Pooling::Cls },
+            first_token: Some(layers(Some(hidden), output)),
+            mean: layers(None, MEAN_OUTPUT),
+        }
+    }
+
+    /// The Python module of a mean-pooled model.
+    fn python_module(&self) -> Vec<(String, String)> {
+        let backbone = self.names.prefix.trim_end_matches('.');
+        let filled = |source: &str| {
+            source
+                .replace("__CLASS__", self.class)
+                .replace("__BACKBONE__", backbone)
+                .replace("__TYPE__", &mean_pooled_type(self.name))
+        };
+        PYTHON_MODULE.map(|(name, source)| (name.to_owned(), filled(source))).into()
+    }
+}
+
+impl Family for TextEncoder {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn modality(&self) -> Modality {
+        Modality::Text
+    }
+
+    fn recognises(&self, config: &Value) -> bool {
+        let mean_pooled = mean_pooled_type(self.name);
+        model_type(config).is_some_and(|given| given == self.name || given == mean_pooled)
+    }
+
+    fn engines(&self) -> &'static [Engine] {
+        self.engines
+    }
+
+    fn load(&self, checkpoint: &mut Checkpoint, request: &LoadRequest) -> Result<Parts> {
+        let mut config = self.config(checkpoint)?;
+        let all = config.layers;
+        config.set_dropout(request.dropout());
+        if let Some(stages) = request.stages {
+            config.layers = kept_layers(stages, all)?;
+        }
+        let head_dropout = self.head_dropout(checkpoint, config.hidden_dropout)?;
+        let weights = &checkpoint.weights;
+        let encoder =
+            Encoder::load(config.clone(), &self.names, EncoderWeights::Checkpoint(weights), request.weight_dtype)?;
+        let prefix = self.names.stored_prefix(weights);
+        let mut set_aside: Vec<String> = self.other_heads.iter().map(|&head| head.to_owned()).collect();
+        set_aside.extend((config.layers..all).map(|layer| self.names.layer_prefix(prefix, layer)));
+        let EmbeddingsConfig::Text { vocabulary, positions, segments, .. } = config.embeddings else {
+            return Err(Error::failure("a text encoder that reads no text"));
+        };
+        let backbone: Box<dyn Backbone> = match request.engine {
+            Engine::Packed => Box::new(encoder),
+            Engine::RustBert => Box::new(RustBert::from_encoder(&config, &encoder, request.device)?),
+        };
+        Ok(Parts {
+            backbone,
+            head: self.heads(checkpoint, prefix, head_dropout),
+            input: InputSpec::Text { vocabulary, positions, segments },
+            config: checkpoint.config.clone(),
+            leftovers: Leftovers { network: "config.json".to_owned(), set_aside, ignored: BUFFERS },
+        })
+    }
+
+    fn export(&self, model: &SavedModel) -> Export {
+        let mut map = labelled_config(model);
+        let layers = model.description.stages.len().saturating_sub(1);
+        map.insert(self.keys.encoder.layers.to_owned(), layers.into());
+        let files = match model.pooling {
+            Pooling::Cls => {
+                map.insert("model_type".into(), self.name.into());
+                map.insert("architectures".into(), json!([format!("{}ForSequenceClassification", self.class)]));
+                Vec::new()
+            }
+            Pooling::Mean => {
+                map.insert("model_type".into(), mean_pooled_type(self.name).into());
+                set_python_classes(&mut map, self.class, "SequenceClassification", "");
+                self.python_module()
+            }
+        };
+        Export { config: Value::Object(map), files }
+    }
+}
+
+fn model_type(config: &Value) -> Option<&str> {
+    config.get("model_type").and_then(Value::as_str)
+}
+
+/// How many layers the first `stages` stages have, of `layers` in all.
+fn kept_layers(stages: usize, layers: usize) -> Result<usize> {
+    match stages {
+        1.. if stages <= layers + 1 => Ok(stages - 1),
+        _ => Err(Error::request(format!("{stages} stages are to be kept of a network that has {}", layers + 1))
+            .key("model.stages")
+            .hint("the embeddings are the first stage, and every layer is one")),
+    }
+}

@@ -1,0 +1,87 @@
+//! The labels of a classifier that comes from a checkpoint.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::checkpoint::Checkpoint;
+use crate::data::Labels;
+use crate::error::{Error, Result};
+
+/// The class names of a checkpoint: timm's `label_names`, transformers' `id2label`, or `LABEL_0` and so on as transformers calls
+/// them. `weight` names the weight of its head's output layer.
+///
+/// # Errors
+/// There is no head, it is no single-label classifier's, or the names are not those of its classes.
+pub fn stored_labels(checkpoint: &Checkpoint, weight: &str) -> Result<Labels> {
+    let file = checkpoint.config_file();
+    let Some(&[classes, _]) = checkpoint.weights.shape(weight) else {
+        return Err(Error::request("this model has no classification head")
+            .file(&checkpoint.directory)
+            .key(weight)
+            .hint("give it one first: rehead train --model … --train … --out RUN, then use --model RUN"));
+    };
+    let problem = checkpoint.config.get("problem_type").and_then(Value::as_str);
+    if classes < 2 || matches!(problem, Some("regression" | "multi_label_classification")) {
+        let problem = problem.unwrap_or("regression");
+        return Err(Error::request(format!("`{problem}` models are not supported yet; single-label classifiers are"))
+            .file(file)
+            .key("problem_type")
+            .hint("train a single-label head on its backbone with `rehead train`"));
+    }
+    let refused = |key: &str, message: String| {
+        Error::request(message)
+            .file(&file)
+            .key(key)
+            .hint("config.json must count and name every class of the head once")
+    };
+    if let Some(names) = listed_names(checkpoint) {
+        return from_list(names, classes, &file);
+    }
+    let given = |key: &str| checkpoint.config.get(key).filter(|value| !value.is_null());
+    if let Some(count) = given("num_labels").filter(|count| count.as_u64() != Some(classes as u64)) {
+        return Err(refused("num_labels", format!("{count} where the head has {classes} classes")));
+    }
+    let names = match given("id2label") {
+        Some(Value::Object(names)) if !names.is_empty() => names,
+        None | Some(Value::Object(_)) => {
+            return Labels::in_order((0..classes).map(|index| format!("LABEL_{index}")).collect());
+        }
+        Some(_) => return Err(refused("id2label", "must be an object from numbers to names".to_owned())),
+    };
+    if names.len() > classes {
+        return Err(refused("id2label", format!("names {} labels; the head has {classes} classes", names.len())));
+    }
+    let name =
+        |index: usize| names.get(&index.to_string()).and_then(Value::as_str).filter(|name| !name.trim().is_empty());
+    let names = (0..classes).map(|index| {
+        name(index).map(str::to_owned).ok_or_else(|| {
+            refused("id2label", format!("names no label for class {index}; the head has {classes} classes"))
+        })
+    });
+    Labels::in_order(names.collect::<Result<Vec<_>>>()?)
+        .map_err(|error| error.file(&file).key("id2label").hint("it must name every class once"))
+}
+
+/// timm's list of class names, when there is one.
+fn listed_names(checkpoint: &Checkpoint) -> Option<&Value> {
+    let of = |config: &'_ Value| config.get("label_names").is_some_and(|names| !names.is_null());
+    let config = &checkpoint.config;
+    [Some(config), config.get("pretrained_cfg")].into_iter().flatten().find(|config| of(config))?.get("label_names")
+}
+
+fn from_list(names: &Value, classes: usize, file: &Path) -> Result<Labels> {
+    let refused = |message: String| {
+        Error::request(message)
+            .file(file)
+            .key("label_names")
+            .hint("it must be a list that names every class of the head once")
+    };
+    let names: Option<Vec<String>> =
+        names.as_array().and_then(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect());
+    let names = names.ok_or_else(|| refused("must be a list of words".to_owned()))?;
+    if names.len() != classes {
+        return Err(refused(format!("{} names; the head has {classes} classes", names.len())));
+    }
+    Labels::in_order(names).map_err(|error| refused(error.to_string()))
+}

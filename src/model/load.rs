@@ -1,0 +1,289 @@
+//! From a model directory, a file of weights or the name of an architecture to a [`Classifier`]: which family it is of, its labels,
+//! its head or a new one, and an account of every tensor. What differs between families is behind [`Family`].
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use tch::Device;
+
+use super::checkpoint::{Checkpoint, LoadReport, Untaken, Weights, read_config, weight_files};
+use super::classifier::Classifier;
+use super::family::{FAMILIES, Family, FreshNetwork, HeadLayers, HeadSpec, HiddenLayer, Leftovers, Parts};
+use super::head::{Head, Hidden, NamedLinear, random_linear, stored_linear};
+use super::labels::stored_labels;
+use super::layers::Linear;
+use super::parameter::ParameterLocation;
+use super::pass::Pooling;
+use super::request::{Engine, HeadRequest, InputSpec, LoadRequest};
+use crate::data::{Labels, Modality};
+use crate::error::{Error, Result, listed, nearest};
+use crate::image::Preprocessing;
+
+/// What the model in `directory` reads (or the network in a file of weights).
+///
+/// # Errors
+/// There is no model, or one of no supported family.
+pub fn modality(directory: &Path) -> Result<Modality> {
+    if directory.is_dir() && directory.join("config.json").exists() {
+        let config = read_config(directory)?;
+        if let Some(family) = by_config(&config) {
+            return Ok(family.modality());
+        }
+    }
+    let (family, _) = open(directory, Device::Cpu)?;
+    Ok(family.modality())
+}
+
+/// The hub id of the trained network that an architecture's bare name stands for.
+pub fn pretrained_id(architecture: &str) -> Option<String> {
+    FAMILIES.iter().find_map(|family| family.pretrained_id(architecture))
+}
+
+/// Opens a checkpoint and finds its family. A file of weights, or a directory without `config.json`, is torchvision's or timm's, and
+/// the tensors' names tell which.
+fn open(path: &Path, device: Device) -> Result<(&'static dyn Family, Checkpoint)> {
+    let weights_alone = path.is_file() || (!path.join("config.json").exists() && weight_files(path).is_ok());
+    let checkpoint = match weights_alone {
+        true => {
+            let weights = if path.is_file() { Weights::open_file(path, device)? } else { Weights::open(path, device)? };
+            Checkpoint { directory: path.to_owned(), config: Value::Object(Map::new()), weights }
+        }
+        false => Checkpoint::open(path, device)?,
+    };
+    let by_weights = || FAMILIES.iter().copied().find(|family| family.recognises_weights(&checkpoint.weights));
+    let found = match network_name(&checkpoint.config) {
+        Some(_) => by_config(&checkpoint.config),
+        None => by_weights(),
+    };
+    match found {
+        Some(family) => Ok((family, checkpoint)),
+        None => Err(unsupported(&checkpoint, weights_alone)),
+    }
+}
+
+fn by_config(config: &Value) -> Option<&'static dyn Family> {
+    FAMILIES.iter().copied().find(|family| family.recognises(config))
+}
+
+/// What a `config.json` calls its network, and under which key.
+fn network_name(config: &Value) -> Option<(&'static str, &str)> {
+    ["architecture", "model_type"].into_iter().find_map(|key| Some((key, config.get(key)?.as_str()?)))
+}
+
+fn unsupported(checkpoint: &Checkpoint, weights_alone: bool) -> Error {
+    let families = |modality: Modality| {
+        let of = FAMILIES.iter().filter(|family| family.modality() == modality);
+        listed(of.map(|family| family.name()))
+    };
+    let supported =
+        format!("supported: for text {}; for images {}", families(Modality::Text), families(Modality::Image));
+    if weights_alone {
+        return Error::request("the tensors' names are not those of a supported network")
+            .file(&checkpoint.directory)
+            .hint(format!("put the model's config.json beside the weights; {supported}"));
+    }
+    let (key, what) = match network_name(&checkpoint.config) {
+        Some((key, name)) => (key, format!("`{name}`")),
+        None => ("model_type", "no `model_type`".to_owned()),
+    };
+    Error::request(format!("{what}: this kind of model is not supported"))
+        .file(checkpoint.config_file())
+        .key(key)
+        .hint(supported)
+}
+
+fn refuse_engine(family: &dyn Family, engine: Engine) -> Result<()> {
+    if family.engines().contains(&engine) {
+        return Ok(());
+    }
+    let name = family.name();
+    Err(match engine {
+        Engine::RustBert => {
+            Error::request(format!("rust-bert does not compute a `{name}`")).hint("leave out --engine rust-bert")
+        }
+        Engine::Packed => Error::request(format!("only rust-bert computes a `{name}`")).hint("take --engine rust-bert"),
+    })
+}
+
+impl Classifier {
+    /// Loads the model in `directory` (or the network in a file of weights) and gives it the requested head.
+    ///
+    /// # Errors
+    /// No model, one that is not supported, or one whose configuration, weights and labels do not belong together.
+    pub fn load(directory: &Path, request: &LoadRequest) -> Result<(Self, LoadReport)> {
+        let (family, mut checkpoint) = open(directory, request.device)?;
+        refuse_engine(family, request.engine)?;
+        let parts = family.load(&mut checkpoint, request)?;
+        let mut report = LoadReport::default();
+        let width = parts.backbone.feature_width();
+        let (labels, pooling, head) = match &request.head {
+            HeadRequest::FromCheckpoint => head_of_checkpoint(&parts.head, &checkpoint, width)?,
+            HeadRequest::New { labels, pooling, .. } => {
+                let pooling = wanted_pooling(&parts.head, *pooling);
+                let weights = Some(&checkpoint.weights);
+                let head = new_head(&parts.head, pooling, weights, width, request, &mut report.missing)?;
+                ((*labels).clone(), pooling, head)
+            }
+        };
+        let Leftovers { network, .. } = &parts.leftovers;
+        report.account(&checkpoint, network, |name| fate(&parts.leftovers, name))?;
+        Ok((assemble(family, parts, labels, pooling, head, request.device, checkpoint.directory)?, report))
+    }
+
+    /// A network of random weights drawn by `seed`, with the requested new head. `model` is the name of an architecture
+    /// (`resnet18`, `vit_tiny_patch16_224`), or a directory whose `config.json` describes one as timm does.
+    ///
+    /// # Errors
+    /// There is no such architecture.
+    pub fn fresh(model: &str, seed: u64, request: &LoadRequest) -> Result<Self> {
+        let HeadRequest::New { labels, pooling, .. } = &request.head else {
+            return Err(Error::request("a network with random weights has no labels yet").hint("train it first"));
+        };
+        let directory = Path::new(model);
+        let stated = if directory.is_dir() { read_config(directory)? } else { Value::Null };
+        let architecture = stated.get("architecture").and_then(Value::as_str).unwrap_or(model);
+        let arguments = stated.get("model_args").and_then(Value::as_object).cloned().unwrap_or_default();
+        let preprocessing = Preprocessing::of_directory(directory)?;
+        let family = by_architecture(architecture)?;
+        refuse_engine(family, request.engine)?;
+        let network = FreshNetwork { architecture, arguments: &arguments, preprocessing, seed };
+        let parts = family.fresh(&network, request)?;
+        let pooling = wanted_pooling(&parts.head, *pooling);
+        let width = parts.backbone.feature_width();
+        let head = new_head(&parts.head, pooling, None, width, request, &mut Vec::new())?;
+        assemble(family, parts, (*labels).clone(), pooling, head, request.device, PathBuf::new())
+    }
+}
+
+/// The family that can begin `architecture` from random weights.
+fn by_architecture(architecture: &str) -> Result<&'static dyn Family> {
+    let makes = |family: &&dyn Family| !family.architectures().is_empty() && architecture.starts_with(family.name());
+    if let Some(family) = FAMILIES.iter().copied().find(makes) {
+        return Ok(family);
+    }
+    let known: Vec<String> = FAMILIES.iter().flat_map(|family| family.architectures()).collect();
+    let hint = match nearest(architecture, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`? Supported: {}", listed(&known)),
+        None => format!("supported: {}", listed(&known)),
+    };
+    Err(Error::request(format!("`{architecture}`: this network is not supported")).key("architecture").hint(hint))
+}
+
+fn assemble(
+    family: &'static dyn Family,
+    parts: Parts,
+    labels: Labels,
+    pooling: Pooling,
+    head: Head,
+    device: Device,
+    directory: PathBuf,
+) -> Result<Classifier> {
+    let Parts { backbone, input, config, .. } = parts;
+    let adapters = Vec::new();
+    let mut classifier =
+        Classifier { backbone, head, pooling, labels, input, device, directory, family, config, adapters };
+    if let InputSpec::Image(preprocessing) = classifier.input {
+        classifier.set_preprocessing(preprocessing)?;
+    }
+    Ok(classifier)
+}
+
+/// Features that are always means are pooled so whatever is asked for.
+fn wanted_pooling(spec: &HeadSpec, wanted: Option<Pooling>) -> Pooling {
+    match spec.first_token {
+        Some(_) => wanted.unwrap_or(spec.pooling),
+        None => spec.pooling,
+    }
+}
+
+fn layers_of(spec: &HeadSpec, pooling: Pooling) -> &HeadLayers {
+    match (pooling, &spec.first_token) {
+        (Pooling::Cls, Some(layers)) => layers,
+        _ => &spec.mean,
+    }
+}
+
+/// The labels, pooling and head of a checkpoint.
+fn head_of_checkpoint(spec: &HeadSpec, checkpoint: &Checkpoint, width: i64) -> Result<(Labels, Pooling, Head)> {
+    let layers = layers_of(spec, spec.pooling);
+    let weights = &checkpoint.weights;
+    let stored = &layers.output.stored;
+    let labels = stored_labels(checkpoint, &format!("{stored}.weight"))?;
+    let output = stored_linear(weights, stored, labels.len() as i64, width)?;
+    let hidden = match &layers.hidden {
+        None => None,
+        Some(HiddenLayer { layer, pretrained, .. }) => {
+            if !weights.has(&format!("{}.weight", layer.stored)) {
+                return Err(Error::request("the checkpoint lacks a layer that its classifier needs")
+                    .file(&checkpoint.directory)
+                    .key(format!("{}.weight", layer.name))
+                    .hint("take the whole checkpoint, or train a head anew with --pooling mean"));
+            }
+            let location = if *pretrained { ParameterLocation::PretrainedHead } else { ParameterLocation::Head };
+            Some((stored_linear(weights, &layer.stored, width, width)?, location))
+        }
+    };
+    Ok((labels, spec.pooling, head(layers, hidden, output, layers.dropout, None)))
+}
+
+/// A newly initialised head. Only a hidden layer that was pretrained with the backbone is kept, where the checkpoint has it. The
+/// names of all other tensors go into `missing`.
+fn new_head(
+    spec: &HeadSpec,
+    pooling: Pooling,
+    weights: Option<&Weights>,
+    width: i64,
+    request: &LoadRequest,
+    missing: &mut Vec<String>,
+) -> Result<Head> {
+    let HeadRequest::New { labels, dropout, seed, .. } = &request.head else {
+        return Err(Error::failure("no new head was asked for"));
+    };
+    let layers = layers_of(spec, pooling);
+    let mut random = |name: &str, outputs: i64, seed: u64| {
+        missing.extend([format!("{name}.weight"), format!("{name}.bias")]);
+        random_linear(width, outputs, layers.initial_std, seed, request.device)
+    };
+    let output = random(&layers.output.name, labels.len() as i64, *seed)?;
+    let hidden = match &layers.hidden {
+        None => None,
+        Some(HiddenLayer { layer, pretrained, .. }) => {
+            let stored = weights.filter(|weights| *pretrained && weights.has(&format!("{}.weight", layer.stored)));
+            Some(match stored {
+                Some(weights) => {
+                    (stored_linear(weights, &layer.stored, width, width)?, ParameterLocation::PretrainedHead)
+                }
+                None => (random(&layer.name, width, seed.wrapping_add(1))?, ParameterLocation::Head),
+            })
+        }
+    };
+    Ok(head(layers, hidden, output, dropout.unwrap_or(layers.dropout), *dropout))
+}
+
+/// The head of these layers. `before_hidden` takes the place of the dropout before the hidden layer, where there is one.
+fn head(
+    layers: &HeadLayers,
+    hidden: Option<(Linear, ParameterLocation)>,
+    output: Linear,
+    dropout: f64,
+    before_hidden: Option<f64>,
+) -> Head {
+    let output = NamedLinear { linear: output, name: layers.output.name.clone(), location: ParameterLocation::Head };
+    let hidden = hidden.zip(layers.hidden.as_ref()).map(|((linear, location), spec)| Hidden {
+        linear: NamedLinear { linear, name: spec.layer.name.clone(), location },
+        activation: spec.activation,
+        dropout: before_hidden.filter(|_| spec.dropout > 0.0).unwrap_or(spec.dropout),
+    });
+    Head::new(hidden, dropout, output)
+}
+
+/// What becomes of a tensor that neither backbone nor head has taken.
+fn fate(leftovers: &Leftovers, name: &str) -> Untaken {
+    if leftovers.set_aside.iter().any(|part| name.starts_with(part)) {
+        Untaken::SetAside
+    } else if leftovers.ignored.iter().any(|part| name.ends_with(part)) {
+        Untaken::PassedOver
+    } else {
+        Untaken::Unexpected
+    }
+}

@@ -1,0 +1,74 @@
+//! How one forward pass computes: its precision, its dropout, and how token vectors are pooled. What is computed is the backbone's
+//! and the head's affair.
+
+use std::cell::Cell;
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::error::Result;
+use crate::native;
+use crate::random::Random;
+
+/// How token vectors are pooled into one feature vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The first token's vector (`[CLS]`).
+    Cls,
+    /// The mean over the sequence's tokens.
+    Mean,
+}
+
+/// How a forward pass computes: in which precision, and whether dropout is drawn.
+#[derive(Clone, Copy)]
+pub struct Pass<'a> {
+    /// The kind that matrix products and activations are computed in; parameters may be kept wider.
+    pub compute: Kind,
+    /// Present in training, absent in evaluation.
+    pub dropout: Option<&'a DropoutKeys>,
+}
+
+impl Pass<'_> {
+    /// Evaluation: no dropout, fixed statistics.
+    pub fn evaluation(compute: Kind) -> Self {
+        Self { compute, dropout: None }
+    }
+}
+
+/// A fresh key for each dropout of a step: the n-th call of step s always draws the same, whatever was computed before, so
+/// an interrupted run goes on with the same bits.
+pub struct DropoutKeys {
+    step: u64,
+    calls: Cell<u64>,
+}
+
+impl DropoutKeys {
+    /// Keys for one micro-batch, named by `seed`, optimizer step and position in the step.
+    pub fn new(seed: u64, step: u64, micro_batch: u64) -> Self {
+        Self { step: Random::of(&[seed, step, micro_batch]).next_u64(), calls: Cell::new(0) }
+    }
+
+    /// The next key.
+    pub fn next(&self) -> u64 {
+        let call = self.calls.get();
+        self.calls.set(call + 1);
+        self.step.wrapping_add(call)
+    }
+
+    /// Dropout with probability `p`; the tensor itself when there is nothing to drop.
+    pub fn apply(keys: Option<&Self>, x: Tensor, p: f64) -> Result<Tensor> {
+        match keys {
+            Some(keys) if p > 0.0 => native::dropout(&x, p, keys.next()),
+            _ => Ok(x),
+        }
+    }
+
+    /// What a kernel that drops by itself needs: probability `p` with the next key.
+    pub fn drop(keys: Option<&Self>, p: f64) -> native::Drop {
+        match keys {
+            Some(keys) if p > 0.0 => native::Drop { p, key: keys.next() },
+            _ => native::Drop::default(),
+        }
+    }
+}

@@ -48,7 +48,7 @@ pub(super) fn section(id: &str, heading: &str, note: Markup, content: Markup) ->
 /// What is known of the data: name, value.
 pub(super) fn data(lines: &[(String, String)]) -> Markup {
     let content = html! {
-        @if lines.is_empty() { p { "Nothing was noted." } } @else {
+        @if lines.is_empty() { p { "No description of the data was saved." } } @else {
             table {
                 tbody {
                     @for (name, value) in lines {

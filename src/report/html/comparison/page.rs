@@ -39,7 +39,7 @@ fn header(report: &ComparisonReport) -> Markup {
         header {
             h1 { (shown(report.title)) }
             p.facts {
-                (report.contenders.len()) " ways to label on the same " (counted(rows as u64, "row", "rows")) " of "
+                (report.contenders.len()) " strategies and baselines on the same " (counted(rows as u64, "row", "rows")) " of "
                 (split_name(report.split)) " data · "
                 (counted(classes as u64, "label", "labels")) " · " (counted(seeds as u64, "seed", "seeds"))
             }

@@ -47,8 +47,9 @@ pub fn coverage_plot(caption: &str, coverage: &Coverage) -> Markup {
 pub fn coverage_table(coverage: &Coverage) -> Markup {
     const THRESHOLDS: [f64; 10] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99];
     let points: Vec<_> = THRESHOLDS.iter().map(|&threshold| coverage.at(threshold)).collect();
-    // Thresholds that leave out no row are not listed.
-    let all = points.iter().take_while(|point| point.labelled == point.rows).count();
+    // Thresholds that leave out no row are not listed, and of those that leave out every row only the first is.
+    let without_effect = points.iter().take_while(|point| point.labelled == point.rows).count();
+    let with_rows = points.iter().filter(|point| point.labelled > 0).count();
     html! {
         div.scroll {
             table {
@@ -62,7 +63,7 @@ pub fn coverage_table(coverage: &Coverage) -> Markup {
                 }
                 tbody {
                     tr { td.word { "none" } (coverage_cells(&coverage.at(0.0))) }
-                    @for point in points.iter().skip(all) {
+                    @for point in points.iter().take(with_rows + 1).skip(without_effect) {
                         tr { td.word { (point.threshold) } (coverage_cells(point)) }
                     }
                 }
@@ -84,13 +85,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thresholds_that_change_nothing_are_left_out() {
+    fn thresholds_that_say_nothing_are_left_out() {
         let (confidence, correct) = ([0.9, 0.8, 0.6, 0.7, 0.55, 1.0], [true, false, false, true, false, true]);
         let drawn = coverage_table(&Coverage::of(&confidence, &correct)).into_string();
         assert!(
             !drawn.contains("<td class=\"word\">0.5</td>") && drawn.contains("<td class=\"word\">0.6</td>"),
             "{drawn}"
         );
+        let unsure = coverage_table(&Coverage::of(&[0.35, 0.45], &[true, true])).into_string();
+        let listed = |threshold: &str| unsure.contains(&format!("<td class=\"word\">{threshold}</td>"));
+        assert!(listed("0.4") && listed("0.5") && !listed("0.6"), "{unsure}");
     }
 
     #[test]

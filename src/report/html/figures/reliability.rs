@@ -22,11 +22,21 @@ pub fn reliability_figure(size: Size, caption: Markup, class: &str, predictions:
     let y = Scale::new(0.0, 1.0, Unit::Percent);
     let mut plot = Plot::of_size(size, (x, "confidence"), (y, "accuracy"));
     plot.line("quiet dashed thinner", &[(low, low), (1.0, 1.0)]);
-    if size == Size::Plain {
-        plot.note("quiet", (low + (1.0 - low) * 0.03, 0.93), false, "underconfident");
-        plot.note("quiet", (1.0 - (1.0 - low) * 0.02, 0.05), true, "overconfident");
-    }
     let filled = || bins.iter().filter_map(|bin| Some((bin, bin.mean_confidence()?, bin.accuracy()?)));
+    if size == Size::Plain {
+        let at = |share: f64| low + share * (1.0 - low);
+        // Each note stands in its corner, or beside it where the line passes through the corner.
+        let passes = |from: f64, to: f64, height: std::ops::Range<f64>| {
+            filled().any(|(bin, confidence, _)| {
+                let interval = wilson(bin.correct, bin.rows);
+                (at(from)..at(to)).contains(&confidence) && interval.high > height.start && interval.low < height.end
+            })
+        };
+        let left = if passes(0.0, 0.35, 0.85..1.1) { 0.4 } else { 0.03 };
+        let right = if passes(0.65, 1.1, -0.1..0.15) { 0.6 } else { 0.98 };
+        plot.note("quiet", (at(left), 0.93), false, "underconfident");
+        plot.note("quiet", (at(right), 0.05), true, "overconfident");
+    }
     for (bin, confidence, _) in filled() {
         let interval = wilson(bin.correct, bin.rows);
         plot.whisker(&format!("{class} thin"), confidence, interval.low, interval.high);

@@ -55,7 +55,7 @@ impl Linear {
         scores
     }
 
-    /// Mean cross-entropy of rows in nats; classes that `None` stands for are left out.
+    /// Mean cross-entropy of rows; classes that `None` stands for are left out.
     pub fn mean_loss(&self, rows: &SparseRows, labels: &[Option<u32>]) -> f64 {
         let losses: Vec<f64> = labels
             .par_iter()
@@ -127,38 +127,38 @@ impl<'a> Problem<'a> {
                 residuals.chunks_exact_mut(outputs).zip(labels).enumerate().map(of_row).sum()
             })
             .collect();
-        let strength = 1.0 / (c * rows);
+        let l2 = 1.0 / (c * rows);
         let weights = self.rows.width() * outputs;
-        let (slopes, bias_slopes) = gradient.split_at_mut(weights);
-        let penalties: Vec<f64> = slopes
+        let (gradients, bias_gradient) = gradient.split_at_mut(weights);
+        let penalties: Vec<f64> = gradients
             .par_chunks_mut(CHUNK * outputs)
             .zip(point.par_chunks(CHUNK * outputs))
             .enumerate()
-            .map(|(chunk, (slopes, weights))| {
-                for (index, slopes) in slopes.chunks_exact_mut(outputs).enumerate() {
-                    slopes.fill(0.0);
+            .map(|(chunk, (gradients, weights))| {
+                for (index, gradients) in gradients.chunks_exact_mut(outputs).enumerate() {
+                    gradients.fill(0.0);
                     for (row, value) in self.columns.row(chunk * CHUNK + index) {
                         let residual = residuals.get(row * outputs..(row + 1) * outputs).unwrap_or_default();
-                        for (slope, residual) in slopes.iter_mut().zip(residual) {
-                            *slope += value * residual;
+                        for (gradient, residual) in gradients.iter_mut().zip(residual) {
+                            *gradient += value * residual;
                         }
                     }
                 }
                 let mut squares = 0.0;
-                for (slope, weight) in slopes.iter_mut().zip(weights) {
-                    *slope = *slope / rows + strength * weight;
+                for (gradient, weight) in gradients.iter_mut().zip(weights) {
+                    *gradient = *gradient / rows + l2 * weight;
                     squares += weight * weight;
                 }
                 squares
             })
             .collect();
-        bias_slopes.fill(0.0);
+        bias_gradient.fill(0.0);
         for residual in residuals.chunks_exact(outputs) {
-            for (slope, residual) in bias_slopes.iter_mut().zip(residual) {
-                *slope += residual / rows;
+            for (gradient, residual) in bias_gradient.iter_mut().zip(residual) {
+                *gradient += residual / rows;
             }
         }
-        losses.iter().sum::<f64>() / rows + 0.5 * strength * penalties.iter().sum::<f64>()
+        losses.iter().sum::<f64>() / rows + 0.5 * l2 * penalties.iter().sum::<f64>()
     }
 }
 

@@ -1,7 +1,7 @@
-//! What can be had without a pretrained network: the marks that `compare` puts beside every strategy.
+//! Classifiers without a pretrained network, which `compare` evaluates beside every strategy.
 //!
-//! [`Majority`] looks at no input at all; [`Tfidf`] counts words and fits a logistic regression. Who does not beat them clearly
-//! has nothing from the network.
+//! [`Majority`] looks at no input at all; [`Tfidf`] counts words and fits a logistic regression. A strategy that does not
+//! clearly beat them gains nothing from the network.
 
 mod logistic;
 mod majority;

@@ -91,7 +91,7 @@ impl Vocabulary {
             let text = text.to_lowercase();
             let mut before = NONE;
             for word in tokens(&text) {
-                // An unknown word parts its neighbours.
+                // An unknown word separates its neighbours.
                 let word = words.get(word).copied().unwrap_or(NONE);
                 columns.extend(grams(before, word).filter_map(|gram| self.columns.get(&gram)));
                 before = word;
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_of_a_pair_are_told_apart() {
+    fn the_parts_of_a_pair_are_kept_apart() {
         // tok = re.compile(r"(?u)\b\w\w+\b").findall
         // def grams(pair):
         //     for part, text in enumerate(pair):
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!((vocabulary.len(), vocabulary.words[0].len()), (2, 2));
         let known: Vec<String> = weights(&vocabulary, &texts[0]).into_iter().map(|(name, _)| name).collect();
         assert_eq!(known, ["film", "good"]);
-        // Parted by an unknown word.
+        // Separated by an unknown word.
         let vocabulary = Vocabulary::new(&[&Input::Text("good film".to_owned())], 1, 9).unwrap();
         assert_eq!(weights(&vocabulary, &Input::Text("good old film".to_owned())).len(), 2);
     }

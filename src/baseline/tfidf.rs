@@ -9,7 +9,7 @@ use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::evaluation::argmax;
 
-/// The strengths that are tried, from the strongest penalty on: each solution is where the next begins.
+/// The values of C that are tried, the strongest regularisation first: each solution is the starting point of the next.
 const C: [f64; 8] = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
 /// Two in a row that are worse than the best so far end the search: the path is smooth.
 const WORSE_IN_A_ROW: usize = 2;
@@ -18,12 +18,12 @@ const MANY_ROWS: usize = 2000;
 /// Weights at most, by the choice of n-grams: a bound on time and memory (about 20 vectors of this size).
 const MOST_WEIGHTS: usize = 6_000_000;
 
-/// One strength that was tried.
+/// One value of C that was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// scikit-learn's `C`: the weight of the summed cross-entropy against half the squared weights.
     pub c: f64,
-    /// Mean cross-entropy on the validation data, in nats. Lower is better.
+    /// Mean cross-entropy on the validation data. Lower is better.
     pub valid_loss: f64,
     pub iterations: usize,
 }
@@ -40,7 +40,7 @@ pub struct Tfidf {
 }
 
 impl Tfidf {
-    /// Fits on `train` and chooses the strength by the loss on `valid`. `watch` is told of every strength that was tried.
+    /// Fits on `train` and chooses C by the loss on `valid`. `watch` is called after every trial.
     ///
     /// # Errors
     ///
@@ -87,11 +87,11 @@ impl Tfidf {
                 }
             }
         }
-        let (linear, chosen) = best.ok_or_else(|| Error::failure("tf-idf: no strength was tried"))?;
+        let (linear, chosen) = best.ok_or_else(|| Error::failure("tf-idf: no value of C was tried"))?;
         Ok(Self { vocabulary, linear, labels, classes, chosen })
     }
 
-    /// The strength that was chosen.
+    /// The trial that was chosen.
     pub fn chosen(&self) -> Trial {
         self.chosen
     }
@@ -140,7 +140,7 @@ mod tests {
         "Good plot: good film",
     ];
 
-    /// The probabilities of three texts after fitting with one strength.
+    /// The probabilities of three texts after fitting with one value of C.
     fn fitted(labels: &[u32], classes: usize, c: f64) -> Vec<f64> {
         let texts = inputs(&TEXTS);
         let texts: Vec<&Input> = texts.iter().collect();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strength_is_the_best_on_validation_data_and_absent_labels_get_nothing() {
+    fn the_chosen_c_is_the_best_on_validation_data_and_absent_labels_get_nothing() {
         let texts = inputs(&TEXTS);
         let texts: Vec<&Input> = texts.iter().collect();
         // Of the labels 0 to 4 the training data have 1, 2 and 4.

@@ -60,7 +60,7 @@ pub(super) fn costs(report: &ComparisonReport, all: &[Series]) -> Markup {
         }
     };
     let note = html! {
-        p { "Vertical bars: 95 % intervals. A strategy to the left of another and no lower is better value." }
+        p { "Vertical bars: 95\u{202f}% intervals. A strategy to the left of another and no lower is better value." }
     };
     section("costs", "Score against time", note, content)
 }

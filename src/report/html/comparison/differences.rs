@@ -67,7 +67,7 @@ pub(super) fn differences(report: &ComparisonReport) -> Markup {
     let note = html! {
         p {
             "The accuracy of the first minus that of the second, in percentage points, on the same rows and seeds. "
-            "Where the 95 % interval includes zero, the difference may be due to chance."
+            "Where the 95\u{202f}% interval includes zero, the difference may be due to chance."
         }
         p { "The intervals are not corrected for the number of pairs." }
     };

@@ -26,10 +26,10 @@ pub(super) fn reliability(all: &[&Series]) -> Markup {
     };
     let note = html! {
         p {
-            "On the dashed line confidence is calibrated: of the rows with 80 % confidence, 80 % are correct. "
-            "Error: the expected calibration error, mean over seeds."
+            "On the dashed line confidence is calibrated: of the rows with 80\u{202f}% confidence, 80\u{202f}% are "
+            "correct. Error: the expected calibration error, mean over seeds."
         }
-        p { "Thin vertical bars: 95 % intervals. All seeds together." }
+        p { "Thin vertical bars: 95\u{202f}% intervals. All seeds together." }
     };
     section("reliability", "How far to trust the confidence", note, content)
 }

@@ -30,11 +30,11 @@ pub(super) fn standings(report: &ComparisonReport, all: &[Series]) -> Markup {
     let note = html! {
         @if report.comparison.seeds > 1 {
             p {
-                "The most accurate first. Mean over seeds ± standard deviation. Below, and in the plot: the 95 % "
-                "interval for other rows and other seeds."
+                "The most accurate first. Mean over seeds ± standard deviation. Below, and in the plot: the "
+                "95\u{202f}% interval for other rows and other seeds."
             }
         } @else {
-            p { "The most accurate first. Below, and in the plot: the 95 % interval for other rows." }
+            p { "The most accurate first. Below, and in the plot: the 95\u{202f}% interval for other rows." }
         }
         p { "Training: time of one run. Memory: the peak of the process." }
     };

@@ -58,7 +58,7 @@ pub fn coverage_table(coverage: &Coverage) -> Markup {
                         th.word scope="col" { code { "--min-confidence" } }
                         th scope="col" { "rows that get a label" }
                         th scope="col" { "accuracy of these" }
-                        th.word scope="col" { span.interval { "95 % interval" } }
+                        th.word scope="col" { span.interval { "95\u{202f}% interval" } }
                     }
                 }
                 tbody {

@@ -32,9 +32,9 @@ pub(super) fn confidence(scored: &SplitView, prefix: &str) -> Markup {
     let note = html! {
         p {
             "Confidence is the probability that the network gives to the label it predicts. On the dashed line it is "
-            "calibrated: of the rows with 80 % confidence, 80 % are correct."
+            "calibrated: of the rows with 80\u{202f}% confidence, 80\u{202f}% are correct."
         }
-        p { "Thin vertical bars: 95 % intervals." }
+        p { "Thin vertical bars: 95\u{202f}% intervals." }
     };
     section(&format!("{prefix}confidence"), "How far to trust the confidence", note, content)
 }

@@ -22,7 +22,7 @@ pub(super) fn labels(scored: &SplitView, prefix: &str) -> Markup {
             "By F1, the worst first. Precision: the share of the rows predicted as this label that have it. Recall: "
             "the share of the rows with this label that are predicted as such."
         }
-        p { "In the plot: recall as a dot with its 95 % interval, precision as a ring." }
+        p { "In the plot: recall as a dot with its 95\u{202f}% interval, precision as a ring." }
     };
     let content = html! {
         (class_table(shown))

@@ -15,8 +15,9 @@ pub(super) fn result(report: &RunReport, main: Option<&SplitView>, others: &[&Sp
     let note = html! {
         @if main.is_some() {
             p {
-                "The 95 % interval shows how much the score depends on which rows were drawn: the score on many more "
-                "rows like these probably lies within it. Training again with another seed adds variation of its own."
+                "The 95\u{202f}% interval shows how much the score depends on which rows were drawn: the score on many "
+                "more rows like these probably lies within it. Training again with another seed adds variation of its "
+                "own."
             }
         }
     };
@@ -41,7 +42,7 @@ pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup
             div.wide {
                 dt { (capitalised(main.split.called())) " accuracy" }
                 dd.value { (percent(evaluation.accuracy)) }
-                dd { "95 % interval " (percent_range(interval)) }
+                dd { "95\u{202f}% interval " (percent_range(interval)) }
                 dd { (headline_strip(evaluation.accuracy, interval, majority.map(|(_, share)| share))) }
             }
             div {
@@ -133,7 +134,7 @@ fn splits<'a>(scored: impl Iterator<Item = &'a SplitView<'a>>) -> Markup {
                 thead {
                     tr {
                         th.word scope="col" { "data" } th scope="col" { "rows" } th scope="col" { "accuracy" }
-                        th.word scope="col" { "95 % interval" } th scope="col" { "macro-F1" }
+                        th.word scope="col" { "95\u{202f}% interval" } th scope="col" { "macro-F1" }
                         th scope="col" { "calibration error" } th scope="col" { "loss" }
                     }
                 }

@@ -28,7 +28,7 @@ pub(super) fn thresholds(scored: &SplitView, prefix: &str) -> Markup {
             code { "rehead label --min-confidence P" } " leaves rows with less confidence without a label, for people "
             "to decide."
         }
-        p { "The band is the 95 % interval." }
+        p { "The band is the 95\u{202f}% interval." }
     };
     section(&format!("{prefix}thresholds"), "Choosing a confidence threshold", note, content)
 }

@@ -1,10 +1,12 @@
 //! Convolutional backbones. Beside torchvision, timm and transformers, with random weights made by those packages: logits, and of a
 //! training pass logits, the gradient of every parameter and every running statistic; and what is saved loads in timm and
-//! transformers. These need Python's packages (`make test` puts them into .python) and say so where they are not. By themselves:
+//! transformers. These need Python's packages (`make test` puts them into .python) (tests/support/python.rs). By themselves:
 //! stages one by one, rows of activations, single images, new heads, files that are wrong.
 
+#[path = "support/python.rs"]
+mod support;
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use rehead::batch::{Batch, Inputs};
 use rehead::data::Labels;
@@ -14,6 +16,7 @@ use rehead::model::parameter::ParameterLocation;
 use rehead::model::{Classifier, DropoutKeys, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, pretrained_id};
 use rehead::random::from_torch;
 use serde_json::{Value, json};
+use support::python;
 use tch::{Device, Kind, Tensor};
 
 const CPU: Device = Device::Cpu;
@@ -111,25 +114,6 @@ fn train(classifier: &Classifier, batch: &Batch, targets: &Tensor, compute: Kind
     logits.detach()
 }
 
-fn python(script: &str, arguments: &[PathBuf]) -> Option<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let packages = root.join(".python");
-    if !packages.join("timm").is_dir() {
-        eprintln!("skipped: .python has no timm (make test sets it up)");
-        return None;
-    }
-    let done = Command::new("python3")
-        .env("PYTHONPATH", &packages)
-        .env("HF_HUB_OFFLINE", "1")
-        .arg(root.join("tests/python").join(script))
-        .args(arguments)
-        .output()
-        .expect("python3 runs");
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{out}\n{err}");
-    Some(out.into_owned())
-}
-
 /// timm knows the repositories that bare names stand for.
 #[test]
 fn bare_names_stand_for_trained_networks_of_timm() {
@@ -139,7 +123,7 @@ fn bare_names_stand_for_trained_networks_of_timm() {
     let vits = vits.map(|sizes| format!("vit_{sizes}_224"));
     let names = resnets.into_iter().chain(vggs).chain(["inception_v3".to_owned()]).chain(vits);
     let ids: Vec<PathBuf> = names.map(|name| pretrained_id(&name).expect(&name).into()).collect();
-    python("timm_ids.py", &ids);
+    python("timm", "timm_ids.py", &ids);
     assert_eq!(pretrained_id("resnet51"), None);
 }
 
@@ -147,7 +131,7 @@ fn bare_names_stand_for_trained_networks_of_timm() {
 fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().join("cases");
-    let Some(_) = python("make_backbones.py", std::slice::from_ref(&root)) else { return };
+    let Some(_) = python("timm", "make_backbones.py", [&root]) else { return };
     let mut cases: Vec<PathBuf> =
         std::fs::read_dir(&root).expect("cases").map(|entry| entry.expect("a case").path()).collect();
     cases.sort();
@@ -249,7 +233,7 @@ fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
             (gradients, statistics)
         );
     }
-    println!("{}", python("check_backbones.py", &runs).expect("timm is there"));
+    println!("{}", python("timm", "check_backbones.py", &runs).expect("timm is there"));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Images decoded, resized, cropped and augmented as PIL, torchvision and timm do it (needs Python's packages: `make test` puts
-//! them into .python; says so and passes where they are not); damaged files, and files that are no images.
+//! them into .python); damaged files, and files that are no images.
+
+#[path = "support/python.rs"]
+mod support;
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use image::{ImageFormat, Rgb, RgbImage};
@@ -11,10 +13,7 @@ use rehead::image::operations::Operation;
 use rehead::image::{Area, Image, Interpolation, Limits, Preprocessing, Resize};
 use rehead::image::{decode, decode_bytes, prepare, resize, resize_part};
 use serde_json::{Value, json};
-
-fn root(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
+use support::python;
 
 /// What tests/python/make_images.py makes.
 struct Made {
@@ -30,22 +29,10 @@ impl Made {
     }
 
     fn make() -> Option<Self> {
-        let packages = root(".python");
-        if ["PIL", "torchvision", "timm"].iter().any(|name| !packages.join(name).is_dir()) {
-            eprintln!("skipped: .python is not there (make test sets it up)");
-            return None;
-        }
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("images");
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(&directory).expect("a directory");
-        let done = Command::new("python3")
-            .env("PYTHONPATH", &packages)
-            .env("OMP_NUM_THREADS", "1")
-            .arg(root("tests/python/make_images.py"))
-            .arg(&directory)
-            .output()
-            .expect("python3 runs");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        python("timm", "make_images.py", [&directory])?;
         let index = std::fs::read(directory.join("index.json")).expect("an index");
         Some(Self { index: serde_json::from_slice(&index).expect("JSON"), directory })
     }

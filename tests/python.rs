@@ -1,18 +1,12 @@
 //! A run directory loads in Python's transformers and gives the probabilities that `rehead label` writes: a full run as it
-//! is, a mean-pooled one with its own module. Needs Python's packages (`make test` puts them into .python); says so and
-//! passes where they are not.
+//! is, a mean-pooled one with its own module. Needs Python's packages (`make test` puts them into .python).
+
+#[path = "support/python.rs"]
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-fn python_packages() -> Option<PathBuf> {
-    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join(".python");
-    if packages.join("transformers").is_dir() {
-        return Some(packages);
-    }
-    eprintln!("skipped: .python is not there (make test sets it up)");
-    None
-}
+use support::{has_python, python};
 
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -20,7 +14,9 @@ fn root(path: &str) -> PathBuf {
 
 /// Trains on a small real set with the pretrained model, labels the test texts, and has Python check every probability.
 fn python_agrees(strategy: &str, flags: &[&str]) {
-    let Some(packages) = python_packages() else { return };
+    if !has_python("transformers") {
+        return;
+    }
     let model = root(".models/all-MiniLM-L6-v2");
     assert!(model.is_dir(), "scripts/setup-model has not run");
     let directory = tempfile::tempdir().expect("a directory");
@@ -64,17 +60,12 @@ fn python_agrees(strategy: &str, flags: &[&str]) {
         labelled.as_os_str(),
     ]);
     let check = |flags: &[&str]| {
-        let done = Command::new("python3")
-            .env("PYTHONPATH", &packages)
-            .env("HF_HUB_OFFLINE", "1")
-            .arg(root("tests/python/check_run.py"))
-            .args([&run, &test, &labelled])
-            .args(flags)
-            .output()
-            .expect("python3 runs");
-        let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        assert!(done.status.success(), "{out}\n{err}");
-        println!("{out}");
+        let files = [&run, &test, &labelled].map(|path| path.as_os_str());
+        let flags = flags.iter().map(std::ffi::OsStr::new);
+        println!(
+            "{}",
+            python("transformers", "check_run.py", files.into_iter().chain(flags)).expect("Python is there")
+        );
     };
     check(flags);
     if flags.contains(&"--trust-remote-code") {
@@ -103,7 +94,9 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
     use rehead::transform::text::TextTokenizer;
     use tch::{Device, Kind, Tensor};
 
-    let Some(packages) = python_packages() else { return };
+    if !has_python("transformers") {
+        return;
+    }
     let directory = tempfile::tempdir().expect("a directory");
     let texts = ["a stirring, funny film", "it's so laddish and juvenile that it hurts", "no", "Café, très bon!"];
     let given = [1u32, 0, 0, 1];
@@ -142,16 +135,11 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
     checkpoint::save_tensors(&results_file, results).expect("saved");
     std::fs::write(&texts_file, serde_json::json!({ "texts": texts, "labels": given }).to_string()).expect("saved");
 
-    let done = Command::new("python3")
-        .env("PYTHONPATH", &packages)
-        .env("HF_HUB_OFFLINE", "1")
-        .arg(root("tests/python/check_gradients.py"))
-        .args([directory.path(), &results_file, &texts_file])
-        .output()
-        .expect("python3 runs");
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{out}\n{err}");
-    println!("{out}");
+    println!(
+        "{}",
+        python("transformers", "check_gradients.py", [directory.path(), &results_file, &texts_file])
+            .expect("Python is there")
+    );
 }
 
 /// A word table's gradient has only the rows that were read.

@@ -1,9 +1,11 @@
 //! What a Vision Transformer computes equals what transformers and timm compute, for small random ones of both: logits, and the
 //! gradient of every parameter. Stages, rows of activations, adapters, heads, and saved directories, which transformers loads.
-//! Needs Python's packages (`make test` puts them into .python); says so and passes where they are not.
+//! Needs Python's packages (`make test` puts them into .python).
+
+#[path = "support/python.rs"]
+mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use rehead::batch::{Batch, Inputs};
@@ -14,6 +16,7 @@ use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Loa
 use rehead::random::from_torch;
 use rehead::task::single_label::CrossEntropy;
 use rehead::task::{Loss, Targets};
+use support::python;
 use tch::{Device, Kind, Tensor};
 
 const CPU: Device = Device::Cpu;
@@ -22,36 +25,13 @@ const PLAIN: Pass = Pass { compute: Kind::Float, dropout: None };
 const CLASSIFIERS: [&str; 11] =
     ["plain", "odd", "relu", "dropping", "modern", "larger", "smaller", "timm", "timm_odd", "timm_larger", "timm_deit"];
 
-fn root(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn python(script: &str, arguments: &[&Path]) {
-    let done = Command::new("python3")
-        .env("PYTHONPATH", root(".python"))
-        .env("HF_HUB_OFFLINE", "1")
-        .env("HF_MODULES_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("modules"))
-        .arg(root(script))
-        .args(arguments)
-        .output()
-        .expect("python3 runs");
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{out}\n{err}");
-    println!("{out}");
-}
-
 /// The checkpoints, made once for all tests of this file.
 fn made() -> Option<&'static Path> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let made = MADE.get_or_init(|| {
-        let packages = root(".python");
-        if !packages.join("transformers").is_dir() || !packages.join("timm").is_dir() {
-            eprintln!("skipped: .python is not there (make test sets it up)");
-            return None;
-        }
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vit");
         let _ = std::fs::remove_dir_all(&directory);
-        python("tests/python/make_vit.py", &[&directory]);
+        python("timm", "make_vit.py", [&directory])?;
         Some(directory)
     });
     made.as_deref()
@@ -299,7 +279,7 @@ fn a_saved_directory_loads_in_transformers() {
         save_tensors(&run.join("results.safetensors"), results).expect("saved");
         run
     });
-    python("tests/python/check_vit.py", &runs.each_ref().map(PathBuf::as_path));
+    println!("{}", python("timm", "check_vit.py", &runs).expect("Python is there"));
 }
 
 #[test]

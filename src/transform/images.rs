@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::image::{Augmentation, Limits, Preprocessing, decode_bytes, prepare};
 use crate::interrupt;
-use crate::transform::{Prepared, Purpose};
+use crate::transform::prepared::{Prepared, Purpose};
 
 /// How images become examples.
 pub struct ImageTransform {

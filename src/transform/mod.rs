@@ -1,15 +1,20 @@
 //! From an input as a person wrote it to what a backbone reads: one [`Transform`] for all that a model sees.
 
 pub mod images;
+mod lengths;
+mod long_text;
+mod prepared;
 pub mod text;
+mod tokenizer_files;
 mod wordpiece;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::batch::ExampleSet;
+pub use self::lengths::{LengthStatistics, Tokenized};
+pub use self::prepared::{Prepared, Purpose};
 use crate::data::{Input, Modality};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fingerprint::Fingerprint;
 use crate::transform::images::ImageTransform;
 use crate::transform::text::TextTokenizer;
@@ -18,24 +23,6 @@ use crate::transform::text::TextTokenizer;
 pub enum Transform {
     Text(TextTokenizer),
     Image(ImageTransform),
-}
-
-/// What will be done with examples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// They are trained on: images are augmented, where that is asked for.
-    Training,
-    Inference,
-}
-
-/// Inputs as a backbone reads them.
-pub struct Prepared {
-    /// Those that can be used, in their order.
-    pub set: Arc<dyn ExampleSet>,
-    /// The places of the others, and what is wrong with each; only images have such.
-    pub unusable: Vec<(usize, Error)>,
-    /// What is to be known of the examples' sizes.
-    pub statistics: String,
 }
 
 impl Transform {
@@ -95,13 +82,5 @@ impl Transform {
             Self::Text(tokenizer) => format!("{}", tokenizer.max_length()),
             Self::Image(images) => format!("{:?}", images.preprocessing),
         }
-    }
-}
-
-impl Prepared {
-    /// The places of the inputs that can be used, of `inputs` in all.
-    pub fn usable(&self, inputs: usize) -> Vec<usize> {
-        let mut unusable = self.unusable.iter().map(|(place, _)| *place).peekable();
-        (0..inputs).filter(|place| unusable.next_if_eq(place).is_none()).collect()
     }
 }

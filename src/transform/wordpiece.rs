@@ -148,9 +148,9 @@ impl WordPieces {
     }
 
     /// Words with characters beyond ASCII.
-    fn read_normalized(&self, stretch: &str, ids: &mut Vec<u32>) -> tokenizers::Result<()> {
-        let mut words = PreTokenizedString::from(stretch);
-        words.normalize(|stretch| self.normalizer.normalize(stretch))?;
+    fn read_normalized(&self, part: &str, ids: &mut Vec<u32>) -> tokenizers::Result<()> {
+        let mut words = PreTokenizedString::from(part);
+        words.normalize(|part| self.normalizer.normalize(part))?;
         BertPreTokenizer.pre_tokenize(&mut words)?;
         for (word, _, _) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
             self.split(word.as_bytes(), ids);
@@ -197,7 +197,7 @@ impl Class {
 }
 
 /// Where the ids of a text, or of a pair of texts, stand among the special tokens.
-pub struct Layout {
+pub struct Template {
     /// Each with its segment.
     parts: Vec<(Part, u32)>,
     /// How many ids of texts there may be.
@@ -209,7 +209,7 @@ enum Part {
     Text(usize),
 }
 
-impl Layout {
+impl Template {
     /// Found by having the tokenizer lay out stand-ins for `texts` texts. None where no room is left.
     pub fn of(tokenizer: &Tokenizer, texts: usize, max_length: usize) -> Option<Self> {
         let stand_in = |text: usize| -> Encoding {

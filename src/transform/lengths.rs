@@ -1,0 +1,52 @@
+//! Tokenised texts with the counts of their lengths: what a person reads before the work starts.
+
+use crate::batch::{ExampleSet, TokenizedSet};
+
+/// Tokenised texts, and how many of them were cut at the limit.
+pub struct Tokenized {
+    pub set: TokenizedSet,
+    pub truncated: usize,
+}
+
+/// Token counts of a tokenised set, for the summary printed before the work starts.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct LengthStatistics {
+    pub texts: usize,
+    pub tokens: usize,
+    pub mean: f64,
+    pub median: usize,
+    pub p95: usize,
+    pub max: usize,
+    /// Texts that were longer than the limit and lost their end.
+    pub truncated: usize,
+}
+
+impl Tokenized {
+    /// Counts over the set.
+    pub fn statistics(&self) -> LengthStatistics {
+        let mut lengths: Vec<usize> = (0..self.set.len()).map(|index| self.set.cost(index)).collect();
+        lengths.sort_unstable();
+        let at =
+            |share: f64| lengths.get(((lengths.len() as f64 * share) as usize).min(lengths.len().saturating_sub(1)));
+        LengthStatistics {
+            texts: lengths.len(),
+            tokens: self.set.tokens(),
+            mean: self.set.tokens() as f64 / lengths.len().max(1) as f64,
+            median: at(0.5).copied().unwrap_or(0),
+            p95: at(0.95).copied().unwrap_or(0),
+            max: lengths.last().copied().unwrap_or(0),
+            truncated: self.truncated,
+        }
+    }
+}
+
+impl std::fmt::Display for LengthStatistics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { tokens, mean, median, p95, max, .. } = self;
+        write!(f, "{tokens} tokens (per text: mean {mean:.1}, median {median}, 95 % up to {p95}, longest {max})")?;
+        if self.truncated > 0 {
+            write!(f, "; {} of {} texts cut at the length limit", self.truncated, self.texts)?;
+        }
+        Ok(())
+    }
+}

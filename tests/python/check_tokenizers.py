@@ -1,0 +1,31 @@
+"""Checks tokenizers that rehead saved for models with one segment.
+
+Usage: python check_tokenizers.py FOLDER...
+
+Each FOLDER holds a saved tokenizer and expected.json (tests/fixtures/make_tokenizers.py). Python must load it without being
+told how, cut at the length it was saved with, give the same ids and no segments, and be able to pad.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+
+def check(folder):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    examples = json.loads((folder / "expected.json").read_text(encoding="utf-8"))[str(tokenizer.model_max_length)]
+    for example in examples:
+        text = example["text"]
+        texts = [[part] for part in text] if isinstance(text, list) else [[text]]
+        found = tokenizer(*texts, truncation=True)
+        assert found["input_ids"][0] == example["input_ids"], (folder.name, text, found["input_ids"][0])
+        assert "token_type_ids" not in found, folder.name
+    padded = tokenizer(["good", "it was a good film"], padding=True)["input_ids"]
+    assert padded[0][-1] == tokenizer.pad_token_id, folder.name
+    print(f"{folder.name}: {type(tokenizer).__name__}, {len(examples)} examples")
+
+
+for folder in sys.argv[1:]:
+    check(Path(folder))

@@ -2,7 +2,8 @@
 
 mod support;
 
-use support::{Scene, csv, sentiment};
+use serde_json::Value;
+use support::{Scene, csv, history, logged_steps, sentiment, weights};
 
 const COMPARE: &str =
     "compare --train train.csv --test test.csv --model bare --threads 1 --epochs 1 --seeds 2 --out both";
@@ -50,4 +51,44 @@ fn a_comparison_is_not_gone_on_with_under_other_settings() {
     scene.rehead(&format!("{COMPARE} --lr 1e-3")).refused().says(&["`training.lr`", "hint: "]);
     scene.rehead(&COMPARE.replace("--epochs 1", "--epochs 2")).refused().says(&["`training.epochs`"]);
     assert!(scene.everything() == before, "a refusal changed files");
+}
+
+/// All that a comparison found, without what a clock says.
+fn found(scene: &Scene, out: &str) -> (Vec<Value>, Value) {
+    let mut result = scene.json(&format!("{out}/compare.json"));
+    for contender in result["contenders"].as_array_mut().unwrap() {
+        let contender = contender.as_object_mut().unwrap();
+        for key in ["train_seconds", "peak_memory_bytes", "runs"] {
+            assert!(contender.remove(key).is_some(), "{key}");
+        }
+    }
+    (result["contenders"].as_array().unwrap().clone(), result["comparison"]["pairs"].clone())
+}
+
+#[test]
+fn an_interrupted_comparison_ends_as_if_it_had_not_been() {
+    const STEPS: &str = "--epochs 12 --batch-size 4 --lr 1e-3 --log-every 1 --seeds 2";
+    let scene = scene();
+    let command = |out: &str| COMPARE.replace("--epochs 1 --seeds 2 --out both", &format!("{STEPS} --out {out}"));
+    scene.rehead(&command("whole")).ok();
+
+    // The second run is `full` with the first seed; the one before it is finished.
+    let mut running = scene.rehead(&command("both")).start();
+    let met = running.wait_until(|_| logged_steps(&scene, "both/full/seed-42") >= 20);
+    running.signal(libc::SIGINT);
+    let outcome = running.wait();
+    outcome.check(met && !outcome.status.success(), "an interruption in time");
+    assert!(!scene.exists("both/compare.json") && scene.exists("both/frozen/seed-42/metrics.json"));
+    assert!(!scene.exists("both/full/seed-42/metrics.json") && !scene.exists("both/frozen/seed-43"));
+    outcome.says(&["interrupted: ", "hint: continue with the same command"]);
+
+    let resumed = scene.rehead(&command("both")).ok();
+    resumed.says(&["both/frozen/seed-42 is finished", "after step"]);
+    assert_eq!(found(&scene, "both"), found(&scene, "whole"));
+    for run in ["frozen/seed-42", "full/seed-42", "frozen/seed-43", "full/seed-43"] {
+        assert!(weights(&scene, &format!("both/{run}")) == weights(&scene, &format!("whole/{run}")), "{run}");
+        assert_eq!(history(&scene, &format!("both/{run}")), history(&scene, &format!("whole/{run}")), "{run}");
+        let predictions = format!("{run}/predictions/test.csv");
+        assert_eq!(scene.text(&format!("both/{predictions}")), scene.text(&format!("whole/{predictions}")), "{run}");
+    }
 }

@@ -7,12 +7,12 @@
 
 use tch::{Kind, Tensor};
 
-use super::Table;
+use super::features::LabelledFeatures;
 use crate::error::Result;
 use crate::inference::Rows;
 
 pub fn hscore(features: &Rows, labels: &[u32]) -> Result<f64> {
-    let Table { x, y, counts } = Table::new(features, labels)?;
+    let LabelledFeatures { x, y, counts } = LabelledFeatures::new(features, labels)?;
     let rows = labels.len() as f64;
     let x = x.f_sub(&x.f_mean_dim([0i64].as_slice(), true, Kind::Double)?)?;
     let (covariance, shrinkage) = shrunk_covariance(&x)?;
@@ -46,7 +46,7 @@ fn shrunk_covariance(x: &Tensor) -> Result<(Tensor, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::advice::samples::sample;
+    use crate::advice::features::samples::sample;
 
     #[test]
     fn equals_numpy_with_scikit_learns_shrinkage() -> Result<()> {

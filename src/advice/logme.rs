@@ -1,5 +1,5 @@
 //! LogME: the logarithm of the evidence that a linear model on the features has for the labels, a row, averaged over the
-//! classes. Unit: nats. Higher is better; comparable between features of the same rows only.
+//! classes, with the natural logarithm. Higher is better; comparable between features of the same rows only.
 //!
 //! You et al., "LogME: Practical Assessment of Pre-trained Models for Transfer Learning" (2021), with the fixed-point iteration of
 //! their "Ranking and Tuning Pre-trained Models" (2022). Directions in which the features do not vary (more columns than rows)
@@ -7,10 +7,9 @@
 
 use tch::Tensor;
 
-use super::Table;
+use super::features::LabelledFeatures;
 use crate::error::Result;
-use crate::inference::Rows;
-use crate::inference::to_vec;
+use crate::inference::{Rows, to_vec};
 
 const MAX_ITERATIONS: usize = 100;
 /// Converged when the ratio of the two precisions changes by less than this share.
@@ -21,7 +20,7 @@ const EPSILON: f64 = 1e-5;
 const RANK: f64 = 1e-12;
 
 pub fn logme(features: &Rows, labels: &[u32]) -> Result<f64> {
-    let Table { x, y, counts } = Table::new(features, labels)?;
+    let LabelledFeatures { x, y, counts } = LabelledFeatures::new(features, labels)?;
     let (eigenvalues, squares) = spectrum(&x, &y)?;
     let classes = counts.len();
     let mut sum = 0.0;
@@ -38,17 +37,17 @@ fn spectrum(x: &Tensor, y: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
     let wide = x.size()[0] <= x.size()[1];
     let x_t = x.f_transpose(0, 1)?;
     let gram = if wide { x.f_matmul(&x_t)? } else { x_t.f_matmul(x)? };
-    let (values, vectors) = gram.f_linalg_eigh("L")?;
-    let least = values.f_max()?.f_double_value(&[])? * RANK;
-    let kept = values.f_gt(least)?.f_nonzero()?.f_view([-1])?;
-    let (values, vectors) = (values.f_index_select(0, &kept)?, vectors.f_index_select(1, &kept)?);
+    let (eigenvalues, vectors) = gram.f_linalg_eigh("L")?;
+    let least = eigenvalues.f_max()?.f_double_value(&[])? * RANK;
+    let kept = eigenvalues.f_gt(least)?.f_nonzero()?.f_view([-1])?;
+    let (eigenvalues, vectors) = (eigenvalues.f_index_select(0, &kept)?, vectors.f_index_select(1, &kept)?);
     let along = if wide {
         vectors.f_transpose(0, 1)?.f_matmul(y)?.f_square()?
     } else {
         let along = vectors.f_transpose(0, 1)?.f_matmul(&x_t.f_matmul(y)?)?;
-        along.f_square()?.f_div(&values.f_view([-1, 1])?)?
+        along.f_square()?.f_div(&eigenvalues.f_view([-1, 1])?)?
     };
-    Ok((to_vec(&values)?, to_vec(&along)?))
+    Ok((to_vec(&eigenvalues)?, to_vec(&along)?))
 }
 
 /// The maximal evidence a row for a target of squared length `length`, over the precisions of weights (α) and noise (β).
@@ -80,7 +79,7 @@ fn evidence(eigenvalues: &[f64], along: &[f64], rows: f64, length: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::advice::samples::sample;
+    use crate::advice::features::samples::sample;
 
     #[test]
     fn equals_the_authors_program() -> Result<()> {

@@ -3,7 +3,7 @@
 
 use tch::Kind;
 
-use super::check;
+use super::features::check;
 use crate::error::Result;
 use crate::inference::{Rows, to_vec};
 
@@ -69,7 +69,7 @@ fn vote(labels: impl Iterator<Item = u32>) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::advice::samples::sample;
+    use crate::advice::features::samples::sample;
 
     #[test]
     fn equals_scikit_learn_where_no_vote_is_a_tie() -> Result<()> {

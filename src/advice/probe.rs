@@ -11,7 +11,7 @@ use crate::linear::logistic::{self, Labelled, Search, soft_targets};
 use crate::random::Random;
 use tch::Tensor;
 
-use super::check;
+use super::features::check;
 
 /// What was counted over all test folds, after training on `train_rows` rows in each round.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -80,7 +80,7 @@ impl Folds {
 }
 
 /// The score after training on each of `shares` of the training folds, each subset part of the next. `[1.0]` is a plain
-/// cross-validation. The penalty is chosen among `penalties`. `watch` is told after each training.
+/// cross-validation. The penalty is chosen among `penalties`. `watch` is called after each training.
 pub fn cross_validated(
     features: &Rows,
     labels: &[u32],
@@ -146,15 +146,15 @@ impl Part {
     }
 }
 
-/// A learning curve: errors fall with one over the root of the number of rows to what more rows cannot mend.
+/// A learning curve: the error falls with one over the root of the number of rows, to a floor that more rows do not lower.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Curve {
+pub struct LearningCurve {
     /// The error that more rows leave.
     pub floor: f64,
     pub slope: f64,
 }
 
-impl Curve {
+impl LearningCurve {
     /// Least squares through `scores`, with neither number below zero.
     pub fn through(scores: &[Score]) -> Self {
         let points: Vec<(f64, f64)> =
@@ -184,7 +184,7 @@ impl Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::advice::samples::sample;
+    use crate::advice::features::samples::sample;
 
     fn random_rows(labels: &[u32], width: usize, shift: f32) -> Rows {
         let mut random = Random::new(3);
@@ -254,15 +254,15 @@ mod tests {
                 .map(|(&train_rows, wrong)| Score { train_rows, correct: 100 - wrong, rows: 100, l2: 1.0 })
                 .collect()
         };
-        let curve = Curve::through(&scores([30, 25, 22, 20]));
+        let curve = LearningCurve::through(&scores([30, 25, 22, 20]));
         assert!(
             (curve.floor - 0.14331439768287085).abs() < 1e-9 && (curve.slope - 1.5493754838727996).abs() < 1e-9,
             "{curve:?}"
         );
-        let curve = Curve::through(&scores([20, 13, 8, 6]));
+        let curve = LearningCurve::through(&scores([20, 13, 8, 6]));
         assert!(curve.floor == 0.0 && (curve.slope - 1.8833977866125204).abs() < 1e-9, "{curve:?}");
         // Errors that grow with the rows are noise: a flat line.
-        let curve = Curve::through(&scores([20, 21, 22, 23]));
+        let curve = LearningCurve::through(&scores([20, 21, 22, 23]));
         assert!(curve.slope == 0.0 && (curve.accuracy(1e9) - 0.785).abs() < 1e-9, "{curve:?}");
     }
 }

@@ -1,21 +1,21 @@
 //! From the measurements to advice: a new head alone, on which stage, or everything trained.
 //!
 //! Two rules, both checked on real runs in docs/advice.md. A head goes on the stage whose probe is best; nothing is fitted in that.
-//! Whether training everything does better is told by the labelled rows a class: on either side of a threshold, what the runs gained
-//! or lost in error, with its scatter, is what is expected.
+//! Whether training everything does better follows from the number of labelled rows per class: on either side of a threshold, the
+//! expectation is what the runs gained or lost in error, with its scatter.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::probe::Curve;
-use super::{Measurements, StageScores};
+use super::measure::{Measurements, StageScores};
+use super::probe::LearningCurve;
 use crate::data::Modality;
 use crate::error::{Error, Result};
 
 /// What real runs have shown.
 struct Evidence {
-    /// Labelled rows a class from which training everything did better.
+    /// Labelled rows per class from which training everything did better.
     many: f64,
     /// ln(error of full / error of a head on the best stage) with fewer and with more: mean and standard deviation.
     with_few: (f64, f64),
@@ -80,12 +80,12 @@ pub struct Advice {
     pub rows_per_class: f64,
     pub size: Size,
     pub similarity: Similarity,
-    /// In words, for whoever is new to this.
+    /// In words, for people who are new to this.
     pub reasons: Vec<String>,
 }
 
-/// Advice for training with `rows` labelled rows, of which all or some were measured. A network for images is kept whole: the last stage is
-/// all that is advised.
+/// Advice for training with `rows` labelled rows, of which all or some were measured. An image network is not cut: only its last stage is
+/// advised.
 ///
 /// # Errors
 /// Measurements of no stage.
@@ -134,11 +134,11 @@ fn best_stage(stages: &[StageScores]) -> Option<&StageScores> {
 }
 
 /// The error of a head on `stage` trained with the share of `rows` that `train` trains on: the probe's, less what the learning
-/// curve promises of the rows that the probe did not have.
+/// curve promises for the rows that the probe did not have.
 fn expected_error(measured: &Measurements, stage: &StageScores, rows: usize) -> f64 {
-    let curve = Curve::through(&measured.curve);
+    let curve = LearningCurve::through(&measured.curve);
     let more = curve.accuracy(TRAINED * rows as f64) - curve.accuracy(stage.probe.train_rows);
-    // Nobody is right always; a test of so few rows could not tell.
+    // No head is always correct; so few test rows could not show it.
     (1.0 - stage.probe.accuracy() - more.max(0.0)).max(0.002)
 }
 
@@ -155,23 +155,23 @@ fn reasons(
     let stage = &advice.stage;
     if guessing {
         reasons.push(format!(
-            "What the network knows hardly tells the classes apart: a head on its features is right for {} of rows it has not seen, and \
-             always answering the most frequent label for {}.",
+            "The pretrained features hardly separate the classes: a head on them is correct for {} of unseen rows, always answering the \
+             most frequent label for {}.",
             percent(best.probe.accuracy()),
             percent(guess)
         ));
     } else if advice.last_stage {
         reasons.push(format!(
-            "The task is near to what the network knows: no stage serves a head better than the last. With all {rows} rows a head on it should \
-             be right for about {} of new rows.",
+            "The task is close to what the network was pretrained for: a head does best on the last stage. With all {rows} rows it should be \
+             correct for about {} of new rows.",
             percent(advice.frozen_accuracy)
         ));
     } else {
         let how =
-            if advice.similarity == Similarity::Far { "clearly better" } else { "a little better, perhaps by chance," };
+            if advice.similarity == Similarity::Far { "clearly better" } else { "slightly better, perhaps by chance," };
         reasons.push(format!(
-            "The stages after `{stage}` have learned something else: a head on `{stage}` does {how} than on `{}` ({} against {} of rows \
-             it has not seen). With all {rows} rows it should be right for about {}.",
+            "The stages after `{stage}` are specialised for another task: a head on `{stage}` does {how} than on `{}` ({} against {} of unseen \
+             rows). With all {rows} rows it should be correct for about {}.",
             last.name,
             percent(best.probe.accuracy()),
             percent(last.probe.accuracy()),
@@ -183,31 +183,29 @@ fn reasons(
         many => format!("{many:.0}"),
     };
     let Gain { points, low, high } = advice.gain;
-    let told = match advice.strategy {
-        Strategy::Full => "enough, going by our runs, for the whole network to learn from",
-        Strategy::Frozen => {
-            "too few, going by our runs, for the whole network to learn from; a head alone learns from less"
-        }
+    let meaning = match advice.strategy {
+        Strategy::Full => "in our runs enough to train the whole network",
+        Strategy::Frozen => "in our runs too few to train the whole network; a head alone needs fewer",
     };
-    reasons.push(format!("There are {rate} labelled rows a class: {told}."));
+    reasons.push(format!("There are {rate} labelled rows per class: {meaning}."));
     reasons.push(format!(
-        "Training everything should change accuracy by {points:+.1} points (in nine of ten cases by {low:+.1} to {high:+.1})."
+        "Training everything should change accuracy by {points:+.1} points (90 % range {low:+.1} to {high:+.1})."
     ));
     if low < 0.0 && high > 0.0 {
-        reasons.push("So it may turn out either way: `rehead compare` trains both and tells.".to_owned());
+        reasons.push("Either may turn out better: `rehead compare` trains both and shows which.".to_owned());
     }
     reasons
 }
 
 /// Where on the picture: rows of text, with the mark left out.
 const PICTURE: [&str; 7] = [
-    "near to what     head alone       |   fine-tune",
+    "close to what    head alone       |   fine-tune",
     "the network                       |",
-    "knows                             |",
+    "was trained for                   |",
     "               -------------------+-------------------",
     "far from it      head on an       |   train everything",
     "                 earlier stage    |",
-    "               few rows a class     many rows a class",
+    "               few rows per class   many rows per class",
 ];
 
 impl Advice {
@@ -241,7 +239,7 @@ impl fmt::Display for Advice {
             Strategy::Frozen if self.last_stage => writeln!(f, "advice: frozen (train a new head alone)")?,
             Strategy::Frozen => writeln!(
                 f,
-                "advice: frozen with --stages {} (train a new head alone, on the features behind `{}`)",
+                "advice: frozen with --stages {} (train a new head alone, on the features after `{}`)",
                 self.stages, self.stage
             )?,
         }
@@ -315,7 +313,7 @@ mod tests {
     fn a_head_that_guesses_means_far() -> Result<()> {
         let advice = recommend(&measured(&[510, 505, 512], 2), 1000, Modality::Text)?;
         assert_eq!(advice.similarity, Similarity::Far);
-        assert!(advice.reasons[0].contains("hardly tells the classes apart"), "{:?}", advice.reasons);
+        assert!(advice.reasons[0].contains("hardly separate the classes"), "{:?}", advice.reasons);
         Ok(())
     }
 

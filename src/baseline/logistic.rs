@@ -21,11 +21,11 @@ pub struct Problem<'a> {
     classes: usize,
 }
 
-/// Weights and biases.
+/// A linear layer on sparse rows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Linear {
+pub struct SparseLinear {
     /// `[width + 1, outputs]`, the last row the biases.
-    numbers: Vec<f64>,
+    weights: Vec<f64>,
     classes: usize,
 }
 
@@ -34,24 +34,25 @@ fn outputs(classes: usize) -> usize {
     if classes == 2 { 1 } else { classes }
 }
 
-impl Linear {
+impl SparseLinear {
     /// All zero: every class is equally likely.
     pub fn zero(width: usize, classes: usize) -> Self {
-        Self { numbers: vec![0.0; (width + 1) * outputs(classes)], classes }
+        Self { weights: vec![0.0; (width + 1) * outputs(classes)], classes }
     }
 
-    pub fn numbers(&self) -> usize {
-        self.numbers.len()
+    /// Weights and biases, counted one by one.
+    pub fn parameters(&self) -> usize {
+        self.weights.len()
     }
 
     /// Probabilities of a row's classes.
     pub fn probabilities(&self, row: impl Iterator<Item = (usize, f64)>) -> Vec<f64> {
         let mut scores = vec![0.0; outputs(self.classes)];
-        add_scores(&self.numbers, row, &mut scores);
+        add_scores(&self.weights, row, &mut scores);
         if self.classes == 2 {
             scores.insert(0, 0.0);
         }
-        soften(&mut scores);
+        softmax(&mut scores);
         scores
     }
 
@@ -71,10 +72,10 @@ impl Linear {
 }
 
 /// Adds a row's products with the weights, and the biases.
-fn add_scores(numbers: &[f64], row: impl Iterator<Item = (usize, f64)>, scores: &mut [f64]) {
+fn add_scores(weights: &[f64], row: impl Iterator<Item = (usize, f64)>, scores: &mut [f64]) {
     let outputs = scores.len();
-    let at = |column: usize| numbers.get(column * outputs..(column + 1) * outputs).unwrap_or_default();
-    let biases = at(numbers.len() / outputs.max(1) - 1);
+    let at = |column: usize| weights.get(column * outputs..(column + 1) * outputs).unwrap_or_default();
+    let biases = at(weights.len() / outputs.max(1) - 1);
     for (score, bias) in scores.iter_mut().zip(biases) {
         *score += bias;
     }
@@ -85,8 +86,8 @@ fn add_scores(numbers: &[f64], row: impl Iterator<Item = (usize, f64)>, scores: 
     }
 }
 
-/// Scores to probabilities; returns log Σ exp(score).
-fn soften(scores: &mut [f64]) -> f64 {
+/// Scores to probabilities, in place; returns log Σ exp(score).
+fn softmax(scores: &mut [f64]) -> f64 {
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut sum = 0.0;
     for score in scores.iter_mut() {
@@ -103,9 +104,9 @@ impl<'a> Problem<'a> {
     }
 
     /// Improves `linear` until it is best for `c`; returns the iterations taken.
-    pub fn solve(&self, linear: &mut Linear, c: f64) -> Result<usize> {
+    pub fn solve(&self, linear: &mut SparseLinear, c: f64) -> Result<usize> {
         let mut residuals = vec![0.0; self.rows.rows() * outputs(self.classes)];
-        lbfgs::minimise(&mut linear.numbers, LIMITS, |point, gradient| {
+        lbfgs::minimise(&mut linear.weights, LIMITS, |point, gradient| {
             Ok(self.evaluate(point, c, &mut residuals, gradient))
         })
     }
@@ -172,7 +173,7 @@ fn to_residual(scores: &mut [f64], label: u32) -> f64 {
         return loss;
     }
     let own = scores.get(label as usize).copied().unwrap_or_default();
-    let loss = soften(scores) - own;
+    let loss = softmax(scores) - own;
     if let Some(score) = scores.get_mut(label as usize) {
         *score -= 1.0;
     }

@@ -1,6 +1,6 @@
 //! Always the most frequent label of the training data.
 
-use super::{Baseline, Labelled, Predictions, check};
+use super::contract::{Baseline, BaselinePredictions, LabelledInputs, check};
 use crate::data::Input;
 use crate::error::Result;
 use crate::evaluation::argmax;
@@ -16,7 +16,7 @@ pub struct Majority {
 impl Majority {
     /// # Errors
     /// When there are no rows or a label is out of range.
-    pub fn fit(train: &Labelled, classes: usize) -> Result<Self> {
+    pub fn fit(train: &LabelledInputs, classes: usize) -> Result<Self> {
         check(train, classes, "training")?;
         let mut counts = vec![0u64; classes];
         for &label in train.labels {
@@ -39,8 +39,11 @@ impl Baseline for Majority {
         self.shares.len() as u64
     }
 
-    fn predict(&self, inputs: &[&Input]) -> Result<Predictions> {
-        Ok(Predictions { classes: vec![self.most; inputs.len()], probabilities: self.shares.repeat(inputs.len()) })
+    fn predict(&self, inputs: &[&Input]) -> Result<BaselinePredictions> {
+        Ok(BaselinePredictions {
+            classes: vec![self.most; inputs.len()],
+            probabilities: self.shares.repeat(inputs.len()),
+        })
     }
 }
 
@@ -52,7 +55,7 @@ mod tests {
     fn the_most_frequent_label_is_predicted_whatever_the_input() {
         let text = Input::Text("a".to_owned());
         let image = Input::Image("a.jpg".into());
-        let train = Labelled { inputs: &[&text; 5], labels: &[0, 2, 1, 2, 1] };
+        let train = LabelledInputs { inputs: &[&text; 5], labels: &[0, 2, 1, 2, 1] };
         let majority = Majority::fit(&train, 4).unwrap();
         let found = majority.predict(&[&text, &image]).unwrap();
         assert_eq!(found.classes, [1, 1]);
@@ -62,8 +65,8 @@ mod tests {
     #[test]
     fn labels_that_do_not_fit_are_an_error() {
         let text = Input::Text("a".to_owned());
-        assert!(Majority::fit(&Labelled { inputs: &[], labels: &[] }, 2).is_err());
-        assert!(Majority::fit(&Labelled { inputs: &[&text], labels: &[2] }, 2).is_err());
-        assert!(Majority::fit(&Labelled { inputs: &[&text], labels: &[0, 1] }, 2).is_err());
+        assert!(Majority::fit(&LabelledInputs { inputs: &[], labels: &[] }, 2).is_err());
+        assert!(Majority::fit(&LabelledInputs { inputs: &[&text], labels: &[2] }, 2).is_err());
+        assert!(Majority::fit(&LabelledInputs { inputs: &[&text], labels: &[0, 1] }, 2).is_err());
     }
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// The n-grams of a training set.
 #[derive(Debug)]
 pub struct Vocabulary {
-    /// The number of a word, by the part of the input that it stands in.
+    /// The number of a word, by the part of the input that it occurs in.
     words: [HashMap<String, u32>; 2],
     /// Column of a word (`(word, NONE)`) or of two in a row.
     columns: HashMap<(u32, u32), u32>,
@@ -27,17 +27,17 @@ pub struct Vocabulary {
 
 const NONE: u32 = u32::MAX;
 
-/// In how many texts an n-gram stands.
-struct Seen {
+/// How many texts contain an n-gram.
+struct GramCount {
     texts: u32,
     last: usize,
 }
 
 impl Vocabulary {
-    /// The n-grams that stand in `least` texts or more; the `most` frequent of these.
+    /// The n-grams that occur in `least` texts or more; the `most` frequent of these.
     pub fn new(inputs: &[&Input], least: u32, most: usize) -> Result<Self> {
         let mut words: [HashMap<String, u32>; 2] = Default::default();
-        let mut seen: HashMap<(u32, u32), Seen> = HashMap::new();
+        let mut seen: HashMap<(u32, u32), GramCount> = HashMap::new();
         let mut next = 0;
         for (number, input) in inputs.iter().enumerate() {
             for (text, words) in parts(input)?.into_iter().zip(&mut words) {
@@ -52,7 +52,7 @@ impl Vocabulary {
                         }),
                     };
                     for gram in grams(before, word) {
-                        let seen = seen.entry(gram).or_insert(Seen { texts: 0, last: usize::MAX });
+                        let seen = seen.entry(gram).or_insert(GramCount { texts: 0, last: usize::MAX });
                         seen.texts += u32::from(seen.last != number);
                         seen.last = number;
                     }

@@ -2,25 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::logistic::{Linear, Problem};
+use super::contract::{Baseline, BaselinePredictions, LabelledInputs, check};
+use super::logistic::{Problem, SparseLinear};
 use super::ngrams::Vocabulary;
-use super::{Baseline, Labelled, Predictions, check};
 use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::evaluation::argmax;
+use crate::linear::path;
 
-/// The values of C that are tried, the strongest regularisation first: each solution is the starting point of the next.
+/// The values of `C` that are tried, from the strongest penalty on.
 const C: [f64; 8] = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
-/// Two in a row that are worse than the best so far end the search: the path is smooth.
-const WORSE_IN_A_ROW: usize = 2;
-/// From so many rows on, n-grams of a single text are left out.
+/// With this many rows or more, n-grams of a single text are left out.
 const MANY_ROWS: usize = 2000;
 /// Weights at most, by the choice of n-grams: a bound on time and memory (about 20 vectors of this size).
 const MOST_WEIGHTS: usize = 6_000_000;
 
-/// One value of C that was tried.
+/// One `C` that was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Trial {
+pub struct TfidfTrial {
     /// scikit-learn's `C`: the weight of the summed cross-entropy against half the squared weights.
     pub c: f64,
     /// Mean cross-entropy on the validation data. Lower is better.
@@ -31,25 +30,25 @@ pub struct Trial {
 /// A fitted model.
 pub struct Tfidf {
     vocabulary: Vocabulary,
-    linear: Linear,
+    linear: SparseLinear,
     /// The label of each of the model's classes: those that occur in the training data.
     labels: Vec<u32>,
     /// All labels there are.
     classes: usize,
-    chosen: Trial,
+    chosen: TfidfTrial,
 }
 
 impl Tfidf {
-    /// Fits on `train` and chooses C by the loss on `valid`. `watch` is called after every trial.
+    /// Fits on `train` and chooses `C` by the loss on `valid`. `watch` hears of every `C` that was tried.
     ///
     /// # Errors
     ///
-    /// When there are no rows, labels are out of range, an input is no text, or `watch` says so.
+    /// When there are no rows, labels are out of range, an input is not text, or `watch` says so.
     pub fn fit(
-        train: &Labelled,
-        valid: &Labelled,
+        train: &LabelledInputs,
+        valid: &LabelledInputs,
         classes: usize,
-        watch: &mut dyn FnMut(Trial) -> Result<()>,
+        watch: &mut dyn FnMut(TfidfTrial) -> Result<()>,
     ) -> Result<Self> {
         check(train, classes, "training")?;
         check(valid, classes, "validation")?;
@@ -70,29 +69,19 @@ impl Tfidf {
         let valid_rows = vocabulary.rows(valid.inputs)?;
 
         let problem = Problem::new(&rows, &train_classes, labels.len());
-        let mut linear = Linear::zero(rows.width(), labels.len());
-        let mut best: Option<(Linear, Trial)> = None;
-        let mut worse = 0;
-        for c in C {
+        let mut linear = SparseLinear::zero(rows.width(), labels.len());
+        let best = path::choose(&C, |c| {
             let iterations = problem.solve(&mut linear, c)?;
-            let trial = Trial { c, valid_loss: linear.mean_loss(&valid_rows, &valid_classes), iterations };
+            let trial = TfidfTrial { c, valid_loss: linear.mean_loss(&valid_rows, &valid_classes), iterations };
             watch(trial)?;
-            if best.as_ref().is_none_or(|(_, best)| trial.valid_loss < best.valid_loss) {
-                best = Some((linear.clone(), trial));
-                worse = 0;
-            } else {
-                worse += 1;
-                if worse == WORSE_IN_A_ROW {
-                    break;
-                }
-            }
-        }
-        let (linear, chosen) = best.ok_or_else(|| Error::failure("tf-idf: no value of C was tried"))?;
+            Ok((trial.valid_loss, (linear.clone(), trial)))
+        })?;
+        let (linear, chosen) = best.ok_or_else(|| Error::failure("tf-idf: no solution has a finite loss"))?;
         Ok(Self { vocabulary, linear, labels, classes, chosen })
     }
 
-    /// The trial that was chosen.
-    pub fn chosen(&self) -> Trial {
+    /// The `C` that was chosen.
+    pub fn chosen(&self) -> TfidfTrial {
         self.chosen
     }
 }
@@ -103,12 +92,12 @@ impl Baseline for Tfidf {
     }
 
     fn parameters(&self) -> u64 {
-        self.linear.numbers() as u64
+        self.linear.parameters() as u64
     }
 
-    fn predict(&self, inputs: &[&Input]) -> Result<Predictions> {
+    fn predict(&self, inputs: &[&Input]) -> Result<BaselinePredictions> {
         let rows = self.vocabulary.rows(inputs)?;
-        let mut predictions = Predictions { classes: Vec::new(), probabilities: Vec::new() };
+        let mut predictions = BaselinePredictions { classes: Vec::new(), probabilities: Vec::new() };
         for row in 0..rows.rows() {
             let mut probabilities = vec![0.0; self.classes];
             for (&label, probability) in self.labels.iter().zip(self.linear.probabilities(rows.row(row))) {
@@ -146,7 +135,7 @@ mod tests {
         let texts: Vec<&Input> = texts.iter().collect();
         let vocabulary = Vocabulary::new(&texts, 1, 1000).unwrap();
         let rows = vocabulary.rows(&texts).unwrap();
-        let mut linear = Linear::zero(rows.width(), classes);
+        let mut linear = SparseLinear::zero(rows.width(), classes);
         let iterations = Problem::new(&rows, labels, classes).solve(&mut linear, c).unwrap();
         assert!(iterations < 100, "{iterations}");
         let asked = inputs(&["good bad plot", "film", "zzz"]);
@@ -193,11 +182,11 @@ mod tests {
         let texts = inputs(&TEXTS);
         let texts: Vec<&Input> = texts.iter().collect();
         // Of the labels 0 to 4 the training data have 1, 2 and 4.
-        let train = Labelled { inputs: &texts, labels: &[1, 2, 4, 2, 2, 1] };
+        let train = LabelledInputs { inputs: &texts, labels: &[1, 2, 4, 2, 2, 1] };
         let valid = inputs(&["good film", "a bad one", "영화 정말 좋다", "neither"]);
         let valid: Vec<&Input> = valid.iter().collect();
         let mut trials = Vec::new();
-        let model = Tfidf::fit(&train, &Labelled { inputs: &valid, labels: &[1, 2, 4, 0] }, 5, &mut |trial| {
+        let model = Tfidf::fit(&train, &LabelledInputs { inputs: &valid, labels: &[1, 2, 4, 0] }, 5, &mut |trial| {
             trials.push(trial);
             Ok(())
         })
@@ -216,15 +205,15 @@ mod tests {
         let texts = inputs(&["good", "bad"]);
         let texts: Vec<&Input> = texts.iter().collect();
         let fit = |labels: &[u32], valid: &[&Input]| {
-            let train = Labelled { inputs: &texts, labels };
-            let valid = Labelled { inputs: valid, labels: &labels[..valid.len()] };
+            let train = LabelledInputs { inputs: &texts, labels };
+            let valid = LabelledInputs { inputs: valid, labels: &labels[..valid.len()] };
             Tfidf::fit(&train, &valid, 2, &mut |_| Ok(())).map(|_| ()).map_err(|error| error.to_string())
         };
         assert_eq!(fit(&[0, 1], &texts), Ok(()));
         assert!(fit(&[1, 1], &texts).is_err_and(|error| error.contains("same label")));
         assert!(fit(&[0, 1], &[]).is_err_and(|error| error.contains("no validation rows")));
         assert!(fit(&[0, 2], &texts).is_err_and(|error| error.contains("beyond the 2")));
-        let data = Labelled { inputs: &texts, labels: &[0, 1] };
+        let data = LabelledInputs { inputs: &texts, labels: &[0, 1] };
         assert!(Tfidf::fit(&data, &data, 2, &mut |_| Err(Error::interrupted("stopped"))).is_err());
     }
 
@@ -232,7 +221,7 @@ mod tests {
     fn texts_without_words_are_given_the_shares_of_the_labels() {
         let texts = inputs(&["a", "b", "", "?"]);
         let texts: Vec<&Input> = texts.iter().collect();
-        let data = Labelled { inputs: &texts, labels: &[0, 1, 1, 1] };
+        let data = LabelledInputs { inputs: &texts, labels: &[0, 1, 1, 1] };
         let found = Tfidf::fit(&data, &data, 2, &mut |_| Ok(())).unwrap().predict(&texts).unwrap();
         assert!(found.probabilities.iter().zip([0.25, 0.75].iter().cycle()).all(|(a, b)| (a - b).abs() < 1e-4));
     }

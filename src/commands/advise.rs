@@ -99,7 +99,7 @@ struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new([
-            Column::left("features behind"),
+            Column::left("features after"),
             Column::right("linear head"),
             Column::right("95 % interval"),
             Column::right("nearest neighbours"),
@@ -130,7 +130,7 @@ impl Report {
         let most = class_rows.iter().max().copied().unwrap_or(0) as f64 / self.measured_rows.max(1) as f64;
         writeln!(
             f,
-            "A head on the frozen network is right for {:.1} % of rows it has not seen (95 %: {:.1} to {:.1}); always \
+            "A head on the frozen network is correct for {:.1} % of unseen rows (95 % interval {:.1} to {:.1}); always \
              answering the most frequent label, for {:.1} %.",
             100.0 * last.probe.accuracy(),
             100.0 * low,
@@ -146,7 +146,7 @@ impl Report {
             );
             writeln!(
                 f,
-                "Features behind `{}` do {gain:.1} points better{word}: what the stages above it have learned is of another task.",
+                "Features after `{}` do {gain:.1} points better{word}: the later stages are specialised for another task.",
                 best.name
             )?;
         }
@@ -169,7 +169,7 @@ impl Report {
         };
         write!(
             f,
-            "What to expect comes from {runs} (docs/advice.md): another network may gain more or less. `rehead compare` finds out."
+            "What to expect comes from {runs} (docs/advice.md): another network may gain more or less. `rehead compare` measures it."
         )
     }
 }
@@ -185,7 +185,7 @@ fn measured_rows(examples: &[Example], seed: u64) -> Result<Vec<&Example>> {
     Ok(split.valid.iter().filter_map(|&index| examples.get(index)).collect())
 }
 
-/// The features behind every stage, from one pass.
+/// The features after every stage, from one pass.
 fn stage_features(
     classifier: &Classifier,
     set: &dyn ExampleSet,

@@ -13,7 +13,7 @@ use super::locate::locate_network;
 use super::output::print;
 use super::train::data::Data;
 use super::train::{Session, train};
-use crate::baseline::{Baseline, Labelled, Majority, Tfidf};
+use crate::baseline::{Baseline, LabelledInputs, Majority, Tfidf};
 use crate::cli::CompareArgs;
 use crate::config::{Choices, RunConfig};
 use crate::console::{Column, Console, Table, units};
@@ -166,10 +166,10 @@ fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
     Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
     let data = Data::load(&mut config, modality, &mut choices, &Console::new(true))?;
     let classes = data.labels.len();
-    let (train, valid) = (Rows::of(&data.train), Rows::of(&data.valid));
+    let (train, valid) = (SplitInputs::of(&data.train), SplitInputs::of(&data.valid));
     let (split, scored) = match &data.test {
-        Some(test) => ("test", Rows::of(test)),
-        None => ("valid", Rows::of(&data.valid)),
+        Some(test) => ("test", SplitInputs::of(test)),
+        None => ("valid", SplitInputs::of(&data.valid)),
     };
 
     let mut cells = Vec::new();
@@ -218,12 +218,12 @@ fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<Cell>> {
 }
 
 /// Examples as baselines take them.
-struct Rows<'a> {
+struct SplitInputs<'a> {
     inputs: Vec<&'a Input>,
     labels: Vec<u32>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> SplitInputs<'a> {
     fn of(examples: &'a [Example]) -> Self {
         Self {
             inputs: examples.iter().map(|example| &example.input).collect(),
@@ -231,8 +231,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn labelled(&self) -> Labelled<'_> {
-        Labelled { inputs: &self.inputs, labels: &self.labels }
+    fn labelled(&self) -> LabelledInputs<'_> {
+        LabelledInputs { inputs: &self.inputs, labels: &self.labels }
     }
 }
 

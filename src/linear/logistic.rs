@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::linear::lbfgs::{self, Limits};
+use crate::linear::path;
 
 /// A linear layer: weight `[classes, width]` and bias `[classes]`, fp32, on the CPU.
 pub struct Linear {
@@ -72,8 +73,6 @@ pub const THOROUGH: Search =
 /// For many heads of which only the scores are of interest.
 pub const QUICK: Search = Search { l2: &[1.0, 0.1, 0.01, 0.001], tolerance: 1e-3 };
 
-/// Two penalties in a row that are worse than the best so far end the search: the path is smooth.
-const WORSE_IN_A_ROW: usize = 2;
 const MAX_ITERATIONS: usize = 300;
 /// Steps that L-BFGS remembers.
 const MEMORY: usize = 10;
@@ -99,23 +98,12 @@ pub fn fit(
 
     let limits = Limits { tolerance: search.tolerance, iterations: MAX_ITERATIONS, memory: MEMORY };
     let mut point = problem.start();
-    let mut best: Option<(Vec<f64>, Trial)> = None;
-    let mut worse = 0;
-    for &l2 in search.l2 {
+    let best = path::choose(search.l2, |l2| {
         let iterations = lbfgs::minimise(&mut point, limits, |point, gradient| problem.evaluate(point, l2, gradient))?;
         let trial = Trial { l2, valid_loss: valid_problem.mean_loss(&point)?, iterations };
         watch(trial)?;
-        let better = best.as_ref().is_none_or(|(_, best)| trial.valid_loss < best.valid_loss);
-        if better && trial.valid_loss.is_finite() {
-            best = Some((point.clone(), trial));
-            worse = 0;
-        } else {
-            worse += 1;
-            if worse == WORSE_IN_A_ROW {
-                break;
-            }
-        }
-    }
+        Ok((trial.valid_loss, (point.clone(), trial)))
+    })?;
     let (point, trial) = best.ok_or_else(|| {
         Error::failure("logistic regression found no finite solution").hint("the backbone's features may not be finite")
     })?;

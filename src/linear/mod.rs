@@ -1,4 +1,5 @@
-//! Linear models fitted to convergence: logistic regression by L-BFGS.
+//! Linear models fitted to convergence: logistic regression by L-BFGS, its penalty chosen along a path.
 
 pub mod lbfgs;
 pub mod logistic;
+pub mod path;

@@ -4,21 +4,9 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    for file in [
-        "native.cpp",
-        "profiler.cpp",
-        "kernels.cpp",
-        "kernels.h",
-        "winograd.inl",
-        "fused.cpp",
-        "fused.h",
-        "fused.cu",
-        "nvrtc.cpp",
-        "emulation.cpp",
-    ] {
-        println!("cargo:rerun-if-changed=src/native/{file}");
-    }
+    println!("cargo:rerun-if-changed=src/native");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
+    println!("cargo:rerun-if-env-changed={WARNINGS_ARE_ERRORS}");
 
     let library_dir = env::var("DEP_TCH_LIBTORCH_LIB").unwrap_or_else(|_| {
         panic!("torch-sys did not say where libtorch is: run scripts/setup-libtorch first, or set LIBTORCH");
@@ -30,25 +18,28 @@ fn main() {
     let x86 = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64");
     let with_torch = || {
         let mut build = cpp();
+        // System headers: their warnings are not ours.
+        for headers in ["include", "include/torch/csrc/api/include"] {
+            build.flag("-isystem").flag(torch_dir.join(headers));
+        }
         build
-            .include(torch_dir.join("include"))
-            .include(torch_dir.join("include/torch/csrc/api/include"))
             .define("_GLIBCXX_USE_CXX11_ABI", env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into()).as_str())
             .flag_if_supported("-fopenmp");
         build
     };
     // The GPU's kernels as a stand-in on the CPU: only tests call it, and only they get it linked in.
-    with_torch().file("src/native/emulation.cpp").flag("-fno-strict-aliasing").compile("rehead_emulation");
+    let mut emulation = with_torch();
+    emulation.file("src/native/gpu/emulation.cpp").flag("-fno-strict-aliasing");
+    // Its pragmas speak to the GPU's compiler.
+    emulation.flag("-Wno-unknown-pragmas").compile("rehead_emulation");
     let mut native = with_torch();
-    for file in ["native.cpp", "profiler.cpp", "fused.cpp", "nvrtc.cpp"] {
-        native.file(format!("src/native/{file}"));
-    }
+    native.file("src/native/native.cpp");
     if x86 {
         native.define("REHEAD_X86", None);
     }
     native.compile("rehead_native");
 
-    // The kernels once for each set of instructions; native.cpp asks the CPU which it has.
+    // The kernels once for each set of instructions; dispatch.cpp asks the CPU which it has.
     compile_kernels("generic", &[]);
     if x86 {
         compile_kernels("avx2", &["-march=x86-64-v3"]);
@@ -59,9 +50,14 @@ fn main() {
     }
 }
 
+/// `.ci/run` sets this.
+const WARNINGS_ARE_ERRORS: &str = "REHEAD_WARNINGS_ARE_ERRORS";
+
 fn compile_kernels(variant: &str, flags: &[&str]) {
     let mut kernels = cpp();
     kernels.file("src/native/kernels.cpp").define("VARIANT", variant);
+    // GCC warns of its own header, in which an undefined vector is one that is set to itself.
+    kernels.flag_if_supported("-Wno-maybe-uninitialized");
     for flag in flags {
         kernels.flag(flag);
     }
@@ -78,6 +74,8 @@ fn cpp() -> cc::Build {
         .flag_if_supported("-fno-trapping-math")
         // Vectors of 64 bytes are passed to nobody outside this file.
         .flag_if_supported("-Wno-psabi")
-        .warnings(false);
+        .warnings(true)
+        .extra_warnings(true)
+        .warnings_into_errors(env::var_os(WARNINGS_ARE_ERRORS).is_some());
     build
 }

@@ -13,8 +13,8 @@ namespace rehead {
 enum class Stored { fp32, bf16 };
 
 // Which elements a dropout keeps: a function of (key, index of the element) alone.
-struct Drop {
-    uint32_t first = 0, second = 0;  // the key, mixed
+struct DropoutMask {
+    uint32_t key_low = 0, key_high = 0;  // the key, mixed
     uint32_t threshold = 0;          // an element whose draw is below it is dropped
     float scale = 1.0f;              // of what is kept: 1 / (1 - p)
 };
@@ -40,11 +40,11 @@ struct Attention {
     const int64_t *offsets;
     int64_t sequences, heads, dimension, queries;  // queries: rows of `query` in all
     bool first_only;
-    Drop drop;
+    DropoutMask drop;
 };
 
 // The activations of a feed-forward block that have kernels of their own.
-enum class Curve { gelu, gelu_tanh };
+enum class Activation { gelu, gelu_tanh };
 
 // The numbers of an AdamW step.
 struct AdamwNumbers {
@@ -90,20 +90,20 @@ struct Kernels {
     const char *name;
 
     // `rows` of `width`: sum = residual + dropout(x) (no residual: null), out = normalised sum · weight + bias.
-    // `sum` (may be null), `mean` and `deviation` (1/σ) are what the backward pass needs.
+    // `sum` (may be null), `mean` and `inverse_std` are what the backward pass needs.
     void (*add_norm)(Stored, const void *x, const void *residual, const float *weight, const float *bias, float epsilon,
-                     Drop, void *sum, void *out, float *mean, float *deviation, int64_t begin, int64_t end, int64_t width);
+                     DropoutMask, void *sum, void *out, float *mean, float *inverse_std, int64_t begin, int64_t end, int64_t width);
     // From the gradient of `out` those of x and of the residual (either may be null), and sums over the rows for weight and
     // bias, which are added to `weight_gradient` and `bias_gradient`.
     void (*add_norm_backward)(Stored, const void *gradient, const void *sum, const float *weight, const float *mean,
-                              const float *deviation, Drop, void *x_gradient, void *residual_gradient,
+                              const float *inverse_std, DropoutMask, void *x_gradient, void *residual_gradient,
                               float *weight_gradient, float *bias_gradient, int64_t begin, int64_t end, int64_t width);
 
     // Element by element.
-    void (*activate)(Stored, Curve, const void *x, void *out, int64_t begin, int64_t end);
-    void (*activate_backward)(Stored, Curve, const void *x, const void *gradient, void *x_gradient, int64_t begin,
+    void (*activate)(Stored, Activation, const void *x, void *out, int64_t begin, int64_t end);
+    void (*activate_backward)(Stored, Activation, const void *x, const void *gradient, void *x_gradient, int64_t begin,
                               int64_t end);
-    void (*dropout)(Stored, const void *x, Drop, void *out, int64_t begin, int64_t end);
+    void (*dropout)(Stored, const void *x, DropoutMask, void *out, int64_t begin, int64_t end);
 
     // Tasks are (head, sequence) pairs, head · sequences + sequence. `log_sum` is [heads, queries]; null when no backward
     // pass will come.
@@ -114,7 +114,7 @@ struct Kernels {
     // AdamW on rows begin to end of the list `rows` of a table of `width` columns. A row has had `last[row]` steps; those from
     // then on (`numbers[0]` is step `first_number`'s) up to and with `step` are done now: without a gradient, but for
     // the last one when `gradient` (a row for each of the list, divided by `divisor`) is not null.
-    void (*adamw_rows)(float *parameter, float *first, float *second, uint32_t *last, const int64_t *rows,
+    void (*adamw_rows)(float *parameter, float *exp_avg, float *exp_avg_sq, uint32_t *last, const int64_t *rows,
                        const float *gradient, float divisor, const AdamwNumbers *numbers, uint32_t first_number,
                        uint32_t step, int64_t begin, int64_t end, int64_t width);
     // 8 bits; null where the CPU has no instructions for them. Weights [outputs, inputs] become panels, a panel at a time.
@@ -123,11 +123,10 @@ struct Kernels {
     void (*quantise_rows)(const void *x, int64_t inputs, int64_t depth, uint8_t *bytes, float *scales, int64_t begin,
                           int64_t end);
     // Rows begin to end of the product, in bf16, through GELU when asked to.
-    void (*multiply_int8)(const Int8Linear &, const uint8_t *bytes, const float *scales, bool gelu, Curve, void *out,
+    void (*multiply_int8)(const Int8Linear &, const uint8_t *bytes, const float *scales, bool gelu, Activation, void *out,
                           int64_t begin, int64_t end);
-    // Pixels begin to end of three channels: (byte / 255 - mean) / deviation.
-    void (*normalise)(const uint8_t *bytes, const float *mean, const float *deviation, float *out, int64_t begin,
-                      int64_t end);
+    // Pixels begin to end of three channels: (byte / 255 - mean) / std.
+    void (*normalise)(const uint8_t *bytes, const float *means, const float *stds, float *out, int64_t begin, int64_t end);
     // The largest of each window, not-a-number above all. Lines begin to end of the result, counted through all images. `place` gets
     // where in its window each stood, the first of equals; null when no backward pass will come.
     void (*max_pool)(Stored, const Windows &, const void *x, void *out, uint8_t *place, int64_t begin, int64_t end);

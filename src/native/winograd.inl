@@ -214,3 +214,30 @@ INLINE void winograd_tiles(const Winograd &w, const T *x, const T *panels, const
         }
     }
 }
+
+// ---- for the table --------------------------------------------------------------------------------------------------
+
+// In bf16 vectors would be slower than any other way without instructions for it, and than oneDNN's matrix units (3.5 times).
+#if defined(__AVX512BF16__)
+constexpr bool WINOGRAD_BF16 =
+#if defined(__AMX_INT8__)
+    false;
+#else
+    true;
+#endif
+#define BY_WINOGRAD_KIND BY_KIND
+#else
+constexpr bool WINOGRAD_BF16 = false;
+#define BY_WINOGRAD_KIND(stored, ...) \
+    using T = float;                  \
+    __VA_ARGS__;
+#endif
+
+void winograd_weight(Stored stored, const WinogradWeight &w, const float *weight, void *panels, int64_t begin, int64_t end) {
+    BY_WINOGRAD_KIND(stored, winograd_panels(weight, w, at<T>(panels), begin, end))
+}
+
+void winograd(Stored stored, const Winograd &w, const void *x, const void *panels, const void *bias, const void *added, void *out,
+              int64_t begin, int64_t end) {
+    BY_WINOGRAD_KIND(stored, winograd_tiles(w, in<T>(x), in<T>(panels), in<T>(bias), in<T>(added), at<T>(out), begin, end))
+}

@@ -16,7 +16,7 @@ namespace {
 
 // ---- what CUDA gives a kernel --------------------------------------------------------------------------------------------
 
-using rehead::Drop;
+using rehead::DropoutMask;
 
 struct Index {
     unsigned x, y;

@@ -6,13 +6,17 @@ use std::sync::Mutex;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Drop, add_norm, attention, bias_gelu, check as outcome, dropout, has_attention};
+use super::attention::{attention, has_attention};
+use super::dropout::{DropoutSpec, dropout};
+use super::gelu::bias_gelu;
+use super::norm::add_norm;
+use super::tensors::check as outcome;
 use crate::error::{Error, Result};
 
 unsafe extern "C" {
     fn rehead_fused_load(source: *const c_char, gpu: c_int, bf16: c_int) -> *mut c_char;
-    fn rehead_fused_withdraw(gpu: c_int, bf16: c_int);
-    fn rehead_flash_attention_withdraw(gpu: c_int) -> *mut c_char;
+    fn rehead_fused_disable(gpu: c_int, bf16: c_int);
+    fn rehead_flash_attention_disable(gpu: c_int) -> *mut c_char;
 }
 
 const SOURCE: &str = include_str!("fused.cu");
@@ -22,9 +26,12 @@ const SWITCH: &str = "REHEAD_FUSED";
 
 /// What computes a part of the network, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reliance {
+pub struct BackendChoice {
+    /// `kernels`, or `attention`.
     pub part: &'static str,
-    pub on: &'static str,
+    /// What computes it.
+    pub backend: &'static str,
+    /// Why that was chosen.
     pub reason: String,
 }
 
@@ -32,8 +39,8 @@ pub struct Reliance {
 ///
 /// # Errors
 /// A GPU that does nothing right any more.
-pub fn prepare(gpu: usize, kind: Kind) -> Result<Vec<Reliance>> {
-    static SETTLED: Mutex<Vec<((usize, Kind), Vec<Reliance>)>> = Mutex::new(Vec::new());
+pub fn prepare(gpu: usize, kind: Kind) -> Result<Vec<BackendChoice>> {
+    static SETTLED: Mutex<Vec<((usize, Kind), Vec<BackendChoice>)>> = Mutex::new(Vec::new());
     let mut settled = SETTLED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if let Some((_, found)) = settled.iter().find(|(of, _)| *of == (gpu, kind)) {
         return Ok(found.clone());
@@ -43,7 +50,7 @@ pub fn prepare(gpu: usize, kind: Kind) -> Result<Vec<Reliance>> {
     Ok(found)
 }
 
-fn settle(gpu: usize, kind: Kind) -> Result<Vec<Reliance>> {
+fn settle(gpu: usize, kind: Kind) -> Result<Vec<BackendChoice>> {
     let (device, index, bf16) = (Device::Cuda(gpu), gpu as c_int, c_int::from(kind == Kind::BFloat16));
     let mut found = Vec::new();
     let fused = if std::env::var_os(SWITCH).is_some_and(|value| value == "0") {
@@ -53,23 +60,23 @@ fn settle(gpu: usize, kind: Kind) -> Result<Vec<Reliance>> {
             let checked = expected_mask().and_then(|mask| check(device, kind, &mask));
             // SAFETY: a plain number.
             checked.map_err(|error| {
-                unsafe { rehead_fused_withdraw(index, bf16) };
+                unsafe { rehead_fused_disable(index, bf16) };
                 error.to_string()
             })
         })
     };
     alive(device)?;
     found.push(match fused {
-        Ok(()) => Reliance { part: "kernels", on: "fused", reason: "compiled for this GPU, and right".to_owned() },
-        Err(reason) => Reliance { part: "kernels", on: "libtorch's", reason },
+        Ok(()) => BackendChoice { part: "kernels", backend: "fused", reason: "compiled for this GPU, and right".to_owned() },
+        Err(reason) => BackendChoice { part: "kernels", backend: "libtorch's", reason },
     });
     if kind == Kind::BFloat16
         && let Err(error) = check_attention(device)
     {
         // SAFETY: a plain number.
-        outcome(unsafe { rehead_flash_attention_withdraw(index) })?;
+        outcome(unsafe { rehead_flash_attention_disable(index) })?;
         alive(device)?;
-        found.push(Reliance { part: "attention", on: "matrix products", reason: error.to_string() });
+        found.push(BackendChoice { part: "attention", backend: "matrix products", reason: error.to_string() });
     }
     Ok(found)
 }
@@ -105,7 +112,7 @@ fn alive(device: Device) -> Result<()> {
 
 /// Rows and columns: fewer than a warp's, not in fours, in fours, as wide as any, more rows than there are warps.
 const SHAPES: [[i64; 2]; 5] = [[3, 5], [5, 770], [37, 52], [2, 4096], [2053, 8]];
-const DROP: Drop = Drop { p: 0.2, key: 5 };
+const DROP: DropoutSpec = DropoutSpec { p: 0.2, key: 5 };
 
 /// 1/(1-p) or 0 for the first elements, as [`DROP`] keeps or drops them on the CPU.
 fn expected_mask() -> Result<Tensor> {
@@ -199,7 +206,7 @@ impl Comparison {
                 self.both("add_norm", &shape, [&found, &expected], &[&flat, &residual, &weight, &bias])
             }
             None => {
-                let found = add_norm(&x, None, &weight.0, &bias.0, epsilon, Drop::default())?;
+                let found = add_norm(&x, None, &weight.0, &bias.0, epsilon, DropoutSpec::default())?;
                 self.both("layer norm", &shape, [&found, &expected(&x_exact)?], &[&flat, &weight, &bias])
             }
         }
@@ -225,7 +232,7 @@ impl Comparison {
         }
         let of_kind = if self.device == Device::Cpu { Kind::Int64 } else { Kind::Int };
         let offsets = Tensor::f_from_slice(&ENDS)?.f_to_kind(of_kind)?.f_to_device(self.device)?;
-        let found = attention(first_only.then_some(&query.0), &projected.0, &offsets, 130, heads, Drop::default())?;
+        let found = attention(first_only.then_some(&query.0), &projected.0, &offsets, 130, heads, DropoutSpec::default())?;
         let mut contexts = Vec::new();
         for (index, bounds) in ENDS.windows(2).enumerate() {
             let &[begin, end] = bounds else { continue };
@@ -257,7 +264,7 @@ fn check_attention(device: Device) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::native::has_bias_gelu;
+    use crate::native::gelu::has_bias_gelu;
 
     unsafe extern "C" {
         fn rehead_stand_in(which: c_int);
@@ -267,7 +274,7 @@ mod tests {
     /// kernels that do nothing.
     fn with_stand_in<T>(which: c_int, body: impl FnOnce() -> T) -> T {
         struct Back;
-        impl std::ops::Drop for Back {
+        impl Drop for Back {
             fn drop(&mut self) {
                 // SAFETY: a plain number, one that emulation.cpp knows.
                 unsafe { rehead_stand_in(0) }

@@ -1,11 +1,11 @@
 // The kernels of fused.cu as functions of tensors, whoever runs them: a GPU (nvrtc.cpp), or the CPU in a test (emulation.cpp).
-// No autograd here: native.cpp has that, alike for these kernels and the CPU's.
+// No autograd here: the files named .cpp above this folder have that, alike for these kernels and the CPU's.
 
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
-#include "kernels.h"
+#include "../kernels.h"
 
 namespace rehead {
 
@@ -15,11 +15,11 @@ struct FusedKernel {
     int index;
 };
 
-constexpr FusedKernel<const void *, Drop, void *, long long, int> DROPOUT{0};
-constexpr FusedKernel<const void *, const void *, const float *, const float *, float, Drop, void *, void *, float *, float *,
+constexpr FusedKernel<const void *, DropoutMask, void *, long long, int> DROPOUT{0};
+constexpr FusedKernel<const void *, const void *, const float *, const float *, float, DropoutMask, void *, void *, float *, float *,
                       long long, int, int>
     ADD_NORM{1};
-constexpr FusedKernel<const void *, const void *, const float *, const float *, const float *, Drop, void *, void *, float *,
+constexpr FusedKernel<const void *, const void *, const float *, const float *, const float *, DropoutMask, void *, void *, float *,
                       long long, int, int>
     ADD_NORM_BACKWARD{2};
 constexpr FusedKernel<const void *, const float *, int, void *, long long, int, int, int> BIAS_GELU{3};
@@ -51,9 +51,9 @@ void set_launcher(int gpu, Stored stored, Launcher *launcher);
 // Sets that for tensors on the CPU, in this thread alone: for tests.
 void stand_in(Stored stored, Launcher *launcher);
 
-// What a layer norm gives; `sum`, `mean` and `deviation` are for the backward pass alone.
+// What a layer norm gives; `sum`, `mean` and `inverse_std` are for the backward pass alone.
 struct Normed {
-    at::Tensor sum, out, mean, deviation;
+    at::Tensor sum, out, mean, inverse_std;
 };
 // Gradients of a layer norm. `residual` is `x` when they are the same; weight and bias have fp32.
 struct NormGradients {
@@ -63,12 +63,12 @@ struct BiasGeluGradients {
     at::Tensor x, bias;
 };
 
-at::Tensor fused_dropout(Launcher &launcher, const at::Tensor &x, const Drop &drop);
+at::Tensor fused_dropout(Launcher &launcher, const at::Tensor &x, const DropoutMask &drop);
 Normed fused_add_norm(Launcher &launcher, const at::Tensor &x, const at::Tensor &residual, const at::Tensor &weight,
-                      const at::Tensor &bias, double epsilon, const Drop &drop, bool backward_will_come);
+                      const at::Tensor &bias, double epsilon, const DropoutMask &drop, bool backward_will_come);
 NormGradients fused_add_norm_backward(Launcher &launcher, const at::Tensor &gradient, const at::Tensor &sum,
-                                      const at::Tensor &weight, const at::Tensor &mean, const at::Tensor &deviation,
-                                      const Drop &drop, bool residual);
+                                      const at::Tensor &weight, const at::Tensor &mean, const at::Tensor &inverse_std,
+                                      const DropoutMask &drop, bool residual);
 // GELU(x + bias), x of any number of rows.
 at::Tensor fused_bias_gelu(Launcher &launcher, const at::Tensor &x, const at::Tensor &bias, bool by_tanh);
 BiasGeluGradients fused_bias_gelu_backward(Launcher &launcher, const at::Tensor &x, const at::Tensor &bias,

@@ -6,8 +6,8 @@
 // up to a barrier. Sums have a fixed order, so that equal launches give equal bits.
 
 #if defined(__CUDACC_RTC__)
-struct Drop {  // as in kernels.h
-    unsigned first, second, threshold;
+struct DropoutMask {  // as in kernels.h
+    unsigned key_low, key_high, threshold;
     float scale;
 };
 #endif
@@ -64,11 +64,11 @@ __device__ inline float warp_sum(float value) {
 
 // ---- dropout: the hash of kernels.cpp, so that CPU and GPU drop the same elements -----------------------------------------------
 
-__device__ inline float mask(long long index, const Drop &drop) {
-    unsigned x = static_cast<unsigned>(index) ^ drop.first;
+__device__ inline float mask(long long index, const DropoutMask &drop) {
+    unsigned x = static_cast<unsigned>(index) ^ drop.key_low;
     x ^= x >> 16;
     x *= 0x21F0AAADu;
-    x += drop.second;
+    x += drop.key_high;
     x ^= x >> 15;
     x *= 0x735A2D97u;
     x ^= x >> 15;
@@ -76,7 +76,7 @@ __device__ inline float mask(long long index, const Drop &drop) {
 }
 
 template <int COUNT, class T>
-__device__ inline void drop_some(const T *x, const Drop &drop, T *out, long long i) {
+__device__ inline void drop_some(const T *x, const DropoutMask &drop, T *out, long long i) {
     float y[COUNT];
     load(x + i, y);
 #pragma unroll
@@ -85,7 +85,7 @@ __device__ inline void drop_some(const T *x, const Drop &drop, T *out, long long
 }
 
 template <class T>
-__device__ inline void dropout(const T *x, Drop drop, T *out, long long count, int by_four) {
+__device__ inline void dropout(const T *x, DropoutMask drop, T *out, long long count, int by_four) {
     const long long i = 4 * (static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x);
     if (by_four && i + 4 <= count) {
         drop_some<4>(x, drop, out, i);
@@ -98,11 +98,11 @@ __device__ inline void dropout(const T *x, Drop drop, T *out, long long count, i
 
 extern __shared__ __align__(16) float room[];
 
-// A row a warp. `room`: a row of floats a warp. `residual`, `sums` and with them `means` and `deviations` may be null.
+// A row a warp. `room`: a row of floats a warp. `residual`, `sums` and with them `means` and `inverse_stds` may be null.
 template <int COUNT, class T>
 __device__ inline void add_norm(const T *__restrict__ x, const T *__restrict__ residual, const float *__restrict__ weight,
-                                const float *__restrict__ bias, float epsilon, Drop drop, T *__restrict__ sums,
-                                T *__restrict__ out, float *__restrict__ means, float *__restrict__ deviations,
+                                const float *__restrict__ bias, float epsilon, DropoutMask drop, T *__restrict__ sums,
+                                T *__restrict__ out, float *__restrict__ means, float *__restrict__ inverse_stds,
                                 long long rows, int width) {
     const int warp = threadIdx.x / WARP, first = threadIdx.x % WARP * COUNT;
     const long long t = static_cast<long long>(blockIdx.x) * (blockDim.x / WARP) + warp;
@@ -138,10 +138,10 @@ __device__ inline void add_norm(const T *__restrict__ x, const T *__restrict__ r
 #pragma unroll
         for (int k = 0; k < COUNT; k++) squares += (y[k] - mean) * (y[k] - mean);
     }
-    const float deviation = 1.0f / sqrtf(warp_sum(squares) * over + epsilon);
+    const float inverse_std = 1.0f / sqrtf(warp_sum(squares) * over + epsilon);
     if (sums && first == 0) {
         means[t] = mean;
-        deviations[t] = deviation;
+        inverse_stds[t] = inverse_std;
     }
 #pragma unroll COUNT
     for (int i = first; i < width; i += WARP * COUNT) {
@@ -150,7 +150,7 @@ __device__ inline void add_norm(const T *__restrict__ x, const T *__restrict__ r
         load(weight + i, scale);
         load(bias + i, shift);
 #pragma unroll
-        for (int k = 0; k < COUNT; k++) y[k] = (y[k] - mean) * deviation * scale[k] + shift[k];
+        for (int k = 0; k < COUNT; k++) y[k] = (y[k] - mean) * inverse_std * scale[k] + shift[k];
         store(out + start + i, y);
     }
 }
@@ -160,7 +160,7 @@ __device__ inline void add_norm(const T *__restrict__ x, const T *__restrict__ r
 template <int COUNT, class T>
 __device__ inline void add_norm_backward(const T *__restrict__ gradient, const T *__restrict__ sums,
                                          const float *__restrict__ weight, const float *__restrict__ means,
-                                         const float *__restrict__ deviations, Drop drop, T *__restrict__ x_gradient,
+                                         const float *__restrict__ inverse_stds, DropoutMask drop, T *__restrict__ x_gradient,
                                          T *__restrict__ residual_gradient, float *__restrict__ parts, long long rows,
                                          int width) {
     const int warps = blockDim.x / WARP, warp = threadIdx.x / WARP, first = threadIdx.x % WARP * COUNT;
@@ -174,7 +174,7 @@ __device__ inline void add_norm_backward(const T *__restrict__ gradient, const T
     const long long step = static_cast<long long>(gridDim.x) * warps;
     for (long long t = static_cast<long long>(blockIdx.x) * warps + warp; t < rows; t += step) {
         const long long start = t * width;
-        const float mean = means[t], deviation = deviations[t];
+        const float mean = means[t], inverse_std = inverse_stds[t];
         float all = 0.0f, along = 0.0f;
 #pragma unroll COUNT
         for (int i = first; i < width; i += WARP * COUNT) {
@@ -186,7 +186,7 @@ __device__ inline void add_norm_backward(const T *__restrict__ gradient, const T
             load(bias_sums + i, bias_sum);
 #pragma unroll
             for (int k = 0; k < COUNT; k++) {
-                normal[k] = (normal[k] - mean) * deviation;
+                normal[k] = (normal[k] - mean) * inverse_std;
                 weight_sum[k] += g[k] * normal[k];
                 bias_sum[k] += g[k];
                 all += g[k] * scale[k];
@@ -204,8 +204,8 @@ __device__ inline void add_norm_backward(const T *__restrict__ gradient, const T
             load(weight + i, scale);
 #pragma unroll
             for (int k = 0; k < COUNT; k++) {
-                normal[k] = (normal[k] - mean) * deviation;
-                y[k] = (g[k] * scale[k] - mean_all - normal[k] * mean_along) * deviation;
+                normal[k] = (normal[k] - mean) * inverse_std;
+                y[k] = (g[k] * scale[k] - mean_all - normal[k] * mean_along) * inverse_std;
             }
             if (residual_gradient) store(residual_gradient + start + i, y);
             if (drop.threshold) {
@@ -230,7 +230,7 @@ __device__ inline float gelu(float x, int by_tanh) {
     return 0.5f * x * (1.0f + tanhf(0.7978845608028654f * (x + 0.044715f * x * x * x)));
 }
 
-__device__ inline float gelu_slope(float x, int by_tanh) {
+__device__ inline float gelu_derivative(float x, int by_tanh) {
     if (!by_tanh) {
         return 0.5f * (1.0f + erff(0.70710678118654752f * x)) + x * 0.3989422804014327f * expf(-0.5f * x * x);
     }
@@ -277,7 +277,7 @@ __device__ inline void bias_gelu_backward(const T *__restrict__ x, const float *
         load(gradient + t * width + i, g);
 #pragma unroll
         for (int k = 0; k < COUNT; k++) {
-            g[k] *= gelu_slope(y[k] + shift[k], by_tanh);
+            g[k] *= gelu_derivative(y[k] + shift[k], by_tanh);
             total[k] += g[k];
         }
         store(x_gradient + t * width + i, g);
@@ -289,30 +289,30 @@ __device__ inline void bias_gelu_backward(const T *__restrict__ x, const float *
 // `by_four`: every row begins where four elements can be read at once.
 
 #define KERNELS_OF(KIND, T)                                                                                                   \
-    extern "C" __global__ void rehead_dropout_##KIND(const void *x, Drop drop, void *out, long long count, int by_four) {    \
+    extern "C" __global__ void rehead_dropout_##KIND(const void *x, DropoutMask drop, void *out, long long count, int by_four) {    \
         dropout(static_cast<const T *>(x), drop, static_cast<T *>(out), count, by_four);                                     \
     }                                                                                                                         \
     extern "C" __global__ void rehead_add_norm_##KIND(const void *x, const void *residual, const float *weight,              \
-                                                      const float *bias, float epsilon, Drop drop, void *sums, void *out,    \
-                                                      float *means, float *deviations, long long rows, int width,            \
+                                                      const float *bias, float epsilon, DropoutMask drop, void *sums, void *out,    \
+                                                      float *means, float *inverse_stds, long long rows, int width,            \
                                                       int by_four) {                                                         \
         const T *from = static_cast<const T *>(x), *added = static_cast<const T *>(residual);                                \
         T *to_sums = static_cast<T *>(sums), *to = static_cast<T *>(out);                                                    \
         if (by_four) {                                                                                                        \
-            add_norm<4>(from, added, weight, bias, epsilon, drop, to_sums, to, means, deviations, rows, width);              \
+            add_norm<4>(from, added, weight, bias, epsilon, drop, to_sums, to, means, inverse_stds, rows, width);              \
         } else {                                                                                                              \
-            add_norm<1>(from, added, weight, bias, epsilon, drop, to_sums, to, means, deviations, rows, width);              \
+            add_norm<1>(from, added, weight, bias, epsilon, drop, to_sums, to, means, inverse_stds, rows, width);              \
         }                                                                                                                     \
     }                                                                                                                         \
     extern "C" __global__ void rehead_add_norm_backward_##KIND(                                                              \
-        const void *gradient, const void *sums, const float *weight, const float *means, const float *deviations, Drop drop, \
+        const void *gradient, const void *sums, const float *weight, const float *means, const float *inverse_stds, DropoutMask drop, \
         void *x_gradient, void *residual_gradient, float *parts, long long rows, int width, int by_four) {                   \
         const T *from = static_cast<const T *>(gradient), *summed = static_cast<const T *>(sums);                            \
         T *to_x = static_cast<T *>(x_gradient), *to_residual = static_cast<T *>(residual_gradient);                          \
         if (by_four) {                                                                                                        \
-            add_norm_backward<4>(from, summed, weight, means, deviations, drop, to_x, to_residual, parts, rows, width);      \
+            add_norm_backward<4>(from, summed, weight, means, inverse_stds, drop, to_x, to_residual, parts, rows, width);      \
         } else {                                                                                                              \
-            add_norm_backward<1>(from, summed, weight, means, deviations, drop, to_x, to_residual, parts, rows, width);      \
+            add_norm_backward<1>(from, summed, weight, means, inverse_stds, drop, to_x, to_residual, parts, rows, width);      \
         }                                                                                                                     \
     }                                                                                                                         \
     extern "C" __global__ void rehead_bias_gelu_##KIND(const void *x, const float *bias, int by_tanh, void *out,             \
@@ -328,12 +328,12 @@ __device__ inline void bias_gelu_backward(const T *__restrict__ x, const float *
     extern "C" __global__ void rehead_bias_gelu_backward_##KIND(const void *x, const float *bias, const void *gradient,      \
                                                                 int by_tanh, void *x_gradient, float *parts,                 \
                                                                 long long rows, int width, int share, int by_four) {         \
-        const T *from = static_cast<const T *>(x), *slopes = static_cast<const T *>(gradient);                               \
+        const T *from = static_cast<const T *>(x), *gradients = static_cast<const T *>(gradient);                               \
         T *to = static_cast<T *>(x_gradient);                                                                                \
         if (by_four) {                                                                                                        \
-            bias_gelu_backward<4>(from, bias, slopes, by_tanh, to, parts, rows, width, share);                               \
+            bias_gelu_backward<4>(from, bias, gradients, by_tanh, to, parts, rows, width, share);                               \
         } else {                                                                                                              \
-            bias_gelu_backward<1>(from, bias, slopes, by_tanh, to, parts, rows, width, share);                               \
+            bias_gelu_backward<1>(from, bias, gradients, by_tanh, to, parts, rows, width, share);                               \
         }                                                                                                                     \
     }
 

@@ -194,7 +194,7 @@ class Gpu final : public rehead::Launcher {
 extern "C" {
 
 // From now on the kernels of `source` (fused.cu) compute on GPU `index` for one kind of elements. They stay loaded: launches
-// may still be under way when somebody withdraws them.
+// may still be under way when somebody disables them.
 char *rehead_fused_load(const char *source, int index, int bf16) {
     try {
         const rehead::Stored stored = bf16 ? rehead::Stored::bf16 : rehead::Stored::fp32;
@@ -206,7 +206,7 @@ char *rehead_fused_load(const char *source, int index, int bf16) {
 }
 
 // From now on libtorch's operations compute there instead.
-void rehead_fused_withdraw(int index, int bf16) {
+void rehead_fused_disable(int index, int bf16) {
     rehead::set_launcher(index, bf16 ? rehead::Stored::bf16 : rehead::Stored::fp32, nullptr);
 }
 

@@ -2,6 +2,8 @@
 
 #include "fused.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <atomic>
 #include <initializer_list>
@@ -96,7 +98,7 @@ void set_launcher(int gpu, Stored stored, Launcher *launcher) {
 
 void stand_in(Stored stored, Launcher *launcher) { stand_ins[number(stored)] = launcher; }
 
-at::Tensor fused_dropout(Launcher &launcher, const at::Tensor &x, const Drop &drop) {
+at::Tensor fused_dropout(Launcher &launcher, const at::Tensor &x, const DropoutMask &drop) {
     at::Tensor input = x.contiguous(), out = at::empty_like(input);
     const int64_t count = input.numel();
     if (count == 0) return out;
@@ -108,7 +110,7 @@ at::Tensor fused_dropout(Launcher &launcher, const at::Tensor &x, const Drop &dr
 }
 
 Normed fused_add_norm(Launcher &launcher, const at::Tensor &x, const at::Tensor &residual, const at::Tensor &weight,
-                      const at::Tensor &bias, double epsilon, const Drop &drop, bool backward_will_come) {
+                      const at::Tensor &bias, double epsilon, const DropoutMask &drop, bool backward_will_come) {
     const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
     TORCH_CHECK(width >= 1 && width <= WIDEST_NORM, "no kernel normalises rows of ", width);
     const at::Tensor input = x.contiguous();
@@ -119,21 +121,21 @@ Normed fused_add_norm(Launcher &launcher, const at::Tensor &x, const at::Tensor 
     if (backward_will_come) {
         result.sum = at::empty_like(input);
         result.mean = at::empty({rows}, input.options().dtype(at::kFloat));
-        result.deviation = at::empty_like(result.mean);
+        result.inverse_std = at::empty_like(result.mean);
     }
     if (rows == 0) return result;
     launch(launcher, ADD_NORM, warps_for(rows, 1, width, NO_LIMIT), read(input), read(added), read_floats(scale),
            read_floats(shift), static_cast<float>(epsilon), drop, write(result.sum), write(result.out),
-           write_floats(result.mean), write_floats(result.deviation), rows, width,
+           write_floats(result.mean), write_floats(result.inverse_std), rows, width,
            by_four(width, {&input, &added, &scale, &shift, &result.sum, &result.out}));
     return result;
 }
 
 NormGradients fused_add_norm_backward(Launcher &launcher, const at::Tensor &gradient, const at::Tensor &sum,
-                                      const at::Tensor &weight, const at::Tensor &mean, const at::Tensor &deviation,
-                                      const Drop &drop, bool residual) {
+                                      const at::Tensor &weight, const at::Tensor &mean, const at::Tensor &inverse_std,
+                                      const DropoutMask &drop, bool residual) {
     const int64_t width = sum.size(-1), rows = mean.numel();
-    const at::Tensor slopes = beside(sum, gradient, sum.scalar_type(), sum.numel());
+    const at::Tensor out_gradient = beside(sum, gradient, sum.scalar_type(), sum.numel());
     const at::Tensor scale = beside(sum, weight, at::kFloat, width);
     NormGradients result;
     result.x = at::empty_like(sum);
@@ -143,9 +145,9 @@ NormGradients fused_add_norm_backward(Launcher &launcher, const at::Tensor &grad
     const Shape shape = warps_for(rows, 2, width, NORM_BLOCKS);
     at::Tensor parts = at::empty({shape.blocks, 2, width}, mean.options());
     if (rows > 0) {
-        launch(launcher, ADD_NORM_BACKWARD, shape, read(slopes), read(sum), read_floats(scale), read_floats(mean),
-               read_floats(deviation), drop, write(result.x), write(apart), write_floats(parts), rows, width,
-               by_four(width, {&slopes, &sum, &scale, &result.x, &apart}));
+        launch(launcher, ADD_NORM_BACKWARD, shape, read(out_gradient), read(sum), read_floats(scale), read_floats(mean),
+               read_floats(inverse_std), drop, write(result.x), write(apart), write_floats(parts), rows, width,
+               by_four(width, {&out_gradient, &sum, &scale, &result.x, &apart}));
     }
     const at::Tensor both = parts.sum(0);
     result.weight = both[0];
@@ -168,14 +170,14 @@ BiasGeluGradients fused_bias_gelu_backward(Launcher &launcher, const at::Tensor 
                                            const at::Tensor &gradient, bool by_tanh) {
     const int64_t width = x.size(-1), rows = x.numel() / std::max<int64_t>(width, 1);
     const at::Tensor input = x.contiguous(), shift = beside(x, bias, at::kFloat, width);
-    const at::Tensor slopes = beside(x, gradient, x.scalar_type(), x.numel());
+    const at::Tensor out_gradient = beside(x, gradient, x.scalar_type(), x.numel());
     BiasGeluGradients result;
     result.x = at::empty_like(input);
     at::Tensor parts = at::empty({shares(rows, BACKWARD_SHARE), width}, shift.options());
-    const bool fours = by_four(width, {&input, &shift, &slopes, &result.x, &parts});
+    const bool fours = by_four(width, {&input, &shift, &out_gradient, &result.x, &parts});
     if (x.numel() > 0) {
         launch(launcher, BIAS_GELU_BACKWARD, columns_for(rows, width, BACKWARD_SHARE, fours), read(input), read_floats(shift),
-               read(slopes), by_tanh, write(result.x), write_floats(parts), rows, width, BACKWARD_SHARE, fours);
+               read(out_gradient), by_tanh, write(result.x), write_floats(parts), rows, width, BACKWARD_SHARE, fours);
     }
     result.bias = parts.sum(0);
     return result;

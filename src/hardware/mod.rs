@@ -13,7 +13,7 @@ use tch::{Cuda, Device, Kind};
 
 use crate::config::{self, Choices, Precision};
 use crate::error::{Error, Result};
-use crate::native::gpu::{self, Reliance};
+use crate::native::gpu::{self, BackendChoice};
 
 /// What a run computes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +48,8 @@ impl Hardware {
         let cpu = CpuAbilities { bf16: cpu_is_fast_at_bf16(), int8: crate::native::has_int8() };
         let compute = choose_compute(precision, device, cpu, choices)?;
         if let Device::Cuda(index) = device {
-            for Reliance { part, on, reason } in gpu::prepare(index, compute)? {
-                choices.record(part, on, reason);
+            for BackendChoice { part, backend, reason } in gpu::prepare(index, compute)? {
+                choices.record(part, backend, reason);
             }
         }
         Ok(Self { device, compute, int8: precision == Precision::Int8, threads })

@@ -115,11 +115,11 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// Same shape and kind as `x`; statistics are computed in fp32 whatever the kind.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        native::add_norm(x, None, &self.weight, &self.bias, self.epsilon, native::Drop::default())
+        native::add_norm(x, None, &self.weight, &self.bias, self.epsilon, native::DropoutSpec::default())
     }
 
     /// `norm(residual + dropout(x))`.
-    pub fn add_forward(&self, x: &Tensor, residual: &Tensor, drop: native::Drop) -> Result<Tensor> {
+    pub fn add_forward(&self, x: &Tensor, residual: &Tensor, drop: native::DropoutSpec) -> Result<Tensor> {
         native::add_norm(x, Some(residual), &self.weight, &self.bias, self.epsilon, drop)
     }
 }

@@ -65,10 +65,10 @@ impl DropoutKeys {
     }
 
     /// What a kernel that drops by itself needs: probability `p` with the next key.
-    pub fn drop(keys: Option<&Self>, p: f64) -> native::Drop {
+    pub fn drop(keys: Option<&Self>, p: f64) -> native::DropoutSpec {
         match keys {
-            Some(keys) if p > 0.0 => native::Drop { p, key: keys.next() },
-            _ => native::Drop::default(),
+            Some(keys) if p > 0.0 => native::DropoutSpec { p, key: keys.next() },
+            _ => native::DropoutSpec::default(),
         }
     }
 }

@@ -221,7 +221,14 @@ mod tests {
                 let (mut before, mut all) = (read.clone(), (0..5).collect());
                 let rows = if every_step { &mut all } else { &mut before };
                 let [parameter, exp_avg, exp_avg_sq] = table.each_ref();
-                adamw_rows(TableState { parameter, exp_avg, exp_avg_sq, steps: &mut steps }, rows, None, &numbers, 1, at - 1)?;
+                adamw_rows(
+                    TableState { parameter, exp_avg, exp_avg_sq, steps: &mut steps },
+                    rows,
+                    None,
+                    &numbers,
+                    1,
+                    at - 1,
+                )?;
                 let mut rows = read;
                 rows.sort_unstable();
                 rows.dedup();

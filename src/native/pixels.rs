@@ -8,13 +8,7 @@ use super::tensors::{Pointer, check, pointer};
 use crate::error::{Error, Result};
 
 unsafe extern "C" {
-    fn rehead_normalise(
-        bytes: *const u8,
-        pixels: i64,
-        mean: *const f32,
-        std: *const f32,
-        out: Pointer,
-    ) -> *mut c_char;
+    fn rehead_normalise(bytes: *const u8, pixels: i64, mean: *const f32, std: *const f32, out: Pointer) -> *mut c_char;
 }
 
 /// Pixels of three bytes as values of `shape`, fp32, on the CPU: `(byte / 255 - mean) / std` by channel.

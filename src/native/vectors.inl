@@ -48,9 +48,10 @@ INLINE float one(Bf16 value) {
     return result;
 }
 
-// The first `count` elements, the rest 0.
+// The first `count` elements, at most LANES, the rest 0.
 template <class T>
 INLINE Floats load_some(const T *from, int64_t count) {
+    if (count > LANES) __builtin_unreachable();
     float lanes[LANES] = {};
     for (int64_t i = 0; i < count; i++) lanes[i] = one(from[i]);
     return load(lanes);

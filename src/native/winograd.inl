@@ -233,11 +233,11 @@ constexpr bool WINOGRAD_BF16 = false;
     __VA_ARGS__;
 #endif
 
-void winograd_weight(Stored stored, const WinogradWeight &w, const float *weight, void *panels, int64_t begin, int64_t end) {
+void winograd_weight([[maybe_unused]] Stored stored, const WinogradWeight &w, const float *weight, void *panels, int64_t begin, int64_t end) {
     BY_WINOGRAD_KIND(stored, winograd_panels(weight, w, at<T>(panels), begin, end))
 }
 
-void winograd(Stored stored, const Winograd &w, const void *x, const void *panels, const void *bias, const void *added, void *out,
+void winograd([[maybe_unused]] Stored stored, const Winograd &w, const void *x, const void *panels, const void *bias, const void *added, void *out,
               int64_t begin, int64_t end) {
     BY_WINOGRAD_KIND(stored, winograd_tiles(w, in<T>(x), in<T>(panels), in<T>(bias), in<T>(added), at<T>(out), begin, end))
 }

@@ -67,7 +67,9 @@ fn settle(gpu: usize, kind: Kind) -> Result<Vec<BackendChoice>> {
     };
     alive(device)?;
     found.push(match fused {
-        Ok(()) => BackendChoice { part: "kernels", backend: "fused", reason: "compiled for this GPU, and right".to_owned() },
+        Ok(()) => {
+            BackendChoice { part: "kernels", backend: "fused", reason: "compiled for this GPU, and right".to_owned() }
+        }
         Err(reason) => BackendChoice { part: "kernels", backend: "libtorch's", reason },
     });
     if kind == Kind::BFloat16
@@ -232,7 +234,8 @@ impl Comparison {
         }
         let of_kind = if self.device == Device::Cpu { Kind::Int64 } else { Kind::Int };
         let offsets = Tensor::f_from_slice(&ENDS)?.f_to_kind(of_kind)?.f_to_device(self.device)?;
-        let found = attention(first_only.then_some(&query.0), &projected.0, &offsets, 130, heads, DropoutSpec::default())?;
+        let found =
+            attention(first_only.then_some(&query.0), &projected.0, &offsets, 130, heads, DropoutSpec::default())?;
         let mut contexts = Vec::new();
         for (index, bounds) in ENDS.windows(2).enumerate() {
             let &[begin, end] = bounds else { continue };

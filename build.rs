@@ -2,6 +2,8 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 fn main() {
     println!("cargo:rerun-if-changed=src/native");
@@ -27,33 +29,60 @@ fn main() {
             .flag_if_supported("-fopenmp");
         build
     };
-    // The GPU's kernels as a stand-in on the CPU: only tests call it, and only they get it linked in.
-    let mut emulation = with_torch();
-    emulation.file("src/native/gpu/emulation.cpp").flag("-fno-strict-aliasing");
-    // Its pragmas speak to the GPU's compiler.
-    emulation.flag("-Wno-unknown-pragmas").compile("rehead_emulation");
     let mut native = with_torch();
     native.file("src/native/native.cpp");
     if x86 {
         native.define("REHEAD_X86", None);
     }
-    native.compile("rehead_native");
+    // The GPU's kernels as a stand-in on the CPU: only tests call it, and only they get it linked in.
+    let mut emulation = with_torch();
+    emulation.file("src/native/gpu/emulation.cpp").flag("-fno-strict-aliasing");
+    // Its pragmas speak to the GPU's compiler.
+    emulation.flag("-Wno-unknown-pragmas");
 
     // The kernels once for each set of instructions; dispatch.cpp asks the CPU which it has.
-    compile_kernels("generic", &[]);
+    let mut libraries = vec![("native", native), ("emulation", emulation), ("generic", kernels("generic", &[]))];
     if x86 {
-        compile_kernels("avx2", &["-march=x86-64-v3"]);
-        compile_kernels("avx512", &["-march=x86-64-v4"]);
         let newer = ["-march=x86-64-v4", "-mavx512bf16", "-mavx512vnni"];
-        compile_kernels("avx512_bf16", &newer);
-        compile_kernels("amx", &[&newer[..], &["-mamx-tile", "-mamx-int8"]].concat());
+        let newest = [&newer[..], &["-mamx-tile", "-mamx-int8"]].concat();
+        libraries.extend([
+            ("avx2", kernels("avx2", &["-march=x86-64-v3"])),
+            ("avx512", kernels("avx512", &["-march=x86-64-v4"])),
+            ("avx512_bf16", kernels("avx512_bf16", &newer)),
+            ("amx", kernels("amx", &newest)),
+        ]);
     }
+    compile(libraries);
 }
 
 /// `.ci/run` sets this.
 const WARNINGS_ARE_ERRORS: &str = "REHEAD_WARNINGS_ARE_ERRORS";
 
-fn compile_kernels(variant: &str, flags: &[&str]) {
+/// Compiles each library in a folder of its own, as many at once as cargo allows, and tells the linker of them in their order.
+fn compile(mut libraries: Vec<(&str, cc::Build)>) {
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
+    for (name, library) in &mut libraries {
+        library.out_dir(out.join(name)).cargo_metadata(false);
+    }
+    let jobs = env::var("NUM_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(1);
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some((name, library)) = libraries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    library.compile(&format!("rehead_{name}"));
+                }
+            });
+        }
+    });
+    for (name, _) in &libraries {
+        println!("cargo:rustc-link-search=native={}", out.join(name).display());
+        println!("cargo:rustc-link-lib=static=rehead_{name}");
+    }
+    println!("cargo:rustc-link-lib=stdc++");
+}
+
+fn kernels(variant: &str, flags: &[&str]) -> cc::Build {
     let mut kernels = cpp();
     kernels.file("src/native/kernels.cpp").define("VARIANT", variant);
     // GCC warns of its own header, in which an undefined vector is one that is set to itself.
@@ -61,7 +90,7 @@ fn compile_kernels(variant: &str, flags: &[&str]) {
     for flag in flags {
         kernels.flag(flag);
     }
-    kernels.compile(&format!("rehead_kernels_{variant}"));
+    kernels
 }
 
 fn cpp() -> cc::Build {

@@ -1,6 +1,6 @@
-//! Image files to the pixels that a network sees, on one thread, beside PIL and torchvision's transforms: decoded, the shorter
-//! side brought to 256 pixels, the middle 224 cropped. The two take turns; medians of the turns are compared. Prints JSON; a
-//! ratio is how many times as long PIL takes.
+//! Image files to the pixels that a network sees, on one thread, beside PIL and torchvision's transforms: decoded, the
+//! shorter side brought to 256 pixels, the middle 224 cropped. The two take turns; medians of the turns are compared.
+//! Prints JSON; a ratio is how many times as long PIL takes.
 //!
 //!     cargo bench --bench decode -- --input ../shared/data/hymenoptera
 

@@ -1,5 +1,6 @@
-//! Our tokenising beside the `tokenizers` crate's, called directly: the same process, the same texts, the same threads, taking
-//! turns. Prints JSON. The crate's time is that of the call alone; ours is until the ids lie flat, ready for batches.
+//! Our tokenising beside the `tokenizers` crate's, called directly: the same process, the same texts, the same threads,
+//! taking turns. Prints JSON. The crate's time is that of the call alone; ours is until the ids lie flat, ready for
+//! batches.
 //!
 //!     cargo bench --bench tokenise -- --input ../shared/data/imdb/test.csv
 

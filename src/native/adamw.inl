@@ -3,9 +3,9 @@
 // An average gradient below this no longer moves a parameter and counts as 0.
 constexpr float SPENT = 1e-30f;
 
-void adamw_rows(float *parameter, float *exp_avg, float *exp_avg_sq, uint32_t *last, const int64_t *rows, const float *gradient,
-                float divisor, const AdamwNumbers *numbers, uint32_t first_number, uint32_t step, int64_t begin, int64_t end,
-                int64_t width) {
+void adamw_rows(float *parameter, float *exp_avg, float *exp_avg_sq, uint32_t *last, const int64_t *rows,
+                const float *gradient, float divisor, const AdamwNumbers *numbers, uint32_t first_number, uint32_t step,
+                int64_t begin, int64_t end, int64_t width) {
     for (int64_t index = begin; index < end; index++) {
         const int64_t row = rows[index], start = row * width;
         const uint32_t from = last[row], idle_until = gradient ? step - 1 : step;

@@ -53,8 +53,9 @@ pub struct AdamwStep {
     pub weight_decay: f64,
 }
 
-/// One fused AdamW step in place over parallel lists: parameters, gradients, averages of gradients and of their squares, and step counts
-/// (one-element fp32 tensors). `divisor`, a one-element fp32 tensor, divides every gradient exp_avg.
+/// One fused AdamW step in place over parallel lists: parameters, gradients, averages of gradients and of their
+/// squares, and step counts (one-element fp32 tensors). `divisor`, a one-element fp32 tensor, divides every gradient
+/// first.
 pub fn fused_adamw(
     parameters: &[Tensor],
     gradients: &[Tensor],
@@ -128,9 +129,9 @@ pub struct TableState<'a> {
     pub steps: &'a mut [u32],
 }
 
-/// AdamW on some rows of a table. Steps a row has missed are done as steps without a gradient, up to and with `step`; with
-/// `gradient` (a row for each of `rows`, divided by the number beside it), `step` itself is done with that. `numbers` has
-/// the steps from `first_number` on. `rows` is put in order and rid of what is there twice.
+/// AdamW on some rows of a table. Steps a row has missed are done as steps without a gradient, up to and with `step`;
+/// with `gradient` (a row for each of `rows`, divided by the number beside it), `step` itself is done with that.
+/// `numbers` has the steps from `first_number` on. `rows` is put in order and rid of what is there twice.
 pub fn adamw_rows(
     table: TableState,
     rows: &mut Vec<i64>,
@@ -160,8 +161,8 @@ pub fn adamw_rows(
     if !all_there {
         return Err(Error::failure("the optimizer's table and rows do not belong together"));
     }
-    // SAFETY: three contiguous fp32 tables of one size, row numbers within them and none twice, a gradient row for each, and
-    // numbers for every step that is made up for: all checked above.
+    // SAFETY: three contiguous fp32 tables of one size, row numbers within them and none twice, a gradient row for
+    // each, and numbers for every step that is made up for: all checked above.
     check(unsafe {
         rehead_adamw_rows(
             pointer(parameter),
@@ -185,7 +186,8 @@ mod tests {
     use crate::native::testing::random;
 
     /// torch.optim.AdamW with lr 0.1, betas (0.9, 0.999), eps 1e-8, weight_decay 0.01 on p = [1, -2], g = [0.5, 1]:
-    /// two steps give [0.7981, -2.1959] (python: `p = torch.tensor([1., -2.]); o = torch.optim.AdamW([p], lr=0.1, weight_decay=0.01)`).
+    /// two steps give [0.7981, -2.1959] (python: `p = torch.tensor([1., -2.]); o = torch.optim.AdamW([p], lr=0.1,
+    /// weight_decay=0.01)`).
     #[test]
     fn two_adamw_steps_equal_torch() -> Result<()> {
         let zeros = || vec![Tensor::zeros([2], (Kind::Float, Device::Cpu))];

@@ -17,17 +17,17 @@ rehead::MutableRows mutable_columns_of(at::Tensor &table, int64_t begin) {
     return {static_cast<char *>(table.mutable_data_ptr()) + begin * table.element_size(), table.size(-1)};
 }
 
-// Query, key and value lie side by side in `projected` `[T, 3·width]`; or, for the sequences' first tokens alone, in `query`
-// `[N, width]` and `projected` `[T, 2·width]`. `offsets` is int64 `[N + 1]`.
-rehead::Attention attention_of(const at::Tensor &query, const at::Tensor &projected, const at::Tensor &offsets, int64_t heads,
-                               const rehead::DropoutMask &drop) {
+// Query, key and value lie side by side in `projected` `[T, 3·width]`; or, for the sequences' first tokens alone, in
+// `query` `[N, width]` and `projected` `[T, 2·width]`. `offsets` is int64 `[N + 1]`.
+rehead::Attention attention_of(const at::Tensor &query, const at::Tensor &projected, const at::Tensor &offsets,
+                               int64_t heads, const rehead::DropoutMask &drop) {
     const bool first_only = query.defined();
     const int64_t width = first_only ? query.size(-1) : projected.size(-1) / 3;
     TORCH_CHECK(width % heads == 0, width, " columns cannot be divided among ", heads, " heads");
     const int64_t *bounds = offsets.const_data_ptr<int64_t>();
     for (int64_t i = 0; i + 1 < offsets.numel(); i++) {
-        TORCH_CHECK(bounds[i] >= 0 && bounds[i] < bounds[i + 1] && bounds[i + 1] <= projected.size(0),
-                    "sequence ", i, " does not lie within the batch");
+        TORCH_CHECK(bounds[i] >= 0 && bounds[i] < bounds[i + 1] && bounds[i + 1] <= projected.size(0), "sequence ", i,
+                    " does not lie within the batch");
     }
     rehead::Attention a;
     a.stored = stored_of(projected);
@@ -60,7 +60,8 @@ at::Tensor attended(const rehead::Attention &a, const at::TensorOptions &options
 
 struct Attend : torch::autograd::Function<Attend> {
     static at::Tensor forward(torch::autograd::AutogradContext *context, const std::optional<at::Tensor> &query,
-                              const at::Tensor &projected, const at::Tensor &offsets, int64_t heads, double p, int64_t key) {
+                              const at::Tensor &projected, const at::Tensor &offsets, int64_t heads, double p,
+                              int64_t key) {
         at::Tensor one = query ? query->contiguous() : at::Tensor(), all = projected.contiguous();
         rehead::Attention a = attention_of(one, all, offsets, heads, dropout_mask(p, key));
         at::Tensor log_sum = at::empty({heads, a.queries}, all.options().dtype(at::kFloat));
@@ -73,7 +74,8 @@ struct Attend : torch::autograd::Function<Attend> {
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
                                                    torch::autograd::variable_list gradients) {
         auto saved = context->get_saved_variables();
-        const at::Tensor &query = saved[0], &projected = saved[1], &offsets = saved[2], &log_sum = saved[3], &out = saved[4];
+        const at::Tensor &query = saved[0], &projected = saved[1], &offsets = saved[2], &log_sum = saved[3],
+                         &out = saved[4];
         at::Tensor gradient = gradients[0].contiguous();
         rehead::Attention a =
             attention_of(query, projected, offsets, context->saved_data["heads"].toInt(), remembered(context));
@@ -98,13 +100,13 @@ std::array<std::atomic<bool>, 128> without_flash;
 
 // What FlashAttention itself asks for (Ampere or newer, which this does not see: gpu.rs tries).
 bool has_flash_attention(const at::Tensor &projected, int64_t head_width) {
-    return projected.is_cuda() && projected.scalar_type() == at::kBFloat16 && head_width % 8 == 0 && head_width <= 256 &&
-           !without_flash.at(projected.device().index());
+    return projected.is_cuda() && projected.scalar_type() == at::kBFloat16 && head_width % 8 == 0 &&
+           head_width <= 256 && !without_flash.at(projected.device().index());
 }
 
 // On a GPU: FlashAttention over sequences of unequal length (Dao 2023), forwards and backwards.
-at::Tensor flash_attention(const at::Tensor &query, const at::Tensor &projected, const at::Tensor &offsets, int64_t longest,
-                           int64_t heads, double p, uint64_t key) {
+at::Tensor flash_attention(const at::Tensor &query, const at::Tensor &projected, const at::Tensor &offsets,
+                           int64_t longest, int64_t heads, double p, uint64_t key) {
     const bool first_only = query.defined();
     const int64_t parts = first_only ? 2 : 3, width = projected.size(-1) / parts, d = width / heads;
     // Taken apart in one go, so that the backward pass puts the gradients together in one go.
@@ -112,8 +114,9 @@ at::Tensor flash_attention(const at::Tensor &query, const at::Tensor &projected,
     const at::Tensor q = first_only ? query.view({-1, heads, d}) : part[0];
     const at::Tensor asked = first_only ? at::arange(offsets.numel(), offsets.options()) : offsets;
     if (p > 0.0) seed(projected.device(), key);
-    auto result = at::_flash_attention_forward(q, part[parts - 2], part[parts - 1], asked, offsets, first_only ? 1 : longest,
-                                               longest, p, /*is_causal=*/false, /*return_debug_mask=*/false);
+    auto result =
+        at::_flash_attention_forward(q, part[parts - 2], part[parts - 1], asked, offsets, first_only ? 1 : longest,
+                                     longest, p, /*is_causal=*/false, /*return_debug_mask=*/false);
     return std::get<0>(result).reshape({-1, width});
 }
 
@@ -131,10 +134,10 @@ char *rehead_flash_attention_disable(int gpu) {
     return guarded([&] { without_flash.at(gpu) = true; });
 }
 
-// Attention within each sequence of a packed batch; see attention_of. `query` null: every token asks. `offsets` is on the
-// tensors' device (on a GPU int32), `longest` the tokens of the longest sequence.
-char *rehead_attention(at::Tensor *query, at::Tensor *projected, at::Tensor *offsets, int64_t longest, int64_t heads, double p,
-                       uint64_t key, at::Tensor **out) {
+// Attention within each sequence of a packed batch; see attention_of. `query` null: every token asks. `offsets` is on
+// the tensors' device (on a GPU int32), `longest` the tokens of the longest sequence.
+char *rehead_attention(at::Tensor *query, at::Tensor *projected, at::Tensor *offsets, int64_t longest, int64_t heads,
+                       double p, uint64_t key, at::Tensor **out) {
     return guarded([&] {
         RECORD_FUNCTION("rehead::attention", {});
         at::Tensor asking = query ? *query : at::Tensor();
@@ -144,7 +147,8 @@ char *rehead_attention(at::Tensor *query, at::Tensor *projected, at::Tensor *off
             hand_over(Attend::apply(maybe(query), *projected, *offsets, heads, p, static_cast<int64_t>(key)), out);
         } else {
             at::Tensor one = query ? query->contiguous() : asking, all = projected->contiguous();
-            hand_over(attended(attention_of(one, all, *offsets, heads, dropout_mask(p, key)), all.options(), nullptr), out);
+            hand_over(attended(attention_of(one, all, *offsets, heads, dropout_mask(p, key)), all.options(), nullptr),
+                      out);
         }
     });
 }

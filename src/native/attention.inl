@@ -5,7 +5,8 @@ constexpr int64_t BLOCK = 48;
 
 // Rows as fp32, each times `factor` and filled up with zeros to `padded` columns.
 template <class T>
-INLINE void widen(const T *from, int64_t stride, int64_t rows, int64_t columns, int64_t padded, float factor, float *to) {
+INLINE void widen(const T *from, int64_t stride, int64_t rows, int64_t columns, int64_t padded, float factor,
+                  float *to) {
     for (int64_t r = 0; r < rows; r++) {
         int64_t i = 0;
         for (; i + LANES <= columns; i += LANES) store(to + r * padded + i, load(from + r * stride + i) * factor);
@@ -14,9 +15,11 @@ INLINE void widen(const T *from, int64_t stride, int64_t rows, int64_t columns, 
 }
 
 template <class T>
-INLINE void narrow(const float *from, int64_t padded, int64_t rows, int64_t columns, float factor, T *to, int64_t stride) {
+INLINE void narrow(const float *from, int64_t padded, int64_t rows, int64_t columns, float factor, T *to,
+                   int64_t stride) {
     for (int64_t r = 0; r < rows; r++) {
-        along(columns, [&](int64_t i, int64_t count) { put(to + r * stride + i, load(from + r * padded + i) * factor, count); });
+        along(columns,
+              [&](int64_t i, int64_t count) { put(to + r * stride + i, load(from + r * padded + i) * factor, count); });
     }
 }
 
@@ -145,8 +148,9 @@ INLINE void attend(const Attention &a, MutableRows out, float *log_sum, int64_t 
 }
 
 template <class T>
-INLINE void attend_backward(const Attention &a, Rows out, const float *log_sum, Rows gradient, MutableRows query_gradient,
-                            MutableRows key_gradient, MutableRows value_gradient, int64_t begin, int64_t end) {
+INLINE void attend_backward(const Attention &a, Rows out, const float *log_sum, Rows gradient,
+                            MutableRows query_gradient, MutableRows key_gradient, MutableRows value_gradient,
+                            int64_t begin, int64_t end) {
     static thread_local Scratch scratch;
     const int64_t d = a.dimension, padded = round_up(d);
     for (int64_t index = begin; index < end; index++) {
@@ -200,9 +204,11 @@ INLINE void attend_backward(const Attention &a, Rows out, const float *log_sum, 
             multiply<true>(weights, 1, across, gradients, padded, value_sums, padded, task.keys, padded, count);
             multiply<true>(score_gradients, 1, across, queries, padded, key_sums, padded, task.keys, padded, count);
             multiply<false>(score_gradients, across, 1, keys, padded, rows, padded, count, padded, task.keys);
-            narrow(rows, padded, count, d, inverse_root(d), task.rows<T>(query_gradient, row, d), query_gradient.stride);
+            narrow(rows, padded, count, d, inverse_root(d), task.rows<T>(query_gradient, row, d),
+                   query_gradient.stride);
         }
-        narrow(key_sums, padded, task.keys, d, 1.0f, task.rows<T>(key_gradient, task.keys_begin, d), key_gradient.stride);
+        narrow(key_sums, padded, task.keys, d, 1.0f, task.rows<T>(key_gradient, task.keys_begin, d),
+               key_gradient.stride);
         narrow(value_sums, padded, task.keys, d, 1.0f, task.rows<T>(value_gradient, task.keys_begin, d),
                value_gradient.stride);
     }
@@ -214,5 +220,6 @@ void attention(const Attention &a, MutableRows out, float *log_sum, int64_t begi
 
 void attention_backward(const Attention &a, Rows out, const float *log_sum, Rows gradient, MutableRows query_gradient,
                         MutableRows key_gradient, MutableRows value_gradient, int64_t begin, int64_t end) {
-    BY_KIND(a.stored, attend_backward<T>(a, out, log_sum, gradient, query_gradient, key_gradient, value_gradient, begin, end))
+    BY_KIND(a.stored,
+            attend_backward<T>(a, out, log_sum, gradient, query_gradient, key_gradient, value_gradient, begin, end))
 }

@@ -23,16 +23,17 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// Whether [`attention`] computes on tensors like this one with heads of so many columns: in fp32 and bf16 on the CPU; on a GPU
-/// where FlashAttention does, which is in bf16, with heads of a multiple of 8 and at most 256 columns.
+/// Whether [`attention`] computes on tensors like this one with heads of so many columns: in fp32 and bf16 on the CPU;
+/// on a GPU where FlashAttention does, which is in bf16, with heads of a multiple of 8 and at most 256 columns.
 pub fn has_attention(projected: &Tensor, head_width: i64) -> bool {
     // SAFETY: a valid tensor.
     unsafe { rehead_has_attention(pointer(projected), head_width) != 0 }
 }
 
-/// `softmax(QKᵀ/√d) V` within each sequence of a packed batch: `[T, width]`. `projected` is `[T, 3·width]`, query, key and value
-/// side by side. With `first_query` `[N, width]` only the sequences' first tokens ask, `projected` is `[T, 2·width]`, and the
-/// result `[N, width]`; more rows than sequences give rows of zeros. `offsets` says where each sequence begins and the last ends, `[N + 1]`: int64 on the CPU, int32 on a GPU.
+/// `softmax(QKᵀ/√d) V` within each sequence of a packed batch: `[T, width]`. `projected` is `[T, 3·width]`, query, key
+/// and value side by side. With `first_query` `[N, width]` only the sequences' first tokens ask, `projected` is `[T,
+/// 2·width]`, and the result `[N, width]`; more rows than sequences give rows of zeros. `offsets` says where each
+/// sequence begins and the last ends, `[N + 1]`: int64 on the CPU, int32 on a GPU.
 pub fn attention(
     first_query: Option<&Tensor>,
     projected: &Tensor,
@@ -54,8 +55,8 @@ pub fn attention(
         return Err(Error::failure("attention got tables that do not belong together"));
     }
     let mut out = null_mut();
-    // SAFETY: all pointers are valid for the call and the shapes have been checked; attention.cpp checks that every sequence lies
-    // within the rows.
+    // SAFETY: all pointers are valid for the call and the shapes have been checked; attention.cpp checks that every
+    // sequence lies within the rows.
     check(unsafe {
         rehead_attention(
             first_query.map_or(null_mut(), pointer),
@@ -135,7 +136,8 @@ mod tests {
         }
     }
 
-    /// Dropout on the weights: what is drawn backwards is what was drawn forwards, so the loss moves as the gradient says.
+    /// Dropout on the weights: what is drawn backwards is what was drawn forwards, so the loss moves as the gradient
+    /// says.
     #[test]
     fn attention_with_dropout_agrees_with_its_gradient() -> Result<()> {
         let offsets = Tensor::from_slice(&[0i64, 7, 30]);

@@ -20,9 +20,11 @@ bool convolves_fused(const at::Tensor &x) {
            (x.scalar_type() == at::kFloat || (x.scalar_type() == at::kBFloat16 && v4));
 }
 
-// oneDNN's convolution with a ReLU, or with a sum into `added` (which is overwritten) and a ReLU: what torch's compiler calls.
-at::Tensor convolved_fused(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, const at::Tensor &added,
-                           std::vector<int64_t> stride, std::vector<int64_t> padding, bool relu) {
+// oneDNN's convolution with a ReLU, or with a sum into `added` (which is overwritten) and a ReLU: what torch's compiler
+// calls.
+at::Tensor convolved_fused(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias,
+                           const at::Tensor &added, std::vector<int64_t> stride, std::vector<int64_t> padding,
+                           bool relu) {
     static const auto plain = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_convolution_pointwise", "");
     static const auto sum = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_convolution_pointwise_", "binary");
     const std::vector<int64_t> dilation{1, 1};
@@ -41,19 +43,22 @@ at::Tensor convolved_fused(const at::Tensor &x, const at::Tensor &weight, const 
 }
 
 // The weights in the order in which oneDNN convolves such activations with them: otherwise it reorders them every time.
-at::Tensor reordered(const at::Tensor &weight, const at::Tensor &x, std::array<int64_t, 2> stride, std::array<int64_t, 2> padding) {
+at::Tensor reordered(const at::Tensor &weight, const at::Tensor &x, std::array<int64_t, 2> stride,
+                     std::array<int64_t, 2> padding) {
     return at::mkldnn_reorder_conv2d_weight(weight.contiguous().to_mkldnn(), padding, stride, {1, 1}, 1, x.sizes());
 }
 
-// Whether this CPU convolves by Winograd's algorithm with such weights, [outputs, inputs, height, width], in such a kind.
+// Whether this CPU convolves by Winograd's algorithm with such weights, [outputs, inputs, height, width], in such a
+// kind.
 bool has_winograd(const at::Tensor &weight, at::ScalarType kind) {
-    return rehead::kernels().winograd && weight.is_cpu() && weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3 &&
-           weight.size(0) % rehead::WINOGRAD_CHANNELS == 0 && weight.size(1) % rehead::WINOGRAD_CHANNELS == 0 &&
+    return rehead::kernels().winograd && weight.is_cpu() && weight.dim() == 4 && weight.size(2) == 3 &&
+           weight.size(3) == 3 && weight.size(0) % rehead::WINOGRAD_CHANNELS == 0 &&
+           weight.size(1) % rehead::WINOGRAD_CHANNELS == 0 &&
            (kind == at::kFloat || (kind == at::kBFloat16 && rehead::kernels().winograd_bf16));
 }
 
-// Whether a convolution with such weights goes by Winograd's algorithm: where that has less to do than the definition, with 16 products
-// a tile instead of 9 a place, and what tiles cost beside them. `panels` may be null.
+// Whether a convolution with such weights goes by Winograd's algorithm: where that has less to do than the definition,
+// with 16 products a tile instead of 9 a place, and what tiles cost beside them. `panels` may be null.
 bool is_by_winograd(const at::Tensor &x, const at::Tensor *panels, int64_t padding_down, int64_t padding_across) {
     if (!panels || !on_cpu(x)) return false;
     const int64_t out_height = x.size(2) + 2 * padding_down - 2, out_width = x.size(3) + 2 * padding_across - 2;
@@ -70,14 +75,15 @@ at::Tensor winograd_panels(const at::Tensor &weight, at::ScalarType kind) {
     w.down_stride = from.stride(2), w.across_stride = from.stride(3);
     at::Tensor panels = at::empty({16 * w.inputs * w.outputs}, from.options().dtype(kind));
     at::parallel_for(0, round_up_to_panel(w.outputs) / rehead::PANEL, 1, [&](int64_t begin, int64_t end) {
-        rehead::kernels().winograd_weight(stored_of(panels), w, from.const_data_ptr<float>(), panels.mutable_data_ptr(), begin, end);
+        rehead::kernels().winograd_weight(stored_of(panels), w, from.const_data_ptr<float>(), panels.mutable_data_ptr(),
+                                          begin, end);
     });
     return panels;
 }
 
 // `bias` and `added` may be undefined; `added` is overwritten.
-at::Tensor winograd(const at::Tensor &x, const at::Tensor &panels, int64_t outputs, const at::Tensor &bias, const at::Tensor &added,
-                    int64_t padding_down, int64_t padding_across, bool relu) {
+at::Tensor winograd(const at::Tensor &x, const at::Tensor &panels, int64_t outputs, const at::Tensor &bias,
+                    const at::Tensor &added, int64_t padding_down, int64_t padding_across, bool relu) {
     rehead::Winograd w;
     w.height = x.size(2), w.width = x.size(3), w.inputs = x.size(1), w.outputs = outputs;
     w.padding_down = padding_down, w.padding_across = padding_across, w.relu = relu;
@@ -109,8 +115,8 @@ char *rehead_winograd_panels(at::Tensor *weight, int bf16, at::Tensor **out) {
 }
 
 // The weights as rehead_convolve takes them fastest for activations such as `x`; null where that is as they are.
-char *rehead_reorder_convolution(at::Tensor *x, at::Tensor *weight, at::Tensor *panels, int64_t stride, int64_t padding_down,
-                                 int64_t padding_across, at::Tensor **out) {
+char *rehead_reorder_convolution(at::Tensor *x, at::Tensor *weight, at::Tensor *panels, int64_t stride,
+                                 int64_t padding_down, int64_t padding_across, at::Tensor **out) {
     return guarded([&] {
         at::NoGradGuard no_grad;
         *out = nullptr;
@@ -119,31 +125,33 @@ char *rehead_reorder_convolution(at::Tensor *x, at::Tensor *weight, at::Tensor *
     });
 }
 
-// A convolution for inference, then `added` (may be null, and is overwritten), then a ReLU if asked for. `panels`: the weights for
-// Winograd's algorithm, or null.
-char *rehead_convolve(at::Tensor *x, at::Tensor *weight, at::Tensor *bias, at::Tensor *panels, at::Tensor *added, int64_t stride,
-                      int64_t padding_down, int64_t padding_across, int relu, at::Tensor **out) {
+// A convolution for inference, then `added` (may be null, and is overwritten), then a ReLU if asked for. `panels`: the
+// weights for Winograd's algorithm, or null.
+char *rehead_convolve(at::Tensor *x, at::Tensor *weight, at::Tensor *bias, at::Tensor *panels, at::Tensor *added,
+                      int64_t stride, int64_t padding_down, int64_t padding_across, int relu, at::Tensor **out) {
     return guarded([&] {
         RECORD_FUNCTION("rehead::convolve", {});
         at::NoGradGuard no_grad;
         if (is_by_winograd(*x, panels, padding_down, padding_across)) {
             TORCH_CHECK(stride == 1 && x->size(1) == weight->size(1) && panels->scalar_type() == x->scalar_type() &&
-                            bias->scalar_type() == x->scalar_type() && panels->numel() == 16 * weight->size(0) * weight->size(1),
+                            bias->scalar_type() == x->scalar_type() &&
+                            panels->numel() == 16 * weight->size(0) * weight->size(1),
                         "these weights are not for such activations");
             const at::Tensor sum = added ? added->contiguous(at::MemoryFormat::ChannelsLast) : at::Tensor();
             TORCH_CHECK(!added || (sum.scalar_type() == x->scalar_type() &&
-                                   sum.sizes() == at::IntArrayRef({x->size(0), weight->size(0), x->size(2) + 2 * padding_down - 2,
-                                                                   x->size(3) + 2 * padding_across - 2})),
+                                   sum.sizes() ==
+                                       at::IntArrayRef({x->size(0), weight->size(0), x->size(2) + 2 * padding_down - 2,
+                                                        x->size(3) + 2 * padding_across - 2})),
                         "what is added must be of the result's shape and kind");
-            hand_over(winograd(x->contiguous(at::MemoryFormat::ChannelsLast), *panels, weight->size(0), *bias, sum, padding_down,
-                               padding_across, relu != 0),
+            hand_over(winograd(x->contiguous(at::MemoryFormat::ChannelsLast), *panels, weight->size(0), *bias, sum,
+                               padding_down, padding_across, relu != 0),
                       out);
             return;
         }
         if (convolves_fused(*x)) {
             const at::Tensor sum = added ? added->contiguous(at::MemoryFormat::ChannelsLast) : at::Tensor();
-            hand_over(convolved_fused(x->contiguous(at::MemoryFormat::ChannelsLast), *weight, *bias, sum, {stride, stride},
-                                      {padding_down, padding_across}, relu != 0),
+            hand_over(convolved_fused(x->contiguous(at::MemoryFormat::ChannelsLast), *weight, *bias, sum,
+                                      {stride, stride}, {padding_down, padding_across}, relu != 0),
                       out);
             return;
         }

@@ -1,4 +1,5 @@
-//! Convolutions of a network that is not trained, with a sum and a ReLU in the same pass: by Winograd's algorithm, oneDNN or libtorch.
+//! Convolutions of a network that is not trained, with a sum and a ReLU in the same pass: by Winograd's algorithm,
+//! oneDNN or libtorch.
 
 use std::cell::OnceCell;
 use std::ffi::{c_char, c_int};
@@ -62,8 +63,8 @@ impl FixedConvolution {
         Ok(Self { weight, bias, panels, reordered: OnceCell::new(), stride, padding })
     }
 
-    /// The convolution and what follows it in the same pass over memory: adding `added` (which may be overwritten), then a ReLU. `x` and
-    /// `added` `[N, C, H, W]` in channels-last memory; all of one kind.
+    /// The convolution and what follows it in the same pass over memory: adding `added` (which may be overwritten),
+    /// then a ReLU. `x` and `added` `[N, C, H, W]` in channels-last memory; all of one kind.
     pub fn apply(&self, x: &Tensor, added: Option<&Tensor>, relu: bool) -> Result<Tensor> {
         let Self { weight, bias, panels, stride, padding: [down, across], .. } = self;
         let [panels, added] = [panels.as_ref(), added].map(|tensor| tensor.map_or(null_mut(), pointer));

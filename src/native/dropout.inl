@@ -1,7 +1,7 @@
 // Dropout on the CPU. Part of kernels.cpp, inside its namespace.
 //
-// Whether element i is kept is a hash of (key, i): all cores draw at once, the backward pass draws the same again instead
-// of keeping a mask, and the result does not depend on the number of threads.
+// Whether element i is kept is a hash of (key, i): all cores draw at once, the backward pass draws the same again
+// instead of keeping a mask, and the result does not depend on the number of threads.
 
 // A 32-bit integer hash of low bias (multipliers from Chris Wellons, "Prospecting for hash functions", 2018).
 INLINE Words draw(Words index, const DropoutMask &drop) {

@@ -12,8 +12,8 @@ unsafe extern "C" {
     fn rehead_dropout(x: Pointer, p: f64, key: u64, out: *mut Pointer) -> *mut c_char;
 }
 
-/// Dropout with probability `p`, scaled by `1/(1-p)`. Whether element *i* is kept depends on (`key`, *i*) alone; where kernels of
-/// our own compute, which is on every device but a GPU without them, it is the same everywhere.
+/// Dropout with probability `p`, scaled by `1/(1-p)`. Whether element *i* is kept depends on (`key`, *i*) alone; where
+/// kernels of our own compute, which is on every device but a GPU without them, it is the same everywhere.
 pub fn dropout(x: &Tensor, p: f64, key: u64) -> Result<Tensor> {
     let mut out = null_mut();
     // SAFETY: both pointers are valid for the call.

@@ -7,7 +7,8 @@ namespace {
 at::Tensor activated(const at::Tensor &x, rehead::Activation activation) {
     at::Tensor input = x.contiguous(), out = at::empty_like(input);
     at::parallel_for(0, input.numel(), ELEMENTS_A_SHARE, [&](int64_t begin, int64_t end) {
-        rehead::kernels().activate(stored_of(input), activation, input.const_data_ptr(), out.mutable_data_ptr(), begin, end);
+        rehead::kernels().activate(stored_of(input), activation, input.const_data_ptr(), out.mutable_data_ptr(), begin,
+                                   end);
     });
     return out;
 }

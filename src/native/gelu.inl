@@ -53,7 +53,8 @@ INLINE void activate_range(const T *x, T *out, int64_t begin, int64_t end) {
 template <Activation ACTIVATION, class T>
 INLINE void activate_backward_range(const T *x, const T *gradient, T *x_gradient, int64_t begin, int64_t end) {
     int64_t i = begin;
-    for (; i + LANES <= end; i += LANES) store(x_gradient + i, load(gradient + i) * derivative<ACTIVATION>(load(x + i)));
+    for (; i + LANES <= end; i += LANES)
+        store(x_gradient + i, load(gradient + i) * derivative<ACTIVATION>(load(x + i)));
     if (i < end) {
         Floats product = load_some(gradient + i, end - i) * derivative<ACTIVATION>(load_some(x + i, end - i));
         store_some(x_gradient + i, product, end - i);
@@ -68,11 +69,13 @@ void activate(Stored stored, Activation activation, const void *x, void *out, in
     }
 }
 
-void activate_backward(Stored stored, Activation activation, const void *x, const void *gradient, void *x_gradient, int64_t begin,
-                       int64_t end) {
+void activate_backward(Stored stored, Activation activation, const void *x, const void *gradient, void *x_gradient,
+                       int64_t begin, int64_t end) {
     if (activation == Activation::gelu) {
-        BY_KIND(stored, activate_backward_range<Activation::gelu>(in<T>(x), in<T>(gradient), at<T>(x_gradient), begin, end))
+        BY_KIND(stored,
+                activate_backward_range<Activation::gelu>(in<T>(x), in<T>(gradient), at<T>(x_gradient), begin, end))
     } else {
-        BY_KIND(stored, activate_backward_range<Activation::gelu_tanh>(in<T>(x), in<T>(gradient), at<T>(x_gradient), begin, end))
+        BY_KIND(stored, activate_backward_range<Activation::gelu_tanh>(in<T>(x), in<T>(gradient), at<T>(x_gradient),
+                                                                       begin, end))
     }
 }

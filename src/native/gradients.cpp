@@ -35,8 +35,8 @@ char *rehead_global_norm(at::Tensor **tensors, size_t count, at::Tensor **out) {
         at::parallel_for(0, static_cast<int64_t>(shares.size()), 1, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; i++) {
                 const Share &share = shares[i];
-                sums[i] = rehead::kernels().square_sum(stored_of(*share.tensor), share.tensor->const_data_ptr(), share.begin,
-                                                       share.end);
+                sums[i] = rehead::kernels().square_sum(stored_of(*share.tensor), share.tensor->const_data_ptr(),
+                                                       share.begin, share.end);
             }
         });
         double total = 0.0;

@@ -5,7 +5,8 @@
 namespace {
 
 // What rehead_pack_int8 makes: panels, then scales, bias and offsets of the outputs.
-at::Tensor int8_linear(const at::Tensor &x, at::Tensor **parts, int64_t outputs, bool gelu, rehead::Activation activation) {
+at::Tensor int8_linear(const at::Tensor &x, at::Tensor **parts, int64_t outputs, bool gelu,
+                       rehead::Activation activation) {
     at::Tensor input = x.contiguous();
     rehead::Int8Linear linear;
     linear.panels = parts[0]->const_data_ptr<int8_t>();
@@ -22,8 +23,10 @@ at::Tensor int8_linear(const at::Tensor &x, at::Tensor **parts, int64_t outputs,
     auto *to_bytes = bytes.mutable_data_ptr<uint8_t>();
     auto *to_scales = scales.mutable_data_ptr<float>();
     at::parallel_for(0, rows, 16, [&](int64_t begin, int64_t end) {
-        rehead::kernels().quantise_rows(input.const_data_ptr(), linear.inputs, linear.depth, to_bytes, to_scales, begin, end);
-        rehead::kernels().multiply_int8(linear, to_bytes, to_scales, gelu, activation, out.mutable_data_ptr(), begin, end);
+        rehead::kernels().quantise_rows(input.const_data_ptr(), linear.inputs, linear.depth, to_bytes, to_scales, begin,
+                                        end);
+        rehead::kernels().multiply_int8(linear, to_bytes, to_scales, gelu, activation, out.mutable_data_ptr(), begin,
+                                        end);
     });
     return out;
 }
@@ -39,15 +42,17 @@ int rehead_has_int8() { return rehead::kernels().multiply_int8 != nullptr; }
 char *rehead_pack_int8(at::Tensor *weight, at::Tensor *bias, at::Tensor **parts) {
     return guarded([&] {
         at::NoGradGuard no_grad;
-        const int64_t outputs = weight->size(0), inputs = weight->size(1), depth = round_up_to_panel(inputs), across = round_up_to_panel(outputs);
+        const int64_t outputs = weight->size(0), inputs = weight->size(1), depth = round_up_to_panel(inputs),
+                      across = round_up_to_panel(outputs);
         at::Tensor from = weight->contiguous();
         at::Tensor panels = at::empty({across * depth}, from.options().dtype(at::kChar));
         at::Tensor scales = at::empty({across}, from.options()), shift = at::zeros({across}, from.options());
         at::Tensor offsets = at::empty({across}, from.options().dtype(at::kInt));
         shift.narrow(0, 0, outputs).copy_(*bias);
         at::parallel_for(0, across / rehead::PANEL, 1, [&](int64_t begin, int64_t end) {
-            rehead::kernels().pack_int8(from.const_data_ptr<float>(), inputs, outputs, depth, panels.mutable_data_ptr<int8_t>(),
-                                        scales.mutable_data_ptr<float>(), offsets.mutable_data_ptr<int32_t>(), begin, end);
+            rehead::kernels().pack_int8(from.const_data_ptr<float>(), inputs, outputs, depth,
+                                        panels.mutable_data_ptr<int8_t>(), scales.mutable_data_ptr<float>(),
+                                        offsets.mutable_data_ptr<int32_t>(), begin, end);
         });
         hand_over(panels, parts);
         hand_over(scales, parts + 1);

@@ -1,4 +1,5 @@
-// Linear layers in 8 bits: packing of weights, quantising of inputs, and the product, by AVX-512 VNNI or by AMX. Part of kernels.cpp, inside its namespace.
+// Linear layers in 8 bits: packing of weights, quantising of inputs, and the product, by AVX-512 VNNI or by AMX. Part
+// of kernels.cpp, inside its namespace.
 
 constexpr int PANEL_VECTORS = PANEL / LANES;
 
@@ -11,7 +12,8 @@ void pack_int8(const float *weight, int64_t inputs, int64_t outputs, int64_t dep
             const float *from = weight + output * inputs;
             float most = 0.0f;
             if (output < outputs) {
-                for (int64_t k = 0; k < inputs; k++) most = __builtin_fabsf(from[k]) > most ? __builtin_fabsf(from[k]) : most;
+                for (int64_t k = 0; k < inputs; k++)
+                    most = __builtin_fabsf(from[k]) > most ? __builtin_fabsf(from[k]) : most;
             }
             const float scale = most / 127.0f, inverse = most > 0.0f ? 127.0f / most : 0.0f;
             int32_t total = 0;
@@ -27,7 +29,8 @@ void pack_int8(const float *weight, int64_t inputs, int64_t outputs, int64_t dep
     }
 }
 
-void quantise_rows(const void *x, int64_t inputs, int64_t depth, uint8_t *bytes, float *scales, int64_t begin, int64_t end) {
+void quantise_rows(const void *x, int64_t inputs, int64_t depth, uint8_t *bytes, float *scales, int64_t begin,
+                   int64_t end) {
     for (int64_t row = begin; row < end; row++) {
         const Bf16 *from = static_cast<const Bf16 *>(x) + row * inputs;
         Floats most{};
@@ -56,13 +59,16 @@ struct Int8Outputs {
     int64_t count;
 
     INLINE Int8Outputs(const Int8Linear &linear, int64_t column)
-        : scale(load(linear.scales + column)), bias(load(linear.bias + column)),
+        : scale(load(linear.scales + column)),
+          bias(load(linear.bias + column)),
           offset((Ints)_mm512_loadu_si512(linear.offsets + column)),
           count(linear.outputs - column < LANES ? linear.outputs - column : LANES) {}
 
     INLINE void finish(Ints sums, float row_scale, bool gelu, Activation activation, Bf16 *out) const {
         Floats y = (Floats)_mm512_cvtepi32_ps((__m512i)(sums - offset)) * (scale * row_scale) + bias;
-        if (gelu) y = activation == Activation::gelu ? activate_lanes<Activation::gelu>(y) : activate_lanes<Activation::gelu_tanh>(y);
+        if (gelu)
+            y = activation == Activation::gelu ? activate_lanes<Activation::gelu>(y)
+                                               : activate_lanes<Activation::gelu_tanh>(y);
         put(out, y, count);
     }
 };
@@ -104,8 +110,8 @@ INLINE void int8_tiles(const uint8_t *bytes, const int8_t *weights, int64_t dept
     _tile_stored(3, sums + 16 * TILED + 16, TILED * sizeof *sums);
 }
 
-void multiply_int8(const Int8Linear &linear, const uint8_t *bytes, const float *scales, bool gelu, Activation activation, void *out,
-                   int64_t begin, int64_t end) {
+void multiply_int8(const Int8Linear &linear, const uint8_t *bytes, const float *scales, bool gelu,
+                   Activation activation, void *out, int64_t begin, int64_t end) {
     static const TileShapes shapes;
     static thread_local Scratch scratch;
     const int64_t rest = (end - begin) % TILED;
@@ -174,8 +180,8 @@ INLINE void int8_tile(const Int8Linear &linear, int64_t panel, const uint8_t *by
     }
 }
 
-void multiply_int8(const Int8Linear &linear, const uint8_t *bytes, const float *scales, bool gelu, Activation activation, void *out,
-                   int64_t begin, int64_t end) {
+void multiply_int8(const Int8Linear &linear, const uint8_t *bytes, const float *scales, bool gelu,
+                   Activation activation, void *out, int64_t begin, int64_t end) {
     const int64_t panels = (linear.outputs + PANEL - 1) / PANEL;
     for (int64_t first = begin; first < end; first += NEAR) {
         const int64_t last = end - first < NEAR ? end : first + NEAR;

@@ -26,8 +26,8 @@ pub fn has_int8() -> bool {
     unsafe { rehead_has_int8() != 0 }
 }
 
-/// A linear layer in 8 bits, for inference on a CPU that [`has_int8`]: weights with a scale for each output, inputs quantised
-/// anew row by row, so that no row's result depends on its neighbours.
+/// A linear layer in 8 bits, for inference on a CPU that [`has_int8`]: weights with a scale for each output, inputs
+/// quantised anew row by row, so that no row's result depends on its neighbours.
 pub struct Int8Linear {
     parts: [Tensor; 4],
     inputs: i64,
@@ -81,7 +81,8 @@ mod tests {
     use super::*;
     use crate::native::testing::{assert_near, random};
 
-    /// Sizes that do and do not fill panels and blocks of rows; a row gives the same alone and beside a much larger one.
+    /// Sizes that do and do not fill panels and blocks of rows; a row gives the same alone and beside a much larger
+    /// one.
     #[test]
     fn int8_layers_are_near_the_exact_ones_and_rows_do_not_depend_on_each_other() -> Result<()> {
         if !has_int8() {

@@ -1,8 +1,9 @@
-// The arithmetic between the matrix products and convolutions of a network, for CPUs: a file a kernel, written once on vectors of 16
-// numbers and compiled once for each set of instructions (build.rs gives VARIANT and the flags). dispatch.cpp chooses among the
-// sets; the files named .cpp beside these know about tensors.
+// The arithmetic between the matrix products and convolutions of a network, for CPUs: a file a kernel, written once on
+// vectors of 16 numbers and compiled once for each set of instructions (build.rs gives VARIANT and the flags).
+// dispatch.cpp chooses among the sets; the files named .cpp beside these know about tensors.
 //
-// No header with inline functions of its own belongs here: compiled for one CPU, they could end up being called on another.
+// No header with inline functions of its own belongs here: compiled for one CPU, they could end up being called on
+// another.
 
 #include "kernels.h"
 
@@ -44,18 +45,18 @@ namespace {
 
 extern const Kernels table;
 const Kernels table = {
-    TEXT(VARIANT), add_norm,  add_norm_backward,  activate, activate_backward,
-    dropout,       attention, attention_backward, adamw_rows,
+    TEXT(VARIANT), add_norm,        add_norm_backward,  activate,   activate_backward,
+    dropout,       attention,       attention_backward, adamw_rows,
 #if defined(__AVX512VNNI__)
-    pack_int8,     quantise_rows, multiply_int8,
+    pack_int8,     quantise_rows,   multiply_int8,
 #else
-    nullptr,       nullptr,   nullptr,
+    nullptr,       nullptr,  nullptr,
 #endif
-    normalise,     max_pool,  max_pool_backward,
+    normalise,     max_pool,        max_pool_backward,
 #if defined(__AVX512F__)
     WINOGRAD_BF16, winograd_weight, winograd,
 #else
-    false,         nullptr,   nullptr,
+    false,         nullptr,  nullptr,
 #endif
     square_sum,
 };

@@ -48,8 +48,9 @@ mod tests {
         assert_eq!(chosen(), asked);
     }
 
-    /// The kernels for CPUs with fewer instructions than this one give the same: all tests of kernels, once for each set that
-    /// this CPU can run. What was tested is written past the capture of tests' output, so that a log of CI has it.
+    /// The kernels for CPUs with fewer instructions than this one give the same: all tests of kernels, once for each
+    /// set that this CPU can run. What was tested is written past the capture of tests' output, so that a log of CI has
+    /// it.
     #[test]
     fn every_set_of_kernels_is_right() {
         if env::var_os(CHOICE).is_some() {

@@ -1,5 +1,5 @@
-// Products of matrices so small that calling a library would take longer: the heads of short sequences, and Winograd's tiles.
-// Part of kernels.cpp, inside its namespace.
+// Products of matrices so small that calling a library would take longer: the heads of short sequences, and Winograd's
+// tiles. Part of kernels.cpp, inside its namespace.
 
 // As many rows and vectors of a result as the registers hold.
 #if defined(__AVX512F__)
@@ -10,8 +10,8 @@ constexpr int TILE_ROWS = 3, TILE_VECTORS = 1;
 
 // c (+)= a b for a tile: a[m, k] is at a + m·a_row + k·a_column; b and c have rows of b_row and c_row numbers.
 template <int ROWS, int VECTORS, bool ADD>
-INLINE void tile(const float *a, int64_t a_row, int64_t a_column, const float *b, int64_t b_row, float *c, int64_t c_row,
-                 int64_t depth) {
+INLINE void tile(const float *a, int64_t a_row, int64_t a_column, const float *b, int64_t b_row, float *c,
+                 int64_t c_row, int64_t depth) {
     Floats sums[ROWS][VECTORS];
 #pragma GCC unroll 8
     for (int m = 0; m < ROWS; m++) {
@@ -37,8 +37,8 @@ INLINE void tile(const float *a, int64_t a_row, int64_t a_column, const float *b
 }
 
 template <int VECTORS, bool ADD>
-INLINE void strip(const float *a, int64_t a_row, int64_t a_column, const float *b, int64_t b_row, float *c, int64_t c_row,
-                  int64_t rows, int64_t depth) {
+INLINE void strip(const float *a, int64_t a_row, int64_t a_column, const float *b, int64_t b_row, float *c,
+                  int64_t c_row, int64_t rows, int64_t depth) {
     int64_t m = 0;
     for (; m + TILE_ROWS <= rows; m += TILE_ROWS) {
         tile<TILE_ROWS, VECTORS, ADD>(a + m * a_row, a_row, a_column, b, b_row, c + m * c_row, c_row, depth);

@@ -1,6 +1,7 @@
-//! What libtorch has and tch lacks, and kernels of our own, behind safe functions on tensors. A file a kernel: `attention.rs` is the
-//! safe face, `attention.cpp` the same on libtorch's tensors with the gradient, `attention.inl` the arithmetic on CPUs, which
-//! `kernels.cpp` compiles once for each set of instructions. [`gpu`] has the arithmetic on GPUs.
+//! What libtorch has and tch lacks, and kernels of our own, behind safe functions on tensors. A file a kernel:
+//! `attention.rs` is the safe face, `attention.cpp` the same on libtorch's tensors with the gradient, `attention.inl`
+//! the arithmetic on CPUs, which `kernels.cpp` compiles once for each set of instructions. [`gpu`] has the arithmetic
+//! on GPUs.
 //!
 //! Knows tensors and numbers only; what they mean is the caller's affair.
 

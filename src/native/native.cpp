@@ -1,4 +1,5 @@
-// All that knows about tensors as one translation unit: libtorch's headers take longer to compile than these files together.
+// All that knows about tensors as one translation unit: libtorch's headers take longer to compile than these files
+// together.
 
 #include "adamw.cpp"
 #include "attention.cpp"

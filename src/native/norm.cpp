@@ -32,7 +32,8 @@ Normed add_and_norm(const at::Tensor &x, const at::Tensor &residual, const at::T
     at::parallel_for(0, rows, std::max<int64_t>(1, ELEMENTS_A_SHARE / width), [&](int64_t begin, int64_t end) {
         rehead::kernels().add_norm(stored_of(input), input.const_data_ptr(), data_or_null(added),
                                    scale.const_data_ptr<float>(), shift.const_data_ptr<float>(),
-                                   static_cast<float>(epsilon), drop, sums, out, means, inverse_stds, begin, end, width);
+                                   static_cast<float>(epsilon), drop, sums, out, means, inverse_stds, begin, end,
+                                   width);
     });
     return result;
 }
@@ -58,7 +59,8 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
         const rehead::DropoutMask drop = remembered(context);
         const bool residual = context->saved_data["residual"].toBool();
         if (rehead::Launcher *launcher = rehead::launcher_for(sum)) {
-            auto of = rehead::fused_add_norm_backward(*launcher, gradients[0], sum, saved[3], mean, inverse_std, drop, residual);
+            auto of = rehead::fused_add_norm_backward(*launcher, gradients[0], sum, saved[3], mean, inverse_std, drop,
+                                                      residual);
             const auto kind = saved[3].scalar_type();
             return {of.x, of.residual, of.weight.to(kind), of.bias.to(kind), at::Tensor(), at::Tensor(), at::Tensor()};
         }
@@ -77,8 +79,9 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
                 float *sums = part + share * 2 * width;
                 rehead::kernels().add_norm_backward(
                     stored_of(sum), gradient.const_data_ptr(), sum.const_data_ptr(), weight.const_data_ptr<float>(),
-                    mean.const_data_ptr<float>(), inverse_std.const_data_ptr<float>(), drop, x_gradient.mutable_data_ptr(),
-                    to_residual, sums, sums + width, share * ROWS_A_SHARE, std::min(rows, (share + 1) * ROWS_A_SHARE), width);
+                    mean.const_data_ptr<float>(), inverse_std.const_data_ptr<float>(), drop,
+                    x_gradient.mutable_data_ptr(), to_residual, sums, sums + width, share * ROWS_A_SHARE,
+                    std::min(rows, (share + 1) * ROWS_A_SHARE), width);
             }
         });
         at::Tensor both = parts.sum(0).to(saved[3].scalar_type());
@@ -91,16 +94,17 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
 extern "C" {
 
 // out = norm(residual + dropout(x)) · weight + bias over the last dimension; `residual` may be null.
-char *rehead_add_norm(at::Tensor *x, at::Tensor *residual, at::Tensor *weight, at::Tensor *bias, double epsilon, double p,
-                      uint64_t key, at::Tensor **out) {
+char *rehead_add_norm(at::Tensor *x, at::Tensor *residual, at::Tensor *weight, at::Tensor *bias, double epsilon,
+                      double p, uint64_t key, at::Tensor **out) {
     return guarded([&] {
         RECORD_FUNCTION("rehead::add_norm", {});
         at::Tensor added = residual ? *residual : at::Tensor();
         if (!computed_here(*x) || x->size(-1) > rehead::WIDEST_NORM) {
             at::Tensor sum = dropped(*x, p, key);
             if (residual) sum = added + sum;
-            hand_over(at::layer_norm(sum, weight->sizes(), weight->to(x->scalar_type()), bias->to(x->scalar_type()), epsilon),
-                      out);
+            hand_over(
+                at::layer_norm(sum, weight->sizes(), weight->to(x->scalar_type()), bias->to(x->scalar_type()), epsilon),
+                out);
         } else if (wants_gradient({x, &added, weight, bias})) {
             hand_over(AddNorm::apply(*x, maybe(residual), *weight, *bias, epsilon, p, static_cast<int64_t>(key)), out);
         } else {

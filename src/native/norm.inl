@@ -1,8 +1,9 @@
 // Residual, dropout and layer norm in one pass over memory, and backwards. Part of kernels.cpp, inside its namespace.
 
 template <class T>
-INLINE void add_norm_rows(const T *x, const T *residual, const float *weight, const float *bias, float epsilon, DropoutMask drop,
-                          T *sum_out, T *out, float *means, float *inverse_stds, int64_t begin, int64_t end, int64_t width) {
+INLINE void add_norm_rows(const T *x, const T *residual, const float *weight, const float *bias, float epsilon,
+                          DropoutMask drop, T *sum_out, T *out, float *means, float *inverse_stds, int64_t begin,
+                          int64_t end, int64_t width) {
     alignas(64) float row[WIDEST_NORM];
     const float over = 1.0f / static_cast<float>(width);
     for (int64_t t = begin; t < end; t++) {
@@ -43,7 +44,8 @@ INLINE void add_norm_rows(const T *x, const T *residual, const float *weight, co
 template <class T>
 INLINE void add_norm_backward_rows(const T *gradient, const T *sums, const float *weight, const float *means,
                                    const float *inverse_stds, DropoutMask drop, T *x_gradient, T *residual_gradient,
-                                   float *weight_gradient, float *bias_gradient, int64_t begin, int64_t end, int64_t width) {
+                                   float *weight_gradient, float *bias_gradient, int64_t begin, int64_t end,
+                                   int64_t width) {
     const float over = 1.0f / static_cast<float>(width);
     for (int64_t t = begin; t < end; t++) {
         const int64_t start = t * width;
@@ -70,14 +72,16 @@ INLINE void add_norm_backward_rows(const T *gradient, const T *sums, const float
 }
 
 void add_norm(Stored stored, const void *x, const void *residual, const float *weight, const float *bias, float epsilon,
-              DropoutMask drop, void *sums, void *out, float *mean, float *inverse_std, int64_t begin, int64_t end, int64_t width) {
-    BY_KIND(stored, add_norm_rows<T>(in<T>(x), in<T>(residual), weight, bias, epsilon, drop, at<T>(sums), at<T>(out), mean,
-                                     inverse_std, begin, end, width))
+              DropoutMask drop, void *sums, void *out, float *mean, float *inverse_std, int64_t begin, int64_t end,
+              int64_t width) {
+    BY_KIND(stored, add_norm_rows<T>(in<T>(x), in<T>(residual), weight, bias, epsilon, drop, at<T>(sums), at<T>(out),
+                                     mean, inverse_std, begin, end, width))
 }
 
 void add_norm_backward(Stored stored, const void *gradient, const void *sums, const float *weight, const float *mean,
-                       const float *inverse_std, DropoutMask drop, void *x_gradient, void *residual_gradient, float *weight_gradient,
-                       float *bias_gradient, int64_t begin, int64_t end, int64_t width) {
-    BY_KIND(stored, add_norm_backward_rows<T>(in<T>(gradient), in<T>(sums), weight, mean, inverse_std, drop, at<T>(x_gradient),
-                                              at<T>(residual_gradient), weight_gradient, bias_gradient, begin, end, width))
+                       const float *inverse_std, DropoutMask drop, void *x_gradient, void *residual_gradient,
+                       float *weight_gradient, float *bias_gradient, int64_t begin, int64_t end, int64_t width) {
+    BY_KIND(stored,
+            add_norm_backward_rows<T>(in<T>(gradient), in<T>(sums), weight, mean, inverse_std, drop, at<T>(x_gradient),
+                                      at<T>(residual_gradient), weight_gradient, bias_gradient, begin, end, width))
 }

@@ -22,7 +22,8 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// `norm(residual + dropout(x)) · weight + bias` over the last dimension, in one pass over memory; statistics in fp32. `weight` and `bias` may be fp32 beside a bf16 `x`.
+/// `norm(residual + dropout(x)) · weight + bias` over the last dimension, in one pass over memory; statistics in fp32.
+/// `weight` and `bias` may be fp32 beside a bf16 `x`.
 pub fn add_norm(
     x: &Tensor,
     residual: Option<&Tensor>,

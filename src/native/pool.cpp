@@ -18,7 +18,8 @@ constexpr int64_t LINES_A_SHARE = 8;
 
 // `place` may be undefined.
 at::Tensor pooled(const at::Tensor &x, const rehead::Windows &w, at::Tensor &place) {
-    at::Tensor out = at::empty({x.size(0), w.channels, w.out_height, w.out_width}, x.options(), at::MemoryFormat::ChannelsLast);
+    at::Tensor out =
+        at::empty({x.size(0), w.channels, w.out_height, w.out_width}, x.options(), at::MemoryFormat::ChannelsLast);
     uint8_t *places = place.defined() ? place.mutable_data_ptr<uint8_t>() : nullptr;
     at::parallel_for(0, x.size(0) * w.out_height, LINES_A_SHARE, [&](int64_t begin, int64_t end) {
         rehead::kernels().max_pool(stored_of(x), w, x.const_data_ptr(), out.mutable_data_ptr(), places, begin, end);
@@ -27,8 +28,8 @@ at::Tensor pooled(const at::Tensor &x, const rehead::Windows &w, at::Tensor &pla
 }
 
 struct MaxPool : torch::autograd::Function<MaxPool> {
-    static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, int64_t size, int64_t stride,
-                              int64_t padding) {
+    static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &x, int64_t size,
+                              int64_t stride, int64_t padding) {
         const rehead::Windows w = windows_of(x, size, stride, padding);
         at::Tensor place = at::empty({x.size(0), w.out_height, w.out_width, w.channels}, x.options().dtype(at::kByte));
         at::Tensor out = pooled(x, w, place);
@@ -45,8 +46,8 @@ struct MaxPool : torch::autograd::Function<MaxPool> {
         at::Tensor out = at::empty(sizes, gradient.options(), at::MemoryFormat::ChannelsLast);
         const rehead::Windows w = windows_of(out, window[0], window[1], window[2]);
         at::parallel_for(0, out.size(0) * w.height, LINES_A_SHARE, [&](int64_t begin, int64_t end) {
-            rehead::kernels().max_pool_backward(stored_of(out), w, gradient.const_data_ptr(), place.const_data_ptr<uint8_t>(),
-                                                out.mutable_data_ptr(), begin, end);
+            rehead::kernels().max_pool_backward(stored_of(out), w, gradient.const_data_ptr(),
+                                                place.const_data_ptr<uint8_t>(), out.mutable_data_ptr(), begin, end);
         });
         return {out, at::Tensor(), at::Tensor(), at::Tensor()};
     }

@@ -49,8 +49,8 @@ INLINE int64_t last_window(const Windows &w, int64_t at, int64_t windows) {
 }
 
 template <class T>
-INLINE void max_pool_backward_lines(const Windows &w, const T *gradient, const uint8_t *place, T *x_gradient, int64_t begin,
-                                    int64_t end) {
+INLINE void max_pool_backward_lines(const Windows &w, const T *gradient, const uint8_t *place, T *x_gradient,
+                                    int64_t begin, int64_t end) {
     for (int64_t line = begin; line < end; line++) {
         const int64_t image = line / w.height, row = line % w.height;
         const int64_t first_row = first_window(w, row), last_row = last_window(w, row, w.out_height);
@@ -62,7 +62,8 @@ INLINE void max_pool_backward_lines(const Windows &w, const T *gradient, const u
                 for (int64_t i = first_row; i < last_row; i++) {
                     for (int64_t j = first; j < last; j++) {
                         const int64_t from = ((image * w.out_height + i) * w.out_width + j) * w.channels + c;
-                        const int64_t here = (row - i * w.stride + w.padding) * w.size + column - j * w.stride + w.padding;
+                        const int64_t here =
+                            (row - i * w.stride + w.padding) * w.size + column - j * w.stride + w.padding;
                         Ints mine = load_places(place + from, count) == static_cast<int32_t>(here);
                         sum += mine ? load_up_to(gradient + from, count) : Floats{};
                     }

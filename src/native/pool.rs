@@ -12,8 +12,8 @@ unsafe extern "C" {
     fn rehead_max_pool(x: Pointer, size: i64, stride: i64, padding: i64, out: *mut Pointer) -> *mut c_char;
 }
 
-/// The largest number of every window of `size` × `size`, `stride` apart: `[N, C, H, W]` in channels-last memory to `[N, C, H', W']`. The
-/// same as libtorch's, the choice among equals included, and several times as fast on a CPU.
+/// The largest number of every window of `size` × `size`, `stride` apart: `[N, C, H, W]` in channels-last memory to
+/// `[N, C, H', W']`. The same as libtorch's, the choice among equals included, and several times as fast on a CPU.
 pub fn max_pool(x: &Tensor, size: i64, stride: i64, padding: i64) -> Result<Tensor> {
     let (_, _, height, width) = x.size4()?;
     let fits = size > 0 && stride > 0 && (0..=size / 2).contains(&padding);
@@ -32,7 +32,8 @@ mod tests {
     use crate::native::testing::{assert_near, gradients, leaf, random};
     use tch::Kind;
 
-    /// Ties (after a ReLU most are zeros), channels that do and do not fill a vector, windows that do and do not overlap.
+    /// Ties (after a ReLU most are zeros), channels that do and do not fill a vector, windows that do and do not
+    /// overlap.
     #[test]
     fn a_max_pool_and_its_gradient_equal_libtorch() -> Result<()> {
         for (channels, size, stride, padding) in

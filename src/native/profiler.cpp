@@ -1,5 +1,5 @@
-// Where a training step's time goes: the time that each of libtorch's operations takes itself, without those that it calls.
-// Plain C functions for profiler.rs; they observe, and change nothing that is computed.
+// Where a training step's time goes: the time that each of libtorch's operations takes itself, without those that it
+// calls. Plain C functions for profiler.rs; they observe, and change nothing that is computed.
 
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
@@ -68,8 +68,8 @@ extern "C" {
 // From now on operations are timed, until rehead_profiler_pause.
 void rehead_profiler_run() {
     if (handle != at::INVALID_CALLBACK_HANDLE) return;
-    handle = at::addGlobalCallback(at::RecordFunctionCallback(&begin, &end).scopes(
-        {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION}));
+    handle = at::addGlobalCallback(at::RecordFunctionCallback(&begin, &end)
+                                       .scopes({at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION}));
 }
 
 void rehead_profiler_pause() {

@@ -1,4 +1,5 @@
-//! A safe face on `profiler.cpp`: the time that each operation takes itself. What the names mean is the caller's affair.
+//! A safe face on `profiler.cpp`: the time that each operation takes itself. What the names mean is the caller's
+//! affair.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -23,6 +24,7 @@ pub fn run() {
     unsafe { rehead_profiler_run() }
 }
 
+/// Ends it, until [`run`] is called again.
 pub fn pause() {
     // SAFETY: takes nothing.
     unsafe { rehead_profiler_pause() }

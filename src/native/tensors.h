@@ -1,5 +1,5 @@
-// What the functions over tensors share: tensors as torch-sys hands them over (each is an at::Tensor*), C++ exceptions as messages
-// (malloc'ed, freed by the caller; null is success), and what computes on a tensor.
+// What the functions over tensors share: tensors as torch-sys hands them over (each is an at::Tensor*), C++ exceptions
+// as messages (malloc'ed, freed by the caller; null is success), and what computes on a tensor.
 
 #pragma once
 
@@ -37,12 +37,14 @@ std::vector<at::Tensor> list(at::Tensor **tensors, size_t count) {
     return result;
 }
 
-std::optional<at::Tensor> maybe(at::Tensor *tensor) { return tensor ? std::optional<at::Tensor>(*tensor) : std::nullopt; }
+std::optional<at::Tensor> maybe(at::Tensor *tensor) {
+    return tensor ? std::optional<at::Tensor>(*tensor) : std::nullopt;
+}
 
 void hand_over(at::Tensor tensor, at::Tensor **out) { *out = new at::Tensor(std::move(tensor)); }
 
-// On the CPU in fp32 and bf16 the kernels are kernels.cpp's, on a GPU fused.cu's once they are loaded; elsewhere libtorch's
-// operations give the same.
+// On the CPU in fp32 and bf16 the kernels are kernels.cpp's, on a GPU fused.cu's once they are loaded; elsewhere
+// libtorch's operations give the same.
 
 bool on_cpu(const at::Tensor &x) {
     return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);

@@ -1,4 +1,5 @@
-//! What every kernel's face needs to reach C++: tensors as pointers, tensors that C++ made, and its exceptions as errors.
+//! What every kernel's face needs to reach C++: tensors as pointers, tensors that C++ made, and its exceptions as
+//! errors.
 
 use std::ffi::{CStr, c_char, c_void};
 

@@ -1,5 +1,5 @@
-// Vectors of 16 numbers, on which all kernels for CPUs are written: loading, storing and rounding, sums and maxima, e^x, walking
-// along a row, and memory for what lies between. Part of kernels.cpp, inside its namespace.
+// Vectors of 16 numbers, on which all kernels for CPUs are written: loading, storing and rounding, sums and maxima,
+// e^x, walking along a row, and memory for what lies between. Part of kernels.cpp, inside its namespace.
 
 constexpr int64_t LANES = 16;
 typedef float Floats __attribute__((vector_size(64)));
@@ -202,13 +202,13 @@ INLINE void fill(float *to, int64_t numbers) {
 // ---- the stored kind ------------------------------------------------------------------------------------------------
 
 // Calls body with pointers of the stored kind.
-#define BY_KIND(stored, ...)                         \
-    if ((stored) == Stored::fp32) {                  \
-        using T = float;                             \
-        __VA_ARGS__;                                 \
-    } else {                                         \
-        using T = Bf16;                              \
-        __VA_ARGS__;                                 \
+#define BY_KIND(stored, ...)        \
+    if ((stored) == Stored::fp32) { \
+        using T = float;            \
+        __VA_ARGS__;                \
+    } else {                        \
+        using T = Bf16;             \
+        __VA_ARGS__;                \
     }
 
 template <class T>

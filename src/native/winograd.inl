@@ -1,7 +1,7 @@
-// Convolutions of 3 × 3 with stride 1 by Winograd's F(2 × 2, 3 × 3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural
-// Networks", 2016): a tile of 2 × 2 results needs 16 products a pair of channels where the definition takes 36. A tile's 4 × 4 numbers are
-// transformed (sums and differences alone), multiplied with the transformed weights as 16 matrix products over the channels, and
-// transformed back. Part of kernels.cpp, inside its namespace.
+// Convolutions of 3 × 3 with stride 1 by Winograd's F(2 × 2, 3 × 3) (Lavin and Gray, "Fast Algorithms for Convolutional
+// Neural Networks", 2016): a tile of 2 × 2 results needs 16 products a pair of channels where the definition takes 36.
+// A tile's 4 × 4 numbers are transformed (sums and differences alone), multiplied with the transformed weights as 16
+// matrix products over the channels, and transformed back. Part of kernels.cpp, inside its namespace.
 
 // Places in a transformed tile.
 constexpr int64_t PLACES = 16;
@@ -13,7 +13,9 @@ template <int VECTORS>
 INLINE void place_product(const float *a, int64_t a_row, const float *b, float *c, int64_t rows, int64_t inputs) {
     multiply<false>(a, a_row, 1, b, VECTORS * LANES, c, VECTORS * LANES, rows, VECTORS * LANES, inputs);
 }
-INLINE int64_t place_in_panel(const float *, int64_t input, int64_t column, int64_t width) { return input * width + column; }
+INLINE int64_t place_in_panel(const float *, int64_t input, int64_t column, int64_t width) {
+    return input * width + column;
+}
 
 #if defined(__AVX512BF16__)
 
@@ -67,7 +69,8 @@ INLINE int64_t place_in_panel(const Bf16 *, int64_t input, int64_t column, int64
 INLINE void round_to(float *to, float value) { *to = value; }
 INLINE void round_to(Bf16 *to, float value) { store_some(to, all(value), 1); }
 
-// Weights [outputs, inputs, 3, 3] with such strides, transformed: panel by panel, place by place, input by input. Of the panels begin to end.
+// Weights [outputs, inputs, 3, 3] with such strides, transformed: panel by panel, place by place, input by input. Of
+// the panels begin to end.
 template <class T>
 INLINE void winograd_panels(const float *weight, const WinogradWeight &w, T *panels, int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; panel++) {
@@ -145,8 +148,8 @@ INLINE void spread_tile(const Winograd &w, const T *x, const T *zeros, const Til
 
 // A tile's 2 × 2 results for the outputs of a panel, from the products at `from`, with what follows the convolution.
 template <class T>
-INLINE void gather_tile(const Winograd &w, const float *from, int64_t plane, const Tile &tile, int64_t first, int64_t width,
-                        const T *bias, const T *added, T *out) {
+INLINE void gather_tile(const Winograd &w, const float *from, int64_t plane, const Tile &tile, int64_t first,
+                        int64_t width, const T *bias, const T *added, T *out) {
     const int64_t rows = w.out_height - tile.row < 2 ? 1 : 2, columns = w.out_width - tile.column < 2 ? 1 : 2;
     const int64_t start = ((tile.image * w.out_height + tile.row) * w.out_width + tile.column) * w.outputs + first;
     for (int64_t c = 0; c < width; c += LANES) {
@@ -154,7 +157,8 @@ INLINE void gather_tile(const Winograd &w, const float *from, int64_t plane, con
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
             const float *place = from + j * plane + c;
-            const Floats a = load(place), b = load(place + 4 * plane), d = load(place + 8 * plane), e = load(place + 12 * plane);
+            const Floats a = load(place), b = load(place + 4 * plane), d = load(place + 8 * plane),
+                         e = load(place + 12 * plane);
             lines[0][j] = a + b + d;
             lines[1][j] = b - d - e;
         }
@@ -179,12 +183,13 @@ INLINE void gather_tile(const Winograd &w, const float *from, int64_t plane, con
 }
 
 template <class T>
-INLINE void winograd_tiles(const Winograd &w, const T *x, const T *panels, const T *bias, const T *added, T *out, int64_t begin,
-                           int64_t end) {
+INLINE void winograd_tiles(const Winograd &w, const T *x, const T *panels, const T *bias, const T *added, T *out,
+                           int64_t begin, int64_t end) {
     static thread_local Scratch scratch;
     // As many tiles as leave room in the second-level cache for the weights that pass.
     const int64_t together = w.inputs >= 128 ? 24 : 48;
-    // A little more than the tiles need: places whose addresses agree in their last 12 bits would be in each other's way.
+    // A little more than the tiles need: places whose addresses agree in their last 12 bits would be in each other's
+    // way.
     const int64_t plane = together * w.inputs + 32, result_plane = together * PANEL + 16;
     scratch.reserve(PLACES * (plane + result_plane) + LANES);
     T *spread = reinterpret_cast<T *>(scratch.take(PLACES * plane));
@@ -199,7 +204,8 @@ INLINE void winograd_tiles(const Winograd &w, const T *x, const T *panels, const
             constexpr int64_t WIDTH = VECTORS * LANES;
             for (int64_t place = 0; place < PLACES; place++) {
                 const T *weights = panels + numbers_of(w.inputs, output) + place * w.inputs * WIDTH;
-                place_product<VECTORS>(spread + place * plane, w.inputs, weights, results + place * result_plane, count, w.inputs);
+                place_product<VECTORS>(spread + place * plane, w.inputs, weights, results + place * result_plane, count,
+                                       w.inputs);
             }
             for (int64_t i = 0; i < count; i++) {
                 gather_tile(w, results + i * WIDTH, result_plane, Tile(w, first + i), output, WIDTH, bias, added, out);
@@ -217,7 +223,8 @@ INLINE void winograd_tiles(const Winograd &w, const T *x, const T *panels, const
 
 // ---- for the table --------------------------------------------------------------------------------------------------
 
-// In bf16 vectors would be slower than any other way without instructions for it, and than oneDNN's matrix units (3.5 times).
+// In bf16 vectors would be slower than any other way without instructions for it, and than oneDNN's matrix units (3.5
+// times).
 #if defined(__AVX512BF16__)
 constexpr bool WINOGRAD_BF16 =
 #if defined(__AMX_INT8__)
@@ -233,11 +240,13 @@ constexpr bool WINOGRAD_BF16 = false;
     __VA_ARGS__;
 #endif
 
-void winograd_weight([[maybe_unused]] Stored stored, const WinogradWeight &w, const float *weight, void *panels, int64_t begin, int64_t end) {
+void winograd_weight([[maybe_unused]] Stored stored, const WinogradWeight &w, const float *weight, void *panels,
+                     int64_t begin, int64_t end) {
     BY_WINOGRAD_KIND(stored, winograd_panels(weight, w, at<T>(panels), begin, end))
 }
 
-void winograd([[maybe_unused]] Stored stored, const Winograd &w, const void *x, const void *panels, const void *bias, const void *added, void *out,
-              int64_t begin, int64_t end) {
-    BY_WINOGRAD_KIND(stored, winograd_tiles(w, in<T>(x), in<T>(panels), in<T>(bias), in<T>(added), at<T>(out), begin, end))
+void winograd([[maybe_unused]] Stored stored, const Winograd &w, const void *x, const void *panels, const void *bias,
+              const void *added, void *out, int64_t begin, int64_t end) {
+    BY_WINOGRAD_KIND(stored,
+                     winograd_tiles(w, in<T>(x), in<T>(panels), in<T>(bias), in<T>(added), at<T>(out), begin, end))
 }

@@ -1,5 +1,5 @@
-// fused.cu on the CPU, for tests: compiled by the C++ compiler, its threads run one after another as fibres that stop where a
-// GPU's would wait for each other. Slow, and the same arithmetic to the letter.
+// fused.cu on the CPU, for tests: compiled by the C++ compiler, its threads run one after another as fibres that stop
+// where a GPU's would wait for each other. Slow, and the same arithmetic to the letter.
 
 #include "fused.h"
 
@@ -14,7 +14,8 @@
 
 namespace {
 
-// ---- what CUDA gives a kernel --------------------------------------------------------------------------------------------
+// ---- what CUDA gives a kernel
+// --------------------------------------------------------------------------------------------
 
 using rehead::DropoutMask;
 
@@ -39,7 +40,8 @@ unsigned __float_as_uint(float value) {
     return bits;
 }
 
-// ---- threads ------------------------------------------------------------------------------------------------------------------
+// ---- threads
+// ------------------------------------------------------------------------------------------------------------------
 
 constexpr int WARP_THREADS = 32, MOST_THREADS = 256;
 constexpr size_t STACK = 64 << 10;
@@ -140,7 +142,8 @@ void __syncthreads() { stop(State::at_barrier); }
 constexpr int64_t ROOM_BYTES = 48 << 10;
 thread_local __align__(16) float room[ROOM_BYTES / sizeof(float)];
 
-// ---- launching ---------------------------------------------------------------------------------------------------------------
+// ---- launching
+// ---------------------------------------------------------------------------------------------------------------
 
 template <class... Parameters, size_t... AT>
 std::function<void()> call(void (*kernel)(Parameters...), void **arguments, std::index_sequence<AT...>) {
@@ -168,8 +171,8 @@ class Emulation final : public rehead::Launcher {
   private:
     // The types are those of fused.h, or this does not compile.
     template <class... Parameters>
-    std::function<void()> choose(rehead::FusedKernel<Parameters...>, void (*fp32)(Parameters...), void (*bf16)(Parameters...),
-                                 void **arguments) {
+    std::function<void()> choose(rehead::FusedKernel<Parameters...>, void (*fp32)(Parameters...),
+                                 void (*bf16)(Parameters...), void **arguments) {
         return call(fp32_ ? fp32 : bf16, arguments, std::index_sequence_for<Parameters...>());
     }
 
@@ -185,8 +188,8 @@ class Emulation final : public rehead::Launcher {
             case rehead::BIAS_GELU.index:
                 return choose(rehead::BIAS_GELU, rehead_bias_gelu_fp32, rehead_bias_gelu_bf16, arguments);
             case rehead::BIAS_GELU_BACKWARD.index:
-                return choose(rehead::BIAS_GELU_BACKWARD, rehead_bias_gelu_backward_fp32, rehead_bias_gelu_backward_bf16,
-                              arguments);
+                return choose(rehead::BIAS_GELU_BACKWARD, rehead_bias_gelu_backward_fp32,
+                              rehead_bias_gelu_backward_bf16, arguments);
             default: TORCH_CHECK(false, "there is no kernel ", kernel);
         }
     }
@@ -203,7 +206,8 @@ struct Idle final : rehead::Launcher {
 
 extern "C" {
 
-// What computes on the CPU's tensors in this thread from now on: 0 what always does, 1 the emulation, 2 kernels that do nothing.
+// What computes on the CPU's tensors in this thread from now on: 0 what always does, 1 the emulation, 2 kernels that do
+// nothing.
 void rehead_stand_in(int which) {
     static Emulation fp32(rehead::Stored::fp32), bf16(rehead::Stored::bf16);
     static Idle idle;

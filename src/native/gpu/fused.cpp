@@ -66,8 +66,8 @@ Shape warps_for(int64_t tasks, int64_t rows, int64_t width, int64_t most_blocks)
     return shape;
 }
 
-// Enough blocks for all of a GPU; more would only mean more sums to add up afterwards. The same on every GPU, and so are its
-// sums.
+// Enough blocks for all of a GPU; more would only mean more sums to add up afterwards. The same on every GPU, and so
+// are its sums.
 constexpr int64_t NORM_BLOCKS = 512;
 constexpr int64_t NO_LIMIT = INT32_MAX;
 
@@ -161,8 +161,8 @@ at::Tensor fused_bias_gelu(Launcher &launcher, const at::Tensor &x, const at::Te
     at::Tensor out = at::empty_like(input);
     if (x.numel() == 0) return out;
     const bool fours = by_four(width, {&input, &shift, &out});
-    launch(launcher, BIAS_GELU, columns_for(rows, width, FORWARD_SHARE, fours), read(input), read_floats(shift), by_tanh,
-           write(out), rows, width, FORWARD_SHARE, fours);
+    launch(launcher, BIAS_GELU, columns_for(rows, width, FORWARD_SHARE, fours), read(input), read_floats(shift),
+           by_tanh, write(out), rows, width, FORWARD_SHARE, fours);
     return out;
 }
 
@@ -176,8 +176,9 @@ BiasGeluGradients fused_bias_gelu_backward(Launcher &launcher, const at::Tensor 
     at::Tensor parts = at::empty({shares(rows, BACKWARD_SHARE), width}, shift.options());
     const bool fours = by_four(width, {&input, &shift, &out_gradient, &result.x, &parts});
     if (x.numel() > 0) {
-        launch(launcher, BIAS_GELU_BACKWARD, columns_for(rows, width, BACKWARD_SHARE, fours), read(input), read_floats(shift),
-               read(out_gradient), by_tanh, write(result.x), write_floats(parts), rows, width, BACKWARD_SHARE, fours);
+        launch(launcher, BIAS_GELU_BACKWARD, columns_for(rows, width, BACKWARD_SHARE, fours), read(input),
+               read_floats(shift), read(out_gradient), by_tanh, write(result.x), write_floats(parts), rows, width,
+               BACKWARD_SHARE, fours);
     }
     result.bias = parts.sum(0);
     return result;

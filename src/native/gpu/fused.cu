@@ -1,9 +1,9 @@
-// The arithmetic between the matrix products of an encoder, for NVIDIA GPUs: the same as kernels.cpp does on the CPU, in as few
-// passes over memory. Compiled on the machine itself for the GPU that is there (nvrtc.cpp), and by the C++ compiler for
-// the tests (emulation.cpp), so no header is needed and nothing but CUDA's built-in functions is used.
+// The arithmetic between the matrix products of an encoder, for NVIDIA GPUs: the same as kernels.cpp does on the CPU,
+// in as few passes over memory. Compiled on the machine itself for the GPU that is there (nvrtc.cpp), and by the C++
+// compiler for the tests (emulation.cpp), so no header is needed and nothing but CUDA's built-in functions is used.
 //
-// Everywhere a warp walks along a row, each thread always over the same columns; what a thread keeps in `room` it alone reads,
-// up to a barrier. Sums have a fixed order, so that equal launches give equal bits.
+// Everywhere a warp walks along a row, each thread always over the same columns; what a thread keeps in `room` it alone
+// reads, up to a barrier. Sums have a fixed order, so that equal launches give equal bits.
 
 #if defined(__CUDACC_RTC__)
 struct DropoutMask {  // as in kernels.h
@@ -16,7 +16,8 @@ struct Bf16 {
     unsigned short bits;
 };
 
-// ---- elements -------------------------------------------------------------------------------------------------------------
+// ---- elements
+// -------------------------------------------------------------------------------------------------------------
 
 __device__ inline float widen(float value) { return value; }
 __device__ inline float widen(Bf16 value) { return __uint_as_float(static_cast<unsigned>(value.bits) << 16); }
@@ -62,7 +63,8 @@ __device__ inline float warp_sum(float value) {
     return value;
 }
 
-// ---- dropout: the hash of kernels.cpp, so that CPU and GPU drop the same elements -----------------------------------------------
+// ---- dropout: the hash of kernels.cpp, so that CPU and GPU drop the same elements
+// -----------------------------------------------
 
 __device__ inline float mask(long long index, const DropoutMask &drop) {
     unsigned x = static_cast<unsigned>(index) ^ drop.key_low;
@@ -94,16 +96,18 @@ __device__ inline void dropout(const T *x, DropoutMask drop, T *out, long long c
     }
 }
 
-// ---- residual, dropout and layer norm -----------------------------------------------------------------------------------------
+// ---- residual, dropout and layer norm
+// -----------------------------------------------------------------------------------------
 
 extern __shared__ __align__(16) float room[];
 
-// A row a warp. `room`: a row of floats a warp. `residual`, `sums` and with them `means` and `inverse_stds` may be null.
+// A row a warp. `room`: a row of floats a warp. `residual`, `sums` and with them `means` and `inverse_stds` may be
+// null.
 template <int COUNT, class T>
-__device__ inline void add_norm(const T *__restrict__ x, const T *__restrict__ residual, const float *__restrict__ weight,
-                                const float *__restrict__ bias, float epsilon, DropoutMask drop, T *__restrict__ sums,
-                                T *__restrict__ out, float *__restrict__ means, float *__restrict__ inverse_stds,
-                                long long rows, int width) {
+__device__ inline void add_norm(const T *__restrict__ x, const T *__restrict__ residual,
+                                const float *__restrict__ weight, const float *__restrict__ bias, float epsilon,
+                                DropoutMask drop, T *__restrict__ sums, T *__restrict__ out, float *__restrict__ means,
+                                float *__restrict__ inverse_stds, long long rows, int width) {
     const int warp = threadIdx.x / WARP, first = threadIdx.x % WARP * COUNT;
     const long long t = static_cast<long long>(blockIdx.x) * (blockDim.x / WARP) + warp;
     if (t >= rows) return;
@@ -160,9 +164,9 @@ __device__ inline void add_norm(const T *__restrict__ x, const T *__restrict__ r
 template <int COUNT, class T>
 __device__ inline void add_norm_backward(const T *__restrict__ gradient, const T *__restrict__ sums,
                                          const float *__restrict__ weight, const float *__restrict__ means,
-                                         const float *__restrict__ inverse_stds, DropoutMask drop, T *__restrict__ x_gradient,
-                                         T *__restrict__ residual_gradient, float *__restrict__ parts, long long rows,
-                                         int width) {
+                                         const float *__restrict__ inverse_stds, DropoutMask drop,
+                                         T *__restrict__ x_gradient, T *__restrict__ residual_gradient,
+                                         float *__restrict__ parts, long long rows, int width) {
     const int warps = blockDim.x / WARP, warp = threadIdx.x / WARP, first = threadIdx.x % WARP * COUNT;
     float *weight_sums = room + warp * 2 * width, *bias_sums = weight_sums + width;
     for (int i = first; i < width; i += WARP * COUNT) {
@@ -223,7 +227,8 @@ __device__ inline void add_norm_backward(const T *__restrict__ gradient, const T
     }
 }
 
-// ---- bias and GELU --------------------------------------------------------------------------------------------------------------
+// ---- bias and GELU
+// --------------------------------------------------------------------------------------------------------------
 
 __device__ inline float gelu(float x, int by_tanh) {
     if (!by_tanh) return 0.5f * x * (1.0f + erff(0.70710678118654752f * x));
@@ -241,8 +246,8 @@ __device__ inline float gelu_derivative(float x, int by_tanh) {
 
 // A block takes `share` rows of blockDim · COUNT columns.
 template <int COUNT, class T>
-__device__ inline void bias_gelu(const T *__restrict__ x, const float *__restrict__ bias, int by_tanh, T *__restrict__ out,
-                                 long long rows, int width, int share) {
+__device__ inline void bias_gelu(const T *__restrict__ x, const float *__restrict__ bias, int by_tanh,
+                                 T *__restrict__ out, long long rows, int width, int share) {
     const int i = (blockIdx.y * blockDim.x + threadIdx.x) * COUNT;
     if (i >= width) return;
     const long long begin = static_cast<long long>(blockIdx.x) * share;
@@ -285,56 +290,60 @@ __device__ inline void bias_gelu_backward(const T *__restrict__ x, const float *
     store(parts + static_cast<long long>(blockIdx.x) * width + i, total);
 }
 
-// ---- what is launched: fused.h has the same parameters ------------------------------------------------------------------------------
-// `by_four`: every row begins where four elements can be read at once.
+// ---- what is launched: fused.h has the same parameters
+// ------------------------------------------------------------------------------ `by_four`: every row begins where four
+// elements can be read at once.
 
-#define KERNELS_OF(KIND, T)                                                                                                   \
-    extern "C" __global__ void rehead_dropout_##KIND(const void *x, DropoutMask drop, void *out, long long count, int by_four) {    \
-        dropout(static_cast<const T *>(x), drop, static_cast<T *>(out), count, by_four);                                     \
-    }                                                                                                                         \
-    extern "C" __global__ void rehead_add_norm_##KIND(const void *x, const void *residual, const float *weight,              \
-                                                      const float *bias, float epsilon, DropoutMask drop, void *sums, void *out,    \
-                                                      float *means, float *inverse_stds, long long rows, int width,            \
-                                                      int by_four) {                                                         \
-        const T *from = static_cast<const T *>(x), *added = static_cast<const T *>(residual);                                \
-        T *to_sums = static_cast<T *>(sums), *to = static_cast<T *>(out);                                                    \
-        if (by_four) {                                                                                                        \
-            add_norm<4>(from, added, weight, bias, epsilon, drop, to_sums, to, means, inverse_stds, rows, width);              \
-        } else {                                                                                                              \
-            add_norm<1>(from, added, weight, bias, epsilon, drop, to_sums, to, means, inverse_stds, rows, width);              \
-        }                                                                                                                     \
-    }                                                                                                                         \
-    extern "C" __global__ void rehead_add_norm_backward_##KIND(                                                              \
-        const void *gradient, const void *sums, const float *weight, const float *means, const float *inverse_stds, DropoutMask drop, \
-        void *x_gradient, void *residual_gradient, float *parts, long long rows, int width, int by_four) {                   \
-        const T *from = static_cast<const T *>(gradient), *summed = static_cast<const T *>(sums);                            \
-        T *to_x = static_cast<T *>(x_gradient), *to_residual = static_cast<T *>(residual_gradient);                          \
-        if (by_four) {                                                                                                        \
-            add_norm_backward<4>(from, summed, weight, means, inverse_stds, drop, to_x, to_residual, parts, rows, width);      \
-        } else {                                                                                                              \
-            add_norm_backward<1>(from, summed, weight, means, inverse_stds, drop, to_x, to_residual, parts, rows, width);      \
-        }                                                                                                                     \
-    }                                                                                                                         \
-    extern "C" __global__ void rehead_bias_gelu_##KIND(const void *x, const float *bias, int by_tanh, void *out,             \
-                                                       long long rows, int width, int share, int by_four) {                  \
-        const T *from = static_cast<const T *>(x);                                                                           \
-        T *to = static_cast<T *>(out);                                                                                       \
-        if (by_four) {                                                                                                        \
-            bias_gelu<4>(from, bias, by_tanh, to, rows, width, share);                                                       \
-        } else {                                                                                                              \
-            bias_gelu<1>(from, bias, by_tanh, to, rows, width, share);                                                       \
-        }                                                                                                                     \
-    }                                                                                                                         \
-    extern "C" __global__ void rehead_bias_gelu_backward_##KIND(const void *x, const float *bias, const void *gradient,      \
-                                                                int by_tanh, void *x_gradient, float *parts,                 \
-                                                                long long rows, int width, int share, int by_four) {         \
-        const T *from = static_cast<const T *>(x), *gradients = static_cast<const T *>(gradient);                               \
-        T *to = static_cast<T *>(x_gradient);                                                                                \
-        if (by_four) {                                                                                                        \
-            bias_gelu_backward<4>(from, bias, gradients, by_tanh, to, parts, rows, width, share);                               \
-        } else {                                                                                                              \
-            bias_gelu_backward<1>(from, bias, gradients, by_tanh, to, parts, rows, width, share);                               \
-        }                                                                                                                     \
+#define KERNELS_OF(KIND, T)                                                                                           \
+    extern "C" __global__ void rehead_dropout_##KIND(const void *x, DropoutMask drop, void *out, long long count,     \
+                                                     int by_four) {                                                   \
+        dropout(static_cast<const T *>(x), drop, static_cast<T *>(out), count, by_four);                              \
+    }                                                                                                                 \
+    extern "C" __global__ void rehead_add_norm_##KIND(                                                                \
+        const void *x, const void *residual, const float *weight, const float *bias, float epsilon, DropoutMask drop, \
+        void *sums, void *out, float *means, float *inverse_stds, long long rows, int width, int by_four) {           \
+        const T *from = static_cast<const T *>(x), *added = static_cast<const T *>(residual);                         \
+        T *to_sums = static_cast<T *>(sums), *to = static_cast<T *>(out);                                             \
+        if (by_four) {                                                                                                \
+            add_norm<4>(from, added, weight, bias, epsilon, drop, to_sums, to, means, inverse_stds, rows, width);     \
+        } else {                                                                                                      \
+            add_norm<1>(from, added, weight, bias, epsilon, drop, to_sums, to, means, inverse_stds, rows, width);     \
+        }                                                                                                             \
+    }                                                                                                                 \
+    extern "C" __global__ void rehead_add_norm_backward_##KIND(                                                       \
+        const void *gradient, const void *sums, const float *weight, const float *means, const float *inverse_stds,   \
+        DropoutMask drop, void *x_gradient, void *residual_gradient, float *parts, long long rows, int width,         \
+        int by_four) {                                                                                                \
+        const T *from = static_cast<const T *>(gradient), *summed = static_cast<const T *>(sums);                     \
+        T *to_x = static_cast<T *>(x_gradient), *to_residual = static_cast<T *>(residual_gradient);                   \
+        if (by_four) {                                                                                                \
+            add_norm_backward<4>(from, summed, weight, means, inverse_stds, drop, to_x, to_residual, parts, rows,     \
+                                 width);                                                                              \
+        } else {                                                                                                      \
+            add_norm_backward<1>(from, summed, weight, means, inverse_stds, drop, to_x, to_residual, parts, rows,     \
+                                 width);                                                                              \
+        }                                                                                                             \
+    }                                                                                                                 \
+    extern "C" __global__ void rehead_bias_gelu_##KIND(const void *x, const float *bias, int by_tanh, void *out,      \
+                                                       long long rows, int width, int share, int by_four) {           \
+        const T *from = static_cast<const T *>(x);                                                                    \
+        T *to = static_cast<T *>(out);                                                                                \
+        if (by_four) {                                                                                                \
+            bias_gelu<4>(from, bias, by_tanh, to, rows, width, share);                                                \
+        } else {                                                                                                      \
+            bias_gelu<1>(from, bias, by_tanh, to, rows, width, share);                                                \
+        }                                                                                                             \
+    }                                                                                                                 \
+    extern "C" __global__ void rehead_bias_gelu_backward_##KIND(                                                      \
+        const void *x, const float *bias, const void *gradient, int by_tanh, void *x_gradient, float *parts,          \
+        long long rows, int width, int share, int by_four) {                                                          \
+        const T *from = static_cast<const T *>(x), *gradients = static_cast<const T *>(gradient);                     \
+        T *to = static_cast<T *>(x_gradient);                                                                         \
+        if (by_four) {                                                                                                \
+            bias_gelu_backward<4>(from, bias, gradients, by_tanh, to, parts, rows, width, share);                     \
+        } else {                                                                                                      \
+            bias_gelu_backward<1>(from, bias, gradients, by_tanh, to, parts, rows, width, share);                     \
+        }                                                                                                             \
     }
 
 #if !defined(ONLY_BF16)

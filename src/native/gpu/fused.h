@@ -1,5 +1,6 @@
-// The kernels of fused.cu as functions of tensors, whoever runs them: a GPU (nvrtc.cpp), or the CPU in a test (emulation.cpp).
-// No autograd here: the files named .cpp above this folder have that, alike for these kernels and the CPU's.
+// The kernels of fused.cu as functions of tensors, whoever runs them: a GPU (nvrtc.cpp), or the CPU in a test
+// (emulation.cpp). No autograd here: the files named .cpp above this folder have that, alike for these kernels and the
+// CPU's.
 
 #pragma once
 
@@ -16,19 +17,19 @@ struct FusedKernel {
 };
 
 constexpr FusedKernel<const void *, DropoutMask, void *, long long, int> DROPOUT{0};
-constexpr FusedKernel<const void *, const void *, const float *, const float *, float, DropoutMask, void *, void *, float *, float *,
-                      long long, int, int>
+constexpr FusedKernel<const void *, const void *, const float *, const float *, float, DropoutMask, void *, void *,
+                      float *, float *, long long, int, int>
     ADD_NORM{1};
-constexpr FusedKernel<const void *, const void *, const float *, const float *, const float *, DropoutMask, void *, void *, float *,
-                      long long, int, int>
+constexpr FusedKernel<const void *, const void *, const float *, const float *, const float *, DropoutMask, void *,
+                      void *, float *, long long, int, int>
     ADD_NORM_BACKWARD{2};
 constexpr FusedKernel<const void *, const float *, int, void *, long long, int, int, int> BIAS_GELU{3};
 constexpr FusedKernel<const void *, const float *, const void *, int, void *, float *, long long, int, int, int>
     BIAS_GELU_BACKWARD{4};
 
 // By index; fused.cu adds the stored kind, `_fp32` or `_bf16`.
-constexpr const char *FUSED_NAMES[] = {"rehead_dropout", "rehead_add_norm", "rehead_add_norm_backward", "rehead_bias_gelu",
-                                       "rehead_bias_gelu_backward"};
+constexpr const char *FUSED_NAMES[] = {"rehead_dropout", "rehead_add_norm", "rehead_add_norm_backward",
+                                       "rehead_bias_gelu", "rehead_bias_gelu_backward"};
 constexpr int FUSED_KERNELS = sizeof(FUSED_NAMES) / sizeof(*FUSED_NAMES);
 
 // How many threads run a kernel, and the bytes of `room` that a block of them shares.

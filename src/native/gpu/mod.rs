@@ -1,8 +1,8 @@
-//! Takes a GPU's kernels into use: compiles `fused.cu` for it, compares every kernel with libtorch's operations, and goes on with
+//! Enables a GPU's kernels: compiles `fused.cu` for it, compares every kernel with libtorch's operations, and falls back to
 //! the latter where that is not possible or anything differs.
 
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use tch::{Device, Kind, Tensor};
 
@@ -35,22 +35,22 @@ pub struct BackendChoice {
     pub reason: String,
 }
 
-/// Settles what a GPU computes with on activations in `kind` (fp32 or bf16), once a process.
+/// Chooses what a GPU computes with on activations in `kind` (fp32 or bf16), once a process.
 ///
 /// # Errors
 /// A GPU that does nothing right any more.
 pub fn prepare(gpu: usize, kind: Kind) -> Result<Vec<BackendChoice>> {
-    static SETTLED: Mutex<Vec<((usize, Kind), Vec<BackendChoice>)>> = Mutex::new(Vec::new());
-    let mut settled = SETTLED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    if let Some((_, found)) = settled.iter().find(|(of, _)| *of == (gpu, kind)) {
-        return Ok(found.clone());
+    static CHOSEN: Mutex<Vec<(usize, Kind, Vec<BackendChoice>)>> = Mutex::new(Vec::new());
+    let mut chosen = CHOSEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, _, choices)) = chosen.iter().find(|(of, with, _)| (*of, *with) == (gpu, kind)) {
+        return Ok(choices.clone());
     }
-    let found = settle(gpu, kind)?;
-    settled.push(((gpu, kind), found.clone()));
-    Ok(found)
+    let choices = choose(gpu, kind)?;
+    chosen.push((gpu, kind, choices.clone()));
+    Ok(choices)
 }
 
-fn settle(gpu: usize, kind: Kind) -> Result<Vec<BackendChoice>> {
+fn choose(gpu: usize, kind: Kind) -> Result<Vec<BackendChoice>> {
     let (device, index, bf16) = (Device::Cuda(gpu), gpu as c_int, c_int::from(kind == Kind::BFloat16));
     let mut found = Vec::new();
     let fused = if std::env::var_os(SWITCH).is_some_and(|value| value == "0") {
@@ -58,8 +58,8 @@ fn settle(gpu: usize, kind: Kind) -> Result<Vec<BackendChoice>> {
     } else {
         load(index, bf16).and_then(|()| {
             let checked = expected_mask().and_then(|mask| check(device, kind, &mask));
-            // SAFETY: a plain number.
             checked.map_err(|error| {
+                // SAFETY: plain numbers.
                 unsafe { rehead_fused_disable(index, bf16) };
                 error.to_string()
             })
@@ -100,7 +100,7 @@ fn load(gpu: c_int, bf16: c_int) -> std::result::Result<(), String> {
     Err(reason)
 }
 
-/// Whether a GPU still computes: after a kernel has gone astray nothing does.
+/// Whether a GPU still computes: after a kernel that read or wrote beyond its memory nothing does.
 fn alive(device: Device) -> Result<()> {
     let two = Tensor::f_ones([2], (Kind::Float, device)).and_then(|ones| ones.f_sum(Kind::Float)?.f_double_value(&[]));
     match two {
@@ -110,7 +110,8 @@ fn alive(device: Device) -> Result<()> {
     }
 }
 
-// ---- the comparison ---------------------------------------------------------------------------------------------------
+// ---- the comparison
+// ---------------------------------------------------------------------------------------------------
 
 /// Rows and columns: fewer than a warp's, not in fours, in fours, as wide as any, more rows than there are warps.
 const SHAPES: [[i64; 2]; 5] = [[3, 5], [5, 770], [37, 52], [2, 4096], [2053, 8]];
@@ -273,8 +274,8 @@ mod tests {
         fn rehead_stand_in(which: c_int);
     }
 
-    /// Runs `body` while something else computes on the CPU's tensors in this thread: the GPU's kernels thread by thread, or
-    /// kernels that do nothing.
+    /// Runs `body` while something else computes on the CPU's tensors in this thread: the GPU's kernels thread by
+    /// thread, or kernels that do nothing.
     fn with_stand_in<T>(which: c_int, body: impl FnOnce() -> T) -> T {
         struct Back;
         impl Drop for Back {

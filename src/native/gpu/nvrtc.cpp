@@ -1,5 +1,5 @@
-// Compiles fused.cu for the GPU that is there (NVRTC) and starts its kernels (CUDA's driver). Both are loaded when a GPU is used,
-// through the little library by which libtorch itself finds them, so that building needs no CUDA at all.
+// Compiles fused.cu for the GPU that is there (NVRTC) and starts its kernels (CUDA's driver). Both are loaded when a
+// GPU is used, through the little library by which libtorch itself finds them, so that building needs no CUDA at all.
 
 #include "fused.h"
 
@@ -15,7 +15,8 @@
 
 namespace {
 
-// ---- what is called of them, as nvrtc.h and cuda.h declare it; 0 is success --------------------------------------------------
+// ---- what is called of them, as nvrtc.h and cuda.h declare it; 0 is success
+// --------------------------------------------------
 
 using Program = struct OpaqueProgram *;
 using Context = struct OpaqueContext *;
@@ -98,7 +99,8 @@ struct Library {
     void load_builtins() const {
         Dl_info info;
         int major = 0, minor = 0;
-        if (!dladdr(reinterpret_cast<void *>(nvrtcVersion), &info) || !info.dli_fname || nvrtcVersion(&major, &minor)) return;
+        if (!dladdr(reinterpret_cast<void *>(nvrtcVersion), &info) || !info.dli_fname || nvrtcVersion(&major, &minor))
+            return;
         std::string path = info.dli_fname;
         path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1);
         path += "libnvrtc-builtins.so." + std::to_string(major) + "." + std::to_string(minor);
@@ -111,7 +113,8 @@ const Library &library() {
     return loaded;
 }
 
-// ---- compiling and launching -------------------------------------------------------------------------------------------------
+// ---- compiling and launching
+// -------------------------------------------------------------------------------------------------
 
 // The source compiled for a compute capability.
 std::vector<char> compile(const char *source, const std::string &architecture, const char *kind) {
@@ -130,8 +133,8 @@ std::vector<char> compile(const char *source, const std::string &architecture, c
             lib.nvrtcGetProgramLog(program.get(), log.data());
             log = ": " + log.substr(0, log.find('\n'));
         }
-        throw std::runtime_error("NVRTC does not compile for " + architecture + " (" + lib.nvrtcGetErrorString(status) + log +
-                                 ")");
+        throw std::runtime_error("NVRTC does not compile for " + architecture + " (" + lib.nvrtcGetErrorString(status) +
+                                 log + ")");
     }
     lib.nvrtc(lib.nvrtcGetCUBINSize(program.get(), &size), "NVRTC");
     std::vector<char> image(size);
@@ -141,7 +144,8 @@ std::vector<char> compile(const char *source, const std::string &architecture, c
 
 class Gpu final : public rehead::Launcher {
   public:
-    Gpu(const char *source, int index, rehead::Stored stored) : device_(at::kCUDA, static_cast<at::DeviceIndex>(index)) {
+    Gpu(const char *source, int index, rehead::Stored stored)
+        : device_(at::kCUDA, static_cast<at::DeviceIndex>(index)) {
         const Library &lib = library();
         const bool fp32 = stored == rehead::Stored::fp32;
         int device = 0, major = 0, minor = 0;
@@ -168,8 +172,8 @@ class Gpu final : public rehead::Launcher {
         const auto stream = static_cast<Stream>(guard.getStreamNativeHandle(guard.getStream(device_)));
         const InContext here(context_);
         lib.cuda(lib.cuLaunchKernel(functions_[kernel], static_cast<unsigned>(shape.blocks),
-                                    static_cast<unsigned>(shape.blocks_across), 1, static_cast<unsigned>(shape.threads), 1, 1,
-                                    static_cast<unsigned>(shape.shared_bytes), stream, arguments, nullptr),
+                                    static_cast<unsigned>(shape.blocks_across), 1, static_cast<unsigned>(shape.threads),
+                                    1, 1, static_cast<unsigned>(shape.shared_bytes), stream, arguments, nullptr),
                  rehead::FUSED_NAMES[kernel]);
     }
 
@@ -193,8 +197,8 @@ class Gpu final : public rehead::Launcher {
 
 extern "C" {
 
-// From now on the kernels of `source` (fused.cu) compute on GPU `index` for one kind of elements. They stay loaded: launches
-// may still be under way when somebody disables them.
+// From now on the kernels of `source` (fused.cu) compute on GPU `index` for one kind of elements. They stay loaded:
+// launches may still be under way when somebody disables them.
 char *rehead_fused_load(const char *source, int index, int bf16) {
     try {
         const rehead::Stored stored = bf16 ? rehead::Stored::bf16 : rehead::Stored::fp32;

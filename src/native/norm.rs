@@ -63,7 +63,6 @@ mod tests {
     use super::*;
     use crate::native::dropout::dropout;
     use crate::native::testing::{assert_near, gradients, leaf, random};
-    use tch::{Device, Kind};
 
     /// Odd widths, so that the last vector of a row is not a whole one.
     #[test]

@@ -348,7 +348,7 @@ impl SparseTable {
     fn update(&mut self, mut rows: Vec<i64>, gradient: Option<(&Tensor, f64)>) -> Result<()> {
         let step = step_number(self.steps_taken)?;
         let Self { parameter, exp_avg, exp_avg_sq, steps, .. } = self;
-        let table = native::Table { parameter, first: exp_avg, second: exp_avg_sq, steps };
+        let table = native::TableState { parameter, exp_avg, exp_avg_sq, steps };
         native::adamw_rows(table, &mut rows, gradient, &self.coefficients, self.since, step)
     }
 }

@@ -183,6 +183,29 @@ fn uninterrupted(scene: &Scene) {
     scene.rehead(&format!("{BASIC} {LONG} --out whole")).ok();
 }
 
+/// Stored numbers, so that a change of what training computes is seen even where the program still agrees with itself.
+#[test]
+fn the_losses_of_a_small_run_are_those_that_are_stored() {
+    let scene = Scene::with_models(&["bare"]);
+    scene.write("train.csv", include_str!("fixtures/loss_curve/train.csv"));
+    scene.write("valid.csv", include_str!("fixtures/loss_curve/valid.csv"));
+    // At a higher rate the rounding of other instruction sets would grow beyond the tolerance.
+    scene
+        .rehead(&format!("{BASIC} --epochs 6 --batch-size 8 --lr 5e-3 --dropout 0 --seed 7 --log-every 1 --out run"))
+        .ok();
+    let stored: Value = serde_json::from_str(include_str!("fixtures/loss_curve/losses.json")).unwrap();
+    let lines = history(&scene, "run");
+    for (kind, stored) in [("step", &stored["train"]), ("evaluation", &stored["valid"])] {
+        let found: Vec<f64> =
+            lines.iter().filter(|line| line["kind"] == kind).map(|line| line["loss"].as_f64().unwrap()).collect();
+        let stored: Vec<f64> = stored.as_array().unwrap().iter().map(|loss| loss.as_f64().unwrap()).collect();
+        assert_eq!(found.len(), stored.len(), "{kind}");
+        for (at, (found, stored)) in found.iter().zip(stored).enumerate() {
+            assert!((found - stored).abs() < 1e-4, "{kind} {at}: {found}, stored is {stored}");
+        }
+    }
+}
+
 #[test]
 fn an_interrupted_run_goes_on_as_if_it_had_not_been() {
     let scene = training_scene();

@@ -1,5 +1,5 @@
 //! The strategies between `frozen` and `full`, and the options that go with them, as their users meet them: which tensors each
-//! changes, that keeping the frozen prefix changes nothing but the time, that an interruption changes nothing at all, and that
+//! changes, that caching the lower layers changes nothing but the time, that an interruption changes nothing at all, and that
 //! each option does what it says.
 
 mod support;
@@ -266,7 +266,7 @@ fn a_kept_prefix_changes_no_bit() {
                 format!("--strategy {strategy} {SOME} --log-every 1 --threads {threads} {way} --out run-{number}");
             let outcome = scene.rehead(&format!("{}{words}", BASIC.replace("--threads 1", ""))).ok();
             let context = format!("{strategy}, {threads} threads, {way}");
-            outcome.check(outcome.stderr.contains("frozen prefix") == (number > 0), &context);
+            outcome.check(outcome.stderr.contains("lower layers") == (number > 0), &context);
             let counts = (outcome.stderr.matches("found in ").count(), outcome.stderr.matches("computed once").count());
             assert_eq!(counts, [(0, 0), (0, 2), (0, 2), (0, 2), (2, 0), (2, 0)][number], "{context}\n{outcome}");
             assert_eq!(outcome.stderr.matches("in memory").count(), if number == 1 { 2 } else { 0 }, "{context}");
@@ -591,7 +591,7 @@ fn the_rows_held_out_are_chosen_by_a_seed_of_their_own() {
         let words = "train --train train.csv --valid-fraction 0.3 --model bare --precision fp32 --threads 1";
         scene.rehead(&format!("{words} --strategy last:1 --epochs 1 --cache-dir kept {seeds} --out {out}")).ok().stderr
     };
-    // The frozen prefix is found again exactly when the same rows are held out.
+    // The cached lower layers are found again exactly when the same rows are held out.
     support("--seed 1 --split-seed 5", "first");
     assert_eq!(support("--seed 2 --split-seed 5", "second").matches("found in ").count(), 2);
     assert!(weights(&scene, "first") != weights(&scene, "second"));

@@ -1,8 +1,9 @@
-//! Activations at the end of the frozen prefix, computed once for every example: in memory, or in a file that is mapped into
-//! memory when they are large or are to be found again by a later run.
+//! Activations after the frozen stages, computed once for every example: in memory, or in a file that is mapped into memory
+//! when they are large or a later run is to find them.
 //!
-//! The prefix runs in evaluation mode, and what an example gets does not depend on what shares its batch, so training reads the
-//! same bits from here as if it computed them in every step. Which of them are kept is the cache's affair.
+//! Frozen stages run in evaluation mode, and an example's activations do not depend on what shares its batch. Training
+//! therefore reads the same bits from here as if it computed them in every step. Which of them are cached, and where, is
+//! decided in [`cache`](super::cache).
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -20,7 +21,7 @@ use crate::fingerprint::Fingerprint;
 use crate::interrupt;
 use crate::model::Classifier;
 
-/// The activations of an example set behind the stages of a prefix.
+/// The activations of an example set after the first stages of a network.
 pub struct Activations {
     /// Stages that have been run.
     pub stages: usize,
@@ -31,7 +32,7 @@ pub struct Activations {
     /// By example: its first row.
     starts: Vec<i64>,
     /// Keeps what `rows` points into.
-    _file: Option<Mmap>,
+    mapped_file: Option<Mmap>,
 }
 
 impl Activations {
@@ -39,22 +40,20 @@ impl Activations {
     pub fn of(&self, batch: &Batch, set: &dyn ExampleSet, classifier: &Classifier, device: Device) -> Result<Tensor> {
         let mut index: Vec<i64> = Vec::new();
         for &example in &batch.examples {
-            let start = self.starts.get(example).copied().ok_or_else(|| foreign())?;
+            let start = self.starts.get(example).copied().ok_or_else(foreign)?;
             index.extend(start..start + set.cost(example) as i64);
         }
         if let Inputs::Tokens(tokens) = &batch.inputs {
-            // Rows that fill the batch up are read by nobody.
+            // The rows of padding tokens are read by nobody.
             index.resize(tokens.ids.numel(), 0);
         }
         let index = Tensor::f_from_slice(&index)?.f_to_device(self.rows.device())?;
         classifier.backbone.layout(self.stages).from_rows(self.rows.f_index_select(0, &index)?.f_to_device(device)?)
     }
-}
 
-impl Activations {
-    /// What is mapped from a file is the system's to drop.
+    /// None for a mapped file, whose memory the system may take back.
     pub(super) fn bytes_in_memory(&self) -> u64 {
-        match self._file {
+        match self.mapped_file {
             Some(_) => 0,
             None => self.rows.numel() as u64 * self.rows.kind().elt_size_in_bytes() as u64,
         }
@@ -65,19 +64,19 @@ fn foreign() -> Error {
     Error::failure("the activations belong to another example set")
 }
 
-/// What a cache is asked for: the examples of a set behind `stages` stages of a classifier's backbone.
-pub struct Wanted<'a> {
+/// Which activations are asked for: those of `set` after the first `stages` stages of a classifier's backbone.
+pub struct ActivationRequest<'a> {
     pub classifier: &'a Classifier,
     pub stages: usize,
     pub set: &'a dyn ExampleSet,
     pub compute: Kind,
     pub batch_tokens: usize,
-    /// Stands for the weights of the prefix, the kind, and the examples: equal keys, equal activations.
+    /// Stands for the weights of these stages, the kind, and the examples: equal keys, equal activations.
     pub key: &'a str,
 }
 
 /// Which batch computes what, and where its rows lie: a function of the examples alone.
-pub(super) struct Plan {
+pub(super) struct RowPlacement {
     pub stages: usize,
     batches: Vec<Vec<usize>>,
     starts: Vec<i64>,
@@ -88,7 +87,7 @@ pub(super) struct Plan {
 
 /// What stands beside a file of activations.
 #[derive(Serialize, Deserialize, PartialEq)]
-struct Account {
+struct FileRecord {
     key: String,
     rows: i64,
     width: i64,
@@ -97,12 +96,12 @@ struct Account {
     sha256: String,
 }
 
-impl Plan {
-    pub fn of(wanted: &Wanted) -> Result<Self> {
-        let set = wanted.set;
+impl RowPlacement {
+    pub fn of(request: &ActivationRequest) -> Result<Self> {
+        let set = request.set;
         let representatives = set.representatives();
         let distinct: Vec<usize> = (0..set.len()).filter(|&index| representatives[index] == index).collect();
-        let batches = sampler::by_length(&distinct, |index| set.cost(index), wanted.batch_tokens);
+        let batches = sampler::by_length(&distinct, |index| set.cost(index), request.batch_tokens);
         let mut starts = vec![0i64; set.len()];
         let mut rows = 0;
         for &example in batches.iter().flatten() {
@@ -112,8 +111,8 @@ impl Plan {
         for (example, &representative) in representatives.iter().enumerate() {
             starts[example] = starts[representative];
         }
-        let width = wanted.classifier.backbone.layout(wanted.stages).row_width();
-        Ok(Self { stages: wanted.stages, batches, starts, rows, width, kind: wanted.compute })
+        let width = request.classifier.backbone.layout(request.stages).row_width();
+        Ok(Self { stages: request.stages, batches, starts, rows, width, kind: request.compute })
     }
 
     pub fn bytes(&self) -> u64 {
@@ -121,29 +120,36 @@ impl Plan {
     }
 
     /// Computes every batch and hands its examples' rows over, `[rows, width]`, in the order of `starts`.
-    fn compute(&self, wanted: &Wanted, console: &Console, take: &mut dyn FnMut(Tensor) -> Result<()>) -> Result<f64> {
+    fn compute(
+        &self,
+        request: &ActivationRequest,
+        console: &Console,
+        take: &mut dyn FnMut(Tensor) -> Result<()>,
+    ) -> Result<f64> {
         let began = Instant::now();
         let examples = self.batches.iter().map(Vec::len).sum::<usize>();
-        let bar = console.progress("frozen prefix", Some(examples as u64), "examples").rate_in(wanted.set.unit());
+        let bar = console.progress("lower layers", Some(examples as u64), "examples").rate_in(request.set.unit());
         for examples in &self.batches {
             if interrupt::requested() {
-                return Err(Error::interrupted("while computing the frozen prefix; nothing has been trained yet"));
+                return Err(Error::interrupted(
+                    "while computing the cached lower layers; nothing has been trained yet",
+                ));
             }
-            let batch = wanted.set.batch(examples, wanted.classifier.device)?;
-            let backbone = &wanted.classifier.backbone;
-            let x = backbone.run_prefix(self.stages, &batch, wanted.compute)?;
+            let batch = request.set.batch(examples, request.classifier.device)?;
+            let backbone = &request.classifier.backbone;
+            let x = backbone.run_prefix(self.stages, &batch, request.compute)?;
             let x = backbone.layout(self.stages).to_rows(x)?;
-            // The batch has its own order; the rows go where the plan has their examples.
+            // The batch has its own order; the rows go in the order of `examples`.
             let mut row = 0;
             let mut at = std::collections::HashMap::with_capacity(batch.examples.len());
             for &example in &batch.examples {
                 at.insert(example, row);
-                row += wanted.set.cost(example) as i64;
+                row += request.set.cost(example) as i64;
             }
             let mut index: Vec<i64> = Vec::with_capacity(row as usize);
             for &example in examples {
                 let start = at.get(&example).copied().ok_or_else(foreign)?;
-                index.extend(start..start + wanted.set.cost(example) as i64);
+                index.extend(start..start + request.set.cost(example) as i64);
             }
             let index = Tensor::f_from_slice(&index)?.f_to_device(x.device())?;
             take(x.f_index_select(0, &index)?)?;
@@ -153,19 +159,19 @@ impl Plan {
         Ok(began.elapsed().as_secs_f64())
     }
 
-    pub fn compute_in_memory(self, wanted: &Wanted, console: &Console) -> Result<Activations> {
-        let rows = Tensor::f_empty([self.rows, self.width], (self.kind, wanted.classifier.device))?;
+    pub fn compute_in_memory(self, request: &ActivationRequest, console: &Console) -> Result<Activations> {
+        let rows = Tensor::f_empty([self.rows, self.width], (self.kind, request.classifier.device))?;
         let mut done = 0;
-        let seconds = self.compute(wanted, console, &mut |part| {
+        let seconds = self.compute(request, console, &mut |part| {
             let count = part.size().first().copied().unwrap_or(0);
             rows.f_narrow(0, done, count)?.f_copy_(&part)?;
             done += count;
             Ok(())
         })?;
-        Ok(Activations { stages: self.stages, seconds, rows, starts: self.starts, _file: None })
+        Ok(Activations { stages: self.stages, seconds, rows, starts: self.starts, mapped_file: None })
     }
 
-    pub fn compute_into(self, file: &Path, wanted: &Wanted, console: &Console) -> Result<Activations> {
+    pub fn compute_into(self, file: &Path, request: &ActivationRequest, console: &Console) -> Result<Activations> {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(|error| Error::io(error, folder))?;
             crate::files::remove_old_temporaries(folder);
@@ -174,7 +180,7 @@ impl Plan {
         let mut seconds = 0.0;
         let element = self.kind.elt_size_in_bytes();
         crate::files::write_atomically_with(file, |writer| {
-            seconds = self.compute(wanted, console, &mut |part| {
+            seconds = self.compute(request, console, &mut |part| {
                 let part = part.f_to_device(Device::Cpu)?.f_contiguous()?;
                 let mut bytes = vec![0u8; part.numel() * element];
                 part.f_copy_data_u8(&mut bytes, part.numel())?;
@@ -183,26 +189,26 @@ impl Plan {
             })?;
             Ok(())
         })?;
-        let account = Account {
-            key: wanted.key.to_owned(),
+        let record = FileRecord {
+            key: request.key.to_owned(),
             rows: self.rows,
             width: self.width,
             kind: format!("{:?}", self.kind),
             seconds,
             sha256: hash.finish(),
         };
-        let text = serde_json::to_string_pretty(&account)
-            .map_err(|error| Error::failure(format!("the account of it cannot be written: {error}")).file(file))?;
-        crate::files::write_atomically(account_of(file), text.as_bytes())?;
-        self.map(file, account.seconds)
+        let text = serde_json::to_string_pretty(&record)
+            .map_err(|error| Error::failure(format!("its record cannot be written: {error}")).file(file))?;
+        crate::files::write_atomically(record_of(file), text.as_bytes())?;
+        self.map(file, record.seconds)
     }
 
-    /// When the file is whole and holds what is wanted: what computing it took.
+    /// When the file is whole and holds what is request: what computing it took.
     pub fn seconds_of(&self, file: &Path, key: &str) -> Result<Option<f64>> {
-        let Ok(text) = std::fs::read(account_of(file)) else { return Ok(None) };
-        let Ok(account) = serde_json::from_slice::<Account>(&text) else { return Ok(None) };
+        let Ok(text) = std::fs::read(record_of(file)) else { return Ok(None) };
+        let Ok(record) = serde_json::from_slice::<FileRecord>(&text) else { return Ok(None) };
         let expected = (key, self.rows, self.width, format!("{:?}", self.kind));
-        if (account.key.as_str(), account.rows, account.width, account.kind.clone()) != expected {
+        if (record.key.as_str(), record.rows, record.width, record.kind.clone()) != expected {
             return Ok(None);
         }
         let Ok(mut opened) = File::open(file) else { return Ok(None) };
@@ -217,8 +223,8 @@ impl Plan {
             bytes += count as u64;
             hash.bytes(buffer.get(..count).unwrap_or_default());
         }
-        let whole = bytes == self.bytes() && hash.finish() == account.sha256;
-        Ok(whole.then_some(account.seconds))
+        let whole = bytes == self.bytes() && hash.finish() == record.sha256;
+        Ok(whole.then_some(record.seconds))
     }
 
     pub fn map(self, file: &Path, seconds: f64) -> Result<Activations> {
@@ -233,10 +239,10 @@ impl Plan {
         let rows = unsafe {
             Tensor::f_from_blob(map.as_ptr(), &[self.rows, self.width], &[self.width, 1], self.kind, Device::Cpu)
         }?;
-        Ok(Activations { stages: self.stages, seconds, rows, starts: self.starts, _file: Some(map) })
+        Ok(Activations { stages: self.stages, seconds, rows, starts: self.starts, mapped_file: Some(map) })
     }
 }
 
-fn account_of(file: &Path) -> PathBuf {
+fn record_of(file: &Path) -> PathBuf {
     file.with_extension("json")
 }

@@ -1,4 +1,4 @@
-//! What the runs of one process share: prepared examples, activations behind frozen stages, and features, each computed once.
+//! What the runs of one process share: prepared examples, activations after frozen stages, and features, each computed once.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,13 +9,13 @@ use std::sync::Arc;
 use crate::batch::ExampleSet;
 use crate::console::{Console, units};
 use crate::error::{Error, Result};
-use crate::inference::activations::{Activations, Plan, Wanted};
+use crate::inference::activations::{ActivationRequest, Activations, RowPlacement};
 use crate::inference::rows::Rows;
 
 /// Where activations are kept, and how many in memory.
 #[derive(Debug, Clone)]
 pub struct CacheSettings {
-    /// Bytes of memory for all of them; what is more goes to a file.
+    /// Bytes of memory for all of them; the rest goes to files.
     pub memory: u64,
     /// The folder of their files.
     pub folder: PathBuf,
@@ -24,7 +24,7 @@ pub struct CacheSettings {
 }
 
 impl CacheSettings {
-    /// Takes away the files that no later run is to find.
+    /// Removes the files that no later run is to find.
     pub fn clear(&self) -> Result<()> {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return Ok(()) };
         for entry in entries.flatten() {
@@ -41,7 +41,7 @@ impl CacheSettings {
 #[derive(Default)]
 pub struct Cache {
     examples: RefCell<VecDeque<(String, Examples)>>,
-    kept: RefCell<Vec<(String, Rc<Activations>)>>,
+    activations: RefCell<Vec<(String, Rc<Activations>)>>,
     features: RefCell<Vec<(String, Rc<Features>)>>,
 }
 
@@ -61,17 +61,17 @@ pub struct Examples {
 /// validation and test data.
 const SETS: usize = 4;
 
-/// What the head's linear layer gets to see of the training and the validation examples, and what computing it took.
+/// The inputs of the head's output layer for the training and the validation examples, and what computing them took.
 pub struct Features {
     pub train: Rows,
     pub valid: Rows,
     pub seconds: f64,
 }
 
-/// Activations, and whether they were there before they were asked for.
-pub struct Found {
+/// Activations, and whether they had been computed before they were asked for.
+pub struct CachedActivations {
     pub activations: Rc<Activations>,
-    pub before: bool,
+    pub was_cached: bool,
 }
 
 impl Cache {
@@ -101,33 +101,38 @@ impl Cache {
     }
 
     /// Finds the activations or computes them.
-    pub fn get(&self, wanted: &Wanted, settings: &CacheSettings, console: &Console) -> Result<Found> {
-        if let Some((_, kept)) = self.kept.borrow().iter().find(|(key, _)| key == wanted.key) {
-            return Ok(Found { activations: Rc::clone(kept), before: true });
+    pub fn get(
+        &self,
+        request: &ActivationRequest,
+        settings: &CacheSettings,
+        console: &Console,
+    ) -> Result<CachedActivations> {
+        if let Some((_, kept)) = self.activations.borrow().iter().find(|(key, _)| key == request.key) {
+            return Ok(CachedActivations { activations: Rc::clone(kept), was_cached: true });
         }
-        let plan = Plan::of(wanted)?;
-        let used: u64 = self.kept.borrow().iter().map(|(_, kept)| kept.bytes_in_memory()).sum();
-        let in_memory = !settings.keep && used + plan.bytes() <= settings.memory;
-        let file = settings.folder.join(format!("activations-{}.bin", wanted.key.get(..16).unwrap_or(wanted.key)));
-        if !in_memory && let Some(seconds) = plan.seconds_of(&file, wanted.key)? {
-            console.note(format!("frozen prefix: found in {}", file.display()));
-            return Ok(self.keep(wanted.key, plan.map(&file, seconds)?, true));
+        let placement = RowPlacement::of(request)?;
+        let used: u64 = self.activations.borrow().iter().map(|(_, kept)| kept.bytes_in_memory()).sum();
+        let in_memory = !settings.keep && used + placement.bytes() <= settings.memory;
+        let file = settings.folder.join(format!("activations-{}.bin", request.key.get(..16).unwrap_or(request.key)));
+        if !in_memory && let Some(seconds) = placement.seconds_of(&file, request.key)? {
+            console.note(format!("cached lower layers: found in {}", file.display()));
+            return Ok(self.insert(request.key, placement.map(&file, seconds)?, true));
         }
-        let size = units::bytes(plan.bytes());
+        let size = units::bytes(placement.bytes());
         let place = if in_memory { format!("{size} in memory") } else { format!("{size} in {}", file.display()) };
-        console.note(format!("frozen prefix of {} stages: computed once, {place}", wanted.stages));
+        console.note(format!("cached lower layers (the first {} stages): computed once, {place}", request.stages));
         let made = if in_memory {
-            plan.compute_in_memory(wanted, console)?
+            placement.compute_in_memory(request, console)?
         } else {
-            plan.compute_into(&file, wanted, console)?
+            placement.compute_into(&file, request, console)?
         };
-        Ok(self.keep(wanted.key, made, false))
+        Ok(self.insert(request.key, made, false))
     }
 
-    fn keep(&self, key: &str, activations: Activations, before: bool) -> Found {
+    fn insert(&self, key: &str, activations: Activations, was_cached: bool) -> CachedActivations {
         let activations = Rc::new(activations);
-        self.kept.borrow_mut().push((key.to_owned(), Rc::clone(&activations)));
-        Found { activations, before }
+        self.activations.borrow_mut().push((key.to_owned(), Rc::clone(&activations)));
+        CachedActivations { activations, was_cached }
     }
 }
 

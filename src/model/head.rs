@@ -12,7 +12,7 @@ use super::layers::{Linear, cast};
 use super::parameter::{Parameter, ParameterLocation, Role};
 use super::pass::{DropoutKeys, Pass};
 use crate::error::Result;
-use crate::random::from_torch;
+use crate::random::{Distribution, drawn};
 
 /// A linear classifier on features, with an optional hidden layer before it.
 pub struct Head {
@@ -129,7 +129,6 @@ impl Head {
 /// A newly initialised linear layer: weights normal with this std, biases zero. Drawn on the CPU, so that a seed means the same
 /// weights on every device.
 pub fn random_linear(inputs: i64, outputs: i64, std: f64, seed: u64, device: Device) -> Result<Linear> {
-    let mut empty = Tensor::f_empty([outputs, inputs], (Kind::Float, Device::Cpu))?;
-    let weight = from_torch(seed, || empty.f_normal_(0.0, std))?;
+    let weight = drawn(&[outputs, inputs], Distribution::Normal { std }, seed)?;
     Ok(Linear::new(weight.f_to_device(device)?, Tensor::f_zeros([outputs], (Kind::Float, device))?))
 }

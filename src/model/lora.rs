@@ -7,7 +7,7 @@ use super::backbone::Backbone;
 use super::layers::Adapter;
 use super::parameter::{Parameter, ParameterLocation, Role};
 use crate::error::Result;
-use crate::random::{Random, from_torch};
+use crate::random::{Distribution, Random, drawn};
 
 /// The usual choice of alpha = 2 · rank: an adapter's scale, alpha / rank.
 const SCALE: f64 = 2.0;
@@ -48,8 +48,8 @@ pub fn merge(backbone: &mut dyn Backbone) -> Result<()> {
 /// drawn or made before it.
 fn random_adapter(rank: i64, inputs: i64, outputs: i64, seed: u64, index: u64, device: Device) -> Result<Adapter> {
     let bound = 1.0 / (inputs.max(1) as f64).sqrt();
-    let mut empty = Tensor::f_empty([rank, inputs], (Kind::Float, Device::Cpu))?;
-    let down = from_torch(Random::of(&[seed, index]).next_u64(), || empty.f_uniform_(-bound, bound))?;
+    let seed = Random::of(&[seed, index]).next_u64();
+    let down = drawn(&[rank, inputs], Distribution::Uniform { bound }, seed)?;
     let up = Tensor::f_zeros([outputs, rank], (Kind::Float, device))?;
     Ok(Adapter { down: down.f_to_device(device)?, up, scale: SCALE })
 }

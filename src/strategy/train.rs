@@ -5,8 +5,8 @@ use std::time::Instant;
 use crate::config::{HeadInit, Strategy};
 use crate::error::Result;
 use crate::inference::Inference;
-use crate::inference::activations::{Activations, Wanted};
-use crate::inference::cache::Found;
+use crate::inference::activations::{ActivationRequest, Activations};
+use crate::inference::cache::CachedActivations;
 use crate::model::Classifier;
 use crate::strategy::frozen::{self, FeatureCheckpoint, HeadFit};
 use crate::strategy::request::{TrainRequest, Trained};
@@ -113,11 +113,16 @@ fn trainable_parameters(strategy: Strategy, classifier: &Classifier) -> Result<u
 }
 
 /// A dataset's activations after the frozen stages, where there are any and they are cached.
-fn prefix_of(classifier: &Classifier, frozen: usize, of: &Dataset, request: &TrainRequest) -> Result<Option<Found>> {
+fn prefix_of(
+    classifier: &Classifier,
+    frozen: usize,
+    of: &Dataset,
+    request: &TrainRequest,
+) -> Result<Option<CachedActivations>> {
     let Some(settings) = request.prefix_cache.filter(|_| frozen > 0) else { return Ok(None) };
     let compute = request.plan.compute;
     let key = cached::prefix_key(classifier, frozen, &*of.examples, compute)?;
-    let wanted = Wanted {
+    let activations = ActivationRequest {
         classifier,
         stages: frozen,
         set: &*of.examples,
@@ -125,9 +130,9 @@ fn prefix_of(classifier: &Classifier, frozen: usize, of: &Dataset, request: &Tra
         batch_tokens: request.inference_budget,
         key: &key,
     };
-    request.cache.get(&wanted, settings, request.console).map(Some)
+    request.cache.get(&activations, settings, request.console).map(Some)
 }
 
-fn activations(found: &Option<Found>) -> Option<&Activations> {
+fn activations(found: &Option<CachedActivations>) -> Option<&Activations> {
     found.as_ref().map(|found| &*found.activations)
 }

@@ -8,7 +8,7 @@ use super::spec::ConvSpec;
 use crate::error::Result;
 use crate::model::checkpoint::Weights;
 use crate::model::parameter::{Parameter, ParameterLocation, Role};
-use crate::random::{Random, from_torch};
+use crate::random::{Distribution, Random, drawn};
 
 /// Where the weights come from.
 #[derive(Clone, Copy)]
@@ -139,9 +139,8 @@ impl<'a> ConvBuilder<'a> {
                 self.drawn += 1;
                 let std = (2.0 / (outputs * height * width).max(1) as f64).sqrt();
                 let shape = [outputs, inputs, height, width];
-                let mut empty = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
-                let drawn = from_torch(seed, || empty.f_normal_(0.0, std))?;
-                channels_last(&drawn.f_to_device(device)?)
+                let weight = drawn(&shape, Distribution::Normal { std }, seed)?;
+                channels_last(&weight.f_to_device(device)?)
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::model::checkpoint::Weights;
 use crate::model::layers::{LayerNorm, Linear, WeightDtype, cast};
 use crate::model::parameter::{Parameter, ParameterLocation, Role};
 use crate::native::Int8Linear;
-use crate::random::{Random, from_torch};
+use crate::random::{Distribution, Random, drawn};
 
 /// The standard deviation that weights are drawn with, as transformers' `initializer_range`.
 pub const INITIAL_STD: f64 = 0.02;
@@ -82,14 +82,12 @@ impl<'a> EncoderBuilder<'a> {
             }
             EncoderWeights::Random { seed, device } => (seed, device),
         };
-        // Drawn on the CPU, so that a seed means the same weights on every device.
-        let mut empty = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
         let tensor = match initial {
-            Initial::Filled(value) => empty.f_fill(value)?,
+            Initial::Filled(value) => Tensor::f_full(shape, value, (Kind::Float, Device::Cpu))?,
             Initial::Normal => {
                 let seed = Random::of(&[seed, self.drawn]).next_u64();
                 self.drawn += 1;
-                from_torch(seed, || empty.f_normal_(0.0, INITIAL_STD))?
+                drawn(shape, Distribution::Normal { std: INITIAL_STD }, seed)?
             }
         };
         Ok(tensor.f_to_device(device)?)

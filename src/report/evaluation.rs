@@ -15,14 +15,13 @@ impl Evaluation {
     /// `accuracy 0.887 (95 % 0.872 to 0.901), macro-F1 0.886, loss 0.312, calibration error 0.041, 1,821 rows`.
     pub fn summary(&self) -> String {
         format!(
-            "accuracy {:.3} (95 % {}), macro-F1 {:.3}, loss {:.3}, calibration error {:.3}, {} {}",
+            "accuracy {:.3} (95 % {}), macro-F1 {:.3}, loss {:.3}, calibration error {:.3}, {}",
             self.accuracy,
             self.accuracy_interval(),
             self.macro_f1,
             self.loss,
             self.ece,
-            units::count(self.rows),
-            if self.rows == 1 { "row" } else { "rows" }
+            units::counted(self.rows, "row")
         )
     }
 }

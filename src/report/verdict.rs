@@ -108,10 +108,8 @@ fn by_macro_f1(comparison: &Comparison, ranked: &[&Standing]) -> Option<String> 
 
 /// `1,821 test rows and 3 seeds`.
 fn measured_on(comparison: &Comparison) -> String {
-    let plural = |count: usize, noun: &str| {
-        format!("{} {noun}{}", units::count(count as u64), if count == 1 { "" } else { "s" })
-    };
-    format!("{} and {}", plural(comparison.rows, "test row"), plural(comparison.seeds, "seed"))
+    let [rows, seeds] = [comparison.rows, comparison.seeds].map(|count| count as u64);
+    format!("{} and {}", units::counted(rows, "test row"), units::counted(seeds, "seed"))
 }
 
 /// `2.1 points (95 % interval 0.8 to 3.4)`.

@@ -1,5 +1,5 @@
-//! The plan of a training run: every number that decides what training does. What the settings leave open (learning rate, size of
-//! a step, epochs) is decided here, recorded with its reason, and put into the settings that are saved.
+//! The plan of a training run: every number that decides what training does. What the settings leave open (learning
+//! rate, size of a step, epochs) is decided here, recorded with its reason, and put into the settings that are saved.
 
 use crate::batch::sampler::BatchSize;
 use crate::config::{Choices, ClassWeights, Init, RunConfig, Strategy};
@@ -17,13 +17,15 @@ use crate::training::optimizer::AdamwSettings;
 const EXAMPLES_A_STEP: f64 = 32.0;
 /// Training examples below which there are few.
 const FEW: usize = 2000;
-/// Epochs when nothing was said; more of them, up to a limit, where they would be fewer steps than this: three epochs over a hundred rows
-/// are nine steps, after which four data sets stood at 54 points of accuracy, and at 81 after 140 (docs/advice.md).
+/// Epochs when nothing was said; more of them, up to a limit, where they would be fewer steps than this: three epochs
+/// over a hundred rows are nine steps, after which four data sets stood at 54 points of accuracy, and at 81 after 140
+/// (docs/advice.md).
 const EPOCHS: usize = 3;
 const LEAST_STEPS: f64 = 200.0;
 const MOST_EPOCHS: usize = 20;
 
-/// Decides the optimisation of a run on `train`, as the settings say and else as is usual for the strategy and the network.
+/// Decides the optimisation of a run on `train`, as the settings say and else as is usual for the strategy and the
+/// network.
 ///
 /// # Errors
 /// Images are to be mixed in pairs, and a batch has room for one.
@@ -157,8 +159,8 @@ fn micro_batch(config: &mut RunConfig, batch: BatchSize, hardware: &Hardware, cl
 
 /// The rate that is usual for a strategy and a network, and why.
 ///
-/// Small encoders bear larger steps (docs/log.md has two rates tried on SST-2 with hidden size 384); the rate of large ones is the
-/// usual one of BERT.
+/// Small encoders bear larger steps (docs/log.md has two rates tried on SST-2 with hidden size 384); the rate of large
+/// ones is the usual one of BERT.
 fn usual_learning_rate(strategy: Strategy, classifier: &Classifier, init: Init) -> (f64, &'static str) {
     let width = classifier.backbone.feature_width();
     let image = matches!(classifier.input, InputSpec::Image(_));
@@ -170,15 +172,20 @@ fn usual_learning_rate(strategy: Strategy, classifier: &Classifier, init: Init) 
         Strategy::Bitfit => return (1e-3, "usual where only biases are trained"),
         _ if image && classifier.backbone.has_statistics() => {
             return if width < 256 {
-                (2e-3, "a convolutional network this small")
+                (2e-3, "usual for a small convolutional network (fewer than 256 channels)")
             } else {
                 (3e-4, "usual for a convolutional network")
             };
         }
-        Strategy::Last(_) if width < 512 && !image => return (1e-4, "a few layers of an encoder this narrow"),
+        Strategy::Last(_) if width < 512 && !image => {
+            return (1e-4, "a few layers of a small encoder (hidden size below 512)");
+        }
         _ => {}
     }
-    if width < 512 { (5e-5, "usual for an encoder this narrow") } else { (3e-5, "usual for an encoder this wide") }
+    match width {
+        ..512 => (5e-5, "usual for small encoders (hidden size below 512)"),
+        _ => (3e-5, "usual for encoders with a hidden size of 512 or more"),
+    }
 }
 
 /// What a snapshot must agree with: the settings that decide the result, and the data as the network sees it.

@@ -1,4 +1,5 @@
-//! The network of a run: a pretrained backbone, or a randomly initialised one, with a new head, as the strategy wants it.
+//! The network of a run: a pretrained backbone, or a randomly initialised one, with a new head, as the strategy wants
+//! it.
 
 use std::path::Path;
 
@@ -63,16 +64,26 @@ fn with_new_head(
         classifier.set_preprocessing(how.at_size(size as u32))?;
     }
     console.note(format!(
-        "{}: {} with {} stages, {} parameters",
+        "{}: {} ({}), {} parameters",
         config.model.model,
         classifier.backbone.family(),
-        classifier.backbone.stages().len(),
+        layers_of(classifier.backbone.stages()),
         units::count(classifier.total_parameters())
     ));
     for line in report.lines() {
         console.note(format!("weights {line}"));
     }
     Ok(classifier)
+}
+
+/// The stages as a practitioner would count them: `embeddings + 6 layers`, `stem + 8 blocks`, `16 stages`.
+fn layers_of(stages: &[String]) -> String {
+    let counted = |others: &[String], noun| units::counted(others.len() as u64, noun);
+    match stages {
+        [first, layers @ ..] if first == "embeddings" => format!("{first} + {}", counted(layers, "layer")),
+        [first, blocks @ ..] if first == "stem" => format!("{first} + {}", counted(blocks, "block")),
+        _ => counted(stages, "stage"),
+    }
 }
 
 /// That the settings suit what the network reads.

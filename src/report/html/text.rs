@@ -67,11 +67,6 @@ pub(super) fn percent_range(interval: Interval) -> String {
     format!("{} to {}", percent_bare(interval.low), percent(interval.high))
 }
 
-/// `1 row`, `2 rows`.
-pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", units::count(number), if number == 1 { one } else { many })
-}
-
 /// A coordinate or length, as short as a drawing allows.
 pub(super) fn number(value: f64) -> String {
     let text = format!("{value:.2}");
@@ -121,6 +116,5 @@ mod tests {
         assert_eq!([0.0, -0.001, 1.5, 100.0, 0.126].map(number), ["0", "0", "1.5", "100", "0.13"]);
         assert_eq!(percent(0.8866), "88.7\u{202f}%");
         assert_eq!(percent_bare(f64::NAN), "–");
-        assert_eq!((counted(1, "row", "rows"), counted(1200, "row", "rows")), ("1 row".into(), "1,200 rows".into()));
     }
 }

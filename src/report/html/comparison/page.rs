@@ -11,9 +11,10 @@ use super::reliability::reliability;
 use super::result::result;
 use super::standings::standings;
 use super::view::{ComparisonReport, ranked, series};
+use crate::console::units::counted;
 use crate::evaluation::comparison::Comparison;
 use crate::report::html::page::{data, skeleton};
-use crate::report::html::text::{counted, shown, split_name};
+use crate::report::html::text::{shown, split_name};
 
 /// The whole page.
 pub fn page(report: &ComparisonReport) -> String {
@@ -39,9 +40,9 @@ fn header(report: &ComparisonReport) -> Markup {
         header {
             h1 { (shown(report.title)) }
             p.facts {
-                (report.contenders.len()) " strategies and baselines on the same " (counted(rows as u64, "row", "rows")) " of "
+                (report.contenders.len()) " strategies and baselines on the same " (counted(rows as u64, "row")) " of "
                 (split_name(report.split)) " data · "
-                (counted(classes as u64, "label", "labels")) " · " (counted(seeds as u64, "seed", "seeds"))
+                (counted(classes as u64, "label")) " · " (counted(seeds as u64, "seed"))
             }
         }
         nav aria-label="Sections" {

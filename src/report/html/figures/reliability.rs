@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
+use crate::console::units::counted;
 use crate::evaluation::{reliability, wilson};
 use crate::report::html::outcomes::Outcomes;
 use crate::report::html::page::figure;
 use crate::report::html::plot::{Plot, Scale, Size, Unit};
-use crate::report::html::text::{counted, percent, percent_bare};
+use crate::report::html::text::{percent, percent_bare};
 
 /// A scale for the confidences of a split. With two labels none is below a half, and half of the plot would be empty.
 fn confidence_scale(predictions: &Outcomes) -> Scale {
@@ -47,7 +48,7 @@ pub fn reliability_figure(size: Size, caption: Markup, class: &str, predictions:
             "confidence about {}: {} of {} correct ({})",
             percent(confidence),
             bin.correct,
-            counted(bin.rows, "row", "rows"),
+            counted(bin.rows, "row"),
             percent(accuracy)
         );
         plot.marker(class, 0, (confidence, accuracy), &tip);
@@ -72,12 +73,8 @@ pub fn confidence_histogram(predictions: &Outcomes) -> Markup {
     let mut histogram = Plot::new((x, "confidence"), (y, "share of rows"));
     for (index, bin) in bins.iter().enumerate().filter(|(_, bin)| bin.rows > 0) {
         let (from, to) = edges(index);
-        let tip = format!(
-            "{} with a confidence of {} to {}",
-            counted(bin.rows, "row", "rows"),
-            percent_bare(from),
-            percent(to)
-        );
+        let tip =
+            format!("{} with a confidence of {} to {}", counted(bin.rows, "row"), percent_bare(from), percent(to));
         histogram.bar("c0", (from.max(x.low()), to), share(index), &tip);
     }
     let histogram = histogram.finish("Histogram of confidence", "The share of the rows in each bin of confidence");

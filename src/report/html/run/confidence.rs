@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use super::view::{FEW_ROWS, SplitView};
+use crate::console::units::counted;
 use crate::report::html::figures::{confidence_histogram, reliability_figure};
 use crate::report::html::page::section;
 use crate::report::html::plot::Size;
-use crate::report::html::text::{counted, percent};
+use crate::report::html::text::percent;
 
 pub(super) fn confidence(scored: &SplitView, prefix: &str) -> Markup {
     let predictions = &scored.predictions;
@@ -21,7 +22,7 @@ pub(super) fn confidence(scored: &SplitView, prefix: &str) -> Markup {
             @else { "underconfident." }
             " The expected calibration error is " (percent(evaluation.ece)) "."
             @if evaluation.rows < FEW_ROWS {
-                " With " (counted(evaluation.rows, "row", "rows")) " much of that is due to chance."
+                " With " (counted(evaluation.rows, "row")) " much of that is due to chance."
             }
         }
         div.figures {

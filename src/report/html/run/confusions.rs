@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 
 use super::view::SplitView;
-use crate::console::units;
+use crate::console::units::{self, counted};
 use crate::report::html::figures::{confusion, confusion_note, confusions};
 use crate::report::html::page::section;
-use crate::report::html::text::{counted, percent};
+use crate::report::html::text::percent;
 
 pub(super) fn confusion_matrix(scored: &SplitView, prefix: &str) -> Markup {
     let most = confusions(&scored.predictions);
@@ -15,7 +15,7 @@ pub(super) fn confusion_matrix(scored: &SplitView, prefix: &str) -> Markup {
             p {
                 "Most often " (scored.label(most.truth as u32)) " is predicted as "
                 (scored.label(most.predicted as u32)) ": " (units::count(most.rows)) " of its "
-                (counted(most.support, "row", "rows")) " (" (percent(most.share())) ")."
+                (counted(most.support, "row")) " (" (percent(most.share())) ")."
             }
         }
         (confusion(&scored.split.evaluation.confusion, &scored.labels, &scored.predictions))

@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use super::examples::rows;
 use super::view::SplitView;
-use crate::console::units;
+use crate::console::units::{self, counted};
 use crate::evaluation::label_errors::{Suspect, suspected};
 use crate::report::html::page::section;
-use crate::report::html::text::{capitalised, counted, percent};
+use crate::report::html::text::{capitalised, percent};
 
 pub(super) fn possible_label_errors(scored: &[SplitView]) -> Markup {
     let found: Vec<(&SplitView, Vec<Suspect>)> = scored
@@ -18,7 +18,7 @@ pub(super) fn possible_label_errors(scored: &[SplitView]) -> Markup {
         @for (scored, errors) in &found {
             h3 {
                 (capitalised(scored.split.called())) " data: " (units::count(errors.len() as u64)) " of "
-                (counted(scored.predictions.rows() as u64, "row" , "rows" ))
+                (counted(scored.predictions.rows() as u64, "row"))
             }
             @if errors.is_empty() {
                 p { "No label looks doubtful." }

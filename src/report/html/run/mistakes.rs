@@ -4,8 +4,9 @@ use maud::{Markup, html};
 
 use super::examples::{MOST_ROWS, rows};
 use super::view::SplitView;
+use crate::console::units::counted;
 use crate::report::html::page::section;
-use crate::report::html::text::{counted, percent};
+use crate::report::html::text::percent;
 
 pub(super) fn mistakes(scored: &SplitView, prefix: &str) -> Markup {
     let predictions = &scored.predictions;
@@ -16,7 +17,7 @@ pub(super) fn mistakes(scored: &SplitView, prefix: &str) -> Markup {
             p { "No prediction is wrong." }
         } @else {
             p {
-                (counted(wrong.len() as u64, "row is" , "rows are" )) " predicted wrongly"
+                (counted(wrong.len() as u64, "row")) (if wrong.len() == 1 { " is" } else { " are" }) " predicted wrongly"
                 @if wrong.len() > MOST_ROWS { "; these are the " (MOST_ROWS) " with the highest confidence" } "."
             }
             (rows(&wrong, |&row| {

@@ -12,8 +12,9 @@ use super::settings::settings;
 use super::thresholds::thresholds;
 use super::training::training;
 use super::view::{RunReport, ScoredSplit, SplitView};
+use crate::console::units::counted;
 use crate::report::html::page::{data, section, skeleton};
-use crate::report::html::text::{counted, shown};
+use crate::report::html::text::shown;
 
 /// The whole page.
 pub fn page(report: &RunReport) -> String {
@@ -78,8 +79,8 @@ fn header(report: &RunReport) -> Markup {
             h1 { (shown(report.title)) }
             p.facts {
                 (shown(&metrics.model)) " · strategy " (metrics.strategy) " · "
-                (counted(metrics.train_rows, "training row", "training rows"))
-                " · " (counted(u64::from(metrics.epochs), "epoch", "epochs")) " · seed " (metrics.seed)
+                (counted(metrics.train_rows, "training row"))
+                " · " (counted(u64::from(metrics.epochs), "epoch")) " · seed " (metrics.seed)
             }
         }
         nav aria-label="Sections" {

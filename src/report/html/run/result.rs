@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 
 use super::view::{FEW_ROWS, RunReport, SplitView};
-use crate::console::units;
+use crate::console::units::{self, counted};
 use crate::evaluation::comparison::{self, compare};
 use crate::evaluation::{Evaluation, Interval};
 use crate::report::RunMetrics;
 use crate::report::html::page::section;
 use crate::report::html::plot::{Scale, Strip, Unit};
-use crate::report::html::text::{capitalised, counted, label, percent, percent_range};
+use crate::report::html::text::{capitalised, label, percent, percent_range};
 
 pub(super) fn result(report: &RunReport, main: Option<&SplitView>, others: &[&SplitView]) -> Markup {
     let note = html! {
@@ -63,7 +63,7 @@ pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup
             }
         }
         p.lead {
-            "Of " (counted(rows, "row", "rows")) " of the " (main.split.called()) " data "
+            "Of " (counted(rows, "row")) " of the " (main.split.called()) " data "
             @if right == rows { "all " } @else { (units::count(right)) " " }
             (if right == 1 { "was" } else { "were" }) " predicted correctly. "
             @if let Some((name, share)) = majority {

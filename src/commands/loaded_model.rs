@@ -64,7 +64,8 @@ impl LoadedModel {
         } else {
             TrainedColumns::default()
         };
-        let task = task::task(None)?;
+        let task = task::task_of(&classifier.problem_type)
+            .map_err(|error| error.file(classifier.directory.join("config.json")))?;
         Ok(Self { classifier, task, transform, hardware, batch_tokens, choices, trained_on, modality })
     }
 

@@ -26,6 +26,8 @@ pub struct Classifier {
     pub head: Head,
     pub pooling: Pooling,
     pub labels: Labels,
+    /// What the head answers, as transformers' `config.json` names it.
+    pub problem_type: String,
     pub input: InputSpec,
     pub device: Device,
     /// Where the weights came from.
@@ -118,9 +120,9 @@ impl Classifier {
         };
         let state = self.state()?.into_iter().map(|(name, tensor)| Ok((name, written(tensor)?)));
         save_tensors(&directory.join("model.safetensors"), state.collect::<Result<Vec<_>>>()?)?;
-        let Self { config, labels, pooling, input, .. } = self;
+        let Self { config, labels, problem_type, pooling, input, .. } = self;
         let description = self.backbone.description();
-        let model = SavedModel { config, labels, pooling: *pooling, input, description };
+        let model = SavedModel { config, labels, problem_type, pooling: *pooling, input, description };
         let Export { config, files } = self.family.export(&model);
         for (name, content) in files {
             write_atomically(directory.join(name), content.as_bytes())?;

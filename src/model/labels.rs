@@ -1,4 +1,4 @@
-//! The labels of a classifier that comes from a checkpoint.
+//! The labels of a classifier that comes from a checkpoint, and what kind of answer it gives.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// them. `weight` names the weight of its head's output layer.
 ///
 /// # Errors
-/// There is no head, it is no single-label classifier's, or the names are not those of its classes.
+/// There is no head, or the names are not those of its classes.
 pub fn stored_labels(checkpoint: &Checkpoint, weight: &str) -> Result<Labels> {
     let file = checkpoint.config_file();
     let Some(&[classes, _]) = checkpoint.weights.shape(weight) else {
@@ -21,14 +21,6 @@ pub fn stored_labels(checkpoint: &Checkpoint, weight: &str) -> Result<Labels> {
             .key(weight)
             .hint("give it one first: rehead train --model … --train … --out RUN, then use --model RUN"));
     };
-    let problem = checkpoint.config.get("problem_type").and_then(Value::as_str);
-    if classes < 2 || matches!(problem, Some("regression" | "multi_label_classification")) {
-        let problem = problem.unwrap_or("regression");
-        return Err(Error::request(format!("`{problem}` models are not supported yet; single-label classifiers are"))
-            .file(file)
-            .key("problem_type")
-            .hint("train a single-label head on its backbone with `rehead train`"));
-    }
     let refused = |key: &str, message: String| {
         Error::request(message)
             .file(&file)
@@ -61,6 +53,18 @@ pub fn stored_labels(checkpoint: &Checkpoint, weight: &str) -> Result<Labels> {
     });
     Labels::in_order(names.collect::<Result<Vec<_>>>()?)
         .map_err(|error| error.file(&file).key("id2label").hint("it must name every class once"))
+}
+
+/// What a head answers where nothing says otherwise.
+pub const SINGLE_LABEL: &str = "single_label_classification";
+
+/// What a checkpoint's head answers: as `config.json` says, else as transformers takes a head with so many outputs.
+pub fn stored_problem_type(checkpoint: &Checkpoint, outputs: usize) -> String {
+    match checkpoint.config.get("problem_type").and_then(Value::as_str) {
+        Some(problem_type) => problem_type.to_owned(),
+        None if outputs == 1 => "regression".to_owned(),
+        None => SINGLE_LABEL.to_owned(),
+    }
 }
 
 /// timm's list of class names, when there is one.

@@ -10,7 +10,7 @@ use super::checkpoint::{Checkpoint, LoadReport, Untaken, Weights, read_config, w
 use super::classifier::Classifier;
 use super::family::{FAMILIES, Family, FreshNetwork, HeadLayers, HeadSpec, HiddenLayer, Leftovers, Parts};
 use super::head::{Head, Hidden, NamedLinear, random_linear, stored_linear};
-use super::labels::stored_labels;
+use super::labels::{SINGLE_LABEL, stored_labels, stored_problem_type};
 use super::layers::Linear;
 use super::parameter::ParameterLocation;
 use super::pass::Pooling;
@@ -127,7 +127,13 @@ impl Classifier {
         };
         let Leftovers { network, .. } = &parts.leftovers;
         report.account(&checkpoint, network, |name| fate(&parts.leftovers, name))?;
-        Ok((assemble(family, parts, labels, pooling, head, request.device, checkpoint.directory)?, report))
+        let problem_type = match &request.head {
+            HeadRequest::FromCheckpoint => stored_problem_type(&checkpoint, labels.len()),
+            HeadRequest::New { .. } => SINGLE_LABEL.to_owned(),
+        };
+        let mut classifier = assemble(family, parts, labels, pooling, head, request.device, checkpoint.directory)?;
+        classifier.problem_type = problem_type;
+        Ok((classifier, report))
     }
 
     /// A network of random weights drawn by `seed`, with the requested new head. `model` is the name of an architecture
@@ -179,9 +185,21 @@ fn assemble(
     directory: PathBuf,
 ) -> Result<Classifier> {
     let Parts { backbone, input, config, .. } = parts;
+    let problem_type = SINGLE_LABEL.to_owned();
     let adapters = Vec::new();
-    let mut classifier =
-        Classifier { backbone, head, pooling, labels, input, device, directory, family, config, adapters };
+    let mut classifier = Classifier {
+        backbone,
+        head,
+        pooling,
+        labels,
+        problem_type,
+        input,
+        device,
+        directory,
+        family,
+        config,
+        adapters,
+    };
     if let InputSpec::Image(preprocessing) = classifier.input {
         classifier.set_preprocessing(preprocessing)?;
     }

@@ -13,6 +13,7 @@ use crate::hardware::Hardware;
 use crate::model::checkpoint::LoadReport;
 use crate::model::{Classifier, Engine, HeadRequest, InputSpec, LoadRequest, WeightDtype};
 use crate::strategy::{self, reinit};
+use crate::task::Task;
 
 /// Which network, where, and run by what.
 pub struct NetworkRequest<'a> {
@@ -20,6 +21,7 @@ pub struct NetworkRequest<'a> {
     pub directory: Option<&'a Path>,
     pub modality: Modality,
     pub labels: &'a Labels,
+    pub task: &'static dyn Task,
     pub engine: Engine,
     pub hardware: Hardware,
 }
@@ -50,7 +52,7 @@ fn with_new_head(
     choices: &mut Choices,
     console: &Console,
 ) -> Result<Classifier> {
-    let NetworkRequest { directory, modality, labels, engine, ref hardware } = *request;
+    let NetworkRequest { directory, modality, labels, task, engine, ref hardware } = *request;
     let pooling = strategy::defaults::pooling(config, modality, choices);
     let head = HeadRequest::New { labels, pooling, dropout: config.model.dropout, seed: config.training.seed };
     let weight_dtype = WeightDtype::Float(Kind::Float);
@@ -59,6 +61,7 @@ fn with_new_head(
         Some(directory) => Classifier::load(directory, &load)?,
         None => (Classifier::fresh(&config.model.model, config.training.seed, &load)?, LoadReport::default()),
     };
+    classifier.problem_type = task.problem_type().to_owned();
     check_input(config, &classifier.input)?;
     if let (Some(size), InputSpec::Image(how)) = (config.data.image_size, &classifier.input) {
         classifier.set_preprocessing(how.at_size(size as u32))?;

@@ -85,7 +85,7 @@ impl<'a> Run<'a> {
             Engine::Packed => hardware,
         };
         let request =
-            NetworkRequest { directory: directory.as_deref(), modality, labels: &data.labels, engine, hardware };
+            NetworkRequest { directory: directory.as_deref(), modality, labels: &data.labels, task, engine, hardware };
         let classifier = network::load(&config, &request, &mut choices, console)?;
         let hardware = request.hardware;
 

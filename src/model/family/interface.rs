@@ -152,6 +152,7 @@ pub struct SavedModel<'a> {
     /// The base of `config.json`, from [`Parts::config`].
     pub config: &'a Value,
     pub labels: &'a Labels,
+    pub problem_type: &'a str,
     pub pooling: Pooling,
     pub input: &'a InputSpec,
     pub description: &'a Description,

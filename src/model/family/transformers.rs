@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::interface::SavedModel;
 
-/// The `config.json` of the checkpoint with the classifier's labels in transformers' words, for single-label classification in fp32.
+/// The `config.json` of the checkpoint with the classifier's labels and problem type in transformers' words, in fp32.
 pub fn labelled_config(model: &SavedModel) -> Map<String, Value> {
     let mut map = model.config.as_object().cloned().unwrap_or_default();
     for key in ["auto_map", "torch_dtype", "quantization_config", "_name_or_path", "num_labels"] {
@@ -18,7 +18,7 @@ pub fn labelled_config(model: &SavedModel) -> Map<String, Value> {
         names().map(|(index, name)| (index.to_string(), Value::from(name.as_str()))).collect(),
     );
     map.insert("label2id".into(), names().map(|(index, name)| (name.clone(), Value::from(index))).collect());
-    map.insert("problem_type".into(), "single_label_classification".into());
+    map.insert("problem_type".into(), model.problem_type.into());
     map
 }
 

@@ -74,8 +74,8 @@ fn pil(args: &Args) -> Result<Seconds, Failure> {
     if !done.status.success() {
         return Err(String::from_utf8_lossy(&done.stderr).into_owned().into());
     }
-    let told: Value = serde_json::from_slice(&done.stdout)?;
-    let seconds = |part| told["repeats"][0][part].as_f64().ok_or("the peer says no seconds");
+    let report: Value = serde_json::from_slice(&done.stdout)?;
+    let seconds = |part| report["repeats"][0][part].as_f64().ok_or("the peer reports no seconds");
     PARTS.into_iter().map(|part| Ok((part, seconds(part)?))).collect()
 }
 
@@ -113,8 +113,8 @@ fn main() -> Result<(), Failure> {
         }
         results.insert(part.to_owned(), rates);
     }
-    let told = json!({ "input": args.input, "images": files.len(), "threads": 1, "results": results });
-    println!("{told:#}");
+    let report = json!({ "input": args.input, "images": files.len(), "threads": 1, "results": results });
+    println!("{report:#}");
     Ok(())
 }
 

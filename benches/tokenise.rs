@@ -28,7 +28,7 @@ struct Args {
     text: String,
     #[arg(long, default_value_t = 128)]
     max_length: usize,
-    /// Of the parallel runs [default: one a core]
+    /// Of the parallel runs [default: one per core]
     #[arg(long, default_value_t = 0)]
     threads: usize,
     #[arg(long, default_value_t = 7)]
@@ -106,8 +106,9 @@ fn main() -> Result<(), Failure> {
         results.insert(format!("{threads} {}", if threads == 1 { "thread" } else { "threads" }), timings);
     }
     let texts = contenders.inputs.len();
-    let told = json!({ "input": args.input, "texts": texts, "tokens": tokens, "ids": "identical", "results": results });
-    println!("{told:#}");
+    let report =
+        json!({ "input": args.input, "texts": texts, "tokens": tokens, "ids": "identical", "results": results });
+    println!("{report:#}");
     Ok(())
 }
 

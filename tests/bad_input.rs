@@ -39,8 +39,9 @@ fn refuse_all(cases: &[Case]) {
     for (name, spoil, words, says) in cases {
         let scene = scene();
         spoil(&scene);
-        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&scene, scene.rehead(words), says)));
-        if let Err(panic) = told {
+        let outcome =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&scene, scene.rehead(words), says)));
+        if let Err(panic) = outcome {
             let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
             failures += &format!("\n##### {name}\n{text}\n");
         }
@@ -86,7 +87,7 @@ fn files_that_are_no_tables() {
             JSONL, &["a.jsonl: row 1 (line 1)", "jq"]),
         ("lines without labels", |s| s.write("a.txt", "good film\n"),
             "train --train a.txt --model bare --out run", &["a.txt", "no labels"]),
-        ("Excel's note", |s| s.write("train.csv", "sep=;\ntext;label\na;x\nb;y\n"),
+        ("Excel's `sep=` line", |s| s.write("train.csv", "sep=;\ntext;label\na;x\nb;y\n"),
             TRAIN, &["train.csv: line 1: ", "Excel", "delete the line"]),
         ("a text column without name", |s| s.write("train.csv", ",label\na,x\nb,y\n"),
             TRAIN, &["train.csv: line 1: ", "no name"]),

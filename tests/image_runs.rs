@@ -1,5 +1,5 @@
-//! Images through the whole program: trained from random numbers, evaluated, labelled, compared, advised on; interrupted and gone on
-//! with; damaged files among them.
+//! Images through the whole program: trained from random numbers, evaluated, labelled, compared, advised on; interrupted and
+//! continued; damaged files among them.
 
 mod support;
 
@@ -218,9 +218,12 @@ fn a_damaged_image_is_named_or_left_out() {
     let whole = scene.bytes("train/left/0.png");
     scene.write("train/left/0.png", &whole[..whole.len() / 2]);
     scene.write("test/right/1.jpg", b"no image at all");
-    let told = scene.rehead("inspect train --json").ok().json();
-    assert_eq!((&told["images"], &told["classes"][1]), (&48.into(), &serde_json::json!(["right", 24])));
-    assert!(told["problems"][0].as_str().unwrap().contains("train/left/0.png: the PNG image is cut short"), "{told}");
+    let report = scene.rehead("inspect train --json").ok().json();
+    assert_eq!((&report["images"], &report["classes"][1]), (&48.into(), &serde_json::json!(["right", 24])));
+    assert!(
+        report["problems"][0].as_str().unwrap().contains("train/left/0.png: the PNG image is cut short"),
+        "{report}"
+    );
     let words = "train --train train --valid valid --model net-trained --strategy frozen";
     scene.rehead(&format!("{words} --out run")).refused().says(&["train/left/0.png", "--on-bad-input skip"]);
     scene.rehead(&format!("{words} --on-bad-input skip --out run")).ok().says(&[

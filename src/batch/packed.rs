@@ -1,6 +1,6 @@
 //! Tokenised texts, and batches of them that are packed instead of padded.
 //!
-//! A packed batch is one flat run of tokens. Its sequences stand in order of length, so that those of equal length are
+//! A packed batch is one flat run of tokens. Its sequences are in order of length, so that those of equal length are
 //! neighbours: each such [`LengthGroup`] is a plain rectangle, and attention needs neither padding nor masks. Nothing in a
 //! sequence's computation depends on what else is in the batch.
 
@@ -32,7 +32,7 @@ fn filled_sequences(sequences: usize) -> usize {
     sequences.next_multiple_of((sequences.next_power_of_two() / 8).max(16))
 }
 
-/// The tokens of a batch, flat. `T` tokens in all, `N` sequences; tokens behind the last sequence are filling, which no
+/// The tokens of a batch, flat. `T` tokens in all, `N` sequences; tokens after the last sequence are filling, which no
 /// sequence sees and nobody reads.
 pub struct PackedTokens {
     /// Token ids, `[T]`, int64.

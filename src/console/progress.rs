@@ -155,7 +155,7 @@ impl Progress {
                 let percent = u128::from(state.position) * 100 / u128::from(total);
                 format!("{position} of {} {} ({} %)", units::count(total), self.unit, percent.min(100))
             }
-            _ => format!("{position} {}", self.unit),
+            _ => self.counted(state.position),
         };
         let facts = std::iter::once(done).chain(self.facts(state, now));
         format!("{}: {}", self.task, facts.collect::<Vec<_>>().join(", "))
@@ -188,12 +188,17 @@ impl Progress {
         facts
     }
 
+    /// `1 step`, `650 steps`.
+    fn counted(&self, units: u64) -> String {
+        units::counted(units, self.unit.strip_suffix('s').unwrap_or(self.unit))
+    }
+
     /// `training: 650 steps in 1 min 23 s, 6,943 tokens/s, loss 0.412`.
     fn last_line(&self, now: Instant) -> String {
         let state = self.locked();
         let time = now.saturating_duration_since(state.began.time);
-        let steps = units::count(state.position.saturating_sub(state.began.position));
-        let mut line = format!("{}: {steps} {} in {}", self.task, self.unit, units::duration(time));
+        let done = self.counted(state.position.saturating_sub(state.began.position));
+        let mut line = format!("{}: {done} in {}", self.task, units::duration(time));
         if time >= Duration::from_millis(1) && state.work > 0 {
             let rate = state.work as f64 / time.as_secs_f64();
             line.push_str(&format!(", {}", units::rate(rate, self.rate_unit.unwrap_or(self.unit))));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::stream::{ByteStream, read_error};
 use crate::error::{Error, Result};
 
-/// The longest line or record that is read; a longer one is no text but a damaged file.
+/// The longest line or record that is read; a longer one means a damaged file rather than text.
 pub const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
 
 pub struct BoundedLines {

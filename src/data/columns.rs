@@ -256,7 +256,7 @@ fn guessed_text(
         return Ok((line, None));
     }
     let free = |column: &Column| label != Some(column);
-    // `text` goes before the pairs, except where its own partner stands beside it.
+    // `text` goes before the pairs, except where there is a `text_pair` too.
     let alone = usual_column(layout, TEXT_NAMES[0]).filter(free);
     let paired = || {
         PAIR_NAMES.iter().find_map(|(first, second)| {

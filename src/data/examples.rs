@@ -13,6 +13,7 @@ use super::labels::{Labels, MAX_LABELS, too_many};
 use super::options::ReadOptions;
 use super::reader::RowReader;
 use super::{Choice, Example, Input};
+use crate::console::units::counted;
 use crate::error::{Error, Result, listed, nearest};
 
 /// A labelled file.
@@ -34,9 +35,9 @@ pub struct Summary {
     /// Each class and its number of rows, in the order of the labels; classes without a row too.
     pub classes: Vec<(String, u64)>,
     pub empty_texts: u64,
-    /// Rows whose text stands with the same label in an earlier row.
+    /// Rows whose text appears with the same label in an earlier row.
     pub duplicates: u64,
-    /// Rows whose text stands with another label in an earlier row.
+    /// Rows whose text appears with another label in an earlier row.
     pub contradictions: u64,
     /// The first few of these: the row, and the earlier row that says otherwise.
     pub contradicting_rows: Vec<(u64, u64)>,
@@ -184,15 +185,10 @@ fn unknown_label(first: &str, counts: &HashMap<String, u64>, labels: &Labels) ->
     }
     let known = listed(labels.names().iter().take(10)) + if labels.len() > 10 { " and others" } else { "" };
     Error::request(format!("the label `{first}` is unknown{meant}")).hint(format!(
-        "the model's labels are {known}; unknown ones stand in {}: {}",
-        plural(rows, "row"),
+        "the model's labels are {known}; unknown ones appear in {}: {}",
+        counted(rows, "row"),
         all.join(", ")
     ))
-}
-
-/// `1 row`, `2 rows`.
-pub(super) fn plural(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn summarise(examples: &[Example], labels: &Labels) -> Summary {
@@ -229,7 +225,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let classes: Vec<String> =
             self.classes.iter().take(10).map(|(word, count)| format!("{word} {count}")).collect();
-        write!(f, "{}, {} classes: {}", plural(self.rows, "row"), self.classes.len(), classes.join(", "))?;
+        write!(f, "{}, {} classes: {}", counted(self.rows, "row"), self.classes.len(), classes.join(", "))?;
         if self.classes.len() > 10 {
             write!(f, ", …")?;
         }
@@ -239,23 +235,23 @@ impl fmt::Display for Summary {
             (self.contradictions, "repeated with another label"),
         ] {
             if count > 0 {
-                write!(f, "; {} {what}", plural(count, "text"))?;
+                write!(f, "; {} {what}", counted(count, "text"))?;
             }
         }
         if let Some((row, earlier)) = self.contradicting_rows.first() {
             write!(f, " (row {row} against row {earlier})")?;
         }
         if self.trimmed_labels > 0 {
-            write!(f, "; white space taken off {}", plural(self.trimmed_labels, "label"))?;
+            write!(f, "; white space taken off {}", counted(self.trimmed_labels, "label"))?;
         }
         if self.joined_labels > 0 {
-            write!(f, "; {} with `|`, taken as one label each", plural(self.joined_labels, "label"))?;
+            write!(f, "; {} with `|`, taken as one label each", counted(self.joined_labels, "label"))?;
         }
         Ok(())
     }
 }
 
-/// Rows of one set whose input also stands in another: training data that leaked into the test.
+/// Rows of one set whose input also appears in another: training data that leaked into the test.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Overlap {
     /// How many of the second set's rows.
@@ -266,7 +262,7 @@ pub struct Overlap {
     pub shared_rows: Vec<(u64, u64)>,
 }
 
-/// Finds the inputs of `second` (test) that also stand in `first` (train). Labels are compared by index: load the
+/// Finds the inputs of `second` (test) that also appear in `first` (train). Labels are compared by index: load the
 /// second set with the labels of the first.
 pub fn overlap(first: &[Example], second: &[Example]) -> Overlap {
     let mut known: HashMap<&Input, Vec<&Example>> = HashMap::with_capacity(first.len());
@@ -360,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_labels_are_told_with_their_counts() {
+    fn unknown_labels_are_reported_with_their_counts() {
         let known = Labels::from_names(["positive", "negative"]).unwrap();
         let content = "text,label\na,positive\nb,postive\nc,mixed\nd,mixed\n";
         let error = load("x.csv", content, Some(&known)).unwrap_err();
@@ -370,7 +366,7 @@ mod tests {
         assert_eq!(
             error.hint_text(),
             Some(
-                "the model's labels are `negative` and `positive`; unknown ones stand in 3 rows: `mixed` 2×, `postive` 1×"
+                "the model's labels are `negative` and `positive`; unknown ones appear in 3 rows: `mixed` 2×, `postive` 1×"
             )
         );
         // A class may be absent, and one class is enough, when the labels are known.

@@ -10,13 +10,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::columns::{LabelColumn, ResolvedColumns, resolve};
-use super::examples::plural;
 use super::format::FileFormat;
 use super::labels::MAX_LABELS;
 use super::options::ReadOptions;
 use super::reader::RowReader;
 use super::row::Row;
 use super::{Choice, Input};
+use crate::console::units::counted;
 use crate::error::{Error, Result, listed};
 
 /// What is in a data file.
@@ -36,9 +36,9 @@ pub struct DataReport {
     /// By label, the largest class first; at most [`MAX_LABELS`] are counted.
     pub classes: Vec<ClassReport>,
     pub empty_texts: u64,
-    /// Rows whose text stands with the same label (or none) in an earlier row.
+    /// Rows whose text appears with the same label (or none) in an earlier row.
     pub duplicates: u64,
-    /// Rows whose text stands with another label in an earlier row.
+    /// Rows whose text appears with another label in an earlier row.
     pub contradictions: u64,
     /// Lengths of the texts, both of a pair together; absent without rows or without a text column.
     pub characters: Option<Distribution>,
@@ -46,7 +46,7 @@ pub struct DataReport {
     /// Whether the file was read to its end. When it was not, the first problem says why, and all numbers are of the
     /// rows before.
     pub readable: bool,
-    /// What looks wrong, the gravest first, each with what to do about it where that is known.
+    /// What looks wrong, the most serious first, each with what to do about it where that is known.
     pub problems: Vec<String>,
 }
 
@@ -187,7 +187,7 @@ struct Counts {
     first_faulty_label: Option<String>,
     trimmed_labels: u64,
     joined_labels: u64,
-    /// The label's hash that each text, by its hash, stood with first.
+    /// The hash of the label that each text, by its hash, appeared with first.
     texts: HashMap<u64, u64>,
     duplicates: u64,
     contradictions: u64,
@@ -287,13 +287,14 @@ impl Counts {
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Some(first) = &self.first_faulty_label {
-            problems.push(format!("{} cannot be used as label; the first: {first}", plural(self.faulty_labels, "row")));
+            problems
+                .push(format!("{} cannot be used as label; the first: {first}", counted(self.faulty_labels, "row")));
         }
         problems.extend(self.label_problems());
         for (count, what) in [
-            (self.contradictions, "a text that stands with another label in an earlier row"),
+            (self.contradictions, "a text that appears with another label in an earlier row"),
             (self.empty, "an empty text"),
-            (self.duplicates, "text and label of an earlier row again"),
+            (self.duplicates, "text and label of an earlier row repeated"),
             (self.trimmed_labels, "white space around the label, which is taken off"),
         ] {
             if count > 0 {
@@ -329,7 +330,7 @@ impl Counts {
         if self.labelled >= 20 && count * 2 > self.labelled {
             problems.push(format!(
                 "the label column has {count} different values in {}: is it really the label? Name another with --label COL",
-                plural(self.labelled, "row")
+                counted(self.labelled, "row")
             ));
             return problems;
         }
@@ -368,7 +369,7 @@ impl Counts {
     }
 
     fn share(&self, count: u64) -> String {
-        format!("{} ({:.1} %)", plural(count, "row"), 100.0 * count as f64 / self.rows as f64)
+        format!("{} ({:.1} %)", counted(count, "row"), 100.0 * count as f64 / self.rows as f64)
     }
 }
 
@@ -384,7 +385,7 @@ impl fmt::Display for DataReport {
         if let Some(delimiter) = &self.delimiter {
             write!(f, ", delimiter {delimiter}")?;
         }
-        writeln!(f, ", {}", plural(self.rows, "row"))?;
+        writeln!(f, ", {}", counted(self.rows, "row"))?;
         writeln!(f, "\ncolumns")?;
         for column in &self.columns {
             let role = if self.text.contains(&column.name) {
@@ -398,7 +399,13 @@ impl fmt::Display for DataReport {
             writeln!(f, "  {}{role}: {}", column.name, examples.join(", "))?;
         }
         for choice in &self.choices {
-            writeln!(f, "  chosen {choice}")?;
+            let Choice { setting, value, reason } = choice;
+            let what = match *setting {
+                "text" => "text column",
+                "label" => "label column",
+                other => other,
+            };
+            writeln!(f, "  {what}: {value} ({reason})")?;
         }
         if !self.classes.is_empty() {
             writeln!(f, "\nclasses ({})", self.classes.len())?;

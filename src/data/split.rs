@@ -14,19 +14,19 @@ use crate::random::Random;
 pub struct Split {
     pub train: Vec<usize>,
     pub valid: Vec<usize>,
-    /// Classes that stand in no validation row, since all their rows are one text (or one row).
+    /// Classes without a validation row, since all their rows are one text (or one row).
     pub unvalidated: Vec<u32>,
 }
 
 /// Rows with one and the same input.
 #[derive(Debug, Default)]
-struct Group {
+struct DistinctInput {
     rows: Vec<usize>,
     /// How many of the rows have which label; more than one entry when they contradict each other.
     labels: Vec<(u32, usize)>,
 }
 
-impl Group {
+impl DistinctInput {
     /// The label of most rows, the smallest of equals.
     fn label(&self) -> u32 {
         self.labels.iter().max_by_key(|(label, count)| (*count, u32::MAX - label)).map_or(0, |(label, _)| *label)
@@ -53,7 +53,7 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
         }
     }
 
-    // A class that leads no group stands only in contradicting texts: those must stay in training, or it might vanish.
+    // A class that leads no group appears only in contradicting texts: those must stay in training, or it might vanish.
     let is_led = |label: u32| groups_of.get(label as usize).is_some_and(|own| !own.is_empty());
     let pinned: Vec<bool> = groups.iter().map(|group| group.labels.iter().any(|(label, _)| !is_led(*label))).collect();
     let is_pinned = |index: usize| pinned.get(index).copied().unwrap_or(true);
@@ -90,7 +90,7 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
     }
 
     let mut split = Split::default();
-    // By class: whether it stands in any row, and whether in a validation row.
+    // By class: whether it has any row, and whether a validation row.
     let mut presence = vec![(false, false); classes];
     for (group, in_valid) in groups.iter().zip(in_valid) {
         let side = if in_valid { &mut split.valid } else { &mut split.train };
@@ -115,14 +115,14 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
 }
 
 /// The distinct inputs in the order of their first rows.
-fn grouped(examples: &[Example]) -> Vec<Group> {
+fn grouped(examples: &[Example]) -> Vec<DistinctInput> {
     let mut index_of: HashMap<&Input, usize> = HashMap::with_capacity(examples.len());
-    let mut groups: Vec<Group> = Vec::with_capacity(examples.len());
+    let mut groups: Vec<DistinctInput> = Vec::with_capacity(examples.len());
     for (row, example) in examples.iter().enumerate() {
         let next = groups.len();
         let index = *index_of.entry(&example.input).or_insert(next);
         if index == next {
-            groups.push(Group::default());
+            groups.push(DistinctInput::default());
         }
         let Some(group) = groups.get_mut(index) else { continue };
         group.rows.push(row);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn single_rows_stay_in_training_and_are_told() {
+    fn single_rows_stay_in_training_and_are_reported() {
         let split = stratified(&examples(&[("a", 0), ("b", 1), ("c", 1), ("d", 2), ("d", 2)]), 0.1, 0).unwrap();
         assert_eq!(split.valid.len(), 1);
         assert!(split.valid == [1] || split.valid == [2]);
@@ -207,9 +207,9 @@ mod tests {
             let everywhere = labels_of(&rows, &all);
             assert_eq!(labels_of(&rows, &split.train), everywhere);
             let validated = labels_of(&rows, &split.valid);
-            let told: HashSet<u32> = split.unvalidated.iter().copied().collect();
-            assert_eq!(validated.union(&told).copied().collect::<HashSet<_>>(), everywhere);
-            assert!(validated.is_disjoint(&told));
+            let reported: HashSet<u32> = split.unvalidated.iter().copied().collect();
+            assert_eq!(validated.union(&reported).copied().collect::<HashSet<_>>(), everywhere);
+            assert!(validated.is_disjoint(&reported));
         }
     }
 }

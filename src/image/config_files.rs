@@ -13,7 +13,7 @@ impl Preprocessing {
     /// What a model directory says: its preprocessor_config.json, else its config.json where that is timm's, else nothing.
     ///
     /// # Errors
-    /// A file cannot be read, is no JSON, or wants what is not done here; with the file and the key.
+    /// A file cannot be read, is not JSON, or asks for what is not supported; with the file and the key.
     pub fn of_directory(directory: &Path) -> Result<Option<Self>> {
         let transformers = directory.join("preprocessor_config.json");
         if let Some(config) = read(&transformers)? {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_done_is_refused_with_its_key() {
+    fn what_is_not_supported_is_refused_with_its_key() {
         for (name, config, key) in [
             ("preprocessor_config.json", json!({ "size": { "shortest_edge": 224 } }), "do_center_crop"),
             ("preprocessor_config.json", json!({ "size": { "longest_edge": 9, "shortest_edge": 3 } }), "size"),

@@ -230,7 +230,7 @@ fn equalization(histogram: &[u64; 256]) -> [u8; 256] {
 }
 
 /// Takes each pixel `(x, y)` from where `[a, b, c, d, e, f]` says: `(a x + b y + c, d x + e y + f)`, the nearest, counted with
-/// 16 bits behind the point, as PIL does; black where that is beyond the image.
+/// 16 fractional bits, as PIL does; black where that is beyond the image.
 fn moved(image: &mut Image, from: [f64; 6]) {
     let fixed = |value: f64| (value * 65_536.0 + 0.5).floor() as i64;
     let [a, b, c, d, e, f] = from;

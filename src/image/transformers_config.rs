@@ -15,7 +15,7 @@ impl Preprocessing {
         let flag = |key: &str, default: bool| config.get(key).and_then(Value::as_bool).unwrap_or(default);
         for key in ["do_flip_channel_order", "do_pad", "do_split_image", "do_image_splitting"] {
             if flag(key, false) {
-                return Err(unsupported(key, "is not done to images here"));
+                return Err(unsupported(key, "is not supported"));
             }
         }
         let crops = flag("do_center_crop", defaults.crops);
@@ -199,7 +199,7 @@ fn size(value: &Value, square: bool) -> Result<Resize> {
     match (value.get("shortest_edge"), value.get("longest_edge")) {
         (Some(shortest), None) => return pixels(shortest, key).map(Resize::Shortest),
         (None, Some(longest)) => return pixels(longest, key).map(Resize::Longest),
-        (Some(_), Some(_)) => return Err(unsupported(key, "bounds both sides, which is not done here")),
+        (Some(_), Some(_)) => return Err(unsupported(key, "bounds both sides, which is not supported")),
         _ => {}
     }
     if value.is_object() && !(value.get("height").is_some() && value.get("width").is_some()) {

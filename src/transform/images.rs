@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::batch::ExampleSet;
 use crate::batch::memory_budget::{MemoryBudget, Reservation};
 use crate::batch::pixels::{CachedImage, FixedViews, ImageFile, ImageSet};
+use crate::console::units::counted;
 use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
@@ -72,7 +73,7 @@ impl ImageTransform {
         }
         let cached = files.iter().filter(|file| !matches!(file.cached, CachedImage::Absent)).count();
         let (height, width) = self.preprocessing.output();
-        let mut statistics = format!("{} images, seen as {height} × {width} pixels", files.len());
+        let mut statistics = format!("{}, seen as {height} × {width} pixels", counted(files.len() as u64, "image"));
         if cached < files.len() {
             statistics.push_str(&format!("; {cached} of them cached in memory"));
         }

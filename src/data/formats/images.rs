@@ -76,7 +76,7 @@ const SPLITS: [&str; 6] = ["train", "test", "val", "valid", "validation", "dev"]
 /// extension is not an image's.
 ///
 /// # Errors
-/// The folder cannot be read, or holds no image.
+/// The folder cannot be read, or has no image in it.
 fn files(folder: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");

@@ -1,0 +1,24 @@
+//! A setting that was found out rather than given.
+
+use std::fmt;
+
+/// Something that was chosen for the person, with the reason; shown and kept with the run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Choice {
+    /// What was chosen: `format`, `delimiter`, `text`, `label`.
+    pub setting: &'static str,
+    pub value: String,
+    pub reason: String,
+}
+
+impl Choice {
+    pub(crate) fn new(setting: &'static str, value: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { setting, value: value.into(), reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.setting, self.value, self.reason)
+    }
+}

@@ -1,0 +1,62 @@
+//! What a network sees of a row, and the row's label.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// What a network reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Modality {
+    #[default]
+    Text,
+    Image,
+}
+
+/// What the network gets to see.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Input {
+    Text(String),
+    /// Two texts that are judged together: premise and hypothesis, question and answer.
+    Pair(String, String),
+    Image(PathBuf),
+}
+
+impl Input {
+    /// Whether the text (both texts of a pair) is nothing but white space.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.trim().is_empty(),
+            Self::Pair(first, second) => first.trim().is_empty() && second.trim().is_empty(),
+            Self::Image(_) => false,
+        }
+    }
+
+    /// Length in characters, both of a pair together; 0 for an image.
+    pub fn chars(&self) -> usize {
+        match self {
+            Self::Text(text) => text.chars().count(),
+            Self::Pair(first, second) => first.chars().count() + second.chars().count(),
+            Self::Image(_) => 0,
+        }
+    }
+}
+
+/// The text, both texts of a pair with a bar between them, or the path of an image.
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Pair(first, second) => write!(f, "{first} | {second}"),
+            Self::Image(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// A labelled input and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    pub input: Input,
+    /// Index into the set's [`super::Labels`].
+    pub label: u32,
+    /// Row of the file, counted from 1.
+    pub row: u64,
+}

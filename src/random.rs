@@ -24,8 +24,8 @@ pub enum Distribution {
     Uniform { bound: f64 },
 }
 
-/// An fp32 tensor of this shape, drawn by `seed` with torch's generator of the CPU, so that a seed means the same weights on
-/// every device.
+/// An fp32 tensor of this shape, drawn by `seed` with torch's generator of the CPU, so that a seed means the same
+/// weights on every device.
 pub fn drawn(shape: &[i64], distribution: Distribution, seed: u64) -> Result<Tensor> {
     let mut empty = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
     Ok(from_torch(seed, || match distribution {

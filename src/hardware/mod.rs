@@ -1,7 +1,7 @@
 //! Which device, precision and threads a run uses, with the reason for every automatic choice.
 //!
-//! libtorch's CUDA half is loaded only when a GPU is wanted and its driver is there: it takes a third of a second, and one
-//! binary serves machines with and without it.
+//! libtorch's CUDA half is loaded only when a GPU is wanted and its driver is there: it takes a third of a second, and
+//! one binary serves machines with and without it.
 
 pub mod allocator;
 pub mod memory;

@@ -1,9 +1,9 @@
-//! Activations after the frozen stages, computed once for every example: in memory, or in a file that is mapped into memory
-//! when they are large or a later run is to find them.
+//! Activations after the frozen stages, computed once for every example: in memory, or in a file that is mapped into
+//! memory when they are large or a later run is to find them.
 //!
 //! Frozen stages run in evaluation mode, and an example's activations do not depend on what shares its batch. Training
-//! therefore reads the same bits from here as if it computed them in every step. Which of them are cached, and where, is
-//! decided in [`cache`](super::cache).
+//! therefore reads the same bits from here as if it computed them in every step. Which of them are cached, and where,
+//! is decided in [`cache`](super::cache).
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -203,7 +203,7 @@ impl RowPlacement {
         self.map(file, record.seconds)
     }
 
-    /// When the file is whole and holds what is request: what computing it took.
+    /// When the file is whole and holds what is asked for: what computing it took.
     pub fn seconds_of(&self, file: &Path, key: &str) -> Result<Option<f64>> {
         let Ok(text) = std::fs::read(record_of(file)) else { return Ok(None) };
         let Ok(record) = serde_json::from_slice::<FileRecord>(&text) else { return Ok(None) };

@@ -1,4 +1,5 @@
-//! What the runs of one process share: prepared examples, activations after frozen stages, and features, each computed once.
+//! What the runs of one process share: prepared examples, activations after frozen stages, and features, each computed
+//! once.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -36,8 +37,8 @@ impl CacheSettings {
     }
 }
 
-/// What the runs of one process have in common: examples that were tokenised or decoded, activations, and features, each
-/// computed once.
+/// What the runs of one process have in common: examples that were tokenised or decoded, activations, and features,
+/// each computed once.
 #[derive(Default)]
 pub struct Cache {
     examples: RefCell<VecDeque<(String, Examples)>>,
@@ -45,20 +46,20 @@ pub struct Cache {
     features: RefCell<Vec<(String, Rc<Features>)>>,
 }
 
-/// Those of a split that can be used.
+/// The usable examples of a split.
 #[derive(Clone)]
 pub struct Examples {
     pub set: Arc<dyn ExampleSet>,
-    /// Their places among the inputs.
+    /// Their indices among the inputs.
     pub places: Rc<[usize]>,
-    /// What is to be known of their sizes.
+    /// Their sizes in words, for a person.
     pub statistics: String,
-    /// What making them took.
+    /// Seconds that preparing them took.
     pub seconds: f64,
 }
 
-/// As many sets of examples are kept as a comparison with the same seed wants: training data as they are and to be augmented,
-/// validation and test data.
+/// As many sets of examples are kept as a comparison with the same seed wants: training data as they are and to be
+/// augmented, validation and test data.
 const SETS: usize = 4;
 
 /// The inputs of the head's output layer for the training and the validation examples, and what computing them took.

@@ -1,5 +1,5 @@
-//! From examples to logits or features, batch by batch: the one path that validation, evaluation, labelling and the feature
-//! cache share, so that a reported score and a written label come from the same code.
+//! From examples to logits or features, batch by batch: the one path that validation, evaluation, labelling and the
+//! feature cache share, so that a reported score and a written label come from the same code.
 
 use tch::{Kind, Tensor};
 
@@ -32,8 +32,8 @@ impl Inference<'_> {
         Ok(result.rows)
     }
 
-    /// What the head's linear layer would get to see for every example, `feature_width` numbers each. What `partial` has
-    /// is not computed again; after an interruption it has what was computed.
+    /// The input of the head's output layer for every example, `feature_width` values each. What `partial` already
+    /// holds is not computed again; after an interruption it holds what was computed.
     pub fn features(
         &self,
         partial: &mut Partial,
@@ -48,8 +48,8 @@ impl Inference<'_> {
         })
     }
 
-    /// The mean over each example's tokens of the activations after every stage, from one pass: the stages' features side by
-    /// side, `stage_width` numbers each.
+    /// The mean over each example's tokens of the activations after every stage, from one pass: the stages' features
+    /// side by side, `stage_width` values each.
     pub fn stage_features(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Rows> {
         let backbone = &self.classifier.backbone;
         let stages = backbone.stages().len();

@@ -1,4 +1,5 @@
-//! From examples to logits or features: the one path that validation, evaluation, labelling and the feature cache share.
+//! From examples to logits or features: the one path that validation, evaluation, labelling and the feature cache
+//! share.
 
 pub mod activations;
 pub mod budget;

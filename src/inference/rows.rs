@@ -1,4 +1,4 @@
-//! One row of numbers an example: logits or features as they come from a network.
+//! One row of values per example: logits or features as they come from a network.
 
 use tch::kind::Element;
 use tch::{Device, Tensor};
@@ -13,7 +13,7 @@ pub fn to_vec<T: Element + Clone>(tensor: &Tensor) -> Result<Vec<T>> {
     Ok(values)
 }
 
-/// One row of numbers an example, in the examples' order.
+/// One row of values per example, in the examples' order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rows {
     /// Row-major.
@@ -22,7 +22,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The numbers of example `index`.
+    /// The values of example `index`.
     pub fn row(&self, index: usize) -> &[f32] {
         &self.values[index * self.width..(index + 1) * self.width]
     }
@@ -49,7 +49,7 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// Nothing computed yet, for `examples` rows of `width` numbers.
+    /// Nothing computed yet, for `examples` rows of `width` values.
     pub fn new(examples: usize, width: usize) -> Self {
         Self { rows: Rows { values: vec![0.0; examples * width], width }, done: vec![false; examples] }
     }

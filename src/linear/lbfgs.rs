@@ -1,6 +1,6 @@
-//! L-BFGS (Liu and Nocedal 1989), for the logistic regressions on features and on word counts: vectors of hundreds to millions
-//! of numbers, the large ones on all cores. The result depends on nothing but the function: sums are taken in the same order
-//! whatever the number of threads.
+//! L-BFGS (Liu and Nocedal 1989), for the logistic regressions on features and on word counts: vectors of hundreds to
+//! millions of numbers, the large ones on all cores. The result depends on nothing but the function: sums are taken in
+//! the same order whatever the number of threads.
 
 use std::collections::VecDeque;
 
@@ -8,13 +8,13 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 
-/// Armijo's constant: the share of the decrease that the slope promises which is asked for.
+/// Armijo's constant: a step must bring this share of the decrease that the slope predicts.
 const SUFFICIENT: f64 = 1e-4;
 const MOST_HALVINGS: usize = 30;
-/// Numbers a thread takes at a time.
+/// Values per task of a thread.
 const CHUNK: usize = 1 << 16;
 
-/// When to stop, and what to keep.
+/// When to stop, and how much history to keep.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Converged when no component of the gradient is larger.
@@ -32,8 +32,8 @@ struct Pair {
     inverse: f64,
 }
 
-/// Moves `point` to a minimum of a smooth convex function, and returns the iterations taken. `evaluate` returns the value at a
-/// point and writes the gradient there.
+/// Moves `point` to a minimum of a smooth convex function, and returns the iterations taken. `evaluate` returns the
+/// value at a point and writes the gradient there.
 ///
 /// # Errors
 /// Those of `evaluate`.
@@ -68,7 +68,7 @@ pub fn minimise(
             // No descent is left within f64: this is the minimum.
             return Ok(iteration);
         }
-        // The oldest pair's room serves the newest.
+        // The memory of the oldest pair is reused for the newest.
         let oldest = if memory.len() < limits.memory { None } else { memory.pop_front() };
         let mut pair = oldest.unwrap_or_else(|| Pair { step: vec![0.0; size], change: vec![0.0; size], inverse: 0.0 });
         combine(&mut pair.step, &next, point, |to, from| to - from);
@@ -105,7 +105,7 @@ fn direction(gradient: &[f64], memory: &VecDeque<Pair>) -> Vec<f64> {
     q
 }
 
-// What fits into one chunk is done where it stands: waking another thread would take longer.
+// What fits into one chunk stays on this thread: waking another would take longer.
 
 fn each(of: &mut [f64], change: impl Fn(&mut f64) + Sync) {
     let part = |part: &mut [f64]| part.iter_mut().for_each(&change);

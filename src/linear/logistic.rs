@@ -1,8 +1,8 @@
 //! Multinomial logistic regression with an L2 penalty, trained to convergence: the head on frozen features.
 //!
-//! Features are standardised for the optimisation and the standardisation is folded into the weights afterwards, so that
-//! the result is a plain linear layer. The penalty is chosen on validation data. [`lbfgs`] in fp64; a convex problem, so
-//! the result depends on nothing but the data.
+//! Features are standardised for the optimisation and the standardisation is folded into the weights afterwards, so
+//! that the result is a plain linear layer. The penalty is chosen on validation data. [`lbfgs`] in fp64; a convex
+//! problem, so the result depends on nothing but the data.
 
 use tch::{Device, Kind, Tensor};
 
@@ -33,7 +33,8 @@ pub struct Labelled<'a> {
     pub targets: &'a Tensor,
 }
 
-/// The targets of cross-entropy as PyTorch has them, `[N, classes]` in fp64: one-hot, unless labels are smoothed or classes weighted.
+/// The targets of cross-entropy as PyTorch has them, `[N, classes]` in fp64: one-hot, unless labels are smoothed or
+/// classes weighted.
 ///
 /// # Errors
 /// A label is not below `classes`.
@@ -58,7 +59,7 @@ pub fn soft_targets(
     }
 }
 
-/// How carefully a head is sought.
+/// Which penalties are tried, and how closely each is solved.
 #[derive(Debug, Clone, Copy)]
 pub struct Search {
     /// From the strongest on: each solution is where the next begins.
@@ -119,8 +120,9 @@ pub fn fit(
     Ok((linear, trial))
 }
 
-/// The directions in which the training rows differ, orthonormal, `[D, N]`, where there are fewer rows N than features D. A
-/// penalised solution has no part outside of them (the representer theorem), so the search may stay within: exact, and cheaper.
+/// The directions in which the training rows differ, orthonormal, `[D, N]`, where there are fewer rows N than features
+/// D. A penalised solution has no part outside of them (the representer theorem), so the search may stay within: exact,
+/// and cheaper.
 struct Basis(Option<Tensor>);
 
 impl Basis {
@@ -149,12 +151,13 @@ impl Basis {
     }
 }
 
-/// Mean cross-entropy of a linear layer on fixed data, with its gradient. Points are `[width + 1, classes]`, row by row, the last
-/// row the biases.
+/// Mean cross-entropy of a linear layer on fixed data, with its gradient. Points are `[width + 1, classes]`, row by
+/// row, the last row the biases.
 struct Problem {
     /// `[N, width + 1]`, the last column ones.
     x: Tensor,
-    /// `[N, classes]`: what each class's log-probability counts; one-hot, unless labels are smoothed or classes weighted.
+    /// `[N, classes]`: what each class's log-probability counts; one-hot, unless labels are smoothed or classes
+    /// weighted.
     targets: Tensor,
     /// `[N, 1]`: the sums of `targets`.
     weights: Tensor,

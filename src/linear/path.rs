@@ -5,8 +5,9 @@ use crate::error::Result;
 /// Two penalties in a row that are worse than the best so far end the search: the path is smooth.
 const WORSE_IN_A_ROW: usize = 2;
 
-/// Solves for each of `penalties` in turn and returns the solution with the lowest validation loss; of equals the earlier one, and none
-/// when no loss was finite. `solve` returns the validation loss and what is to be kept of a solution.
+/// Solves for each of `penalties` in turn and returns the solution with the lowest validation loss; of equals the
+/// earlier one, and none when no loss was finite. `solve` returns the validation loss and what is to be kept of a
+/// solution.
 ///
 /// # Errors
 /// Those of `solve`.

@@ -1,9 +1,10 @@
-//! The train loop: for every step gradients, then the optimizer; after every epoch an evaluation, and the best weights kept.
+//! The train loop: for every step gradients, then the optimizer; after every epoch an evaluation, and the best weights
+//! kept.
 //!
 //! Each part of it has a file: the order of steps ([`order`](super::order)), the gradients of one step
 //! ([`step`](super::step)), the history and progress bar ([`log`](super::log)), snapshots and the best weights
-//! ([`keeper`](super::keeper)). A resumed run continues bit for bit, because the order and all random draws are functions of
-//! the seed and the position, and everything else is in the saved state.
+//! ([`keeper`](super::keeper)). A resumed run continues bit for bit, because the order and all random draws are
+//! functions of the seed and the position, and everything else is in the saved state.
 
 use crate::console::Console;
 use crate::error::Result;

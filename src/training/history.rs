@@ -1,4 +1,4 @@
-//! `history.jsonl`: one line a logged step or evaluation, for people's plots and the report.
+//! `history.jsonl`: one line per logged step or evaluation, for plots and the report.
 //!
 //! Every line is flushed when written, so a run can be followed and an interrupted one keeps its past. Resuming drops
 //! what the lost steps had written, so that an interrupted run's file equals an uninterrupted one's apart from times.
@@ -85,7 +85,7 @@ impl HistoryWriter {
         Ok(Self { path: path.to_owned(), file, kept: Vec::new() })
     }
 
-    /// Goes on with the history of a run resumed after `step` finished steps: later lines go, and so does what cannot
+    /// Continues the history of a run resumed after `step` finished steps: later lines go, and so does what cannot
     /// be read (the torn last line of a run that was killed). Without a file this is [`HistoryWriter::create`].
     pub fn resume(path: impl AsRef<Path>, step: u64) -> Result<Self> {
         let path = path.as_ref();
@@ -134,7 +134,7 @@ impl HistoryWriter {
         let mut line =
             serde_json::to_vec(record).map_err(|error| Error::failure(error.to_string()).file(&self.path))?;
         line.push(b'\n');
-        // One write a line: a reader that follows the file meets whole lines.
+        // One write per line: a reader that follows the file meets whole lines.
         self.file.write_all(&line).and_then(|()| self.file.flush()).map_err(|error| Error::io(error, &self.path))
     }
 }
@@ -188,8 +188,14 @@ mod tests {
         assert_eq!(
             lines,
             [
-                r#"{"kind":"step","epoch":1,"step":2,"loss":0.1,"lr":0.00001,"tokens_per_second":7000.0,"seconds":1.5}"#,
-                r#"{"kind":"evaluation","split":"valid","epoch":1,"step":2,"accuracy":0.9,"macro_f1":0.8,"loss":0.3,"seconds":2.0}"#
+                concat!(
+                    r#"{"kind":"step","epoch":1,"step":2,"loss":0.1,"lr":0.00001,"#,
+                    r#""tokens_per_second":7000.0,"seconds":1.5}"#
+                ),
+                concat!(
+                    r#"{"kind":"evaluation","split":"valid","epoch":1,"step":2,"#,
+                    r#""accuracy":0.9,"macro_f1":0.8,"loss":0.3,"seconds":2.0}"#
+                )
             ]
         );
         assert_eq!(read(&path).unwrap(), [Record::Step(step(2)), Record::Evaluation(valid(2))]);

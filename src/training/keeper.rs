@@ -1,4 +1,5 @@
-//! What a run keeps while it trains: snapshots every few minutes and on Ctrl-C, and the best epoch's weights and scores.
+//! What a run keeps while it trains: snapshots every few minutes and on Ctrl-C, and the best epoch's weights and
+//! scores.
 
 use crate::console::Console;
 use crate::error::{self, Error, Result};

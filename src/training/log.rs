@@ -55,8 +55,8 @@ impl<'a> TrainLog<'a> {
         })
     }
 
-    /// A step has been taken at `rate` times the peak rates. Every so many steps this reads the loss from the device and so
-    /// waits for it; nothing else in the loop does.
+    /// A step has been taken at `rate` times the peak rates. Every so many steps this reads the loss from the device
+    /// and so waits for it; nothing else in the loop does.
     ///
     /// # Errors
     /// The loss is no longer a number.

@@ -1,5 +1,6 @@
-//! Mixup and CutMix: every image of a micro-batch is shown together with the one opposite it, and counts for both classes. As timm
-//! does it: one lambda per batch, the partner is the batch in reverse, and where both ways are asked for each batch takes one of them.
+//! Mixup and CutMix: every image of a micro-batch is shown together with the one opposite it, and counts for both
+//! classes. As timm does it: one lambda per batch, the partner is the batch in reverse, and where both ways are asked
+//! for each batch takes one of them.
 //!
 //! The random draw depends on (seed, step, micro-batch) alone. Lambda is the share of an image itself.
 

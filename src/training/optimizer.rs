@@ -1,5 +1,5 @@
-//! AdamW, fused over all parameters of a group, with a state that can be saved and restored exactly. What is trained when is
-//! the scope's business, and the learning rate the schedule's.
+//! AdamW, fused over all parameters of a group, with a state that can be saved and restored exactly. What is trained
+//! when is the scope's business, and the learning rate the schedule's.
 
 use tch::{Kind, Tensor};
 
@@ -15,8 +15,8 @@ pub struct AdamwSettings {
     pub learning_rate: f64,
     /// Peak rate of the new head.
     pub head_learning_rate: f64,
-    /// The last stage's rate is this times the backbone's, the one before has this times that, and so on (Clark et al. 2020);
-    /// 1 gives all the same.
+    /// The last stage's rate is this times the backbone's, the one before has this times that, and so on (Clark et al.
+    /// 2020); 1 gives all the same.
     pub layer_decay: f64,
     /// How many stages the backbone has.
     pub stages: usize,
@@ -80,9 +80,9 @@ struct ParameterGroup {
     steps: Vec<Tensor>,
 }
 
-/// A large table of which a step reads few rows. A row is updated when it is read again or when the whole table is wanted
-/// ([`Adamw::flush`]): every step that it missed is then taken with that step's coefficients, so the result is bit-equal to
-/// updating all rows in every step.
+/// A large table of which a step reads few rows. A row is updated when it is read again or when the whole table is
+/// wanted ([`Adamw::flush`]): every step that it missed is then taken with that step's coefficients, so the result is
+/// bit-equal to updating all rows in every step.
 struct SparseTable {
     name: String,
     rate: f64,
@@ -108,8 +108,8 @@ pub struct Adamw {
 }
 
 impl Adamw {
-    /// An optimizer over `trainable`. Which of them are trained, and get gradients, [`unfreeze_after`](Self::unfreeze_after)
-    /// says.
+    /// An optimizer over `trainable`. Which of them are trained, and get gradients,
+    /// [`unfreeze_after`](Self::unfreeze_after) says.
     pub fn new<'a>(trainable: impl IntoIterator<Item = &'a Parameter>, settings: AdamwSettings) -> Result<Self> {
         let mut groups: Vec<ParameterGroup> = Vec::new();
         let mut table = None;
@@ -134,8 +134,8 @@ impl Adamw {
         Ok(Self { settings, groups, table })
     }
 
-    /// From now on all parameters after the first `frozen` stages are trained: they get gradients and take part in steps.
-    /// What is trained already stays so.
+    /// From now on all parameters after the first `frozen` stages are trained: they get gradients and take part in
+    /// steps. What is trained already stays so.
     pub fn unfreeze_after(&mut self, frozen: usize) -> Result<()> {
         for group in self.groups.iter_mut().filter(|group| !group.trained && group.unfreeze_at >= frozen) {
             group.trained = true;
@@ -166,8 +166,8 @@ impl Adamw {
         }
     }
 
-    /// One step with `rate` times the peak rates, on the gradients as they are, which are dropped afterwards. Returns the
-    /// gradients' norm before clipping, a one-element tensor on the device: reading it waits for the device.
+    /// One step with `rate` times the peak rates, on the gradients as they are, which are dropped afterwards. Returns
+    /// the gradients' norm before clipping, a one-element tensor on the device: reading it waits for the device.
     pub fn step(&mut self, rate: f64) -> Result<Tensor> {
         let mut groups: Vec<&mut ParameterGroup> = self.groups.iter_mut().filter(|group| group.trained).collect();
         let mut table = self.table.as_mut().filter(|table| table.trained);

@@ -1,4 +1,5 @@
-//! Which examples each step of a run trains on, and where in the schedule it stands: a function of the seed and the epoch.
+//! Which examples each step of a run trains on, and where in the schedule it stands: a function of the seed and the
+//! epoch.
 
 use std::sync::Arc;
 
@@ -34,7 +35,8 @@ impl<'a> StepOrder<'a> {
         self.plan.epochs as u64 * self.steps_per_epoch
     }
 
-    /// The steps of the running epoch that are still to be taken. Where examples load slowly, a thread begins to load them.
+    /// The steps of the running epoch that are still to be taken. Where examples load slowly, a thread begins to load
+    /// them.
     pub fn epoch(&self, state: &TrainState) -> EpochSteps<'_> {
         let epoch = state.epoch as u64;
         let batches = sampler::training_epoch(&self.costs, self.plan.batch, self.plan.seed, epoch);
@@ -51,15 +53,15 @@ impl<'a> StepOrder<'a> {
         EpochSteps { order: self, epoch, batches, micro_batches, prefetcher, done, number: state.step }
     }
 
-    /// Epochs of a token budget differ by a few batches, which only their own order tells; within an epoch the positions
-    /// are spread evenly over as many as the first epoch has.
+    /// Epochs of a token budget differ by a few batches, which only their own order tells; within an epoch the
+    /// positions are spread evenly over as many as the first epoch has.
     fn position(&self, epoch: u64, batch: u64, batches: u64) -> SchedulePosition {
         let step = epoch * self.steps_per_epoch + batch * self.steps_per_epoch / batches.max(1);
         SchedulePosition { step, total: self.total() }
     }
 
-    /// A step of a token budget holds many short examples or few long ones. Divided by the mean number, all examples count
-    /// alike.
+    /// A step of a token budget holds many short examples or few long ones. Divided by the mean number, all examples
+    /// count alike.
     fn loss_divisor(&self, examples: usize, batches: usize) -> f64 {
         match self.plan.batch {
             BatchSize::Examples(_) => examples as f64,

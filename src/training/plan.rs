@@ -1,5 +1,5 @@
-//! What a training run is given and what it returns: data and settings, as plain values. The settings' defaults and their
-//! reasons are the strategies' business.
+//! What a training run is given and what it returns: data and settings, as plain values. The settings' defaults and
+//! their reasons are the strategies' business.
 
 use std::path::Path;
 use std::sync::Arc;

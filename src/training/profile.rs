@@ -1,5 +1,5 @@
-//! Where the time of training goes, for `rehead train --profile`: what an optimizer step consists of, by kind of operation,
-//! and what happens between steps.
+//! Where the time of training goes, for `rehead train --profile`: what an optimizer step consists of, by kind of
+//! operation, and what happens between steps.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ const KINDS: [(&str, &[&str]); 9] = [
     ("fills and sums", &["fill", "zero", "aten::sum", "aten::add", "empty", "ones"]),
 ];
 const OTHER: &str = "other operations";
-const OUTSIDE: &str = "batches, and all that is no operation";
+const OUTSIDE: &str = "loading batches, and time outside operations";
 
 /// Follows a run; does nothing unless it was asked for.
 pub struct Profile {
@@ -80,8 +80,8 @@ impl Profile {
             Column::left("where the time goes"),
             Column::right("share"),
             Column::right("seconds"),
-            Column::right("ms a step"),
-            Column::right("calls a step"),
+            Column::right("ms per step"),
+            Column::right("calls per step"),
         ]);
         let mut row = |name: &str, part: f64, steps: Option<f64>, calls: u64| {
             let a_step = steps.map_or(String::new(), |steps| format!("{:.2}", part * 1e3 / steps));
@@ -97,7 +97,7 @@ impl Profile {
         row("evaluation", self.evaluation_seconds, None, 0);
         row("snapshots", self.snapshot_seconds, None, 0);
         let rest = seconds - self.step_seconds - self.evaluation_seconds - self.snapshot_seconds;
-        row("all else", rest.max(0.0), None, 0);
+        row("everything else", rest.max(0.0), None, 0);
         Some(table)
     }
 }

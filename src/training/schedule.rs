@@ -50,8 +50,8 @@ pub struct SchedulePosition {
 pub enum Unfreezing {
     /// The same stages throughout.
     Never { frozen: usize },
-    /// Gradual unfreezing (Howard & Ruder 2018) from the last stage on: the head alone at first, then one stage more at a
-    /// time, evenly over the first half of all steps; the second half trains all of them.
+    /// Gradual unfreezing (Howard & Ruder 2018) from the last stage on: the head alone at first, then one stage more at
+    /// a time, evenly over the first half of all steps; the second half trains all of them.
     OneByOne { stages: usize },
 }
 

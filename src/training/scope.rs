@@ -1,4 +1,4 @@
-//! Which of a classifier's parameters are trained, and when. Which that are, a strategy says.
+//! Which of a classifier's parameters are trained, and when. A strategy decides it; training only reads it.
 
 use crate::model::parameter::Parameter;
 use crate::training::schedule::Unfreezing;

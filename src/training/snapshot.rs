@@ -1,9 +1,10 @@
-//! The state of a run on disk: everything that an interrupted run needs to go on bit for bit as if it had not been.
+//! The state of a run on disk: everything that an interrupted run needs to continue bit for bit as if it had not been
+//! interrupted.
 //!
-//! A snapshot is a folder `checkpoints/step-N` with the trained weights, the optimizer's moments and `state.json`; the file
-//! `checkpoints/latest` names the newest whole one and is replaced last. The best epoch's weights stand beside it. What
-//! a seed determines (order of examples, dropout) is not stored: it is computed again. Snapshots are written when a run is
-//! interrupted and every few minutes; once the trained model is saved, `trained.json` stands in their place.
+//! A snapshot is a folder `checkpoints/step-N` with the trained weights, the optimizer's moments and `state.json`; the
+//! file `checkpoints/latest` names the newest whole one and is replaced last. The best epoch's weights stand beside it.
+//! What a seed determines (order of examples, dropout) is not stored: it is computed again. Snapshots are written when
+//! a run is interrupted and every few minutes; once the trained model is saved, `trained.json` stands in their place.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -71,8 +72,8 @@ impl Snapshots {
         folder.is_dir().then_some(Self { folder })
     }
 
-    /// Saves the state; the one before stays until this one is whole. `best` are the best epoch's weights, when no earlier
-    /// snapshot has saved them.
+    /// Saves the state; the one before stays until this one is whole. `best` are the best epoch's weights, when no
+    /// earlier snapshot has saved them.
     pub fn save(
         &self,
         state: &TrainState,
@@ -138,18 +139,17 @@ impl Snapshots {
         restore().map_err(|error| self.damaged(error))
     }
 
-    /// The best weights that the snapshot of an earlier session has brought, copied into the parameters.
+    /// Copies the best epoch's weights, as an earlier session saved them, into the parameters.
     pub fn restore_best(&self, trained: &[&Parameter]) -> Result<()> {
         copy_into(&self.folder.join(BEST), trained).map_err(|error| self.damaged(error))
     }
 
     fn damaged(&self, error: Error) -> Error {
         let folder = self.folder.display();
-        error.hint(format!("the snapshot is damaged; --resume begins anew once {folder} is deleted"))
+        error.hint(format!("the snapshot is damaged; delete {folder}, and --resume starts over"))
     }
 
-    /// The trained model is saved in the run directory; `account` says how it came about. What training would need to go on
-    /// is no longer wanted.
+    /// The trained model is saved in the run directory; `account` says how it came about. The snapshots are removed.
     pub fn trained(&self, account: &impl Serialize) -> Result<()> {
         let file = self.folder.join(TRAINED);
         let account = serde_json::to_string_pretty(account)
@@ -173,7 +173,7 @@ impl Snapshots {
         }
     }
 
-    /// The run is done with everything.
+    /// The run is complete: its report is written.
     pub fn finish(&self) -> Result<()> {
         let (trained, finished) = (self.folder.join(TRAINED), self.folder.join(FINISHED));
         files::rename(&trained, &finished).map_err(|error| Error::io(error, &trained))
@@ -197,10 +197,10 @@ impl Snapshots {
     }
 }
 
-/// What is saved in `place` was made with other data or settings.
-pub fn of_another_run(place: &Path) -> Error {
+/// The error for a snapshot in `folder` that was made with other data or settings.
+pub fn of_another_run(folder: &Path) -> Error {
     Error::request("the snapshot belongs to other data or settings")
-        .file(place)
+        .file(folder)
         .hint("resume with the same files and flags, or start anew with another --out")
 }
 

@@ -1,7 +1,7 @@
 //! Which epoch was best, when to stop early, and when a loss says that training has diverged.
 //!
 //! Works on numbers alone; keeping the best weights and ending the loop is the train loop's business. [`BestEpoch`] is
-//! part of a snapshot, so that a resumed run goes on as an uninterrupted one would.
+//! part of a snapshot, so that a resumed run continues as an uninterrupted one would.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ impl EpochScore {
         Self { epoch, macro_f1: evaluation.macro_f1, loss: evaluation.loss }
     }
 
-    /// By macro-F1; equals by loss. An equal of both is not better, so the earlier epoch stays.
+    /// By macro-F1; ties by loss. A tie of both is not better, so the earlier epoch stays.
     fn is_better_than(&self, other: &Self) -> bool {
         self.macro_f1 > other.macro_f1 || (self.macro_f1 == other.macro_f1 && self.loss < other.loss)
     }
@@ -34,7 +34,7 @@ impl EpochScore {
 pub struct Verdict {
     /// The epoch is the best so far: its weights are the ones to keep.
     pub improved: bool,
-    /// Patience is at its end.
+    /// Patience is exhausted: training ends.
     pub stop: bool,
 }
 
@@ -75,7 +75,7 @@ impl BestEpoch {
     }
 }
 
-/// Stops a run whose loss is no longer a number, before it wastes hours.
+/// Stops a run as soon as its loss is no longer finite.
 #[derive(Debug, Clone)]
 pub struct LossWatch {
     learning_rate: f64,

@@ -295,13 +295,13 @@ fn what_does_not_fit_is_refused() {
     scene.rehead(&format!("{BASIC} --strategy lora --out run")).refused().says(&["lora"]);
     // The smallest size that can be asked for is one that this network takes.
     scene.rehead(&format!("{BASIC} --image-size 8 --strategy full --epochs 1 --out small")).ok();
-    scene.rehead(&format!("{BASIC} --stages 2 --out run")).refused().says(&["networks for images are kept whole"]);
+    scene.rehead(&format!("{BASIC} --stages 2 --out run")).refused().says(&["image networks cannot be cut"]);
     scene.rehead(&format!("{BASIC} --max-length 9 --out run")).refused().says(&["this model reads images"]);
     for how in ["--augment light", "--mixup 0.2", "--cutmix 1", "--views 2"] {
         scene
             .rehead(&format!("train --train texts.csv --valid texts.csv --model bare {how} --out run"))
             .refused()
-            .says(&["texts are not varied"]);
+            .says(&["texts are not augmented"]);
     }
     std::fs::create_dir(scene.path("empty")).unwrap();
     scene.rehead("train --train empty --model net --init random --out run").refused().says(&["no image"]);

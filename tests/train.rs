@@ -503,5 +503,5 @@ fn rows_shared_with_the_test_file_are_warned_of() {
     let scene = training_scene();
     scene.copy("train.csv", "test.csv");
     let outcome = scene.rehead(&format!("{BASIC} --strategy frozen --test test.csv --quiet --out run")).ok();
-    outcome.says(&["warning: 64 of its rows also stand in train.csv"]);
+    outcome.says(&["warning: 64 of its rows also appear in train.csv"]);
 }

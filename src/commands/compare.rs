@@ -271,9 +271,9 @@ impl Outcome {
         let truth = &first.predictions.truth;
         for cell in contenders.iter().flat_map(|contender| &contender.cells) {
             if cell.predictions.truth != *truth {
-                return Err(Error::request("the run was scored on other rows than the rest")
+                return Err(Error::request("the run was evaluated on other rows than the others")
                     .file(&cell.run)
-                    .hint("delete its folder, and it is done again"));
+                    .hint("delete its folder and compare again: it is then trained anew"));
             }
         }
         let compared_ones: Vec<comparison::Contender> = contenders

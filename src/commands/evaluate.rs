@@ -52,7 +52,10 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         prepared.usable(inputs.len()).into_iter().filter_map(|place| set.examples.get(place)).collect();
     console.note(&prepared.statistics);
     let unit = prepared.set.unit();
-    let dataset = Dataset { examples: prepared.set.clone(), targets: model.task.parse(&examples) };
+    let dataset = Dataset {
+        examples: prepared.set.clone(),
+        targets: model.task.parse(&examples, &set.labels, &model.classifier.labels)?,
+    };
     let Evaluated { logits, evaluation } = score(model.task, &model.inference(), &dataset, "evaluating", &console)?;
     console.note(&evaluation);
     let report = Report {
@@ -68,7 +71,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).map_err(|error| Error::io(error, out))?;
         write_atomically(out.join("metrics.json"), format!("{json}\n").as_bytes())?;
-        let predictions = Predictions::of_logits(&logits.values, dataset.targets.classes());
+        let predictions = Predictions::of_logits(&logits, &dataset.targets);
         predictions.write(out, "test", model.classifier.labels.names())?;
         let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
         let split = ScoredSplit {

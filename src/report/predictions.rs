@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::evaluation::{argmax, softmax};
 use crate::files::write_atomically;
+use crate::inference::Rows;
+use crate::task::Targets;
 
 /// A split's true labels and predictions.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,12 +19,11 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    /// From logits, row-major, one row for each label of `truth`.
-    pub fn of_logits(logits: &[f32], truth: &[u32]) -> Self {
-        let classes = logits.len().checked_div(truth.len()).unwrap_or(0);
-        let probabilities =
-            logits.chunks_exact(classes.max(1)).flat_map(|row| softmax(row).into_iter().map(|p| p as f32)).collect();
-        Self { truth: truth.to_vec(), probabilities }
+    /// From logits, one row for each of `targets`.
+    pub fn of_logits(logits: &Rows, targets: &Targets) -> Self {
+        let rows = logits.values.chunks_exact(logits.width.max(1));
+        let probabilities = rows.flat_map(|row| softmax(row).into_iter().map(|p| p as f32)).collect();
+        Self { truth: targets.classes().to_vec(), probabilities }
     }
 
     fn rows(&self) -> impl Iterator<Item = &[f32]> {
@@ -103,7 +104,8 @@ mod tests {
     fn what_is_written_reads_back() {
         let folder = tempfile::tempdir().unwrap();
         let labels = ["a, \"b\"".to_owned(), "c".to_owned(), "ü".to_owned()];
-        let written = Predictions::of_logits(&[0.1, 2.0, -3.0, 1.0, 0.0, 0.7], &[2, 0]);
+        let logits = Rows { values: vec![0.1, 2.0, -3.0, 1.0, 0.0, 0.7], width: 3 };
+        let written = Predictions::of_logits(&logits, &Targets::Classes(vec![2, 0]));
         written.write(folder.path(), "test", &labels).unwrap();
         let read = Predictions::read(folder.path(), "test", &labels).unwrap();
         assert_eq!(read, written);

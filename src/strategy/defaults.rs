@@ -4,18 +4,22 @@ use crate::config::{Choices, HeadInit, Init, Pooling as PoolingSetting, RunConfi
 use crate::data::Modality;
 use crate::model::Pooling;
 
-/// How the backbone's output is pooled: as told, or mean when frozen (it separates better there), or the family's own.
+/// How the backbone's output is pooled: as the settings say, or mean when frozen (it separates classes better there), or the family's own.
 pub fn pooling(config: &RunConfig, modality: Modality, choices: &mut Choices) -> Option<Pooling> {
     match (config.model.pooling, config.strategy.name) {
         (PoolingSetting::Auto, _) if modality == Modality::Image => None,
         (PoolingSetting::Cls, _) => Some(Pooling::Cls),
         (PoolingSetting::Mean, _) => Some(Pooling::Mean),
         (PoolingSetting::Auto, Strategy::Frozen) => {
-            choices.record("pooling", "mean", "frozen features separate better when averaged over the tokens");
+            choices.record(
+                "pooling",
+                "mean",
+                "frozen features separate the classes better when averaged over the tokens",
+            );
             Some(Pooling::Mean)
         }
         (PoolingSetting::Auto, _) => {
-            choices.record("pooling", "cls", "the family's own head reads the first token");
+            choices.record("pooling", "cls", "this family's classification head reads the first token");
             Some(Pooling::Cls)
         }
     }
@@ -25,7 +29,7 @@ pub fn pooling(config: &RunConfig, modality: Modality, choices: &mut Choices) ->
 pub fn head_init(config: &mut RunConfig, classes: usize, choices: &mut Choices) {
     if config.strategy.head_init == HeadInit::Auto {
         let (chosen, reason) = if classes >= MANY_CLASSES && config.model.init == Init::Pretrained {
-            (HeadInit::Probe, "with so many classes a random head takes long to learn")
+            (HeadInit::Probe, "with this many classes a randomly initialised head learns slowly")
         } else {
             (HeadInit::Random, "as transformers does")
         };

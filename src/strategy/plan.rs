@@ -95,7 +95,7 @@ fn step_size(config: &mut RunConfig, train: &Dataset, classifier: &Classifier, c
     let settings = &mut config.training;
     let rows = train.examples.len();
     let (examples, reason) = if rows < FEW {
-        (EXAMPLES_A_STEP / 2.0, "few rows want small steps")
+        (EXAMPLES_A_STEP / 2.0, "few rows: more, smaller steps")
     } else {
         (EXAMPLES_A_STEP, "usual for fine-tuning")
     };
@@ -165,7 +165,7 @@ fn usual_learning_rate(strategy: Strategy, classifier: &Classifier, init: Init) 
     let width = classifier.backbone.feature_width();
     let image = matches!(classifier.input, InputSpec::Image(_));
     if init == Init::Random {
-        return (1e-3, "usual where training begins from random numbers");
+        return (1e-3, "usual for training from random weights");
     }
     match strategy {
         Strategy::Lora { .. } => return (1e-3, "usual for low-rank adapters"),

@@ -25,7 +25,7 @@ impl Variation {
 /// How the images that are trained on are varied and mixed. What a strategy cannot do is left out, with the reason; the settings keep what
 /// was asked for.
 pub fn variation(config: &mut RunConfig, input: &InputSpec, choices: &mut Choices) -> Variation {
-    let InputSpec::Image(how) = input else { return Variation::default() };
+    let InputSpec::Image(preprocessing) = input else { return Variation::default() };
     let frozen = config.strategy.name == Strategy::Frozen;
     let cached = matches!(config.strategy.name, Strategy::Last(_)) && config.run.cache == Switch::On;
     let training = &mut config.training;
@@ -42,16 +42,18 @@ pub fn variation(config: &mut RunConfig, input: &InputSpec, choices: &mut Choice
         choices.record("cache", "off", "mixed images differ in every epoch");
     }
     if !frozen && training.views > 1 {
-        choices.record("views", 1, format!("not {}: a number of views is for --strategy frozen", training.views));
+        choices.record("views", 1, format!("not {}: --views is for --strategy frozen", training.views));
     }
     let once = frozen && training.views == 1;
-    let (height, _) = how.output();
+    let (height, _) = preprocessing.output();
     let (usual, reason) = match config.strategy.name {
-        _ if once => (Augment::None, "the features of each image are computed once, as it is; --views K varies them"),
-        _ if cached && mix.is_none() => {
-            (Augment::None, "what the frozen stages compute is computed once; --cache off allows it")
+        _ if once => {
+            (Augment::None, "features are computed once per image, without augmentation; --views K augments them")
         }
-        _ if height < 96 => (Augment::Light, "usual for images this small"),
+        _ if cached && mix.is_none() => {
+            (Augment::None, "the lower layers are cached, which excludes augmentation; --cache off allows it")
+        }
+        _ if height < 96 => (Augment::Light, "usual for small images (under 96 pixels)"),
         _ => (Augment::Standard, "usual for photographs"),
     };
     let chosen = match training.augment {
@@ -73,7 +75,7 @@ pub fn variation(config: &mut RunConfig, input: &InputSpec, choices: &mut Choice
         Augment::Strong => Some(Augmentation::strong()),
     };
     if frozen && augmentation.is_none() && training.views > 1 {
-        choices.record("views", 1, "images that are not varied have one view");
+        choices.record("views", 1, "images that are not augmented have one view");
     }
     let views = if frozen && augmentation.is_some() { training.views } else { 0 };
     Variation { augmentation, mix, views }

@@ -19,8 +19,18 @@ pub trait Task: Sync {
     /// As transformers' `config.json` names it.
     fn problem_type(&self) -> &'static str;
 
-    /// The right answers of loaded examples, in their order.
-    fn parse(&self, examples: &[&Example]) -> Targets;
+    /// The names of the head's outputs, from the distinct values of the label column.
+    ///
+    /// # Errors
+    /// The values are no labels of this task.
+    fn names(&self, values: &Labels) -> Result<Labels>;
+
+    /// The right answers of loaded examples, in their order. `values` are the label column's, which the examples' labels index;
+    /// `names` are the outputs'.
+    ///
+    /// # Errors
+    /// A value that is no label of this task, or names none of its outputs.
+    fn parse(&self, examples: &[&Example], values: &Labels, names: &Labels) -> Result<Targets>;
 
     /// Numbers that the head gives for each example, where its labels have these names.
     fn head_width(&self, names: &Labels) -> usize;

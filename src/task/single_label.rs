@@ -4,7 +4,7 @@ use tch::{Device, Reduction, Tensor};
 
 use crate::config;
 use crate::data::{Example, Labels, OutputValue};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, argmax, evaluate, softmax};
 use crate::inference::Rows;
 use crate::linear::logistic::{self, Labelled, soft_targets};
@@ -25,8 +25,16 @@ impl Task for SingleLabel {
         "single_label_classification"
     }
 
-    fn parse(&self, examples: &[&Example]) -> Targets {
-        Targets::Classes(examples.iter().map(|example| example.label).collect())
+    fn names(&self, values: &Labels) -> Result<Labels> {
+        Ok(values.clone())
+    }
+
+    /// A value is the name of a class: where data and head agree on the names, their indices are the same.
+    fn parse(&self, examples: &[&Example], values: &Labels, names: &Labels) -> Result<Targets> {
+        if values != names {
+            return Err(Error::failure("the data's labels are not those of the head"));
+        }
+        Ok(Targets::Classes(examples.iter().map(|example| example.label).collect()))
     }
 
     fn head_width(&self, names: &Labels) -> usize {

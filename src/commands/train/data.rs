@@ -54,7 +54,7 @@ impl Data {
             let shared = overlap(&set.examples, &other.examples);
             if shared.rows > 0 {
                 console.warn(format!(
-                    "{} of its rows also stand in {}, {} with another label: scores on it flatter",
+                    "{} of its rows also appear in {}, {} with another label: scores on them are too optimistic",
                     shared.rows,
                     config.data.train.display(),
                     shared.contradictions
@@ -75,7 +75,10 @@ impl Data {
                 config.data.valid_fraction = Some(fraction);
                 let split = stratified(&examples, fraction, config.data.split_seed.unwrap_or(config.training.seed))?;
                 for &class in &split.unvalidated {
-                    console.warn(format!("no validation row for `{}`: all its rows are alike", labels.name(class)));
+                    console.warn(format!(
+                        "no validation row for `{}`: all its rows have the same text",
+                        labels.name(class)
+                    ));
                 }
                 let pick = |indices: &[usize]| indices.iter().map(|&index| examples[index].clone()).collect::<Vec<_>>();
                 let held_out = format!("{} of the training rows held out", split.valid.len());

@@ -99,7 +99,7 @@ fn check_input(config: &RunConfig, input: &InputSpec) -> Result<()> {
                 .hint("leave --max-length out"));
         }
         InputSpec::Image(_) if config.model.stages.is_some() => {
-            return Err(Error::request("networks for images are kept whole")
+            return Err(Error::request("image networks cannot be cut")
                 .key("model.stages")
                 .hint("leave --stages out; --strategy last:N trains the last stages alone"));
         }
@@ -107,14 +107,14 @@ fn check_input(config: &RunConfig, input: &InputSpec) -> Result<()> {
             return Err(Error::request("this model reads text").key("data.image_size").hint("leave --image-size out"));
         }
         InputSpec::Text { .. } => {
-            let varied = [
+            let augmentations = [
                 (!matches!(training.augment, Augment::Auto | Augment::None), "augment"),
                 (training.mixup > 0.0, "mixup"),
                 (training.cutmix > 0.0, "cutmix"),
                 (training.views > 1, "views"),
             ];
-            if let Some((_, name)) = varied.into_iter().find(|(asked, _)| *asked) {
-                return Err(Error::request("texts are not varied")
+            if let Some((_, name)) = augmentations.into_iter().find(|(asked, _)| *asked) {
+                return Err(Error::request("texts are not augmented")
                     .key(format!("training.{name}"))
                     .hint(format!("leave --{name} out")));
             }

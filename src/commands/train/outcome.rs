@@ -34,7 +34,7 @@ impl Outcome {
             best_epoch,
             epochs,
             trainable_parameters,
-            valid_predictions: Predictions::of_logits(&valid.logits.values, run.splits.valid.dataset.targets.classes()),
+            valid_predictions: Predictions::of_logits(&valid.logits, &run.splits.valid.dataset.targets),
             valid: valid.evaluation,
         }
     }

@@ -7,7 +7,7 @@ use tch::Kind;
 use super::data::Data;
 use super::network::{self, NetworkRequest};
 use super::resolved;
-use super::split::PreparedSplit;
+use super::split::{PreparedSplit, SplitPreparation};
 use crate::commands::inputs::{TransformOptions, transform_for};
 use crate::commands::loaded_model::engine;
 use crate::commands::locate::locate_network;
@@ -45,6 +45,7 @@ pub struct Run<'a> {
     pub hardware: Hardware,
     pub classifier: Classifier,
     pub transform: Transform,
+    /// The names of the head's outputs.
     pub labels: Labels,
     pub task: &'static dyn Task,
     pub splits: Splits,
@@ -77,6 +78,7 @@ impl<'a> Run<'a> {
         console.section("data");
         let (directory, modality) = locate_network(&config.model, console.is_quiet())?;
         let data = Data::load(&mut config, modality, &mut choices, console)?;
+        let labels = task.names(&data.labels)?;
 
         console.section("model");
         let engine = engine(config.model.engine, &mut choices);
@@ -85,16 +87,25 @@ impl<'a> Run<'a> {
             Engine::Packed => hardware,
         };
         let request =
-            NetworkRequest { directory: directory.as_deref(), modality, labels: &data.labels, task, engine, hardware };
+            NetworkRequest { directory: directory.as_deref(), modality, labels: &labels, task, engine, hardware };
         let classifier = network::load(&config, &request, &mut choices, console)?;
         let hardware = request.hardware;
 
         let variation = variation::variation(&mut config, &classifier.input, &mut choices);
         let transform = training_transform(&config, &classifier, &variation)?;
         resolved::sizes(&mut config, &transform, &mut choices);
-        let splits = Splits::of(task, &data, &transform, &config, session, console)?;
+        let preparation = SplitPreparation {
+            task,
+            values: &data.labels,
+            names: &labels,
+            transform: &transform,
+            on_bad_input: config.data.on_bad_input,
+            cache: session.cache,
+            console,
+        };
+        let splits = Splits::of(&data, preparation)?;
         resolved::hardware_and_model(&mut config, &classifier, &hardware, engine);
-        strategy::defaults::head_init(&mut config, data.labels.len(), &mut choices);
+        strategy::defaults::head_init(&mut config, task.head_width(&labels), &mut choices);
         let datasets = [&splits.train.dataset, &splits.valid.dataset];
         let plan = plan::plan(&mut config, datasets, &hardware, &classifier, variation.mix, &mut choices)?;
         // Varied images differ in every epoch, and so does what the frozen stages compute of them.
@@ -102,7 +113,7 @@ impl<'a> Run<'a> {
             config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();
         let prefix_cache = is_cached.then(|| cached::settings(&config, &mut choices));
         console.note(&choices);
-        let Data { labels, mut summary, .. } = data;
+        let Data { mut summary, .. } = data;
         summary.push((splits.train.dataset.examples.unit().to_owned(), splits.train.statistics.clone()));
         Ok(Self {
             config,
@@ -176,18 +187,9 @@ fn training_transform(config: &RunConfig, classifier: &Classifier, variation: &V
 }
 
 impl Splits {
-    fn of(
-        task: &dyn Task,
-        data: &Data,
-        transform: &Transform,
-        config: &RunConfig,
-        session: Session,
-        console: &Console,
-    ) -> Result<Self> {
-        let on_bad_input = config.data.on_bad_input;
-        let split = |examples: &[Example], purpose| {
-            PreparedSplit::of(task, examples, transform, purpose, on_bad_input, session.cache, console)
-        };
+    fn of(data: &Data, preparation: SplitPreparation) -> Result<Self> {
+        let console = preparation.console;
+        let split = |examples: &[Example], purpose| PreparedSplit::of(examples, purpose, preparation);
         let train = split(&data.train, Purpose::Training)?;
         let valid = split(&data.valid, Purpose::Inference)?;
         let test = data.test.as_deref().map(|examples| split(examples, Purpose::Inference)).transpose()?;

@@ -23,7 +23,7 @@ pub fn write(run: &Run, outcome: &Outcome, test: Option<&Evaluated>) -> Result<R
 
 fn write_test_predictions(run: &Run, test: Option<&Evaluated>) -> Result<Option<Predictions>> {
     let (Some(scored), Some(split)) = (test, &run.splits.test) else { return Ok(None) };
-    let predictions = Predictions::of_logits(&scored.logits.values, split.dataset.targets.classes());
+    let predictions = Predictions::of_logits(&scored.logits, &split.dataset.targets);
     predictions.write(run.out(), "test", run.labels.names())?;
     Ok(Some(predictions))
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::commands::inputs::prepare;
 use crate::config::OnBadInput;
 use crate::console::Console;
-use crate::data::{Example, Input};
+use crate::data::{Example, Input, Labels};
 use crate::error::Result;
 use crate::inference::cache::{Cache, Examples};
 use crate::task::{Dataset, Task};
@@ -23,17 +23,24 @@ pub struct PreparedSplit {
     pub texts: Vec<String>,
 }
 
+/// How splits are prepared: the same for all of a run.
+#[derive(Clone, Copy)]
+pub struct SplitPreparation<'a> {
+    pub task: &'a dyn Task,
+    /// The distinct values of the label column.
+    pub values: &'a Labels,
+    /// The names of the head's outputs.
+    pub names: &'a Labels,
+    pub transform: &'a Transform,
+    pub on_bad_input: OnBadInput,
+    pub cache: &'a Cache,
+    pub console: &'a Console,
+}
+
 impl PreparedSplit {
-    /// Makes the examples, or takes them from `cache`.
-    pub fn of(
-        task: &dyn Task,
-        examples: &[Example],
-        transform: &Transform,
-        purpose: Purpose,
-        on_bad_input: OnBadInput,
-        cache: &Cache,
-        console: &Console,
-    ) -> Result<Self> {
+    /// Makes the examples, or takes them from the cache.
+    pub fn of(examples: &[Example], purpose: Purpose, preparation: SplitPreparation) -> Result<Self> {
+        let SplitPreparation { task, values, names, transform, on_bad_input, cache, console } = preparation;
         let inputs: Vec<&Input> = examples.iter().map(|example| &example.input).collect();
         let Examples { set, places, statistics, seconds } = cache.examples(transform.key(&inputs, purpose), || {
             let began = Instant::now();
@@ -50,7 +57,7 @@ impl PreparedSplit {
                 Purpose::Training => Vec::new(),
                 Purpose::Inference => usable.iter().map(|example| example.input.to_string()).collect(),
             },
-            dataset: Dataset { targets: task.parse(&usable), examples: set },
+            dataset: Dataset { targets: task.parse(&usable, values, names)?, examples: set },
             statistics,
             seconds,
         })
@@ -61,8 +68,9 @@ impl PreparedSplit {
         let known: HashSet<&str> = self.contents().collect();
         let copies = other.contents().filter(|content| known.contains(content)).count();
         if copies > 0 {
-            console
-                .warn(format!("{copies} of the {name} images are copies of training images: scores on them flatter"));
+            console.warn(format!(
+                "{copies} of the {name} images are copies of training images: scores on them are too optimistic"
+            ));
         }
     }
 

@@ -153,21 +153,15 @@ impl ModelReport {
         let weights = Weights::open(directory, Device::Cpu)?;
         self.tensors = weights.names().count();
         self.parameters = weights.elements();
-        let has_head = weights.has("classifier.weight");
         drop(weights);
 
         let placeholder = data::Labels::in_order(vec!["0".to_owned(), "1".to_owned()])?;
-        let head = if has_head {
-            HeadRequest::FromCheckpoint
-        } else {
-            HeadRequest::New { labels: &placeholder, pooling: None, dropout: None, seed: 0 }
-        };
-        let request = LoadRequest::plain(head);
+        let request = LoadRequest::plain(HeadRequest::Any { placeholder: &placeholder });
         let (classifier, loaded) = Classifier::load(directory, &request)?;
         self.stages = classifier.backbone.stages().to_vec();
         self.feature_width = Some(classifier.backbone.feature_width());
         self.pooling = Some(classifier.pooling);
-        if has_head {
+        if loaded.missing.is_empty() {
             self.labels = classifier.labels.names().to_vec();
         }
         if !loaded.set_aside.is_empty() {

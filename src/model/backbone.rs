@@ -1,7 +1,7 @@
 //! What every pretrained network has in common: a chain of stages that can be run from any one to any other.
 //!
-//! Head replacement, freezing, cached activations, layer-wise rates and LoRA follow from this trait alone, for text and images
-//! alike. How a stage computes is each backbone's own affair.
+//! Head replacement, freezing, cached activations, layer-wise rates and LoRA follow from this trait alone, for text and
+//! images alike. How a stage computes is each backbone's own affair.
 
 use std::ops::Range;
 
@@ -30,23 +30,24 @@ pub struct Description {
 /// A linear layer that LoRA can adapt.
 pub struct AdaptableLinear<'a> {
     pub linear: &'a mut Linear,
-    /// The stored names of the layers that it is made of, without `.weight`, in the order of their equally many outputs. Each gets
-    /// an adapter of its own.
+    /// The stored names of the layers that it is made of, without `.weight`, in the order of their equally many
+    /// outputs. Each gets an adapter of its own.
     pub names: Vec<String>,
     /// The stage that it is in.
     pub stage: usize,
 }
 
-/// A pretrained network as a chain of stages. Stage 0 reads the batch, every later one the activations of the one before.
+/// A pretrained network as a chain of stages. Stage 0 reads the batch, every later one the activations of the one
+/// before.
 ///
-/// [`description`](Self::description), [`parameters`](Self::parameters), [`layout`](Self::layout) and [`run`](Self::run) make a
-/// backbone. The other methods are for what some can do besides.
+/// [`description`](Self::description), [`parameters`](Self::parameters), [`layout`](Self::layout) and
+/// [`run`](Self::run) make a backbone. The other methods are for what some can do besides.
 pub trait Backbone {
     /// What it is: family, settings, stages.
     fn description(&self) -> &Description;
 
-    /// Every parameter with its stage and role, in the network's order. Adapters are not among them: those belong to the
-    /// classifier.
+    /// Every parameter with its stage and role, in the network's order. Adapters are not among them: those belong to
+    /// the classifier.
     fn parameters(&self) -> &[Parameter];
 
     /// The layout of activations after `stages` stages. Of images that depends on their size, so
@@ -59,13 +60,14 @@ pub trait Backbone {
     /// A stage that is not there, or activations that are missing.
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor>;
 
-    /// Runs the first `stages` stages in evaluation mode, so that the bits of an example do not depend on how many share its batch.
+    /// Runs the first `stages` stages in evaluation mode, so that the bits of an example do not depend on how many
+    /// share its batch.
     fn run_prefix(&self, stages: usize, batch: &Batch, compute: Kind) -> Result<Tensor> {
         tch::no_grad(|| self.run(0..stages, batch, None, Pass::evaluation(compute)))
     }
 
-    /// Runs from stage `from` to the end and pools: the feature vectors, `[N, feature width]`. Backbones that can skip what pooling
-    /// never reads override this.
+    /// Runs from stage `from` to the end and pools: the feature vectors, `[N, feature width]`. Backbones that can skip
+    /// what pooling never reads override this.
     fn features(
         &self,
         from: usize,
@@ -79,8 +81,8 @@ pub trait Backbone {
         self.layout(stages).pool(&activations, batch, pooling)
     }
 
-    /// Says that the first `stages` stages are not trained from now on and all others may be, so that evaluation can be made
-    /// faster. What a backbone derives from frozen weights it derives anew when they change all the same.
+    /// Says that the first `stages` stages are not trained from now on and all others may be, so that evaluation can be
+    /// made faster. What a backbone derives from frozen weights it derives anew when they change all the same.
     fn freeze(&mut self, _stages: usize) {}
 
     /// Says how large the images are that it will read.
@@ -139,7 +141,8 @@ impl dyn Backbone {
         self.statistics().next().is_some()
     }
 
-    /// The rows of its [`Role::Table`] that a batch reads: its token ids. Some may come twice; none where there is no table.
+    /// The rows of its [`Role::Table`] that a batch reads: its token ids. Some may come twice; none where there is no
+    /// table.
     ///
     /// # Errors
     /// The ids cannot be copied.
@@ -151,8 +154,8 @@ impl dyn Backbone {
         }
     }
 
-    /// From the activations after any stage to one vector per example, `[N, stage width]`; after the last stage that is the
-    /// feature vector.
+    /// From the activations after any stage to one vector per example, `[N, stage width]`; after the last stage that is
+    /// the feature vector.
     pub fn pool(&self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor> {
         self.layout(self.stages().len()).pool(activations, batch, pooling)
     }

@@ -1,7 +1,8 @@
 //! safetensors in and out: tensors by name, shapes checked exactly, every name accounted for.
 //!
-//! A [`Checkpoint`] is a directory in the Hugging Face layout. Its tensors are memory-mapped and converted one at a time.
-//! Which names a network wants is the network's affair (`encoder/`, `head.rs`); where a model id is found is the hub's.
+//! A [`Checkpoint`] is a directory in the Hugging Face layout. Its tensors are memory-mapped and converted one at a
+//! time. Which names a network wants is the network's affair (`encoder/`, `head.rs`); where a model id is found is the
+//! hub's.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -142,8 +143,8 @@ impl Weights {
         Ok(())
     }
 
-    /// Has every tensor under another name: `names_of` gives, for the one that it has, those of its equal parts along dimension
-    /// 0; one for most.
+    /// Has every tensor under another name: `names_of` gives, for the one that it has, those of its equal parts along
+    /// dimension 0; one for most.
     ///
     /// # Errors
     /// Two tensors would have the same name, or one cannot be divided.
@@ -344,7 +345,7 @@ pub fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
 /// What loading found besides what it used.
 #[derive(Debug, Default, Clone, serde::Serialize)]
 pub struct LoadReport {
-    /// Tensors that the network has and the checkpoint lacks: made anew.
+    /// Tensors that the network has and the checkpoint lacks: newly initialised.
     pub missing: Vec<String>,
     /// Tensors of an old head, or of parts that classification does not use.
     pub set_aside: Vec<String>,
@@ -394,7 +395,7 @@ impl LoadReport {
             ),
         };
         let mut lines = Vec::new();
-        for (what, names) in [("made anew", &self.missing), ("set aside", &self.set_aside)] {
+        for (what, names) in [("newly initialised", &self.missing), ("unused", &self.set_aside)] {
             if !names.is_empty() {
                 lines.push(format!("{what}: {}", named(names)));
             }

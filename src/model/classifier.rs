@@ -1,5 +1,5 @@
-//! The [`Classifier`]: a pretrained backbone, then a head. From a batch to logits, and to a directory that Python loads. How one is
-//! loaded is told in `load.rs`.
+//! The [`Classifier`]: a pretrained backbone, then a head. From a batch to logits, and to a directory that Python
+//! loads. How one is loaded is told in `load.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -72,8 +72,8 @@ impl Classifier {
         self.parameters().chain(&self.adapters)
     }
 
-    /// Gives the linear layers of the backbone low-rank adapters, drawn by `seed`: what is computed stays the same until they are
-    /// trained.
+    /// Gives the linear layers of the backbone low-rank adapters, drawn by `seed`: what is computed stays the same
+    /// until they are trained.
     ///
     /// # Errors
     /// A backbone that has no linear layers to adapt.
@@ -111,8 +111,8 @@ impl Classifier {
         Ok(state)
     }
 
-    /// Writes `config.json`, `model.safetensors` and what else the family's Python library needs into `directory`. Weights are
-    /// written as fp32, counts as the integers that they are.
+    /// Writes `config.json`, `model.safetensors` and what else the family's Python library needs into `directory`.
+    /// Weights are written as fp32, counts as the integers that they are.
     pub fn save(&self, directory: &Path) -> Result<()> {
         let written = |tensor: Tensor| match tensor.kind() {
             Kind::Int64 => Ok(tensor),

@@ -1,8 +1,9 @@
 //! The head: from a feature vector to a score for each class.
 //!
 //! Knows a feature width and a number of classes, nothing of text or pixels. BERT's own head has a hidden layer (the
-//! pooler, pretrained) before the output, RoBERTa's too (newly initialised); with mean pooling, and for images, the output layer is
-//! all there is. Which head a family has is told by the family; where its weights come from is decided in `load.rs`.
+//! pooler, pretrained) before the output, RoBERTa's too (newly initialised); with mean pooling, and for images, the
+//! output layer is all there is. Which head a family has is told by the family; where its weights come from is decided
+//! in `load.rs`.
 
 use tch::{Device, Kind, Tensor};
 
@@ -108,7 +109,8 @@ impl Head {
         if pass.dropout.is_some() || x.device() != Device::Cpu {
             return self.output.forward(&x, pass);
         }
-        // A CPU's libraries choose how to sum by the number of rows: always the same number, and a row's answer is its own.
+        // A CPU's libraries choose how to sum by the number of rows: always the same number, and a row's answer is its
+        // own.
         let rows = x.size().first().copied().unwrap_or_default();
         let filled = x.f_constant_pad_nd([0, 0, 0, (-rows).rem_euclid(ROWS)])?;
         let parts = filled.f_split(ROWS, 0)?;
@@ -126,8 +128,8 @@ impl Head {
     }
 }
 
-/// A newly initialised linear layer: weights normal with this std, biases zero. Drawn on the CPU, so that a seed means the same
-/// weights on every device.
+/// A newly initialised linear layer: weights normal with this std, biases zero. Drawn on the CPU, so that a seed means
+/// the same weights on every device.
 pub fn random_linear(inputs: i64, outputs: i64, std: f64, seed: u64, device: Device) -> Result<Linear> {
     let weight = drawn(&[outputs, inputs], Distribution::Normal { std }, seed)?;
     Ok(Linear::new(weight.f_to_device(device)?, Tensor::f_zeros([outputs], (Kind::Float, device))?))

@@ -8,8 +8,8 @@ use super::checkpoint::Checkpoint;
 use crate::data::Labels;
 use crate::error::{Error, Result};
 
-/// The class names of a checkpoint: timm's `label_names`, transformers' `id2label`, or `LABEL_0` and so on as transformers calls
-/// them. `weight` names the weight of its head's output layer.
+/// The class names of a checkpoint: timm's `label_names`, transformers' `id2label`, or `LABEL_0` and so on as
+/// transformers calls them. `weight` names the weight of its head's output layer.
 ///
 /// # Errors
 /// There is no head, or the names are not those of its classes.

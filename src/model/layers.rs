@@ -37,8 +37,8 @@ impl Adapter {
 /// The type in which a backbone's linear layers keep their weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightDtype {
-    /// This floating-point kind: fp32 for training (masters), the compute kind for inference, so that weights are not converted
-    /// for every batch.
+    /// This floating-point kind: fp32 for training (masters), the compute kind for inference, so that weights are not
+    /// converted for every batch.
     Float(Kind),
     /// 8 bits, for inference on the CPU with activations in bf16.
     Int8,

@@ -1,5 +1,6 @@
-//! The layout of activations between two stages: what a tensor's dimensions mean there. Pooling, and the rows that a cache of
-//! activations keeps, follow from it for every backbone alike. What computes the activations is the backbone's affair.
+//! The layout of activations between two stages: what a tensor's dimensions mean there. Pooling, and the rows that a
+//! cache of activations keeps, follow from it for every backbone alike. What computes the activations is the backbone's
+//! affair.
 
 use tch::{Device, Kind, Tensor};
 
@@ -13,8 +14,8 @@ use crate::error::{Error, Result};
 pub enum Layout {
     /// `[T, width]`: the tokens of a packed batch of texts.
     Tokens { width: i64 },
-    /// `[T, width]`: `tokens` tokens per image, image after image. The first of each stands for the whole image, the others for
-    /// its patches.
+    /// `[T, width]`: `tokens` tokens per image, image after image. The first of each stands for the whole image, the
+    /// others for its patches.
     ImageTokens { tokens: i64, width: i64 },
     /// `[N, channels, height, width]`, channels last in memory.
     Map { channels: i64, height: i64, width: i64 },
@@ -30,8 +31,8 @@ impl Layout {
         }
     }
 
-    /// The activations as rows: as many rows per example as it costs (a text one per token, an image one), in the batch's order.
-    /// Rows after those of the last example are filling.
+    /// The activations as rows: as many rows per example as it costs (a text one per token, an image one), in the
+    /// batch's order. Rows after those of the last example are filling.
     pub fn to_rows(self, activations: Tensor) -> Result<Tensor> {
         let rows = activations.size().first().copied().unwrap_or(0);
         match self {
@@ -60,7 +61,8 @@ impl Layout {
         }
     }
 
-    /// One vector per example, `[N, width]` (of a map `[N, channels]`, the mean over all places in fp32 whatever the pooling).
+    /// One vector per example, `[N, width]` (of a map `[N, channels]`, the mean over all places in fp32 whatever the
+    /// pooling).
     pub fn pool(self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor> {
         match self {
             Self::Tokens { .. } => pool_tokens(activations, batch.inputs.tokens()?, pooling, 0),
@@ -77,7 +79,8 @@ pub fn image_tokens(batch: &Batch, tokens: i64) -> Result<PackedTokens> {
     PackedTokens::of_equal_length(images, tokens, pixels.device())
 }
 
-/// `[T, width]` to `[N, width]`: each sequence's first token, or the mean over its tokens (in fp32) except the first `left_out`.
+/// `[T, width]` to `[N, width]`: each sequence's first token, or the mean over its tokens (in fp32) except the first
+/// `left_out`.
 fn pool_tokens(activations: &Tensor, tokens: &PackedTokens, pooling: Pooling, left_out: i64) -> Result<Tensor> {
     match pooling {
         Pooling::Cls => Ok(activations.f_index_select(0, &tokens.first.f_narrow(0, 0, tokens.sequences())?)?),

@@ -1,5 +1,6 @@
-//! From a model directory, a file of weights or the name of an architecture to a [`Classifier`]: which family it is of, its labels,
-//! its head or a new one, and an account of every tensor. What differs between families is behind [`Family`].
+//! From a model directory, a file of weights or the name of an architecture to a [`Classifier`]: which family it is of,
+//! its labels, its head or a new one, and an account of every tensor. What differs between families is behind
+//! [`Family`].
 
 use std::path::{Path, PathBuf};
 
@@ -39,8 +40,8 @@ pub fn pretrained_id(architecture: &str) -> Option<String> {
     FAMILIES.iter().find_map(|family| family.pretrained_id(architecture))
 }
 
-/// Opens a checkpoint and finds its family. A file of weights, or a directory without `config.json`, is torchvision's or timm's, and
-/// the tensors' names tell which.
+/// Opens a checkpoint and finds its family. A file of weights, or a directory without `config.json`, is torchvision's
+/// or timm's, and the tensors' names tell which.
 fn open(path: &Path, device: Device) -> Result<(&'static dyn Family, Checkpoint)> {
     let weights_alone = path.is_file() || (!path.join("config.json").exists() && weight_files(path).is_ok());
     let checkpoint = match weights_alone {
@@ -118,18 +119,28 @@ impl Classifier {
         let width = parts.backbone.feature_width();
         let (labels, pooling, head) = match &request.head {
             HeadRequest::FromCheckpoint => head_of_checkpoint(&parts.head, &checkpoint, width)?,
-            HeadRequest::New { labels, pooling, .. } => {
+            HeadRequest::Any { .. } if has_head(&parts.head, &checkpoint) => {
+                head_of_checkpoint(&parts.head, &checkpoint, width)?
+            }
+            HeadRequest::New { labels, pooling, dropout, seed } => {
                 let pooling = wanted_pooling(&parts.head, *pooling);
-                let weights = Some(&checkpoint.weights);
-                let head = new_head(&parts.head, pooling, weights, width, request, &mut report.missing)?;
+                let new = NewHead { labels, dropout: *dropout, seed: *seed, width, device: request.device };
+                let head = new.build(&parts.head, pooling, Some(&checkpoint.weights), &mut report.missing)?;
                 ((*labels).clone(), pooling, head)
+            }
+            HeadRequest::Any { placeholder } => {
+                let new = NewHead { labels: placeholder, dropout: None, seed: 0, width, device: request.device };
+                let pooling = parts.head.pooling;
+                let head = new.build(&parts.head, pooling, Some(&checkpoint.weights), &mut report.missing)?;
+                ((*placeholder).clone(), pooling, head)
             }
         };
         let Leftovers { network, .. } = &parts.leftovers;
         report.account(&checkpoint, network, |name| fate(&parts.leftovers, name))?;
-        let problem_type = match &request.head {
-            HeadRequest::FromCheckpoint => stored_problem_type(&checkpoint, labels.len()),
-            HeadRequest::New { .. } => SINGLE_LABEL.to_owned(),
+        // A new head has tensors that the checkpoint lacks.
+        let problem_type = match report.missing.is_empty() {
+            true => stored_problem_type(&checkpoint, labels.len()),
+            false => SINGLE_LABEL.to_owned(),
         };
         let mut classifier = assemble(family, parts, labels, pooling, head, request.device, checkpoint.directory)?;
         classifier.problem_type = problem_type;
@@ -142,7 +153,7 @@ impl Classifier {
     /// # Errors
     /// There is no such architecture.
     pub fn fresh(model: &str, seed: u64, request: &LoadRequest) -> Result<Self> {
-        let HeadRequest::New { labels, pooling, .. } = &request.head else {
+        let HeadRequest::New { labels, pooling, dropout, seed: head_seed } = &request.head else {
             return Err(Error::request("a network with random weights has no labels yet").hint("train it first"));
         };
         let directory = Path::new(model);
@@ -156,7 +167,8 @@ impl Classifier {
         let parts = family.fresh(&network, request)?;
         let pooling = wanted_pooling(&parts.head, *pooling);
         let width = parts.backbone.feature_width();
-        let head = new_head(&parts.head, pooling, None, width, request, &mut Vec::new())?;
+        let new = NewHead { labels, dropout: *dropout, seed: *head_seed, width, device: request.device };
+        let head = new.build(&parts.head, pooling, None, &mut Vec::new())?;
         assemble(family, parts, (*labels).clone(), pooling, head, request.device, PathBuf::new())
     }
 }
@@ -244,41 +256,57 @@ fn head_of_checkpoint(spec: &HeadSpec, checkpoint: &Checkpoint, width: i64) -> R
     Ok((labels, spec.pooling, head(layers, hidden, output, layers.dropout, None)))
 }
 
-/// A newly initialised head. Only a hidden layer that was pretrained with the backbone is kept, where the checkpoint has it. The
-/// names of all other tensors go into `missing`.
-fn new_head(
-    spec: &HeadSpec,
-    pooling: Pooling,
-    weights: Option<&Weights>,
-    width: i64,
-    request: &LoadRequest,
-    missing: &mut Vec<String>,
-) -> Result<Head> {
-    let HeadRequest::New { labels, dropout, seed, .. } = &request.head else {
-        return Err(Error::failure("no new head was asked for"));
-    };
-    let layers = layers_of(spec, pooling);
-    let mut random = |name: &str, outputs: i64, seed: u64| {
-        missing.extend([format!("{name}.weight"), format!("{name}.bias")]);
-        random_linear(width, outputs, layers.initial_std, seed, request.device)
-    };
-    let output = random(&layers.output.name, labels.len() as i64, *seed)?;
-    let hidden = match &layers.hidden {
-        None => None,
-        Some(HiddenLayer { layer, pretrained, .. }) => {
-            let stored = weights.filter(|weights| *pretrained && weights.has(&format!("{}.weight", layer.stored)));
-            Some(match stored {
-                Some(weights) => {
-                    (stored_linear(weights, &layer.stored, width, width)?, ParameterLocation::PretrainedHead)
-                }
-                None => (random(&layer.name, width, seed.wrapping_add(1))?, ParameterLocation::Head),
-            })
-        }
-    };
-    Ok(head(layers, hidden, output, dropout.unwrap_or(layers.dropout), *dropout))
+/// Whether the checkpoint has the output layer of the family's head.
+fn has_head(spec: &HeadSpec, checkpoint: &Checkpoint) -> bool {
+    checkpoint.weights.has(&format!("{}.weight", layers_of(spec, spec.pooling).output.stored))
 }
 
-/// The head of these layers. `before_hidden` takes the place of the dropout before the hidden layer, where there is one.
+/// A head that is to be newly initialised.
+struct NewHead<'a> {
+    labels: &'a Labels,
+    /// In place of the family's own.
+    dropout: Option<f64>,
+    seed: u64,
+    /// Of the features.
+    width: i64,
+    device: Device,
+}
+
+impl NewHead<'_> {
+    /// Draws the layers. Only a hidden layer that was pretrained with the backbone is kept, where the checkpoint has it. The names
+    /// of all other tensors go into `missing`.
+    fn build(
+        &self,
+        spec: &HeadSpec,
+        pooling: Pooling,
+        weights: Option<&Weights>,
+        missing: &mut Vec<String>,
+    ) -> Result<Head> {
+        let &Self { labels, dropout, seed, width, device } = self;
+        let layers = layers_of(spec, pooling);
+        let mut random = |name: &str, outputs: i64, seed: u64| {
+            missing.extend([format!("{name}.weight"), format!("{name}.bias")]);
+            random_linear(width, outputs, layers.initial_std, seed, device)
+        };
+        let output = random(&layers.output.name, labels.len() as i64, seed)?;
+        let hidden = match &layers.hidden {
+            None => None,
+            Some(HiddenLayer { layer, pretrained, .. }) => {
+                let stored = weights.filter(|weights| *pretrained && weights.has(&format!("{}.weight", layer.stored)));
+                Some(match stored {
+                    Some(weights) => {
+                        (stored_linear(weights, &layer.stored, width, width)?, ParameterLocation::PretrainedHead)
+                    }
+                    None => (random(&layer.name, width, seed.wrapping_add(1))?, ParameterLocation::Head),
+                })
+            }
+        };
+        Ok(head(layers, hidden, output, dropout.unwrap_or(layers.dropout), dropout))
+    }
+}
+
+/// The head of these layers. `before_hidden` takes the place of the dropout before the hidden layer, where there is
+/// one.
 fn head(
     layers: &HeadLayers,
     hidden: Option<(Linear, ParameterLocation)>,

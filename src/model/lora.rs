@@ -1,5 +1,5 @@
-//! Low-rank adapters (LoRA, Hu et al. 2022) on the linear layers of any backbone that has some: added, listed, merged. What an
-//! adapter computes is [`Linear`](super::layers::Linear)'s affair.
+//! Low-rank adapters (LoRA, Hu et al. 2022) on the linear layers of any backbone that has some: added, listed, merged.
+//! What an adapter computes is [`Linear`](super::layers::Linear)'s affair.
 
 use tch::{Device, Kind, Tensor};
 
@@ -12,8 +12,8 @@ use crate::random::{Distribution, Random, drawn};
 /// The usual choice of alpha = 2 · rank: an adapter's scale, alpha / rank.
 const SCALE: f64 = 2.0;
 
-/// Gives every linear layer of the backbone adapters of `rank`, drawn by `seed`: what is computed stays the same until they are
-/// trained. Returns their parameters.
+/// Gives every linear layer of the backbone adapters of `rank`, drawn by `seed`: what is computed stays the same until
+/// they are trained. Returns their parameters.
 ///
 /// # Errors
 /// A backbone without linear layers that can be adapted.
@@ -44,8 +44,8 @@ pub fn merge(backbone: &mut dyn Backbone) -> Result<()> {
     Ok(())
 }
 
-/// An adapter as PEFT makes one: A uniform within ±1/√inputs, B zero, so that it adds nothing yet. `index` is the number of tensors
-/// drawn or made before it.
+/// An adapter as PEFT makes one: A uniform within ±1/√inputs, B zero, so that it adds nothing yet. `index` is the
+/// number of tensors drawn or made before it.
 fn random_adapter(rank: i64, inputs: i64, outputs: i64, seed: u64, index: u64, device: Device) -> Result<Adapter> {
     let bound = 1.0 / (inputs.max(1) as f64).sqrt();
     let seed = Random::of(&[seed, index]).next_u64();

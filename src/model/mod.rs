@@ -1,8 +1,8 @@
-//! A [`Classifier`]: a pretrained backbone, then a head. From a model directory to one (`load.rs`), from a batch to logits, and back to
-//! a directory that Python loads.
+//! A [`Classifier`]: a pretrained backbone, then a head. From a model directory to one (`load.rs`), from a batch to
+//! logits, and back to a directory that Python loads.
 //!
-//! A [`Backbone`] is a chain of stages; `encoder/` and `convolutional/` are the two that there are, and `rust_bert.rs` is a
-//! reference for one of them. Which networks there are is told by the families (`family/`).
+//! A [`Backbone`] is a chain of stages; `encoder/` and `convolutional/` are the two that there are, and `rust_bert.rs`
+//! is a reference for one of them. Which networks there are is told by the families (`family/`).
 
 pub mod activation;
 pub mod backbone;

@@ -1,5 +1,5 @@
-//! A network's parameters: named tensors, each with its role and its place in the network. What computes with them is in
-//! `layers.rs`; which of them are trained is the strategy's choice.
+//! A network's parameters: named tensors, each with its role and its place in the network. What computes with them is
+//! in `layers.rs`; which of them are trained is the strategy's choice.
 
 use tch::Tensor;
 
@@ -24,7 +24,8 @@ pub enum Role {
     /// A table that token ids index: a weight whose gradient has only the rows that a batch reads
     /// ([`rows_read`](super::Backbone::rows_read)).
     Table,
-    /// Changed by training passes without a gradient (a batch norm's running mean and variance). Frozen stages leave theirs alone.
+    /// Changed by training passes without a gradient (a batch norm's running mean and variance). Frozen stages leave
+    /// theirs alone.
     Statistic,
     /// An addition to a weight that is trained in its stead (LoRA), and is merged into it when training ends.
     Adapter,
@@ -32,8 +33,8 @@ pub enum Role {
 
 /// A named leaf tensor. Cloning is shallow: all clones are the same storage and gradient.
 pub struct Parameter {
-    /// The names under which the tensor is stored, with the rows (along dimension 0) of each: one name for most; a fused
-    /// projection is stored as its parts.
+    /// The names under which the tensor is stored, with the rows (along dimension 0) of each: one name for most; a
+    /// fused projection is stored as its parts.
     pub parts: Vec<(String, i64)>,
     pub tensor: Tensor,
     pub location: ParameterLocation,

@@ -1,5 +1,5 @@
-//! How one forward pass computes: its precision, its dropout, and how token vectors are pooled. What is computed is the backbone's
-//! and the head's affair.
+//! How one forward pass computes: its precision, its dropout, and how token vectors are pooled. What is computed is the
+//! backbone's and the head's affair.
 
 use std::cell::Cell;
 
@@ -36,8 +36,8 @@ impl Pass<'_> {
     }
 }
 
-/// A fresh key for each dropout of a step: the n-th call of step s always draws the same, whatever was computed before, so
-/// an interrupted run goes on with the same bits.
+/// A fresh key for each dropout of a step: the n-th call of step s always draws the same, whatever was computed before,
+/// so an interrupted run goes on with the same bits.
 pub struct DropoutKeys {
     step: u64,
     calls: Cell<u64>,

@@ -32,6 +32,8 @@ pub enum HeadRequest<'a> {
     /// A new one for these labels. `pooling` unset means the family's own; `dropout`, when set, holds for the whole
     /// network.
     New { labels: &'a Labels, pooling: Option<Pooling>, dropout: Option<f64>, seed: u64 },
+    /// The checkpoint's own, or a new one for these labels where it has none: for looking at a model.
+    Any { placeholder: &'a Labels },
 }
 
 /// How a classifier is to be loaded.
@@ -56,7 +58,7 @@ impl<'a> LoadRequest<'a> {
     pub fn dropout(&self) -> Option<f64> {
         match self.head {
             HeadRequest::New { dropout, .. } => dropout,
-            HeadRequest::FromCheckpoint => None,
+            HeadRequest::FromCheckpoint | HeadRequest::Any { .. } => None,
         }
     }
 }

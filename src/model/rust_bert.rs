@@ -1,8 +1,8 @@
-//! rust-bert's layers behind the [`Backbone`] trait: the reference that the packed encoder is tested against, chosen with
-//! `--engine rust-bert`.
+//! rust-bert's layers behind the [`Backbone`] trait: the reference that the packed encoder is tested against, chosen
+//! with `--engine rust-bert`.
 //!
-//! Each group of equally long sequences goes through as an unpadded rectangle, so no mask is needed. rust-bert computes in
-//! fp32 and fixes the layer norm's epsilon.
+//! Each group of equally long sequences goes through as an unpadded rectangle, so no mask is needed. rust-bert computes
+//! in fp32 and fixes the layer norm's epsilon.
 
 use std::ops::Range;
 
@@ -162,7 +162,8 @@ impl Backbone for RustBert {
         let tokens = batch.inputs.tokens()?;
         let compute = || self.compute(stages, tokens, activations, pass.dropout.is_some());
         match pass.dropout {
-            // rust-bert draws from torch's own generator; seeding it per micro-batch keeps runs repeatable and resumable.
+            // rust-bert draws from torch's own generator; seeding it per micro-batch keeps runs repeatable and
+            // resumable.
             Some(keys) => from_torch(keys.next(), compute),
             None => compute(),
         }

@@ -425,8 +425,7 @@ mod tests {
         ];
         let parameter = |(at, (name, shape, place)): (usize, (&str, &[i64], ParameterLocation))| {
             let role = if at < 2 { Role::Table } else { Role::Weight };
-            let parameter = Parameter::new(name, numbers(shape, at as u64, 2.0), place, role);
-            parameter
+            Parameter::new(name, numbers(shape, at as u64, 2.0), place, role)
         };
         shapes.into_iter().enumerate().map(parameter).collect()
     }

@@ -1,4 +1,5 @@
-//! Where a convolutional network's weights come from, a checkpoint or a random start, and the list of parameters that they become.
+//! Where a convolutional network's weights come from, a checkpoint or a random start, and the list of parameters that
+//! they become.
 
 use tch::{Device, Kind, Tensor};
 
@@ -42,8 +43,8 @@ impl<'a> ConvBuilder<'a> {
         Self { weights, device, parameters: Vec::new(), statistics: Vec::new(), batches: Vec::new(), drawn: 0 }
     }
 
-    /// All parameters, statistics last; and by stage the numbers of batches that its norms have seen, `[norms]`, of which the
-    /// statistics are views.
+    /// All parameters, statistics last; and by stage the numbers of batches that its norms have seen, `[norms]`, of
+    /// which the statistics are views.
     pub fn finish(mut self) -> (Vec<Parameter>, Vec<Tensor>) {
         self.parameters.extend(self.statistics);
         (self.parameters, self.batches)

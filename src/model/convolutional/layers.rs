@@ -1,5 +1,5 @@
-//! What convolutional networks compute with: convolutions and their norm, and the blocks of a stage. Which layers a network has is
-//! said by `spec.rs`; where the weights come from, by `builder.rs`.
+//! What convolutional networks compute with: convolutions and their norm, and the blocks of a stage. Which layers a
+//! network has is said by `spec.rs`; where the weights come from, by `builder.rs`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,8 +26,8 @@ impl Block<Conv> {
         }
     }
 
-    /// `[N, C, H, W]` to `[N, C', H', W']`, channels last in memory. In evaluation the result may take the place of an x that is
-    /// nobody else's (`own`).
+    /// `[N, C, H, W]` to `[N, C', H', W']`, channels last in memory. In evaluation the result may take the place of an
+    /// x that is nobody else's (`own`).
     fn forward(&self, x: &Tensor, own: bool, pass: Pass) -> Result<Tensor> {
         Ok(match self {
             Self::Conv(conv) => conv.forward(x, pass)?,
@@ -82,10 +82,10 @@ pub fn forward_all(blocks: &[Block<Conv>], x: &Tensor, own: bool, pass: Pass) ->
 
 /// A convolution with its weights, all in fp32 (the masters).
 ///
-/// In a frozen stage it evaluates as one convolution with its norm folded in. The folded copy is made at the first evaluation in
-/// a kind and kept, because making it for every batch would cost small batches more than it saves. It cannot go stale: a training
-/// pass drops it, it is not used while a gradient is wanted, and it remembers the versions of the tensors that it was made from
-/// and is made anew when one has been changed in place.
+/// In a frozen stage it evaluates as one convolution with its norm folded in. The folded copy is made at the first
+/// evaluation in a kind and kept, because making it for every batch would cost small batches more than it saves. It
+/// cannot go stale: a training pass drops it, it is not used while a gradient is wanted, and it remembers the versions
+/// of the tensors that it was made from and is made anew when one has been changed in place.
 pub struct Conv {
     spec: ConvSpec,
     /// `[outputs, inputs, height, width]`, channels last in memory.
@@ -156,8 +156,8 @@ impl Conv {
         Ok(Some(convolution))
     }
 
-    /// A convolution in `kind` that does what this one and its norm do in evaluation: a norm is a factor and a summand for each
-    /// channel.
+    /// A convolution in `kind` that does what this one and its norm do in evaluation: a norm is a factor and a summand
+    /// for each channel.
     fn fold_batch_norm(&self, kind: Kind) -> Result<FixedConvolution> {
         let zero = || Tensor::f_zeros([self.spec.outputs], (Kind::Float, self.weight.device()));
         let bias = self.bias.as_ref().map_or_else(zero, |bias| Ok(bias.shallow_clone()))?;
@@ -173,7 +173,8 @@ impl Conv {
         FixedConvolution::new(&weight, &bias, stride, padding, kind)
     }
 
-    /// In training with the batch's own statistics, which the running ones take in; in evaluation with the running ones.
+    /// In training with the batch's own statistics, which the running ones take in; in evaluation with the running
+    /// ones.
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         let ConvSpec { stride, padding, relu, .. } = self.spec;
         let mut y = match self.fixed(pass)? {

@@ -1,7 +1,8 @@
-//! Convolutional networks: one [`ConvNet`] computes all of them, from a family's description of the stages ([`NetworkSpec`]).
+//! Convolutional networks: one [`ConvNet`] computes all of them, from a family's description of the stages
+//! ([`NetworkSpec`]).
 //!
-//! Which networks there are is the affair of the families (`family/resnet.rs`, `vgg.rs`, `inception.rs`); what checkpoints of
-//! torchvision, timm and transformers call their tensors is told by `names.rs`.
+//! Which networks there are is the affair of the families (`family/resnet.rs`, `vgg.rs`, `inception.rs`); what
+//! checkpoints of torchvision, timm and transformers call their tensors is told by `names.rs`.
 
 mod builder;
 mod layers;

@@ -18,8 +18,8 @@ use crate::model::pass::Pass;
 /// Images that a prefix is run on at once.
 const PART: i64 = 16;
 
-/// A convolutional network as a chain of stages. Activations between stages: `[N, C, H, W]`, channels last in memory, in the
-/// pass's kind; features: the mean over all places, `[N, C]`, in fp32, whatever pooling is asked for.
+/// A convolutional network as a chain of stages. Activations between stages: `[N, C, H, W]`, channels last in memory,
+/// in the pass's kind; features: the mean over all places, `[N, C]`, in fp32, whatever pooling is asked for.
 pub struct ConvNet {
     /// The architecture's name, for messages.
     name: String,

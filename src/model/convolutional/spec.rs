@@ -1,5 +1,6 @@
-//! A convolutional network without weights: its stages, their blocks, and what follows for channels and extents. Families
-//! (`family/resnet.rs`, `vgg.rs`, `inception.rs`) describe themselves in these terms; `layers.rs` computes them.
+//! A convolutional network without weights: its stages, their blocks, and what follows for channels and extents.
+//! Families (`family/resnet.rs`, `vgg.rs`, `inception.rs`) describe themselves in these terms; `layers.rs` computes
+//! them.
 
 use crate::error::Result;
 

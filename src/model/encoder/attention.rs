@@ -1,8 +1,8 @@
 //! Self-attention within each sequence of a packed batch.
 //!
-//! One kernel takes all sequences as they are, whatever their lengths: the project's own on the CPU, FlashAttention on a GPU
-//! in bf16. Where neither computes (fp32 on a GPU, odd widths of heads), sequences of equal length, which are neighbours, go through as dense
-//! rectangles. Nowhere is there padding or a mask.
+//! One kernel takes all sequences as they are, whatever their lengths: the project's own on the CPU, FlashAttention on
+//! a GPU in bf16. Where neither computes (fp32 on a GPU, odd widths of heads), sequences of equal length, which are
+//! neighbours, go through as dense rectangles. Nowhere is there padding or a mask.
 
 use tch::Tensor;
 
@@ -36,7 +36,8 @@ pub fn attend(qkv: &Tensor, tokens: &PackedTokens, options: &AttentionOptions, p
     join(contexts)
 }
 
-/// The same for each sequence's first token only. `query` is `[N, width]`, `key_value` `[T, 2·width]`. Gives `[N, width]`.
+/// The same for each sequence's first token only. `query` is `[N, width]`, `key_value` `[T, 2·width]`. Gives `[N,
+/// width]`.
 pub fn attend_first_tokens(
     query: &Tensor,
     key_value: &Tensor,

@@ -17,7 +17,8 @@ pub const INITIAL_STD: f64 = 0.02;
 #[derive(Clone, Copy)]
 pub enum EncoderWeights<'a> {
     Checkpoint(&'a Weights),
-    /// Drawn by `seed`, as transformers does: weights normal with std [`INITIAL_STD`], biases 0, norms that change nothing.
+    /// Drawn by `seed`, as transformers does: weights normal with std [`INITIAL_STD`], biases 0, norms that change
+    /// nothing.
     Random {
         seed: u64,
         device: Device,
@@ -66,7 +67,8 @@ impl<'a> EncoderBuilder<'a> {
         Ok(tensor)
     }
 
-    /// A table that token ids index. On a GPU it is a weight like others: there updating the whole is quicker than finding the rows.
+    /// A table that token ids index. On a GPU it is a weight like others: there updating the whole is quicker than
+    /// finding the rows.
     pub fn take_table(&mut self, name: &str, shape: &[i64], stage: usize) -> Result<Tensor> {
         let tensor = self.take(name, shape, stage, Initial::Normal)?;
         if let Some(parameter) = self.parameters.last_mut().filter(|_| tensor.device() == Device::Cpu) {
@@ -123,8 +125,8 @@ impl<'a> EncoderBuilder<'a> {
         self.in_dtype(weight, bias)
     }
 
-    /// The linear layer of the tensors that were taken last, in the dtype that it is kept in. Without a bias it adds zeros, which are
-    /// no parameter.
+    /// The linear layer of the tensors that were taken last, in the dtype that it is kept in. Without a bias it adds
+    /// zeros, which are no parameter.
     fn in_dtype(&mut self, weight: Tensor, bias: Option<Tensor>) -> Result<Linear> {
         let has_bias = bias.is_some();
         let bias = match bias {

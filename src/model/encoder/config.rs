@@ -44,13 +44,14 @@ pub enum EmbeddingsConfig {
         patch: [i64; 2],
         /// Patches of an image: rows, columns.
         grid: [i64; 2],
-        /// How the positions are brought to another grid: with (timm) or without (transformers) a filter against aliasing.
+        /// How the positions are brought to another grid: with (timm) or without (transformers) a filter against
+        /// aliasing.
         antialias: bool,
     },
 }
 
-/// Options of self-attention. One that the fast kernel does not have belongs here, and into the path by groups of equal length in
-/// `attention.rs`.
+/// Options of self-attention. One that the fast kernel does not have belongs here, and into the path by groups of equal
+/// length in `attention.rs`.
 #[derive(Debug, Clone, Copy)]
 pub struct AttentionOptions {
     pub heads: i64,
@@ -103,8 +104,8 @@ impl ConfigKeys {
 }
 
 impl EncoderConfig {
-    /// The settings, when there can be such an encoder; `file` is the `config.json` that they come from, and `keys` are their names
-    /// in it.
+    /// The settings, when there can be such an encoder; `file` is the `config.json` that they come from, and `keys` are
+    /// their names in it.
     ///
     /// # Errors
     /// An impossible size, probability or epsilon.

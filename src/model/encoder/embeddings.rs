@@ -48,7 +48,8 @@ impl TextEmbeddings {
     /// `[T, width]`.
     pub fn forward(&self, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
         let look_up = |table: &Tensor, ids: &Tensor, sparse| Tensor::f_embedding(table, ids, -1, false, sparse);
-        // The word table is large and a batch reads little of it: its gradient has the rows that were read, nothing else.
+        // The word table is large and a batch reads little of it: its gradient has the rows that were read, nothing
+        // else.
         let sparse = self.word.requires_grad() && self.word.device() == Device::Cpu;
         let mut x = look_up(&self.word, &tokens.ids, sparse)?;
         if let Some(segment) = &self.segment {

@@ -1,5 +1,5 @@
-//! One encoder layer: self-attention and a feed-forward block, each followed by dropout and the residual. A norm comes after each
-//! or before each ([`NormPlacement`]).
+//! One encoder layer: self-attention and a feed-forward block, each followed by dropout and the residual. A norm comes
+//! after each or before each ([`NormPlacement`]).
 
 use tch::Tensor;
 

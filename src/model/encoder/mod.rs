@@ -1,9 +1,9 @@
 //! The packed transformer encoder: embeddings, then layers, over flat runs of tokens without padding.
 //!
-//! One implementation for all families whose layers are self-attention and a feed-forward block. Each family is a description
-//! (`family/`): sizes and options ([`EncoderConfig`]) and what its tensors are called ([`Names`]). Linear layers, norms and
-//! activations see every token once; attention works within each sequence (`attention.rs`). Tokens come from ids
-//! (`embeddings.rs`) or from the patches of images (`patches.rs`).
+//! One implementation for all families whose layers are self-attention and a feed-forward block. Each family is a
+//! description (`family/`): sizes and options ([`EncoderConfig`]) and what its tensors are called ([`Names`]). Linear
+//! layers, norms and activations see every token once; attention works within each sequence (`attention.rs`). Tokens
+//! come from ids (`embeddings.rs`) or from the patches of images (`patches.rs`).
 
 mod attention;
 mod builder;

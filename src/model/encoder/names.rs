@@ -2,8 +2,8 @@
 
 use crate::model::checkpoint::Weights;
 
-/// The names of an encoder's tensors below the family's prefix, without `.weight` and `.bias` where a layer has both. `{}` stands
-/// for a layer's number.
+/// The names of an encoder's tensors below the family's prefix, without `.weight` and `.bias` where a layer has both.
+/// `{}` stands for a layer's number.
 #[derive(Debug, Clone, Copy)]
 pub struct Names {
     /// What a classification checkpoint puts before the backbone's names (`bert.`); a bare backbone has none.

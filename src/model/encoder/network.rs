@@ -18,7 +18,8 @@ use crate::model::layout::{Layout, image_tokens};
 use crate::model::parameter::Parameter;
 use crate::model::pass::{Pass, Pooling};
 
-/// A transformer encoder. A norm after the last layer belongs to that layer's stage. Activations between stages: `[T, width]`.
+/// A transformer encoder. A norm after the last layer belongs to that layer's stage. Activations between stages: `[T,
+/// width]`.
 pub struct Encoder {
     config: EncoderConfig,
     description: Description,
@@ -61,8 +62,9 @@ fn describe(config: &EncoderConfig) -> Description {
 }
 
 impl Encoder {
-    /// Takes the encoder's tensors from their source, in a checkpoint with or without the family's prefix. Linear layers keep
-    /// their weights in `dtype`; tables and norms, which are small or read in part, are kept as the source has them.
+    /// Takes the encoder's tensors from their source, in a checkpoint with or without the family's prefix. Linear
+    /// layers keep their weights in `dtype`; tables and norms, which are small or read in part, are kept as the source
+    /// has them.
     ///
     /// # Errors
     /// A tensor that is missing or of another shape.
@@ -149,8 +151,8 @@ impl Backbone for Encoder {
         x.ok_or_else(|| Error::failure("an empty range of stages needs activations to start from"))
     }
 
-    /// With first-token pooling the last layer's query, output and feed-forward are computed for one token per sequence:
-    /// exactly what is read, nothing else.
+    /// With first-token pooling the last layer's query, output and feed-forward are computed for one token per
+    /// sequence: exactly what is read, nothing else.
     fn features(
         &self,
         from: usize,

@@ -1,4 +1,5 @@
-//! Stage 0 of images (Dosovitskiy et al. 2021): patches projected to vectors, a class token before them, and a position each.
+//! Stage 0 of images (Dosovitskiy et al. 2021): patches projected to vectors, a class token before them, and a position
+//! each.
 
 use tch::{Device, Tensor};
 
@@ -62,8 +63,8 @@ impl PatchEmbeddings {
         1 + self.grid[0] * self.grid[1]
     }
 
-    /// Interpolates the positions, bicubically, when images of this size have another grid of patches. They stay a leaf, and
-    /// the parameter of this name among `parameters` is them.
+    /// Interpolates the positions, bicubically, when images of this size have another grid of patches. They stay a
+    /// leaf, and the parameter of this name among `parameters` is them.
     ///
     /// # Errors
     /// The image is smaller than a patch.
@@ -113,8 +114,8 @@ impl PatchEmbeddings {
         DropoutKeys::apply(pass.dropout, x, self.dropout)
     }
 
-    /// A row a patch, its pixels row by row, a pixel's channels side by side (as they lie in memory when channels come last), then
-    /// filling; in the pass's kind.
+    /// A row a patch, its pixels row by row, a pixel's channels side by side (as they lie in memory when channels come
+    /// last), then filling; in the pass's kind.
     fn unfolded(&self, pixels: &Tensor, pass: Pass) -> Result<Tensor> {
         let ([rows, columns], [tall, wide]) = (self.grid, self.patch);
         let size = pixels.size();

@@ -1,5 +1,6 @@
-//! What the convolutional families share: networks by timm's names and settings, checkpoints of torchvision, timm or transformers, and
-//! files that timm loads. Each family only says which networks it has and what their stages are ([`ConvFamily`]).
+//! What the convolutional families share: networks by timm's names and settings, checkpoints of torchvision, timm or
+//! transformers, and files that timm loads. Each family only says which networks it has and what their stages are
+//! ([`ConvFamily`]).
 
 use serde_json::{Map, Value, json};
 
@@ -21,8 +22,8 @@ pub trait ConvFamily: Sync {
     /// The names that timm creates its networks under.
     fn networks(&self) -> Vec<String>;
 
-    /// The stages of one of its [`networks`](Self::networks). `settings` are those of timm's `model_args` that are the family's own;
-    /// `dropout` takes the place of the usual one.
+    /// The stages of one of its [`networks`](Self::networks). `settings` are those of timm's `model_args` that are the
+    /// family's own; `dropout` takes the place of the usual one.
     ///
     /// # Errors
     /// A setting that is not supported ([`unsupported_setting`]) or makes no sense.
@@ -31,8 +32,8 @@ pub trait ConvFamily: Sync {
     /// The name of a tensor that all its networks have and other families do not, in timm's and torchvision's files.
     fn mark(&self) -> &'static str;
 
-    /// Which network tensors belong to that have the [`mark`](Self::mark), by their names and shapes; none when they are not a
-    /// supported one's.
+    /// Which network tensors belong to that have the [`mark`](Self::mark), by their names and shapes; none when they
+    /// are not a supported one's.
     fn of_weights(&self, weights: &Weights) -> Option<(String, Settings)>;
 
     /// Which network a `config.json` of transformers describes.
@@ -49,8 +50,8 @@ pub trait ConvFamily: Sync {
         Preprocessing::imagenet(224)
     }
 
-    /// The standard deviation of a new head's weights, from `features`: that of torch's `Linear`, as timm and torchvision start a
-    /// ResNet's.
+    /// The standard deviation of a new head's weights, from `features`: that of torch's `Linear`, as timm and
+    /// torchvision start a ResNet's.
     fn head_std(&self, features: i64) -> f64 {
         1.0 / (3.0 * features.max(1) as f64).sqrt()
     }
@@ -86,8 +87,8 @@ struct Architecture {
 }
 
 impl Architecture {
-    /// The network that timm creates under `name` (a tag after a point is ignored) with `model_args`. `dropout` wins over what
-    /// they say.
+    /// The network that timm creates under `name` (a tag after a point is ignored) with `model_args`. `dropout` wins
+    /// over what they say.
     ///
     /// # Errors
     /// A network or a setting that is not supported.
@@ -245,8 +246,8 @@ impl<F: ConvFamily> Family for F {
         self.networks()
     }
 
-    /// torchvision's first weights. timm's own default was trained with label smoothing or mixing, which make features that serve other
-    /// classes less well (Kornblith et al., "Do Better ImageNet Models Transfer Better?", 2019).
+    /// torchvision's first weights. timm's own default was trained with label smoothing or mixing, which make features
+    /// that serve other classes less well (Kornblith et al., "Do Better ImageNet Models Transfer Better?", 2019).
     fn pretrained_id(&self, architecture: &str) -> Option<String> {
         self.networks().iter().any(|known| known == architecture).then(|| format!("timm/{architecture}.tv_in1k"))
     }
@@ -277,8 +278,8 @@ impl<F: ConvFamily> Family for F {
     }
 
     /// timm's `config.json`, so that `timm.create_model('local-dir:RUN', checkpoint_path='RUN/model.safetensors')` and
-    /// transformers' `AutoModelForImageClassification` load it. (`pretrained=True` with a folder wants a pickled file in timm
-    /// 1.0.22.)
+    /// transformers' `AutoModelForImageClassification` load it. (`pretrained=True` with a folder wants a pickled file
+    /// in timm 1.0.22.)
     fn export(&self, model: &SavedModel) -> Export {
         let mut config = model.config.clone();
         let classes = model.labels.len();
@@ -314,7 +315,8 @@ mod tests {
         Architecture::named(*ALL.iter().find(of).unwrap_or(&ALL[0]), name, &model_args, dropout)
     }
 
-    /// The parameters of each network with 1000 classes, as torchvision counts them; Inception's without the auxiliary classifier.
+    /// The parameters of each network with 1000 classes, as torchvision counts them; Inception's without the auxiliary
+    /// classifier.
     #[test]
     fn every_network_has_as_many_parameters_as_torchvisions() {
         let counts = [

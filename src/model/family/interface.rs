@@ -1,5 +1,5 @@
-//! What a family of networks tells the rest of the program about itself. All else that loading and saving need (labels, heads,
-//! tensors that are missing or left over) is written once, around it, in `load.rs` and `classifier.rs`.
+//! What a family of networks tells the rest of the program about itself. All else that loading and saving need (labels,
+//! heads, tensors that are missing or left over) is written once, around it, in `load.rs` and `classifier.rs`.
 
 use serde_json::{Map, Value};
 
@@ -12,9 +12,10 @@ use crate::model::checkpoint::{Checkpoint, Weights};
 use crate::model::pass::Pooling;
 use crate::model::request::{Engine, InputSpec, LoadRequest};
 
-/// A family of networks: how its checkpoints are recognised, loaded and written. A new family is one file in this folder that
-/// implements this trait, or describes itself to something that does ([`TextEncoder`](super::text_encoder::TextEncoder),
-/// [`ConvFamily`](super::convolutional::ConvFamily)), and one entry in [`FAMILIES`](super::FAMILIES).
+/// A family of networks: how its checkpoints are recognised, loaded and written. A new family is one file in this
+/// folder that implements this trait, or describes itself to something that does
+/// ([`TextEncoder`](super::text_encoder::TextEncoder), [`ConvFamily`](super::convolutional::ConvFamily)), and one entry
+/// in [`FAMILIES`](super::FAMILIES).
 pub trait Family: Sync {
     /// The family's name, as its `config.json` has it (`bert`, `vit`, `resnet`).
     fn name(&self) -> &'static str;
@@ -25,7 +26,8 @@ pub trait Family: Sync {
     /// Whether this is the `config.json` of one of its checkpoints. No two families may say so of the same one.
     fn recognises(&self, config: &Value) -> bool;
 
-    /// Whether a checkpoint without `config.json`, or with one that names no network, is the family's by its tensors' names.
+    /// Whether a checkpoint without `config.json`, or with one that names no network, is the family's by its tensors'
+    /// names.
     fn recognises_weights(&self, _weights: &Weights) -> bool {
         false
     }
@@ -46,12 +48,13 @@ pub trait Family: Sync {
         &[Engine::Packed]
     }
 
-    /// Takes the backbone out of a checkpoint of the family and describes the rest: the head that belongs to it, what it reads, the
-    /// tensors that nobody will ask for. It may bring configuration and names of the checkpoint into another layout first; what it
-    /// leaves there is where labels and head are then read from.
+    /// Takes the backbone out of a checkpoint of the family and describes the rest: the head that belongs to it, what
+    /// it reads, the tensors that nobody will ask for. It may bring configuration and names of the checkpoint into
+    /// another layout first; what it leaves there is where labels and head are then read from.
     ///
     /// # Errors
-    /// Settings that make no sense or are not supported, with file and key; tensors that are missing or of another shape.
+    /// Settings that make no sense or are not supported, with file and key; tensors that are missing or of another
+    /// shape.
     fn load(&self, checkpoint: &mut Checkpoint, request: &LoadRequest) -> Result<Parts>;
 
     /// The same with random weights.
@@ -77,8 +80,8 @@ pub struct Parts {
     pub leftovers: Leftovers,
 }
 
-/// What becomes of the checkpoint's tensors that neither backbone nor head has taken. All others are errors: such weights are of
-/// another network than the configuration.
+/// What becomes of the checkpoint's tensors that neither backbone nor head has taken. All others are errors: such
+/// weights are of another network than the configuration.
 #[derive(Debug, Default)]
 pub struct Leftovers {
     /// What has no place for an unexpected tensor, for the message (`config.json`, `a plain ViT`).
@@ -118,7 +121,8 @@ pub struct HiddenLayer {
     pub activation: Activation,
     /// Dropout before it.
     pub dropout: f64,
-    /// Whether it was pretrained with the backbone (BERT's pooler): then a new head keeps it where the checkpoint has it.
+    /// Whether it was pretrained with the backbone (BERT's pooler): then a new head keeps it where the checkpoint has
+    /// it.
     pub pretrained: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The families of networks, a file for each. What a family tells about itself is the trait [`Family`]; most text encoders only
-//! describe themselves to `text_encoder.rs`, and convolutional networks to `convolutional.rs`.
+//! The families of networks, a file for each. What a family tells about itself is the trait [`Family`]; most text
+//! encoders only describe themselves to `text_encoder.rs`, and convolutional networks to `convolutional.rs`.
 //!
 //! A family is added with a file in this folder and an entry in [`FAMILIES`].
 

@@ -1,5 +1,5 @@
-//! A family of text encoders in transformers' layout as a description: what its `config.json` calls the settings, what their
-//! defaults are, what its tensors and its head are called. BERT and its descendants differ in nothing else.
+//! A family of text encoders in transformers' layout as a description: what its `config.json` calls the settings, what
+//! their defaults are, what its tensors and its head are called. BERT and its descendants differ in nothing else.
 
 use std::path::PathBuf;
 

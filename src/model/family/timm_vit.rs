@@ -1,5 +1,6 @@
-//! timm's Vision Transformers in transformers' layout: the same network under other names, with its query, key and value
-//! projections in one. Only plain ones: a class token, learnt positions, norms before each block and one at the end.
+//! timm's Vision Transformers in transformers' layout: the same network under other names, with its query, key and
+//! value projections in one. Only plain ones: a class token, learnt positions, norms before each block and one at the
+//! end.
 
 use serde_json::{Map, Value, json};
 
@@ -21,7 +22,8 @@ pub const NAMED: [&str; 5] = [
 /// What timm's names call a width.
 const SIZES: [(&str, i64); 3] = [("tiny", 192), ("small", 384), ("base", 768)];
 
-const SUPPORTED: &str = "supported are plain ones with a class token, as vit_small_patch16_224 and deit_small_patch16_224 are; \
+const SUPPORTED: &str = "supported are plain ones with a class token, as vit_small_patch16_224 and \
+     deit_small_patch16_224 are; \
      train on one of those";
 
 /// Parts of other members of the family, by what is in their tensors' names.

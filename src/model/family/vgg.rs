@@ -1,6 +1,6 @@
-//! VGG (Simonyan and Zisserman 2015). Its two hidden fully connected layers are convolutions that fill a map of 7×7, as in timm
-//! and in the paper's dense evaluation: smaller maps are brought to 7×7 (as torchvision does), over larger ones they move, and
-//! the pooling averages.
+//! VGG (Simonyan and Zisserman 2015). Its two hidden fully connected layers are convolutions that fill a map of 7×7, as
+//! in timm and in the paper's dense evaluation: smaller maps are brought to 7×7 (as torchvision does), over larger ones
+//! they move, and the pooling averages.
 
 use super::convolutional::{ConvFamily, Settings, unsupported_setting};
 use crate::error::{Error, Result};

@@ -1,5 +1,5 @@
-//! The Vision Transformer (Dosovitskiy et al. 2021), in transformers' layout. timm's checkpoints are brought into it first
-//! (`timm_vit.rs`), and whatever a ViT came from, it is saved for transformers.
+//! The Vision Transformer (Dosovitskiy et al. 2021), in transformers' layout. timm's checkpoints are brought into it
+//! first (`timm_vit.rs`), and whatever a ViT came from, it is saved for transformers.
 
 use std::path::Path;
 
@@ -45,7 +45,8 @@ const NAMES: Names = Names {
     final_norm: Some("layernorm"),
 };
 
-/// What transformers 5 calls the layers in memory, and some of its checkpoints in the file, and what they are called here.
+/// What transformers 5 calls the layers in memory, and some of its checkpoints in the file, and what they are called
+/// here.
 const MODERN: [(&str, &str); 6] = [
     ("attention.q_proj", "attention.attention.query"),
     ("attention.k_proj", "attention.attention.key"),
@@ -141,8 +142,8 @@ const OTHER_PARTS: [&str; 7] = [
 
 const MATCHING: &str = "take the config.json that belongs to these weights, of a Vision Transformer";
 
-/// Reads `config`, the `config.json` of a ViT, which messages call `file`: the encoder, and height and width of the images that
-/// its positions are for. `antialias` is as in [`EmbeddingsConfig::Patches`].
+/// Reads `config`, the `config.json` of a ViT, which messages call `file`: the encoder, and height and width of the
+/// images that its positions are for. `antialias` is as in [`EmbeddingsConfig::Patches`].
 ///
 /// # Errors
 /// A mistyped or impossible setting.

@@ -1,6 +1,7 @@
-//! rehead gives a pretrained network a new head and fine-tunes it. This library is the program's own inside, cut off so
-//! that tests and benchmarks can reach it: its interface is internal and changes without notice. What is stable is the
-//! command line and the files of a run directory.
+//! rehead gives a pretrained network a new head and fine-tunes it.
+//!
+//! This library holds the parts of the program, so that tests and benchmarks can reach them. Its interface is internal and
+//! changes without notice; what is stable is the command line and the files of a run directory.
 //!
 //! # Map
 //!

@@ -28,7 +28,7 @@ pub struct Setting {
 /// What holds when nobody says otherwise.
 #[derive(Debug, Clone, Copy)]
 pub enum DefaultValue {
-    /// There is no run without the setting; the message for whom it lacks.
+    /// There is no run without the setting; the message that says that it is missing.
     Required(&'static str),
     /// A value.
     Fixed(&'static str),

@@ -13,14 +13,14 @@ use crate::error::Error;
 use crate::hub::error::{HubError, retry};
 use crate::hub::name::{ModelId, is_commit};
 use crate::hub::network::Network;
-use crate::hub::settings::Settings;
+use crate::hub::settings::HubSettings;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// When the cache has everything, asking whether there is something newer may take this long and no longer.
 const QUICK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The hub's addresses.
-pub fn addresses(settings: &Settings) -> Result<Api, Error> {
+pub fn addresses(settings: &HubSettings) -> Result<Api, Error> {
     ApiBuilder::from_cache(settings.cache.clone())
         .with_endpoint(settings.endpoint.clone())
         .build()

@@ -22,13 +22,13 @@ use crate::error::{self, Error, Result};
 use crate::files;
 use crate::hub::error::{HubError, retry};
 use crate::hub::network::Network;
-use crate::hub::settings::Settings;
+use crate::hub::settings::HubSettings;
 
 const MOST_REDIRECTS: u32 = 10;
 
 /// Brings files of one model at one commit into its folder of the cache.
 pub struct Download<'a> {
-    settings: &'a Settings,
+    settings: &'a HubSettings,
     network: &'a Network,
     /// At the commit, so that all files are of one version.
     repo: ApiRepo,
@@ -47,7 +47,7 @@ struct Content {
 
 impl<'a> Download<'a> {
     pub fn new(
-        settings: &'a Settings,
+        settings: &'a HubSettings,
         network: &'a Network,
         repo: ApiRepo,
         folder: &'a Path,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::hub::name::ModelId;
-use crate::hub::settings::Settings;
+use crate::hub::settings::HubSettings;
 
 /// Tries without any progress before giving up.
 const TRIES: u32 = 4;
@@ -98,7 +98,7 @@ impl HubError {
     }
 
     /// The message for a person who asked for `wanted`.
-    pub fn explain(self, wanted: &ModelId, settings: &Settings) -> Error {
+    pub fn explain(self, wanted: &ModelId, settings: &HubSettings) -> Error {
         let ModelId { id, revision } = wanted;
         let endpoint = &settings.endpoint;
         let source = settings.token.as_ref().map(|token| token.source.as_str());

@@ -18,7 +18,7 @@ use crate::hub::download::{Download, unwritable};
 use crate::hub::error::HubError;
 use crate::hub::name::{self, Location, ModelId, is_commit};
 use crate::hub::network::Network;
-use crate::hub::settings::Settings;
+use crate::hub::settings::HubSettings;
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
@@ -55,12 +55,12 @@ pub fn locate(model: &str, report: &dyn Fn(DownloadEvent)) -> Result<PathBuf> {
 pub fn locate_revision(model: &str, revision: Option<&str>, report: &dyn Fn(DownloadEvent)) -> Result<PathBuf> {
     match name::interpret(model, revision)? {
         Location::Directory(directory) => Ok(directory),
-        Location::Hub(wanted) => snapshot(&wanted, &Settings::from_environment()?, report),
+        Location::Hub(wanted) => snapshot(&wanted, &HubSettings::from_environment()?, report),
     }
 }
 
 /// The snapshot directory of a model in the cache, made complete.
-fn snapshot(wanted: &ModelId, settings: &Settings, report: &dyn Fn(DownloadEvent)) -> Result<PathBuf> {
+fn snapshot(wanted: &ModelId, settings: &HubSettings, report: &dyn Fn(DownloadEvent)) -> Result<PathBuf> {
     let repo = wanted.repo();
     let folder = settings.cache.path().join(repo.folder_name());
     let cached = if is_commit(&wanted.revision) {
@@ -101,7 +101,7 @@ fn offline_snapshot(id: &str, cached: Option<PathBuf>, folder: &Path) -> Result<
 /// Asks the hub what the model consists of, and fetches what is missing from the snapshot.
 fn update(
     wanted: &ModelId,
-    settings: &Settings,
+    settings: &HubSettings,
     folder: &Path,
     quick: bool,
     report: &dyn Fn(DownloadEvent),
@@ -123,7 +123,7 @@ fn update(
     let download = Download::new(settings, &network, api.repo(at_commit.repo()), folder, commit, report);
     let changed = Cell::new(false);
     let fetch = |file: &str| {
-        // `exists` follows the link: one that leads to a deleted blob is fetched anew.
+        // `exists` follows the link: one that leads to a deleted blob is fetched again.
         if snapshot.join(file).exists() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! The way out: straight, or through the proxy that the environment names, unless `NO_PROXY` exempts the host.
+//! HTTP requests: direct, or through the proxy that the environment names, unless `NO_PROXY` exempts the host.
 //!
 //! `ureq` knows neither exemptions nor a choice for each hop of a redirect, so redirects are followed here.
 
@@ -8,23 +8,23 @@ use ureq::{Agent, AgentBuilder, Request, Response};
 use url::Url;
 
 use crate::hub::error::HubError;
-use crate::hub::settings::{Settings, Token};
+use crate::hub::settings::{HubSettings, Token};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MOST_REDIRECTS: u32 = 10;
 
-/// How requests leave. Nothing is sent before a request is made.
+/// Makes requests. Creating it opens no connection.
 #[derive(Clone)]
 pub struct Network {
-    straight: Agent,
-    /// The same as `straight` where no proxy is named.
-    by_proxy: Agent,
+    direct: Agent,
+    /// The same as `direct` where no proxy is named.
+    proxied: Agent,
     no_proxy: Vec<String>,
     token: Option<Token>,
 }
 
 impl Network {
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &HubSettings) -> Self {
         let agent = |by_proxy| {
             AgentBuilder::new()
                 .try_proxy_from_env(by_proxy)
@@ -35,7 +35,7 @@ impl Network {
                 .build()
         };
         let (no_proxy, token) = (settings.no_proxy.clone(), settings.token.clone());
-        Self { straight: agent(false), by_proxy: agent(true), no_proxy, token }
+        Self { direct: agent(false), proxied: agent(true), no_proxy, token }
     }
 
     /// Asks once; the answer may be a redirect. The hub's token goes along: `url` must be the hub's.
@@ -75,7 +75,7 @@ impl Network {
 
     fn agent(&self, url: &Url) -> &Agent {
         let host = url.host_str().unwrap_or_default();
-        if is_exempt(host, url.port_or_known_default(), &self.no_proxy) { &self.straight } else { &self.by_proxy }
+        if is_exempt(host, url.port_or_known_default(), &self.no_proxy) { &self.direct } else { &self.proxied }
     }
 }
 

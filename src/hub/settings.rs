@@ -14,7 +14,7 @@ const ENDPOINT: &str = "https://huggingface.co";
 
 /// Where the hub and its cache are, and how to speak with them.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct HubSettings {
     /// `HF_ENDPOINT`, without a slash at the end.
     pub endpoint: String,
     /// `HF_HUB_CACHE`, or `hub` in `HF_HOME`; absolute.
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Token {
     }
 }
 
-impl Settings {
+impl HubSettings {
     /// Reads the environment. Fails if an address or a token in it cannot be meant so.
     pub fn from_environment() -> Result<Self> {
         Self::from_variables(|name| std::env::var_os(name).filter(|value| !value.is_empty()))
@@ -103,9 +103,9 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn with(variables: &[(&str, &str)]) -> Result<Settings> {
+    fn with(variables: &[(&str, &str)]) -> Result<HubSettings> {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
-        Settings::from_variables(|name| find(name).map(|(_, value)| OsString::from(value)))
+        HubSettings::from_variables(|name| find(name).map(|(_, value)| OsString::from(value)))
     }
 
     #[test]

@@ -500,8 +500,9 @@ fn memory_does_not_grow_with_the_file() {
 
 /// Runs a command; its raw status, and the most memory that it held, in kilobytes.
 fn resources(mut command: std::process::Command) -> (i32, i64) {
-    #[allow(clippy::zombie_processes)] // `wait4` below waits for it.
+    #[allow(clippy::zombie_processes, reason = "`wait4` below waits for it")]
     let child = command.spawn().unwrap();
+    // SAFETY: the struct holds numbers alone, for which all bits zero is a value.
     let (mut status, mut usage) = (0, unsafe { std::mem::zeroed::<libc::rusage>() });
     // SAFETY: a child of ours that nobody else waits for, and two places to write to.
     let waited = unsafe { libc::wait4(child.id() as i32, &mut status, 0, &mut usage) };

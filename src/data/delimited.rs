@@ -238,7 +238,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Vec<Vec<String>>> {
         let lines = BoundedLines::of_stream(
             ByteStream {
-                reader: Box::new(std::io::Cursor::new(bytes.to_owned())),
+                reader: Box::new(io::Cursor::new(bytes.to_owned())),
                 name: "x.csv".into(),
                 skipped: 0,
                 first_line: Vec::new(),

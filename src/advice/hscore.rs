@@ -1,9 +1,9 @@
-//! H-score: how much of the features' variance, direction by direction, lies between the classes. From 0 to the number of classes
-//! less one. Higher is better.
+//! H-score: how much of the features' variance, direction by direction, lies between the classes. From 0 to the number
+//! of classes less one. Higher is better.
 //!
-//! Bao et al., "An Information-Theoretic Approach to Transferability in Task Transfer Learning" (2019), with the covariance shrunk
-//! as Ledoit and Wolf (2004) do, which Ibrahim et al., "Newer is not Always Better" (2022) found far steadier: without, it says C − 1 of
-//! any features as wide as there are rows.
+//! Bao et al., "An Information-Theoretic Approach to Transferability in Task Transfer Learning" (2019), with the
+//! covariance shrunk as Ledoit and Wolf (2004) do, which Ibrahim et al., "Newer is not Always Better" (2022) found far
+//! steadier: without, it says C − 1 of any features as wide as there are rows.
 
 use tch::{Kind, Tensor};
 
@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn equals_numpy_with_scikit_learns_shrinkage() -> Result<()> {
-        // f = x.astype(np.float64) - x.mean(0); lw = sklearn.covariance.LedoitWolf().fit(f); g[y == c] = f[y == c].mean(0)
+        // f = x.astype(np.float64) - x.mean(0); g[y == c] = f[y == c].mean(0)
+        // lw = sklearn.covariance.LedoitWolf().fit(f)
         // (1 - lw.shrinkage_) * np.trace(np.linalg.pinv(lw.covariance_) @ np.cov(g, rowvar=False))
         for ((rows, width, classes), expected) in [((60, 8, 3), 0.7657587822471295), ((12, 20, 2), 0.5456556834580633)]
         {

@@ -1,9 +1,10 @@
-//! LogME: the logarithm of the evidence that a linear model on the features has for the labels, a row, averaged over the
-//! classes, with the natural logarithm. Higher is better; comparable between features of the same rows only.
+//! LogME: the logarithm of the evidence that a linear model on the features has for the labels, a row, averaged over
+//! the classes, with the natural logarithm. Higher is better; comparable between features of the same rows only.
 //!
-//! You et al., "LogME: Practical Assessment of Pre-trained Models for Transfer Learning" (2021), with the fixed-point iteration of
-//! their "Ranking and Tuning Pre-trained Models" (2022). Directions in which the features do not vary (more columns than rows)
-//! leave the evidence as it is, as in the first paper; the authors' fixed-point program counts them half.
+//! You et al., "LogME: Practical Assessment of Pre-trained Models for Transfer Learning" (2021), with the fixed-point
+//! iteration of their "Ranking and Tuning Pre-trained Models" (2022). Directions in which the features do not vary
+//! (more columns than rows) leave the evidence as it is, as in the first paper; the authors' fixed-point program counts
+//! them half.
 
 use tch::Tensor;
 
@@ -31,8 +32,8 @@ pub fn logme(features: &Rows, labels: &[u32]) -> Result<f64> {
     Ok(sum / classes as f64)
 }
 
-/// The squared singular values of `x`, and for each (row) and class (column) the squared length of the class's target along that
-/// left singular vector.
+/// The squared singular values of `x`, and for each (row) and class (column) the squared length of the class's target
+/// along that left singular vector.
 fn spectrum(x: &Tensor, y: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
     let wide = x.size()[0] <= x.size()[1];
     let x_t = x.f_transpose(0, 1)?;
@@ -50,7 +51,8 @@ fn spectrum(x: &Tensor, y: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
     Ok((to_vec(&eigenvalues)?, to_vec(&along)?))
 }
 
-/// The maximal evidence a row for a target of squared length `length`, over the precisions of weights (α) and noise (β).
+/// The maximal evidence a row for a target of squared length `length`, over the precisions of weights (α) and noise
+/// (β).
 fn evidence(eigenvalues: &[f64], along: &[f64], rows: f64, length: f64) -> f64 {
     let outside = (length - along.iter().sum::<f64>()).max(0.0);
     let (mut alpha, mut beta) = (1.0f64, 1.0f64);
@@ -83,8 +85,8 @@ mod tests {
 
     #[test]
     fn equals_the_authors_program() -> Result<()> {
-        // LogME._fit_icml of github.com/thuml/LogME with 100 iterations in place of 11 and the tolerance 1e-3; for the first its
-        // _fit_fixed_point gives the same to 1e-12.
+        // LogME._fit_icml of github.com/thuml/LogME with 100 iterations in place of 11 and the tolerance 1e-3; for the
+        // first its _fit_fixed_point gives the same to 1e-12.
         for ((rows, width, classes), expected) in
             [((60, 8, 3), -0.41042638069823695), ((12, 20, 2), -0.6244355365925447)]
         {

@@ -1,5 +1,5 @@
-//! Leave-one-out accuracy of the k nearest neighbours by cosine: how well the network's own sense of likeness fits the labels,
-//! with nothing trained. Unit: fraction from 0 to 1. Higher is better.
+//! Leave-one-out accuracy of the k nearest neighbours by cosine: how well the network's own sense of likeness fits the
+//! labels, with nothing trained. Unit: fraction from 0 to 1. Higher is better.
 
 use tch::Kind;
 
@@ -73,8 +73,8 @@ mod tests {
 
     #[test]
     fn equals_scikit_learn_where_no_vote_is_a_tie() -> Result<()> {
-        // cross_val_score(KNeighborsClassifier(1, metric="cosine"), x, y, cv=LeaveOneOut()).mean(): 0.9166…, and 0.75 with 5, where
-        // two classes have no ties.
+        // cross_val_score(KNeighborsClassifier(1, metric="cosine"), x, y, cv=LeaveOneOut()).mean(): 0.9166…, and 0.75
+        // with 5, where two classes have no ties.
         let (features, labels) = sample(12, 20, 2);
         assert_eq!(leave_one_out(&features, &labels)?, Neighbours { k: 1, accuracy: 11.0 / 12.0 });
         // By hand in numpy, with ties to the nearest: 0.7666…, 0.7833…, 0.7833…, 0.7666… for k = 1, 5, 10, 20.

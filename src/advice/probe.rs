@@ -1,8 +1,8 @@
-//! The linear probe, cross-validated: how well a new head alone would label rows it has not seen, and how that grows with the
-//! number of rows. Accuracies are fractions from 0 to 1.
+//! The linear probe, cross-validated: how well a new head alone would label rows it has not seen, and how that grows
+//! with the number of rows. Accuracies are fractions from 0 to 1.
 //!
-//! The rows are dealt into stratified folds. In each round one fold is the test, the next one chooses the penalty, and the rest
-//! trains; every row is tested once. The head is the one that `frozen` trains ([`logistic`]).
+//! The rows are dealt into stratified folds. In each round one fold is the test, the next one chooses the penalty, and
+//! the rest trains; every row is tested once. The head is the one that `frozen` trains ([`logistic`]).
 
 use crate::error::{Error, Result};
 use crate::evaluation::{Interval, argmax, wilson};
@@ -146,7 +146,8 @@ impl Part {
     }
 }
 
-/// A learning curve: the error falls with one over the root of the number of rows, to a floor that more rows do not lower.
+/// A learning curve: the error falls with one over the root of the number of rows, to a floor that more rows do not
+/// lower.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct LearningCurve {
     /// The error that more rows leave.

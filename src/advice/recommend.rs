@@ -1,8 +1,8 @@
 //! From the measurements to advice: a new head alone, on which stage, or everything trained.
 //!
-//! Two rules, both checked on real runs in docs/advice.md. A head goes on the stage whose probe is best; nothing is fitted in that.
-//! Whether training everything does better follows from the number of labelled rows per class: on either side of a threshold, the
-//! expectation is what the runs gained or lost in error, with its scatter.
+//! Two rules, both checked on real runs in docs/advice.md. A head goes on the stage whose probe is best; nothing is
+//! fitted in that. Whether training everything does better follows from the number of labelled rows per class: on
+//! either side of a threshold, the expectation is what the runs gained or lost in error, with its scatter.
 
 use std::fmt;
 
@@ -84,8 +84,8 @@ pub struct Advice {
     pub reasons: Vec<String>,
 }
 
-/// Advice for training with `rows` labelled rows, of which all or some were measured. An image network is not cut: only its last stage is
-/// advised.
+/// Advice for training with `rows` labelled rows, of which all or some were measured. An image network is not cut: only
+/// its last stage is advised.
 ///
 /// # Errors
 /// Measurements of no stage.
@@ -133,8 +133,8 @@ fn best_stage(stages: &[StageScores]) -> Option<&StageScores> {
     stages.iter().max_by(|a, b| a.probe.accuracy().total_cmp(&b.probe.accuracy()))
 }
 
-/// The error of a head on `stage` trained with the share of `rows` that `train` trains on: the probe's, less what the learning
-/// curve promises for the rows that the probe did not have.
+/// The error of a head on `stage` trained with the share of `rows` that `train` trains on: the probe's, less what the
+/// learning curve promises for the rows that the probe did not have.
 fn expected_error(measured: &Measurements, stage: &StageScores, rows: usize) -> f64 {
     let curve = LearningCurve::through(&measured.curve);
     let more = curve.accuracy(TRAINED * rows as f64) - curve.accuracy(stage.probe.train_rows);
@@ -155,23 +155,23 @@ fn reasons(
     let stage = &advice.stage;
     if guessing {
         reasons.push(format!(
-            "The pretrained features hardly separate the classes: a head on them is correct for {} of unseen rows, always answering the \
-             most frequent label for {}.",
+            "The pretrained features hardly separate the classes: a head on them is correct for {} of unseen rows, \
+             always answering the most frequent label for {}.",
             percent(best.probe.accuracy()),
             percent(guess)
         ));
     } else if advice.last_stage {
         reasons.push(format!(
-            "The task is close to what the network was pretrained for: a head does best on the last stage. With all {rows} rows it should be \
-             correct for about {} of new rows.",
+            "The task is close to what the network was pretrained for: a head does best on the last stage. With all \
+             {rows} rows it should be correct for about {} of new rows.",
             percent(advice.frozen_accuracy)
         ));
     } else {
         let how =
             if advice.similarity == Similarity::Far { "clearly better" } else { "slightly better, perhaps by chance," };
         reasons.push(format!(
-            "The stages after `{stage}` are specialised for another task: a head on `{stage}` does {how} than on `{}` ({} against {} of unseen \
-             rows). With all {rows} rows it should be correct for about {}.",
+            "The stages after `{stage}` are specialised for another task: a head on `{stage}` does {how} than on \
+             `{}` ({} against {} of unseen rows). With all {rows} rows it should be correct for about {}.",
             last.name,
             percent(best.probe.accuracy()),
             percent(last.probe.accuracy()),

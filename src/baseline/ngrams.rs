@@ -1,9 +1,9 @@
 //! Texts as counts of words and pairs of words, weighted as scikit-learn's
 //! `TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)` does.
 //!
-//! A word is two or more letters, digits or underscores of any script in a row, in lower case. An n-gram's weight in a text is
-//! `(1 + ln count) · (ln((1 + texts) / (1 + texts with it)) + 1)`; a text's weights are scaled to length 1. For pairs of texts,
-//! the same word in the first and in the second is two n-grams, in one vector.
+//! A word is two or more letters, digits or underscores of any script in a row, in lower case. An n-gram's weight in a
+//! text is `(1 + ln count) · (ln((1 + texts) / (1 + texts with it)) + 1)`; a text's weights are scaled to length 1. For
+//! pairs of texts, the same word in the first and in the second is two n-grams, in one vector.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -62,7 +62,8 @@ impl Vocabulary {
         }
         let mut kept: Vec<((u32, u32), u32)> =
             seen.into_iter().map(|(gram, seen)| (gram, seen.texts)).filter(|(_, texts)| *texts >= least).collect();
-        // In order of frequency; of equals words before pairs, then by first occurrence. So a pair's words come before it.
+        // In order of frequency; of equals words before pairs, then by first occurrence. So a pair's words come before
+        // it.
         kept.sort_unstable_by_key(|&(gram, texts)| (Reverse(texts), gram.1 != NONE, gram));
         kept.truncate(most);
         let idf_of = |texts: u32| ((1.0 + inputs.len() as f64) / (1.0 + f64::from(texts))).ln() + 1.0;

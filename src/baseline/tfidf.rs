@@ -1,4 +1,5 @@
-//! Weighted word counts with logistic regression: a few seconds on any machine, and hard to beat on small or plain data.
+//! Weighted word counts with logistic regression: a few seconds on any machine, and hard to beat on small or plain
+//! data.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! `rehead advise`: how well the pretrained network separates the classes, stage by stage, from one forward pass over (a part of)
-//! the training data; and from that what to train.
+//! `rehead advise`: how well the pretrained network separates the classes, stage by stage, from one forward pass over
+//! (a part of) the training data; and from that what to train.
 
 use std::fmt;
 use std::time::Instant;
@@ -28,8 +28,8 @@ use crate::model::{self, Classifier, HeadRequest, LoadRequest, Pooling, WeightDt
 use crate::report::metrics::to_readable_json;
 use crate::transform::Purpose;
 
-/// The rows that are measured: a quarter of those there are, within limits. More would tell little more, and cost more than a small
-/// part of the training that it may spare.
+/// The rows that are measured: a quarter of those there are, within limits. More would tell little more, and cost more
+/// than a small part of the training that it may spare.
 fn rows_to_measure(rows: usize) -> usize {
     rows.min((rows / 4).clamp(500, 2000))
 }
@@ -146,7 +146,8 @@ impl Report {
             );
             writeln!(
                 f,
-                "Features after `{}` do {gain:.1} points better{word}: the later stages are specialised for another task.",
+                "Features after `{}` do {gain:.1} points better{word}: \
+                 the later stages are specialised for another task.",
                 best.name
             )?;
         }
@@ -169,7 +170,8 @@ impl Report {
         };
         write!(
             f,
-            "What to expect comes from {runs} (docs/advice.md): another network may gain more or less. `rehead compare` measures it."
+            "What to expect comes from {runs} (docs/advice.md): another network may gain more or less. \
+             `rehead compare` measures it."
         )
     }
 }

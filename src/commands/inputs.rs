@@ -1,5 +1,5 @@
-//! From what a data file's rows hold to examples that a network reads: which columns, which transform, and what is done about
-//! inputs that cannot be used.
+//! From what a data file's rows hold to examples that a network reads: which columns, which transform, and what is done
+//! about inputs that cannot be used.
 
 use crate::cli::ColumnArgs;
 use crate::config::{self, Columns, OnBadInput};
@@ -62,8 +62,8 @@ pub fn prepare(
     Ok(prepared)
 }
 
-/// Decides about inputs that cannot be used: the first becomes the error, or (`Skip`) all are reported. `at` adds an input's row to
-/// its error.
+/// Decides about inputs that cannot be used: the first becomes the error, or (`Skip`) all are reported. `at` adds an
+/// input's row to its error.
 pub fn settle_unusable(
     mut prepared: Prepared,
     on_bad_input: OnBadInput,

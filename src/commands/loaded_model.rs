@@ -1,4 +1,5 @@
-//! A trained model as `label` and `evaluate` use it: loaded in the kind it computes in, with its tokenizer or image transform.
+//! A trained model as `label` and `evaluate` use it: loaded in the kind it computes in, with its tokenizer or image
+//! transform.
 
 use super::inputs::{TransformOptions, text_columns, transform_for};
 use super::locate::locate_model;

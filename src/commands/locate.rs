@@ -29,7 +29,8 @@ pub fn hub_id<'a>(model: &'a str, report: &dyn Fn(DownloadEvent)) -> Cow<'a, str
     }
 }
 
-/// Where the network of a run is, and what it reads. Nowhere, when it begins from random numbers: that only networks for images can.
+/// Where the network of a run is, and what it reads. Nowhere, when it begins from random numbers: that only networks
+/// for images can.
 pub fn locate_network(config: &ModelConfig, quiet: bool) -> Result<(Option<PathBuf>, Modality)> {
     match config.init {
         Init::Random => Ok((None, Modality::Image)),

@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::files;
 
-/// Whether files can be written into the directory `path` that `option` names (or into what would become its parent), found out by
-/// writing one.
+/// Whether files can be written into the directory `path` that `option` names (or into what would become its parent),
+/// found out by writing one.
 pub fn check_writable(path: &Path, option: &str, existing_is_fine: bool) -> Result<()> {
     if path.exists() && !path.is_dir() {
         return Err(Error::request(format!("{option} needs a directory, and this is a file"))

@@ -1,8 +1,9 @@
 //! Calibration: how far confidence is from accuracy. Unit: fraction from 0 to 1. Lower is better.
 //!
 //! Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (2017): predictions are put into bins of
-//! equal width by confidence (the probability of the predicted label). The reliability diagram shows each bin's accuracy
-//! against its mean confidence; the expected calibration error is the mean over rows of the distance between the two.
+//! equal width by confidence (the probability of the predicted label). The reliability diagram shows each bin's
+//! accuracy against its mean confidence; the expected calibration error is the mean over rows of the distance between
+//! the two.
 
 /// The number of bins, as in the paper's tables.
 pub const BINS: usize = 15;

@@ -1,7 +1,8 @@
-//! Coverage against accuracy: what a confidence threshold (`--min-confidence`) does. Unit: fractions from 0 to 1. More of both is better.
+//! Coverage against accuracy: what a confidence threshold (`--min-confidence`) does. Unit: fractions from 0 to 1. More
+//! of both is better.
 //!
-//! The higher the threshold, the fewer rows are labelled and the more of the labels are correct (El-Yaniv and Wiener, "On the
-//! Foundations of Noise-free Selective Classification" (2010), call it the risk-coverage trade-off).
+//! The higher the threshold, the fewer rows are labelled and the more of the labels are correct (El-Yaniv and Wiener,
+//! "On the Foundations of Noise-free Selective Classification" (2010), call it the risk-coverage trade-off).
 
 /// What labelling only the rows of at least some confidence does.
 #[derive(Debug, Clone, Copy, PartialEq)]

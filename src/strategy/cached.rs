@@ -1,5 +1,5 @@
-//! The cached lower layers: what the stages that stay frozen compute for every example, computed once, and the keys by which it
-//! is found again.
+//! The cached lower layers: what the stages that stay frozen compute for every example, computed once, and the keys by
+//! which it is found again.
 
 use tch::Kind;
 

@@ -1,10 +1,12 @@
-//! What the settings leave open about the network that a strategy trains: how features are pooled, and where a head begins.
+//! What the settings leave open about the network that a strategy trains: how features are pooled, and where a head
+//! begins.
 
 use crate::config::{Choices, HeadInit, Init, Pooling as PoolingSetting, RunConfig, Strategy};
 use crate::data::Modality;
 use crate::model::Pooling;
 
-/// How the backbone's output is pooled: as the settings say, or mean when frozen (it separates classes better there), or the family's own.
+/// How the backbone's output is pooled: as the settings say, or mean when frozen (it separates classes better there),
+/// or the family's own.
 pub fn pooling(config: &RunConfig, modality: Modality, choices: &mut Choices) -> Option<Pooling> {
     match (config.model.pooling, config.strategy.name) {
         (PoolingSetting::Auto, _) if modality == Modality::Image => None,
@@ -40,6 +42,6 @@ pub fn head_init(config: &mut RunConfig, classes: usize, choices: &mut Choices) 
     }
 }
 
-/// A head from the probe gained 5 points over a random one with 15 classes, 24 with 40, and lost a little with 10 and fewer, more of it on
-/// few rows (docs/advice.md).
+/// A head from the probe gained 5 points over a random one with 15 classes, 24 with 40, and lost a little with 10 and
+/// fewer, more of it on few rows (docs/advice.md).
 const MANY_CLASSES: usize = 15;

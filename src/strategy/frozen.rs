@@ -1,6 +1,6 @@
-//! The frozen strategy: the network's features are computed once, in evaluation mode (no dropout), and the head is fitted on them
-//! to convergence, as a regularised logistic regression whose penalty is chosen on the validation data. When interrupted, the
-//! features computed so far are saved beside the run, and resuming continues from them.
+//! The frozen strategy: the network's features are computed once, in evaluation mode (no dropout), and the head is
+//! fitted on them to convergence, as a regularised logistic regression whose penalty is chosen on the validation data.
+//! When interrupted, the features computed so far are saved beside the run, and resuming continues from them.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -24,8 +24,8 @@ pub struct HeadFit {
     pub valid_logits: Rows,
 }
 
-/// Fits the head on the training data of `request` and chooses its penalty on the validation data. `key` stands for the features:
-/// those that an earlier run of this process computed are taken from the cache.
+/// Fits the head on the training data of `request` and chooses its penalty on the validation data. `key` stands for the
+/// features: those that an earlier run of this process computed are taken from the cache.
 pub fn fit(
     classifier: &mut Classifier,
     request: &TrainRequest,

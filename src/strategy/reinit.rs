@@ -1,5 +1,5 @@
-//! Starting the last layers anew from random weights (Zhang et al. 2021): what the pretraining task has made of them may be of
-//! less use than nothing.
+//! Starting the last layers anew from random weights (Zhang et al. 2021): what the pretraining task has made of them
+//! may be of less use than nothing.
 
 use crate::error::{Error, Result};
 use crate::model::Classifier;

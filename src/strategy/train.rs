@@ -19,7 +19,8 @@ use crate::training::{self, TrainingSet};
 /// Trains `classifier` by `strategy`.
 ///
 /// # Errors
-/// Interrupted (the state is saved), diverged, a strategy that does not fit the network, or what the disk or libtorch reports.
+/// Interrupted (the state is saved), diverged, a strategy that does not fit the network, or what the disk or libtorch
+/// reports.
 pub fn train(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequest) -> Result<Trained> {
     match strategy {
         Strategy::Frozen => train_head(classifier, request),

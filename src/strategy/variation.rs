@@ -1,5 +1,5 @@
-//! How training images are varied: augmented, mixed, shown in several views. What a strategy cannot do is left out, with the
-//! reason.
+//! How training images are varied: augmented, mixed, shown in several views. What a strategy cannot do is left out,
+//! with the reason.
 
 use crate::config::{Augment, Choices, RunConfig, Strategy, Switch};
 use crate::image::Augmentation;
@@ -22,8 +22,8 @@ impl Variation {
     }
 }
 
-/// How the images that are trained on are varied and mixed. What a strategy cannot do is left out, with the reason; the settings keep what
-/// was asked for.
+/// How the images that are trained on are varied and mixed. What a strategy cannot do is left out, with the reason; the
+/// settings keep what was asked for.
 pub fn variation(config: &mut RunConfig, input: &InputSpec, choices: &mut Choices) -> Variation {
     let InputSpec::Image(preprocessing) = input else { return Variation::default() };
     let frozen = config.strategy.name == Strategy::Frozen;

@@ -11,7 +11,8 @@ use crate::linear::logistic::Linear;
 use crate::task::loss::{Loss, LossSettings};
 use crate::task::targets::Targets;
 
-/// A kind of answer that a network is trained to give. Training, strategies and commands know a task through this alone.
+/// A kind of answer that a network is trained to give. Training, strategies and commands know a task through this
+/// alone.
 pub trait Task: Sync {
     /// As `--task` and the settings name it.
     fn name(&self) -> config::Task;
@@ -25,8 +26,8 @@ pub trait Task: Sync {
     /// The values are no labels of this task.
     fn names(&self, values: &Labels) -> Result<Labels>;
 
-    /// The right answers of loaded examples, in their order. `values` are the label column's, which the examples' labels index;
-    /// `names` are the outputs'.
+    /// The right answers of loaded examples, in their order. `values` are the label column's, which the examples'
+    /// labels index; `names` are the outputs'.
     ///
     /// # Errors
     /// A value that is no label of this task, or names none of its outputs.

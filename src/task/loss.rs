@@ -1,4 +1,5 @@
-//! The loss of a step, averaged over its examples however they were split into micro-batches. What is summed, a task says.
+//! The loss of a step, averaged over its examples however they were split into micro-batches. What is summed, a task
+//! says.
 
 use tch::Tensor;
 
@@ -17,7 +18,8 @@ pub struct LossSettings {
 
 /// What a task minimises.
 pub trait Criterion {
-    /// The summed loss of `examples` (indices into `targets`), one number. `logits` `[N, head width]` in fp32, in their order.
+    /// The summed loss of `examples` (indices into `targets`), one number. `logits` `[N, head width]` in fp32, in their
+    /// order.
     fn sum(&self, logits: &Tensor, targets: &Targets, examples: &[usize]) -> Result<Tensor>;
 }
 
@@ -29,9 +31,10 @@ impl Loss {
         Self(Box::new(criterion))
     }
 
-    /// The summed loss of a micro-batch divided by `examples`: with the number of examples in the whole step, the sum over the step's
-    /// micro-batches is the step's mean. `logits` `[N, head width]` in fp32; `targets` of the whole set. `lambda` is the share of each
-    /// example itself; the rest is that of its partner, the one opposite it in the batch (mixup). One number.
+    /// The summed loss of a micro-batch divided by `examples`: with the number of examples in the whole step, the sum
+    /// over the step's micro-batches is the step's mean. `logits` `[N, head width]` in fp32; `targets` of the whole
+    /// set. `lambda` is the share of each example itself; the rest is that of its partner, the one opposite it in the
+    /// batch (mixup). One number.
     pub fn of(&self, logits: &Tensor, batch: &Batch, targets: &Targets, examples: f64, lambda: f64) -> Result<Tensor> {
         let own = self.0.sum(logits, targets, &batch.examples)?;
         let sum = if lambda < 1.0 {

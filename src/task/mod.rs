@@ -1,8 +1,10 @@
-//! What is asked of a network: the right answers of the training data, the loss, the decision, the scores, the output columns.
+//! What is asked of a network: the right answers of the training data, the loss, the decision, the scores, the output
+//! columns.
 //!
-//! A task a file: [`single_label`]. What tasks have in common stands in [`contract`] ([`Task`]), [`targets`] ([`Targets`] and
-//! [`Dataset`]), [`loss`] (the mean over a step) and [`mod@score`]; [`registry`] lists the tasks there are. After loading, nothing
-//! outside asks what targets are. Nothing here trains: the loop and the strategies are later rooms.
+//! A task a file: [`single_label`]. What tasks have in common stands in [`contract`] ([`Task`]), [`targets`]
+//! ([`Targets`] and [`Dataset`]), [`loss`] (the mean over a step) and [`mod@score`]; [`registry`] lists the tasks there
+//! are. After loading, nothing outside asks what targets are. Nothing here trains: the loop and the strategies are
+//! later rooms.
 
 pub mod contract;
 pub mod loss;

@@ -1,4 +1,5 @@
-//! Single-label classification: each example has one of the labels. Cross-entropy, the most probable label, accuracy and F1.
+//! Single-label classification: each example has one of the labels. Cross-entropy, the most probable label, accuracy
+//! and F1.
 
 use tch::{Device, Reduction, Tensor};
 

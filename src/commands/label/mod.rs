@@ -1,5 +1,5 @@
-//! `rehead label`: labels every row of a file, a pipe or a folder of images. [`pipeline`] reads, computes and writes at the same
-//! time, [`output`] is the file as it grows, and the task says which columns are added to a row.
+//! `rehead label`: labels every row of a file, a pipe or a folder of images. [`pipeline`] reads, computes and writes at
+//! the same time, [`output`] is the file as it grows, and the task says which columns are added to a row.
 
 mod output;
 mod pipeline;

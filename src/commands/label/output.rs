@@ -1,6 +1,6 @@
-//! The output as it grows: under a name of its own beside `--output`, which it takes when it is complete. A note beside it says
-//! what it is the output of, so that an interrupted one is only continued by the same call. Pipes and devices are written to
-//! directly, and nothing of this concerns them.
+//! The output as it grows: under a name of its own beside `--output`, which it takes when it is complete. A note beside
+//! it says what it is the output of, so that an interrupted one is only continued by the same call. Pipes and devices
+//! are written to directly, and nothing of this concerns them.
 
 use std::path::{Path, PathBuf};
 
@@ -53,8 +53,8 @@ impl GrowingOutput {
     /// Begins an output, or continues an interrupted one.
     ///
     /// # Errors
-    /// The output cannot be written, an interrupted one is in the way or is the output of another call, or there is nothing to
-    /// resume.
+    /// The output cannot be written, an interrupted one is in the way or is the output of another call, or there is
+    /// nothing to resume.
     pub fn open(args: &LabelArgs, input: &Layout, columns: &dyn OutputColumns, model: &LoadedModel) -> Result<Self> {
         let names = columns.names();
         if is_stream(&args.output) {
@@ -131,8 +131,8 @@ impl OutputFiles {
         std::fs::remove_file(note).map_err(|error| Error::io(error, note))
     }
 
-    /// Keeps whole windows of rows for `--resume`, or nothing at all, and says so in the error. `share` is that of the input
-    /// which the rows are.
+    /// Keeps whole windows of rows for `--resume`, or nothing at all, and says so in the error. `share` is that of the
+    /// input which the rows are.
     pub fn keep(&self, rows: u64, share: Option<f64>, error: Error, console: &Console) -> Error {
         let mut done = units::counted(rows, "row");
         if let Some(share) = share {

@@ -1,7 +1,7 @@
 //! Three threads overlap: one reads rows and tokenises them, one computes, one writes.
 //!
-//! Rows go through in windows: within one, texts are sorted by length and identical ones computed once; between them, order
-//! and memory stay as they are whatever the file's length.
+//! Rows go through in windows: within one, texts are sorted by length and identical ones computed once; between them,
+//! order and memory stay as they are whatever the file's length.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -73,8 +73,8 @@ impl Pipeline<'_> {
     pub fn run(&self, rows: RowReader, output: GrowingOutput) -> Result<u64> {
         let GrowingOutput { writer, files } = output;
         let done = writer.rows();
-        // Windows begin where they would have begun, since what is computed together decides the last digits: the rows of
-        // the window in which an earlier call ended are computed again, and written once.
+        // Windows begin where they would have begun, since what is computed together decides the last digits: the rows
+        // of the window in which an earlier call ended are computed again, and written once.
         let again = done % self.reading.window as u64;
         let columns = self.output_columns;
         let reading = &self.reading;

@@ -1,8 +1,8 @@
 //! `rehead train`: from labelled data and a pretrained model to a run directory.
 //!
-//! [`pipeline`] is the story: [`prepare`] loads data ([`data`], [`split`]) and network ([`network`]) and completes the settings
-//! ([`resolved`]), `strategy::train` trains, [`outcome`] saves the model and finds it again on resuming, [`report`] writes metrics and
-//! the report. [`checks`] refuses what cannot be done before any of it.
+//! [`pipeline`] is the story: [`prepare`] loads data ([`data`], [`split`]) and network ([`network`]) and completes the
+//! settings ([`resolved`]), `strategy::train` trains, [`outcome`] saves the model and finds it again on resuming,
+//! [`report`] writes metrics and the report. [`checks`] refuses what cannot be done before any of it.
 
 mod checks;
 pub(super) mod data;

@@ -11,7 +11,7 @@ use crate::training::snapshot::{self, Snapshots};
 
 /// How training went, as it is kept until the run is finished.
 #[derive(Serialize, Deserialize)]
-pub struct Outcome {
+pub struct SavedTraining {
     /// The configuration's fingerprint.
     fingerprint: String,
     pub seconds: f64,
@@ -24,7 +24,7 @@ pub struct Outcome {
     pub valid_predictions: Predictions,
 }
 
-impl Outcome {
+impl SavedTraining {
     pub fn new(run: &Run, trained: Trained) -> Self {
         let Trained { seconds, tokens, best_epoch, epochs, trainable_parameters, valid } = trained;
         Self {

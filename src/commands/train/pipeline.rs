@@ -1,6 +1,6 @@
 //! The pipeline of `rehead train`: prepare, train, save, test, report.
 
-use super::outcome::Outcome;
+use super::outcome::SavedTraining;
 use super::prepare::{Run, Session};
 use super::{checks, report};
 use crate::cli::TrainArgs;
@@ -40,7 +40,7 @@ pub fn train(config: RunConfig, session: Session, console: &Console) -> Result<R
 
     let mut run = Run::prepare(config, session, console)?;
     begin(&run)?;
-    let outcome = match Outcome::of_earlier_session(&mut run)? {
+    let outcome = match SavedTraining::of_earlier_session(&mut run)? {
         Some(outcome) => outcome,
         None => train_and_save(&mut run).map_err(|error| with_resume_hint(&run, error))?,
     };
@@ -67,12 +67,12 @@ fn begin(run: &Run) -> Result<()> {
     Ok(())
 }
 
-fn train_and_save(run: &mut Run) -> Result<Outcome> {
+fn train_and_save(run: &mut Run) -> Result<SavedTraining> {
     let strategy = run.config.strategy.name;
     run.console.section(format!("training ({strategy})"));
     let (classifier, request) = run.train_request();
     let trained = strategy::train(strategy, classifier, &request)?;
-    let outcome = Outcome::new(run, trained);
+    let outcome = SavedTraining::new(run, trained);
     outcome.save(run)?;
     Ok(outcome)
 }

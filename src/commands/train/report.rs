@@ -1,6 +1,7 @@
-//! What a run leaves for programs and people: predictions, metrics and the report in its directory, and the result on the terminal.
+//! What a run leaves for programs and people: predictions, metrics and the report in its directory, and the result on
+//! the terminal.
 
-use super::outcome::Outcome;
+use super::outcome::SavedTraining;
 use super::prepare::Run;
 use crate::config;
 use crate::console::units;
@@ -12,7 +13,7 @@ use crate::task::Evaluated;
 use crate::training::history;
 
 /// Writes predictions, metrics and the report, and prints the result.
-pub fn write(run: &Run, outcome: &Outcome, test: Option<&Evaluated>) -> Result<RunMetrics> {
+pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Result<RunMetrics> {
     let test_predictions = write_test_predictions(run, test)?;
     let metrics = metrics(run, outcome, test);
     metrics.write(run.out().join("metrics.json"))?;
@@ -28,7 +29,7 @@ fn write_test_predictions(run: &Run, test: Option<&Evaluated>) -> Result<Option<
     Ok(Some(predictions))
 }
 
-fn metrics(run: &Run, outcome: &Outcome, test: Option<&Evaluated>) -> RunMetrics {
+fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunMetrics {
     let train = &run.splits.train;
     let unit = train.dataset.examples.unit();
     let rate = |of: &str| (unit == of).then(|| outcome.tokens as f64 / outcome.seconds.max(1e-9));

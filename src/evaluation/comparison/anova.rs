@@ -26,7 +26,8 @@ pub struct CrossedVariance {
 }
 
 impl CrossedVariance {
-    /// `entry` is that of a row and a seed, `means` are the seeds' means; `imagined` is added to the rows' sum of squares.
+    /// `entry` is that of a row and a seed, `means` are the seeds' means; `imagined` is added to the rows' sum of
+    /// squares.
     fn new(rows: usize, means: &[f64], imagined: f64, entry: impl Fn(usize, usize) -> Option<f64>) -> Self {
         let seeds = means.len();
         let (n, k) = (rows as f64, seeds as f64);
@@ -85,7 +86,8 @@ impl CrossedVariance {
     }
 }
 
-/// The two-sided quantile of Student's distribution; 0 without degrees of freedom, where its variance is unknown and left out.
+/// The two-sided quantile of Student's distribution; 0 without degrees of freedom, where its variance is unknown and
+/// left out.
 pub fn quantile(freedom: usize, alpha: f64) -> f64 {
     if freedom == 0 {
         return 0.0;
@@ -93,8 +95,8 @@ pub fn quantile(freedom: usize, alpha: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom as f64).map_or(f64::INFINITY, |t| t.inverse_cdf(1.0 - alpha / 2.0))
 }
 
-/// The score of one contender: Wilson's interval for as many rows as would make it as wide as rows and seeds do together,
-/// so that it stays within 0 to 1, and is Wilson's own where there is no chance.
+/// The score of one contender: Wilson's interval for as many rows as would make it as wide as rows and seeds do
+/// together, so that it stays within 0 to 1, and is Wilson's own where there is no chance.
 pub fn summary(seeds: &[Entries], rows: usize) -> Summary {
     let scores: Vec<f64> = seeds.iter().map(|entries| entries.score).collect();
     let variance = CrossedVariance::new(rows, &scores, 0.0, |row, seed| seeds.get(seed)?.get(row));
@@ -107,8 +109,9 @@ pub fn summary(seeds: &[Entries], rows: usize) -> Summary {
     Summary { mean: variance.mean, spread: variance.spread, low: interval.low, high: interval.high }
 }
 
-/// The variance of a - b. Two rows are imagined on which one of the two is correct and the other is not, one in each direction
-/// (Bonett and Price 2012): where contenders differ on a handful of rows, the variance seen there is too small.
+/// The variance of a - b. Two rows are imagined on which one of the two is correct and the other is not, one in each
+/// direction (Bonett and Price 2012): where contenders differ on a handful of rows, the variance seen there is too
+/// small.
 pub fn difference(a: &[Entries], b: &[Entries], rows: usize) -> CrossedVariance {
     let at = |row: usize, seed: usize| Some(a.get(seed)?.get(row)? - b.get(seed)?.get(row)?);
     let (mut squares, mut apart) = (0.0, 0u64);

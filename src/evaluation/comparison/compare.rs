@@ -212,7 +212,8 @@ mod tests {
         //     ms_r = k * (((r - g)**2).sum() + extra) / (n - 1); ms_s = n * ((s - g)**2).sum() / (k - 1)
         //     ms_e = ((d - r[:, None] - s + g)**2).sum() / ((n - 1) * (k - 1))
         //     t_n, t_k = stats.t.ppf(0.975, n - 1)**2, stats.t.ppf(0.975, k - 1)**2
-        //     h = np.sqrt(t_n * max(ms_r - ms_e, 0) / (n * k) + max(t_n * ms_e, t_k * ms_s) / (n * k)); return g - h, g + h
+        //     h = np.sqrt(t_n * max(ms_r - ms_e, 0) / (n * k) + max(t_n * ms_e, t_k * ms_s) / (n * k))
+        //     return g - h, g + h
         // ra, rb = (a == y).T, (b == y).T
         // for d in (ra.astype(float) - rb, np.array([pseudo(p) - pseudo(q) for p, q in zip(a, b)]).T):
         //     print(d.mean(), *interval(d, 2 * (d[ra != rb]**2).mean()))
@@ -275,9 +276,9 @@ mod tests {
         matches!(comparison.verdict, Verdict::Winner { .. })
     }
 
-    /// One strategy under two names, or four. Of 20,000 draws with 1,000 rows and a spread over seeds of 0.3, a winner was
-    /// named of two in 4.4, 4.9 and 5.0 % (2, 3 and 5 seeds) and of four in 0.0, 0.1 and 0.3 %. The percentile bootstrap over
-    /// rows and seeds would name one of two in 30, 18 and 12 %.
+    /// One strategy under two names, or four. Of 20,000 draws with 1,000 rows and a spread over seeds of 0.3, a winner
+    /// was named of two in 4.4, 4.9 and 5.0 % (2, 3 and 5 seeds) and of four in 0.0, 0.1 and 0.3 %. The percentile
+    /// bootstrap over rows and seeds would name one of two in 30, 18 and 12 %.
     #[test]
     fn a_strategy_seldom_wins_against_itself() {
         for seeds in [2, 3, 5] {

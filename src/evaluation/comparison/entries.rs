@@ -1,11 +1,11 @@
-//! Scores as means of numbers by row, which is what an analysis of variance takes: for accuracy whether the row is correct, for
-//! macro-F1 the row's jackknife pseudo-value.
+//! Scores as means of numbers by row, which is what an analysis of variance takes: for accuracy whether the row is
+//! correct, for macro-F1 the row's jackknife pseudo-value.
 
 use crate::evaluation::accuracy;
 use crate::evaluation::f1::{self, Counts};
 
-/// A score of one list of predictions, and the entry in the analysis of variance that each row makes. The mean of the entries
-/// is the score.
+/// A score of one list of predictions, and the entry in the analysis of variance that each row makes. The mean of the
+/// entries is the score.
 pub struct Entries<'a> {
     pub truth: &'a [u32],
     predicted: &'a [u32],
@@ -52,7 +52,8 @@ struct Jackknife {
     /// Sum of F1 over the classes that occur, and their number.
     sum: f64,
     occurring: f64,
-    /// By class, what a row that leaves takes away from `sum` and `occurring`: a true positive, a false positive, a false negative.
+    /// By class, what a row that leaves takes away from `sum` and `occurring`: a true positive, a false positive, a
+    /// false negative.
     true_positive: Vec<(f64, f64)>,
     false_positive: Vec<(f64, f64)>,
     false_negative: Vec<(f64, f64)>,

@@ -58,8 +58,8 @@ impl Difference {
     }
 }
 
-/// McNemar's exact test of one seed: whether the rows that only one of two contenders predicts correctly divide evenly. It speaks of
-/// two trained networks on other test rows, not of other seeds.
+/// McNemar's exact test of one seed: whether the rows that only one of two contenders predicts correctly divide evenly.
+/// It speaks of two trained networks on other test rows, not of other seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Mcnemar {
     /// Which of the seeds, counted from 0 in the order given.
@@ -88,7 +88,8 @@ pub struct Pair {
 pub enum Verdict {
     /// Better than every other: wrong in at most 5 % of cases where another is as good.
     Winner { name: String },
-    /// No statistically clear difference from the best, the most accurate first: the best is missing in at most 5 % of cases.
+    /// No statistically clear difference from the best, the most accurate first: the best is missing in at most 5 % of
+    /// cases.
     Equal {
         names: Vec<String>,
         /// The one of these with the least training time.
@@ -121,7 +122,8 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// How far `a` is ahead of `b`, by accuracy and by macro-F1; `None` for a name that is not compared, or twice the same.
+    /// How far `a` is ahead of `b`, by accuracy and by macro-F1; `None` for a name that is not compared, or twice the
+    /// same.
     pub fn between(&self, a: &str, b: &str) -> Option<(Difference, Difference)> {
         self.pairs.iter().find_map(|pair| match (pair.a.as_str(), pair.b.as_str()) {
             names if names == (a, b) => Some((pair.accuracy, pair.macro_f1)),

@@ -3,7 +3,8 @@
 use super::anova::{ALPHA, CrossedVariance};
 use super::result::{Comparison, More, Standing, Verdict};
 
-/// The verdict, and what would narrow the deciding interval; `variances` are those of the pairs' differences in accuracy.
+/// The verdict, and what would narrow the deciding interval; `variances` are those of the pairs' differences in
+/// accuracy.
 pub fn judge(comparison: &Comparison, variances: &[CrossedVariance]) -> (Verdict, More) {
     let ranked = comparison.ranked();
     let Some((first, others)) = ranked.split_first() else {

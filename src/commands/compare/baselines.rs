@@ -1,0 +1,104 @@
+//! The baselines of a comparison, fitted and evaluated on the rows of the runs.
+
+use std::time::Instant;
+
+use super::runs::FinishedRun;
+use crate::baseline::{Baseline, LabelledInputs, Majority, Tfidf};
+use crate::commands::locate::locate_network;
+use crate::commands::train::data::Data;
+use crate::config::{Choices, RunConfig};
+use crate::console::Console;
+use crate::data::{Example, Input, Modality};
+use crate::error::{Error, Result};
+use crate::evaluation::evaluate;
+use crate::hardware::Hardware;
+use crate::report::{Predictions, RunMetrics};
+
+/// The baselines, fitted on the same rows as the strategies; each in a directory of its own, where it is found again.
+pub fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<FinishedRun>> {
+    let folder = |name: &str| shared.run.out.join(name);
+    let (_, modality) = locate_network(&shared.model, console.is_quiet())?;
+    let names: &[&str] = match modality {
+        Modality::Text => &["majority", "tf-idf"],
+        Modality::Image => &["majority"],
+    };
+    if names.iter().all(|name| folder(name).join("metrics.json").is_file()) {
+        return names
+            .iter()
+            .map(|name| FinishedRun::read(RunMetrics::read(folder(name).join("metrics.json"))?, &folder(name)))
+            .collect();
+    }
+    let mut config = shared.clone();
+    let mut choices = Choices::default();
+    Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
+    let data = Data::load(&mut config, modality, &mut choices, &Console::new(true))?;
+    let classes = data.labels.len();
+    let (train, valid) = (SplitInputs::of(&data.train), SplitInputs::of(&data.valid));
+    let (split, scored) = match &data.test {
+        Some(test) => ("test", SplitInputs::of(test)),
+        None => ("valid", SplitInputs::of(&data.valid)),
+    };
+
+    let mut finished = Vec::new();
+    for &name in names {
+        let began = Instant::now();
+        let baseline: Box<dyn Baseline> = match name {
+            "majority" => Box::new(Majority::fit(&train.labelled(), classes)?),
+            _ => Box::new(Tfidf::fit(&train.labelled(), &valid.labelled(), classes, &mut |_| Ok(()))?),
+        };
+        let train_seconds = began.elapsed().as_secs_f64();
+        let found = baseline.predict(&scored.inputs)?;
+        // Scores are made from logits: the logarithms of probabilities are such.
+        let logits: Vec<f32> = found.probabilities.iter().map(|p| p.max(1e-30).ln()).collect();
+        let evaluation = evaluate(&logits, &scored.labels, data.labels.names())?;
+        console.note(format!("{}: {split} {}", baseline.name(), evaluation.summary()));
+        let metrics = RunMetrics {
+            model: "none".to_owned(),
+            strategy: baseline.name().to_owned(),
+            seed: shared.training.seed,
+            train_rows: train.labels.len() as u64,
+            train_seconds,
+            prepare_seconds: 0.0,
+            tokens_per_second: None,
+            images_per_second: None,
+            trainable_parameters: baseline.parameters(),
+            total_parameters: baseline.parameters(),
+            peak_memory_bytes: 0,
+            valid: (split == "valid").then(|| evaluation.clone()),
+            test: (split == "test").then(|| evaluation.clone()),
+            best_epoch: None,
+            epochs: 1,
+            choices: serde_json::Value::Null,
+            rehead_version: RunMetrics::VERSION.to_owned(),
+        };
+        let run = folder(baseline.name());
+        std::fs::create_dir_all(&run).map_err(|error| Error::io(error, &run))?;
+        Predictions { truth: scored.labels.clone(), probabilities: found.probabilities }.write(
+            &run,
+            split,
+            data.labels.names(),
+        )?;
+        metrics.write(run.join("metrics.json"))?;
+        finished.push(FinishedRun::read(metrics, &run)?);
+    }
+    Ok(finished)
+}
+
+/// Examples as baselines take them.
+struct SplitInputs<'a> {
+    inputs: Vec<&'a Input>,
+    labels: Vec<u32>,
+}
+
+impl<'a> SplitInputs<'a> {
+    fn of(examples: &'a [Example]) -> Self {
+        Self {
+            inputs: examples.iter().map(|example| &example.input).collect(),
+            labels: examples.iter().map(|example| example.label).collect(),
+        }
+    }
+
+    fn labelled(&self) -> LabelledInputs<'_> {
+        LabelledInputs { inputs: &self.inputs, labels: &self.labels }
+    }
+}

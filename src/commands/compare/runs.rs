@@ -1,0 +1,68 @@
+//! What finished runs have left in their directories, by strategy.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::evaluation::Evaluation;
+use crate::report::{Predictions, RunMetrics};
+use crate::training::history::{self, Record};
+
+/// One run of one contender.
+pub struct FinishedRun {
+    pub run: PathBuf,
+    pub metrics: RunMetrics,
+    /// Of the split that is compared.
+    pub predictions: Predictions,
+    pub predicted: Vec<u32>,
+    pub confidence: Vec<f32>,
+    pub history: Vec<Record>,
+    pub saved_bytes: u64,
+}
+
+impl FinishedRun {
+    /// What a finished run has left in its directory.
+    pub fn read(metrics: RunMetrics, run: &Path) -> Result<Self> {
+        let (split, evaluation) = compared(&metrics, run)?;
+        let predictions = Predictions::read(run, split, &evaluation.labels)?;
+        let history = run.join("history.jsonl");
+        Ok(Self {
+            predicted: predictions.predicted(),
+            confidence: predictions.confidence(),
+            predictions,
+            history: if history.is_file() { history::read(history)? } else { Vec::new() },
+            saved_bytes: std::fs::metadata(run.join("model.safetensors")).map_or(0, |found| found.len()),
+            run: run.to_owned(),
+            metrics,
+        })
+    }
+}
+
+/// The split that runs are compared on: the test data, or the validation data when there are none.
+pub fn compared<'a>(metrics: &'a RunMetrics, run: &Path) -> Result<(&'static str, &'a Evaluation)> {
+    match (&metrics.test, &metrics.valid) {
+        (Some(test), _) => Ok(("test", test)),
+        (None, Some(valid)) => Ok(("valid", valid)),
+        (None, None) => Err(Error::request("the run was not scored").file(run)),
+    }
+}
+
+/// All runs of a strategy, or a baseline.
+pub struct Contender {
+    pub name: String,
+    pub baseline: bool,
+    pub finished: Vec<FinishedRun>,
+}
+
+impl Contender {
+    pub fn mean_seconds(&self) -> f64 {
+        self.finished.iter().map(|run| run.metrics.train_seconds).sum::<f64>() / self.finished.len().max(1) as f64
+    }
+}
+
+pub fn add(contenders: &mut Vec<Contender>, run: FinishedRun, baseline: bool) {
+    let name = run.metrics.strategy.clone();
+    match contenders.iter_mut().find(|contender| contender.name == name) {
+        Some(contender) => contender.finished.push(run),
+        None => contenders.push(Contender { name, baseline, finished: vec![run] }),
+    }
+}

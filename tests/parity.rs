@@ -309,25 +309,27 @@ fn bf16_stays_near_fp32() -> Result<()> {
     Ok(())
 }
 
-/// The kernels for CPUs with fewer instructions than this one give the same: the tests above, once for each.
+/// The kernels for CPUs with fewer instructions than this one give the same: the tests above, once for each set that this CPU
+/// can run. Which those are, `native::kernels` says in its own tests.
 #[test]
 fn every_set_of_kernels_is_right() {
-    if std::env::var_os("REHEAD_KERNELS").is_some() {
+    use rehead::native::kernels::{CHOICE, available};
+    if std::env::var_os(CHOICE).is_some() {
         return; // one of those calls
     }
-    for kernels in ["generic", "avx2", "avx512", "avx512_bf16"] {
+    for set in available() {
         let tests = ["logits_equal_transformers", "gradients_of_every_parameter", "accumulated_micro_batches"];
         let outcome = std::process::Command::new(std::env::current_exe().expect("this test"))
             .args(tests)
-            .env("REHEAD_KERNELS", kernels)
+            .env(CHOICE, set)
             .output()
             .expect("the tests run");
-        let told = String::from_utf8_lossy(&outcome.stdout);
-        assert!(outcome.status.success() && told.contains("3 passed"), "{kernels}:\n{told}");
+        let printed = String::from_utf8_lossy(&outcome.stdout);
+        assert!(outcome.status.success() && printed.contains("3 passed"), "{set}:\n{printed}");
     }
 }
 
 /// A word table's gradient has only the rows that were read.
 fn dense(gradient: Tensor) -> Tensor {
-    if gradient.is_sparse() { gradient.to_dense(None::<tch::Kind>, false) } else { gradient }
+    if gradient.is_sparse() { gradient.to_dense(None::<Kind>, false) } else { gradient }
 }

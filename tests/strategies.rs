@@ -490,7 +490,7 @@ fn smoothed_labels_make_it_less_sure() {
 fn rare(rows: usize, seed: u64) -> String {
     let mut lottery = Lottery(seed);
     let row = |row: usize| {
-        let positive = row % 12 == 0;
+        let positive = row.is_multiple_of(12);
         let told = lottery.below(4) > 0;
         let word = if positive == told { "good" } else { "bad" };
         (format!("{} {word}", lottery.words(1, 3)), if positive { "positive" } else { "negative" })

@@ -1,8 +1,7 @@
 //! A stage for stories about the real binary: a fresh directory a test, the command run in it, and on failure all
 //! that one wants to see. What the stories expect stands in the files beside this folder.
 
-// Each test file is a crate of its own and uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,8 +1,7 @@
 //! Python beside the tests: its packages stand in `.python` (`make test` puts them there). Where they are not, a test that
 //! needs them says so and passes; under continuous integration (`CI` is set) it fails.
 
-// Each test file is a crate of its own and uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
 use std::ffi::OsStr;
 use std::path::Path;

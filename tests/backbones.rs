@@ -128,6 +128,7 @@ fn bare_names_stand_for_trained_networks_of_timm() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one network after another, each with its own expectations")]
 fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().join("cases");
@@ -256,7 +257,7 @@ fn every_network_runs_in_stages_rows_and_alone_and_learns_everywhere() {
         let backbone = &classifier.backbone;
         let batch = batch(&images(3, height, width));
         let pass = Pass::evaluation(Kind::Float);
-        let _guard = tch::no_grad_guard();
+        let no_grad = tch::no_grad_guard();
         let logits = classifier.logits(&batch, pass).expect(name);
         assert_eq!(logits.size(), [3, 3], "{name}");
 
@@ -284,7 +285,7 @@ fn every_network_runs_in_stages_rows_and_alone_and_learns_everywhere() {
             let off = difference(&alone, &logits.narrow(0, index, 1), largest(&logits));
             assert!(off < 1e-5, "{name}: image {index} alone: {off}");
         }
-        drop(_guard);
+        drop(no_grad);
 
         let _ = train(&classifier, &batch, &Tensor::from_slice(&[0i64, 1, 2]), Kind::Float);
         for parameter in classifier.parameters() {
@@ -357,7 +358,7 @@ fn what_is_not_trained_computes_the_same_folded() {
         for (kind, near) in [(Kind::Float, 1e-4), (Kind::BFloat16, 0.06)] {
             classifier.backbone.freeze(stages);
             let pass = Pass::evaluation(kind);
-            let _guard = tch::no_grad_guard();
+            let no_grad = tch::no_grad_guard();
             let logits = classifier.logits(&batch, pass).expect(name);
             assert_eq!(logits.kind(), Kind::Float);
             let off = difference(&logits, &exact, largest(&exact));

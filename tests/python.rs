@@ -118,7 +118,7 @@ fn logits_and_gradients_of_minilm_equal_transformers() {
     }
     let batch = set.batch(&[0, 1, 2, 3], Device::Cpu).expect("a batch");
     let logits = classifier.logits(&batch, Pass::evaluation(Kind::Float)).expect("logits");
-    let plain = Loss::new(CrossEntropy::new(0.0, None, tch::Device::Cpu).expect("a loss"));
+    let plain = Loss::new(CrossEntropy::new(0.0, None, Device::Cpu).expect("a loss"));
     plain.of(&logits, &batch, &Targets::Classes(given.to_vec()), given.len() as f64, 1.0).expect("a loss").backward();
     let ordered = Tensor::zeros_like(&logits.detach());
     for (row, &example) in batch.examples.iter().enumerate() {

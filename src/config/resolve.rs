@@ -132,7 +132,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         std::fs::write(&path, file).unwrap();
-        let set = set.iter().map(|text| text.to_string()).collect();
+        let set = set.iter().map(ToString::to_string).collect();
         resolve(&Request { config: Some(path), set, flags, resume: false })
     }
 

@@ -181,7 +181,7 @@ mod tests {
     fn names_say_format_and_compression() {
         let read = |name: &str| {
             let named = NamedType::of(Path::new(name))?;
-            Ok::<_, Error>((named.format.map(|format| format.name()), named.compression))
+            Ok::<_, Error>((named.format.map(super::super::format::Format::name), named.compression))
         };
         assert_eq!(read("a/B.CSV").unwrap(), (Some("csv"), Compression::None));
         assert_eq!(read("x.tsv.gz").unwrap(), (Some("tsv"), Compression::Gzip));

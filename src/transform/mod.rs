@@ -20,6 +20,7 @@ use crate::transform::images::ImageTransform;
 use crate::transform::text::TextTokenizer;
 
 /// How a model's inputs become its examples.
+#[expect(clippy::large_enum_variant, reason = "there is one of them in a run")]
 pub enum Transform {
     Text(TextTokenizer),
     Image(ImageTransform),

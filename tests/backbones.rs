@@ -358,7 +358,7 @@ fn what_is_not_trained_computes_the_same_folded() {
         for (kind, near) in [(Kind::Float, 1e-4), (Kind::BFloat16, 0.06)] {
             classifier.backbone.freeze(stages);
             let pass = Pass::evaluation(kind);
-            let no_grad = tch::no_grad_guard();
+            let _guard = tch::no_grad_guard();
             let logits = classifier.logits(&batch, pass).expect(name);
             assert_eq!(logits.kind(), Kind::Float);
             let off = difference(&logits, &exact, largest(&exact));

@@ -1,7 +1,8 @@
-//! Convolutional backbones. Beside torchvision, timm and transformers, with random weights made by those packages: logits, and of a
-//! training pass logits, the gradient of every parameter and every running statistic; and what is saved loads in timm and
-//! transformers. These need Python's packages (`make test` puts them into .python) (tests/support/python.rs). By themselves:
-//! stages one by one, rows of activations, single images, new heads, files that are wrong.
+//! Convolutional backbones. Beside torchvision, timm and transformers, with random weights made by those packages:
+//! logits, and of a training pass logits, the gradient of every parameter and every running statistic; and what is
+//! saved loads in timm and transformers. These need Python's packages (`make test` puts them into .python)
+//! (tests/support/python.rs). By themselves: stages one by one, rows of activations, single images, new heads, files
+//! that are wrong.
 
 #[path = "support/python.rs"]
 mod support;
@@ -196,8 +197,8 @@ fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
             assert!(off < most, "{name}: logits in training: {off}");
             after(&classifier);
         };
-        // Through norms gradients in fp64, like the reference: where a ReLU's or a pool's choice hangs on rounding, fp32 ones
-        // differ by percents.
+        // Through norms gradients in fp64, like the reference: where a ReLU's or a pool's choice hangs on rounding,
+        // fp32 ones differ by percents.
         if !classifier.backbone.has_statistics() {
             check(&train(&classifier, &batch, &targets, Kind::Float), 1e-4);
         } else {
@@ -339,8 +340,8 @@ fn dropout_is_drawn_by_key_in_training_alone() {
     assert!(same_bits(&evaluated(&classifier, &batch), &evaluated(&classifier, &batch)));
 }
 
-/// Norms within the convolutions, ReLUs and sums in the same pass: the same numbers, whole and stage by stage, and nobody's activations
-/// are overwritten. Trained again, the network computes with its own numbers.
+/// Norms within the convolutions, ReLUs and sums in the same pass: the same numbers, whole and stage by stage, and
+/// nobody's activations are overwritten. Trained again, the network computes with its own numbers.
 #[test]
 fn what_is_not_trained_computes_the_same_folded() {
     let small = json!({ "layers": [2, 3, 1, 1], "channels": [16, 32, 64, 64] });
@@ -382,8 +383,8 @@ fn what_is_not_trained_computes_the_same_folded() {
     }
 }
 
-/// A frozen network folds its batch norms. Whatever changes a tensor afterwards, and whoever forgets to say so, it computes with the
-/// values that there are.
+/// A frozen network folds its batch norms. Whatever changes a tensor afterwards, and whoever forgets to say so, it
+/// computes with the values that there are.
 #[test]
 fn folded_norms_are_never_stale() {
     let small = json!({ "layers": [1, 1], "channels": [8, 16] });

@@ -332,7 +332,8 @@ fn tensors_that_do_not_fit() {
             TRAIN, &["bare", "encoder.layer.3.attention.self.query.weight"]),
         ("a layer too few", |s| s.edit_json("bare/config.json", |c| c["num_hidden_layers"] = json!(4)),
             TRAIN, &["bare", "encoder.layer.3."]),
-        ("a tensor of nobody's", |s| again(s, QUERY, "adapter.weight"), TRAIN, &["bare", "`adapter.weight`", "no place"]),
+        ("a tensor of nobody's", |s| again(s, QUERY, "adapter.weight"), TRAIN,
+            &["bare", "`adapter.weight`", "no place"]),
         ("another shape", |s| query(s, |q| q.1 = vec![8, 32]),
             TRAIN, &["bare/model.safetensors", QUERY, "[8, 32]", "[16, 16]"]),
         ("another number of elements", |s| query(s, |q| { q.1 = vec![8, 16]; q.2.truncate(512); }),
@@ -392,7 +393,8 @@ fn model_directories_that_cannot_be_used() {
         ("dropout 1", |s| config(s, "hidden_dropout_prob", json!(1)), TRAIN, &["`hidden_dropout_prob`: "]),
         ("the head's dropout as text", |s| config(s, "classifier_dropout", json!("some")),
             TRAIN, &["bare/config.json: `classifier_dropout`: "]),
-        ("the head's dropout 2", |s| config(s, "classifier_dropout", json!(2)), TRAIN, &["`classifier_dropout`: ", "2"]),
+        ("the head's dropout 2", |s| config(s, "classifier_dropout", json!(2)), TRAIN,
+            &["`classifier_dropout`: ", "2"]),
         ("epsilon as text", |s| config(s, "layer_norm_eps", json!("small")), TRAIN, &["`layer_norm_eps`: "]),
         ("epsilon negative", |s| config(s, "layer_norm_eps", json!(-1.0)), TRAIN, &["`layer_norm_eps`: "]),
         ("unknown activation", |s| config(s, "hidden_act", json!("mish")), TRAIN, &["`hidden_act`: "]),
@@ -438,7 +440,8 @@ fn tokenizers_that_do_not_fit() {
     }
     let file: &[&str] = &["bare/tokenizer.json: "];
     refuse! {
-        ("special tokens beyond the embedding", |s| template(s, 4_000_000_000, 1), TRAIN, &["tokenizer.json: ", "93 rows"]),
+        ("special tokens beyond the embedding", |s| template(s, 4_000_000_000, 1), TRAIN,
+            &["tokenizer.json: ", "93 rows"]),
         ("more special tokens than positions", |s| template(s, 2, 40), TRAIN, &["tokenizer.json: ", "special tokens"]),
         ("a normaliser that the library panics on",
             |s| edit(s, "normalizer", json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"})), TRAIN, file),

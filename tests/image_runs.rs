@@ -1,5 +1,5 @@
-//! Images through the whole program: trained from random numbers, evaluated, labelled, compared, advised on; interrupted and
-//! continued; damaged files among them.
+//! Images through the whole program: trained from random numbers, evaluated, labelled, compared, advised on;
+//! interrupted and continued; damaged files among them.
 
 mod support;
 

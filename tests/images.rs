@@ -1,5 +1,5 @@
-//! Images decoded, resized, cropped and augmented as PIL, torchvision and timm do it (needs Python's packages: `make test` puts
-//! them into .python); damaged files, and files that are no images.
+//! Images decoded, resized, cropped and augmented as PIL, torchvision and timm do it (needs Python's packages: `make
+//! test` puts them into .python); damaged files, and files that are no images.
 
 #[path = "support/python.rs"]
 mod support;

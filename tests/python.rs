@@ -1,5 +1,5 @@
-//! A run directory loads in Python's transformers and gives the probabilities that `rehead label` writes: a full run as it
-//! is, a mean-pooled one with its own module. Needs Python's packages (`make test` puts them into .python).
+//! A run directory loads in Python's transformers and gives the probabilities that `rehead label` writes: a full run as
+//! it is, a mean-pooled one with its own module. Needs Python's packages (`make test` puts them into .python).
 
 #[path = "support/python.rs"]
 mod support;

@@ -556,7 +556,7 @@ fn the_head_may_sit_on_an_earlier_stage() {
 }
 
 #[test]
-fn layers_started_anew_are_the_last_ones() {
+fn reinitialised_layers_are_the_last_ones() {
     let scene = training_scene();
     for layers in 0..=3 {
         let run = format!("run-{layers}");

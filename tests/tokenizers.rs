@@ -1,5 +1,5 @@
-//! Token ids equal transformers', for tokenizers of every shape that checkpoints have (tests/fixtures/tokenizers): texts and
-//! pairs, cut at several lengths; and what a run saves gives the same in Python.
+//! Token ids equal transformers', for tokenizers of every shape that checkpoints have (tests/fixtures/tokenizers):
+//! texts and pairs, cut at several lengths; and what a run saves gives the same in Python.
 
 #[path = "support/python.rs"]
 mod support;

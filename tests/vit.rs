@@ -1,6 +1,6 @@
-//! What a Vision Transformer computes equals what transformers and timm compute, for small random ones of both: logits, and the
-//! gradient of every parameter. Stages, rows of activations, adapters, heads, and saved directories, which transformers loads.
-//! Needs Python's packages (`make test` puts them into .python).
+//! What a Vision Transformer computes equals what transformers and timm compute, for small random ones of both: logits,
+//! and the gradient of every parameter. Stages, rows of activations, adapters, heads, and saved directories, which
+//! transformers loads. Needs Python's packages (`make test` puts them into .python).
 
 #[path = "support/python.rs"]
 mod support;

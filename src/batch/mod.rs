@@ -1,8 +1,8 @@
 //! From prepared examples to the batches that a backbone reads.
 //!
-//! A [`Batch`] says which examples it holds and carries what their backbone needs as [`Inputs`]. An [`ExampleSet`] makes
-//! batches on demand; the sampler decides which examples share one, and [`Prefetcher`] has them ready in time. Labels are not here:
-//! whoever needs them looks them up by example.
+//! A [`Batch`] says which examples it holds and carries what their backbone needs as [`Inputs`]. An [`ExampleSet`]
+//! makes batches on demand; the sampler decides which examples share one, and [`Prefetcher`] has them ready in time.
+//! Labels are not here: whoever needs them looks them up by example.
 
 pub mod memory_budget;
 pub mod packed;

@@ -1,8 +1,8 @@
 //! Tokenised texts, and batches of them that are packed instead of padded.
 //!
 //! A packed batch is one flat run of tokens. Its sequences are in order of length, so that those of equal length are
-//! neighbours: each such [`LengthGroup`] is a plain rectangle, and attention needs neither padding nor masks. Nothing in a
-//! sequence's computation depends on what else is in the batch.
+//! neighbours: each such [`LengthGroup`] is a plain rectangle, and attention needs neither padding nor masks. Nothing
+//! in a sequence's computation depends on what else is in the batch.
 
 use std::collections::HashMap;
 
@@ -21,8 +21,8 @@ pub struct LengthGroup {
     pub length: i64,
 }
 
-/// The matrix library compiles a kernel for every number of rows that it meets on the CPU, and keeps it: so it meets few. Tokens,
-/// which are most of the work, are filled up to a multiple of 16, many of them to one of 64.
+/// The matrix library compiles a kernel for every number of rows that it meets on the CPU, and keeps it: so it meets
+/// few. Tokens, which are most of the work, are filled up to a multiple of 16, many of them to one of 64.
 pub fn filled_tokens(tokens: usize) -> usize {
     tokens.next_multiple_of(if tokens < 1024 { 16 } else { 64 })
 }
@@ -43,7 +43,8 @@ pub struct PackedTokens {
     pub positions: Tensor,
     /// Index of each sequence's first token, int64, `[N]`; on the CPU followed by filling, as tokens are.
     pub first: Tensor,
-    /// The same with the number of all tokens at the end, `[N + 1]`, for the attention kernels: int64 on the CPU, int32 on a GPU.
+    /// The same with the number of all tokens at the end, `[N + 1]`, for the attention kernels: int64 on the CPU, int32
+    /// on a GPU.
     pub offsets: Tensor,
     /// Sequences of equal length, in order; they cover all tokens but the filling.
     pub groups: Vec<LengthGroup>,
@@ -82,8 +83,8 @@ impl PackedTokens {
         self.groups.iter().map(|group| group.count).sum()
     }
 
-    /// Cuts `rows`, one a token, into the groups' rows. All at once, so that the backward pass puts the gradients together at once
-    /// too.
+    /// Cuts `rows`, one a token, into the groups' rows. All at once, so that the backward pass puts the gradients
+    /// together at once too.
     pub fn split(&self, rows: &Tensor) -> Result<Vec<Tensor>> {
         let mut sizes: Vec<i64> = self.groups.iter().map(|group| group.count * group.length).collect();
         sizes.push(rows.size().first().copied().unwrap_or(0) - self.len());

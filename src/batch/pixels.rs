@@ -133,8 +133,8 @@ impl ExampleSet for ImageSet {
     }
 }
 
-/// Each image of a set in several augmented views that stay the same in every epoch: all images in their first view, then all
-/// in their second, and so on.
+/// Each image of a set in several augmented views that stay the same in every epoch: all images in their first view,
+/// then all in their second, and so on.
 pub struct FixedViews {
     pub images: ImageSet,
     pub views: usize,

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 /// How many loaded batches wait at most.
 const DEPTH: usize = 2;
 
-/// The batches of an epoch in order. A set that loads slowly is loaded by a thread of its own, which ends when the prefetcher is
-/// dropped; the batches are the same either way.
+/// The batches of an epoch in order. A set that loads slowly is loaded by a thread of its own, which ends when the
+/// prefetcher is dropped; the batches are the same either way.
 pub struct Prefetcher {
     set: Arc<dyn ExampleSet>,
     view: View,

@@ -10,7 +10,7 @@ use crate::config::{self, RunConfig, Strategy};
 use crate::error::{Error, Result};
 
 const COMPARE_EXAMPLES: &str = "\
-Each strategy is trained once per seed, every run in a directory of its own below --out.
+Each strategy is trained once per seed, every run in its own directory below --out.
 
 Examples:
   rehead compare --train reviews.csv --model bert-base-uncased --out runs/comparison

@@ -43,7 +43,7 @@ pub fn outside_a_section(name: &str, origin: &Origin) -> Error {
     match settings::find(name) {
         None if settings::is_section(name) => origin
             .problem(format!("`{name}` is a section"))
-            .hint(format!("write [{name}] on a line of its own, and its keys below")),
+            .hint(format!("write [{name}] on a separate line, and its keys below it")),
         Some(setting) => problem.hint(format!("write it as `{}` in section [{}]", setting.name(), setting.section())),
         None => with_meant(problem, settings::meant(None, name), None),
     }

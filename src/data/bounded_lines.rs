@@ -1,5 +1,5 @@
-//! A byte stream taken line by line, each of bounded length, with the line number and the offset kept for messages. Knows bytes
-//! and lines; what a line means is the business of a format.
+//! A byte stream taken line by line, each of bounded length, with the line number and the offset kept for messages.
+//! Knows bytes and lines; what a line means is the business of a format.
 
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};

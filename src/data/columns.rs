@@ -1,5 +1,6 @@
-//! Which columns hold the text and the label: those that are given, or those with the names that data sets usually give them. An
-//! automatic choice comes with its reason. Also takes text and label out of a row; numbering the labels is [`super::labels`]' part.
+//! Which columns hold the text and the label: those that are given, or those with the names that data sets usually give
+//! them. An automatic choice comes with its reason. Also takes text and label out of a row; numbering the labels is
+//! [`super::labels`]' part.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

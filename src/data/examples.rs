@@ -148,7 +148,8 @@ impl Words {
         Self { indices, discovering: false, ..Self::discovered() }
     }
 
-    /// The index of a row's label; `None` for one that is not known, which is counted, so that the error can list all of them.
+    /// The index of a row's label; `None` for one that is not known, which is counted, so that the error can list all
+    /// of them.
     fn index_of(&mut self, word: &str, row: u64, line: u64) -> Result<Option<u32>> {
         if let Some(&index) = self.indices.get(word) {
             return Ok(Some(index));
@@ -366,7 +367,8 @@ mod tests {
         assert_eq!(
             error.hint_text(),
             Some(
-                "the model's labels are `negative` and `positive`; unknown ones appear in 3 rows: `mixed` 2×, `postive` 1×"
+                "the model's labels are `negative` and `positive`; unknown ones appear in 3 rows: \
+                 `mixed` 2×, `postive` 1×"
             )
         );
         // A class may be absent, and one class is enough, when the labels are known.

@@ -1,5 +1,6 @@
-//! What a file format is to the rest of the program: a [`Format`] recognises its files, opens them as a [`RowSource`], and writes
-//! rows through a [`RowEncoder`]. The formats themselves stand in [`super::formats`], a file each, with the list of all of them.
+//! What a file format is to the rest of the program: a [`Format`] recognises its files, opens them as a [`RowSource`],
+//! and writes rows through a [`RowEncoder`]. The formats themselves stand in [`super::formats`], a file each, with the
+//! list of all of them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -27,8 +28,8 @@ pub trait Format: Sync {
         None
     }
 
-    /// Opens what is not to be read as a stream of bytes, such as a folder or a file that is read from its end; `None` when
-    /// `path` is not of this kind.
+    /// Opens what is not to be read as a stream of bytes, such as a folder or a file that is read from its end; `None`
+    /// when `path` is not of this kind.
     ///
     /// # Errors
     /// `path` is of this kind and cannot be opened.
@@ -44,8 +45,8 @@ pub trait Format: Sync {
         Err(Error::request(format!("{} cannot be read from a stream", self.name())).file(stream.name))
     }
 
-    /// Whether files of this format say what their columns are called. One that does not has a single column of text, and
-    /// nothing that could be a label.
+    /// Whether files of this format say what their columns are called. One that does not has a single column of text,
+    /// and nothing that could be a label.
     fn names_columns(&self) -> bool {
         true
     }
@@ -128,7 +129,8 @@ pub trait RowEncoder: Send {
     /// Appends what stands before the first row: a header, or nothing.
     fn push_header(&self, buffer: &mut Vec<u8>) -> Result<()>;
 
-    /// Appends a row and the values of the added columns, in their order. After an error `buffer` may hold part of the row.
+    /// Appends a row and the values of the added columns, in their order. After an error `buffer` may hold part of the
+    /// row.
     ///
     /// # Errors
     /// The row does not fit the output, such as a JSON object with a key that the table's columns do not have.

@@ -329,7 +329,8 @@ impl Counts {
         }
         if self.labelled >= 20 && count * 2 > self.labelled {
             problems.push(format!(
-                "the label column has {count} different values in {}: is it really the label? Name another with --label COL",
+                "the label column has {count} different values in {}: is it really the label? \
+                 Name another with --label COL",
                 counted(self.labelled, "row")
             ));
             return problems;
@@ -358,7 +359,8 @@ impl Counts {
         }
         if largest.share >= 0.8 || largest.rows > 20 * smallest.rows {
             problems.push(format!(
-                "the classes are unequal: `{}` is {:.1} % of the rows, `{}` {:.1} %; look at macro F1 rather than accuracy",
+                "the classes are unequal: `{}` is {:.1} % of the rows, `{}` {:.1} %; look at macro-F1 rather \
+                 than accuracy",
                 largest.label,
                 100.0 * largest.share,
                 smallest.label,

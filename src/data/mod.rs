@@ -1,10 +1,11 @@
 //! From a data file to typed examples, and from labelled rows back to a file.
 //!
-//! In the order in which a file meets it: [`stream`] opens and decompresses it, [`reader`] finds out which of the formats it has
-//! and gives its rows, [`columns`] says which columns hold the text and the label, [`labels`] numbers the classes, [`examples`]
-//! loads a labelled file and counts what is odd about it, [`split`] sets rows aside for validation, [`inspect`] reports on a file,
-//! and [`writer`] writes rows with added columns. What a format is to all of these says [`mod@format`]; the formats themselves
-//! are a file each. Tokens, pixels and batches are the business of later modules: nothing here knows a network.
+//! In the order in which a file meets it: [`stream`] opens and decompresses it, [`reader`] finds out which of the
+//! formats it has and gives its rows, [`columns`] says which columns hold the text and the label, [`labels`] numbers
+//! the classes, [`examples`] loads a labelled file and counts what is odd about it, [`split`] sets rows aside for
+//! validation, [`inspect`] reports on a file, and [`writer`] writes rows with added columns. What a format is to all of
+//! these says [`mod@format`]; the formats themselves are a file each. Tokens, pixels and batches are the business of
+//! later modules: nothing here knows a network.
 
 mod bounded_lines;
 mod choice;

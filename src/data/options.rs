@@ -1,5 +1,5 @@
-//! How a data file is to be read, as far as the command line, a configuration or an earlier run says. What is left open is
-//! found out when the file is opened ([`super::reader`]) or its columns are resolved ([`super::columns`]).
+//! How a data file is to be read, as far as the command line, a configuration or an earlier run says. What is left open
+//! is found out when the file is opened ([`super::reader`]) or its columns are resolved ([`super::columns`]).
 
 use std::fmt;
 use std::str::FromStr;

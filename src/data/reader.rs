@@ -1,5 +1,5 @@
-//! Reading a data file row by row, whatever its format: the name or the first line says which of [`super::formats`] it has, and
-//! that format's [`RowSource`] gives the rows. After an error the rows end.
+//! Reading a data file row by row, whatever its format: the name or the first line says which of [`super::formats`] it
+//! has, and that format's [`RowSource`] gives the rows. After an error the rows end.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! A row of a data file, whatever the file's format, and the values that are added to it on output. Keeps every column, so that
-//! a labelled copy of the file can be written. Which columns matter is decided in [`super::columns`].
+//! A row of a data file, whatever the file's format, and the values that are added to it on output. Keeps every column,
+//! so that a labelled copy of the file can be written. Which columns matter is decided in [`super::columns`].
 
 use std::borrow::Cow;
 

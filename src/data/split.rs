@@ -103,7 +103,7 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
         }
     }
     if split.valid.is_empty() {
-        return Err(Error::request("no row can be set aside for validation: no class has two different texts")
+        return Err(Error::request("no row can be held out for validation: no class has two different texts")
             .key("valid-fraction")
             .hint("add data, or pass a validation file with --valid"));
     }
@@ -170,7 +170,7 @@ mod tests {
         assert!(split.valid == [1] || split.valid == [2]);
         assert_eq!(split.unvalidated, [0, 2]);
         let error = stratified(&examples(&[("a", 0), ("b", 1)]), 0.1, 0).unwrap_err();
-        assert!(error.to_string().contains("no row can be set aside"));
+        assert!(error.to_string().contains("no row can be held out"));
     }
 
     #[test]

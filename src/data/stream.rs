@@ -1,5 +1,5 @@
-//! A data file or standard input as a stream of decompressed bytes without a byte-order mark, whose first line is known. What
-//! format these bytes have is decided by [`super::reader`].
+//! A data file or standard input as a stream of decompressed bytes without a byte-order mark, whose first line is
+//! known. What format these bytes have is decided by [`super::reader`].
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -85,8 +85,8 @@ impl RawStream {
         })
     }
 
-    /// Decompresses the stream, as its first bytes ask for, and looks at its first line. `named` is the compression that the file's
-    /// name claims.
+    /// Decompresses the stream, as its first bytes ask for, and looks at its first line. `named` is the compression
+    /// that the file's name claims.
     ///
     /// # Errors
     /// The content is not compressed though the name says so, of a kind that is not read, or damaged.
@@ -104,7 +104,8 @@ impl RawStream {
         if let Some(error) = unsupported(sniff_magic(&head)) {
             return Err(error.file(&name));
         }
-        // Bytes of the stored file count when they are consumed, not when they are buffered: a small file would be read at once.
+        // Bytes of the stored file count when they are consumed, not when they are buffered: a small file would be read
+        // at once.
         let is_plain = compression == Compression::None;
         let plain: Box<dyn Read + Send> = match is_plain {
             true => raw,

@@ -1,4 +1,5 @@
-//! Writes rows again with added columns: every input column in its order, then the new ones, in one of [`super::formats`].
+//! Writes rows again with added columns: every input column in its order, then the new ones, in one of
+//! [`super::formats`].
 //!
 //! Made for large files: output is appended row by row, a file that was cut off in the middle can be continued after
 //! its last complete row ([`RowWriter::resume`]), and what cannot be written is refused before any work is done.
@@ -45,8 +46,8 @@ impl RowWriter {
         Self::to_stream(Box::new(file), path, format, input, added)
     }
 
-    /// Continues a file after its last complete row; what follows that, a torn row, is cut off. A file that does not exist is
-    /// created. [`RowWriter::rows`] is the number of input rows that are done.
+    /// Continues a file after its last complete row; what follows that, a torn row, is cut off. A file that does not
+    /// exist is created. [`RowWriter::rows`] is the number of input rows that are done.
     ///
     /// # Errors
     /// As for [`RowWriter::create`], and when the file is not one that the same call would have begun, or is a stream.
@@ -118,8 +119,8 @@ impl RowWriter {
     ///
     /// # Errors
     /// When the row does not fit the output (a JSON key that the columns do not have), or writing fails;
-    /// [`crate::error::ErrorKind::ClosedPipe`] when the reader of our output is gone. A row that does not fit leaves no bytes in
-    /// the output.
+    /// [`crate::error::ErrorKind::ClosedPipe`] when the reader of our output is gone. A row that does not fit leaves no
+    /// bytes in the output.
     pub fn write(&mut self, row: &Row, values: &[OutputValue]) -> Result<()> {
         let before = self.buffer.len();
         if let Err(error) = self.encoder.push_row(&mut self.buffer, row, values) {
@@ -172,8 +173,8 @@ fn check_added(input: &Layout, added: &[String]) -> Result<()> {
     }
 }
 
-/// The format to write: by the output's extension; like the input for `-` and names that do not say it, or CSV where the input's
-/// format is only read.
+/// The format to write: by the output's extension; like the input for `-` and names that do not say it, or CSV where
+/// the input's format is only read.
 pub fn output_format(path: &Path, input: &Layout) -> Result<FileFormat> {
     let is_written = |format: FileFormat| format.encoder(input, &[]).is_some();
     let like_input = if is_written(input.format) { input.format } else { DEFAULT_OUTPUT };
@@ -198,8 +199,8 @@ fn not_written(format: FileFormat) -> Error {
     Error::request(format!("{format} have no columns for the labels")).hint("write .csv, .tsv or .jsonl")
 }
 
-/// Whether what is written to `path` cannot be taken back: standard output, another open file by its number, a device, a pipe.
-/// These are written to and never replaced.
+/// Whether what is written to `path` cannot be taken back: standard output, another open file by its number, a device,
+/// a pipe. These are written to and never replaced.
 pub fn is_stream(path: &Path) -> bool {
     let by_number = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|place| path.starts_with(place));
     let special = || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
@@ -268,7 +269,8 @@ mod tests {
             "{ \"n\": 1.10, \"big\": 123456789012345678901234567890, \"x\": {\"y\": [1, null]}, \"z\": null }\n{}\n";
         assert_eq!(
             copied("a.jsonl", json, "b.jsonl").unwrap(),
-            "{\"n\": 1.10, \"big\": 123456789012345678901234567890, \"x\": {\"y\": [1, null]}, \"z\": null,\"predicted_label\":\"po,s\",\"confidence\":0.987654}\n\
+            "{\"n\": 1.10, \"big\": 123456789012345678901234567890, \"x\": {\"y\": [1, null]}, \"z\": null,\
+             \"predicted_label\":\"po,s\",\"confidence\":0.987654}\n\
              {\"predicted_label\":\"po,s\",\"confidence\":0.987654}\n"
         );
         let json = "{\"a\": {\"y\": [1, null]}, \"z\": null}\n{\"z\": true}\n";

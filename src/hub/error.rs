@@ -167,7 +167,7 @@ impl HubError {
             }),
             (429, _, _) => Error::failure(format!("the hub says there are too many requests (429){said}"))
                 .hint("wait a few minutes; with an access token in HF_TOKEN more are allowed"),
-            (500..=599, _, _) => Error::failure(format!("the hub has a problem of its own ({status}){said}"))
+            (500..=599, _, _) => Error::failure(format!("the hub has a problem ({status}){said}"))
                 .hint("try again later; what is in the cache already is kept"),
             _ => Error::failure(format!("the hub answered with status {status}{said}")),
         }

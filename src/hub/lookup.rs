@@ -113,7 +113,7 @@ fn update(
     let snapshot = folder.join("snapshots").join(commit);
     let files: Vec<&str> = description.siblings.iter().map(|file| file.rfilename.as_str()).collect();
     if !files.contains(&CONFIG) {
-        return Err(Error::request(format!("`{id}` has no {CONFIG}, so it cannot be told what network it is"))
+        return Err(Error::request(format!("`{id}` has no {CONFIG}, so its architecture is unknown"))
             .hint("only models in the Hugging Face layout (config.json, model.safetensors) can be used")
             .into());
     }

@@ -1,5 +1,6 @@
-//! Images changed at random for training: which part, which way round, which colours. The definitions are torchvision's, each
-//! operation is one of [`crate::image::operations`]; what is drawn is drawn from the generator that is passed in and from nothing else.
+//! Images changed at random for training: which part, which way round, which colours. The definitions are
+//! torchvision's, each operation is one of [`crate::image::operations`]; what is drawn is drawn from the generator that
+//! is passed in and from nothing else.
 
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +63,8 @@ impl Augmentation {
     }
 }
 
-/// What a network sees of an image this time: `[height, width, 3]`, like [`prepare`]'s. The same `random` gives the same pixels.
+/// What a network sees of an image this time: `[height, width, 3]`, like [`prepare`]'s. The same `random` gives the
+/// same pixels.
 ///
 /// # Errors
 /// Settings out of their range.
@@ -149,7 +151,8 @@ fn between(least: f64, most: f64, random: &mut Random) -> f64 {
 /// RandAugment's: 0 to 30.
 const MAGNITUDES: u32 = 31;
 
-/// One of torchvision's 14 operations at a magnitude, half of the time the other way where there is one; none is one of them.
+/// One of torchvision's 14 operations at a magnitude, half of the time the other way where there is one; none is one of
+/// them.
 fn drawn_operation(image: &Image, magnitude: u32, random: &mut Random) -> Option<Operation> {
     let part = f64::from(magnitude) / f64::from(MAGNITUDES - 1);
     let drawn = random.below(14);

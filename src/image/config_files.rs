@@ -1,5 +1,5 @@
-//! The files of a model directory that say how its images are preprocessed: transformers' preprocessor_config.json and timm's
-//! config.json.
+//! The files of a model directory that say how its images are preprocessed: transformers' preprocessor_config.json and
+//! timm's config.json.
 
 use std::path::Path;
 
@@ -10,7 +10,8 @@ use crate::image::preprocessing::Preprocessing;
 use crate::json;
 
 impl Preprocessing {
-    /// What a model directory says: its preprocessor_config.json, else its config.json where that is timm's, else nothing.
+    /// What a model directory says: its preprocessor_config.json, else its config.json where that is timm's, else
+    /// nothing.
     ///
     /// # Errors
     /// A file cannot be read, is not JSON, or asks for what is not supported; with the file and the key.
@@ -61,13 +62,15 @@ mod tests {
     fn processors_of_transformers() {
         // google/vit-base-patch16-224, of before size was an object.
         let vit = transformers(json!({
-            "do_normalize": true, "do_resize": true, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "size": 224,
+            "do_normalize": true, "do_resize": true, "image_mean": [0.5, 0.5, 0.5],
+            "image_std": [0.5, 0.5, 0.5], "size": 224,
         }));
         assert_eq!(vit.resize, Resize::Exact { height: 224, width: 224 });
         assert_eq!((vit.crop, vit.interpolation, vit.mean), ((224, 224), Interpolation::Bilinear, [0.5; 3]));
         // microsoft/resnet-50.
         let resnet = transformers(json!({
-            "crop_pct": 0.875, "do_normalize": true, "do_resize": true, "feature_extractor_type": "ConvNextFeatureExtractor",
+            "crop_pct": 0.875, "do_normalize": true, "do_resize": true,
+            "feature_extractor_type": "ConvNextFeatureExtractor",
             "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225], "resample": 3, "size": 224,
         }));
         let bicubic = Preprocessing { interpolation: Interpolation::Bicubic, ..Preprocessing::imagenet(224) };
@@ -80,7 +83,8 @@ mod tests {
         assert_eq!(convnext.crop, (384, 384));
         // facebook/dinov2-base says everything.
         let dino = transformers(json!({
-            "crop_size": { "height": 224, "width": 224 }, "do_center_crop": true, "image_processor_type": "BitImageProcessor",
+            "crop_size": { "height": 224, "width": 224 }, "do_center_crop": true,
+            "image_processor_type": "BitImageProcessor",
             "size": { "shortest_edge": 256 }, "rescale_factor": 0.00392156862745098,
         }));
         assert_eq!((dino.resize, dino.crop), (Resize::Shortest(256), (224, 224)));

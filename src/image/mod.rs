@@ -1,8 +1,8 @@
 //! From an image file to the pixels that a backbone expects.
 //!
-//! In order: [`decode()`] gives RGB as PIL would, [`prepare`] resizes and crops as torchvision would, [`augment()`] does the same
-//! with random variation. [`Preprocessing`] says to which size, and is read from a model's configuration. Which images make a
-//! data set, and normalising, are the business of later rooms.
+//! In order: [`decode()`] gives RGB as PIL would, [`prepare`] resizes and crops as torchvision would, [`augment()`]
+//! does the same with random variation. [`Preprocessing`] says to which size, and is read from a model's configuration.
+//! Which images make a data set, and normalising, are the business of later rooms.
 
 mod augment;
 mod config_files;

@@ -1,5 +1,6 @@
 //! The operations that augmentation is made of, on 8-bit RGB, to the pixel those of PIL behind torchvision's
-//! `transforms.functional` and `autoaugment`. Which of them are used, and how strongly, is [`crate::image::augment()`]'s.
+//! `transforms.functional` and `autoaugment`. Which of them are used, and how strongly, is
+//! [`crate::image::augment()`]'s.
 
 use serde::{Deserialize, Serialize};
 
@@ -229,8 +230,8 @@ fn equalization(histogram: &[u64; 256]) -> [u8; 256] {
     })
 }
 
-/// Takes each pixel `(x, y)` from where `[a, b, c, d, e, f]` says: `(a x + b y + c, d x + e y + f)`, the nearest, counted with
-/// 16 fractional bits, as PIL does; black where that is beyond the image.
+/// Takes each pixel `(x, y)` from where `[a, b, c, d, e, f]` says: `(a x + b y + c, d x + e y + f)`, the nearest,
+/// counted with 16 fractional bits, as PIL does; black where that is beyond the image.
 fn moved(image: &mut Image, from: [f64; 6]) {
     let fixed = |value: f64| (value * 65_536.0 + 0.5).floor() as i64;
     let [a, b, c, d, e, f] = from;

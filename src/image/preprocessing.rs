@@ -1,5 +1,5 @@
-//! How images are brought to what a network was trained on. Which files of a model directory say so is `config_files`' part; what
-//! then happens to pixels is [`crate::image::prepare`]'s and the batch's.
+//! How images are brought to what a network was trained on. Which files of a model directory say so is `config_files`'
+//! part; what then happens to pixels is [`crate::image::prepare`]'s and the batch's.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,8 @@ pub enum Resize {
     Shortest(u32),
     /// The longer side becomes this, the other one keeps the proportion.
     Longest(u32),
-    /// The smallest size in its own proportion that is this high and wide: what timm does for a crop that is not square.
+    /// The smallest size in its own proportion that is this high and wide: what timm does for a crop that is not
+    /// square.
     Covering { height: u32, width: u32 },
     /// Exactly this, whatever the proportion.
     Exact { height: u32, width: u32 },

@@ -1,5 +1,6 @@
-//! The two passes of PIL's resampling: the weights of a filter along one dimension, and new rows and columns of old ones, to the
-//! bit (Pillow 13, src/libImaging/Resample.c). Which passes are made, of which part of an image, is [`super::resize`]'s.
+//! The two passes of PIL's resampling: the weights of a filter along one dimension, and new rows and columns of old
+//! ones, to the bit (Pillow 13, src/libImaging/Resample.c). Which passes are made, of which part of an image, is
+//! [`super::resize`]'s.
 
 use crate::image::pixels::Image;
 
@@ -227,8 +228,8 @@ impl Weights {
         self.across_by(source, into);
     }
 
-    /// Four pixels at a time: a weight is cut into an upper and a lower half of 11 bits, so that 16-bit products, of which the
-    /// processor adds two by two, are exact.
+    /// Four pixels at a time: a weight is cut into an upper and a lower half of 11 bits, so that 16-bit products, of
+    /// which the processor adds two by two, are exact.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
     fn across_avx2(&self, source: PixelRows, into: &mut [u8]) {
@@ -251,7 +252,8 @@ impl Weights {
                 [weights.map(|weight| (weight >> CUT) as i16), weights.map(|weight| (weight & ((1 << CUT) - 1)) as i16)]
             }));
         }
-        // Of 12 bytes red, green and blue of the first two pixels to one half, of the other two to the other, each with 16 bits.
+        // Of 12 bytes red, green and blue of the first two pixels to one half, of the other two to the other, each with
+        // 16 bits.
         let zero = -1;
         #[rustfmt::skip]
         let apart = _mm256_setr_epi8(
@@ -263,7 +265,8 @@ impl Weights {
             let four = i64::from_ne_bytes(std::array::from_fn(|byte| four[byte / 2].to_ne_bytes()[byte % 2]));
             _mm256_permutevar8x32_epi32(_mm256_castsi128_si256(_mm_cvtsi64_si128(four)), twice)
         };
-        // Four rows at a time, so that weights are laid out once for all of them; what follows a row is read and does not count.
+        // Four rows at a time, so that weights are laid out once for all of them; what follows a row is read and does
+        // not count.
         let length = 3 * source.width;
         let stride = length + 16;
         let mut rows = vec![0u8; 4 * stride];

@@ -1,8 +1,10 @@
-//! Resizing and cropping: to the bit the pixels that PIL's `Image.resize` gives, cropped where torchvision's transforms crop.
+//! Resizing and cropping: to the bit the pixels that PIL's `Image.resize` gives, cropped where torchvision's transforms
+//! crop.
 //!
 //! Making an image smaller averages over all of the pixels that fall into one ("antialiasing"): PIL's two passes
-//! ([`super::resample`]) with weights of 22 bits, in PIL's order, with 8 bits between them. `fast_image_resize` is a quarter faster
-//! and, with weights of 16 bits and an order of its own, off by a level or two in up to a tenth of the pixels.
+//! ([`super::resample`]) with weights of 22 bits, in PIL's order, with 8 bits between them. `fast_image_resize` is a
+//! quarter faster and, with weights of 16 bits and an order of its own, off by a level or two in up to a tenth of the
+//! pixels.
 
 use std::cell::RefCell;
 
@@ -27,8 +29,8 @@ impl Area {
     }
 }
 
-/// Brings `from` to a size of (height, width), like PIL's `image.resize((width, height), resample, box)`: filters reach beyond
-/// the area's edges, up to the image's.
+/// Brings `from` to a size of (height, width), like PIL's `image.resize((width, height), resample, box)`: filters reach
+/// beyond the area's edges, up to the image's.
 ///
 /// # Errors
 /// The area is empty or reaches out of the image; the size is 0.
@@ -37,8 +39,8 @@ pub fn resize(image: &Image, to: (u32, u32), interpolation: Interpolation, from:
     scaling.shown(image, Window::all(image), Span::all(to.0), Span::all(to.1))
 }
 
-/// Brings whole pixels of an image to a size of (height, width), as if nothing lay around them: torchvision's `resized_crop`.
-/// `place` is their top and left, `size` their height and width.
+/// Brings whole pixels of an image to a size of (height, width), as if nothing lay around them: torchvision's
+/// `resized_crop`. `place` is their top and left, `size` their height and width.
 ///
 /// # Errors
 /// As of [`resize`].
@@ -54,10 +56,11 @@ pub fn resize_part(
     Scaling { interpolation, from, to }.shown(image, window, Span::all(to.0), Span::all(to.1))
 }
 
-/// What a network sees of an image: `[height, width, 3]`, the size being [`Preprocessing::output`]. Only what the crop shows is
-/// resized, to the pixels that it would have if all were.
+/// What a network sees of an image: `[height, width, 3]`, the size being [`Preprocessing::output`]. Only what the crop
+/// shows is resized, to the pixels that it would have if all were.
 ///
-/// Where the crop is larger than the resized image there is black around it; the mean colour, when the longer side was resized.
+/// Where the crop is larger than the resized image there is black around it; the mean colour, when the longer side was
+/// resized.
 ///
 /// # Errors
 /// The settings say that the image, or the crop, has no pixels.
@@ -201,7 +204,8 @@ impl Scaling {
         (self.from.height / f64::from(self.to.0), self.from.width / f64::from(self.to.1))
     }
 
-    /// Whether PIL 13 makes columns shorter before it does so with rows: what is between is rounded and clipped to 8 bits.
+    /// Whether PIL 13 makes columns shorter before it does so with rows: what is between is rounded and clipped to 8
+    /// bits.
     fn columns_first(self, window: Window) -> bool {
         let less = |from: u32, to: u32| i64::from(from) - i64::from(to);
         let (rows, columns) = (less(window.height, self.to.0), less(window.width, self.to.1));

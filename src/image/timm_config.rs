@@ -9,7 +9,8 @@ use crate::image::config_values::{
 use crate::image::preprocessing::{Interpolation, Preprocessing, Resize};
 
 impl Preprocessing {
-    /// timm's config.json, with its settings in `pretrained_cfg` or, of older versions, at the top; nothing if it is another's.
+    /// timm's config.json, with its settings in `pretrained_cfg` or, of older versions, at the top; nothing if it is
+    /// another's.
     pub(super) fn from_timm(config: &Map<String, Value>) -> Result<Option<Self>> {
         let settings = match config.get("pretrained_cfg").and_then(Value::as_object) {
             Some(settings) => settings,
@@ -56,8 +57,8 @@ impl Preprocessing {
         Ok(Some(Self { resize, crop, interpolation, mean, std }))
     }
 
-    /// The keys of timm's `pretrained_cfg`. Read again they give the same settings, unless timm has no word for them (a crop
-    /// of an image that is not resized, one that is not square): then the nearest that it has.
+    /// The keys of timm's `pretrained_cfg`. Read again they give the same settings, unless timm has no word for them (a
+    /// crop of an image that is not resized, one that is not square): then the nearest that it has.
     pub fn to_timm(&self) -> Map<String, Value> {
         let (height, width) = self.crop;
         let (mode, scaled) = match self.resize {

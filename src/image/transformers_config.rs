@@ -73,8 +73,8 @@ impl Preprocessing {
     }
 
     /// A preprocessor_config.json that gives the same settings when it is read, here and by transformers (whose border
-    /// around an image that is smaller than the crop is always black, and which has no word for [`Resize::Covering`]: such images
-    /// are squashed).
+    /// around an image that is smaller than the crop is always black, and which has no word for [`Resize::Covering`]:
+    /// such images are squashed).
     pub fn to_transformers(&self) -> Value {
         let (height, width) = self.crop;
         let sides = |height: u32, width: u32| json!({ "height": height, "width": width });

@@ -247,7 +247,7 @@ fn head_of_checkpoint(spec: &HeadSpec, checkpoint: &Checkpoint, width: i64) -> R
                 return Err(Error::request("the checkpoint lacks a layer that its classifier needs")
                     .file(&checkpoint.directory)
                     .key(format!("{}.weight", layer.name))
-                    .hint("take the whole checkpoint, or train a head anew with --pooling mean"));
+                    .hint("take the whole checkpoint, or train a new head with --pooling mean"));
             }
             let location = if *pretrained { ParameterLocation::PretrainedHead } else { ParameterLocation::Head };
             Some((stored_linear(weights, &layer.stored, width, width)?, location))

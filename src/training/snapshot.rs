@@ -123,7 +123,7 @@ impl Snapshots {
         if value.get("version").map_or(value.get("step").is_some(), |version| *version != VERSION) {
             return Err(Error::request("the snapshot was written by another version of rehead")
                 .file(file)
-                .hint("resume with the version that began the run, or start anew with another --out"));
+                .hint("resume with the version that began the run, or start again with another --out"));
         }
         let StateFile { state, .. } = serde_json::from_value(value).map_err(not_a_state)?;
         Ok(state)
@@ -201,7 +201,7 @@ impl Snapshots {
 pub fn of_another_run(folder: &Path) -> Error {
     Error::request("the snapshot belongs to other data or settings")
         .file(folder)
-        .hint("resume with the same files and flags, or start anew with another --out")
+        .hint("resume with the same files and flags, or start again with another --out")
 }
 
 fn remove_if_there(file: &Path) -> Result<()> {

@@ -1,5 +1,5 @@
-//! The images of a data set as examples: each is decoded once, to find those that cannot be, and cached in memory as far as the
-//! budget allows.
+//! The images of a data set as examples: each is decoded once, to find those that cannot be, and cached in memory as
+//! far as the budget allows.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -25,8 +25,8 @@ pub fn encode(
     tokenizer.encode_fast(text, true)
 }
 
-/// The first place behind `length` bytes where a text may be cut without changing the tokens before it, for tokenizers that
-/// split at spaces: before a lone space between ASCII letters or digits.
+/// The first place behind `length` bytes where a text may be cut without changing the tokens before it, for tokenizers
+/// that split at spaces: before a lone space between ASCII letters or digits.
 fn place_to_cut(text: &str, length: usize) -> Option<usize> {
     let place = |three: &[u8]| matches!(three, [a, b' ', b] if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric());
     text.as_bytes().get(length..)?.windows(3).position(place).map(|ahead| length + ahead + 1)

@@ -48,7 +48,8 @@ struct Chunk {
 
 impl TextTokenizer {
     /// Loads the tokenizer in `directory` for an embedding of `vocabulary` rows, at most `positions` tokens a text, and
-    /// `segments` kinds of segment (with one or none, every token is of segment 0). `max_length` may ask for fewer tokens.
+    /// `segments` kinds of segment (with one or none, every token is of segment 0). `max_length` may ask for fewer
+    /// tokens.
     ///
     /// # Errors
     /// No tokenizer file, one that cannot be read, token ids beyond the embedding, a `max_length` above `positions`.
@@ -394,7 +395,9 @@ mod tests {
         let vocabulary: serde_json::Map<_, _> =
             tokens.enumerate().map(|(id, token)| (token, Value::from(id))).collect();
         let bpe = json!({
-            "pre_tokenizer": { "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true },
+            "pre_tokenizer": {
+                "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true
+            },
             "model": { "type": "BPE", "vocab": vocabulary, "merges": merges },
         });
 

@@ -1,8 +1,8 @@
 //! BERT's WordPiece in one pass over a text's bytes: the ids that the `tokenizers` crate gives, without the alignments,
 //! offsets and token strings that it keeps and nobody here reads.
 //!
-//! ASCII is cleaned, lower-cased and split here. Words with anything else in them are normalised and split by the crate, and
-//! a text that spells out a special token is left to it whole, as is every other tokenizer.
+//! ASCII is cleaned, lower-cased and split here. Words with anything else in them are normalised and split by the
+//! crate, and a text that spells out a special token is left to it whole, as is every other tokenizer.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,6 @@
-//! CSV and TSV: RFC 4180 with a header; in CSV another delimiter than the comma is possible, and recognised by the header. How
-//! bytes become records is [`crate::data::delimited`]'s; here are the header, the check that every row fits it, and writing.
+//! CSV and TSV: RFC 4180 with a header; in CSV another delimiter than the comma is possible, and recognised by the
+//! header. How bytes become records is [`crate::data::delimited`]'s; here are the header, the check that every row fits
+//! it, and writing.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
-//! A folder of images as rows: one row per file, with its class where the folder has a folder for each class. A single image file
-//! is a folder of one. Only read when the model reads images, and not written.
+//! A folder of images as rows: one row per file, with its class where the folder has a folder for each class. A single
+//! image file is a folder of one. Only read when the model reads images, and not written.
 
 use std::path::Path;
 
@@ -72,8 +72,8 @@ impl RowSource for ImageRows {
 /// Folder names that stand for parts of a data set rather than for classes.
 const SPLITS: [&str; 6] = ["train", "test", "val", "valid", "validation", "dev"];
 
-/// The image files below `folder`, by their paths in it, sorted. Hidden files and folders are skipped, and so are files whose
-/// extension is not an image's.
+/// The image files below `folder`, by their paths in it, sorted. Hidden files and folders are skipped, and so are files
+/// whose extension is not an image's.
 ///
 /// # Errors
 /// The folder cannot be read, or has no image in it.
@@ -111,13 +111,13 @@ fn files(folder: &Path) -> Result<Vec<String>> {
 /// The class of each file: the folder that it, or a folder around it, lies in.
 ///
 /// # Errors
-/// A file lies in no class folder, or the folders are parts of a data set.
+/// A file is not in a class folder, or the folders are parts of a data set.
 fn classes(folder: &Path, files: &[String]) -> Result<Vec<String>> {
     let classes: Vec<String> = files
         .iter()
         .map(|file| {
             file.split_once('/').map(|(class, _)| class.to_owned()).ok_or_else(|| {
-                Error::request("the image lies in no class folder")
+                Error::request("the image is not in a class folder")
                     .file(folder.join(file))
                     .hint("a labelled folder has a folder for each class, with the images of the class in it")
             })
@@ -169,7 +169,7 @@ mod tests {
             found.and_then(|found| classes(folder.path(), &found)).unwrap_err().to_string()
         };
         assert!(refusal(&["x.txt"]).ends_with("there is no image in this folder"));
-        assert!(refusal(&["a/1.jpg", "2.jpg"]).ends_with("2.jpg: the image lies in no class folder"));
+        assert!(refusal(&["a/1.jpg", "2.jpg"]).ends_with("2.jpg: the image is not in a class folder"));
         assert!(refusal(&["train/a/1.jpg", "test/b/1.jpg"]).ends_with("parts of a data set, not classes"));
     }
 }

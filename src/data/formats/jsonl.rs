@@ -1,5 +1,6 @@
-//! JSON Lines: one object per line. Blank lines are skipped; the columns are the first object's keys. On output an object keeps
-//! the text it was read from, so that numbers keep every digit, and the added columns follow as further members.
+//! JSON Lines: one object per line. Blank lines are skipped; the columns are the first object's keys. On output an
+//! object keeps the text it was read from, so that numbers keep every digit, and the added columns follow as further
+//! members.
 
 use std::path::Path;
 

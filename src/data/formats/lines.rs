@@ -1,5 +1,5 @@
-//! Plain lines: a text per line, blank ones too. There is one column, and nothing that could be a label; such files are read
-//! and not written.
+//! Plain lines: a text per line, blank ones too. There is one column, and nothing that could be a label; such files are
+//! read and not written.
 
 use crate::data::bounded_lines::BoundedLines;
 use crate::data::format::{Format, Layout, OpenedRows, RowSource, empty_file};

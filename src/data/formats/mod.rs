@@ -1,5 +1,5 @@
-//! The file formats, a file each: what its extensions are, how it is recognised, how its rows are read and how they are written.
-//! A new one is a file here that implements [`super::format::Format`], and a line in [`FORMATS`].
+//! The file formats, a file each: what its extensions are, how it is recognised, how its rows are read and how they are
+//! written. A new one is a file here that implements [`super::format::Format`], and a line in [`FORMATS`].
 
 mod csv;
 mod images;
@@ -8,8 +8,8 @@ mod lines;
 
 use super::format::FileFormat;
 
-/// All formats. The order is that in which a stream without a telling name is sniffed: plain lines claim every stream, so they come
-/// last among the formats that are sniffed.
+/// All formats. The order is that in which a stream without a telling name is sniffed: plain lines claim every stream,
+/// so they come last among the formats that are sniffed.
 pub static FORMATS: [FileFormat; 5] = [&jsonl::Jsonl, &csv::CSV, &csv::TSV, &lines::PlainLines, &images::ImageFolder];
 
 /// The format of an output whose name does not say it, and whose input's format is not written.

@@ -1,10 +1,12 @@
-//! From the bytes of an image file to RGB: what Python's PIL gives with `ImageOps.exif_transpose(Image.open(file)).convert("RGB")`.
+//! From the bytes of an image file to RGB: what Python's PIL gives with
+//! `ImageOps.exif_transpose(Image.open(file)).convert("RGB")`.
 //!
-//! In the cases that are not obvious: transparency is dropped, not blended; of an animation the first frame counts; CMYK
-//! is converted without a colour profile, and profiles are not applied to anything; of RGB with 16 bits the upper 8 are kept.
-//! Grey with more than 8 bits and grey floats are clipped to 0 to 255, not scaled, so that a picture which uses all 16 bits
-//! becomes nearly white, for PIL and thus for the networks that were trained with it: scale such pictures to 8 bits
-//! beforehand. Lossless formats agree with PIL to the bit; JPEG and lossy WebP, which leave rounding to the decoder, do not.
+//! In the cases that are not obvious: transparency is dropped, not blended; of an animation the first frame counts;
+//! CMYK is converted without a colour profile, and profiles are not applied to anything; of RGB with 16 bits the upper
+//! 8 are kept. Grey with more than 8 bits and grey floats are clipped to 0 to 255, not scaled, so that a picture which
+//! uses all 16 bits becomes nearly white, for PIL and thus for the networks that were trained with it: scale such
+//! pictures to 8 bits beforehand. Lossless formats agree with PIL to the bit; JPEG and lossy WebP, which leave rounding
+//! to the decoder, do not.
 //!
 //! Resizing is [`crate::image::prepare`]'s.
 
@@ -26,7 +28,8 @@ use crate::image::pixels::{Image, Limits};
 /// Decodes an image file: JPEG, PNG, WebP, BMP, GIF or TIFF, by its content, whatever its name ends in.
 ///
 /// # Errors
-/// The file cannot be read, is not an image of these formats, is damaged or cut short, or has more pixels than `limits` allows.
+/// The file cannot be read, is not an image of these formats, is damaged or cut short, or has more pixels than `limits`
+/// allows.
 pub fn decode(file: &Path, limits: &Limits) -> Result<Image> {
     let bytes = std::fs::read(file).map_err(|error| Error::io(error, file))?;
     decode_bytes(&bytes, limits).map_err(|error| error.file(file))
@@ -35,7 +38,8 @@ pub fn decode(file: &Path, limits: &Limits) -> Result<Image> {
 /// Decodes the content of an image file, like [`decode`].
 pub fn decode_bytes(bytes: &[u8], limits: &Limits) -> Result<Image> {
     let format = ImageFormat::of(bytes)?;
-    // zune-jpeg's authors allow for panics on broken files, and a panic of any decoder must not end a run of a million images.
+    // zune-jpeg's authors allow for panics on broken files, and a panic of any decoder must not end a run of a million
+    // images.
     let decoded = catch_unwind(AssertUnwindSafe(|| match format {
         ImageFormat::Jpeg => jpeg::decode(bytes, limits),
         ImageFormat::Png => standard::png(bytes, limits),

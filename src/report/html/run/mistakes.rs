@@ -17,7 +17,8 @@ pub(super) fn mistakes(scored: &SplitView, prefix: &str) -> Markup {
             p { "No prediction is wrong." }
         } @else {
             p {
-                (counted(wrong.len() as u64, "row")) (if wrong.len() == 1 { " is" } else { " are" }) " predicted wrongly"
+                (counted(wrong.len() as u64, "row"))
+                @if wrong.len() == 1 { " is" } @else { " are" } " predicted wrongly"
                 @if wrong.len() > MOST_ROWS { "; these are the " (MOST_ROWS) " with the highest confidence" } "."
             }
             (rows(&wrong, |&row| {

@@ -1,8 +1,10 @@
 //! Flags made from the table of settings: those of a command that trains, with the configuration file below them, and
 //! groups of typed flags for commands that have no configuration file.
 
+use std::ffi::OsStr;
 use std::marker::PhantomData;
 
+use clap::builder::TypedValueParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -85,22 +87,40 @@ macro_rules! setting_flags {
 }
 pub(super) use setting_flags;
 
+/// Reads and judges the text of a setting's flag.
+#[derive(Debug, Clone)]
+struct SettingParser(&'static Setting);
+
+impl TypedValueParser for SettingParser {
+    type Value = Value;
+
+    fn parse_ref(&self, command: &Command, flag: Option<&Arg>, text: &OsStr) -> Result<Value, clap::Error> {
+        let accepts = self.0.accepts;
+        let read = move |text: &str| {
+            let value = accepts.read(text);
+            accepts.check(&value).map(|()| value)
+        };
+        if text.to_str().is_some() {
+            return read.parse_ref(command, flag, text);
+        }
+        // A run's settings are saved as text, so names of files must be text too.
+        let refuse = |_: &str| Err::<Value, _>("expected UTF-8 text".to_owned());
+        refuse.parse_ref(command, flag, OsStr::new(text.to_string_lossy().as_ref()))
+    }
+}
+
 /// The flag of a setting.
 fn flag(setting: &'static Setting) -> Arg {
     let help = match setting.default_text() {
         Some(default) => format!("{} [default: {default}]", setting.help),
         None => setting.help.to_owned(),
     };
-    let read = |text: &str| {
-        let value = setting.accepts.read(text);
-        setting.accepts.check(&value).map(|()| value)
-    };
     let mut flag = Arg::new(setting.path)
         .long(setting.flag().trim_start_matches('-'))
         .value_name(setting.value_name())
         .help(help)
         .help_heading(setting.heading())
-        .value_parser(read)
+        .value_parser(SettingParser(setting))
         .conflicts_with_all(settings::excluded_by(setting));
     if let Some(alias) = setting.alias {
         flag = flag.visible_alias(alias);

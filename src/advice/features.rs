@@ -13,7 +13,7 @@ pub struct StageFeatures {
 }
 
 /// Features with their labels, checked.
-pub struct LabelledFeatures {
+pub struct FeatureMatrix {
     /// `[N, D]`, fp64.
     pub x: Tensor,
     /// `[N, C]`, fp64: one-hot.
@@ -22,7 +22,7 @@ pub struct LabelledFeatures {
     pub counts: Vec<usize>,
 }
 
-impl LabelledFeatures {
+impl FeatureMatrix {
     /// # Errors
     /// Fewer than two rows, a row without label, or features that are not finite.
     pub fn new(features: &Rows, labels: &[u32]) -> Result<Self> {

@@ -7,12 +7,12 @@
 
 use tch::{Kind, Tensor};
 
-use super::features::LabelledFeatures;
+use super::features::FeatureMatrix;
 use crate::error::Result;
 use crate::inference::Rows;
 
 pub fn hscore(features: &Rows, labels: &[u32]) -> Result<f64> {
-    let LabelledFeatures { x, y, counts } = LabelledFeatures::new(features, labels)?;
+    let FeatureMatrix { x, y, counts } = FeatureMatrix::new(features, labels)?;
     let rows = labels.len() as f64;
     let x = x.f_sub(&x.f_mean_dim([0i64].as_slice(), true, Kind::Double)?)?;
     let (covariance, shrinkage) = shrunk_covariance(&x)?;

@@ -8,7 +8,7 @@
 
 use tch::Tensor;
 
-use super::features::LabelledFeatures;
+use super::features::FeatureMatrix;
 use crate::error::Result;
 use crate::inference::{Rows, to_vec};
 
@@ -21,7 +21,7 @@ const EPSILON: f64 = 1e-5;
 const RANK: f64 = 1e-12;
 
 pub fn logme(features: &Rows, labels: &[u32]) -> Result<f64> {
-    let LabelledFeatures { x, y, counts } = LabelledFeatures::new(features, labels)?;
+    let FeatureMatrix { x, y, counts } = FeatureMatrix::new(features, labels)?;
     let (eigenvalues, squares) = spectrum(&x, &y)?;
     let classes = counts.len();
     let mut sum = 0.0;

@@ -359,8 +359,7 @@ impl Counts {
         }
         if largest.share >= 0.8 || largest.rows > 20 * smallest.rows {
             problems.push(format!(
-                "the classes are unequal: `{}` is {:.1} % of the rows, `{}` {:.1} %; look at macro-F1 rather \
-                 than accuracy",
+                "the classes are unequal: `{}` is {:.1} % of the rows, `{}` {:.1} %; prefer macro-F1 to accuracy",
                 largest.label,
                 100.0 * largest.share,
                 smallest.label,

@@ -46,3 +46,29 @@ impl Loss {
         Ok(sum.f_div_scalar(examples.max(1.0))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::batch::Inputs;
+    use crate::task::single_label::CrossEntropy;
+
+    #[test]
+    fn lambda_divides_the_loss_between_an_image_and_its_partner() -> Result<()> {
+        let loss = Loss::new(CrossEntropy::new(0.0, None, Device::Cpu)?);
+        let logits = Tensor::from_slice(&[2f32, 0.0, 0.5, 1.0, -1.0, 0.0]).view([3, 2]);
+        let pixels = Tensor::zeros([3, 3, 1, 1], (Kind::Float, Device::Cpu));
+        let batch = Batch { examples: vec![4, 0, 2], inputs: Inputs::Pixels(pixels) };
+        let value = |classes: &[u32], lambda: f64| -> Result<f64> {
+            let targets = Targets::Classes(classes.to_vec());
+            Ok(loss.of(&logits, &batch, &targets, 5.0, lambda)?.f_double_value(&[])?)
+        };
+        // The classes of examples 4, 0 and 2 are 1, 0 and 0; in reverse 0, 0 and 1.
+        let (own, partners) = (value(&[0, 9, 0, 9, 1], 1.0)?, value(&[0, 9, 1, 9, 0], 1.0)?);
+        let mixed = value(&[0, 9, 0, 9, 1], 0.3)?;
+        assert!((own - partners).abs() > 0.1 && (mixed - (0.3 * own + 0.7 * partners)).abs() < 1e-6, "{mixed}");
+        Ok(())
+    }
+}

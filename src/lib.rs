@@ -1,7 +1,7 @@
 //! rehead gives a pretrained network a new head and fine-tunes it.
 //!
-//! This library holds the parts of the program, so that tests and benchmarks can reach them. Its interface is internal and
-//! changes without notice; what is stable is the command line and the files of a run directory.
+//! This library holds the parts of the program, so that tests and benchmarks can reach them. Its interface is internal
+//! and changes without notice; what is stable is the command line and the files of a run directory.
 //!
 //! # Map
 //!

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
 
-/// Draws from torch's own generator, which begins anew at `seed`. The process has one: others wait meanwhile.
+/// Draws from torch's own generator, which is reseeded with `seed`. The process has one: others wait meanwhile.
 pub fn from_torch<T>(seed: u64, draw: impl FnOnce() -> T) -> T {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

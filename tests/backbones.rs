@@ -264,16 +264,16 @@ fn every_network_runs_in_stages_rows_and_alone_and_learns_everywhere() {
 
         let mut x = None;
         for stage in 0..backbone.stages().len() {
-            let behind = backbone.run(stage..stage + 1, &batch, x.take(), pass).expect(name);
-            let pooled = backbone.pool(&behind, &batch, Pooling::Mean).expect(name);
+            let after = backbone.run(stage..stage + 1, &batch, x.take(), pass).expect(name);
+            let pooled = backbone.pool(&after, &batch, Pooling::Mean).expect(name);
             assert_eq!(pooled.size(), [3, backbone.stage_width(stage)], "{name}");
-            let rows = backbone.layout(stage + 1).to_rows(behind.shallow_clone()).expect(name);
+            let rows = backbone.layout(stage + 1).to_rows(after.shallow_clone()).expect(name);
             assert_eq!(rows.size(), [3, backbone.layout(stage + 1).row_width()], "{name} {stage}");
             let again = backbone.layout(stage + 1).from_rows(rows.contiguous()).expect(name);
-            assert!(same_bits(&again, &behind), "{name} {stage}");
+            assert!(same_bits(&again, &after), "{name} {stage}");
             assert!(backbone.layout(stage + 1).from_rows(rows.narrow(1, 1, rows.size()[1] - 1)).is_err());
             // From every second stage on the rest is run from rows, as a cache gives them.
-            x = Some(if stage % 2 == 0 { again } else { behind });
+            x = Some(if stage % 2 == 0 { again } else { after });
         }
         let features = backbone.pool(&x.expect("stages"), &batch, Pooling::Cls).expect(name);
         let by_stages = classifier.head.forward(&features, pass).expect(name);
@@ -368,11 +368,11 @@ fn what_is_not_trained_computes_the_same_folded() {
             for stage in 0..stages {
                 let before = x.as_ref().map(Tensor::copy);
                 let given = x.as_ref().map(Tensor::shallow_clone);
-                let behind = classifier.backbone.run(stage..stage + 1, &batch, given, pass).expect(name);
+                let after = classifier.backbone.run(stage..stage + 1, &batch, given, pass).expect(name);
                 if let (Some(before), Some(x)) = (before, &x) {
                     assert!(same_bits(&before, x), "{name}: stage {stage} has overwritten what it was given");
                 }
-                x = Some(behind);
+                x = Some(after);
             }
             let features = classifier.backbone.pool(&x.expect("stages"), &batch, Pooling::Mean).expect(name);
             let by_stages = classifier.head.forward(&features, pass).expect(name);
@@ -401,7 +401,7 @@ fn folded_norms_are_never_stale() {
         // As a network that folds for the first time with these values.
         classifier.backbone.freeze(0);
         classifier.freeze();
-        assert!(same_bits(&evaluated(&classifier, &batch), &after), "{name}: not as if folded anew");
+        assert!(same_bits(&evaluated(&classifier, &batch), &after), "{name}: not as if folded again");
         before = after;
     }
 

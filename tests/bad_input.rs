@@ -115,7 +115,7 @@ fn rows_that_cannot_be_used() {
             TRAIN, &["train.csv: row 3 (line 4): 3 fields where the header has 2"]),
         ("short", |s| s.write("train.csv", "text,label\na,x\nb\n"),
             TRAIN, &["train.csv: row 2 (line 3): 1 field where"]),
-        ("behind a quoted line break", |s| s.write("train.csv", "text,label\n\"a\nb\",x\nb\n"),
+        ("after a quoted line break", |s| s.write("train.csv", "text,label\n\"a\nb\",x\nb\n"),
             TRAIN, &["train.csv: row 2 (line 4)"]),
         ("invalid UTF-8", |s| s.write("train.csv", b"text,label\na,x\ncaf\xE9,y\n"),
             TRAIN, &["train.csv: row 2 (line 3): column `text`: ", "UTF-8"]),
@@ -267,7 +267,7 @@ fn head_of(scene: &Scene, length: u64, rest: &[u8]) {
     scene.write("bare/model.safetensors", [&length.to_le_bytes(), rest].concat());
 }
 
-/// A safetensors file with this header, and `data` bytes behind it.
+/// A safetensors file with this header, and `data` bytes after it.
 fn forge(scene: &Scene, header: &str, data: usize) {
     head_of(scene, header.len() as u64, &[header.as_bytes(), &vec![0; data]].concat());
 }

@@ -201,7 +201,7 @@ fn images_are_mixed_and_shown_in_several_views() {
     scene.rehead(&format!("{words} --views 3 --out usual")).ok().says(&["views = 1"]);
     scene.rehead(&format!("{words} --mixup 1 --micro-batch-tokens 1 --out r")).refused().says(&["in pairs"]);
     scene.rehead(&words.replace("--batch-size 8", "--batch-size 1 --mixup 1 --out r")).refused().says(&["in pairs"]);
-    // What a strategy leaves out is no other setting when the comparison goes on.
+    // What a strategy leaves out is no other setting when the comparison continues.
     let compared = words.replace("train --train", "compare --train").replace("--epochs 2", "--epochs 1");
     let compared = format!(
         "{compared} --strategies frozen,full --mixup 0.2 --views 2 --augment light --out comparison --threads 64"

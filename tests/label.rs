@@ -1,5 +1,5 @@
 //! `rehead label` as its users meet it: every row and column stays, the numbers are right and do not depend on what is
-//! computed together, pipes work, and an interrupted output goes on to be the one that it would have been.
+//! computed together, pipes work, and an interrupted output ends as it would have without the interruption.
 
 mod support;
 
@@ -348,13 +348,13 @@ fn an_interrupted_output_goes_on_to_be_the_same() {
 }
 
 #[test]
-fn a_torn_row_is_written_anew() {
+fn a_torn_row_is_written_again() {
     let scene = long_scene();
     let words = format!("{BASIC} {LONG} --output out.csv");
     interrupt(&scene, &words, libc::SIGKILL, 10);
     let whole = scene.bytes("whole.csv");
     let note = scene.bytes("out.partial.csv.origin.json");
-    // In the header, behind it, in the middle of rows and of windows, at a row's end, and just before the end.
+    // In the header, after it, in the middle of rows and of windows, at a row's end, and just before the end.
     let row_end = whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(150).unwrap().0 + 1;
     for length in [0, 10, 60, 5_000, 77_777, row_end, row_end - 1, whole.len() - 1, whole.len()] {
         scene.write("out.partial.csv", &whole[..length]);

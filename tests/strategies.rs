@@ -1,6 +1,6 @@
-//! The strategies between `frozen` and `full`, and the options that go with them, as their users meet them: which tensors each
-//! changes, that caching the lower layers changes nothing but the time, that an interruption changes nothing at all, and that
-//! each option does what it says.
+//! The strategies between `frozen` and `full`, and the options that go with them, as their users meet them: which
+//! tensors each changes, that caching the lower layers changes nothing but the time, that an interruption changes
+//! nothing at all, and that each option does what it says.
 
 mod support;
 
@@ -163,9 +163,9 @@ fn the_rank_is_what_was_asked_for() {
     assert_eq!(scene.json("eight/metrics.json")["strategy"], "lora:8");
 }
 
-/// What training with adapters computes is what a network with the weights `W + 2·BA` computes, whatever the matrices hold, and
-/// the gradients are those that follow from the gradient of that weight: `2·G·Aᵀ` of B, `2·Bᵀ·G` of A. (That the latter is
-/// right, tests/parity.rs shows.)
+/// What training with adapters computes is what a network with the weights `W + 2·BA` computes, whatever the matrices
+/// hold, and the gradients are those that follow from the gradient of that weight: `2·G·Aᵀ` of B, `2·Bᵀ·G` of A. (That
+/// the latter is right, tests/parity.rs shows.)
 #[test]
 fn adapters_compute_what_the_merged_weights_do() {
     for pooling in [Pooling::Cls, Pooling::Mean] {
@@ -298,7 +298,7 @@ fn what_is_kept_is_found_by_what_it_holds() {
     };
     const FIRST: &str = "--strategy last:1 --precision fp32 --epochs 1";
     assert_eq!(found(FIRST), 0);
-    // What is trained behind it does not matter,
+    // What is trained after it does not matter,
     assert_eq!(found("--strategy last:1 --precision fp32 --epochs 2 --seed 7 --head-init probe"), 2);
     // but what is read, how much of it is run, and in which kind, does.
     assert_eq!(found("--strategy last:2 --precision fp32 --epochs 1"), 0);
@@ -570,8 +570,8 @@ fn reinitialised_layers_are_the_last_ones() {
     for (name, (shape, numbers)) in after(&scene, "run-1").iter().filter(|(name, _)| name.contains("layer.2.")) {
         if shape.len() > 1 {
             let squares: f32 = numbers.iter().map(|x| x * x).sum();
-            let deviation = (squares / numbers.len() as f32).sqrt();
-            assert!((0.015..0.025).contains(&deviation), "{name}: {deviation}");
+            let std = (squares / numbers.len() as f32).sqrt();
+            assert!((0.015..0.025).contains(&std), "{name}: {std}");
         } else {
             let value = if name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 };
             assert!(numbers.iter().all(|&x| x == value), "{name}");

@@ -286,7 +286,7 @@ fn a_run_is_not_resumed_with_other_data_or_settings() {
     scene.rehead("train --resume --out run").refused().says(&["other data or settings", "hint: "]);
     assert!(scene.everything_in("run") == before, "a refused --resume changes the run");
 
-    // With the old data it goes on.
+    // With the old data it continues.
     scene.write("train.csv", data);
     scene.rehead("train --resume --out run").ok();
     assert_as_uninterrupted(&scene, "after refusals");

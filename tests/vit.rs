@@ -169,7 +169,7 @@ fn stage_by_stage_equals_the_whole_and_rows_give_the_activations_again() -> Resu
         assert_eq!(backbone.stages(), ["embeddings", "layer.0", "layer.1", "layer.2"]);
         for compute in [Kind::Float, Kind::BFloat16] {
             let pass = Pass::evaluation(compute);
-            // Rows behind the last image are filling, which is whatever it is.
+            // Rows after the last image are padding, whose values do not matter.
             let used = |activations: &Tensor| {
                 activations.narrow(0, 0, 5 * backbone.layout(0).row_width() / backbone.feature_width())
             };
@@ -294,8 +294,8 @@ fn a_new_head_is_drawn_as_transformers_does() -> Result<()> {
     assert_eq!(report.set_aside, ["classifier.bias", "classifier.weight"]);
     let state = classifier.state()?;
     let of = |name: &str| &state.iter().find(|(stored, _)| stored == name).expect("there").1;
-    let deviation = of("classifier.weight").std(true).double_value(&[]);
-    assert!((0.015..0.025).contains(&deviation), "{deviation}");
+    let std = of("classifier.weight").std(true).double_value(&[]);
+    assert!((0.015..0.025).contains(&std), "{std}");
     assert_eq!(of("classifier.bias").abs().max().double_value(&[]), 0.0);
     let (_, report) = Classifier::load(&made.join("timm"), &request)?;
     assert_eq!(report.set_aside, ["head.bias", "head.weight"]);
@@ -314,7 +314,7 @@ fn other_members_of_the_family_are_refused_by_name() {
         ("registers", "register tokens"),
         ("scale", "layer scale"),
         ("normalised", "norms of queries and keys"),
-        ("mean", "a norm behind the pooling"),
+        ("mean", "a norm after the pooling"),
         ("classless", "no class token"),
         ("distilled", "a distillation token"),
         ("activation", "quick_gelu"),

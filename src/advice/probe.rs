@@ -59,7 +59,7 @@ impl Folds {
         }
         let mut fold = vec![0; labels.len()];
         let mut places = Vec::with_capacity(labels.len());
-        // Dealing goes on from class to class, so that the folds differ by one row at most.
+        // Dealing continues from class to class, so that the folds differ by one row at most.
         let mut dealt = 0;
         for (class, mut rows) in by_class.into_iter().enumerate() {
             Random::of(&[seed, class as u64]).shuffle(&mut rows);

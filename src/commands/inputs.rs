@@ -19,7 +19,7 @@ pub struct TransformOptions {
     pub max_length: Option<usize>,
     /// Of training images.
     pub augmentation: Option<Augmentation>,
-    /// How many augmented views stand in for each image; 0: every epoch augments it anew.
+    /// How many augmented views stand in for each image; 0: every epoch augments it again.
     pub views: usize,
     pub seed: u64,
 }

@@ -165,7 +165,7 @@ impl ModelReport {
             self.labels = classifier.labels.names().to_vec();
         }
         if !loaded.set_aside.is_empty() {
-            self.problems.push(format!("set aside: {}", listed(&loaded.set_aside)));
+            self.problems.push(format!("unused weights: {}", listed(&loaded.set_aside)));
         }
         if let Transform::Text(tokenizer) = transform_for(&classifier, TransformOptions::default())? {
             self.max_length = Some(tokenizer.max_length());

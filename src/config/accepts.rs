@@ -121,7 +121,7 @@ impl Accepts {
         Self::Word(T::FORMS, |text| text.parse::<T>().map(drop))
     }
 
-    /// The value that `text` stands for, as given to a flag or behind the `=` of `--set`. What is not of the wanted
+    /// The value that `text` stands for, as given to a flag or after the `=` of `--set`. What is not of the wanted
     /// kind is taken as text, for [`Self::check`] to refuse.
     pub fn read(&self, text: &str) -> Value {
         let number = match self {

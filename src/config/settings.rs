@@ -2,7 +2,7 @@
 //! the flag with its help, the checks of the value, the default, and the setting's part of docs/settings.md.
 //!
 //! To add a setting, add a row here and a field of the same name to [`super::RunConfig`]. What two settings may not say
-//! at once is in [`EXCLUSIVE`]; how files, `--set` and flags are read is told in [`super::read`].
+//! at once is in [`EXCLUSIVE`]; how files, `--set` and flags are read is in [`super::read`].
 
 use super::accepts::{
     Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, IMAGE_SIZE, LAYERS, MAX_LENGTH, MEGABYTES, NOT_NEGATIVE,

@@ -1,4 +1,4 @@
-//! What a person is told about a name that is no setting: what there is, and what was probably meant.
+//! The message about a name that is no setting: what there is, and what was probably meant.
 
 use super::layer::Origin;
 use super::setting::Setting;

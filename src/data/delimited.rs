@@ -161,7 +161,7 @@ impl DelimitedRecords {
     fn quote_error(&self, index: usize, at: usize) -> Error {
         if !(self.parser.get_ref().is_cut_short && self.is_last(index)) {
             return Error::request(format!("text after the closing quote of field {}", index + 1))
-                .hint("a quote inside a quoted field is written twice (\"\"), and a field that begins with a quote must be quoted");
+                .hint("write a quote inside a quoted field twice (\"\"), and quote a field that begins with a quote");
         }
         let lines_before = self.bytes().iter().take(at).filter(|&&byte| byte == b'\n').count();
         Error::request(format!(

@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn labels_that_agree_are_not_suspected() {
         assert!(suspected(&[0.9, 0.1, 0.2, 0.8], &[0, 1], 2).is_empty());
-        // Wrong, but no surer of it than the class's own rows.
+        // Wrong, but no more confident than the rows of the class itself.
         assert!(suspected(&[0.4, 0.6, 0.1, 0.9, 0.95, 0.05], &[0, 1, 0], 2).is_empty());
     }
 

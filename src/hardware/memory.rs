@@ -9,7 +9,7 @@ pub fn peak_resident_bytes() -> u64 {
     high_water_mark(&status).or_else(peak_by_rusage).unwrap_or(0)
 }
 
-/// Begins anew: from here on the peak is that of what comes, as far as the system can be told so (Linux).
+/// Resets the peak: from here on it is that of what comes, where the system offers this (Linux).
 pub fn forget_peak() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: gives memory that was freed back to the system.

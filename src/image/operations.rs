@@ -1,4 +1,4 @@
-//! The operations that augmentation is made of, on 8-bit RGB, to the pixel those of PIL behind torchvision's
+//! The operations that augmentation is made of, on 8-bit RGB, to the pixel those of PIL that torchvision calls for its
 //! `transforms.functional` and `autoaugment`. Which of them are used, and how strongly, is
 //! [`crate::image::augment()`]'s.
 

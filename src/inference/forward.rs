@@ -22,7 +22,7 @@ pub struct Inference<'a> {
 }
 
 impl Inference<'_> {
-    /// Logits of every example. `watch` is told the examples and tokens of each batch that is done.
+    /// Logits of every example. `watch` is called with the examples and tokens of each batch that is done.
     pub fn logits(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Rows> {
         let mut result = Partial::new(set.len(), self.classifier.labels.len());
         self.fill(&mut result, set, watch, |batch| {

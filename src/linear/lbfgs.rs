@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 
-/// Armijo's constant: a step must bring this share of the decrease that the slope predicts.
+/// Armijo's constant: a step must bring this share of the decrease that the derivative predicts.
 const SUFFICIENT: f64 = 1e-4;
 const MOST_HALVINGS: usize = 30;
 /// Values per task of a thread.
@@ -51,13 +51,13 @@ pub fn minimise(
             return Ok(iteration);
         }
         let direction = direction(&gradient, &memory);
-        let slope = dot(&gradient, &direction);
+        let derivative = dot(&gradient, &direction);
         let mut length = if memory.is_empty() { 1.0 / dot(&gradient, &gradient).sqrt().max(1.0) } else { 1.0 };
         let mut accepted = false;
         for _ in 0..MOST_HALVINGS {
             combine(&mut next, point, &direction, |from, along| from + length * along);
             let next_value = evaluate(&next, &mut next_gradient)?;
-            if next_value <= value + SUFFICIENT * length * slope {
+            if next_value <= value + SUFFICIENT * length * derivative {
                 value = next_value;
                 accepted = true;
                 break;
@@ -181,9 +181,9 @@ mod tests {
         let limits = Limits { tolerance: 1e-6, iterations: 200, memory: 6 };
         let iterations = minimise(&mut point, limits, |point, gradient| {
             let mut value = 0.0;
-            for (at, (x, slope)) in point.iter().zip(gradient).enumerate() {
-                *slope = curvature(at) * (x - 1.0);
-                value += 0.5 * *slope * (x - 1.0);
+            for (at, (x, derivative)) in point.iter().zip(gradient).enumerate() {
+                *derivative = curvature(at) * (x - 1.0);
+                value += 0.5 * *derivative * (x - 1.0);
             }
             Ok(value)
         })?;

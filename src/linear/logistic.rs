@@ -215,8 +215,8 @@ impl Problem {
         slopes.f_contiguous()?.f_copy_data(gradient, gradient.len())?;
         let weights = (self.width * self.classes()) as usize;
         let mut squares = 0.0;
-        for (slope, weight) in gradient.iter_mut().zip(point).take(weights) {
-            *slope += l2 * weight;
+        for (gradient, weight) in gradient.iter_mut().zip(point).take(weights) {
+            *gradient += l2 * weight;
             squares += weight * weight;
         }
         Ok(loss + 0.5 * l2 * squares)
@@ -244,9 +244,12 @@ mod tests {
         let mut solution = problem.start();
         let mut gradient = solution.clone();
         let limits = Limits { tolerance: THOROUGH.tolerance, iterations: MAX_ITERATIONS, memory: MEMORY };
-        let iterations = lbfgs::minimise(&mut solution, limits, |point, slope| problem.evaluate(point, 0.01, slope))?;
+        let iterations =
+            lbfgs::minimise(&mut solution, limits, |point, gradient| problem.evaluate(point, 0.01, gradient))?;
         let value = problem.evaluate(&solution, 0.01, &mut gradient)?;
-        assert!(iterations < MAX_ITERATIONS && gradient.iter().all(|slope| slope.abs() <= THOROUGH.tolerance));
+        assert!(
+            iterations < MAX_ITERATIONS && gradient.iter().all(|derivative| derivative.abs() <= THOROUGH.tolerance)
+        );
         for seed in 0..20 {
             let noise = from_torch(seed, || Tensor::randn([18], (Kind::Double, Device::Cpu)));
             let noise = Vec::<f64>::try_from(noise)?;
@@ -267,14 +270,14 @@ mod tests {
         let whole = Problem::new(x, &targets)?;
         let mut point = inside.start();
         let limits = Limits { tolerance: 1e-8, iterations: MAX_ITERATIONS, memory: MEMORY };
-        lbfgs::minimise(&mut point, limits, |point, slope| inside.evaluate(point, 0.1, slope))?;
+        lbfgs::minimise(&mut point, limits, |point, gradient| inside.evaluate(point, 0.1, gradient))?;
         let table = inside.table(&point)?;
         let weights = basis.weights(&table.f_narrow(0, 0, inside.width)?)?;
         let point = Vec::<f64>::try_from(Tensor::f_cat(&[weights, table.f_narrow(0, 20, 1)?], 0)?.f_view([-1])?)?;
         assert!((inside.width, point.len()) == (20, 51 * 3));
         let mut gradient = whole.start();
         whole.evaluate(&point, 0.1, &mut gradient)?;
-        assert!(gradient.iter().all(|slope| slope.abs() < 1e-7), "{gradient:?}");
+        assert!(gradient.iter().all(|derivative| derivative.abs() < 1e-7), "{gradient:?}");
         Ok(())
     }
 

@@ -82,7 +82,7 @@ pub trait Backbone {
     }
 
     /// Says that the first `stages` stages are not trained from now on and all others may be, so that evaluation can be
-    /// made faster. What a backbone derives from frozen weights it derives anew when they change all the same.
+    /// made faster. What a backbone derives from frozen weights it derives again if they change all the same.
     fn freeze(&mut self, _stages: usize) {}
 
     /// Says how large the images are that it will read.

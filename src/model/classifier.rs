@@ -1,5 +1,5 @@
 //! The [`Classifier`]: a pretrained backbone, then a head. From a batch to logits, and to a directory that Python
-//! loads. How one is loaded is told in `load.rs`.
+//! loads. `load.rs` loads one.
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 //!
 //! Knows a feature width and a number of classes, nothing of text or pixels. BERT's own head has a hidden layer (the
 //! pooler, pretrained) before the output, RoBERTa's too (newly initialised); with mean pooling, and for images, the
-//! output layer is all there is. Which head a family has is told by the family; where its weights come from is decided
+//! output layer is all there is. The family says which head it has; where its weights come from is decided
 //! in `load.rs`.
 
 use tch::{Device, Kind, Tensor};

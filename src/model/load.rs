@@ -273,8 +273,8 @@ struct NewHead<'a> {
 }
 
 impl NewHead<'_> {
-    /// Draws the layers. Only a hidden layer that was pretrained with the backbone is kept, where the checkpoint has it. The names
-    /// of all other tensors go into `missing`.
+    /// Draws the layers. Only a hidden layer that was pretrained with the backbone is kept, where the checkpoint has
+    /// it. The names of all other tensors go into `missing`.
     fn build(
         &self,
         spec: &HeadSpec,

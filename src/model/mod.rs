@@ -2,7 +2,7 @@
 //! logits, and back to a directory that Python loads.
 //!
 //! A [`Backbone`] is a chain of stages; `encoder/` and `convolutional/` are the two that there are, and `rust_bert.rs`
-//! is a reference for one of them. Which networks there are is told by the families (`family/`).
+//! is a reference for one of them. The families (`family/`) say which networks there are.
 
 pub mod activation;
 pub mod backbone;

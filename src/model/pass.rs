@@ -37,7 +37,7 @@ impl Pass<'_> {
 }
 
 /// A fresh key for each dropout of a step: the n-th call of step s always draws the same, whatever was computed before,
-/// so an interrupted run goes on with the same bits.
+/// so an interrupted run continues with the same bits.
 pub struct DropoutKeys {
     step: u64,
     calls: Cell<u64>,

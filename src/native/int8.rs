@@ -27,7 +27,7 @@ pub fn has_int8() -> bool {
 }
 
 /// A linear layer in 8 bits, for inference on a CPU that [`has_int8`]: weights with a scale for each output, inputs
-/// quantised anew row by row, so that no row's result depends on its neighbours.
+/// quantised again row by row, so that no row's result depends on its neighbours.
 pub struct Int8Linear {
     parts: [Tensor; 4],
     inputs: i64,

@@ -12,7 +12,7 @@ pub const CHOICE: &str = "REHEAD_KERNELS";
 
 /// The sets that this CPU can run, the fastest first; `generic` is always the last.
 pub fn available() -> Vec<&'static str> {
-    // SAFETY: a NUL-terminated string that lives as long as the program, or null behind the last.
+    // SAFETY: a NUL-terminated string that lives as long as the program, or null after the last.
     let name = |index| unsafe {
         let name = rehead_kernels(index);
         (!name.is_null()).then(|| CStr::from_ptr(name).to_str().unwrap_or_default())

@@ -1,4 +1,4 @@
-//! Starting the last layers anew from random weights (Zhang et al. 2021): what the pretraining task has made of them
+//! Reinitialising the last layers with random weights (Zhang et al. 2021): what the pretraining task has made of them
 //! may be of less use than nothing.
 
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::random::{Distribution, Random, drawn};
 /// The standard deviation that BERT's weights were first drawn with.
 const STD: f64 = 0.02;
 
-/// Draws the last `layers` stages anew, by `seed`: matrices normal, biases zero, the scales of norms one.
+/// Reinitialises the last `layers` stages, by `seed`: matrices normal, biases zero, the scales of norms one.
 ///
 /// # Errors
 /// More layers than there are; the first stage, which holds what the network knows of words, is none of them.
@@ -22,7 +22,7 @@ pub fn reinitialise(classifier: &Classifier, layers: usize, seed: u64) -> Result
     }
     let stages = classifier.backbone.stages().len();
     let Some(kept) = stages.checked_sub(layers).filter(|&kept| kept > 0) else {
-        return Err(Error::request(format!("{layers} layers cannot be started anew: the network has {}", stages - 1))
+        return Err(Error::request(format!("{layers} layers cannot be reinitialised: the network has {}", stages - 1))
             .key("model.reinit_layers")
             .hint("the last one or two are what usually helps, if any"));
     };

@@ -1,4 +1,4 @@
-//! What is told of a run while it trains: `history.jsonl`, the progress bar, and the notes after each epoch.
+//! What a person sees of a run while it trains: `history.jsonl`, the progress bar, and the notes after each epoch.
 
 use std::path::Path;
 

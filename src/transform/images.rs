@@ -52,7 +52,7 @@ impl ImageTransform {
         format!("{:?} {:?}", self.preprocessing, drawn.map(|augmentation| (augmentation, self.views, self.seed)))
     }
 
-    /// Decodes every image; `watch` is told how many each time. Those that cannot be decoded are unusable.
+    /// Decodes every image; `watch` is called with how many each time. Those that cannot be decoded are unusable.
     pub fn prepare(&self, inputs: &[&Input], purpose: Purpose, watch: &mut dyn FnMut(usize)) -> Result<Prepared> {
         let augmentation = self.augmentation.clone().filter(|_| purpose == Purpose::Training);
         let reservation = self.budget.reservation();

@@ -25,14 +25,14 @@ pub fn encode(
     tokenizer.encode_fast(text, true)
 }
 
-/// The first place behind `length` bytes where a text may be cut without changing the tokens before it, for tokenizers
+/// The first place after `length` bytes where a text may be cut without changing the tokens before it, for tokenizers
 /// that split at spaces: before a lone space between ASCII letters or digits.
 fn place_to_cut(text: &str, length: usize) -> Option<usize> {
     let place = |three: &[u8]| matches!(three, [a, b' ', b] if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric());
     text.as_bytes().get(length..)?.windows(3).position(place).map(|ahead| length + ahead + 1)
 }
 
-/// Whether a tokenizer surely makes the same of what comes before a lone space, whatever comes behind it.
+/// Whether a tokenizer surely makes the same of what comes before a lone space, whatever comes after it.
 pub fn splits_at_spaces(tokenizer: &Tokenizer) -> bool {
     let settings = (tokenizer.get_normalizer(), tokenizer.get_pre_tokenizer());
     let settings = serde_json::to_value(settings).unwrap_or_default();

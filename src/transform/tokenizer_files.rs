@@ -107,7 +107,7 @@ impl TokenizerFiles {
     }
 
     /// Writes the files into a run directory, so that Python tokenises as this run does: at most `max_length` tokens;
-    /// without segments, Python is told not to make any.
+    /// without segments, the saved files tell Python not to make any.
     pub fn save(&self, into: &Path, max_length: usize, has_segments: bool) -> Result<()> {
         let unwritable = |error| Error::failure(format!("the tokenizer cannot be written: {error}"));
         let mut tokenizer = self.tokenizer.clone();

@@ -1,5 +1,5 @@
-//! Python beside the tests: its packages stand in `.python` (`make test` puts them there). Where they are not, a test that
-//! needs them says so and passes; under continuous integration (`CI` is set) it fails.
+//! Python beside the tests: its packages stand in `.python` (`make test` puts them there). Where they are not, a test
+//! that needs them says so and passes; under continuous integration (`CI` is set) it fails.
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 

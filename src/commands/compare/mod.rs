@@ -5,8 +5,8 @@
 //! so that what slows the machine down meets every strategy, and an interrupted comparison has whole rounds. What is
 //! said of the results is `evaluation::comparison`'s affair.
 //!
-//! [`pipeline`] runs it: `train` for every strategy and seed, [`baselines`], [`outcome`] (what they scored, as JSON, table and
-//! CSV) and [`page`] (the report). [`runs`] is what a finished run has left.
+//! [`pipeline`] runs it: `train` for every strategy and seed, [`baselines`], [`outcome`] (what they scored, as JSON,
+//! table and CSV) and [`page`] (the report). [`runs`] is what a finished run has left.
 
 mod baselines;
 mod outcome;

@@ -45,7 +45,7 @@ impl ComparisonOutcome {
             if run.predictions.truth != *truth {
                 return Err(Error::request("the run was evaluated on other rows than the others")
                     .file(&run.run)
-                    .hint("delete its folder and compare again: it is then trained anew"));
+                    .hint("delete its folder and compare again: it is then trained again"));
             }
         }
         let compared_ones: Vec<comparison::Contender> = contenders

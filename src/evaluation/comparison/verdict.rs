@@ -20,7 +20,7 @@ pub fn judge(comparison: &Comparison, variances: &[CrossedVariance]) -> (Verdict
     let behind_at = |other: &Standing, alpha: f64| {
         ahead(other).is_some_and(|ahead| ahead.rows > 1 && ahead.mean > ahead.half_width(alpha))
     };
-    // Each of the others may wrongly displace the best: the chance of that error is divided among them.
+    // Each of the others may displace the best by chance: the chance of that error is divided among them.
     let alpha = ALPHA.min(2.0 * ALPHA / others.len().max(1) as f64);
     let more = match others.first().and_then(|second| ahead(second)).map(|ahead| ahead.parts(ALPHA)) {
         Some((rows, seeds)) if seeds > rows => More::Seeds,

@@ -85,7 +85,7 @@ pub fn forward_all(blocks: &[Block<Conv>], x: &Tensor, own: bool, pass: Pass) ->
 /// In a frozen stage it evaluates as one convolution with its norm folded in. The folded copy is made at the first
 /// evaluation in a kind and kept, because making it for every batch would cost small batches more than it saves. It
 /// cannot go stale: a training pass drops it, it is not used while a gradient is wanted, and it remembers the versions
-/// of the tensors that it was made from and is made anew when one has been changed in place.
+/// of the tensors that it was made from and is folded again when one has been changed in place.
 pub struct Conv {
     spec: ConvSpec,
     /// `[outputs, inputs, height, width]`, channels last in memory.

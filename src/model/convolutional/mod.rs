@@ -2,7 +2,7 @@
 //! ([`NetworkSpec`]).
 //!
 //! Which networks there are is the affair of the families (`family/resnet.rs`, `vgg.rs`, `inception.rs`); what
-//! checkpoints of torchvision, timm and transformers call their tensors is told by `names.rs`.
+//! checkpoints of torchvision, timm and transformers call their tensors is in `names.rs`.
 
 mod builder;
 mod layers;

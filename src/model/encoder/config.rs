@@ -35,7 +35,7 @@ pub enum EmbeddingsConfig {
         positions: i64,
         /// The row of the first position. RoBERTa's positions begin after that of the padding.
         position_offset: i64,
-        /// Kinds of segment; a pair of texts that are told apart needs two.
+        /// Kinds of segment; a model that distinguishes the texts of a pair needs two.
         segments: i64,
     },
     /// Patches of images, with a class token before them and a position each.

@@ -81,7 +81,7 @@ const MATCHING: &str = "take the config.json that belongs to these weights";
 #[derive(Debug)]
 struct Architecture {
     name: String,
-    /// What timm's `create_model` is to be told besides.
+    /// Further arguments of timm's `create_model`.
     model_args: Settings,
     spec: NetworkSpec,
 }

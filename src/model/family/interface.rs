@@ -86,7 +86,8 @@ pub struct Parts {
 pub struct Leftovers {
     /// What has no place for an unexpected tensor, for the message (`config.json`, `a plain ViT`).
     pub network: String,
-    /// How names begin that are set aside and reported: old heads, and parts that classification does not use.
+    /// How the names of unused tensors begin, which are reported: old heads, and parts that classification does not
+    /// use.
     pub set_aside: Vec<String>,
     /// How names end that are of no interest: buffers.
     pub ignored: &'static [&'static str],
@@ -144,7 +145,7 @@ impl LayerName {
 pub struct FreshNetwork<'a> {
     /// Its bare name, as timm has it.
     pub architecture: &'a str,
-    /// What timm's `create_model` is told besides (`model_args`).
+    /// Further arguments of timm's `create_model` (`model_args`).
     pub arguments: &'a Map<String, Value>,
     /// How images are to be prepared, where that is known.
     pub preprocessing: Option<Preprocessing>,

@@ -36,7 +36,7 @@ pub struct TextEncoder {
     pub positions: PositionNumbering,
     /// The head on the first token. On the mean there is none but a linear layer, `classifier`.
     pub head: TextHead,
-    /// How the names of other tasks' heads begin, in classification checkpoints and in bare ones: they are set aside.
+    /// How the names of other tasks' heads begin, in classification checkpoints and in bare ones, which are not used.
     pub other_heads: &'static [&'static str],
     /// The engines that compute it.
     pub engines: &'static [Engine],

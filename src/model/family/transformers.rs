@@ -1,5 +1,5 @@
-//! What families have in common whose files transformers reads: the labels in `config.json`, and the Python module that comes
-//! with a mean-pooled model.
+//! What families have in common whose files transformers reads: the labels in `config.json`, and the Python module that
+//! comes with a mean-pooled model.
 
 use serde_json::{Map, Value, json};
 
@@ -22,14 +22,15 @@ pub fn labelled_config(model: &SavedModel) -> Map<String, Value> {
     map
 }
 
-/// The type of a mean-pooled model of a family: one of its own, so that no library loads its weights silently into a head that
-/// pools otherwise.
+/// The type of a mean-pooled model of a family: one of its own, so that no library loads its weights silently into a
+/// head that pools otherwise.
 pub fn mean_pooled_type(family: &str) -> String {
     format!("rehead_{family}")
 }
 
-/// Has a mean-pooled model loaded by the module that is written beside it (`trust_remote_code=True`). `class` is how transformers'
-/// classes of the family begin, `task` how those end that have this head, `suffix` is at the end of the files' names.
+/// Has a mean-pooled model loaded by the module that is written beside it (`trust_remote_code=True`). `class` is how
+/// transformers' classes of the family begin, `task` how those end that have this head, `suffix` is at the end of the
+/// files' names.
 pub fn set_python_classes(config: &mut Map<String, Value>, class: &str, task: &str, suffix: &str) {
     let classifier = format!("Rehead{class}For{task}");
     config.insert("architectures".into(), json!([classifier]));

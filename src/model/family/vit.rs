@@ -129,7 +129,7 @@ const PYTHON_MODULE: [(&str, &str); 2] = [
     ("modeling_rehead_vit.py", include_str!("python/modeling_rehead_vit.py")),
 ];
 
-/// How heads and parts of other tasks begin: they are set aside.
+/// How the names of heads and parts of other tasks begin, which are not used.
 const OTHER_PARTS: [&str; 7] = [
     "classifier.",
     "head.",

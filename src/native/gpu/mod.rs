@@ -1,5 +1,5 @@
-//! Enables a GPU's kernels: compiles `fused.cu` for it, compares every kernel with libtorch's operations, and falls back to
-//! the latter where that is not possible or anything differs.
+//! Enables a GPU's kernels: compiles `fused.cu` for it, compares every kernel with libtorch's operations, and falls
+//! back to the latter where that is not possible or anything differs.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::sync::{Mutex, PoisonError};
@@ -105,7 +105,7 @@ fn alive(device: Device) -> Result<()> {
     let two = Tensor::f_ones([2], (Kind::Float, device)).and_then(|ones| ones.f_sum(Kind::Float)?.f_double_value(&[]));
     match two {
         Ok(2.0) => Ok(()),
-        Ok(_) => Err(Error::failure("the GPU adds up wrongly").hint("--device cpu runs on the processor")),
+        Ok(_) => Err(Error::failure("the GPU computes wrong sums").hint("--device cpu runs on the processor")),
         Err(error) => Err(Error::from(error).hint(format!("{SWITCH}=0 leaves out rehead's own kernels"))),
     }
 }

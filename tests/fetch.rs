@@ -343,7 +343,7 @@ fn trouble_at_the_hub_is_waited_out_for_a_while() {
 
     scene.hub.misbehave("/api/models/", 99, What::Status(503));
     let error = complaint(&scene.fetch(&["org/tiny-model@other"]), 1);
-    assert_mentions(&error, &["trouble of its own (503)", "later"]);
+    assert_mentions(&error, &["has a problem (503)", "later"]);
 }
 
 #[test]

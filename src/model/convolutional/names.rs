@@ -1,5 +1,5 @@
 //! What a checkpoint calls its tensors. Within the program, and in what it saves, they have timm's names; torchvision's
-//! and transformers' are told apart and translated here.
+//! and transformers' are recognised and translated here.
 
 use tch::Tensor;
 

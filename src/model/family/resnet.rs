@@ -188,7 +188,7 @@ fn of_transformers(config: &Value) -> Result<(String, Settings)> {
     let refused = |key: &str, what: String| {
         Err(Error::request(what)
             .key(key)
-            .hint("supported is what timm has, too: ResNet-18 to ResNet-152 and their like"))
+            .hint("ResNet-18 to ResNet-152 are supported, and the variants of them that timm has"))
     };
     let plain = [
         ("num_channels", json!(3)),

@@ -1,6 +1,6 @@
 """Checks that Python's transformers reads a rehead run and gives the probabilities that `rehead label` wrote.
 
-Usage: python check_run.py RUN DATA.csv PREDICTIONS.csv [--text COL[,COL2]] [--trust-remote-code]
+Usage: python check_run.py RUN DATA.csv PREDICTIONS.csv [--text COL[,COL2]] [--trust-remote-code] [--expect-class NAME]
        python check_run.py RUN --expect-refusal
 
 PREDICTIONS.csv comes from `rehead label --model RUN --input DATA.csv --probabilities --precision fp32 --output …`. Each
@@ -34,6 +34,7 @@ def main():
     parser.add_argument("--text", default="text", help="text column, or two of them separated by a comma")
     parser.add_argument("--trust-remote-code", action="store_true")
     parser.add_argument("--expect-refusal", action="store_true")
+    parser.add_argument("--expect-class", help="what transformers must load the run as")
     parser.add_argument("--tolerance", type=float, default=1e-4)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -57,8 +58,8 @@ def check_refusal(run):
     """A run with code of its own says so and loads as nothing else."""
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     problems = []
-    if config.get("model_type") != "rehead_bert":
-        problems.append(f"{run}: model_type is {config.get('model_type')!r}, not 'rehead_bert'")
+    if not config.get("model_type", "").startswith("rehead_"):
+        problems.append(f"{run}: model_type is {config.get('model_type')!r}, not rehead's own")
     if "AutoModelForSequenceClassification" not in config.get("auto_map", {}):
         problems.append(f"{run}: config.json has no auto_map for sequence classification")
     # Untrusted, and not asked for at all; the question on the terminal must not be answered by whoever runs the tests.
@@ -84,6 +85,8 @@ def check_predictions(arguments):
     )
     model.eval()
     problems = [f"{arguments.run}: {what}: {sorted(keys)}" for what, keys in loading.items() if keys]
+    if arguments.expect_class not in (None, type(model).__name__):
+        problems.append(f"{arguments.run}: loaded as {type(model).__name__}, not {arguments.expect_class}")
     tokenizer = AutoTokenizer.from_pretrained(arguments.run, trust_remote_code=arguments.trust_remote_code)
     max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     labels = [model.config.id2label[index] for index in range(model.config.num_labels)]

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
+pub mod python;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -36,10 +38,11 @@ impl Scene {
         scene
     }
 
-    /// Another one.
+    /// Another one. BERT's fixtures go by their names alone, those of other families by their folders.
     pub fn add_model(&self, name: &str) {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bert").join(name);
-        fs::create_dir(self.path(name)).unwrap();
+        let family = if name.contains('/') { "" } else { "bert" };
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(family).join(name);
+        fs::create_dir_all(self.path(name)).unwrap();
         for entry in fs::read_dir(&from).unwrap() {
             let entry = entry.unwrap();
             // What Python computed is no part of the model.

@@ -8,6 +8,7 @@ mod convolutional;
 mod inception;
 mod interface;
 mod resnet;
+mod roberta;
 mod text_encoder;
 mod timm_vit;
 mod transformers;
@@ -19,5 +20,13 @@ pub use self::interface::{
 };
 
 /// Every family that can be loaded.
-pub const FAMILIES: &[&dyn Family] =
-    &[&bert::BERT, &vit::Vit, &resnet::ResNetFamily, &vgg::VggFamily, &inception::InceptionFamily];
+pub const FAMILIES: &[&dyn Family] = &[
+    &bert::BERT,
+    &roberta::ROBERTA,
+    &roberta::XLM_ROBERTA,
+    &roberta::CAMEMBERT,
+    &vit::Vit,
+    &resnet::ResNetFamily,
+    &vgg::VggFamily,
+    &inception::InceptionFamily,
+];

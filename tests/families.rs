@@ -1,0 +1,107 @@
+//! Families of text encoders beside BERT, through the real binary: every strategy runs, and a run loads in Python as
+//! the family's own class with the probabilities that `rehead label` writes, for texts and for pairs.
+
+mod support;
+
+use support::python::python;
+use support::{Scene, csv, sentiment};
+
+/// A scene with a model, data of one text column and data of two.
+fn scene(model: &str) -> Scene {
+    let scene = Scene::with_models(&[model]);
+    scene.write("train.csv", csv(&sentiment(48, 1)));
+    scene.write("test.csv", csv(&sentiment(16, 2)));
+    let pairs = |seed: u64, rows: usize| -> String {
+        let rows = sentiment(rows, seed).into_iter().enumerate();
+        // Pairs of very unequal lengths, some of them longer than the model's positions.
+        let line = |(row, (text, label)): (usize, (String, &str))| {
+            format!("{text},{},{label}\n", format!("the film {text} ").repeat(row % 4))
+        };
+        format!("first,second,label\n{}", rows.map(line).collect::<String>())
+    };
+    scene.write("pairs.csv", pairs(3, 48));
+    scene.write("test_pairs.csv", pairs(4, 16));
+    scene
+}
+
+const FLAGS: &str = "--device cpu --precision fp32 --threads 1";
+
+fn train(scene: &Scene, model: &str, run: &str, flags: &str) {
+    let data = if flags.contains("--text") { "pairs.csv" } else { "train.csv" };
+    let words = format!("train --train {data} --model {model} --out {run} --epochs 2 --lr 1e-3 {FLAGS} {flags}");
+    scene.rehead(&words).ok();
+}
+
+/// Labels the test file with a run and has Python check every probability.
+fn check_in_python(scene: &Scene, run: &str, text: &str, flags: &[&str]) {
+    let data = if text.contains(',') { "test_pairs.csv" } else { "test.csv" };
+    let labelled = format!("{run}.csv");
+    let label = format!("label --model {run} --input {data} --output {labelled} --probabilities --text {text} {FLAGS}");
+    scene.rehead(&label).ok();
+    let files = [run, data, &labelled].map(|name| scene.path(name).into_os_string());
+    let flags = ["--text", text].into_iter().chain(flags.iter().copied()).map(Into::into);
+    if let Some(said) = python("transformers", "check_run.py", files.into_iter().chain(flags)) {
+        println!("{run}: {said}");
+    }
+}
+
+const FAMILIES: [(&str, &str); 4] = [
+    ("roberta/classifier", "RobertaForSequenceClassification"),
+    ("roberta/word_pieces", "RobertaForSequenceClassification"),
+    ("xlm-roberta/classifier", "XLMRobertaForSequenceClassification"),
+    ("camembert/classifier", "CamembertForSequenceClassification"),
+];
+
+#[test]
+fn a_run_loads_in_python_as_the_familys_own_class() {
+    for (model, class) in FAMILIES {
+        let scene = scene(model);
+        train(&scene, model, "run", "--strategy full");
+        check_in_python(&scene, "run", "text", &["--expect-class", class]);
+        train(&scene, model, "pairs", "--strategy full --text first,second");
+        check_in_python(&scene, "pairs", "first,second", &["--expect-class", class]);
+    }
+}
+
+#[test]
+fn a_mean_pooled_run_loads_with_its_own_module_alone() {
+    for (model, class) in FAMILIES {
+        let scene = scene(model);
+        train(&scene, model, "run", "--strategy frozen");
+        let class = format!("Rehead{class}");
+        check_in_python(&scene, "run", "text", &["--trust-remote-code", "--expect-class", &class]);
+        python("transformers", "check_run.py", [scene.path("run").as_os_str(), "--expect-refusal".as_ref()]);
+        // And goes on from there.
+        train(&scene, "run", "again", "--strategy last:1");
+        check_in_python(&scene, "again", "text", &["--trust-remote-code", "--expect-class", &class]);
+    }
+}
+
+#[test]
+fn every_strategy_runs() {
+    let model = "roberta/bare";
+    let scene = scene(model);
+    for strategy in ["full", "frozen", "last:1", "last:2", "gradual", "lora:2", "bitfit"] {
+        let run = strategy.replace(':', "");
+        train(&scene, model, &run, &format!("--strategy {strategy} --pooling cls"));
+        let metrics = scene.json(&format!("{run}/metrics.json"));
+        assert!(metrics["trainable_parameters"].as_u64() > Some(0), "{strategy}: {metrics}");
+        check_in_python(&scene, &run, "text", &["--expect-class", "RobertaForSequenceClassification"]);
+    }
+}
+
+/// What the tokenizer's files allow beyond the positions that the padding leaves is refused; the rest is used to the
+/// end.
+#[test]
+fn texts_are_as_long_as_the_positions_after_the_padding() {
+    let model = "roberta/padding_third";
+    let scene = scene(model);
+    let words =
+        |length: u32| format!("train --train train.csv --model {model} --out run {FLAGS} --max-length {length}");
+    scene.rehead(&words(33)).refused().says(&["33 tokens are more than the model's 32 positions"]);
+    let long =
+        |(text, label): (String, &'static str)| (format!("{} {text}", "the film was a story ".repeat(20)), label);
+    scene.write("long.csv", csv(&sentiment(16, 5).into_iter().map(long).collect::<Vec<_>>()));
+    let words = words(32).replace("train.csv", "long.csv");
+    scene.rehead(&format!("{words} --epochs 1")).ok().says(&["longest 32"]);
+}

@@ -37,17 +37,21 @@ impl Block<Conv> {
             }
             Self::Residual { body, shortcut } => {
                 let (last, first) = body.split_last().ok_or_else(|| Error::failure("a residual block has no body"))?;
-                let fixed = last.fixed(pass)?;
-                let shortcut = match shortcut {
-                    Some(conv) => conv.forward(x, pass)?,
-                    // The fused sum takes its place.
-                    None if fixed.is_some() && !own => copied(x)?,
-                    None => x.shallow_clone(),
-                };
                 let mut y = x.shallow_clone();
                 for conv in first {
                     y = conv.forward(&y, pass)?;
                 }
+                let shortcut = shortcut.as_ref().map(|conv| conv.forward(x, pass)).transpose()?;
+                let fixed = match shortcut.as_ref().unwrap_or(x).requires_grad() {
+                    true => None,
+                    false => last.fixed(&y, pass)?,
+                };
+                let shortcut = match shortcut {
+                    Some(shortcut) => shortcut,
+                    // The fused sum takes its place.
+                    None if fixed.is_some() && !own => copied(x)?,
+                    None => x.shallow_clone(),
+                };
                 match fixed {
                     Some(fixed) => fixed.apply(&y, Some(&shortcut), true)?,
                     None => last.forward(&y, pass)?.f_add_(&shortcut)?.f_relu_()?,
@@ -137,14 +141,17 @@ impl Conv {
         std::iter::once(&self.weight).chain(&self.bias).chain(norm)
     }
 
-    /// The convolution with its norm folded in, where a pass may use it.
-    fn fixed(&self, pass: Pass) -> Result<Option<Rc<FixedConvolution>>> {
+    /// The convolution with its norm folded in, where a pass over `x` may use it: it passes no gradients on.
+    fn fixed(&self, x: &Tensor, pass: Pass) -> Result<Option<Rc<FixedConvolution>>> {
         if !self.frozen {
             return Ok(None);
         }
         let mut folded = self.folded.borrow_mut();
         if pass.dropout.is_some() || self.tensors().any(Tensor::requires_grad) {
             *folded = None;
+            return Ok(None);
+        }
+        if x.requires_grad() {
             return Ok(None);
         }
         let versions = self.tensors().map(|tensor| Ok(tensor.f_internal_version()?)).collect::<Result<Vec<_>>>()?;
@@ -177,7 +184,7 @@ impl Conv {
     /// ones.
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         let ConvSpec { stride, padding, relu, .. } = self.spec;
-        let mut y = match self.fixed(pass)? {
+        let mut y = match self.fixed(x, pass)? {
             Some(fixed) => match self.product(x, &fixed.weight, Some(&fixed.bias))? {
                 Some(product) => product,
                 None => return fixed.apply(x, None, relu),

@@ -13,26 +13,34 @@ use super::values::{Columns, Forms, one_of};
 /// The limits of a whole number, both included.
 #[derive(Debug, Clone, Copy)]
 pub struct Whole {
+    /// The smallest that is accepted.
     pub min: u64,
+    /// The largest that is accepted; from 1,000,000,000 on, messages do not mention it.
     pub max: u64,
 }
 
 /// The limits of a finite number.
 #[derive(Debug, Clone, Copy)]
 pub struct Number {
+    /// The lower end, included or excluded.
     pub min: Bound<f64>,
+    /// The upper end, included or excluded.
     pub max: Bound<f64>,
 }
 
+/// Passes over the training data; 0 leaves the model untrained.
 pub const EPOCHS: Whole = Whole { min: 0, max: 10_000 };
 /// At least the first and the last special token and something between them, or what a pair of texts needs.
 pub const MAX_LENGTH: Whole = Whole { min: 4, max: 1_000_000 };
 /// Tokens of a batch, examples of a batch, steps, epochs to wait: counts that cannot be 0.
 pub const COUNT: Whole = Whole { min: 1, max: 1_000_000_000 };
+/// CPU threads, of which no more than there are cores are used.
 pub const THREADS: Whole = Whole { min: 1, max: 4096 };
 /// TOML's integers are signed.
 pub const SEED: Whole = Whole { min: 0, max: i64::MAX as u64 };
+/// Any finite number above 0, such as a learning rate.
 pub const POSITIVE: Number = Number { min: Excluded(0.0), max: Unbounded };
+/// Any finite number from 0 on, such as a factor that 0 turns off.
 pub const NOT_NEGATIVE: Number = Number { min: Included(0.0), max: Unbounded };
 /// A fraction of a whole that may be nothing or all of it.
 pub const RATIO: Number = Number { min: Included(0.0), max: Included(1.0) };
@@ -46,9 +54,11 @@ pub const DECAY: Number = Number { min: Excluded(0.0), max: Included(1.0) };
 pub const MEGABYTES: Whole = Whole { min: 0, max: 1_000_000_000 };
 /// Height and width of images, in pixels.
 pub const IMAGE_SIZE: Whole = Whole { min: 8, max: 4096 };
+/// Stages that are kept; with none there would be no backbone.
 pub const STAGES: Whole = Whole { min: 1, max: 1000 };
 /// Augmented copies of each image.
 pub const VIEWS: Whole = Whole { min: 1, max: 1000 };
+/// Layers that are re-initialised, from the last one on; 0 keeps them all.
 pub const LAYERS: Whole = Whole { min: 0, max: 1000 };
 
 impl Whole {
@@ -109,7 +119,9 @@ pub enum Accepts {
     Text(&'static str),
     /// One column, or two.
     Columns,
+    /// A whole number within these limits.
     Whole(Whole),
+    /// A finite number within these limits; it may be written as a whole one.
     Number(Number),
     /// Text of a fixed form: the forms, and the reader that knows them.
     Word(&'static [&'static str], fn(&str) -> Result<(), String>),

@@ -12,6 +12,7 @@ use super::settings;
 pub struct Choice {
     /// A configuration key, with or without its section, or another short name.
     pub key: String,
+    /// What was decided, as the settings write it.
     pub value: String,
     /// Why, as the end of a sentence: `this CPU has no fast bf16`.
     pub reason: String,
@@ -38,14 +39,17 @@ impl Choices {
         }
     }
 
+    /// The decision that was recorded under exactly this key.
     pub fn get(&self, key: &str) -> Option<&Choice> {
         self.0.iter().find(|choice| choice.key == key)
     }
 
+    /// The decisions, in the order in which they were made.
     pub fn iter(&self) -> impl Iterator<Item = &Choice> {
         self.0.iter()
     }
 
+    /// Whether the program decided nothing by itself.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -22,6 +22,7 @@ pub struct Request {
     pub config: Option<PathBuf>,
     /// The `key=value` of each `--set`.
     pub set: Vec<String>,
+    /// The flags of settings, which stand above every other layer.
     pub flags: Flags,
     /// `--resume`: the settings saved in the run directory, where there are any, stand above the defaults, so that a
     /// run is continued with nothing but `--resume --out RUN`.

@@ -20,10 +20,15 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
+    /// Files, columns and the reading of examples.
     pub data: DataConfig,
+    /// The backbone, how it is pooled, and what its weights start from.
     pub model: ModelConfig,
+    /// Which parameters are trained, and the start of the head.
     pub strategy: StrategyConfig,
+    /// Batches, rates, regularisation, augmentation, stopping.
     pub training: TrainingConfig,
+    /// Output directory, device, precision, cache.
     pub run: ExecutionConfig,
 }
 
@@ -31,21 +36,29 @@ pub struct RunConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
+    /// A file of rows, or a folder of class folders.
     pub train: PathBuf,
+    /// Validation data; `None`: a fraction of the training rows is held out instead.
     pub valid: Option<PathBuf>,
     /// Fraction of the training rows held out for validation, in (0, 1). Never set together with `valid`.
     pub valid_fraction: Option<f64>,
+    /// Data that the finished model is evaluated on; `None` evaluates on none.
     pub test: Option<PathBuf>,
     /// Decides which rows are held out; `None` means as `training.seed`.
     pub split_seed: Option<u64>,
+    /// The columns of the text, or of the image paths; `None`: found by name and content.
     pub text: Option<Columns>,
+    /// The column of the label; `None`: found by name and content.
     pub label: Option<String>,
+    /// The byte between two fields of a row; `None`: by the file's extension.
     pub delimiter: Option<Delimiter>,
+    /// What a label is; `None`: found from the labels.
     pub task: Option<Task>,
     /// Tokens kept of each example, special tokens included.
     pub max_length: Option<usize>,
     /// Height and width in pixels that images are resized to.
     pub image_size: Option<usize>,
+    /// Whether an image that cannot be read ends the run or is left out.
     pub on_bad_input: OnBadInput,
 }
 
@@ -55,10 +68,13 @@ pub struct DataConfig {
 pub struct ModelConfig {
     /// A directory in the Hugging Face layout, a hub id, or the name of an architecture.
     pub model: String,
+    /// Pretrained weights, or random ones of the architecture that `model` names.
     pub init: Init,
     /// How many of the first stages are kept; the head is put on the last of them. `None`: all.
     pub stages: Option<usize>,
+    /// How token vectors become one vector; networks that read feature maps take the mean.
     pub pooling: Pooling,
+    /// Which code runs a text network.
     pub engine: Engine,
     /// Dropout before the head and inside trained stages; `None` keeps what the model's own configuration says.
     pub dropout: Option<f64>,
@@ -70,6 +86,7 @@ pub struct ModelConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StrategyConfig {
+    /// What is trained besides the head.
     pub name: Strategy,
     /// What the head of a trained backbone starts from.
     pub head_init: HeadInit,
@@ -93,10 +110,13 @@ pub struct TrainingConfig {
     pub batch_size: Option<usize>,
     /// Tokens of one forward and backward pass; a step accumulates as many of them as its batch needs.
     pub micro_batch_tokens: Option<usize>,
+    /// Decoupled weight decay (AdamW), applied to matrices and not to biases and norms; 0 turns it off.
     pub weight_decay: f64,
     /// Fraction of the target that is spread over all classes.
     pub label_smoothing: f64,
+    /// Whether every example or every class counts the same in the loss.
     pub class_weights: ClassWeights,
+    /// The augmentation of training images; text has none.
     pub augment: Augment,
     /// The parameter of the Beta distribution that Mixup draws its lambda from; 0 turns it off.
     pub mixup: f64,
@@ -106,6 +126,7 @@ pub struct TrainingConfig {
     pub views: usize,
     /// Fraction of all steps over which the learning rate rises from 0 to its peak.
     pub warmup_ratio: f64,
+    /// How the learning rate falls after the warm-up.
     pub schedule: Schedule,
     /// Gradients are scaled down to this L2 norm when longer.
     pub max_grad_norm: f64,
@@ -123,9 +144,13 @@ pub struct TrainingConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecutionConfig {
+    /// The run directory: model, metrics, report and log are written here.
     pub out: PathBuf,
+    /// Where the network runs; `Auto` takes a GPU if there is one.
     pub device: Device,
+    /// The number format of matrix products; weights that are trained stay in fp32.
     pub precision: Precision,
+    /// CPU threads; `None`: one per core.
     pub threads: Option<usize>,
     /// Whether the outputs of the frozen stages are computed once and kept.
     pub cache: Switch,

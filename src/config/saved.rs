@@ -58,6 +58,7 @@ pub struct Difference {
     pub key: String,
     /// Both values as TOML; `unset` where there is none.
     pub saved: String,
+    /// What the resumed run asks for, as TOML; `unset` where there is nothing.
     pub asked: String,
 }
 

@@ -14,8 +14,11 @@ pub struct Setting {
     flag: &'static str,
     /// Another name of the flag.
     pub alias: Option<&'static str>,
+    /// What its value may be, the same for the file, `--set` and the flag.
     pub accepts: Accepts,
+    /// What holds when no layer sets it.
     pub default: DefaultValue,
+    /// What `--help` and docs/settings.md say about it; they add the default and the last full stop.
     pub help: &'static str,
     /// The heading above it in `--help`; by the section where the row says nothing.
     heading: Option<&'static str>,

@@ -88,12 +88,28 @@ words! {
 
 words! {
     /// Which implementation runs a text backbone.
-    Engine { Auto = "auto", Packed = "packed", RustBert = "rust-bert" }
+    Engine {
+        /// The packed engine where it supports the model family, otherwise rust-bert.
+        Auto = "auto",
+        /// The layers of this project, which read packed batches.
+        Packed = "packed",
+        /// rust-bert's layers, the reference.
+        RustBert = "rust-bert",
+    }
 }
 
 words! {
     /// The number format of matrix products.
-    Precision { Auto = "auto", Fp32 = "fp32", Bf16 = "bf16", Int8 = "int8" }
+    Precision {
+        /// bf16 where the device is fast in it, otherwise fp32.
+        Auto = "auto",
+        /// 32-bit floating point.
+        Fp32 = "fp32",
+        /// 16 bits with the exponent of fp32: the range is the same, the precision about 3 decimals.
+        Bf16 = "bf16",
+        /// 8-bit integers in the linear layers, activations in bf16; for inference on CPUs with AVX-512 VNNI.
+        Int8 = "int8",
+    }
 }
 
 words! {
@@ -103,6 +119,7 @@ words! {
         Linear = "linear",
         /// Half a cosine down to 0.
         Cosine = "cosine",
+        /// The peak rate until the end.
         Constant = "constant",
     }
 }
@@ -142,6 +159,7 @@ words! {
 words! {
     /// What the backbone starts from.
     Init {
+        /// The weights of the checkpoint.
         Pretrained = "pretrained",
         /// Random weights; the model is then the name of an architecture.
         Random = "random",
@@ -153,6 +171,7 @@ words! {
     Augment {
         /// Chosen by the size of the images; none when the backbone is frozen.
         Auto = "auto",
+        /// Every epoch sees the images as they are in evaluation.
         None = "none",
         /// Small shifts and horizontal flips: for small images.
         Light = "light",
@@ -164,7 +183,13 @@ words! {
 }
 
 words! {
-    Switch { On = "on", Off = "off" }
+    /// A setting that is on or off.
+    Switch {
+        /// It happens.
+        On = "on",
+        /// It does not happen.
+        Off = "off",
+    }
 }
 
 /// Which parameters are trained. The head always is.
@@ -179,12 +204,16 @@ pub enum Strategy {
     /// The whole backbone, unfrozen stage by stage from the last one on.
     Gradual,
     /// LoRA adapters on the frozen weights.
-    Lora { rank: usize },
+    Lora {
+        /// The inner dimension of each adapter, at least 1.
+        rank: usize,
+    },
     /// The biases.
     Bitfit,
 }
 
 impl Strategy {
+    /// The rank of `lora` without a number (Hu et al. 2022 use 4 to 8).
     pub const DEFAULT_LORA_RANK: usize = 8;
 }
 
@@ -240,6 +269,7 @@ impl fmt::Display for Strategy {
 pub enum Device {
     /// The first usable GPU, otherwise the CPU.
     Auto,
+    /// The CPU, also where there is a GPU.
     Cpu,
     /// A GPU by its index; `cuda` alone is the first.
     Cuda(usize),
@@ -281,6 +311,7 @@ impl fmt::Display for Device {
 pub struct Delimiter(u8);
 
 impl Delimiter {
+    /// An ASCII character, never a quote, a line end or NUL.
     pub fn byte(self) -> u8 {
         self.0
     }
@@ -320,6 +351,7 @@ as_text!(HeadInit, ClassWeights, Switch, Task, Pooling, Engine, Precision, Sched
 pub struct Columns(Vec<String>);
 
 impl Columns {
+    /// One name, or two that differ.
     pub fn new(names: Vec<String>) -> Result<Self, String> {
         match names.as_slice() {
             [one] if !one.is_empty() => Ok(Self(names)),

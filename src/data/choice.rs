@@ -7,7 +7,9 @@ use std::fmt;
 pub struct Choice {
     /// What was chosen: `format`, `delimiter`, `text`, `label`.
     pub setting: &'static str,
+    /// What was found, as a person would have written it.
     pub value: String,
+    /// Why, as the end of a sentence.
     pub reason: String,
 }
 

@@ -35,6 +35,7 @@ pub struct ResolvedColumns {
 }
 
 impl ResolvedColumns {
+    /// The column of the text or of the image paths, or the two columns of a pair.
     pub fn text(&self) -> TextColumns {
         match &self.second {
             None => TextColumns::One(self.first.name.clone()),
@@ -126,6 +127,7 @@ impl ResolvedColumns {
 /// The name of a row's label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowLabel<'r> {
+    /// Without the white space around it, and never empty.
     pub name: Cow<'r, str>,
     /// Whether there was white space around it.
     pub was_trimmed: bool,
@@ -165,6 +167,7 @@ const AS_IN_TRAINING: &str = "as in training";
 /// Whether the label must be there: for training and evaluation, not for labelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelColumn {
+    /// A file without it is an error.
     Needed,
     /// Used when it is given or has a usual name; otherwise there is none.
     Optional,

@@ -6,17 +6,21 @@ use std::path::PathBuf;
 /// What a network reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Modality {
+    /// One text, or a pair of them.
     #[default]
     Text,
+    /// One picture, decoded from its file.
     Image,
 }
 
 /// What the network gets to see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Input {
+    /// A single text, as the row has it.
     Text(String),
     /// Two texts that are judged together: premise and hypothesis, question and answer.
     Pair(String, String),
+    /// The file of an image.
     Image(PathBuf),
 }
 
@@ -54,6 +58,7 @@ impl fmt::Display for Input {
 /// A labelled input and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
+    /// What the network is shown, without the label.
     pub input: Input,
     /// Index into the set's [`super::Labels`].
     pub label: u32,

@@ -21,8 +21,11 @@ use crate::error::{Error, Result, listed, nearest};
 pub struct LabelledSet {
     /// In the order of the file.
     pub examples: Vec<Example>,
+    /// The classes: those that were found in the file, or those that were given.
     pub labels: Labels,
+    /// Counts of rows, classes and oddities.
     pub summary: Summary,
+    /// Which columns hold the text and the label.
     pub columns: ResolvedColumns,
     /// What was chosen rather than given, with reasons: format, delimiter, columns.
     pub choices: Vec<Choice>,
@@ -31,9 +34,11 @@ pub struct LabelledSet {
 /// What is in a labelled set, and what is odd about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
+    /// Labelled rows, which is also the number of examples.
     pub rows: u64,
     /// Each class and its number of rows, in the order of the labels; classes without a row too.
     pub classes: Vec<(String, u64)>,
+    /// Rows whose text is nothing but white space.
     pub empty_texts: u64,
     /// Rows whose text appears with the same label in an earlier row.
     pub duplicates: u64,
@@ -45,6 +50,7 @@ pub struct Summary {
     pub trimmed_labels: u64,
     /// Labels that hold a `|`, as several labels joined to one do.
     pub joined_labels: u64,
+    /// Characters of the longest text, both of a pair together; 0 for images.
     pub longest_chars: usize,
 }
 

@@ -94,7 +94,9 @@ impl Serialize for dyn Format {
 /// What a file's rows look like: what a writer must know to write them again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
+    /// The path, or `standard input` for `-`, as messages name it.
     pub file: PathBuf,
+    /// By the path, the file's name or its first line.
     pub format: FileFormat,
     /// Between fields, in formats that have a delimiter.
     pub delimiter: u8,
@@ -118,7 +120,9 @@ pub trait RowSource: Send {
 
 /// A file whose header is read.
 pub struct OpenedRows {
+    /// What is known before the first row is read.
     pub layout: Layout,
+    /// The rows, from the first one on.
     pub rows: Box<dyn RowSource>,
     /// What the format found out about the file, with reasons.
     pub choices: Vec<Choice>,

@@ -22,19 +22,25 @@ use crate::error::{Error, Result, listed};
 /// What is in a data file.
 #[derive(Debug, Clone, Serialize)]
 pub struct DataReport {
+    /// The path; `standard input` for `-`.
     pub file: String,
+    /// By the path, the file's name or its first line.
     pub format: FileFormat,
     /// For CSV and TSV.
     pub delimiter: Option<String>,
+    /// Every column, in the order of the header.
     pub columns: Vec<ColumnReport>,
     /// The columns that `train` would take as text (one, or two of a pair); empty when they would have to be given.
     pub text: Vec<String>,
+    /// The column that `train` would take as the label; `None` when there is none or it would have to be given.
     pub label: Option<String>,
     /// What was chosen rather than given, with reasons.
     pub choices: Vec<Choice>,
+    /// Rows that were read, the header not counted.
     pub rows: u64,
     /// By label, the largest class first; at most [`MAX_LABELS`] are counted.
     pub classes: Vec<ClassReport>,
+    /// Rows whose text is nothing but white space.
     pub empty_texts: u64,
     /// Rows whose text appears with the same label (or none) in an earlier row.
     pub duplicates: u64,
@@ -42,6 +48,7 @@ pub struct DataReport {
     pub contradictions: u64,
     /// Lengths of the texts, both of a pair together; absent without rows or without a text column.
     pub characters: Option<Distribution>,
+    /// The same in words, which are what white space separates.
     pub words: Option<Distribution>,
     /// Whether the file was read to its end. When it was not, the first problem says why, and all numbers are of the
     /// rows before.
@@ -50,28 +57,38 @@ pub struct DataReport {
     pub problems: Vec<String>,
 }
 
+/// A column of the file and a look into it.
 #[derive(Debug, Clone, Serialize)]
 pub struct ColumnReport {
+    /// As in the header; the key in JSON Lines.
     pub name: String,
     /// The first few different values, cut short.
     pub examples: Vec<String>,
 }
 
+/// A class and how frequent it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassReport {
+    /// The label as the rows have it, without white space around it.
     pub label: String,
+    /// How many rows have this label.
     pub rows: u64,
     /// Of all rows.
     pub share: f64,
 }
 
+/// How long the texts of a file are, each counted once a row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Distribution {
+    /// The length of the shortest text.
     pub min: u32,
+    /// Half of the texts are no longer.
     pub median: u32,
+    /// The sum of all lengths divided by the number of rows.
     pub mean: f64,
     /// 95 of 100 texts are no longer.
     pub p95: u32,
+    /// The length of the longest text.
     pub max: u32,
 }
 

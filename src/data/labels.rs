@@ -51,6 +51,7 @@ impl Labels {
         Ok(Self { names, indices })
     }
 
+    /// The index of a name, which must match to the letter; `None` when there is no such class.
     pub fn index_of(&self, name: &str) -> Option<u32> {
         self.indices.get(name).copied()
     }
@@ -65,10 +66,12 @@ impl Labels {
         &self.names
     }
 
+    /// The number of classes.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
+    /// Whether there is no class at all.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }

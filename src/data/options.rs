@@ -31,7 +31,9 @@ pub struct ReadOptions {
 /// The columns of the file that a model was trained on.
 #[derive(Debug, Clone, Default)]
 pub struct TrainedColumns {
+    /// `None` when that is not known, as of a model that rehead did not train.
     pub text: Option<TextColumns>,
+    /// `None` when that is not known.
     pub label: Option<String>,
 }
 
@@ -39,11 +41,14 @@ pub struct TrainedColumns {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum TextColumns {
+    /// A single text.
     One(String),
+    /// The first and the second text of a pair, in this order.
     Two(String, String),
 }
 
 impl TextColumns {
+    /// The one or two columns, the first text's first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let (first, second) = match self {
             Self::One(column) => (column, None),

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 pub struct NamedType {
     /// `None` when the name has no extension that says it.
     pub format: Option<FileFormat>,
+    /// By the last extension; none for a stream without a name.
     pub compression: Compression,
 }
 
@@ -95,14 +96,17 @@ impl RowReader {
         Self { layout, source, rows: 0, failed: false, choices, bytes_read }
     }
 
+    /// The columns' names, as in [`Layout::columns`].
     pub fn columns(&self) -> &[String] {
         &self.layout.columns
     }
 
+    /// By the path, the file's name or its first line.
     pub fn format(&self) -> FileFormat {
         self.layout.format
     }
 
+    /// What a writer must know to write the rows again.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }

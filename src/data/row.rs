@@ -10,18 +10,25 @@ use serde_json::{Map, Value};
 pub enum Record {
     /// The fields of a table's row, in the order of the columns.
     Fields(Vec<String>),
-    /// A JSON object, with the text it was read from, so that it can be written again to the last digit.
-    Object { members: Map<String, Value>, source: String },
+    /// A JSON object.
+    Object {
+        /// Its keys and values, in the order of the file.
+        members: Map<String, Value>,
+        /// The text it was read from, so that it can be written again to the last digit.
+        source: String,
+    },
     /// A line of text.
     Line(String),
 }
 
+/// One row of a data file, and where it stands there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// Counted from 1; a header is no row.
     pub number: u64,
     /// The line of the file on which the row begins, counted from 1.
     pub line: u64,
+    /// All of its columns, used or not.
     pub record: Record,
 }
 
@@ -49,6 +56,7 @@ pub fn json_text(value: &Value) -> Cow<'_, str> {
 /// The value of an output column that the input does not have.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OutputValue {
+    /// A word, such as a label; escaped as the format asks for it.
     Text(String),
     /// Written with at most six decimals. Not finite: as [`OutputValue::Empty`].
     Number(f64),

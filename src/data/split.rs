@@ -12,7 +12,9 @@ use crate::random::Random;
 /// Indices into the examples, in increasing order on both sides.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Split {
+    /// The examples to train on.
     pub train: Vec<usize>,
+    /// The examples that are held out.
     pub valid: Vec<usize>,
     /// Classes without a validation row, since all their rows are one text (or one row).
     pub unvalidated: Vec<u32>,

@@ -34,6 +34,7 @@ pub struct BytesRead {
 }
 
 impl BytesRead {
+    /// Bytes of the file read until now, before decompression.
     pub fn so_far(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
@@ -52,6 +53,7 @@ pub fn is_standard_stream(path: &Path) -> bool {
 
 /// Bytes as they are stored, not yet decompressed.
 pub struct RawStream {
+    /// The bytes, none of which is read yet.
     pub bytes: Box<dyn Read + Send>,
     /// `None` for a pipe.
     pub total: Option<u64>,

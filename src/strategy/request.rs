@@ -8,10 +8,15 @@ use crate::training::{FitOptions, TrainPlan};
 
 /// What training needs besides the classifier.
 pub struct TrainRequest<'a> {
+    /// Gives the loss, the fit of a head on features, and the scores.
     pub task: &'a dyn Task,
+    /// Its images are augmented when a step loads them, where that is asked for.
     pub train: &'a Dataset,
+    /// Chooses the best epoch, or the penalty of a head fitted on features.
     pub valid: &'a Dataset,
+    /// Settings of the train loop; a fitted head takes its loss, kind and fingerprint alone.
     pub plan: &'a TrainPlan,
+    /// `Probe`: the head is fitted on features before stages are trained. The frozen strategy ignores it.
     pub head_init: HeadInit,
     /// Tokens, or images, of a batch without gradients.
     pub inference_budget: usize,
@@ -19,18 +24,23 @@ pub struct TrainRequest<'a> {
     pub prefix_cache: Option<&'a CacheSettings>,
     /// What the runs of this process share.
     pub cache: &'a Cache,
+    /// The run directory, and whether to resume.
     pub options: FitOptions<'a>,
+    /// Where progress and notes go.
     pub console: &'a Console,
 }
 
 /// How training went. The classifier is the trained one, and nothing of it is trained any more.
 pub struct Trained {
+    /// Training time over all sessions of the run, with the features and activations computed for it.
     pub seconds: f64,
     /// Tokens, or images, trained on: every epoch's.
     pub tokens: u64,
     /// None where there are no epochs to choose from.
     pub best_epoch: Option<u32>,
+    /// Epochs trained; 1 where the head was fitted on features.
     pub epochs: u32,
+    /// Numbers, not tensors, that the strategy changes, the head's included.
     pub trainable_parameters: u64,
     /// The trained classifier on the validation data.
     pub valid: Evaluated,

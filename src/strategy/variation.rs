@@ -9,7 +9,9 @@ use crate::training::mix::Mix;
 /// How the images that are trained on are shown.
 #[derive(Default)]
 pub struct Variation {
+    /// None: images are shown as inference sees them.
     pub augmentation: Option<Augmentation>,
+    /// Applied to a batch after augmentation.
     pub mix: Mix,
     /// How many varied views of an image take its place; 0: every epoch has another.
     pub views: usize,

@@ -66,12 +66,15 @@ pub trait Task: Sync {
 
 /// Features of a dataset and what is to be predicted from them.
 pub struct LabelledFeatures<'a> {
+    /// `[N, feature width]`, the inputs of the head's output layer.
     pub features: &'a Rows,
+    /// In the order of the rows of `features`.
     pub targets: &'a Targets,
 }
 
 /// A head fitted on features.
 pub struct FittedHead {
+    /// Weight `[head width, feature width]` and bias `[head width]`, for features as they are.
     pub linear: Linear,
     /// How it was found, in a line for people.
     pub description: String,
@@ -81,7 +84,12 @@ pub struct FittedHead {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Decision {
     /// The index of a label, and its probability.
-    Class { class: usize, confidence: f64 },
+    Class {
+        /// The label's index in the head's outputs.
+        class: usize,
+        /// The label's probability, 0 to 1.
+        confidence: f64,
+    },
 }
 
 /// What `label` is asked to write.

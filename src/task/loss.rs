@@ -27,6 +27,7 @@ pub trait Criterion {
 pub struct Loss(Box<dyn Criterion>);
 
 impl Loss {
+    /// The loss of a run whose sums `criterion` gives.
     pub fn new(criterion: impl Criterion + 'static) -> Self {
         Self(Box::new(criterion))
     }

@@ -9,7 +9,9 @@ use crate::task::targets::Dataset;
 
 /// A dataset's logits, one row an example, and how good they are.
 pub struct Evaluated {
+    /// `[N, head width]`, in the dataset's order.
     pub logits: Rows,
+    /// What the task makes of the logits.
     pub evaluation: Evaluation,
 }
 

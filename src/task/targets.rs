@@ -20,6 +20,7 @@ impl Targets {
         }
     }
 
+    /// Whether there is no example to answer.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -45,6 +46,8 @@ impl Targets {
 
 /// Examples as a network reads them, and what it is to answer for each.
 pub struct Dataset {
+    /// Shared with the thread that loads batches ahead.
     pub examples: Arc<dyn ExampleSet>,
+    /// In the order of `examples`.
     pub targets: Targets,
 }

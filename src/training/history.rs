@@ -17,7 +17,9 @@ use crate::files::{self, write_atomically};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Record {
+    /// `"kind": "step"`, every `log_every` steps.
     Step(StepRecord),
+    /// `"kind": "evaluation"`, one for each scored split.
     Evaluation(EvaluationRecord),
 }
 
@@ -38,6 +40,7 @@ pub struct StepRecord {
     /// Left out where there are no tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_second: Option<f64>,
+    /// Left out where there are no images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images_per_second: Option<f64>,
     /// Training time since the run began, in seconds.
@@ -53,7 +56,9 @@ pub struct EvaluationRecord {
     pub epoch: u32,
     /// Optimizer steps finished by then.
     pub step: u64,
+    /// Fraction of the split's rows that are predicted correctly.
     pub accuracy: f64,
+    /// Fraction: the plain mean of F1 over the labels that occur.
     pub macro_f1: f64,
     /// Nats.
     pub loss: f64,
@@ -62,6 +67,7 @@ pub struct EvaluationRecord {
 }
 
 impl EvaluationRecord {
+    /// The record of `evaluation`, made after epoch `epoch` (from 1), `step` steps and in so many `seconds`.
     pub fn new(split: &str, epoch: u32, step: u64, evaluation: &Evaluation, seconds: f64) -> Self {
         let Evaluation { accuracy, macro_f1, loss, .. } = *evaluation;
         Self { split: split.to_owned(), epoch, step, accuracy, macro_f1, loss, seconds }
@@ -117,6 +123,7 @@ impl HistoryWriter {
         Ok(Self { path: path.to_owned(), file, kept })
     }
 
+    /// Appends a step's line.
     pub fn step(&mut self, record: StepRecord) -> Result<()> {
         self.append(&Record::Step(record))
     }

@@ -90,6 +90,7 @@ impl<'a> TrainLog<'a> {
         Ok(())
     }
 
+    /// Says that training ends because patience is exhausted, and after how many epochs without improvement.
     pub fn stopped_early(&self, state: &TrainState) {
         let epochs = state.best.epochs_without_improvement();
         self.console.note(format!("no improvement for {epochs} epochs: stopping early"));

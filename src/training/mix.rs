@@ -33,6 +33,7 @@ enum Drawn {
 }
 
 impl Mix {
+    /// Whether every batch stays as it is: both parameters are 0.
     pub fn is_none(&self) -> bool {
         self.mixup == 0.0 && self.cutmix == 0.0
     }

@@ -24,6 +24,7 @@ pub struct StepOrder<'a> {
 }
 
 impl<'a> StepOrder<'a> {
+    /// Reads the cost of every example, and counts the steps of the first epoch.
     pub fn new(examples: &'a Arc<dyn ExampleSet>, plan: &'a TrainPlan, unfreezing: Unfreezing, device: Device) -> Self {
         let costs: Vec<usize> = (0..examples.len()).map(|index| examples.cost(index)).collect();
         let steps_per_epoch = sampler::training_epoch(&costs, plan.batch, plan.seed, 0).len() as u64;

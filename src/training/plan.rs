@@ -18,18 +18,25 @@ use crate::training::schedule::SchedulePosition;
 /// Every setting that decides the result of training.
 #[derive(Debug, Clone)]
 pub struct TrainPlan {
+    /// Passes over the training data; patience may end them sooner.
     pub epochs: usize,
+    /// Examples, or tokens, of one optimizer step.
     pub batch: BatchSize,
     /// Tokens (or images) of one forward and backward pass; a step accumulates as many passes as it needs.
     pub micro_batch_tokens: usize,
+    /// Label smoothing and class weights.
     pub loss: LossSettings,
+    /// Mixup and CutMix; without effect on texts.
     pub mix: Mix,
+    /// Peak rates and their decay by layer, weight decay, clipping.
     pub optimizer: AdamwSettings,
+    /// How the rates go on after the warm-up.
     pub schedule: Schedule,
     /// Share of all steps in which the rate rises from 0.
     pub warmup_ratio: f64,
     /// Epochs without improvement after which training stops.
     pub patience: Option<u32>,
+    /// Decides, with the position in the run, the order of examples, augmentation, mixing and dropout.
     pub seed: u64,
     /// Steps between two lines of the history.
     pub log_every: usize,
@@ -48,8 +55,11 @@ impl TrainPlan {
 
 /// The examples to train on, what they are to be answered with, and the loss of other answers.
 pub struct TrainingSet<'a> {
+    /// Shared with the thread that loads batches ahead.
     pub examples: &'a Arc<dyn ExampleSet>,
+    /// In the order of `examples`.
     pub targets: &'a Targets,
+    /// On the classifier's device.
     pub loss: &'a Loss,
     /// The examples' activations after the frozen stages, when they are cached.
     pub prefix: Option<&'a Activations>,
@@ -70,9 +80,13 @@ pub struct FitOptions<'a> {
 
 /// What training returns. The classifier holds the best epoch's weights.
 pub struct Outcome {
+    /// From 1; None when no epoch had finite scores.
     pub best_epoch: Option<u32>,
+    /// Epochs trained: fewer than asked for after early stopping.
     pub epochs: u32,
+    /// Training time up to the end of the last evaluation, validation included, over all sessions of the run.
     pub seconds: f64,
+    /// Tokens (or images) trained on, every epoch's, over all sessions of the run.
     pub tokens: u64,
     /// The best epoch's scores on the validation data, when this session computed them.
     pub valid: Option<Evaluated>,

@@ -31,6 +31,7 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Measures only where `on` is true.
     pub fn new(on: bool) -> Self {
         Self { on, steps: 0, step_seconds: 0.0, evaluation_seconds: 0.0, snapshot_seconds: 0.0 }
     }
@@ -49,10 +50,12 @@ impl Profile {
         result
     }
 
+    /// Runs an evaluation of the validation data and adds its time.
     pub fn evaluation<T>(&mut self, evaluation: impl FnOnce() -> T) -> T {
         timed(&mut self.evaluation_seconds, evaluation)
     }
 
+    /// Runs what saves a snapshot when one is due, and adds its time.
     pub fn snapshot<T>(&mut self, snapshot: impl FnOnce() -> T) -> T {
         timed(&mut self.snapshot_seconds, snapshot)
     }

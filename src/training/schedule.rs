@@ -49,10 +49,16 @@ pub struct SchedulePosition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfreezing {
     /// The same stages throughout.
-    Never { frozen: usize },
+    Never {
+        /// How many, from the embeddings on; 0 trains all.
+        frozen: usize,
+    },
     /// Gradual unfreezing (Howard & Ruder 2018) from the last stage on: the head alone at first, then one stage more at
     /// a time, evenly over the first half of all steps; the second half trains all of them.
-    OneByOne { stages: usize },
+    OneByOne {
+        /// How many the backbone has.
+        stages: usize,
+    },
 }
 
 impl Unfreezing {

@@ -35,6 +35,7 @@ struct StateFile<S> {
 pub struct BestWeights(Vec<(String, Tensor)>);
 
 impl BestWeights {
+    /// The weights as they are now, copied on their device, under the names that checkpoints give them.
     pub fn copy_of(trained: &[&Parameter]) -> Result<Self> {
         let stored = stored(trained)?;
         Ok(Self(tch::no_grad(|| stored.into_iter().map(|(name, tensor)| (name, tensor.copy())).collect())))
@@ -60,6 +61,7 @@ const TRAINED: &str = "trained.json";
 const FINISHED: &str = "finished.json";
 
 impl Snapshots {
+    /// Makes the folder in the run directory `run` where it is missing.
     pub fn new(run: &Path) -> Result<Self> {
         let folder = run.join("checkpoints");
         fs::create_dir_all(&folder).map_err(|error| Error::io(error, &folder))?;

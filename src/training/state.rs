@@ -12,7 +12,10 @@ use crate::training::stopping::BestEpoch;
 #[serde(tag = "name", rename_all = "lowercase")]
 pub enum Phase {
     /// `done` steps of the epoch have been taken.
-    Steps { done: usize },
+    Steps {
+        /// From 0 to the number of steps of this epoch.
+        done: usize,
+    },
     /// All steps of the epoch have been taken, and its evaluation has not ended.
     Evaluation,
 }
@@ -22,6 +25,7 @@ pub enum Phase {
 pub struct TrainState {
     /// The running epoch, from 0; after the last one their number.
     pub epoch: usize,
+    /// The part of the running epoch; the steps of a new one while the run is between two.
     pub phase: Phase,
     /// Optimizer steps taken in the whole run.
     pub step: u64,
@@ -29,6 +33,7 @@ pub struct TrainState {
     pub tokens: u64,
     /// Seconds of training, over all sessions of the run.
     pub seconds: f64,
+    /// The best epoch's scores, and how many epochs have passed since.
     pub best: BestEpoch,
     /// The configuration's fingerprint: a snapshot is good only for the run that made it.
     pub fingerprint: String,

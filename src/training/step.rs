@@ -16,6 +16,7 @@ use crate::training::schedule::SchedulePosition;
 /// How much a step holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepSize {
+    /// Over all micro-batches of the step.
     pub examples: usize,
     /// Tokens for text, images for images.
     pub tokens: u64,
@@ -27,10 +28,13 @@ pub struct StepSize {
 pub struct Step<'a> {
     /// Steps taken before this one: it names the step's random draws.
     pub number: u64,
+    /// That of the run, the same in every step.
     pub seed: u64,
+    /// Decides the learning rate.
     pub position: SchedulePosition,
     /// Stages of the backbone that are frozen in this step.
     pub frozen: usize,
+    /// Over all micro-batches of the step.
     pub size: StepSize,
     pub(super) micro_batches: std::slice::Iter<'a, Vec<usize>>,
     pub(super) prefetcher: &'a mut Prefetcher,
@@ -39,6 +43,7 @@ pub struct Step<'a> {
 
 /// What one forward and backward pass reads.
 pub struct MicroBatch {
+    /// On the network's device, not yet mixed.
     pub batch: Batch,
     /// Seed, step and position in the step: equal keys, equal random draws (mixing, dropout).
     pub key: [u64; 3],
@@ -62,6 +67,7 @@ pub struct GradientPass<'a> {
 }
 
 impl<'a> GradientPass<'a> {
+    /// Gradients of `set`'s loss with respect to `classifier`, computed as `plan` says.
     pub fn new(classifier: &'a Classifier, set: &'a TrainingSet<'a>, plan: &'a TrainPlan) -> Self {
         Self { classifier, set, plan }
     }

@@ -11,6 +11,7 @@ use crate::evaluation::Evaluation;
 /// The validation scores of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochScore {
+    /// From 1.
     pub epoch: u32,
     /// Fraction; higher is better.
     pub macro_f1: f64,
@@ -19,6 +20,7 @@ pub struct EpochScore {
 }
 
 impl EpochScore {
+    /// What is compared of epoch `epoch`'s evaluation.
     pub fn new(epoch: u32, evaluation: &Evaluation) -> Self {
         Self { epoch, macro_f1: evaluation.macro_f1, loss: evaluation.loss }
     }
@@ -66,10 +68,12 @@ impl BestEpoch {
         Verdict { improved, stop }
     }
 
+    /// None until an epoch has had finite scores.
     pub fn best(&self) -> Option<EpochScore> {
         self.best
     }
 
+    /// Epochs in a row since the best one, or since the beginning where there is none.
     pub fn epochs_without_improvement(&self) -> u32 {
         self.without_improvement
     }

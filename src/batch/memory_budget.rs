@@ -11,6 +11,7 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
+    /// All `bytes` are free. Clones share them.
     pub fn of(bytes: u64) -> Self {
         Self { left: Arc::new(AtomicU64::new(bytes)) }
     }

@@ -24,7 +24,10 @@ pub enum View {
     /// As it is: what inference sees.
     Plain,
     /// As training sees it in this epoch; of sets that augment nothing, the same.
-    Training { epoch: u64 },
+    Training {
+        /// From 0; with another epoch augmentation draws anew.
+        epoch: u64,
+    },
 }
 
 /// Examples prepared for a backbone: tokenised texts, or images.
@@ -32,6 +35,7 @@ pub trait ExampleSet: Send + Sync {
     /// How many examples there are.
     fn len(&self) -> usize;
 
+    /// Whether the set has no example.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -73,11 +77,15 @@ pub trait ExampleSet: Send + Sync {
 pub struct Loaded {
     /// The index in the example set of each row of the result.
     pub examples: Vec<usize>,
+    /// In the order of `examples`.
     pub contents: Contents,
 }
 
+/// What a batch is made from, in host memory, one variant a modality.
 pub enum Contents {
+    /// Ids, segments and positions, in order of the texts' lengths.
     Tokens(TokenArrays),
+    /// Bytes, which are normalised on their way to the device.
     Pixels(PixelArray),
 }
 
@@ -96,11 +104,13 @@ impl Loaded {
 pub struct Batch {
     /// The index in the example set of each row of the result.
     pub examples: Vec<usize>,
+    /// In the order of `examples`.
     pub inputs: Inputs,
 }
 
 /// What a backbone reads, one variant a modality.
 pub enum Inputs {
+    /// Texts, packed without padding.
     Tokens(PackedTokens),
     /// Normalised images, `[N, 3, height, width]`, fp32, channels last in memory.
     Pixels(Tensor),
@@ -132,6 +142,7 @@ impl Batch {
         self.examples.len()
     }
 
+    /// Whether the batch has no row.
     pub fn is_empty(&self) -> bool {
         self.examples.is_empty()
     }

@@ -16,8 +16,11 @@ use crate::native;
 /// Neighbouring sequences of one length: `count` sequences of `length` tokens from token `start` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LengthGroup {
+    /// Index of the group's first token among those of the batch.
     pub start: i64,
+    /// Sequences in the group.
     pub count: i64,
+    /// Tokens of each of its sequences.
     pub length: i64,
 }
 
@@ -74,6 +77,7 @@ impl PackedTokens {
         self.groups.iter().map(|group| group.count * group.length).sum()
     }
 
+    /// Whether there is no sequence.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }

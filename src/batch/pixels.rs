@@ -29,20 +29,25 @@ pub enum CachedImage {
 
 /// One image of a set.
 pub struct ImageFile {
+    /// The file that is decoded whenever nothing of it is cached.
     pub path: PathBuf,
     /// A hash of the file's content.
     pub hash: String,
+    /// What a load need not do again.
     pub cached: CachedImage,
 }
 
 /// The images of a split.
 pub struct ImageSet {
+    /// In the order of the examples.
     pub files: Vec<ImageFile>,
+    /// The size that the network sees, and the mean and std that pixels are normalised with.
     pub preprocessing: Preprocessing,
     /// In training; `None` shows the images as they are.
     pub augmentation: Option<Augmentation>,
     /// Seed of the augmentation's random draws.
     pub seed: u64,
+    /// Larger images are refused when a load decodes them.
     pub limits: Limits,
     /// The memory that the cached images take.
     pub reservation: Reservation,
@@ -136,7 +141,9 @@ impl ExampleSet for ImageSet {
 /// Each image of a set in several augmented views that stay the same in every epoch: all images in their first view,
 /// then all in their second, and so on.
 pub struct FixedViews {
+    /// What the views are made of; its augmentation draws them.
     pub images: ImageSet,
+    /// Views of each image; the example of image `i` in view `v` is `v · images + i`.
     pub views: usize,
 }
 

@@ -66,10 +66,15 @@ fn foreign() -> Error {
 
 /// Which activations are asked for: those of `set` after the first `stages` stages of a classifier's backbone.
 pub struct ActivationRequest<'a> {
+    /// Its first stages are run in evaluation mode.
     pub classifier: &'a Classifier,
+    /// How many, from the embeddings on.
     pub stages: usize,
+    /// Read in its plain view.
     pub set: &'a dyn ExampleSet,
+    /// The kind that activations are computed and kept in.
     pub compute: Kind,
+    /// Tokens (or images) of a batch without gradients.
     pub batch_tokens: usize,
     /// Stands for the weights of these stages, the kind, and the examples: equal keys, equal activations.
     pub key: &'a str,

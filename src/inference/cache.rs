@@ -49,6 +49,7 @@ pub struct Cache {
 /// The usable examples of a split.
 #[derive(Clone)]
 pub struct Examples {
+    /// In the order of the inputs, without those that cannot be used.
     pub set: Arc<dyn ExampleSet>,
     /// Their indices among the inputs.
     pub places: Rc<[usize]>,
@@ -64,14 +65,19 @@ const SETS: usize = 4;
 
 /// The inputs of the head's output layer for the training and the validation examples, and what computing them took.
 pub struct Features {
+    /// `[N, feature width]`, in the order of the training examples.
     pub train: Rows,
+    /// `[N, feature width]`, in the order of the validation examples.
     pub valid: Rows,
+    /// For both, in the session that completed them.
     pub seconds: f64,
 }
 
 /// Activations, and whether they had been computed before they were asked for.
 pub struct CachedActivations {
+    /// Shared with the cache.
     pub activations: Rc<Activations>,
+    /// True where they were in memory, or in a file of an earlier run.
     pub was_cached: bool,
 }
 
@@ -91,10 +97,12 @@ impl Cache {
         Ok(found)
     }
 
+    /// The features that were kept under `key`; None when there are none.
     pub fn features(&self, key: &str) -> Option<Rc<Features>> {
         self.features.borrow().iter().find(|(kept, _)| kept == key).map(|(_, features)| Rc::clone(features))
     }
 
+    /// Keeps features for the later runs of this process, which find them under `key`.
     pub fn keep_features(&self, key: &str, features: Features) -> Rc<Features> {
         let features = Rc::new(features);
         self.features.borrow_mut().push((key.to_owned(), Rc::clone(&features)));

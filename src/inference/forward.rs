@@ -12,6 +12,7 @@ use crate::model::{Classifier, Pass, Pooling};
 
 /// Runs a classifier in evaluation mode over whole example sets.
 pub struct Inference<'a> {
+    /// Its labels say how many logits an example has.
     pub classifier: &'a Classifier,
     /// The kind that activations are computed in.
     pub compute: Kind,

@@ -18,6 +18,7 @@ pub fn to_vec<T: Element + Clone>(tensor: &Tensor) -> Result<Vec<T>> {
 pub struct Rows {
     /// Row-major.
     pub values: Vec<f32>,
+    /// Values of each example.
     pub width: usize,
 }
 
@@ -27,10 +28,12 @@ impl Rows {
         &self.values[index * self.width..(index + 1) * self.width]
     }
 
+    /// How many examples there are; 0 where the width is 0.
     pub fn len(&self) -> usize {
         self.values.len().checked_div(self.width).unwrap_or(0)
     }
 
+    /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
@@ -43,6 +46,7 @@ impl Rows {
 
 /// Rows that may have been computed in part, by an interrupted call.
 pub struct Partial {
+    /// All examples'; zeros where nothing has been computed.
     pub rows: Rows,
     /// By example.
     pub done: Vec<bool>,

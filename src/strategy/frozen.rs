@@ -17,7 +17,7 @@ use crate::task::LabelledFeatures;
 
 /// What fitting gave; the classifier's head is set.
 pub struct HeadFit {
-    /// Computing the features, by whichever run did it, and fitting.
+    /// For computing the features, whichever run did it, and for fitting.
     pub seconds: f64,
     /// Tokens, or images, of the training data, each seen once.
     pub tokens: u64,

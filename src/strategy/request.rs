@@ -32,7 +32,7 @@ pub struct TrainRequest<'a> {
 
 /// How training went. The classifier is the trained one, and nothing of it is trained any more.
 pub struct Trained {
-    /// Training time over all sessions of the run, with the features and activations computed for it.
+    /// Of the train loop over all sessions of the run, and of computing features and activations for it.
     pub seconds: f64,
     /// Tokens, or images, trained on: every epoch's.
     pub tokens: u64,

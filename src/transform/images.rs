@@ -19,6 +19,7 @@ use crate::transform::prepared::{Prepared, Purpose};
 
 /// How images become examples.
 pub struct ImageTransform {
+    /// How pixels become what the network sees: size, crop, mean and std.
     pub preprocessing: Preprocessing,
     /// Applied to the images that are trained on.
     pub augmentation: Option<Augmentation>,
@@ -26,6 +27,7 @@ pub struct ImageTransform {
     pub views: usize,
     /// Seed of the augmentation's random draws.
     pub seed: u64,
+    /// Larger images are unusable.
     pub limits: Limits,
     budget: MemoryBudget,
 }

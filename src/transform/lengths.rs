@@ -4,18 +4,26 @@ use crate::batch::{ExampleSet, TokenizedSet};
 
 /// Tokenised texts, and how many of them were cut at the limit.
 pub struct Tokenized {
+    /// In the order of the inputs.
     pub set: TokenizedSet,
+    /// Texts that were longer than the limit and lost their end.
     pub truncated: usize,
 }
 
 /// Token counts of a tokenised set, for the summary printed before the work starts.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct LengthStatistics {
+    /// How many there are; a pair counts as one.
     pub texts: usize,
+    /// Of all texts together, special tokens included.
     pub tokens: usize,
+    /// Tokens per text; 0 without texts.
     pub mean: f64,
+    /// Tokens of the text in the middle of all lengths.
     pub median: usize,
+    /// 95 % of the texts are not longer than this.
     pub p95: usize,
+    /// Tokens of the longest text, after cutting.
     pub max: usize,
     /// Texts that were longer than the limit and lost their end.
     pub truncated: usize,

@@ -22,7 +22,9 @@ use crate::transform::text::TextTokenizer;
 /// How a model's inputs become its examples.
 #[expect(clippy::large_enum_variant, reason = "there is one of them in a run")]
 pub enum Transform {
+    /// Texts and pairs of texts become tokens.
     Text(TextTokenizer),
+    /// Files of images become pixels.
     Image(ImageTransform),
 }
 
@@ -40,6 +42,7 @@ impl Transform {
         }
     }
 
+    /// What inputs it takes.
     pub fn modality(&self) -> Modality {
         match self {
             Self::Text(_) => Modality::Text,

@@ -10,6 +10,7 @@ use crate::error::Error;
 pub enum Purpose {
     /// They are trained on: images are augmented, where that is asked for.
     Training,
+    /// They are only answered: images are not augmented.
     Inference,
 }
 

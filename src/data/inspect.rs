@@ -1,9 +1,9 @@
 //! A report on a data file: what is in it, how rehead would read it, and what looks wrong. Reads the file once; memory
-//! grows by a few dozen bytes a row, not with the texts. Printing it is up to the caller (`Display` or JSON).
+//! grows by a few dozen bytes a row, not with the texts. Printing it is up to the caller: as JSON, or as the text of
+//! `inspect_text.rs`.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
-use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 
@@ -395,62 +395,6 @@ fn hash_of<T: Hash + ?Sized>(value: &T) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
-}
-
-impl fmt::Display for DataReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file, self.format)?;
-        if let Some(delimiter) = &self.delimiter {
-            write!(f, ", delimiter {delimiter}")?;
-        }
-        writeln!(f, ", {}", counted(self.rows, "row"))?;
-        writeln!(f, "\ncolumns")?;
-        for column in &self.columns {
-            let role = if self.text.contains(&column.name) {
-                " [text]"
-            } else if self.label.as_ref() == Some(&column.name) {
-                " [label]"
-            } else {
-                ""
-            };
-            let examples: Vec<String> = column.examples.iter().map(|value| format!("{value:?}")).collect();
-            writeln!(f, "  {}{role}: {}", column.name, examples.join(", "))?;
-        }
-        for choice in &self.choices {
-            let Choice { setting, value, reason } = choice;
-            let what = match *setting {
-                "text" => "text column",
-                "label" => "label column",
-                other => other,
-            };
-            writeln!(f, "  {what}: {value} ({reason})")?;
-        }
-        if !self.classes.is_empty() {
-            writeln!(f, "\nclasses ({})", self.classes.len())?;
-            let shown = 20;
-            for class in self.classes.iter().take(shown) {
-                writeln!(f, "  {:>8}  {:>5.1} %  {}", class.rows, 100.0 * class.share, class.label)?;
-            }
-            if self.classes.len() > shown {
-                writeln!(f, "  and {} smaller ones", self.classes.len() - shown)?;
-            }
-        }
-        if let (Some(characters), Some(words)) = (&self.characters, &self.words) {
-            writeln!(f, "\n{:<18}{:>8}{:>8}{:>8}{:>8}{:>8}", "text length", "min", "median", "mean", "p95", "max")?;
-            for (name, lengths) in [("characters", characters), ("words", words)] {
-                let Distribution { min, median, mean, p95, max } = lengths;
-                writeln!(f, "  {name:<16}{min:>8}{median:>8}{mean:>8.1}{p95:>8}{max:>8}")?;
-            }
-        }
-        if self.problems.is_empty() {
-            return writeln!(f, "\nnothing looks wrong");
-        }
-        writeln!(f, "\nwhat looks wrong")?;
-        for problem in &self.problems {
-            writeln!(f, "  - {problem}")?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod examples;
 pub mod format;
 mod formats;
 pub mod inspect;
+mod inspect_text;
 pub mod labels;
 mod names;
 pub mod options;

@@ -1,0 +1,63 @@
+//! The report on a data file as text for people.
+
+use std::fmt;
+
+use super::Choice;
+use super::inspect::{DataReport, Distribution};
+use crate::console::units::counted;
+
+impl fmt::Display for DataReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file, self.format)?;
+        if let Some(delimiter) = &self.delimiter {
+            write!(f, ", delimiter {delimiter}")?;
+        }
+        writeln!(f, ", {}", counted(self.rows, "row"))?;
+        writeln!(f, "\ncolumns")?;
+        for column in &self.columns {
+            let role = if self.text.contains(&column.name) {
+                " [text]"
+            } else if self.label.as_ref() == Some(&column.name) {
+                " [label]"
+            } else {
+                ""
+            };
+            let examples: Vec<String> = column.examples.iter().map(|value| format!("{value:?}")).collect();
+            writeln!(f, "  {}{role}: {}", column.name, examples.join(", "))?;
+        }
+        for choice in &self.choices {
+            let Choice { setting, value, reason } = choice;
+            let what = match *setting {
+                "text" => "text column",
+                "label" => "label column",
+                other => other,
+            };
+            writeln!(f, "  {what}: {value} ({reason})")?;
+        }
+        if !self.classes.is_empty() {
+            writeln!(f, "\nclasses ({})", self.classes.len())?;
+            let shown = 20;
+            for class in self.classes.iter().take(shown) {
+                writeln!(f, "  {:>8}  {:>5.1} %  {}", class.rows, 100.0 * class.share, class.label)?;
+            }
+            if self.classes.len() > shown {
+                writeln!(f, "  and {} smaller ones", self.classes.len() - shown)?;
+            }
+        }
+        if let (Some(characters), Some(words)) = (&self.characters, &self.words) {
+            writeln!(f, "\n{:<18}{:>8}{:>8}{:>8}{:>8}{:>8}", "text length", "min", "median", "mean", "p95", "max")?;
+            for (name, lengths) in [("characters", characters), ("words", words)] {
+                let Distribution { min, median, mean, p95, max } = lengths;
+                writeln!(f, "  {name:<16}{min:>8}{median:>8}{mean:>8.1}{p95:>8}{max:>8}")?;
+            }
+        }
+        if self.problems.is_empty() {
+            return writeln!(f, "\nnothing looks wrong");
+        }
+        writeln!(f, "\nwhat looks wrong")?;
+        for problem in &self.problems {
+            writeln!(f, "  - {problem}")?;
+        }
+        Ok(())
+    }
+}

@@ -8,7 +8,9 @@ use crate::inference::Rows;
 /// The features of each row after one stage: the mean over the row's tokens of the activations there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageFeatures {
+    /// That of the stage, one of the backbone's.
     pub name: String,
+    /// `[N, stage width]`, in the order of the labels.
     pub rows: Rows,
 }
 

@@ -11,6 +11,10 @@ use super::features::FeatureMatrix;
 use crate::error::Result;
 use crate::inference::Rows;
 
+/// The H-score of features `[N, D]` with the label of each row.
+///
+/// # Errors
+/// Those of [`FeatureMatrix::new`], or what libtorch reports.
 pub fn hscore(features: &Rows, labels: &[u32]) -> Result<f64> {
     let FeatureMatrix { x, y, counts } = FeatureMatrix::new(features, labels)?;
     let rows = labels.len() as f64;

@@ -20,6 +20,10 @@ const EPSILON: f64 = 1e-5;
 /// Eigenvalues below this share of the largest are rounding.
 const RANK: f64 = 1e-12;
 
+/// LogME of features `[N, D]` with the label of each row, in nats.
+///
+/// # Errors
+/// Those of [`FeatureMatrix::new`], or what libtorch reports.
 pub fn logme(features: &Rows, labels: &[u32]) -> Result<f64> {
     let FeatureMatrix { x, y, counts } = FeatureMatrix::new(features, labels)?;
     let (eigenvalues, squares) = spectrum(&x, &y)?;

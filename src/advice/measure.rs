@@ -8,10 +8,15 @@ use crate::linear::logistic::QUICK;
 /// What the measurements say of the features after one stage.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct StageScores {
+    /// That of the stage, one of the backbone's.
     pub name: String,
+    /// Of a new head alone, cross-validated.
     pub probe: probe::Score,
+    /// Of no training at all, each row left out once.
     pub neighbours: neighbours::Neighbours,
+    /// In nats; higher is better, comparable between the stages.
     pub logme: f64,
+    /// From 0 to the number of classes less one; higher is better.
     pub hscore: f64,
 }
 

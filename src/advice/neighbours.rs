@@ -15,7 +15,9 @@ const BLOCK: i64 = 1024;
 /// The best of [`NEIGHBOURS`] on these rows.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Neighbours {
+    /// How many neighbours vote; of equally good numbers the smallest.
     pub k: usize,
+    /// Fraction of all rows, each left out once.
     pub accuracy: f64,
 }
 

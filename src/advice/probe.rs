@@ -18,13 +18,16 @@ use super::features::check;
 pub struct Score {
     /// Mean over the rounds.
     pub train_rows: f64,
+    /// Test rows whose label was predicted.
     pub correct: u64,
+    /// Test rows: every row once.
     pub rows: u64,
     /// The penalty that was chosen; of the rounds' the middle one.
     pub l2: f64,
 }
 
 impl Score {
+    /// Fraction of the test rows; 0 without any.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.rows.max(1) as f64
     }
@@ -152,6 +155,7 @@ impl Part {
 pub struct LearningCurve {
     /// The error that more rows leave.
     pub floor: f64,
+    /// What is divided by the root of the number of rows and added to the floor.
     pub slope: f64,
 }
 

@@ -35,7 +35,9 @@ const TRAINED: f64 = 0.9;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
+    /// A new head on features of one stage.
     Frozen,
+    /// The whole network.
     Full,
 }
 
@@ -43,7 +45,9 @@ pub enum Strategy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Size {
+    /// Fewer rows per class than those from which training everything did better.
     Little,
+    /// At least so many.
     Much,
 }
 
@@ -53,20 +57,25 @@ pub enum Size {
 pub enum Similarity {
     /// The last stage serves a head as well as any earlier one, and much better than guessing.
     Near,
+    /// An earlier stage serves a head clearly better, or none does better than guessing.
     Far,
 }
 
 /// Points of accuracy that training everything is expected to add to a head on frozen features.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Gain {
+    /// Expected; below 0 where training everything does worse.
     pub points: f64,
     /// Nine of ten cases lie between this and `high`.
     pub low: f64,
+    /// The upper end of that range.
     pub high: f64,
 }
 
+/// What `rehead advise` recommends, with the numbers that it follows from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Advice {
+    /// Follows from the number of rows per class alone.
     pub strategy: Strategy,
     /// The stage whose features serve a head best.
     pub stage: String,
@@ -76,9 +85,13 @@ pub struct Advice {
     pub last_stage: bool,
     /// The accuracy to expect of a head on it, trained with all rows.
     pub frozen_accuracy: f64,
+    /// Of training everything, whatever is recommended.
     pub gain: Gain,
+    /// All labelled rows, divided by the classes that occur among the measured ones.
     pub rows_per_class: f64,
+    /// `Much` where the strategy is `Full`.
     pub size: Size,
+    /// By the probes of the best and the last stage.
     pub similarity: Similarity,
     /// In words, for people who are new to this.
     pub reasons: Vec<String>,

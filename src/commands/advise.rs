@@ -34,6 +34,10 @@ fn rows_to_measure(rows: usize) -> usize {
     rows.min((rows / 4).clamp(500, 2000))
 }
 
+/// Measures the features after every stage on a part of the training data, and prints what to train.
+///
+/// # Errors
+/// The model or the data cannot be used, or interrupted.
 pub fn run(args: &AdviseArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     let mut choices = Choices::default();

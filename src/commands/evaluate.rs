@@ -30,6 +30,10 @@ struct Report {
     rehead_version: &'static str,
 }
 
+/// Scores a trained model on labelled data; with `--out` its metrics and predictions are saved.
+///
+/// # Errors
+/// The model or the data cannot be used, or interrupted.
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     if let Some(out) = &args.out {

@@ -22,6 +22,10 @@ use crate::report::metrics::to_readable_json;
 use crate::transform::images::ImageTransform;
 use crate::transform::{Purpose, Transform};
 
+/// Prints what is in a data file, a folder of images or a model directory: which of them, the path tells.
+///
+/// # Errors
+/// The path cannot be read as any of them.
 pub fn run(args: &InspectArgs) -> Result<()> {
     let no_model = || !args.path.join("config.json").exists() && weight_files(&args.path).is_err();
     if args.path.is_dir() && no_model() && RowReader::open(&args.path, &ImagesReport::options(false)).is_ok() {

@@ -11,6 +11,7 @@ pub const BINS: usize = 15;
 /// The predictions whose confidence lies in one interval: bin b holds those in (b/15, (b+1)/15].
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bin {
+    /// Predictions whose confidence lies in the interval.
     pub rows: u64,
     /// Of these rows, those whose prediction is correct.
     pub correct: u64,

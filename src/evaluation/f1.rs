@@ -22,12 +22,16 @@ pub struct ClassScores {
 /// What happened to one label, in rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Rows that have the label and were given it.
     pub true_positive: u64,
+    /// Rows that were given the label and have another.
     pub false_positive: u64,
+    /// Rows that have the label and were given another.
     pub false_negative: u64,
 }
 
 impl Counts {
+    /// Fractions of these rows; 0 where the denominator is 0.
     pub fn scores(&self) -> ClassScores {
         let Self { true_positive, false_positive, false_negative } = *self;
         ClassScores {

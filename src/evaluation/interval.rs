@@ -12,7 +12,9 @@ const Z: f64 = 1.959963984540054;
 /// A 95 % interval. Displays as `0.872 to 0.901`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
+    /// At least 0.
     pub low: f64,
+    /// At most 1.
     pub high: f64,
 }
 

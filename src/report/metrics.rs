@@ -15,8 +15,11 @@ use crate::files::write_atomically;
 pub struct RunMetrics {
     /// The model from which the run began, as it was named.
     pub model: String,
+    /// As `--strategy` takes it; of a baseline its name.
     pub strategy: String,
+    /// Decides every random draw of the run.
     pub seed: u64,
+    /// Rows trained on: without validation rows and unusable ones, and each once however many views it has.
     pub train_rows: u64,
     /// Wall-clock time of training, validation included.
     pub train_seconds: f64,
@@ -25,12 +28,16 @@ pub struct RunMetrics {
     /// The same for images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images_per_second: Option<f64>,
+    /// Numbers, not tensors, that the strategy changed, the head's included.
     pub trainable_parameters: u64,
+    /// Numbers, not tensors, of backbone and head.
     pub total_parameters: u64,
     /// Peak memory of the process, with what it keeps for other runs of a comparison.
     pub peak_memory_bytes: u64,
+    /// Scores on the validation data; left out where a baseline was scored on test data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid: Option<Evaluation>,
+    /// Scores on the test data; left out where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Evaluation>,
     /// The epoch whose weights were kept, from 1; null without validation.
@@ -46,6 +53,7 @@ pub struct RunMetrics {
     /// What was chosen automatically (device, precision, …), each with its reason.
     #[serde(default)]
     pub choices: serde_json::Value,
+    /// The program that wrote the file, [`RunMetrics::VERSION`]; empty in files of versions that did not say it.
     #[serde(default)]
     pub rehead_version: String,
 }

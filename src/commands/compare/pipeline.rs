@@ -19,6 +19,11 @@ use crate::report::metrics::to_readable_json;
 
 const COMPARISON: &str = "compare.json";
 
+/// Trains every strategy with every seed into folders of `--out`, and writes there what they say together. Runs that
+/// are finished there are kept.
+///
+/// # Errors
+/// Those of a run, or interrupted.
 pub fn run(args: &CompareArgs) -> Result<()> {
     let console = Console::new(args.run.quiet);
     let shared = args.resolve()?;

@@ -18,6 +18,11 @@ use crate::interrupt;
 use crate::task::ColumnOptions;
 use crate::transform::Transform;
 
+/// Labels every row of the input and writes it with the task's columns. An interrupted output is continued with
+/// `--resume`.
+///
+/// # Errors
+/// The model, the input or the output cannot be used, or interrupted.
 pub fn run(args: &LabelArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     args.check()?;

@@ -16,6 +16,10 @@ use crate::strategy;
 use crate::task::{Evaluated, score};
 use crate::training::snapshot::Snapshots;
 
+/// Trains one model into `--out`; with `--json` its metrics are printed.
+///
+/// # Errors
+/// The model, the data or the settings cannot be used, training diverged, or interrupted.
 pub fn run(args: &TrainArgs) -> Result<()> {
     let console = Console::new(args.run.quiet);
     let config = args.resolve()?;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A strategy or a baseline, and what it predicted.
 #[derive(Debug, Clone)]
 pub struct Contender<'a> {
+    /// Different from every other contender's: pairs and the verdict refer to it.
     pub name: &'a str,
     /// Label indices, one list a seed, all over the same test rows in the same order. A single list where others have
     /// several stands for every seed: a method without chance.
@@ -22,27 +23,35 @@ pub struct Summary {
     pub mean: f64,
     /// Sample standard deviation over seeds; `None` with one seed.
     pub spread: Option<f64>,
-    /// The interval of the mean for other test rows and, with two seeds or more, other seeds.
+    /// Lower end of the 95 % interval of the mean, for other test rows and, with two seeds or more, other seeds.
     pub low: f64,
+    /// Its upper end.
     pub high: f64,
 }
 
 /// How one contender does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
+    /// As [`Comparison::between`] takes it.
     pub name: String,
+    /// Whether it does without the pretrained network.
     pub baseline: bool,
     /// Training time, mean over seeds.
     pub seconds: f64,
+    /// Fraction of the test rows that are predicted correctly.
     pub accuracy: Summary,
+    /// Fraction: the plain mean of F1 over the labels that occur.
     pub macro_f1: Summary,
 }
 
 /// How far `a` is ahead of `b`, paired by row and seed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
+    /// Over rows and seeds; above 0, `a` is better. A fraction, as the score is.
     pub mean: f64,
+    /// Lower end of the 95 % interval, at least -1.
     pub low: f64,
+    /// Its upper end, at most 1.
     pub high: f64,
 }
 
@@ -75,10 +84,15 @@ pub struct Mcnemar {
 /// Two contenders side by side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
+    /// The one that comes first in the order of the contenders.
     pub a: String,
+    /// The one that comes later.
     pub b: String,
+    /// Of accuracies: it decides the verdict.
     pub accuracy: Difference,
+    /// Of macro-F1.
     pub macro_f1: Difference,
+    /// One test a seed that both have.
     pub mcnemar: Vec<Mcnemar>,
 }
 
@@ -87,10 +101,14 @@ pub struct Pair {
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Better than every other: wrong in at most 5 % of cases where another is as good.
-    Winner { name: String },
+    Winner {
+        /// As in the standings.
+        name: String,
+    },
     /// No statistically clear difference from the best, the most accurate first: the best is missing in at most 5 % of
     /// cases.
     Equal {
+        /// The best and those that are not clearly worse.
         names: Vec<String>,
         /// The one of these with the least training time.
         cheapest: String,
@@ -101,7 +119,9 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum More {
+    /// Larger test data.
     Rows,
+    /// More runs of each strategy.
     Seeds,
 }
 
@@ -112,12 +132,15 @@ pub struct Comparison {
     pub rows: usize,
     /// Seeds of each contender with chance. With one, intervals cover the test rows only.
     pub seeds: usize,
+    /// Labels of the data, whether or not they occur in the test rows.
     pub classes: usize,
     /// In the order of the contenders.
     pub standings: Vec<Standing>,
     /// Each two contenders once, the earlier one as `a`.
     pub pairs: Vec<Pair>,
+    /// Decided by accuracy.
     pub verdict: Verdict,
+    /// `Rows` where neither would help more.
     pub more: More,
 }
 

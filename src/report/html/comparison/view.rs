@@ -14,10 +14,13 @@ const COLOURS: usize = 7;
 
 /// What the page of a comparison shows.
 pub struct ComparisonReport<'a> {
+    /// Heading of the page and of the browser's tab.
     pub title: &'a str,
+    /// Has a standing for every contender that is shown.
     pub comparison: &'a Comparison,
     /// `test`, or `valid` when no test data were given.
     pub split: &'a str,
+    /// By index.
     pub labels: &'a [String],
     /// The index of each row's label.
     pub truth: &'a [u32],
@@ -29,25 +32,35 @@ pub struct ComparisonReport<'a> {
 
 /// A strategy or baseline with what it costs.
 pub struct Contender<'a> {
+    /// As in the comparison's standings.
     pub name: &'a str,
+    /// Whether it does without the pretrained network.
     pub is_baseline: bool,
     /// Training time, mean over seeds.
     pub seconds: f64,
+    /// Numbers that were trained, the most of all seeds.
     pub trainable: u64,
+    /// Numbers that there are, the most of all seeds.
     pub total: u64,
+    /// Bytes, the most of all seeds; 0 where it was not measured (baselines).
     pub peak_memory: u64,
     /// Size of what is saved.
     pub saved_bytes: u64,
+    /// One a seed.
     pub runs: Vec<ContenderRun<'a>>,
 }
 
 /// A contender's run with one seed.
 pub struct ContenderRun<'a> {
+    /// As in the run's settings.
     pub seed: u64,
+    /// On the split of the comparison.
     pub evaluation: &'a Evaluation,
+    /// The index of each row's predicted label, in the order of the truth.
     pub predicted: &'a [u32],
     /// The probability of each prediction; empty where there are none.
     pub confidence: &'a [f32],
+    /// Steps and evaluations in order; empty for a baseline.
     pub history: &'a [Record],
 }
 

@@ -17,13 +17,17 @@ pub(super) const FEW_ROWS: u64 = 200;
 
 /// What the page of a run shows.
 pub struct RunReport<'a> {
+    /// Heading of the page and of the browser's tab.
     pub title: &'a str,
+    /// What `metrics.json` holds.
     pub metrics: &'a RunMetrics,
     /// `rehead.toml`.
     pub settings: &'a str,
+    /// Steps and evaluations in order, those of earlier sessions included.
     pub history: &'a [Record],
     /// What is in the data: name, value.
     pub data: &'a [(String, String)],
+    /// Validation data first, then test data where there are any.
     pub splits: &'a [ScoredSplit<'a>],
 }
 
@@ -31,6 +35,7 @@ pub struct RunReport<'a> {
 pub struct ScoredSplit<'a> {
     /// `valid` or `test`.
     pub name: &'a str,
+    /// The scores of these predictions.
     pub evaluation: &'a Evaluation,
     /// The index of each row's label.
     pub truth: &'a [u32],
@@ -38,14 +43,17 @@ pub struct ScoredSplit<'a> {
     pub probabilities: &'a [f32],
     /// The rows' texts, or the paths of their images; empty where they have none.
     pub texts: &'a [String],
+    /// What `texts` holds: texts, or paths of images.
     pub modality: Modality,
 }
 
 impl ScoredSplit<'_> {
+    /// The name in running text: `validation` or `test`.
     pub fn called(&self) -> &str {
         split_name(self.name)
     }
 
+    /// By index.
     pub fn labels(&self) -> Vec<String> {
         self.evaluation.per_class.iter().map(|(label, _)| label.clone()).collect()
     }

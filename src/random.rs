@@ -19,9 +19,15 @@ pub fn from_torch<T>(seed: u64, draw: impl FnOnce() -> T) -> T {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Distribution {
     /// Mean 0.
-    Normal { std: f64 },
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
     /// From `-bound` to `bound`.
-    Uniform { bound: f64 },
+    Uniform {
+        /// The largest magnitude.
+        bound: f64,
+    },
 }
 
 /// An fp32 tensor of this shape, drawn by `seed` with torch's generator of the CPU, so that a seed means the same

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 /// Inputs with their true labels.
 #[derive(Debug, Clone, Copy)]
 pub struct LabelledInputs<'a> {
+    /// The inputs that are fitted on or predicted.
     pub inputs: &'a [&'a Input],
     /// Label indices, one an input.
     pub labels: &'a [u32],

@@ -25,6 +25,7 @@ pub struct TfidfTrial {
     pub c: f64,
     /// Mean cross-entropy on the validation data. Lower is better.
     pub valid_loss: f64,
+    /// L-BFGS steps, from the solution of the `C` before.
     pub iterations: usize,
 }
 

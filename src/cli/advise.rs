@@ -16,13 +16,16 @@ Examples:
   rehead advise --train reviews.csv --model bert-base-uncased
   rehead advise --train reviews.csv --model bert-base-uncased --json > advice.json";
 
+/// The flags of `rehead advise`.
 #[derive(Debug, Args)]
 #[command(override_usage = "rehead advise --train FILE|DIR --model ID|DIR [OPTIONS]")]
 #[command(after_help = ADVISE_EXAMPLES)]
 pub struct AdviseArgs {
+    /// The data and the network, which are settings of a run too.
     #[command(flatten)]
     pub settings: AdviseSettings,
 
+    /// How the data file is read.
     #[command(flatten)]
     pub columns: ColumnArgs,
 
@@ -45,6 +48,7 @@ pub struct AdviseArgs {
     #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
 
+    /// How the network is run.
     #[command(flatten)]
     pub inference: InferenceArgs,
 }

@@ -16,13 +16,16 @@ Examples:
   rehead compare --train reviews.csv --model bert-base-uncased --out runs/comparison
   rehead compare --config configs/reviews-full.toml --strategies frozen,full --seeds 5 --out runs/frozen-or-full";
 
+/// The flags of `rehead compare`.
 #[derive(Debug, Args)]
 #[command(override_usage = "rehead compare --train FILE|DIR --model ID|DIR --out DIR [OPTIONS]")]
 #[command(after_help = COMPARE_EXAMPLES)]
 pub struct CompareArgs {
+    /// The settings that all runs share.
     #[command(flatten)]
     pub settings: SettingFlags<AllButStrategy>,
 
+    /// Configuration file, `--set` and what is printed.
     #[command(flatten)]
     pub run: RunArgs,
 

@@ -11,6 +11,7 @@ Examples:
   rehead evaluate --model runs/reviews --data test.csv
   rehead evaluate --model runs/reviews --data test.csv --out results --json > metrics.json";
 
+/// The flags of `rehead evaluate`.
 #[derive(Debug, Args)]
 #[command(after_help = EVALUATE_EXAMPLES)]
 pub struct EvaluateArgs {
@@ -19,9 +20,11 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "FILE|DIR", help_heading = "Data")]
     pub data: PathBuf,
 
+    /// How the data file is read.
     #[command(flatten)]
     pub columns: ColumnArgs,
 
+    /// What an unreadable image does.
     #[command(flatten)]
     pub bad_input: OnBadInputArgs,
 
@@ -41,6 +44,7 @@ pub struct EvaluateArgs {
     #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
 
+    /// How the model is run.
     #[command(flatten)]
     pub inference: InferenceArgs,
 }

@@ -7,6 +7,7 @@ Examples:
   rehead fetch bert-base-uncased
   rehead fetch sentence-transformers/all-MiniLM-L6-v2 --revision main";
 
+/// The flags of `rehead fetch`.
 #[derive(Debug, Args)]
 #[command(after_help = FETCH_EXAMPLES)]
 pub struct FetchArgs {

@@ -12,6 +12,7 @@ Examples:
   rehead inspect reviews.csv --text body --label stars
   rehead inspect .models/all-MiniLM-L6-v2 --json";
 
+/// The flags of `rehead inspect`.
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub struct InspectArgs {
@@ -19,6 +20,7 @@ pub struct InspectArgs {
     #[arg(value_name = "FILE|DIR")]
     pub path: PathBuf,
 
+    /// How a data file is read; a model directory is read without them.
     #[command(flatten)]
     pub columns: ColumnArgs,
 

@@ -19,6 +19,7 @@ Examples:
   rehead label --model runs/reviews --input big.csv --output out.csv --min-confidence 0.8 --resume
   cat texts.txt | rehead label --model runs/reviews --input - --output -";
 
+/// The flags of `rehead label`.
 #[derive(Debug, Args)]
 #[command(after_help = LABEL_EXAMPLES)]
 pub struct LabelArgs {
@@ -80,6 +81,7 @@ pub struct LabelArgs {
     #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
 
+    /// How the model is run.
     #[command(flatten)]
     pub inference: InferenceArgs,
 

@@ -32,10 +32,12 @@ pub use train::TrainArgs;
 #[derive(Debug, Parser)]
 #[command(name = "rehead", version, max_term_width = 100, after_help = EXIT_STATUS)]
 pub struct Cli {
+    /// What is to be done, with its flags.
     #[command(subcommand)]
     pub command: Command,
 }
 
+/// The commands. The comment on each is the line that `--help` shows for it.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Fine-tune a pretrained network on labelled examples

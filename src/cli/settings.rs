@@ -61,7 +61,12 @@ macro_rules! setting_flags {
     ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty = $path:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug)]
-        pub struct $name { $(pub $field: $type),+ }
+        pub struct $name {
+            $(
+                #[doc = concat!("The setting `", $path, "`: what its flag says, otherwise its default.")]
+                pub $field: $type
+            ),+
+        }
 
         impl clap::Args for $name {
             fn augment_args(command: clap::Command) -> clap::Command {

@@ -23,13 +23,16 @@ Examples:
   Continue after an interruption:
     rehead train --resume --out runs/reviews";
 
+/// The flags of `rehead train`.
 #[derive(Debug, Args)]
 #[command(override_usage = "rehead train --train FILE|DIR --model ID|DIR --out RUN [OPTIONS]")]
 #[command(after_help = TRAIN_EXAMPLES)]
 pub struct TrainArgs {
+    /// The settings that stand above `--set` and the configuration file.
     #[command(flatten)]
     pub settings: SettingFlags<All>,
 
+    /// Configuration file, `--set` and what is printed.
     #[command(flatten)]
     pub run: RunArgs,
 

@@ -13,12 +13,29 @@ use super::units;
 pub enum DownloadEvent<'a> {
     /// Something the person should know, such as that the copy in the cache is used because the hub does not answer.
     Note(&'a str),
-    /// A file's download begins, or begins again after an interruption; `present` bytes of it are here already.
-    Start { file: &'a str, total: Option<u64>, present: u64 },
-    /// `bytes` more have arrived.
-    Advance { bytes: u64 },
+    /// A file's download begins, or begins again after an interruption.
+    Start {
+        /// Its name in the repository.
+        file: &'a str,
+        /// Its size in bytes; `None` when the server does not say.
+        total: Option<u64>,
+        /// Bytes of it that are here already.
+        present: u64,
+    },
+    /// A part of the present file has arrived.
+    Advance {
+        /// Its size, not that of the parts before.
+        bytes: u64,
+    },
     /// The file is complete and verified.
-    Done { file: &'a str, received: u64, seconds: f64 },
+    Done {
+        /// Its name in the repository.
+        file: &'a str,
+        /// Bytes that came over the network, without those of an earlier try.
+        received: u64,
+        /// How long they took.
+        seconds: f64,
+    },
 }
 
 impl Console {

@@ -35,6 +35,7 @@ pub struct Table {
 }
 
 impl Table {
+    /// A table without rows; `columns` from left to right.
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
         Self { columns: columns.into_iter().collect(), rows: Vec::new() }
     }

@@ -18,11 +18,13 @@ use crate::native::gpu::{self, BackendChoice};
 /// What a run computes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hardware {
+    /// The CPU, or one GPU; a run never uses several.
     pub device: Device,
     /// The kind that activations and matrix products are computed in.
     pub compute: Kind,
     /// Whether the backbone's linear layers compute in 8 bits (with activations in bf16).
     pub int8: bool,
+    /// Threads of libtorch and of rayon alike, at most one per core.
     pub threads: usize,
 }
 

@@ -43,6 +43,7 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Changes the image in place; what is moved out of it is lost.
     pub fn apply(self, image: &mut Image) {
         match self {
             Self::Brightness(factor) => by_level(image, |_, level| mixed(0, level, factor)),

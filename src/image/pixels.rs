@@ -3,7 +3,9 @@
 /// An image, RGB with 8 bits each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
+    /// In pixels, from the top down.
     pub height: u32,
+    /// In pixels, from left to right.
     pub width: u32,
     /// `[height, width, 3]`, the last index fastest.
     pub pixels: Vec<u8>,

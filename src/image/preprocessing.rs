@@ -9,9 +9,13 @@ use crate::image::config_values::{CROP_PART, IMAGENET};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interpolation {
+    /// The nearest pixel, without any filter.
     Nearest,
+    /// A triangle that reaches 1 pixel to either side, and further when the image shrinks, as all that follow.
     Bilinear,
+    /// A cubic with `a = -0.5` that reaches 2 pixels.
     Bicubic,
+    /// A windowed sinc that reaches 3 pixels.
     Lanczos,
 }
 
@@ -25,9 +29,19 @@ pub enum Resize {
     Longest(u32),
     /// The smallest size in its own proportion that is this high and wide: what timm does for a crop that is not
     /// square.
-    Covering { height: u32, width: u32 },
+    Covering {
+        /// The smallest height, in pixels.
+        height: u32,
+        /// The smallest width, in pixels.
+        width: u32,
+    },
     /// Exactly this, whatever the proportion.
-    Exact { height: u32, width: u32 },
+    Exact {
+        /// In pixels.
+        height: u32,
+        /// In pixels.
+        width: u32,
+    },
     /// The size that it has.
     Unchanged,
 }
@@ -37,12 +51,15 @@ pub enum Resize {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
+    /// Done first.
     pub resize: Resize,
     /// Height and width of what is cropped, which is what the network sees.
     pub crop: (u32, u32),
+    /// The filter of the resizing.
     pub interpolation: Interpolation,
     /// By channel: red, green, blue.
     pub mean: [f32; 3],
+    /// By channel, on the scale of 0 to 1 like the mean.
     pub std: [f32; 3],
 }
 

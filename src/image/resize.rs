@@ -16,9 +16,13 @@ use crate::image::resample::{Filter, PixelRows, Span, Weights, Window, bicubic, 
 /// A part of an image, in pixels; a part of a pixel counts for that part.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Area {
+    /// Distance of its upper edge from the image's.
     pub top: f64,
+    /// Distance of its left edge from the image's.
     pub left: f64,
+    /// From its upper edge down.
     pub height: f64,
+    /// From its left edge to the right.
     pub width: f64,
 }
 

@@ -19,6 +19,7 @@ const CHUNK: usize = 1 << 16;
 pub struct Limits {
     /// Converged when no component of the gradient is larger.
     pub tolerance: f64,
+    /// Steps at most, each with one evaluation or more.
     pub iterations: usize,
     /// How many steps are remembered.
     pub memory: usize,

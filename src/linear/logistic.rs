@@ -12,7 +12,9 @@ use crate::linear::path;
 
 /// A linear layer: weight `[classes, width]` and bias `[classes]`, fp32, on the CPU.
 pub struct Linear {
+    /// `[classes, width]`, for features as they are: the standardisation is folded in.
     pub weight: Tensor,
+    /// `[classes]`.
     pub bias: Tensor,
 }
 
@@ -23,11 +25,13 @@ pub struct Trial {
     pub l2: f64,
     /// Mean cross-entropy on the validation data.
     pub valid_loss: f64,
+    /// L-BFGS steps, from the solution of the penalty before.
     pub iterations: usize,
 }
 
 /// Features `[N, width]` with what is to be predicted from them.
 pub struct Labelled<'a> {
+    /// One row an example, in any floating-point kind.
     pub features: &'a Tensor,
     /// `[N, classes]`, fp64: what each class's log-probability counts, see [`soft_targets`].
     pub targets: &'a Tensor,

@@ -11,13 +11,17 @@ use crate::native::{self, Gelu};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
+    /// The exact one, by the error function.
     Gelu,
     /// The tanh approximation, under its three names.
     #[serde(alias = "gelu_pytorch_tanh", alias = "gelu_fast")]
     GeluNew,
+    /// `max(x, 0)`.
     Relu,
+    /// `x · sigmoid(x)`.
     #[serde(alias = "swish")]
     Silu,
+    /// The hyperbolic tangent, as in BERT's pooler.
     Tanh,
 }
 
@@ -38,6 +42,7 @@ impl Activation {
         }
     }
 
+    /// Of every value; the result has the shape of `x`.
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Gelu => native::gelu(x, false)?,

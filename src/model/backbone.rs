@@ -29,6 +29,7 @@ pub struct Description {
 
 /// A linear layer that LoRA can adapt.
 pub struct AdaptableLinear<'a> {
+    /// The layer itself, which keeps the adapters.
     pub linear: &'a mut Linear,
     /// The stored names of the layers that it is made of, without `.weight`, in the order of their equally many
     /// outputs. Each gets an adapter of its own.

@@ -20,9 +20,11 @@ use crate::json::{self, COMPLETE};
 
 /// A model directory: its configuration and its tensors.
 pub struct Checkpoint {
+    /// Where it was opened; messages and further files of the model are found by it.
     pub directory: PathBuf,
     /// `config.json`.
     pub config: Value,
+    /// All tensors of `model.safetensors` or of its shards.
     pub weights: Weights,
 }
 

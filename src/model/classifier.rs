@@ -22,16 +22,23 @@ use crate::image::Preprocessing;
 
 /// A backbone and a head, with what belongs to them: pooling, labels, configuration.
 pub struct Classifier {
+    /// From a batch to feature vectors.
     pub backbone: Box<dyn Backbone>,
+    /// From feature vectors to logits.
     pub head: Head,
+    /// How the head reads token vectors; the mean where there are no tokens.
     pub pooling: Pooling,
+    /// The classes, in the order of the logits.
     pub labels: Labels,
     /// What the head answers, as transformers' `config.json` names it.
     pub problem_type: String,
+    /// What a batch must hold: token ids below a limit, or images of a size.
     pub input: InputSpec,
+    /// Where all of its tensors are, and batches must be.
     pub device: Device,
     /// Where the weights came from.
     pub directory: PathBuf,
+    /// The family that reads and writes such checkpoints.
     pub family: &'static dyn Family,
     /// The base of the `config.json` that is saved.
     pub config: Value,

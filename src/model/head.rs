@@ -25,7 +25,9 @@ pub struct Head {
 
 /// The hidden layer: `activation(linear(dropout(features)))`, as wide as the features.
 pub struct Hidden<L = Linear> {
+    /// `[width, width]`; a [`NamedLinear`] until [`Head::new`] has listed its parameters.
     pub linear: L,
+    /// Applied to what the layer gives.
     pub activation: Activation,
     /// Dropout before it.
     pub dropout: f64,
@@ -33,9 +35,11 @@ pub struct Hidden<L = Linear> {
 
 /// A layer with the names that its tensors are stored under, and where it came from.
 pub struct NamedLinear {
+    /// `[outputs, width]`, in fp32.
     pub linear: Linear,
     /// `classifier` gives `classifier.weight` and `classifier.bias`.
     pub name: String,
+    /// Whether it was loaded with the backbone or belongs to the new head.
     pub location: ParameterLocation,
 }
 

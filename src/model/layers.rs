@@ -11,7 +11,9 @@ use crate::native::{self, Int8Linear};
 
 /// `y = x Wᵀ + b`, W `[out, in]`, b `[out]`.
 pub struct Linear {
+    /// `[out, in]`, in the backbone's [`WeightDtype`].
     pub weight: Tensor,
+    /// `[out]`, in the same kind; zeros where the checkpoint has none.
     pub bias: Tensor,
     /// The same in 8 bits, for inference; then this is what computes.
     pub int8: Option<Int8Linear>,
@@ -25,6 +27,7 @@ pub struct Adapter {
     pub down: Tensor,
     /// B, `[rows, rank]`.
     pub up: Tensor,
+    /// What the product is multiplied by: alpha / rank.
     pub scale: f64,
 }
 
@@ -45,10 +48,12 @@ pub enum WeightDtype {
 }
 
 impl Linear {
+    /// `weight` `[out, in]`, `bias` `[out]`; without adapters, not in 8 bits.
     pub fn new(weight: Tensor, bias: Tensor) -> Self {
         Self { weight, bias, int8: None, adapters: Vec::new() }
     }
 
+    /// The last dimension of what it gives.
     pub fn outputs(&self) -> i64 {
         self.bias.size().first().copied().unwrap_or(0)
     }
@@ -107,8 +112,11 @@ impl Linear {
 
 /// Layer normalisation over the last dimension (Ba et al. 2016).
 pub struct LayerNorm {
+    /// `[width]`, by which the normalised values are multiplied.
     pub weight: Tensor,
+    /// `[width]`, which is then added.
     pub bias: Tensor,
+    /// Added to the variance before its root is taken.
     pub epsilon: f64,
 }
 

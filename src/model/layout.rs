@@ -13,12 +13,27 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// `[T, width]`: the tokens of a packed batch of texts.
-    Tokens { width: i64 },
-    /// `[T, width]`: `tokens` tokens per image, image after image. The first of each stands for the whole image, the
-    /// others for its patches.
-    ImageTokens { tokens: i64, width: i64 },
+    Tokens {
+        /// Values of a token's vector.
+        width: i64,
+    },
+    /// `[T, width]`: the tokens of image after image. The first of each stands for the whole image, the others for its
+    /// patches.
+    ImageTokens {
+        /// Tokens per image, the first included.
+        tokens: i64,
+        /// Values of a token's vector.
+        width: i64,
+    },
     /// `[N, channels, height, width]`, channels last in memory.
-    Map { channels: i64, height: i64, width: i64 },
+    Map {
+        /// Values of each place.
+        channels: i64,
+        /// Places from the top down.
+        height: i64,
+        /// Places from left to right.
+        width: i64,
+    },
 }
 
 impl Layout {

@@ -36,8 +36,11 @@ pub struct Parameter {
     /// The names under which the tensor is stored, with the rows (along dimension 0) of each: one name for most; a
     /// fused projection is stored as its parts.
     pub parts: Vec<(String, i64)>,
+    /// The values; requires a gradient while it is trained.
     pub tensor: Tensor,
+    /// In which stage, or in the head.
     pub location: ParameterLocation,
+    /// How training changes it.
     pub role: Role,
 }
 

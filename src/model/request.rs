@@ -19,8 +19,15 @@ pub enum Engine {
 /// What a backbone expects to read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InputSpec {
-    /// Token ids below `vocabulary`, at most `positions` per text, `segments` kinds of segment.
-    Text { vocabulary: i64, positions: i64, segments: i64 },
+    /// Token ids.
+    Text {
+        /// Every id is below this.
+        vocabulary: i64,
+        /// Tokens of a text at most, special tokens included.
+        positions: i64,
+        /// Kinds of segment: 2 where the texts of a pair are told apart.
+        segments: i64,
+    },
     /// RGB images, prepared like this.
     Image(Preprocessing),
 }
@@ -29,19 +36,33 @@ pub enum InputSpec {
 pub enum HeadRequest<'a> {
     /// The checkpoint's own, for labelling and evaluating.
     FromCheckpoint,
-    /// A new one for these labels. `pooling` unset means the family's own; `dropout`, when set, holds for the whole
-    /// network.
-    New { labels: &'a Labels, pooling: Option<Pooling>, dropout: Option<f64>, seed: u64 },
-    /// The checkpoint's own, or a new one for these labels where it has none: for looking at a model.
-    Any { placeholder: &'a Labels },
+    /// A new one.
+    New {
+        /// The classes it is to tell apart.
+        labels: &'a Labels,
+        /// `None`: the family's own.
+        pooling: Option<Pooling>,
+        /// Of the whole network, not of the head alone; `None`: as the checkpoint says.
+        dropout: Option<f64>,
+        /// Draws the weights of the head.
+        seed: u64,
+    },
+    /// The checkpoint's own, or a new one where it has none: for looking at a model.
+    Any {
+        /// The classes of the new one.
+        placeholder: &'a Labels,
+    },
 }
 
 /// How a classifier is to be loaded.
 pub struct LoadRequest<'a> {
+    /// Whose layers compute a text backbone.
     pub engine: Engine,
+    /// Where all tensors are put.
     pub device: Device,
     /// The type in which the backbone's linear layers keep their weights; all else is kept in fp32.
     pub weight_dtype: WeightDtype,
+    /// The checkpoint's own head, or a new one.
     pub head: HeadRequest<'a>,
     /// Only the first so many stages; `None`: all.
     pub stages: Option<usize>,

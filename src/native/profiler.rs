@@ -12,9 +12,11 @@ unsafe extern "C" {
 /// An operation of libtorch, or of `native.cpp`, over all its calls.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
+    /// As libtorch names it: `aten::mm`.
     pub name: String,
     /// Without the operations that it called, in seconds.
     pub seconds: f64,
+    /// How many times it ran, on all threads together.
     pub calls: u64,
 }
 

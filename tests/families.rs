@@ -45,11 +45,12 @@ fn check_in_python(scene: &Scene, run: &str, text: &str, flags: &[&str]) {
     }
 }
 
-const FAMILIES: [(&str, &str); 4] = [
+const FAMILIES: [(&str, &str); 5] = [
     ("roberta/classifier", "RobertaForSequenceClassification"),
     ("roberta/word_pieces", "RobertaForSequenceClassification"),
     ("xlm-roberta/classifier", "XLMRobertaForSequenceClassification"),
     ("camembert/classifier", "CamembertForSequenceClassification"),
+    ("albert/classifier", "AlbertForSequenceClassification"),
 ];
 
 #[test]
@@ -104,4 +105,21 @@ fn texts_are_as_long_as_the_positions_after_the_padding() {
     scene.write("long.csv", csv(&sentiment(16, 5).into_iter().map(long).collect::<Vec<_>>()));
     let words = words(32).replace("train.csv", "long.csv");
     scene.rehead(&format!("{words} --epochs 1")).ok().says(&["longest 32"]);
+}
+
+/// All layers of an ALBERT have the same weights: it is one stage.
+#[test]
+fn layers_that_share_their_weights_are_trained_or_frozen_together() {
+    let model = "albert/bare";
+    let scene = scene(model);
+    let words = |flags: &str| format!("train --train train.csv --model {model} --out run --epochs 1 {FLAGS} {flags}");
+    scene.rehead(&words("--strategy last:2")).refused().says(&["one stage (`shared layers`)"]);
+    scene.rehead(&words("--strategy lora")).refused().says(&["take no adapters", "full, frozen or bitfit"]);
+    scene.rehead(&words("--engine packed")).refused().says(&["only rust-bert computes a `albert`"]);
+    scene.rehead(&words("--stages 2")).refused().says(&["its layers have the same weights"]);
+    for strategy in ["last:1", "gradual", "bitfit"] {
+        let run = strategy.replace(':', "");
+        train(&scene, model, &run, &format!("--strategy {strategy} --pooling cls"));
+        check_in_python(&scene, &run, "text", &["--expect-class", "AlbertForSequenceClassification"]);
+    }
 }

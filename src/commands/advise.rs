@@ -51,7 +51,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     }
     console.note(format!("{}: {}", args.settings.train.display(), set.summary));
 
-    let engine = engine(args.inference.engine, &mut choices);
+    let engine = engine(args.inference.engine, Some(&directory), &mut choices)?;
     let head = HeadRequest::New { labels: &set.labels, pooling: Some(Pooling::Mean), dropout: None, seed: args.seed };
     let weight_dtype = WeightDtype::Float(hardware.compute);
     let request = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: None };

@@ -1,6 +1,8 @@
 //! A trained model as `label` and `evaluate` use it: loaded in the kind it computes in, with its tokenizer or image
 //! transform.
 
+use std::path::Path;
+
 use super::inputs::{TransformOptions, text_columns, transform_for};
 use super::locate::locate_model;
 use crate::cli::InferenceArgs;
@@ -34,7 +36,7 @@ impl LoadedModel {
         let mut choices = Choices::default();
         let directory = locate_model(model, quiet)?;
         let hardware = Hardware::choose(args.device, args.precision, args.threads, &mut choices)?;
-        let engine = engine(args.engine, &mut choices);
+        let engine = engine(args.engine, Some(&directory), &mut choices)?;
         // rust-bert computes in fp32 alone.
         let compute = if engine == Engine::RustBert { tch::Kind::Float } else { hardware.compute };
         let hardware = Hardware { compute, ..hardware };
@@ -81,14 +83,17 @@ impl LoadedModel {
     }
 }
 
-/// Which code runs the network, `auto` decided.
-pub fn engine(setting: EngineSetting, choices: &mut Choices) -> Engine {
-    match setting {
-        EngineSetting::Packed => Engine::Packed,
-        EngineSetting::RustBert => Engine::RustBert,
-        EngineSetting::Auto => {
-            choices.record("engine", "packed", "the project's own layers know this family");
-            Engine::Packed
-        }
+/// Which code runs the network in `directory`, `auto` decided. Networks that begin from random weights are nowhere yet.
+pub fn engine(setting: EngineSetting, directory: Option<&Path>, choices: &mut Choices) -> Result<Engine> {
+    let engine = match (setting, directory) {
+        (EngineSetting::Packed, _) => return Ok(Engine::Packed),
+        (EngineSetting::RustBert, _) => return Ok(Engine::RustBert),
+        (EngineSetting::Auto, Some(directory)) => model::engines(directory)?.first().copied().unwrap_or(Engine::Packed),
+        (EngineSetting::Auto, None) => Engine::Packed,
+    };
+    match engine {
+        Engine::Packed => choices.record("engine", "packed", "the project's own layers know this family"),
+        Engine::RustBert => choices.record("engine", "rust-bert", "only rust-bert's layers know this family"),
     }
+    Ok(engine)
 }

@@ -25,14 +25,26 @@ use crate::image::Preprocessing;
 /// # Errors
 /// There is no model, or one of no supported family.
 pub fn modality(directory: &Path) -> Result<Modality> {
+    Ok(family_of(directory)?.modality())
+}
+
+/// The engines that can compute the model in `directory`, the one that is taken by itself first.
+///
+/// # Errors
+/// There is no model, or one of no supported family.
+pub fn engines(directory: &Path) -> Result<&'static [Engine]> {
+    Ok(family_of(directory)?.engines())
+}
+
+fn family_of(directory: &Path) -> Result<&'static dyn Family> {
     if directory.is_dir() && directory.join("config.json").exists() {
         let config = read_config(directory)?;
         if let Some(family) = by_config(&config) {
-            return Ok(family.modality());
+            return Ok(family);
         }
     }
     let (family, _) = open(directory, Device::Cpu)?;
-    Ok(family.modality())
+    Ok(family)
 }
 
 /// The hub id of the trained network that an architecture's bare name stands for.

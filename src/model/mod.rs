@@ -1,8 +1,8 @@
 //! A [`Classifier`]: a pretrained backbone, then a head. From a model directory to one (`load.rs`), from a batch to
 //! logits, and back to a directory that Python loads.
 //!
-//! A [`Backbone`] is a chain of stages; `encoder/` and `convolutional/` are the two that there are, and `rust_bert.rs`
-//! is a reference for one of them. The families (`family/`) say which networks there are.
+//! A [`Backbone`] is a chain of stages; `encoder/` and `convolutional/` are the project's own, and `rust_bert/` has those
+//! that its layers do not compute. Which networks there are is told by the families (`family/`).
 
 pub mod activation;
 pub mod backbone;
@@ -20,11 +20,11 @@ mod lora;
 pub mod parameter;
 mod pass;
 mod request;
-pub mod rust_bert;
+mod rust_bert;
 
 pub use self::backbone::Backbone;
 pub use self::classifier::Classifier;
 pub use self::layers::WeightDtype;
-pub use self::load::{modality, pretrained_id};
+pub use self::load::{engines, modality, pretrained_id};
 pub use self::pass::{DropoutKeys, Pass, Pooling};
 pub use self::request::{Engine, HeadRequest, InputSpec, LoadRequest};

@@ -46,8 +46,14 @@ pub fn frozen_stages(strategy: Strategy, classifier: &Classifier) -> Result<usiz
     match strategy {
         Strategy::Last(trained) => stages.checked_sub(trained).ok_or_else(|| {
             let names = classifier.backbone.stages();
-            let (first, last) = (names.first().map_or("", |name| name), names.last().map_or("", |name| name));
-            Error::request(format!("`{strategy}`: the network has {stages} stages, from `{first}` to `{last}`"))
+            let message = match names {
+                [only] => format!("`{strategy}`: the network is one stage (`{only}`), trained or frozen as a whole"),
+                [first, .., last] => {
+                    format!("`{strategy}`: the network has {stages} stages, from `{first}` to `{last}`")
+                }
+                [] => format!("`{strategy}`: the network has no stages"),
+            };
+            Error::request(message)
                 .key("strategy.name")
                 .hint(format!("`last:{stages}` trains them all, as `full` does"))
         }),

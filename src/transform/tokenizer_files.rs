@@ -106,8 +106,8 @@ impl TokenizerFiles {
         self.directory.join(CONFIG)
     }
 
-    /// Writes the files into a run directory, so that Python tokenises as this run does: at most `max_length` tokens;
-    /// without segments, the saved files tell Python not to make any.
+    /// Writes the files into a run directory, so that Python tokenises as this run does: at most `max_length` tokens,
+    /// with or without segments.
     pub fn save(&self, into: &Path, max_length: usize, has_segments: bool) -> Result<()> {
         let unwritable = |error| Error::failure(format!("the tokenizer cannot be written: {error}"));
         let mut tokenizer = self.tokenizer.clone();
@@ -118,9 +118,12 @@ impl TokenizerFiles {
         let mut settings = self.settings.config.clone();
         if let Value::Object(settings) = &mut settings {
             settings.insert("model_max_length".into(), max_length.into());
-            if !has_segments {
-                settings.insert("model_input_names".into(), ["input_ids", "attention_mask"].as_slice().into());
-            }
+            // Written in any case: without it Python's classes decide, and they differ between versions.
+            let inputs: &[&str] = match has_segments {
+                true => &["input_ids", "token_type_ids", "attention_mask"],
+                false => &["input_ids", "attention_mask"],
+            };
+            settings.insert("model_input_names".into(), inputs.into());
             if !settings.contains_key("tokenizer_class") {
                 // Python's class for any tokenizer.json knows no token's role by itself.
                 settings.insert("tokenizer_class".into(), "PreTrainedTokenizerFast".into());

@@ -81,7 +81,7 @@ impl<'a> Run<'a> {
         let labels = task.names(&data.labels)?;
 
         console.section("model");
-        let engine = engine(config.model.engine, &mut choices);
+        let engine = engine(config.model.engine, directory.as_deref(), &mut choices)?;
         let hardware = match engine {
             Engine::RustBert => Hardware { compute: Kind::Float, ..hardware },
             Engine::Packed => hardware,

@@ -17,6 +17,7 @@ mod patches;
 pub use self::builder::{EncoderWeights, INITIAL_STD};
 pub use self::config::{
     AttentionOptions, ConfigKeys, EmbeddingsConfig, EncoderConfig, FeedForwardOptions, NormPlacement, is_size,
+    stage_names,
 };
 pub use self::names::{EmbeddingNames, Names};
 pub use self::network::Encoder;

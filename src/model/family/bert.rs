@@ -4,6 +4,7 @@ use super::text_encoder::{PositionNumbering, TextDefaults, TextEncoder, TextHead
 use crate::model::activation::Activation;
 use crate::model::encoder::Names;
 use crate::model::request::Engine;
+use crate::model::rust_bert::load_bert;
 
 /// As in transformers' `BertConfig` and `BertForSequenceClassification`.
 pub const BERT: TextEncoder = TextEncoder {
@@ -20,6 +21,7 @@ pub const BERT: TextEncoder = TextEncoder {
         activation: Activation::Gelu,
         hidden_dropout: 0.1,
         attention_dropout: 0.1,
+        head_dropout: None,
         positions: 512,
         segments: 2,
         layer_norm_epsilon: 1e-12,
@@ -35,4 +37,6 @@ pub const BERT: TextEncoder = TextEncoder {
     },
     other_heads: &["classifier.", "cls.", "pooler.", "bert.pooler.", "qa_outputs.", "dropout."],
     engines: &[Engine::Packed, Engine::RustBert],
+    rust_bert: Some(load_bert),
+    shares_layers: false,
 };

@@ -3,6 +3,7 @@
 //!
 //! A family is added with a file in this folder and an entry in [`FAMILIES`].
 
+mod albert;
 mod bert;
 mod convolutional;
 mod inception;
@@ -25,6 +26,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &roberta::ROBERTA,
     &roberta::XLM_ROBERTA,
     &roberta::CAMEMBERT,
+    &albert::ALBERT,
     &vit::Vit,
     &resnet::ResNetFamily,
     &vgg::VggFamily,

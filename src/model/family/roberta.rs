@@ -32,6 +32,7 @@ const fn shaped_like_roberta(name: &'static str, class: &'static str, vocabulary
             activation: Activation::Gelu,
             hidden_dropout: 0.1,
             attention_dropout: 0.1,
+            head_dropout: None,
             positions: 512,
             segments: 2,
             layer_norm_epsilon: 1e-12,
@@ -47,5 +48,7 @@ const fn shaped_like_roberta(name: &'static str, class: &'static str, vocabulary
         },
         other_heads: &["classifier.", "lm_head.", "pooler.", "roberta.pooler.", "qa_outputs."],
         engines: &[Engine::Packed],
+        rust_bert: None,
+        shares_layers: false,
     }
 }

@@ -19,7 +19,7 @@ use crate::model::encoder::{
 };
 use crate::model::pass::Pooling;
 use crate::model::request::{Engine, InputSpec, LoadRequest};
-use crate::model::rust_bert::RustBert;
+use crate::model::rust_bert::RustBertSource;
 
 /// A family of text encoders.
 pub struct TextEncoder {
@@ -38,8 +38,12 @@ pub struct TextEncoder {
     pub head: TextHead,
     /// How the names of other tasks' heads begin, in classification checkpoints and in bare ones, which are not used.
     pub other_heads: &'static [&'static str],
-    /// The engines that compute it.
+    /// The engines that compute it, the one that is taken by itself first.
     pub engines: &'static [Engine],
+    /// How rust-bert's network is loaded, where that engine is one of them.
+    pub rust_bert: Option<fn(&RustBertSource) -> Result<Box<dyn Backbone>>>,
+    /// Whether all layers have the same weights: then the network is one stage.
+    pub shares_layers: bool,
 }
 
 /// What a family calls the settings in its `config.json`.
@@ -52,7 +56,7 @@ pub struct TextKeys {
     pub segments: &'static str,
     /// The token that fills up batches elsewhere.
     pub padding: &'static str,
-    /// The dropout in the head; null is that of the layers.
+    /// The dropout in the head.
     pub head_dropout: &'static str,
 }
 
@@ -80,6 +84,8 @@ pub struct TextDefaults {
     pub activation: Activation,
     pub hidden_dropout: f64,
     pub attention_dropout: f64,
+    /// The dropout in the head; `None`: that of the layers.
+    pub head_dropout: Option<f64>,
     /// Rows of the table of positions.
     pub positions: i64,
     pub segments: i64,
@@ -211,11 +217,11 @@ impl TextEncoder {
         Ok(EmbeddingsConfig::Text { vocabulary, positions: rows - position_offset, position_offset, segments })
     }
 
-    /// The dropout in the head: its own setting, or that of the layers when it is null.
+    /// The dropout in the head: its own setting, or the family's usual one when it is null.
     fn head_dropout(&self, checkpoint: &Checkpoint, hidden_dropout: f64) -> Result<f64> {
         let key = self.keys.head_dropout;
         match checkpoint.config.get(key) {
-            None | Some(Value::Null) => Ok(hidden_dropout),
+            None | Some(Value::Null) => Ok(self.defaults.head_dropout.unwrap_or(hidden_dropout)),
             Some(value) => value.as_f64().filter(|p| (0.0..1.0).contains(p)).ok_or_else(|| {
                 let message = format!("{value} is not a probability below 1");
                 Error::request(message).file(checkpoint.config_file()).key(key).hint(MATCHING)
@@ -244,6 +250,20 @@ impl TextEncoder {
         }
     }
 
+    /// How many layers the first `stages` stages have, of `layers` in all.
+    fn kept_layers(&self, stages: usize, layers: usize) -> Result<usize> {
+        let refused = |has: String, hint: &'static str| {
+            let message = format!("{stages} stages are to be kept of a network that has {has}");
+            Err(Error::request(message).key("model.stages").hint(hint))
+        };
+        match stages {
+            1 if self.shares_layers => Ok(layers),
+            _ if self.shares_layers => refused("one".to_owned(), "its layers have the same weights: keep it whole"),
+            1.. if stages <= layers + 1 => Ok(stages - 1),
+            _ => refused(format!("{}", layers + 1), "the embeddings are the first stage, and every layer is one"),
+        }
+    }
+
     /// The Python module of a mean-pooled model.
     fn python_module(&self) -> Vec<(String, String)> {
         let backbone = self.names.prefix.trim_end_matches('.');
@@ -252,6 +272,7 @@ impl TextEncoder {
                 .replace("__CLASS__", self.class)
                 .replace("__BACKBONE__", backbone)
                 .replace("__TYPE__", &mean_pooled_type(self.name))
+                .replace("__HEAD_DROPOUT__", self.keys.head_dropout)
         };
         PYTHON_MODULE.map(|(name, source)| (name.to_owned(), filled(source))).into()
     }
@@ -280,12 +301,10 @@ impl Family for TextEncoder {
         let all = config.layers;
         config.set_dropout(request.dropout());
         if let Some(stages) = request.stages {
-            config.layers = kept_layers(stages, all)?;
+            config.layers = self.kept_layers(stages, all)?;
         }
         let head_dropout = self.head_dropout(checkpoint, config.hidden_dropout)?;
         let weights = &checkpoint.weights;
-        let encoder =
-            Encoder::load(config.clone(), &self.names, EncoderWeights::Checkpoint(weights), request.weight_dtype)?;
         let prefix = self.names.stored_prefix(weights);
         let mut set_aside: Vec<String> = self.other_heads.iter().map(|&head| head.to_owned()).collect();
         set_aside.extend((config.layers..all).map(|layer| self.names.layer_prefix(prefix, layer)));
@@ -293,22 +312,32 @@ impl Family for TextEncoder {
             return Err(Error::failure("a text encoder that reads no text"));
         };
         let backbone: Box<dyn Backbone> = match request.engine {
-            Engine::Packed => Box::new(encoder),
-            Engine::RustBert => Box::new(RustBert::from_encoder(&config, &encoder, request.device)?),
+            Engine::Packed => {
+                let weights = EncoderWeights::Checkpoint(weights);
+                Box::new(Encoder::load(config.clone(), &self.names, weights, request.weight_dtype)?)
+            }
+            Engine::RustBert => {
+                let (config, names, device) = (&config, &self.names, request.device);
+                let source = RustBertSource { checkpoint, config, prefix: names.prefix, stored_prefix: prefix, device };
+                let load = self.rust_bert.ok_or_else(|| Error::failure("rust-bert does not compute this family"))?;
+                load(&source)?
+            }
         };
+        let mut saved = checkpoint.config.clone();
+        if let Value::Object(saved) = &mut saved {
+            saved.insert(self.keys.encoder.layers.to_owned(), config.layers.into());
+        }
         Ok(Parts {
             backbone,
             head: self.heads(checkpoint, prefix, head_dropout),
             input: InputSpec::Text { vocabulary, positions, segments },
-            config: checkpoint.config.clone(),
+            config: saved,
             leftovers: Leftovers { network: "config.json".to_owned(), set_aside, ignored: BUFFERS },
         })
     }
 
     fn export(&self, model: &SavedModel) -> Export {
         let mut map = labelled_config(model);
-        let layers = model.description.stages.len().saturating_sub(1);
-        map.insert(self.keys.encoder.layers.to_owned(), layers.into());
         let files = match model.pooling {
             Pooling::Cls => {
                 map.insert("model_type".into(), self.name.into());
@@ -327,14 +356,4 @@ impl Family for TextEncoder {
 
 fn model_type(config: &Value) -> Option<&str> {
     config.get("model_type").and_then(Value::as_str)
-}
-
-/// How many layers the first `stages` stages have, of `layers` in all.
-fn kept_layers(stages: usize, layers: usize) -> Result<usize> {
-    match stages {
-        1.. if stages <= layers + 1 => Ok(stages - 1),
-        _ => Err(Error::request(format!("{stages} stages are to be kept of a network that has {}", layers + 1))
-            .key("model.stages")
-            .hint("the embeddings are the first stage, and every layer is one")),
-    }
 }

@@ -22,7 +22,7 @@ class Rehead__CLASS__ForSequenceClassification(__CLASS__PreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.__BACKBONE__ = __CLASS__Model(config, add_pooling_layer=False)
-        dropout = config.classifier_dropout
+        dropout = config.__HEAD_DROPOUT__
         self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()

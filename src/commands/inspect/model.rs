@@ -1,0 +1,203 @@
+//! What is in a model directory, a run or a file of weights. It is loaded as every command loads it, so that what is
+//! said of it is what would happen.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+use tch::Device;
+
+use super::super::inputs::{TransformOptions, transform_for};
+use crate::config::{self, saved_settings};
+use crate::console::units;
+use crate::data::Labels;
+use crate::error::{Error, Result, listed};
+use crate::model::checkpoint::{Weights, read_config, weight_files};
+use crate::model::{self, Classifier, Engine, HeadRequest, InputSpec, LoadRequest, Pooling};
+use crate::transform::Transform;
+
+/// What is in a model directory.
+#[derive(Serialize)]
+pub struct ModelReport {
+    directory: String,
+    /// What `config.json` calls the network.
+    model_type: Option<String>,
+    architectures: Vec<String>,
+    /// The family that loads it.
+    family: Option<String>,
+    reads: Option<&'static str>,
+    files: Vec<String>,
+    tensors: usize,
+    parameters: u64,
+    /// Of the backbone, when rehead can run it.
+    stages: Vec<String>,
+    feature_width: Option<i64>,
+    /// Of a network for texts.
+    max_length: Option<usize>,
+    /// Height and width of the images that the network sees.
+    image_size: Option<[u32; 2]>,
+    pooling: Option<Pooling>,
+    /// Of the head; empty for a backbone without one.
+    labels: Vec<String>,
+    /// The settings of the run that made it.
+    run: Option<String>,
+    /// The strategy of that run.
+    strategy: Option<String>,
+    problems: Vec<String>,
+}
+
+impl ModelReport {
+    /// # Errors
+    /// When `config.json` cannot be read; what else is wrong with a model is in `problems`.
+    pub fn of(path: &Path) -> Result<Self> {
+        let stated = path.join("config.json").exists();
+        let config = if stated { read_config(path)? } else { Value::Null };
+        let word = |key: &str| config.get(key).and_then(Value::as_str).map(str::to_owned);
+        let settings = saved_settings(path);
+        let names = config.get("architectures").and_then(Value::as_array);
+        let mut report = Self {
+            directory: path.display().to_string(),
+            model_type: word("model_type").or_else(|| word("architecture")),
+            architectures: names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
+            family: None,
+            reads: None,
+            files: Vec::new(),
+            tensors: 0,
+            parameters: 0,
+            stages: Vec::new(),
+            feature_width: None,
+            max_length: None,
+            image_size: None,
+            pooling: None,
+            labels: Vec::new(),
+            run: settings.is_file().then(|| settings.display().to_string()),
+            strategy: None,
+            problems: Vec::new(),
+        };
+        let described = [report.describe_run(&settings), report.describe_weights(path), report.describe_network(path)];
+        for error in described.into_iter().filter_map(Result::err) {
+            report.problem(&error);
+        }
+        Ok(report)
+    }
+
+    fn problem(&mut self, error: &Error) {
+        let problem = match error.hint_text() {
+            Some(hint) => format!("{error} ({hint})"),
+            None => error.to_string(),
+        };
+        // Weights that cannot be opened are in the way twice.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn describe_run(&mut self, settings: &Path) -> Result<()> {
+        if self.run.is_some() {
+            self.strategy = Some(config::load(settings)?.strategy.name.to_string());
+        }
+        Ok(())
+    }
+
+    fn describe_weights(&mut self, path: &Path) -> Result<()> {
+        let files: Vec<PathBuf> = if path.is_file() { vec![path.to_owned()] } else { weight_files(path)? };
+        let name = |file: &PathBuf| Some(file.file_name()?.to_string_lossy().into_owned());
+        self.files = files.iter().filter_map(name).collect();
+        let weights = match path.is_file() {
+            true => Weights::open_file(path, Device::Cpu)?,
+            false => Weights::open(path, Device::Cpu)?,
+        };
+        self.tensors = weights.names().count();
+        self.parameters = weights.elements();
+        Ok(())
+    }
+
+    fn describe_network(&mut self, path: &Path) -> Result<()> {
+        let engine = model::engines(path)?.first().copied().unwrap_or(Engine::Packed);
+        let placeholder = Labels::in_order(vec!["0".to_owned(), "1".to_owned()])?;
+        let load = |head| Classifier::load(path, &LoadRequest { engine, ..LoadRequest::plain(head) });
+        let (classifier, loaded) = match load(HeadRequest::Any { placeholder: &placeholder }) {
+            Ok((classifier, loaded)) => {
+                if loaded.missing.is_empty() {
+                    self.labels = classifier.labels.names().to_vec();
+                }
+                (classifier, loaded)
+            }
+            // The head cannot be used; the backbone may be.
+            Err(error) => {
+                self.problem(&error);
+                load(HeadRequest::New { labels: &placeholder, pooling: None, dropout: None, seed: 0 })?
+            }
+        };
+        let backbone = &classifier.backbone;
+        self.family = Some(backbone.family().to_owned());
+        self.stages = backbone.stages().to_vec();
+        self.feature_width = Some(backbone.feature_width());
+        self.pooling = Some(classifier.pooling);
+        if !loaded.set_aside.is_empty() {
+            self.problems.push(format!("unused weights: {}", listed(&loaded.set_aside)));
+        }
+        match &classifier.input {
+            InputSpec::Image(preprocessing) => {
+                let (height, width) = preprocessing.output();
+                self.reads = Some("images");
+                self.image_size = Some([height, width]);
+            }
+            InputSpec::Text { .. } => {
+                self.reads = Some("text");
+                if let Transform::Text(tokenizer) = transform_for(&classifier, TransformOptions::default())? {
+                    self.max_length = Some(tokenizer.max_length());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ModelReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unknown = || "not said".to_owned();
+        let what = if self.run.is_some() { "a run" } else { "a model" };
+        writeln!(f, "{}: {what}", self.directory)?;
+        writeln!(f, "  kind        {}", self.model_type.clone().or(self.family.clone()).unwrap_or_else(unknown))?;
+        if !self.architectures.is_empty() {
+            writeln!(f, "  class       {}", self.architectures.join(", "))?;
+        }
+        writeln!(
+            f,
+            "  weights     {} tensors, {} parameters ({})",
+            self.tensors,
+            units::count(self.parameters),
+            self.files.join(", ")
+        )?;
+        match self.stages.as_slice() {
+            [] => {}
+            [only] => writeln!(f, "  stages      1: {only}")?,
+            [first, .., last] => writeln!(f, "  stages      {}: {first} to {last}", self.stages.len())?,
+        }
+        if let Some(width) = self.feature_width {
+            writeln!(f, "  features    {width} wide")?;
+        }
+        if let Some(length) = self.max_length {
+            writeln!(f, "  max length  {length} tokens")?;
+        }
+        if let Some([height, width]) = self.image_size {
+            writeln!(f, "  images      {height} × {width} pixels")?;
+        }
+        match self.labels.as_slice() {
+            [] => writeln!(f, "  head        none: give it one with `rehead train --model {}`", self.directory)?,
+            labels => writeln!(f, "  head        {} labels: {}", labels.len(), listed(labels.iter().take(20)))?,
+        }
+        if let (Some(run), Some(strategy)) = (&self.run, &self.strategy) {
+            writeln!(f, "  trained by  {strategy} ({run})")?;
+        }
+        match self.problems.as_slice() {
+            [] => write!(f, "nothing looks wrong"),
+            problems => {
+                write!(f, "what looks wrong or odd:")?;
+                problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+            }
+        }
+    }
+}

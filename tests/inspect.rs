@@ -1,0 +1,156 @@
+//! `rehead inspect` on every kind of model, through the real binary: what it says is what loading finds.
+
+mod support;
+
+use rehead::data::Labels;
+use rehead::model::{Classifier, HeadRequest, LoadRequest};
+use serde_json::{Value, json};
+use support::python::python;
+use support::{Scene, csv, sentiment};
+
+/// What is said of a path, which nothing is wrong with.
+#[track_caller]
+fn inspected(scene: &Scene, path: &str) -> Value {
+    let report = scene.rehead("inspect --json").arg(path).ok().json();
+    assert_eq!(report["problems"], json!([]), "{path}: {report}");
+    let text = scene.rehead("inspect").arg(path).ok();
+    text.check(text.stdout_text().ends_with("nothing looks wrong\n"), "nothing to look wrong");
+    report
+}
+
+#[track_caller]
+fn assert_is(report: &Value, family: &str, stages: usize, labels: usize) {
+    let count = |key: &str| report[key].as_array().map(Vec::len);
+    assert_eq!(report["family"], family, "{report}");
+    assert_eq!((count("stages"), count("labels")), (Some(stages), Some(labels)), "{report}");
+    assert!(report["parameters"].as_u64() > Some(0) && report["tensors"].as_u64() > Some(0), "{report}");
+}
+
+#[test]
+fn text_encoders_of_every_family_with_and_without_a_head() {
+    let models = [
+        ("classifier", "bert", 3, 2),
+        ("mean_pooled", "bert", 3, 3),
+        ("sharded", "bert", 3, 5),
+        ("bare_no_pooler", "bert", 3, 0),
+        ("roberta/classifier", "roberta", 3, 2),
+        ("roberta/mean_pooled", "roberta", 3, 3),
+        ("xlm-roberta/classifier", "xlm-roberta", 3, 3),
+        ("camembert/classifier", "camembert", 3, 2),
+        ("albert/classifier", "albert", 1, 3),
+        ("albert/bare", "albert", 1, 0),
+    ];
+    let scene = Scene::with_models(&models.map(|(name, ..)| name));
+    for (name, family, stages, labels) in models {
+        // A pooler that no head reads is unused, which is worth a line.
+        let report = if name == "albert/bare" {
+            scene.rehead("inspect --json").arg(name).ok().json()
+        } else {
+            inspected(&scene, name)
+        };
+        assert_is(&report, family, stages, labels);
+        assert_eq!((&report["reads"], &report["image_size"]), (&json!("text"), &Value::Null), "{report}");
+        assert!(report["max_length"].as_u64() > Some(0), "{report}");
+        let pooling = if name.ends_with("mean_pooled") { "mean" } else { "cls" };
+        assert_eq!(report["pooling"], pooling, "{report}");
+    }
+}
+
+/// Saves a network of random weights with three labels.
+fn save_fresh(scene: &Scene, architecture: &str, into: &str) {
+    let labels = Labels::from_names(["a", "b", "c"]).expect("labels");
+    let head = HeadRequest::New { labels: &labels, pooling: None, dropout: None, seed: 1 };
+    let classifier = Classifier::fresh(architecture, 1, &LoadRequest::plain(head)).expect(architecture);
+    std::fs::create_dir(scene.path(into)).expect("a directory");
+    classifier.save(&scene.path(into)).expect("saved");
+}
+
+#[test]
+fn networks_for_images_of_every_family_and_weights_by_themselves() {
+    let scene = Scene::new();
+    let networks = [
+        ("resnet18", "resnet", 9),
+        ("vgg11", "vgg", 10),
+        ("inception_v3", "inception", 16),
+        ("vit_tiny_patch16_224", "vit", 13),
+    ];
+    for (architecture, family, stages) in networks {
+        save_fresh(&scene, architecture, architecture);
+        let report = inspected(&scene, architecture);
+        assert_is(&report, family, stages, 3);
+        assert_eq!(report["labels"], json!(["a", "b", "c"]));
+        assert_eq!((&report["reads"], &report["max_length"]), (&json!("images"), &Value::Null), "{report}");
+        assert!(report["image_size"][0].as_u64() >= Some(224), "{report}");
+        assert!(report["model_type"].is_string(), "{report}");
+        if family == "resnet" {
+            // As torchvision's files are: the names of the tensors say all but the labels.
+            std::fs::create_dir(scene.path("folder")).expect("a directory");
+            std::fs::copy(scene.path("resnet18/model.safetensors"), scene.path("file.safetensors")).expect("copied");
+            std::fs::copy(scene.path("file.safetensors"), scene.path("folder/model.safetensors")).expect("copied");
+            for path in ["file.safetensors", "folder"] {
+                let report = inspected(&scene, path);
+                assert_is(&report, "resnet", 9, 3);
+                assert_eq!(report["model_type"], Value::Null);
+            }
+        }
+        scene.remove(architecture);
+    }
+}
+
+#[test]
+fn checkpoints_of_timm_and_transformers() {
+    let scene = Scene::new();
+    if python("timm", "make_vit.py", [scene.path("made")]).is_none() {
+        return;
+    }
+    for (name, stages) in [("plain", 4), ("timm", 4), ("timm_deit", 4)] {
+        let report = inspected(&scene, &format!("made/{name}"));
+        assert_is(&report, "vit", stages, report["labels"].as_array().map_or(0, Vec::len));
+        assert!(report["labels"].as_array().is_some_and(|labels| labels.len() > 1), "{report}");
+        assert_eq!((&report["reads"], &report["pooling"]), (&json!("images"), &json!("cls")), "{report}");
+    }
+    assert_is(&scene.rehead("inspect made/bare --json").ok().json(), "vit", 4, 0);
+    let refused = scene.rehead("inspect made/refused_registers --json").ok().json();
+    assert!(refused["problems"][0].as_str().is_some_and(|problem| problem.contains("register tokens")), "{refused}");
+}
+
+#[test]
+fn a_run_of_every_strategy() {
+    let scene = Scene::with_models(&["bare"]);
+    scene.write("train.csv", csv(&sentiment(32, 1)));
+    for strategy in ["full", "frozen", "last:1", "gradual", "lora:2", "bitfit"] {
+        let words = "train --train train.csv --model bare --epochs 1 --device cpu --threads 1 --precision fp32";
+        scene.rehead(&format!("{words} --strategy {strategy} --out {}", strategy.replace(':', ""))).ok();
+        let report = inspected(&scene, &strategy.replace(':', ""));
+        assert_is(&report, "bert", 4, 2);
+        assert_eq!(report["strategy"], strategy, "{report}");
+        assert_eq!(report["pooling"], if strategy == "frozen" { "mean" } else { "cls" }, "{report}");
+        assert!(report["run"].as_str().is_some_and(|run| run.ends_with("rehead.toml")), "{report}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_model_is_said_and_what_is_none_is_refused() {
+    let scene = Scene::with_models(&["classifier", "roberta/classifier", "albert/classifier"]);
+    let problem = |path: &str| {
+        let report = scene.rehead("inspect --json").arg(path).ok().json();
+        report["problems"][0].as_str().unwrap_or_default().to_owned()
+    };
+    scene.edit_json("classifier/config.json", |config| config["id2label"] = json!({ "0": "one" }));
+    assert!(problem("classifier").contains("id2label"));
+    scene.remove("roberta/classifier/tokenizer.json");
+    assert!(problem("roberta/classifier").contains("tokenizer.json"));
+    scene.edit_json("albert/classifier/config.json", |config| config["num_hidden_groups"] = json!(2));
+    assert!(problem("albert/classifier").contains("num_hidden_groups"));
+    scene.edit_json("albert/classifier/config.json", |config| config["model_type"] = json!("no_such_type"));
+    assert!(problem("albert/classifier").contains("not supported"));
+    scene.remove("albert/classifier/model.safetensors");
+    scene.write("albert/classifier/pytorch_model.bin", "");
+    assert!(problem("albert/classifier").contains("run code"));
+
+    std::fs::create_dir(scene.path("empty")).expect("a directory");
+    scene.rehead("inspect empty").refused().says(&["no model and no image", "empty"]);
+    scene.rehead("inspect nowhere").refused().says(&["nowhere"]);
+    scene.write("empty/rehead.toml", "");
+    scene.rehead("inspect empty").refused().says(&["no model yet", "--resume"]);
+}

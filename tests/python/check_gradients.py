@@ -2,9 +2,9 @@
 
 python check_gradients.py RUN RESULTS.safetensors TEXTS.json
 
-TEXTS.json: {"texts": [...], "labels": [...]}. RESULTS: `logits`, one row a text, and `gradient.NAME` for every parameter, of
-the mean cross-entropy without dropout. Prints the largest differences; exits 1 above 1e-4 (gradients: relative to the largest
-entry of the tensor, when that is above 1).
+TEXTS.json: {"texts": [...], "labels": [...]}. RESULTS: `logits`, one row a text, and `gradient.NAME` for every
+parameter, of the mean cross-entropy without dropout. Prints the largest differences; exits 1 above 1e-4 (gradients:
+relative to the largest entry of the tensor, when that is above 1).
 """
 
 import json

@@ -2,8 +2,8 @@
 
 Usage: python check_tokenizers.py FOLDER...
 
-Each FOLDER holds a saved tokenizer and expected.json (tests/fixtures/make_tokenizers.py). Python must load it without being
-told how, cut at the length it was saved with, give the same ids and no segments, and be able to pad.
+Each FOLDER holds a saved tokenizer and expected.json (tests/fixtures/make_tokenizers.py). Python must load it
+without being told how, cut at the length it was saved with, give the same ids and no segments, and be able to pad.
 """
 
 import json

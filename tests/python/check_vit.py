@@ -2,8 +2,8 @@
 
 python check_vit.py RUN...
 
-Beside each model lies results.safetensors: `pixels` [N, 3, H, W] and `logits` [N, classes]. Exits 1 when logits differ by more
-than 1e-4 of the largest, or images do not become as large as the pixels are.
+Beside each model lies results.safetensors: `pixels` [N, 3, H, W] and `logits` [N, classes]. Exits 1 when logits
+differ by more than 1e-4 of the largest, or images do not become as large as the pixels are.
 """
 
 import sys

@@ -1,10 +1,12 @@
-"""Writes checkpoints of torchvision's, timm's and transformers' convolutional networks with random weights, and what they compute.
+"""Writes checkpoints of torchvision's, timm's and transformers' convolutional networks with random weights, and what
+they compute.
 
     make_backbones.py DIRECTORY
 
-A folder a case: config.json and model.safetensors as the library would have them, and expected.safetensors with `pixels`, `targets`,
-`logits` in evaluation mode, and of one pass in training mode (in fp64 if there are norms, without dropout) `training.logits`, `gradient.NAME` of the cross-entropy
-for every parameter, and `after.NAME` for every running statistic. NAME is timm's. Of large gradients every n-th number is kept.
+A folder a case: config.json and model.safetensors as the library would have them, and expected.safetensors with
+`pixels`, `targets`, `logits` in evaluation mode, and of one pass in training mode (in fp64 if there are norms,
+without dropout) `training.logits`, `gradient.NAME` of the cross-entropy for every parameter, and `after.NAME` for
+every running statistic. NAME is timm's. Of large gradients every n-th number is kept.
 """
 import json
 import re
@@ -34,8 +36,9 @@ LABELS = ["ant", "bee", "café", "dog", "eel"]
 def fill(model, seed):
     """Random weights and running statistics. Large tensors hold numbers of bfloat16, in which they are written.
 
-    Norms shift by about one, so that most ReLUs let through what they get. Without that a training pass through many norms of few
-    values makes much of rounding: in torch itself, in fp32, the order of the numbers in memory changes Inception's logits by 5e-4.
+    Norms shift by about one, so that most ReLUs let through what they get. Without that a training pass through many
+    norms of few values makes much of rounding: in torch itself, in fp32, the order of the numbers in memory changes
+    Inception's logits by 5e-4.
     """
     norms = {name.removesuffix("running_mean") for name in model.state_dict() if name.endswith("running_mean")}
     generator = torch.Generator().manual_seed(seed)
@@ -51,7 +54,8 @@ def fill(model, seed):
                 tensor.copy_(shift + 0.2 * normal(tensor))
             else:
                 fan = tensor[0].numel()
-                tensor.copy_((normal(tensor) * (2 / fan) ** 0.5).bfloat16() if large(tensor) else normal(tensor) * (2 / fan) ** 0.5)
+                values = normal(tensor) * (2 / fan) ** 0.5
+                tensor.copy_(values.bfloat16() if large(tensor) else values)
 
 
 def large(tensor):
@@ -81,7 +85,8 @@ def write(folder, name, model, config, size, images, seed):
     folder = folder / name
     folder.mkdir(parents=True)
     state = model.state_dict()
-    save_file({key: (t.bfloat16() if large(t) else t).contiguous() for key, t in state.items()}, folder / "model.safetensors")
+    stored = {key: (t.bfloat16() if large(t) else t).contiguous() for key, t in state.items()}
+    save_file(stored, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config))
     if hasattr(model, "AuxLogits"):
         # It is in the checkpoint; what it computes is not compared, and it asks for larger images.
@@ -106,7 +111,8 @@ def write(folder, name, model, config, size, images, seed):
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    # In fp64 if there are norms: where a ReLU's or a pool's choice hangs on rounding, fp32 gradients differ by percents within torch itself.
+    # In fp64 if there are norms: where a ReLU's or a pool's choice hangs on rounding, fp32 gradients differ by percents
+    # within torch itself.
     normed = any(key.endswith("running_mean") for key in state)
     if normed:
         model.double()
@@ -141,8 +147,14 @@ def main():
             "num_classes": CLASSES,
             "label_names": LABELS,
             "model_args": {**no_dropout, **arguments},
-            "pretrained_cfg": {"input_size": [3, *size], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "crop_pct": 0.9,
-                               "interpolation": "bicubic", "num_classes": CLASSES},
+            "pretrained_cfg": {
+                "input_size": [3, *size],
+                "mean": [0.1, 0.2, 0.3],
+                "std": [0.4, 0.5, 0.6],
+                "crop_pct": 0.9,
+                "interpolation": "bicubic",
+                "num_classes": CLASSES,
+            },
         }
         write(folder, f"timm-{case}", model, config, size, images, 2)
 

@@ -1,6 +1,7 @@
 """Images of every kind that PIL writes, and what PIL and torchvision make of them, for tests/images.rs.
 
-Writes into the folder it is given: the images, their pixels as raw RGB, and index.json, which says what belongs together."""
+Writes into the folder it is given: the images, their pixels as raw RGB, and index.json, which says what belongs
+together."""
 
 import io
 import json
@@ -202,7 +203,8 @@ def resizes():
 def preparations():
     from timm.data.transforms import CenterCropOrPad, ResizeKeepRatio
 
-    for number, (height, width) in enumerate([(97, 131), (300, 200), (375, 500), (5, 400), (32, 32), (257, 256), (1, 1)]):
+    sizes = [(97, 131), (300, 200), (375, 500), (5, 400), (32, 32), (257, 256), (1, 1)]
+    for number, (height, width) in enumerate(sizes):
         image = Image.fromarray(picture(height, width))
         source = raw(f"prepare_{number}.raw", image)
         for interpolation, value in INTERPOLATIONS.items():
@@ -214,7 +216,11 @@ def preparations():
                     ({"shortest": 32}, (32, 32), [T.Resize(32, mode), T.CenterCrop(32)]),
                     ({"shortest": 50}, (71, 90), [T.Resize(50, mode), T.CenterCrop((71, 90))]),
                     ({"exact": {"height": 90, "width": 61}}, (90, 61), [T.Resize((90, 61), mode)]),
-                    ({"exact": {"height": 90, "width": 61}}, (33, 60), [T.Resize((90, 61), mode), T.CenterCrop((33, 60))]),
+                    (
+                        {"exact": {"height": 90, "width": 61}},
+                        (33, 60),
+                        [T.Resize((90, 61), mode), T.CenterCrop((33, 60))],
+                    ),
                     ("unchanged", (77, 77), [T.CenterCrop(77)]),
                     (
                         {"covering": {"height": 60, "width": 84}},
@@ -235,7 +241,8 @@ def preparations():
                     continue
                 name = f"prepare_{number}_{interpolation}_{at}.raw"
                 settings = {"resize": resize, "crop": crop, "interpolation": interpolation}
-                INDEX["prepared"].append({"source": source, "preprocessing": settings, **raw(name, T.Compose(steps)(image))})
+                prepared = raw(name, T.Compose(steps)(image))
+                INDEX["prepared"].append({"source": source, "preprocessing": settings, **prepared})
 
 
 def parts():

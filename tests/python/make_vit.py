@@ -3,9 +3,9 @@
 python make_vit.py DIRECTORY
 
 Each folder below DIRECTORY is a checkpoint as the library writes it. Unless it is one to be refused, it also holds
-expected.safetensors: `pixels` [N, 3, H, W], `labels` [N] (as fp32), `logits` in evaluation mode, `features` (the class token
-behind the last norm), `mean` (over the patches), and `gradient.NAME` of the mean cross-entropy for every parameter in training
-mode, by transformers' names.
+expected.safetensors: `pixels` [N, 3, H, W], `labels` [N] (as fp32), `logits` in evaluation mode, `features` (the
+class token behind the last norm), `mean` (over the patches), and `gradient.NAME` of the mean cross-entropy for every
+parameter in training mode, by transformers' names.
 """
 
 import json
@@ -18,7 +18,9 @@ from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, ViTModel
 
-SIZES = dict(hidden_size=64, num_hidden_layers=3, num_attention_heads=4, intermediate_size=128, image_size=48, patch_size=16)
+SIZES = dict(
+    hidden_size=64, num_hidden_layers=3, num_attention_heads=4, intermediate_size=128, image_size=48, patch_size=16
+)
 NAMES = [f"class {index}" for index in range(5)]
 
 # What transformers 5 calls its modules in memory, and its files.
@@ -84,7 +86,8 @@ def timm_gradients(name, gradient):
 
 
 def expect(directory, tensors):
-    save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, directory / "expected.safetensors")
+    stored = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(stored, directory / "expected.safetensors")
 
 
 def of_transformers(directory, side=48, change=None, interpolate=False, **settings):
@@ -114,7 +117,8 @@ def bare(directory):
     model.save_pretrained(directory)
     pixels, labels = images(48)
     hidden = model.eval()(pixels).last_hidden_state
-    expect(directory, {"pixels": pixels, "labels": labels.float(), "features": hidden[:, 0], "mean": hidden[:, 1:].mean(dim=1)})
+    features = {"features": hidden[:, 0], "mean": hidden[:, 1:].mean(dim=1)}
+    expect(directory, {"pixels": pixels, "labels": labels.float()} | features)
 
 
 def with_modern_names(directory):

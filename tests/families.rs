@@ -72,8 +72,8 @@ fn a_mean_pooled_run_loads_with_its_own_module_alone() {
         let class = format!("Rehead{class}");
         check_in_python(&scene, "run", "text", &["--trust-remote-code", "--expect-class", &class]);
         python("transformers", "check_run.py", [scene.path("run").as_os_str(), "--expect-refusal".as_ref()]);
-        // And goes on from there.
-        train(&scene, "run", "again", "--strategy last:1");
+        // And is trained further, with the pooling that is asked for.
+        train(&scene, "run", "again", "--strategy last:1 --pooling mean");
         check_in_python(&scene, "again", "text", &["--trust-remote-code", "--expect-class", &class]);
     }
 }

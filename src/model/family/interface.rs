@@ -72,11 +72,15 @@ pub trait Family: Sync {
 
 /// What a family makes of a checkpoint.
 pub struct Parts {
+    /// With the weights of the checkpoint, or with random ones.
     pub backbone: Box<dyn Backbone>,
+    /// The heads that fit its features.
     pub head: HeadSpec,
+    /// What it expects of a batch.
     pub input: InputSpec,
     /// The base of the `config.json` that [`export`](Family::export) writes.
     pub config: Value,
+    /// What the remaining tensors of the checkpoint are.
     pub leftovers: Leftovers,
 }
 
@@ -107,9 +111,11 @@ pub struct HeadSpec {
 /// A head: perhaps a hidden layer, dropout, and the linear layer that gives the logits.
 #[derive(Debug)]
 pub struct HeadLayers {
+    /// `None` where the output layer reads the features themselves.
     pub hidden: Option<HiddenLayer>,
     /// Dropout before the output.
     pub dropout: f64,
+    /// The layer `[classes, width]` that gives the logits.
     pub output: LayerName,
     /// The standard deviation that a new layer's weights are drawn with.
     pub initial_std: f64,
@@ -118,7 +124,9 @@ pub struct HeadLayers {
 /// The layer between the features and the output of a head; as wide as the features.
 #[derive(Debug)]
 pub struct HiddenLayer {
+    /// Its weight is `[width, width]`.
     pub layer: LayerName,
+    /// Applied to what the layer gives.
     pub activation: Activation,
     /// Dropout before it.
     pub dropout: f64,
@@ -130,7 +138,9 @@ pub struct HiddenLayer {
 /// A layer's name, without `.weight` and `.bias`: in files that are written, and in the checkpoint that is read.
 #[derive(Debug)]
 pub struct LayerName {
+    /// In files that are written, as the family's Python library has it.
     pub name: String,
+    /// In the checkpoint that is read, which may carry a prefix of its own.
     pub stored: String,
 }
 
@@ -149,6 +159,7 @@ pub struct FreshNetwork<'a> {
     pub arguments: &'a Map<String, Value>,
     /// How images are to be prepared, where that is known.
     pub preprocessing: Option<Preprocessing>,
+    /// Draws the backbone's weights; the head has a seed of its own.
     pub seed: u64,
 }
 
@@ -156,10 +167,15 @@ pub struct FreshNetwork<'a> {
 pub struct SavedModel<'a> {
     /// The base of `config.json`, from [`Parts::config`].
     pub config: &'a Value,
+    /// The classes, in the order of the logits.
     pub labels: &'a Labels,
+    /// As transformers has it: `single_label_classification`.
     pub problem_type: &'a str,
+    /// How the head reads token vectors.
     pub pooling: Pooling,
+    /// What the network reads: for images, how they are to be prepared.
     pub input: &'a InputSpec,
+    /// The backbone's sizes and stages.
     pub description: &'a Description,
 }
 

@@ -24,7 +24,7 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     pub columns: ColumnArgs,
 
-    /// What an unreadable image does.
+    /// What happens when an image cannot be read.
     #[command(flatten)]
     pub bad_input: OnBadInputArgs,
 

@@ -72,7 +72,7 @@ pub struct ModelConfig {
     pub init: Init,
     /// How many of the first stages are kept; the head is put on the last of them. `None`: all.
     pub stages: Option<usize>,
-    /// How token vectors become one vector; networks that read feature maps take the mean.
+    /// How token vectors become one vector; networks whose features are maps take the mean.
     pub pooling: Pooling,
     /// Which code runs a text network.
     pub engine: Engine,

@@ -105,7 +105,7 @@ words! {
         Auto = "auto",
         /// 32-bit floating point.
         Fp32 = "fp32",
-        /// 16 bits with the exponent of fp32: the range is the same, the precision about 3 decimals.
+        /// 16 bits with the exponent of fp32: the same range, with 2 to 3 significant decimal digits.
         Bf16 = "bf16",
         /// 8-bit integers in the linear layers, activations in bf16; for inference on CPUs with AVX-512 VNNI.
         Int8 = "int8",
@@ -185,9 +185,9 @@ words! {
 words! {
     /// A setting that is on or off.
     Switch {
-        /// It happens.
+        /// What the setting names is done.
         On = "on",
-        /// It does not happen.
+        /// What the setting names is not done.
         Off = "off",
     }
 }
@@ -213,7 +213,7 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// The rank of `lora` without a number (Hu et al. 2022 use 4 to 8).
+    /// The rank of `lora` without a number (as Hu et al. 2022 have it for RoBERTa).
     pub const DEFAULT_LORA_RANK: usize = 8;
 }
 

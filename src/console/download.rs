@@ -24,7 +24,7 @@ pub enum DownloadEvent<'a> {
     },
     /// A part of the present file has arrived.
     Advance {
-        /// Its size, not that of the parts before.
+        /// Bytes since the event before.
         bytes: u64,
     },
     /// The file is complete and verified.

@@ -77,7 +77,7 @@ pub struct ClassReport {
     pub share: f64,
 }
 
-/// How long the texts of a file are, each counted once a row.
+/// How long the texts of a file are, with one length a row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Distribution {
     /// The length of the shortest text.

@@ -51,7 +51,7 @@ pub enum Resize {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
-    /// Done first.
+    /// The size before the crop.
     pub resize: Resize,
     /// Height and width of what is cropped, which is what the network sees.
     pub crop: (u32, u32),

@@ -20,7 +20,7 @@ use crate::json::{self, COMPLETE};
 
 /// A model directory: its configuration and its tensors.
 pub struct Checkpoint {
-    /// Where it was opened; messages and further files of the model are found by it.
+    /// Where it was opened: a directory, or a single file of weights.
     pub directory: PathBuf,
     /// `config.json`.
     pub config: Value,

@@ -11,7 +11,7 @@ use crate::native::{self, Int8Linear};
 
 /// `y = x Wᵀ + b`, W `[out, in]`, b `[out]`.
 pub struct Linear {
-    /// `[out, in]`, in the backbone's [`WeightDtype`].
+    /// `[out, in]`: in a backbone of its [`WeightDtype`], in a head fp32.
     pub weight: Tensor,
     /// `[out]`, in the same kind; zeros where the checkpoint has none.
     pub bias: Tensor,

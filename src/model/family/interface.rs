@@ -80,7 +80,7 @@ pub struct Parts {
     pub input: InputSpec,
     /// The base of the `config.json` that [`export`](Family::export) writes.
     pub config: Value,
-    /// What the remaining tensors of the checkpoint are.
+    /// Which of the remaining tensors are expected.
     pub leftovers: Leftovers,
 }
 

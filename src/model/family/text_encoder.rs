@@ -19,7 +19,7 @@ use crate::model::encoder::{
 };
 use crate::model::pass::Pooling;
 use crate::model::request::{Engine, InputSpec, LoadRequest};
-use crate::model::rust_bert::RustBertSource;
+use crate::model::rust_bert::{RustBertLoader, RustBertSource};
 
 /// A family of text encoders.
 pub struct TextEncoder {
@@ -41,7 +41,7 @@ pub struct TextEncoder {
     /// The engines that compute it, the one that is taken by itself first.
     pub engines: &'static [Engine],
     /// How rust-bert's network is loaded, where that engine is one of them.
-    pub rust_bert: Option<fn(&RustBertSource) -> Result<Box<dyn Backbone>>>,
+    pub rust_bert: Option<RustBertLoader>,
     /// Whether all layers have the same weights: then the network is one stage.
     pub shares_layers: bool,
 }

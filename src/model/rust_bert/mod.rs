@@ -12,4 +12,4 @@ mod variables;
 
 pub use self::albert::load_albert;
 pub use self::bert::load_bert;
-pub use self::variables::RustBertSource;
+pub use self::variables::{RustBertLoader, RustBertSource};

@@ -8,9 +8,13 @@ use crate::batch::PackedTokens;
 use crate::batch::packed::LengthGroup;
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
+use crate::model::backbone::Backbone;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::encoder::{EmbeddingsConfig, EncoderConfig};
 use crate::model::parameter::{Parameter, ParameterLocation, Role};
+
+/// Makes a network of rust-bert.
+pub type RustBertLoader = fn(&RustBertSource) -> Result<Box<dyn Backbone>>;
 
 /// What a network of rust-bert is loaded from.
 pub struct RustBertSource<'a> {

@@ -58,7 +58,8 @@ fn main() {
 /// `.ci/run` sets this.
 const WARNINGS_ARE_ERRORS: &str = "REHEAD_WARNINGS_ARE_ERRORS";
 
-/// Compiles each library in a folder of its own, as many at once as cargo allows, and tells the linker of them in their order.
+/// Compiles each library in a folder of its own, as many at once as cargo allows, and tells the linker of them in
+/// their order.
 fn compile(mut libraries: Vec<(&str, cc::Build)>) {
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     for (name, library) in &mut libraries {

@@ -21,8 +21,8 @@ pub enum ParameterLocation {
 pub enum Role {
     /// A weight or a bias: trained by its gradient.
     Weight,
-    /// A table that token ids index: a weight whose gradient has only the rows that a batch reads
-    /// ([`rows_read`](super::Backbone::rows_read)).
+    /// A table that token ids index: a weight whose gradient has only the rows that a batch reads (`rows_read` of a
+    /// backbone tells which).
     Table,
     /// Changed by training passes without a gradient (a batch norm's running mean and variance). Frozen stages leave
     /// theirs alone.

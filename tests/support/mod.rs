@@ -330,8 +330,8 @@ impl std::fmt::Display for Outcome {
         let line = "-".repeat(70);
         write!(
             f,
-            "{line}\ncommand: {shown}\nstatus:  {status}\n{line}\nstdout:\n{stdout}\n{line}\nstderr:\n{stderr}\n{line}\n\
-             directory:\n{listing}{line}"
+            "{line}\ncommand: {shown}\nstatus:  {status}\n{line}\nstdout:\n{stdout}\n{line}\n\
+             stderr:\n{stderr}\n{line}\ndirectory:\n{listing}{line}"
         )
     }
 }

@@ -46,9 +46,6 @@ pub struct TextEncoder {
     pub shares_layers: bool,
 }
 
-/// Loads a network of rust-bert from a checkpoint.
-pub type RustBertLoader = fn(&RustBertSource) -> Result<Box<dyn Backbone>>;
-
 /// What a family calls the settings in its `config.json`.
 pub struct TextKeys {
     pub encoder: ConfigKeys,

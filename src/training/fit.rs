@@ -16,7 +16,6 @@ use crate::training::optimizer::Adamw;
 use crate::training::order::StepOrder;
 use crate::training::plan::{FitOptions, Outcome, TrainPlan, TrainingSet};
 use crate::training::profile::Profile;
-use crate::training::reduce::{Reduce, SingleDevice};
 use crate::training::scope::Scope;
 use crate::training::state::{Clock, Phase};
 use crate::training::step::GradientPass;
@@ -49,7 +48,7 @@ pub fn fit(
             optimizer.unfreeze_after(step.frozen)?;
             let (loss, norm) = profile.step(|| -> Result<_> {
                 let loss = gradients.accumulate(&mut step, &mut optimizer)?;
-                SingleDevice.sum_gradients(&scope.parameters)?;
+                options.reduce.sum_gradients(&scope.parameters)?;
                 Ok((loss, optimizer.step(rate)?))
             })?;
             state.count(&step.size);
@@ -93,6 +92,7 @@ mod tests {
     use crate::task::{LossSettings, Targets, Task};
     use crate::training::mix::Mix;
     use crate::training::optimizer::AdamwSettings;
+    use crate::training::reduce::SingleDevice;
     use crate::training::schedule::Unfreezing;
 
     const EXAMPLES: usize = 24;
@@ -163,7 +163,8 @@ mod tests {
             let evaluation = evaluate(&logits.values, &labels, names.names())?;
             Ok(Evaluated { logits, evaluation })
         };
-        let options = FitOptions { run, resume, profile: false, snapshot_seconds: f64::INFINITY };
+        let options =
+            FitOptions { run, reduce: &SingleDevice, resume, profile: false, snapshot_seconds: f64::INFINITY };
         let outcome = fit(&classifier, &scope, &set, plan, &score, options, &Console::new(true));
         if outcome.is_ok() {
             let weights = scope.parameters.iter().flat_map(|parameter| parameter.stored().unwrap());

@@ -13,6 +13,7 @@ use crate::inference::activations::Activations;
 use crate::task::{Evaluated, Loss, LossSettings, Targets};
 use crate::training::mix::Mix;
 use crate::training::optimizer::AdamwSettings;
+use crate::training::reduce::Reduce;
 use crate::training::schedule::SchedulePosition;
 
 /// Every setting that decides the result of training.
@@ -65,11 +66,14 @@ pub struct TrainingSet<'a> {
     pub prefix: Option<&'a Activations>,
 }
 
-/// Where a run keeps its files, and what this session does beside training. None of it changes the result.
+/// Where a run keeps its files, what devices it has, and what this session does beside training. None of it is among
+/// the settings that decide the result.
 #[derive(Clone, Copy)]
 pub struct FitOptions<'a> {
     /// The run directory.
     pub run: &'a Path,
+    /// Adds up the gradients of the devices that share a step.
+    pub reduce: &'a dyn Reduce,
     /// Whether to continue from the last snapshot there.
     pub resume: bool,
     /// Whether to say where the time went.

@@ -24,6 +24,7 @@ use crate::strategy::frozen::FeatureCheckpoint;
 use crate::strategy::variation::Variation;
 use crate::strategy::{self, TrainRequest, cached, plan, variation};
 use crate::task::{self, Task};
+use crate::training::reduce::SingleDevice;
 use crate::training::{FitOptions, TrainPlan};
 use crate::transform::{Purpose, Transform};
 
@@ -155,6 +156,7 @@ impl<'a> Run<'a> {
         let Self { config, hardware, classifier, task, splits, plan, prefix_cache, session, console, .. } = self;
         let options = FitOptions {
             run: &config.run.out,
+            reduce: &SingleDevice,
             resume: session.resume,
             profile: session.profile,
             snapshot_seconds: config.training.snapshot_minutes * 60.0,

@@ -1,6 +1,6 @@
 """Writes a classifier as fp32.onnx and int8.onnx: exported from torch, the second quantised dynamically (weights per channel).
 
-ONNX Runtime's own optimiser for BERT (`onnxruntime.transformers.optimizer`) is left out: the operators that it fuses ran slower
+ONNX Runtime's own optimizer for BERT (`onnxruntime.transformers.optimizer`) is left out: the operators that it fuses ran slower
 than what the session fuses by itself, in both precisions.
 
 python onnx_export.py --model DIR --out FOLDER

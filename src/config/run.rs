@@ -52,7 +52,7 @@ pub struct DataConfig {
     pub label: Option<String>,
     /// The byte between two fields of a row; `None`: by the file's extension.
     pub delimiter: Option<Delimiter>,
-    /// What a label is; `None`: found from the labels.
+    /// What a label is; `None`: single-label.
     pub task: Option<Task>,
     /// Tokens kept of each example, special tokens included.
     pub max_length: Option<usize>,
@@ -104,9 +104,9 @@ pub struct TrainingConfig {
     pub head_lr: Option<f64>,
     /// Layer-wise learning-rate decay: the rate of each stage is this factor times that of the next; 1 turns it off.
     pub layer_decay: f64,
-    /// Tokens an optimiser step sees. Never set together with `batch_size`.
+    /// Tokens an optimizer step sees. Never set together with `batch_size`.
     pub batch_tokens: Option<usize>,
-    /// Examples an optimiser step sees.
+    /// Examples an optimizer step sees.
     pub batch_size: Option<usize>,
     /// Tokens of one forward and backward pass; a step accumulates as many of them as its batch needs.
     pub micro_batch_tokens: Option<usize>,
@@ -136,7 +136,7 @@ pub struct TrainingConfig {
     pub snapshot_minutes: f64,
     /// At most `i64::MAX`, which is what TOML can hold.
     pub seed: u64,
-    /// Optimiser steps between two lines of the log.
+    /// Optimizer steps between two lines of the log.
     pub log_every: usize,
 }
 

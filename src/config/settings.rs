@@ -80,10 +80,10 @@ pub static SETTINGS: &[Setting] = &[
     ),
     row(
         "data.task",
-        "--task single-label|multi-label|regression",
+        "--task single-label",
         Accepts::words::<Task>(),
-        Unset("found from the labels"),
-        "Kind of label: one class, several classes, or a number",
+        Unset("single-label"),
+        "Kind of label: one class for each example (`multi-label` and `regression` are not yet available)",
     ),
     row(
         "data.max_length",
@@ -209,14 +209,14 @@ pub static SETTINGS: &[Setting] = &[
         "--batch-tokens TOKENS",
         Accepts::Whole(COUNT),
         Unset("by the data and the machine"),
-        "Batch size in tokens per optimiser step",
+        "Batch size in tokens per optimizer step",
     ),
     row(
         "training.batch_size",
         "--batch-size N",
         Accepts::Whole(COUNT),
         DefaultValue::None,
-        "Batch size in examples per optimiser step, instead of a number of tokens",
+        "Batch size in examples per optimizer step, instead of a number of tokens",
     )
     .elsewhere(&["per_device_train_batch_size"]),
     row(
@@ -329,7 +329,7 @@ pub static SETTINGS: &[Setting] = &[
         "--log-every STEPS",
         Accepts::Whole(COUNT),
         DefaultValue::Fixed("20"),
-        "Optimiser steps between two lines of the log",
+        "Optimizer steps between two lines of the log",
     )
     .under("Output")
     .without_effect_on_the_result(),

@@ -339,7 +339,7 @@ impl Counts {
         }
         if self.joined_labels > 0 {
             problems.push(format!(
-                "several labels joined by `|`, which is for --task multi-label: {}",
+                "several labels joined by `|`, which this version reads as one label: {}",
                 self.share(self.joined_labels)
             ));
             return problems;

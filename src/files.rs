@@ -111,6 +111,36 @@ pub fn is_same(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
+/// That writing `output` does not overwrite `input`.
+///
+/// # Errors
+/// The two are one file.
+pub fn check_distinct(input: &Path, output: &Path) -> Result<()> {
+    if input != output && !is_same(input, output) {
+        return Ok(());
+    }
+    Err(Error::request(format!("the output is the input file {}, which would be lost", input.display()))
+        .file(output)
+        .hint("name another file with --output"))
+}
+
+/// That results can go into the directory `path`, which the flag `option` names: it is a directory or nothing yet. With
+/// `when_occupied`, the hint of the error, it must also be empty.
+pub fn check_output_directory(path: &Path, option: &str, when_occupied: Option<&str>) -> Result<()> {
+    let another = format!("give another directory to {option}");
+    match (path.read_dir().map(|mut entries| entries.next().is_some()), when_occupied) {
+        (Ok(true), Some(hint)) => Err(Error::request("the output directory is not empty").file(path).hint(hint)),
+        (Ok(_), _) => Ok(()),
+        (Err(error), _) => match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            io::ErrorKind::NotADirectory => {
+                Err(Error::request(format!("{option} needs a directory, and this is a file")).file(path).hint(another))
+            }
+            _ => Err(Error::io(error, path).hint(another)),
+        },
+    }
+}
+
 /// Finds out whether files can be written into `directory`, or into what would become it, by writing one. Leaves
 /// nothing behind.
 pub fn try_writing_into(directory: &Path) -> io::Result<()> {

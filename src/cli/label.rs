@@ -104,13 +104,10 @@ impl LabelArgs {
             return Err(Error::request("--resume needs files as --input and --output, not `-`")
                 .hint("keep the input in a file, and name one with --output"));
         }
-        let is_same = self.input == self.output || files::is_same(&self.input, &self.output);
-        if is_same && !is_stream(&self.input) {
-            return Err(Error::request("--input and --output are the same file")
-                .file(&self.output)
-                .hint("give another --output"));
+        if is_stream(&self.input) || is_stream(&self.output) {
+            return Ok(());
         }
-        Ok(())
+        files::check_distinct(&self.input, &self.output)
     }
 }
 

@@ -37,7 +37,7 @@ struct Report {
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     if let Some(out) = &args.out {
-        check_writable(out, "--out", false)?;
+        check_writable(out, "--out", Some("give a new directory to --out"))?;
     }
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
     let options = model.read_options(args.columns.read_options()?);

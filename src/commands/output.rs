@@ -5,29 +5,18 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::files;
 
-/// Whether files can be written into the directory `path` that `option` names (or into what would become its parent),
-/// found out by writing one.
-pub fn check_writable(path: &Path, option: &str, existing_is_fine: bool) -> Result<()> {
-    if path.exists() && !path.is_dir() {
-        return Err(Error::request(format!("{option} needs a directory, and this is a file"))
-            .file(path)
-            .hint(another(option)));
-    }
-    let occupied = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    if occupied && !existing_is_fine {
-        return Err(Error::request("the output directory is not empty")
-            .file(path)
-            .hint(format!("give a new directory to {option}")));
-    }
+/// That files can be written into the directory `path` that `option` names (or into what would become its parent),
+/// found out by writing one. With `when_occupied`, the hint of the error, the directory must be empty or new.
+pub fn check_writable(path: &Path, option: &str, when_occupied: Option<&str>) -> Result<()> {
+    files::check_output_directory(path, option, when_occupied)?;
     files::try_writing_into(path).map_err(|error| unwritable(error, path, option))
 }
 
-fn another(option: &str) -> String {
-    format!("give another directory to {option}")
-}
-
+/// The error of a directory that `option` names and that cannot be written.
 pub fn unwritable(error: std::io::Error, path: &Path, option: &str) -> Error {
-    Error::io(error, path).context("the directory cannot be written").hint(another(option))
+    Error::io(error, path)
+        .context("the directory cannot be written")
+        .hint(format!("give another directory to {option}"))
 }
 
 /// Puts a result on standard output.

@@ -13,6 +13,7 @@ use super::values::{
     Schedule, Strategy, Switch, Task,
 };
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Everything that describes one training run. An `Option` that is `None` and an `auto` are decided later by the
 /// program, which writes its decision back here and records the reason in [`super::Choices`] before the settings are
@@ -173,24 +174,9 @@ impl RunConfig {
                 problems.push(Error::io(error, path).key(name));
             }
         }
-        let out = &self.run.out;
-        match out.read_dir().map(|mut entries| entries.next().is_none()) {
-            Ok(is_empty) if is_empty || resume => {}
-            Ok(_) => problems.push(
-                Error::request("the output directory is not empty")
-                    .file(out)
-                    .hint("give a new directory to --out, or continue this run with --resume"),
-            ),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-                problems.push(
-                    Error::request("--out needs a directory, and this is a file")
-                        .file(out)
-                        .hint("give another directory to --out"),
-                );
-            }
-            Err(error) => problems.push(Error::io(error, out).hint("give another directory to --out")),
-        }
+        let when_occupied = "give a new directory to --out, or continue this run with --resume";
+        let checked = files::check_output_directory(&self.run.out, "--out", (!resume).then_some(when_occupied));
+        problems.extend(checked.err());
         all_problems(problems)
     }
 }

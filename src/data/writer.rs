@@ -157,10 +157,8 @@ impl RowWriter {
 fn checked(path: &Path, input: &Layout, added: &[String]) -> Result<FileFormat> {
     check_added(input, added)?;
     let format = output_format(path, input)?;
-    if !is_standard_stream(path) && files::is_same(path, &input.file) {
-        return Err(Error::request("the output is the input file, which would be lost")
-            .file(path)
-            .hint("name another file with --output"));
+    if !is_standard_stream(path) {
+        files::check_distinct(&input.file, path)?;
     }
     Ok(format)
 }

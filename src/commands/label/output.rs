@@ -67,7 +67,7 @@ impl GrowingOutput {
             return Ok(Self { writer, files: OutputFiles { files: None } });
         }
         let output = &args.output;
-        check_output(output, args, input)?;
+        check_output(output, input)?;
         let partial = partial_name(output);
         let note = note_name(&partial);
         let origin = Origin {
@@ -110,17 +110,11 @@ impl GrowingOutput {
     }
 }
 
-fn check_output(output: &Path, args: &LabelArgs, input: &Layout) -> Result<()> {
+fn check_output(output: &Path, input: &Layout) -> Result<()> {
     if output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(Error::request("the output is a directory").file(output).hint("name a file with --output"));
     }
-    output_format(output, input)?;
-    if files::is_same(output, &args.input) {
-        return Err(Error::request("the output is the input file, which would be lost")
-            .file(output)
-            .hint("name another file with --output"));
-    }
-    Ok(())
+    output_format(output, input).map(drop)
 }
 
 impl OutputFiles {
@@ -186,8 +180,10 @@ fn check_origin(note: &Path, origin: &Origin) -> Result<()> {
             .context("the note that says what the interrupted output is made of")
             .hint("delete the partial output to begin again")
     })?;
-    let saved: Origin = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::request(format!("not the note of an interrupted output: {error}")).file(note))?;
+    let saved: Origin = serde_json::from_slice(&bytes).map_err(|error| {
+        Error::request(format!("this is not the note that says what the interrupted output is made of: {error}"))
+            .file(note)
+    })?;
     let differs = |what: &str| {
         Err(Error::request(format!("the interrupted output was made with another {what}"))
             .file(note)

@@ -20,11 +20,12 @@ pub fn check(config: &RunConfig, resume: bool) -> Result<()> {
     Ok(())
 }
 
-/// That the run's directories can be written.
-pub fn check_directories(config: &RunConfig, resume: bool) -> Result<()> {
-    check_writable(&config.run.out, "--out", resume)?;
+/// That the run's directories can be written. Whether `--out` may hold files already is for
+/// [`RunConfig::check_paths`].
+pub fn check_directories(config: &RunConfig) -> Result<()> {
+    check_writable(&config.run.out, "--out", None)?;
     match config.run.cache_dir.as_deref() {
-        Some(folder) => check_writable(folder, "--cache-dir", true),
+        Some(folder) => check_writable(folder, "--cache-dir", None),
         None => Ok(()),
     }
 }

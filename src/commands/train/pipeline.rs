@@ -40,7 +40,7 @@ pub fn train(config: RunConfig, session: Session, console: &Console) -> Result<R
     {
         return Ok(metrics);
     }
-    checks::check_directories(&config, session.resume)?;
+    checks::check_directories(&config)?;
 
     let mut run = Run::prepare(config, session, console)?;
     begin(&run)?;

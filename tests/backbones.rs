@@ -357,7 +357,7 @@ fn what_is_not_trained_computes_the_same_folded() {
         let exact = evaluated(&classifier, &batch);
         let stages = classifier.backbone.stages().len();
         for (kind, near) in [(Kind::Float, 1e-4), (Kind::BFloat16, 0.06)] {
-            classifier.backbone.freeze(stages);
+            classifier.backbone.freeze(stages).expect("frozen");
             let pass = Pass::evaluation(kind);
             let _guard = tch::no_grad_guard();
             let logits = classifier.logits(&batch, pass).expect(name);
@@ -378,7 +378,7 @@ fn what_is_not_trained_computes_the_same_folded() {
             let by_stages = classifier.head.forward(&features, pass).expect(name);
             assert!(same_bits(&by_stages, &logits), "{name}: stage by stage");
         }
-        classifier.backbone.freeze(0);
+        classifier.backbone.freeze(0).expect("frozen");
         assert!(same_bits(&evaluated(&classifier, &batch), &exact), "{name}");
     }
 }
@@ -390,7 +390,7 @@ fn folded_norms_are_never_stale() {
     let small = json!({ "layers": [1, 1], "channels": [8, 16] });
     let mut classifier = fresh("resnet18", small.clone());
     let batch = batch(&images(4, 32, 32));
-    classifier.freeze();
+    classifier.freeze().expect("frozen");
     let mut before = evaluated(&classifier, &batch);
     let state: Vec<(String, Tensor)> = classifier.state().expect("state");
     let tensor = |name: &str| state.iter().find(|(stored, _)| stored == name).expect(name).1.shallow_clone();
@@ -399,8 +399,8 @@ fn folded_norms_are_never_stale() {
         let after = evaluated(&classifier, &batch);
         assert!(difference(&after, &before, largest(&before)) > 1e-4, "{name}: the change is not seen");
         // As a network that folds for the first time with these values.
-        classifier.backbone.freeze(0);
-        classifier.freeze();
+        classifier.backbone.freeze(0).expect("frozen");
+        classifier.freeze().expect("frozen");
         assert!(same_bits(&evaluated(&classifier, &batch), &after), "{name}: not as if folded again");
         before = after;
     }
@@ -413,9 +413,9 @@ fn folded_norms_are_never_stale() {
     assert!(difference(&after, &before, largest(&before)) > 1e-4, "a training pass is not seen");
 
     // While somebody trains a weight, nothing folded is used.
-    classifier.backbone.freeze(0);
+    classifier.backbone.freeze(0).expect("frozen");
     let exact = evaluated(&classifier, &batch);
-    classifier.freeze();
+    classifier.freeze().expect("frozen");
     let _ = tensor("conv1.weight").set_requires_grad(true);
     let logits = classifier.logits(&batch, Pass::evaluation(Kind::Float)).expect("logits");
     assert!(difference(&logits.detach(), &exact, largest(&exact)) < 1e-4);

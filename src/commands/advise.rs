@@ -56,7 +56,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let weight_dtype = WeightDtype::Float(hardware.compute);
     let request = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: None };
     let (mut classifier, _) = Classifier::load(&directory, &request)?;
-    classifier.freeze();
+    classifier.freeze()?;
     let options_of = TransformOptions { max_length: args.inference.max_length, ..TransformOptions::default() };
     let transform = transform_for(&classifier, options_of)?;
     console.note(&choices);

@@ -48,7 +48,7 @@ impl LoadedModel {
         let head = HeadRequest::FromCheckpoint;
         let request = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: None };
         let (mut classifier, report) = Classifier::load(&directory, &request)?;
-        classifier.freeze();
+        classifier.freeze()?;
         for line in report.lines() {
             console.note(format!("weights {line}"));
         }

@@ -47,8 +47,9 @@ pub trait Backbone {
     /// What it is: family, settings, stages.
     fn description(&self) -> &Description;
 
-    /// Every parameter with its stage and role, in the network's order. Adapters are not among them: those belong to
-    /// the classifier.
+    /// Every parameter with its stage and role, in an order that is the same at every load: sums over parameters (the
+    /// norm of a gradient) depend on it in their last digits. Adapters are not among them: those belong to the
+    /// classifier.
     fn parameters(&self) -> &[Parameter];
 
     /// The layout of activations after `stages` stages. Of images that depends on their size, so
@@ -84,7 +85,12 @@ pub trait Backbone {
 
     /// Says that the first `stages` stages are not trained from now on and all others may be, so that evaluation can be
     /// made faster. What a backbone derives from frozen weights it derives again if they change all the same.
-    fn freeze(&mut self, _stages: usize) {}
+    ///
+    /// # Errors
+    /// A tensor cannot be told that it needs no gradient.
+    fn freeze(&mut self, _stages: usize) -> Result<()> {
+        Ok(())
+    }
 
     /// Says how large the images are that it will read.
     ///

@@ -99,9 +99,12 @@ impl Classifier {
     }
 
     /// Says that nothing of the backbone is trained from now on.
-    pub fn freeze(&mut self) {
+    ///
+    /// # Errors
+    /// As [`Backbone::freeze`].
+    pub fn freeze(&mut self) -> Result<()> {
         let stages = self.backbone.stages().len();
-        self.backbone.freeze(stages);
+        self.backbone.freeze(stages)
     }
 
     /// Number of parameters in all.

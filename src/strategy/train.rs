@@ -52,11 +52,11 @@ fn fit_head(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequ
     let sets = [&*request.train.examples, &*request.valid.examples];
     let key = cached::features_key(classifier, sets, compute)?;
     // The same features whatever is trained afterwards: strategies share them.
-    classifier.freeze();
+    classifier.freeze()?;
     let checkpoint = FeatureCheckpoint::new(request.options.run, &request.plan.fingerprint);
     let fitted = frozen::fit(classifier, request, &checkpoint, &key)?;
     let frozen = frozen_stages(strategy, classifier)?;
-    classifier.backbone.freeze(frozen);
+    classifier.backbone.freeze(frozen)?;
     Ok(fitted)
 }
 
@@ -86,7 +86,7 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
     let adapted = !classifier.adapters.is_empty();
     classifier.merge_adapters()?;
     let folded = classifier.backbone.has_statistics();
-    classifier.freeze();
+    classifier.freeze()?;
     // Merged and folded weights round differently. What is saved, and labels later, is what is scored.
     let valid = match outcome.valid.filter(|_| !adapted && !folded) {
         Some(scored) => scored,

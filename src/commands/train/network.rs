@@ -41,7 +41,7 @@ pub fn load(
         classifier.adapt(rank as i64, config.training.seed)?;
     }
     let frozen = strategy::frozen_stages(config.strategy.name, &classifier)?;
-    classifier.backbone.freeze(frozen);
+    classifier.backbone.freeze(frozen)?;
     Ok(classifier)
 }
 

@@ -59,7 +59,7 @@ impl SavedTraining {
         run.classifier.merge_adapters()?;
         let parameters: Vec<_> = run.classifier.parameters().chain(run.classifier.backbone.statistics()).collect();
         snapshot::copy_into(&run.out().join("model.safetensors"), &parameters)?;
-        run.classifier.freeze();
+        run.classifier.freeze()?;
         outcome.valid_predictions = Predictions::read(run.out(), "valid", run.labels.names())?;
         run.console.note("the model is trained and saved");
         Ok(Some(outcome))

@@ -16,13 +16,18 @@ use crate::native::{self, FixedConvolution};
 const MOMENTUM: f64 = 0.1;
 
 impl Block<Conv> {
-    /// Does something to every convolution.
-    pub fn each_conv(&mut self, change: &mut dyn FnMut(&mut Conv)) {
+    /// Says to every convolution whether its stage is frozen.
+    ///
+    /// # Errors
+    /// As [`Conv::set_frozen`].
+    pub fn set_frozen(&mut self, frozen: bool) -> Result<()> {
         match self {
-            Self::Conv(conv) => change(conv),
-            Self::Residual { body, shortcut } => body.iter_mut().chain(shortcut).for_each(change),
-            Self::Branches(branches) => branches.iter_mut().flatten().for_each(|block| block.each_conv(change)),
-            Self::MaxPool(_) | Self::AveragePool(_) | Self::AtLeast(_) | Self::Dropout(_) => {}
+            Self::Conv(conv) => conv.set_frozen(frozen),
+            Self::Residual { body, shortcut } => {
+                body.iter_mut().chain(shortcut).try_for_each(|conv| conv.set_frozen(frozen))
+            }
+            Self::Branches(branches) => branches.iter_mut().flatten().try_for_each(|block| block.set_frozen(frozen)),
+            Self::MaxPool(_) | Self::AveragePool(_) | Self::AtLeast(_) | Self::Dropout(_) => Ok(()),
         }
     }
 
@@ -125,14 +130,18 @@ impl Conv {
     }
 
     /// Says whether the convolution is in a frozen stage, where no gradients are wanted.
-    pub fn set_frozen(&mut self, frozen: bool) {
+    ///
+    /// # Errors
+    /// A tensor cannot be told that it needs no gradient.
+    pub fn set_frozen(&mut self, frozen: bool) -> Result<()> {
         self.folded = RefCell::new(None);
         self.frozen = frozen;
         if frozen {
             for tensor in self.tensors() {
-                let _ = tensor.set_requires_grad(false);
+                let _ = tensor.f_set_requires_grad(false)?;
             }
         }
+        Ok(())
     }
 
     /// All that evaluation depends on.

@@ -138,12 +138,11 @@ impl Backbone for ConvNet {
     }
 
     /// Frozen convolutions evaluate with their norms folded in.
-    fn freeze(&mut self, stages: usize) {
+    fn freeze(&mut self, stages: usize) -> Result<()> {
         for (index, blocks) in self.stages.iter_mut().enumerate() {
-            for block in blocks {
-                block.each_conv(&mut |conv| conv.set_frozen(index < stages));
-            }
+            blocks.iter_mut().try_for_each(|block| block.set_frozen(index < stages))?;
         }
+        Ok(())
     }
 
     fn set_image_size(&mut self, height: i64, width: i64) -> Result<()> {

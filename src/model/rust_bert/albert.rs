@@ -11,7 +11,7 @@ use serde_json::Value;
 use tch::Tensor;
 use tch::nn::VarStore;
 
-use super::variables::{RustBertSource, TableSizes};
+use super::variables::{RustBertSource, TableSizes, run_in};
 use crate::batch::packed::LengthGroup;
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
@@ -144,12 +144,7 @@ impl Backbone for Albert {
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
         let tokens = batch.inputs.tokens()?;
         match (stages.start, stages.end, activations) {
-            (0, 1, _) => match pass.dropout {
-                // rust-bert draws from torch's own generator; seeding it per micro-batch keeps runs repeatable and
-                // resumable.
-                Some(keys) => from_torch(keys.next(), || self.compute(tokens, true)),
-                None => self.compute(tokens, false),
-            },
+            (0, 1, _) => run_in(pass, |train| self.compute(tokens, train)),
             (1, 1, Some(activations)) => Ok(activations),
             _ => Err(Error::failure(format!("an ALBERT has one stage, and {stages:?} were asked for"))),
         }

@@ -6,7 +6,7 @@ use rust_bert::bert::{BertConfig, BertEmbedding, BertEmbeddings, BertLayer};
 use tch::Tensor;
 use tch::nn::VarStore;
 
-use super::variables::{RustBertSource, TableSizes};
+use super::variables::{RustBertSource, TableSizes, run_in};
 use crate::batch::packed::LengthGroup;
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
@@ -157,12 +157,6 @@ impl Backbone for RustBert {
 
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
         let tokens = batch.inputs.tokens()?;
-        let compute = || self.compute(stages, tokens, activations, pass.dropout.is_some());
-        match pass.dropout {
-            // rust-bert draws from torch's own generator; seeding it per micro-batch keeps runs repeatable and
-            // resumable.
-            Some(keys) => from_torch(keys.next(), compute),
-            None => compute(),
-        }
+        run_in(pass, |train| self.compute(stages, tokens, activations, train))
     }
 }

@@ -12,6 +12,8 @@ use crate::model::backbone::Backbone;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::encoder::{EmbeddingsConfig, EncoderConfig};
 use crate::model::parameter::{Parameter, ParameterLocation, Role};
+use crate::model::pass::Pass;
+use crate::random::from_torch;
 
 /// Makes a network of rust-bert.
 pub type RustBertLoader = fn(&RustBertSource) -> Result<Box<dyn Backbone>>;
@@ -73,7 +75,7 @@ impl RustBertSource<'_> {
     }
 
     /// Copies the checkpoint's tensors into the variables, whose names are those of a classification checkpoint, and
-    /// lists them as parameters in the order of stages. `stage_of` says, for a name below the prefix, in which stage it
+    /// lists them as parameters, by stage and name. `stage_of` says, for a name below the prefix, in which stage it
     /// is; `None` is for variables that rust-bert makes and nobody reads.
     ///
     /// # Errors
@@ -97,6 +99,15 @@ impl RustBertSource<'_> {
     }
 }
 
+/// Runs layers of rust-bert, which `compute` is told whether to train. They draw dropout from torch's own generator;
+/// seeding it for each micro-batch keeps runs repeatable and resumable.
+pub fn run_in(pass: Pass, compute: impl FnOnce(bool) -> Result<Tensor>) -> Result<Tensor> {
+    match pass.dropout {
+        Some(keys) => from_torch(keys.next(), || compute(true)),
+        None => compute(false),
+    }
+}
+
 impl TableSizes {
     /// Ids, segments and positions of a group as rectangles `[count, length]`.
     ///
@@ -109,9 +120,11 @@ impl TableSizes {
         }
         let rectangle = |flat: &Tensor, rows: i64, what: &str| {
             let flat = flat.f_narrow(0, start, count * length)?;
-            let highest = flat.f_max()?.f_int64_value(&[])?;
-            if highest >= rows || flat.f_min()?.f_int64_value(&[])? < 0 {
-                return Err(Error::failure(format!("{what} {highest} where the network knows {rows}")));
+            for value in [flat.f_min()?, flat.f_max()?] {
+                let value = value.f_int64_value(&[])?;
+                if !(0..rows).contains(&value) {
+                    return Err(Error::failure(format!("{what} {value} where the network knows {rows}")));
+                }
             }
             Ok(flat.f_view([count, length])?)
         };

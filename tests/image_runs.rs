@@ -160,7 +160,7 @@ fn an_interrupted_run_goes_on_as_if_it_had_not_been() {
 }
 
 #[test]
-fn a_kept_prefix_changes_no_bit() {
+fn cached_lower_layers_change_no_bit() {
     let scene = scene();
     pretrained(&scene);
     let words = "train --train train --valid valid --model net-trained --device cpu --precision fp32 --threads 1 \

@@ -249,7 +249,7 @@ fn varied_scene() -> Scene {
 }
 
 #[test]
-fn a_kept_prefix_changes_no_bit() {
+fn cached_lower_layers_change_no_bit() {
     let scene = varied_scene();
     let (pooled, split) = ("last:2 --pooling mean", "last:1 --micro-batch-tokens 20");
     for (strategy, threads) in [("last:1", 1), ("last:1", 2), ("last:3", 1), (pooled, 1), (split, 1)] {
@@ -385,7 +385,7 @@ fn an_interrupted_run_goes_on_as_if_it_had_not_been_whatever_is_trained() {
 }
 
 #[test]
-fn an_interruption_while_the_prefix_is_computed_leaves_no_half_of_it() {
+fn an_interruption_while_lower_layers_are_computed_leaves_no_half_of_them() {
     let scene = training_scene();
     scene.write("train.csv", csv(&sentiment(20_000, 1)));
     let words = format!("{BASIC} --strategy last:1 --epochs 1 --cache-dir");

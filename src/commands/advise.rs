@@ -199,7 +199,7 @@ fn stage_features(
     console: &Console,
 ) -> Result<Vec<StageFeatures>> {
     let batch_tokens = inference_budget(hardware.device, &classifier.input);
-    let inference = Inference { classifier, compute: hardware.compute, batch_tokens, prefix: None };
+    let inference = Inference { classifier, compute: hardware.compute, batch_tokens, lower_layers: None };
     let bar = console.progress("features", Some(set.len() as u64), "examples").rate_in(set.unit());
     let all =
         inference.stage_features(set, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;

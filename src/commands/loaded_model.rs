@@ -74,7 +74,7 @@ impl LoadedModel {
 
     pub fn inference(&self) -> Inference<'_> {
         let Self { classifier, hardware, batch_tokens, .. } = self;
-        Inference { classifier, compute: hardware.compute, batch_tokens: *batch_tokens, prefix: None }
+        Inference { classifier, compute: hardware.compute, batch_tokens: *batch_tokens, lower_layers: None }
     }
 
     /// How to read a data file: as given, else with the training file's columns where this file has them.

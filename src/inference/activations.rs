@@ -142,7 +142,7 @@ impl RowPlacement {
             }
             let batch = request.set.batch(examples, request.classifier.device)?;
             let backbone = &request.classifier.backbone;
-            let x = backbone.run_prefix(self.stages, &batch, request.compute)?;
+            let x = backbone.run_frozen(self.stages, &batch, request.compute)?;
             let x = backbone.layout(self.stages).to_rows(x)?;
             // The batch has its own order; the rows go in the order of `examples`.
             let mut row = 0;

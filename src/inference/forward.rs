@@ -19,7 +19,7 @@ pub struct Inference<'a> {
     /// Tokens per batch.
     pub batch_tokens: usize,
     /// The examples' activations after the first stages, when these need not be run.
-    pub prefix: Option<&'a Activations>,
+    pub lower_layers: Option<&'a Activations>,
 }
 
 impl Inference<'_> {
@@ -71,8 +71,8 @@ impl Inference<'_> {
 
     /// The stage that a batch begins with, and what it begins from.
     fn start(&self, batch: &Batch, set: &dyn ExampleSet) -> Result<(usize, Option<Tensor>)> {
-        match self.prefix {
-            Some(prefix) => Ok((prefix.stages, Some(prefix.of(batch, set, self.classifier, self.classifier.device)?))),
+        match self.lower_layers {
+            Some(cached) => Ok((cached.stages, Some(cached.of(batch, set, self.classifier, self.classifier.device)?))),
             None => Ok((0, None)),
         }
     }

@@ -64,7 +64,7 @@ pub trait Backbone {
 
     /// Runs the first `stages` stages in evaluation mode, so that the bits of an example do not depend on how many
     /// share its batch.
-    fn run_prefix(&self, stages: usize, batch: &Batch, compute: Kind) -> Result<Tensor> {
+    fn run_frozen(&self, stages: usize, batch: &Batch, compute: Kind) -> Result<Tensor> {
         tch::no_grad(|| self.run(0..stages, batch, None, Pass::evaluation(compute)))
     }
 

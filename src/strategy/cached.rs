@@ -13,7 +13,12 @@ use crate::model::Classifier;
 use crate::model::parameter::ParameterLocation;
 
 /// Stands for the activations of `examples` after the first `stages` stages: equal keys, equal activations.
-pub fn prefix_key(classifier: &Classifier, stages: usize, examples: &dyn ExampleSet, compute: Kind) -> Result<String> {
+pub fn activations_key(
+    classifier: &Classifier,
+    stages: usize,
+    examples: &dyn ExampleSet,
+    compute: Kind,
+) -> Result<String> {
     let mut hash = Fingerprint::default();
     hash.bytes(format!("{stages} {compute:?} {}", classifier.backbone.description().settings));
     let backbone = &classifier.backbone;
@@ -34,7 +39,7 @@ pub fn features_key(classifier: &Classifier, sets: [&dyn ExampleSet; 2], compute
         hash.tensor(&parameter.tensor)?;
     }
     for examples in sets {
-        hash.bytes(prefix_key(classifier, classifier.backbone.stages().len(), examples, compute)?);
+        hash.bytes(activations_key(classifier, classifier.backbone.stages().len(), examples, compute)?);
     }
     Ok(hash.finish())
 }

@@ -66,7 +66,7 @@ fn compute(classifier: &Classifier, request: &TrainRequest, checkpoint: &Feature
     let began = Instant::now();
     let (train, valid) = (&*request.train.examples, &*request.valid.examples);
     let TrainRequest { plan, inference_budget, .. } = *request;
-    let inference = Inference { classifier, compute: plan.compute, batch_tokens: inference_budget, prefix: None };
+    let inference = Inference { classifier, compute: plan.compute, batch_tokens: inference_budget, lower_layers: None };
     let total = (train.len() + valid.len()) as u64;
     let bar = request.console.progress("features", Some(total), "examples").rate_in(train.unit());
     let mut watch = |examples: usize, tokens: usize| bar.advance_with(examples as u64, tokens as u64);

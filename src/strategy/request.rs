@@ -14,14 +14,14 @@ pub struct TrainRequest<'a> {
     pub train: &'a Dataset,
     /// Chooses the best epoch, or the penalty of a head fitted on features.
     pub valid: &'a Dataset,
-    /// Settings of the train loop; a fitted head takes its loss, kind and fingerprint alone.
+    /// Settings of the train loop. Fitting a head on features uses only `loss`, `compute` and `fingerprint`.
     pub plan: &'a TrainPlan,
     /// `Probe`: the head is fitted on features before stages are trained. The frozen strategy ignores it.
     pub head_init: HeadInit,
     /// Tokens, or images, of a batch without gradients.
     pub inference_budget: usize,
     /// Where the activations of the frozen stages are cached. None: every step computes them.
-    pub prefix_cache: Option<&'a CacheSettings>,
+    pub activation_cache: Option<&'a CacheSettings>,
     /// What the runs of this process share.
     pub cache: &'a Cache,
     /// The run directory, and whether to resume.

@@ -37,7 +37,7 @@ pub fn scope(strategy: Strategy, classifier: &Classifier) -> Result<Scope<'_>> {
     Ok(Scope { parameters, statistics, unfreezing })
 }
 
-/// How many stages a strategy leaves frozen throughout: with those the cache has to do.
+/// How many stages, counted from the first, a strategy leaves frozen throughout: those whose activations are cached.
 ///
 /// # Errors
 /// More stages are to be trained than there are.

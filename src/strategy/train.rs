@@ -69,15 +69,15 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
         seconds += fit_head(strategy, classifier, request)?.seconds;
     }
     let frozen = frozen_stages(strategy, classifier)?;
-    let train_prefix = prefix_of(classifier, frozen, train, request)?;
-    let valid_prefix = prefix_of(classifier, frozen, valid, request)?;
+    let train_cached = lower_layers_of(classifier, frozen, train, request)?;
+    let valid_cached = lower_layers_of(classifier, frozen, valid, request)?;
     // What an earlier run has computed for this one counts as if it had done so itself.
-    seconds += [&train_prefix, &valid_prefix].into_iter().flatten().map(|found| found.activations.seconds).sum::<f64>();
+    seconds += [&train_cached, &valid_cached].into_iter().flatten().map(|found| found.activations.seconds).sum::<f64>();
 
     let loss = task.loss(&plan.loss, &train.targets, &classifier.labels, classifier.device)?;
-    let prefix = activations(&train_prefix);
-    let set = TrainingSet { examples: &train.examples, targets: &train.targets, loss: &loss, prefix };
-    let evaluate = || score_valid(classifier, activations(&valid_prefix), request);
+    let lower_layers = activations(&train_cached);
+    let set = TrainingSet { examples: &train.examples, targets: &train.targets, loss: &loss, lower_layers };
+    let evaluate = || score_valid(classifier, activations(&valid_cached), request);
     let trained = scope(strategy, classifier)?;
     let outcome = training::fit(classifier, &trained, &set, plan, &evaluate, options, console)?;
     drop(trained);
@@ -90,7 +90,7 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
     // Merged and folded weights round differently. What is saved, and labels later, is what is scored.
     let valid = match outcome.valid.filter(|_| !adapted && !folded) {
         Some(scored) => scored,
-        None => score_valid(classifier, activations(&valid_prefix), request)?,
+        None => score_valid(classifier, activations(&valid_cached), request)?,
     };
     Ok(Trained {
         seconds: outcome.seconds + seconds,
@@ -102,9 +102,13 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
     })
 }
 
-fn score_valid(classifier: &Classifier, prefix: Option<&Activations>, request: &TrainRequest) -> Result<Evaluated> {
+fn score_valid(
+    classifier: &Classifier,
+    lower_layers: Option<&Activations>,
+    request: &TrainRequest,
+) -> Result<Evaluated> {
     let TrainRequest { plan, inference_budget, .. } = *request;
-    let inference = Inference { classifier, compute: plan.compute, batch_tokens: inference_budget, prefix };
+    let inference = Inference { classifier, compute: plan.compute, batch_tokens: inference_budget, lower_layers };
     score(request.task, &inference, request.valid, "validation", request.console)
 }
 
@@ -114,15 +118,15 @@ fn trainable_parameters(strategy: Strategy, classifier: &Classifier) -> Result<u
 }
 
 /// A dataset's activations after the frozen stages, where there are any and they are cached.
-fn prefix_of(
+fn lower_layers_of(
     classifier: &Classifier,
     frozen: usize,
     of: &Dataset,
     request: &TrainRequest,
 ) -> Result<Option<CachedActivations>> {
-    let Some(settings) = request.prefix_cache.filter(|_| frozen > 0) else { return Ok(None) };
+    let Some(settings) = request.activation_cache.filter(|_| frozen > 0) else { return Ok(None) };
     let compute = request.plan.compute;
-    let key = cached::prefix_key(classifier, frozen, &*of.examples, compute)?;
+    let key = cached::activations_key(classifier, frozen, &*of.examples, compute)?;
     let activations = ActivationRequest {
         classifier,
         stages: frozen,

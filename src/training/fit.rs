@@ -3,8 +3,8 @@
 //!
 //! Each part of it has a file: the order of steps ([`order`](super::order)), the gradients of one step
 //! ([`step`](super::step)), the history and progress bar ([`log`](super::log)), snapshots and the best weights
-//! ([`keeper`](super::keeper)). A resumed run continues bit for bit, because the order and all random draws are
-//! functions of the seed and the position, and everything else is in the saved state.
+//! ([`keeper`](super::keeper)). A resumed run is bit-identical to an uninterrupted one, because the order and all
+//! random draws are functions of the seed and the position, and everything else is in the saved state.
 
 use crate::console::Console;
 use crate::error::Result;
@@ -145,7 +145,7 @@ mod tests {
         let (examples, labels) = (texts(), labels());
         let targets = Targets::Classes(labels.clone());
         let loss = SingleLabel.loss(&plan.loss, &targets, &names, tch::Device::Cpu).unwrap();
-        let set = TrainingSet { examples: &examples, targets: &targets, loss: &loss, prefix: None };
+        let set = TrainingSet { examples: &examples, targets: &targets, loss: &loss, lower_layers: None };
         let scope = Scope {
             parameters: classifier.trainable().collect(),
             statistics: Vec::new(),
@@ -158,7 +158,7 @@ mod tests {
                 return Err(Error::interrupted("interrupted"));
             }
             let inference =
-                Inference { classifier: &classifier, compute: tch::Kind::Float, batch_tokens: 64, prefix: None };
+                Inference { classifier: &classifier, compute: tch::Kind::Float, batch_tokens: 64, lower_layers: None };
             let logits = inference.logits(&*examples, &mut |_, _| ())?;
             let evaluation = evaluate(&logits.values, &labels, names.names())?;
             Ok(Evaluated { logits, evaluation })

@@ -31,7 +31,7 @@ pub struct TrainPlan {
     pub mix: Mix,
     /// Peak rates and their decay by layer, weight decay, clipping.
     pub optimizer: AdamwSettings,
-    /// How the rates go on after the warm-up.
+    /// How the rates change after the warm-up.
     pub schedule: Schedule,
     /// Share of all steps in which the rate rises from 0.
     pub warmup_ratio: f64,
@@ -54,7 +54,7 @@ impl TrainPlan {
     }
 }
 
-/// The examples to train on, what they are to be answered with, and the loss of other answers.
+/// The examples to train on, their right answers, and the loss that compares the logits with these.
 pub struct TrainingSet<'a> {
     /// Shared with the thread that loads batches ahead.
     pub examples: &'a Arc<dyn ExampleSet>,
@@ -63,7 +63,7 @@ pub struct TrainingSet<'a> {
     /// On the classifier's device.
     pub loss: &'a Loss,
     /// The examples' activations after the frozen stages, when they are cached.
-    pub prefix: Option<&'a Activations>,
+    pub lower_layers: Option<&'a Activations>,
 }
 
 /// Where a run keeps its files, what devices it has, and what this session does beside training. None of it is among

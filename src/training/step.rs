@@ -105,10 +105,10 @@ impl<'a> GradientPass<'a> {
     /// dropout and gradients. None when nothing is frozen.
     fn after_frozen(&self, frozen: usize, batch: &Batch) -> Result<Option<Tensor>> {
         let classifier = self.classifier;
-        match self.set.prefix.filter(|prefix| prefix.stages == frozen) {
+        match self.set.lower_layers.filter(|cached| cached.stages == frozen) {
             _ if frozen == 0 => Ok(None),
-            Some(prefix) => prefix.of(batch, &**self.set.examples, classifier, classifier.device).map(Some),
-            None => classifier.backbone.run_prefix(frozen, batch, self.plan.compute).map(Some),
+            Some(cached) => cached.of(batch, &**self.set.examples, classifier, classifier.device).map(Some),
+            None => classifier.backbone.run_frozen(frozen, batch, self.plan.compute).map(Some),
         }
     }
 }

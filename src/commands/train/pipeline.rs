@@ -97,7 +97,7 @@ fn test(run: &Run) -> Result<Option<Evaluated>> {
 /// Deletes what only an unfinished run needs.
 fn finish(run: &Run) -> Result<()> {
     run.feature_checkpoint().remove()?;
-    if let Some(settings) = run.prefix_cache.as_ref().filter(|settings| !settings.keep) {
+    if let Some(settings) = run.activation_cache.as_ref().filter(|settings| !settings.keep) {
         settings.clear()?;
     }
     Snapshots::new(run.out())?.finish()

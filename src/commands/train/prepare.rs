@@ -56,7 +56,7 @@ pub struct Run<'a> {
     /// Of each training image; 0: every epoch has others.
     pub views: usize,
     /// Where activations of the frozen stages are cached. None: they are not.
-    pub prefix_cache: Option<CacheSettings>,
+    pub activation_cache: Option<CacheSettings>,
     pub session: Session<'a>,
     pub console: &'a Console,
 }
@@ -112,7 +112,7 @@ impl<'a> Run<'a> {
         // Varied images differ in every epoch, and so does what the frozen stages compute of them.
         let is_cached =
             config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();
-        let prefix_cache = is_cached.then(|| cached::settings(&config, &mut choices));
+        let activation_cache = is_cached.then(|| cached::settings(&config, &mut choices));
         console.note(&choices);
         let Data { mut summary, .. } = data;
         summary.push((splits.train.dataset.examples.unit().to_owned(), splits.train.statistics.clone()));
@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
             summary,
             plan,
             views: variation.views,
-            prefix_cache,
+            activation_cache,
             session,
             console,
         })
@@ -148,12 +148,12 @@ impl<'a> Run<'a> {
     pub fn inference(&self) -> Inference<'_> {
         let Self { classifier, hardware, .. } = self;
         let batch_tokens = inference_budget(hardware.device, &classifier.input);
-        Inference { classifier, compute: hardware.compute, batch_tokens, prefix: None }
+        Inference { classifier, compute: hardware.compute, batch_tokens, lower_layers: None }
     }
 
     /// What is trained, and what training needs.
     pub fn train_request(&mut self) -> (&mut Classifier, TrainRequest<'_>) {
-        let Self { config, hardware, classifier, task, splits, plan, prefix_cache, session, console, .. } = self;
+        let Self { config, hardware, classifier, task, splits, plan, activation_cache, session, console, .. } = self;
         let options = FitOptions {
             run: &config.run.out,
             reduce: &SingleDevice,
@@ -168,7 +168,7 @@ impl<'a> Run<'a> {
             plan,
             head_init: config.strategy.head_init,
             inference_budget: inference_budget(hardware.device, &classifier.input),
-            prefix_cache: prefix_cache.as_ref(),
+            activation_cache: activation_cache.as_ref(),
             cache: session.cache,
             options,
             console,

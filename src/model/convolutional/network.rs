@@ -15,7 +15,7 @@ use crate::model::layout::Layout;
 use crate::model::parameter::Parameter;
 use crate::model::pass::Pass;
 
-/// Images that a prefix is run on at once.
+/// Images that frozen stages are run on at once.
 const PART: i64 = 16;
 
 /// A convolutional network as a chain of stages. Activations between stages: `[N, C, H, W]`, channels last in memory,
@@ -117,7 +117,7 @@ impl Backbone for ConvNet {
     }
 
     /// In parts of a fixed number of images on the CPU, whose kernels differ in the last digits with that number.
-    fn run_prefix(&self, stages: usize, batch: &Batch, compute: Kind) -> Result<Tensor> {
+    fn run_frozen(&self, stages: usize, batch: &Batch, compute: Kind) -> Result<Tensor> {
         let pixels = batch.inputs.pixels()?;
         let run = |pixels: Tensor| {
             let part = Batch { examples: Vec::new(), inputs: Inputs::Pixels(pixels) };

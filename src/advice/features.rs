@@ -58,6 +58,7 @@ pub fn check(features: &Rows, labels: &[u32]) -> Result<()> {
     Ok(())
 }
 
+/// Features and labels for the tests of the scores.
 #[cfg(test)]
 pub mod samples {
     use super::*;

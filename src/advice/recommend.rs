@@ -1,8 +1,9 @@
 //! From the measurements to advice: a new head alone, on which stage, or everything trained.
 //!
-//! Two rules, both checked on real runs in docs/advice.md. A head goes on the stage whose probe is best; nothing is
-//! fitted in that. Whether training everything does better follows from the number of labelled rows per class: on
-//! either side of a threshold, the expectation is what the runs gained or lost in error, with its scatter.
+//! Two rules, both checked on real runs in docs/advice.md. A head goes on the stage whose probe is best; this
+//! rule has no constants fitted to the runs. Whether training everything does better follows from the number of
+//! labelled rows per class: below and above a threshold, the expected change is the mean change in error of the runs
+//! there, and its range follows from their standard deviation.
 
 use std::fmt;
 
@@ -141,7 +142,7 @@ pub fn recommend(measured: &Measurements, rows: usize, modality: Modality) -> Re
     Ok(advice)
 }
 
-/// The stage with the best probe, of equals the last.
+/// The stage with the best probe; where several are equal, the last of them.
 fn best_stage(stages: &[StageScores]) -> Option<&StageScores> {
     stages.iter().max_by(|a, b| a.probe.accuracy().total_cmp(&b.probe.accuracy()))
 }

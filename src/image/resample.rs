@@ -1,6 +1,6 @@
 //! The two passes of PIL's resampling: the weights of a filter along one dimension, and new rows and columns of old
-//! ones, to the bit (Pillow 13, src/libImaging/Resample.c). Which passes are made, of which part of an image, is
-//! [`super::resize`]'s.
+//! ones, bit-identical to PIL's (Pillow 13, src/libImaging/Resample.c). Which passes are made, of which part of an
+//! image, is [`super::resize`]'s.
 
 use crate::image::pixels::Image;
 

@@ -1,4 +1,4 @@
-//! Resizing and cropping: to the bit the pixels that PIL's `Image.resize` gives, cropped where torchvision's transforms
+//! Resizing and cropping: pixels bit-identical to those of PIL's `Image.resize`, cropped where torchvision's transforms
 //! crop.
 //!
 //! Making an image smaller averages over all of the pixels that fall into one ("antialiasing"): PIL's two passes

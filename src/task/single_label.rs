@@ -109,7 +109,7 @@ impl CrossEntropy {
     }
 }
 
-/// What PyTorch's cross-entropy leaves out.
+/// The class of an example that PyTorch's cross-entropy ignores (its `ignore_index`).
 const IGNORED: i64 = -100;
 
 impl Criterion for CrossEntropy {

@@ -13,7 +13,7 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// Examples that have an answer, which are all.
+    /// The number of examples: each has an answer.
     pub fn len(&self) -> usize {
         match self {
             Self::Classes(classes) => classes.len(),
@@ -25,7 +25,7 @@ impl Targets {
         self.len() == 0
     }
 
-    /// The class of each example. For what speaks of single-label data alone: baselines, comparisons, advice.
+    /// The class of each example, for callers that handle single-label data alone: baselines, comparisons, advice.
     pub fn classes(&self) -> &[u32] {
         match self {
             Self::Classes(classes) => classes,

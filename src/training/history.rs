@@ -60,7 +60,7 @@ pub struct EvaluationRecord {
     pub accuracy: f64,
     /// Fraction: the plain mean of F1 over the labels that occur.
     pub macro_f1: f64,
-    /// Nats.
+    /// Loss (cross-entropy), the mean over the rows.
     pub loss: f64,
     /// How long the evaluation took, in seconds.
     pub seconds: f64,

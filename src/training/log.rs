@@ -139,7 +139,8 @@ impl Window {
         Ok(())
     }
 
-    /// The means since the last call, which was so many `seconds` of training ago as `since` tells.
+    /// The means since the last call, and begins a new window. `seconds` is the training time now; `since` is that of
+    /// the last call.
     fn take(&mut self, seconds: f64) -> Result<Means> {
         let number = |tensor: &Option<Tensor>| match tensor {
             Some(tensor) => tensor.f_double_value(&[]),

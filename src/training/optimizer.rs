@@ -354,7 +354,7 @@ impl SparseTable {
 }
 
 fn step_number(steps: u64) -> Result<u32> {
-    u32::try_from(steps).map_err(|_| Error::failure("more than four thousand million steps"))
+    u32::try_from(steps).map_err(|_| Error::failure("more than 4,294,967,295 steps"))
 }
 
 /// The gradients of a group; zeros where the loss did not reach a parameter. A further table's is made dense: the fused

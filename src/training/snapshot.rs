@@ -1,5 +1,5 @@
-//! The state of a run on disk: everything that an interrupted run needs to continue bit for bit as if it had not been
-//! interrupted.
+//! The state of a run on disk: everything that an interrupted run needs to continue bit-identical to one that was
+//! not interrupted.
 //!
 //! A snapshot is a folder `checkpoints/step-N` with the trained weights, the optimizer's moments and `state.json`; the
 //! file `checkpoints/latest` names the newest whole one and is replaced last. The best epoch's weights stand beside it.
@@ -168,7 +168,7 @@ impl Snapshots {
         let file = self.folder.join(TRAINED);
         match fs::read(&file) {
             Ok(account) => serde_json::from_slice(&account).map(Some).map_err(|error| {
-                self.damaged(Error::request(format!("not the account of a trained model: {error}")).file(&file))
+                self.damaged(Error::request(format!("not the record of a finished training: {error}")).file(&file))
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io(error, &file)),

@@ -15,7 +15,7 @@ pub struct EpochScore {
     pub epoch: u32,
     /// Fraction; higher is better.
     pub macro_f1: f64,
-    /// Nats; lower is better.
+    /// Loss (cross-entropy) on the validation data; lower is better.
     pub loss: f64,
 }
 

@@ -17,11 +17,12 @@ pub struct CrossedVariance {
     pub mean: f64,
     /// Sample standard deviation of the seeds' means.
     spread: Option<f64>,
-    /// Of the mean's variance, what other rows account for.
+    /// The part of the mean's variance that comes from the choice of rows.
     row_variance: f64,
-    /// What seeds account for by chance within rows, which is the least that the next can be.
+    /// The part that comes from seeds, estimated from the residual of rows × seeds; it is taken to be at least
+    /// this.
     least_seed_variance: f64,
-    /// The variance of the mean over seeds, as the seeds' means have it.
+    /// The part that comes from seeds, estimated from the seeds' means.
     seed_variance: f64,
 }
 

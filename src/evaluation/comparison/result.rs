@@ -56,11 +56,6 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Whether the interval leaves out zero.
-    pub fn is_clear(&self) -> bool {
-        self.low > 0.0 || self.high < 0.0
-    }
-
     /// How far `b` is ahead of `a`.
     pub fn reversed(&self) -> Self {
         Self { mean: -self.mean, low: -self.high, high: -self.low }

@@ -5,8 +5,8 @@
 //! CMYK is converted without a colour profile, and profiles are not applied to anything; of RGB with 16 bits the upper
 //! 8 are kept. Grey with more than 8 bits and grey floats are clipped to 0 to 255, not scaled, so that a picture which
 //! uses all 16 bits becomes nearly white, for PIL and thus for the networks that were trained with it: scale such
-//! pictures to 8 bits beforehand. Lossless formats agree with PIL to the bit; JPEG and lossy WebP, which leave rounding
-//! to the decoder, do not.
+//! pictures to 8 bits beforehand. Pixels of lossless formats are bit-identical to PIL's; those of JPEG and lossy WebP,
+//! which leave rounding to the decoder, are not.
 //!
 //! Resizing is [`crate::image::prepare`]'s.
 

@@ -26,6 +26,7 @@ use crate::inference::{Inference, Rows};
 use crate::interrupt;
 use crate::model::{self, Classifier, HeadRequest, LoadRequest, Pooling, WeightDtype};
 use crate::report::metrics::to_readable_json;
+use crate::task;
 use crate::transform::Purpose;
 
 /// The rows that are measured: a quarter of those there are, within limits. More would tell little more, and cost more
@@ -46,6 +47,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let directory = locate_model(&args.settings.model, args.quiet)?;
     let options = ReadOptions { modality: model::modality(&directory)?, ..args.columns.read_options()? };
     let set = load_labelled(&args.settings.train, &options, None)?;
+    task::task(None)?.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
     for choice in &set.choices {
         choices.record(choice.setting, &choice.value, choice.reason.clone());
     }

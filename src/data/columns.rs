@@ -112,7 +112,12 @@ impl ResolvedColumns {
 
     /// Gives an error about a row's label its place.
     pub(super) fn at_label(&self, error: Error, row: u64, line: u64) -> Error {
-        let error = error.file(&self.file).row(row).line(line);
+        self.at_label_column(error.row(row).line(line))
+    }
+
+    /// Gives an error about all labels of the file its place.
+    pub fn at_label_column(&self, error: Error) -> Error {
+        let error = error.file(&self.file);
         match self.label() {
             Some(column) => error.column(column),
             None => error,

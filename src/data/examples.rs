@@ -57,10 +57,11 @@ pub struct Summary {
 /// How many pairs of rows a list of examples names.
 const SHOWN_ROWS: usize = 5;
 
-/// Loads a labelled file. Without `known` the labels are discovered; with it they must be among those.
+/// Loads a labelled file. Without `known` the labels are discovered; with it they must be among those. Whether the
+/// discovered ones are enough to train on is for the task to say.
 ///
 /// # Errors
-/// When the file cannot be read, has no rows, has an empty or unknown label, or (discovering) only one class.
+/// When the file cannot be read, has no rows, or has an empty or unknown label.
 pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>) -> Result<LabelledSet> {
     let options = &ReadOptions { classes: true, ..options.clone() };
     let mut reader = RowReader::open(path, options)?;
@@ -103,13 +104,6 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
         Some(labels) => labels.clone(),
         None => {
             let labels = Labels::from_names(words.found.iter().map(String::as_str))?;
-            if labels.len() < 2 {
-                let column = columns.label().unwrap_or_default();
-                return Err(Error::request(format!("every row has the label `{}`", labels.name(0)))
-                    .file(file)
-                    .column(column)
-                    .hint("at least two classes are needed; is this the right column? Name another with --label COL"));
-            }
             let final_index: Vec<u32> =
                 words.found.iter().map(|word| labels.index_of(word).unwrap_or_default()).collect();
             for example in &mut examples {
@@ -353,7 +347,6 @@ mod tests {
         assert_eq!(refusal(""), "the file is empty");
         assert_eq!(refusal("text,label\n"), "the file has a header but no rows");
         assert_eq!(refusal("text,label\na,x\nb,\n"), "row 2 (line 3): column `label`: the label is empty");
-        assert_eq!(refusal("text,label\na,x\nb,x\n"), "column `label`: every row has the label `x`");
         assert_eq!(refusal("text,label\na,x\nb\n"), "row 2 (line 3): 1 field where the header has 2");
         let many: String = (0..10_001).map(|row| format!("a,{row}\n")).collect();
         assert!(

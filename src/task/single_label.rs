@@ -27,6 +27,10 @@ impl Task for SingleLabel {
     }
 
     fn names(&self, values: &Labels) -> Result<Labels> {
+        if values.len() < 2 {
+            return Err(Error::request(format!("every row has the label `{}`", values.name(0)))
+                .hint("at least two classes are needed; is this the right column? Name another with --label COL"));
+        }
         Ok(values.clone())
     }
 
@@ -198,6 +202,13 @@ mod tests {
         let weights = balanced_weights(&[0, 0, 0, 1, 2, 2], 3);
         assert!(weights.iter().zip([2.0 / 3.0, 2.0, 1.0]).all(|(a, b)| (a - b).abs() < 1e-12), "{weights:?}");
         assert_eq!(balanced_weights(&[1, 1], 3), [1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn one_class_is_refused() {
+        let names = |values: &[&str]| SingleLabel.names(&Labels::from_names(values.to_vec()).unwrap());
+        assert_eq!(names(&["a", "b"]).unwrap().len(), 2);
+        assert_eq!(names(&["x"]).unwrap_err().to_string(), "every row has the label `x`");
     }
 
     #[test]

@@ -55,8 +55,8 @@ impl<'a> StepOrder<'a> {
     }
 
     /// Where the schedule stands at batch `batch` of `batches` in an epoch. With a token budget, epochs differ by a few
-    /// batches, and how many an epoch has is known only once its order is drawn. The schedule therefore counts as many steps for
-    /// each epoch as the first one has, and the batches of an epoch are spread evenly over these.
+    /// batches, and how many an epoch has is known only once its order is drawn. The schedule therefore counts as many
+    /// steps for each epoch as the first one has, and the batches of an epoch are spread evenly over these.
     fn position(&self, epoch: u64, batch: u64, batches: u64) -> SchedulePosition {
         let step = epoch * self.steps_per_epoch + batch * self.steps_per_epoch / batches.max(1);
         SchedulePosition { step, total: self.total() }

@@ -8,13 +8,17 @@ use crate::console::Console;
 use crate::data::split::stratified;
 use crate::data::{Example, LabelledSet, Labels, Modality, ReadOptions, load_labelled, overlap};
 use crate::error::{Error, Result};
+use crate::task;
 
 /// The training, validation and test examples of a run.
 pub struct Data {
     pub train: Vec<Example>,
     pub valid: Vec<Example>,
     pub test: Option<Vec<Example>>,
+    /// The distinct values of the label column.
     pub labels: Labels,
+    /// The names of the head's outputs.
+    pub names: Labels,
     /// What is in the files, by file, and what was held out.
     pub summary: Vec<(String, String)>,
 }
@@ -25,6 +29,8 @@ impl Data {
         let DataConfig { text, label, delimiter, .. } = &config.data;
         let mut options = ReadOptions { modality, ..read_options(text.as_ref(), label.as_deref(), *delimiter)? };
         let set = load_labelled(&config.data.train, &options, None)?;
+        let task = task::task(config.data.task)?;
+        let names = task.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
         // A folder has no columns to choose.
         for choice in set.choices.iter().filter(|_| !config.data.train.is_dir()) {
             choices.record(choice.setting, &choice.value, choice.reason.clone());
@@ -91,6 +97,6 @@ impl Data {
                 .file(&config.data.train)
                 .hint("give more rows, or a validation file with --valid"));
         }
-        Ok(Self { train, valid, test, labels, summary })
+        Ok(Self { train, valid, test, labels, names, summary })
     }
 }

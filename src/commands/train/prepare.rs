@@ -79,7 +79,7 @@ impl<'a> Run<'a> {
         console.section("data");
         let (directory, modality) = locate_network(&config.model, console.is_quiet())?;
         let data = Data::load(&mut config, modality, &mut choices, console)?;
-        let labels = task.names(&data.labels)?;
+        let labels = data.names.clone();
 
         console.section("model");
         let engine = engine(config.model.engine, directory.as_deref(), &mut choices)?;

@@ -7,7 +7,6 @@ use clap::Args;
 use super::settings::setting_flags;
 use super::shared::{ColumnArgs, InferenceArgs};
 use crate::config::OnBadInput;
-use crate::config::accepts::SEED;
 
 const ADVISE_EXAMPLES: &str = "\
 One forward pass over (a sample of) the training data; no network is trained and nothing is written.
@@ -29,17 +28,6 @@ pub struct AdviseArgs {
     #[command(flatten)]
     pub columns: ColumnArgs,
 
-    /// Random seed of the rows that are measured and of their folds
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "42",
-        value_parser = SEED.parser::<u64>(),
-        allow_negative_numbers = true,
-        help_heading = "Data"
-    )]
-    pub seed: u64,
-
     /// Print the measurements and the advice on standard output as JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
@@ -54,10 +42,14 @@ pub struct AdviseArgs {
 }
 
 setting_flags! {
-    /// The data and the network.
+    /// The data, the network and the sample.
     AdviseSettings {
         train: PathBuf = "data.train",
         on_bad_input: OnBadInput = "data.on_bad_input",
         model: String = "model.model",
+        seed: u64 = "training.seed" {
+            heading: "Data",
+            help: "Random seed of the rows that are measured and of their folds",
+        },
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::settings::setting_flags;
 use super::shared::InferenceArgs;
 use crate::config::accepts::{RATIO, Whole};
 use crate::config::{Columns, Delimiter, OnBadInput};
@@ -28,18 +29,9 @@ pub struct LabelArgs {
     #[arg(long, value_name = "FILE|DIR|-", help_heading = "Data")]
     pub input: PathBuf,
 
-    /// Column of the text (two for pairs of texts), or of the image paths [default: as in training, else found by name
-    /// and content]
-    #[arg(long, value_name = "COL[,COL2]", visible_alias = "image", help_heading = "Data")]
-    pub text: Option<Columns>,
-
-    /// Character between two fields of the input, or `tab` [default: by the file's extension]
-    #[arg(long, value_name = "C", allow_hyphen_values = true, help_heading = "Data")]
-    pub delimiter: Option<Delimiter>,
-
-    /// Stop at an image that cannot be read, or leave its label empty and say so
-    #[arg(long, value_name = "fail|skip", default_value = "fail", help_heading = "Data")]
-    pub on_bad_input: OnBadInput,
+    /// How the rows are read.
+    #[command(flatten)]
+    pub rows: LabelRowArgs,
 
     /// The model: a run directory, any model directory with a classification head, or a hub id
     #[arg(long, value_name = "RUN|DIR|ID", help_heading = "Model")]
@@ -95,6 +87,17 @@ pub struct LabelArgs {
         help_heading = "Hardware"
     )]
     pub window: usize,
+}
+
+setting_flags! {
+    /// How the rows to label are read.
+    LabelRowArgs {
+        text: Option<Columns> = "data.text" { default: "as in training, else found by name and content" },
+        delimiter: Option<Delimiter> = "data.delimiter",
+        on_bad_input: OnBadInput = "data.on_bad_input" {
+            help: "Stop at an image that cannot be read, or leave its label empty and say so",
+        },
+    }
 }
 
 impl LabelArgs {

@@ -35,7 +35,7 @@ impl<S: Selection> SettingFlags<S> {
 
 impl<S: Selection> Args for SettingFlags<S> {
     fn augment_args(command: Command) -> Command {
-        command.args(Self::settings().map(flag))
+        command.args(Self::settings().map(|setting| flag(setting, FlagHelp::default())))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -55,10 +55,27 @@ impl<S: Selection> FromArgMatches for SettingFlags<S> {
     }
 }
 
-/// A struct of typed flags, each of which is a setting of the table: `field: Type = "its path"`. A required setting is
-/// a required flag.
+/// What a command's help says of a setting where that is not what the table says. Everything else of the flag (its name,
+/// what it accepts, its value without it) is the table's.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct FlagHelp {
+    /// The heading above it.
+    pub heading: Option<&'static str>,
+    /// What help shows for its value.
+    pub values: Option<&'static str>,
+    /// What it does.
+    pub help: Option<&'static str>,
+    /// What holds without it.
+    pub default: Option<&'static str>,
+}
+
+/// A struct of typed flags, each of which is a setting of the table: `field: Type = "its path"`, and behind it in braces
+/// the fields of [`FlagHelp`] that differ here. `under "Heading"` after the name stands for all. A required setting is a
+/// required flag.
 macro_rules! setting_flags {
-    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty = $path:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident $(under $heading:literal)? {
+        $($field:ident: $type:ty = $path:literal $({ $($part:ident: $text:literal),+ $(,)? })?),+ $(,)?
+    }) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name {
@@ -70,7 +87,15 @@ macro_rules! setting_flags {
 
         impl clap::Args for $name {
             fn augment_args(command: clap::Command) -> clap::Command {
-                command.args([$($path),+].into_iter().flat_map($crate::cli::settings::required_flag))
+                let common = $crate::cli::settings::FlagHelp {
+                    $(heading: Some($heading),)?
+                    ..Default::default()
+                };
+                let flags = [$((
+                    $path,
+                    $crate::cli::settings::FlagHelp { $($($part: Some($text),)+)? ..common },
+                )),+];
+                command.args(flags.into_iter().flat_map(|(path, help)| $crate::cli::settings::required_flag(path, help)))
             }
 
             fn augment_args_for_update(command: clap::Command) -> clap::Command {
@@ -115,16 +140,17 @@ impl TypedValueParser for SettingParser {
 }
 
 /// The flag of a setting.
-fn flag(setting: &'static Setting) -> Arg {
-    let help = match setting.default_text() {
-        Some(default) => format!("{} [default: {default}]", setting.help),
-        None => setting.help.to_owned(),
+fn flag(setting: &'static Setting, differing: FlagHelp) -> Arg {
+    let help = differing.help.unwrap_or(setting.help);
+    let help = match differing.default.map(str::to_owned).or_else(|| setting.default_text()) {
+        Some(default) => format!("{help} [default: {default}]"),
+        None => help.to_owned(),
     };
     let mut flag = Arg::new(setting.path)
         .long(setting.flag().trim_start_matches('-'))
-        .value_name(setting.value_name())
+        .value_name(differing.values.unwrap_or(setting.value_name()))
         .help(help)
-        .help_heading(setting.heading())
+        .help_heading(differing.heading.unwrap_or(setting.heading()))
         .value_parser(SettingParser(setting))
         .conflicts_with_all(settings::excluded_by(setting));
     if let Some(alias) = setting.alias {
@@ -139,9 +165,9 @@ fn flag(setting: &'static Setting) -> Arg {
 }
 
 /// The flag of the setting at `path`, for a command without a configuration file.
-pub(super) fn required_flag(path: &str) -> Option<Arg> {
+pub(super) fn required_flag(path: &str, differing: FlagHelp) -> Option<Arg> {
     let setting = settings::find(path)?;
-    Some(flag(setting).required(matches!(setting.default, DefaultValue::Required(_))))
+    Some(flag(setting, differing).required(matches!(setting.default, DefaultValue::Required(_))))
 }
 
 /// What was given for the setting at `path`, otherwise its default, as the type of its field.

@@ -54,7 +54,8 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     console.note(format!("{}: {}", args.settings.train.display(), set.summary));
 
     let engine = engine(args.inference.engine, Some(&directory), &mut choices)?;
-    let head = HeadRequest::New { labels: &set.labels, pooling: Some(Pooling::Mean), dropout: None, seed: args.seed };
+    let head =
+        HeadRequest::New { labels: &set.labels, pooling: Some(Pooling::Mean), dropout: None, seed: args.settings.seed };
     let weight_dtype = WeightDtype::Float(hardware.compute);
     let request = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: None };
     let (mut classifier, _) = Classifier::load(&directory, &request)?;
@@ -65,13 +66,13 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
 
     interrupt::listen();
     let began = Instant::now();
-    let rows = measured_rows(&set.examples, args.seed)?;
+    let rows = measured_rows(&set.examples, args.settings.seed)?;
     let inputs: Vec<&Input> = rows.iter().map(|example| &example.input).collect();
     let prepared = prepare(&transform, &inputs, Purpose::Inference, args.settings.on_bad_input, &console)?;
     let usable = prepared.usable(rows.len()).into_iter().filter_map(|place| rows.get(place));
     let labels: Vec<u32> = usable.map(|example| example.label).collect();
     let stages = stage_features(&classifier, &*prepared.set, &hardware, &console)?;
-    let measurements = measure(&stages, &labels, args.seed, &console)?;
+    let measurements = measure(&stages, &labels, args.settings.seed, &console)?;
     let report = Report {
         model: args.settings.model.clone(),
         data: args.settings.train.display().to_string(),

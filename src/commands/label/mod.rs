@@ -27,7 +27,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     args.check()?;
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
-    let options = model.read_options(read_options(args.text.as_ref(), None, args.delimiter)?);
+    let options = model.read_options(read_options(args.rows.text.as_ref(), None, args.rows.delimiter)?);
     let rows = RowReader::open(&args.input, &options)?;
     let input_columns = resolve(rows.layout(), &options, LabelColumn::Optional)?;
     for choice in rows.choices().iter().chain(input_columns.choices.iter().filter(|choice| choice.setting == "text")) {
@@ -55,7 +55,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     let reading = Reading {
         input_columns: &input_columns,
         transform: &model.transform,
-        on_bad_input: args.on_bad_input,
+        on_bad_input: args.rows.on_bad_input,
         window: pipeline::window(args.window, &model.transform),
         console: &console,
     };

@@ -75,7 +75,7 @@ impl GrowingOutput {
             model: fingerprint(&model.classifier, &model.transform)?,
             added_columns: names.clone(),
             min_confidence: args.min_confidence.unwrap_or(0.0),
-            text: format!("{:?}", args.text),
+            text: format!("{:?}", args.rows.text),
         };
         let exists = partial.exists();
         if exists && !args.resume {

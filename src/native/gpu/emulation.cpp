@@ -14,8 +14,7 @@
 
 namespace {
 
-// ---- what CUDA gives a kernel
-// --------------------------------------------------------------------------------------------
+// ---- what CUDA gives a kernel --------------------------------------------------------------------------------------
 
 using rehead::DropoutMask;
 
@@ -40,8 +39,7 @@ unsigned __float_as_uint(float value) {
     return bits;
 }
 
-// ---- threads
-// ------------------------------------------------------------------------------------------------------------------
+// ---- threads -------------------------------------------------------------------------------------------------------
 
 constexpr int WARP_THREADS = 32, MOST_THREADS = 256;
 constexpr size_t STACK = 64 << 10;
@@ -142,8 +140,7 @@ void __syncthreads() { stop(State::at_barrier); }
 constexpr int64_t ROOM_BYTES = 48 << 10;
 thread_local __align__(16) float room[ROOM_BYTES / sizeof(float)];
 
-// ---- launching
-// ---------------------------------------------------------------------------------------------------------------
+// ---- launching -----------------------------------------------------------------------------------------------------
 
 template <class... Parameters, size_t... AT>
 std::function<void()> call(void (*kernel)(Parameters...), void **arguments, std::index_sequence<AT...>) {

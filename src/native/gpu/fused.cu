@@ -16,8 +16,7 @@ struct Bf16 {
     unsigned short bits;
 };
 
-// ---- elements
-// -------------------------------------------------------------------------------------------------------------
+// ---- elements ------------------------------------------------------------------------------------------------------
 
 __device__ inline float widen(float value) { return value; }
 __device__ inline float widen(Bf16 value) { return __uint_as_float(static_cast<unsigned>(value.bits) << 16); }
@@ -63,8 +62,7 @@ __device__ inline float warp_sum(float value) {
     return value;
 }
 
-// ---- dropout: the hash of kernels.cpp, so that CPU and GPU drop the same elements
-// -----------------------------------------------
+// ---- dropout: the hash of kernels.cpp, so that CPU and GPU drop the same elements ----------------------------------
 
 __device__ inline float mask(long long index, const DropoutMask &drop) {
     unsigned x = static_cast<unsigned>(index) ^ drop.key_low;
@@ -96,8 +94,7 @@ __device__ inline void dropout(const T *x, DropoutMask drop, T *out, long long c
     }
 }
 
-// ---- residual, dropout and layer norm
-// -----------------------------------------------------------------------------------------
+// ---- residual, dropout and layer norm ------------------------------------------------------------------------------
 
 extern __shared__ __align__(16) float room[];
 
@@ -227,8 +224,7 @@ __device__ inline void add_norm_backward(const T *__restrict__ gradient, const T
     }
 }
 
-// ---- bias and GELU
-// --------------------------------------------------------------------------------------------------------------
+// ---- bias and GELU -------------------------------------------------------------------------------------------------
 
 __device__ inline float gelu(float x, int by_tanh) {
     if (!by_tanh) return 0.5f * x * (1.0f + erff(0.70710678118654752f * x));
@@ -290,9 +286,9 @@ __device__ inline void bias_gelu_backward(const T *__restrict__ x, const float *
     store(parts + static_cast<long long>(blockIdx.x) * width + i, total);
 }
 
-// ---- what is launched: fused.h has the same parameters
-// ------------------------------------------------------------------------------ `by_four`: every row begins where four
-// elements can be read at once.
+// ---- what is launched: fused.h has the same parameters -------------------------------------------------------------
+
+// `by_four`: every row begins where four elements can be read at once.
 
 #define KERNELS_OF(KIND, T)                                                                                           \
     extern "C" __global__ void rehead_dropout_##KIND(const void *x, DropoutMask drop, void *out, long long count,     \

@@ -110,8 +110,7 @@ fn alive(device: Device) -> Result<()> {
     }
 }
 
-// ---- the comparison
-// ---------------------------------------------------------------------------------------------------
+// ---- the comparison ------------------------------------------------------------------------------------------------
 
 /// Rows and columns: fewer than a warp's, not in fours, in fours, as wide as any, more rows than there are warps.
 const SHAPES: [[i64; 2]; 5] = [[3, 5], [5, 770], [37, 52], [2, 4096], [2053, 8]];

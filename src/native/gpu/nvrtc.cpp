@@ -15,8 +15,7 @@
 
 namespace {
 
-// ---- what is called of them, as nvrtc.h and cuda.h declare it; 0 is success
-// --------------------------------------------------
+// ---- what is called of them, as nvrtc.h and cuda.h declare it; 0 is success ----------------------------------------
 
 using Program = struct OpaqueProgram *;
 using Context = struct OpaqueContext *;
@@ -113,8 +112,7 @@ const Library &library() {
     return loaded;
 }
 
-// ---- compiling and launching
-// -------------------------------------------------------------------------------------------------
+// ---- compiling and launching ---------------------------------------------------------------------------------------
 
 // The source compiled for a compute capability.
 std::vector<char> compile(const char *source, const std::string &architecture, const char *kind) {

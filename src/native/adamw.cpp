@@ -24,7 +24,7 @@ char *rehead_fused_adamw(at::Tensor **parameters, at::Tensor **gradients, at::Te
 // AdamW on some rows of a table on the CPU; see kernels.h. `gradient` may be null. No row may be listed twice.
 char *rehead_adamw_rows(at::Tensor *parameter, at::Tensor *exp_avg, at::Tensor *exp_avg_sq, uint32_t *last,
                         const int64_t *rows, size_t count, at::Tensor *gradient, double divisor,
-                        const rehead::AdamwNumbers *numbers, uint32_t first_number, uint32_t step) {
+                        const rehead::AdamwCoefficients *coefficients, uint32_t first_step, uint32_t step) {
     return guarded([&] {
         RECORD_FUNCTION("rehead::adamw_rows", {});
         at::NoGradGuard no_grad;
@@ -34,8 +34,8 @@ char *rehead_adamw_rows(at::Tensor *parameter, at::Tensor *exp_avg, at::Tensor *
         float *p = parameter->mutable_data_ptr<float>(), *m = exp_avg->mutable_data_ptr<float>();
         float *v = exp_avg_sq->mutable_data_ptr<float>();
         at::parallel_for(0, static_cast<int64_t>(count), 8, [&](int64_t begin, int64_t end) {
-            rehead::kernels().adamw_rows(p, m, v, last, rows, gradients, static_cast<float>(divisor), numbers,
-                                         first_number, step, begin, end, width);
+            rehead::kernels().adamw_rows(p, m, v, last, rows, gradients, static_cast<float>(divisor), coefficients,
+                                         first_step, step, begin, end, width);
         });
     });
 }

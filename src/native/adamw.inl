@@ -4,8 +4,8 @@
 constexpr float SPENT = 1e-30f;
 
 void adamw_rows(float *parameter, float *exp_avg, float *exp_avg_sq, uint32_t *last, const int64_t *rows,
-                const float *gradient, float divisor, const AdamwNumbers *numbers, uint32_t first_number, uint32_t step,
-                int64_t begin, int64_t end, int64_t width) {
+                const float *gradient, float divisor, const AdamwCoefficients *coefficients, uint32_t first_step,
+                uint32_t step, int64_t begin, int64_t end, int64_t width) {
     for (int64_t index = begin; index < end; index++) {
         const int64_t row = rows[index], start = row * width;
         const uint32_t from = last[row], idle_until = gradient ? step - 1 : step;
@@ -13,7 +13,7 @@ void adamw_rows(float *parameter, float *exp_avg, float *exp_avg_sq, uint32_t *l
             Floats p = take(parameter + start + i, count);
             Floats m = take(exp_avg + start + i, count), v = take(exp_avg_sq + start + i, count);
             for (uint32_t at = from + 1; at <= idle_until; at++) {
-                const AdamwNumbers &n = numbers[at - first_number];
+                const AdamwCoefficients &n = coefficients[at - first_step];
                 p *= 1.0f - n.learning_rate * n.weight_decay;
                 v *= n.beta2;
                 if (largest(maximum(m, -m)) < SPENT) {
@@ -24,7 +24,7 @@ void adamw_rows(float *parameter, float *exp_avg, float *exp_avg_sq, uint32_t *l
                 }
             }
             if (gradient) {
-                const AdamwNumbers &n = numbers[step - first_number];
+                const AdamwCoefficients &n = coefficients[step - first_step];
                 Floats g = take(gradient + index * width + i, count) * (1.0f / divisor);
                 m = m * n.beta1 + g * (1.0f - n.beta1);
                 v = v * n.beta2 + g * g * (1.0f - n.beta2);

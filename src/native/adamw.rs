@@ -32,13 +32,13 @@ unsafe extern "C" {
         count: usize,
         gradient: Pointer,
         divisor: f64,
-        numbers: *const AdamwNumbers,
-        first_number: u32,
+        coefficients: *const AdamwCoefficients,
+        first_step: u32,
         step: u32,
     ) -> *mut c_char;
 }
 
-/// The numbers of one AdamW step, alike for all tensors it touches.
+/// The hyperparameters of one AdamW step, the same for all tensors that it updates.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamwStep {
     /// How far a parameter moves.
@@ -88,10 +88,10 @@ pub fn fused_adamw(
     })
 }
 
-/// What AdamW on a table's rows needs to know of one step, as kernels.h lays it out.
+/// The hyperparameters and bias corrections of one AdamW step on rows of a table, laid out as in kernels.h.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
-pub struct AdamwNumbers {
+pub struct AdamwCoefficients {
     learning_rate: f32,
     beta1: f32,
     beta2: f32,
@@ -102,10 +102,10 @@ pub struct AdamwNumbers {
 }
 
 impl AdamwStep {
-    /// The same as step `step`, counted from 1, with its bias corrections.
-    pub fn numbers(self, step: u64) -> AdamwNumbers {
+    /// The coefficients of step `step`, counted from 1: these hyperparameters and the bias corrections.
+    pub fn coefficients(self, step: u64) -> AdamwCoefficients {
         let power = step.min(i32::MAX as u64) as i32;
-        AdamwNumbers {
+        AdamwCoefficients {
             learning_rate: self.learning_rate as f32,
             beta1: self.beta1 as f32,
             beta2: self.beta2 as f32,
@@ -130,23 +130,25 @@ pub struct TableState<'a> {
 }
 
 /// AdamW on some rows of a table. Steps a row has missed are done as steps without a gradient, up to and with `step`;
-/// with `gradient` (a row for each of `rows`, divided by the number beside it), `step` itself is done with that.
-/// `numbers` has the steps from `first_number` on. `rows` is put in order and rid of what is there twice.
+/// with `gradient` (a row for each of `rows`, divided by the divisor beside it), `step` itself is done with that.
+/// `coefficients` has those of the steps from `first_step` on. `rows` is put in order and rid of what is there twice.
 pub fn adamw_rows(
     table: TableState,
     rows: &mut Vec<i64>,
     gradient: Option<(&Tensor, f64)>,
-    numbers: &[AdamwNumbers],
-    first_number: u32,
+    coefficients: &[AdamwCoefficients],
+    first_step: u32,
     step: u32,
 ) -> Result<()> {
     rows.sort_unstable();
     rows.dedup();
     let TableState { parameter, exp_avg, exp_avg_sq, steps } = table;
     let size = parameter.size();
-    let [height, width] = size[..] else { return Err(Error::failure("a table has rows and columns")) };
+    let [height, width] = size[..] else {
+        return Err(Error::failure(format!("the embedding table has the shape {size:?}, not two dimensions")));
+    };
     let listed = |row: &i64| (0..height).contains(row);
-    let known = |row: &i64| steps.get(*row as usize).is_some_and(|&had| had + 1 >= first_number || had >= step);
+    let known = |row: &i64| steps.get(*row as usize).is_some_and(|&had| had + 1 >= first_step || had >= step);
     let plain = |tensor: &Tensor| {
         tensor.size() == size
             && tensor.kind() == Kind::Float
@@ -157,12 +159,12 @@ pub fn adamw_rows(
         && rows.iter().all(|row| listed(row) && known(row))
         && [parameter, exp_avg, exp_avg_sq].into_iter().all(plain)
         && gradient.is_none_or(|(gradient, _)| gradient.size() == [rows.len() as i64, width])
-        && (numbers.len() as u64 + u64::from(first_number) > u64::from(step));
+        && (coefficients.len() as u64 + u64::from(first_step) > u64::from(step));
     if !all_there {
         return Err(Error::failure("the optimizer's table and rows do not belong together"));
     }
     // SAFETY: three contiguous fp32 tables of one size, row numbers within them and none twice, a gradient row for
-    // each, and numbers for every step that is made up for: all checked above.
+    // each, and coefficients for every step that is made up for: all checked above.
     check(unsafe {
         rehead_adamw_rows(
             pointer(parameter),
@@ -173,8 +175,8 @@ pub fn adamw_rows(
             rows.len(),
             gradient.map_or(null_mut(), |(gradient, _)| pointer(gradient)),
             gradient.map_or(1.0, |(_, divisor)| divisor),
-            numbers.as_ptr(),
-            first_number,
+            coefficients.as_ptr(),
+            first_step,
             step,
         )
     })
@@ -194,10 +196,10 @@ mod tests {
         let (parameter, gradient) = (vec![Tensor::from_slice(&[1f32, -2.0])], vec![Tensor::from_slice(&[0.5f32, 1.0])]);
         let (exp_avg, exp_avg_sq) = (zeros(), zeros());
         let steps = vec![Tensor::zeros([1], (Kind::Float, Device::Cpu))];
-        let numbers = AdamwStep { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
+        let step = AdamwStep { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
         for count in 1..=2 {
             let _ = steps[0].shallow_clone().fill_(count as f64);
-            fused_adamw(&parameter, &gradient, &exp_avg, &exp_avg_sq, &steps, numbers, None)?;
+            fused_adamw(&parameter, &gradient, &exp_avg, &exp_avg_sq, &steps, step, None)?;
         }
         let values: Vec<f32> = Vec::try_from(&parameter[0]).map_err(Error::from)?;
         for (value, expected) in values.iter().zip([0.798_101, -2.195_902]) {
@@ -210,7 +212,7 @@ mod tests {
     #[test]
     fn rows_of_a_table_may_be_updated_late() -> Result<()> {
         let step = AdamwStep { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 };
-        let numbers: Vec<AdamwNumbers> = (1..=6).map(|at| step.numbers(at)).collect();
+        let coefficients: Vec<AdamwCoefficients> = (1..=6).map(|at| step.coefficients(at)).collect();
         let run = |every_step: bool| -> Result<[Tensor; 3]> {
             let table = [
                 random(&[5, 19], 1),
@@ -227,7 +229,7 @@ mod tests {
                     TableState { parameter, exp_avg, exp_avg_sq, steps: &mut steps },
                     rows,
                     None,
-                    &numbers,
+                    &coefficients,
                     1,
                     at - 1,
                 )?;
@@ -239,7 +241,7 @@ mod tests {
                     TableState { parameter, exp_avg, exp_avg_sq, steps: &mut steps },
                     &mut rows,
                     Some((&gradient, 2.0)),
-                    &numbers,
+                    &coefficients,
                     1,
                     at,
                 )?;
@@ -249,7 +251,7 @@ mod tests {
                 TableState { parameter, exp_avg, exp_avg_sq, steps: &mut steps },
                 &mut (0..5).collect(),
                 None,
-                &numbers,
+                &coefficients,
                 1,
                 6,
             )?;

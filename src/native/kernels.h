@@ -29,7 +29,7 @@ struct MutableRows {
     int64_t stride;
 };
 
-// Layer norms over more numbers are not for these kernels.
+// Layer norms over more values are not for these kernels.
 constexpr int64_t WIDEST_NORM = 4096;
 
 // Attention within each sequence of a packed batch, softmax(QKᵀ/√d)V. Sequence s has the key rows offsets[s] to
@@ -47,8 +47,8 @@ struct Attention {
 // The activations of a feed-forward block that have kernels of their own.
 enum class Activation { gelu, gelu_tanh };
 
-// The numbers of an AdamW step.
-struct AdamwNumbers {
+// The hyperparameters and bias corrections of an AdamW step.
+struct AdamwCoefficients {
     float learning_rate, beta1, beta2, epsilon, weight_decay;
     float correction1, correction2_root;  // 1 - beta1^t, and the root of 1 - beta2^t
 };
@@ -73,10 +73,10 @@ constexpr int64_t WIDEST_WINDOW = 15;
 // Outputs whose weights lie together, in 8 bits and for Winograd's algorithm.
 constexpr int64_t PANEL = 64;
 
-// Winograd's algorithm is for channels, before and behind, that are multiples of this.
+// Winograd's algorithm serves convolutions whose numbers of input and output channels are multiples of this.
 constexpr int64_t WINOGRAD_CHANNELS = 16;
 
-// The weights of a convolution of 3 × 3: the distances of their numbers in memory.
+// The weights of a convolution of 3 × 3: the strides of their values in memory.
 struct WinogradWeight {
     int64_t inputs, outputs, input_stride, output_stride, down_stride, across_stride;
 };
@@ -115,10 +115,10 @@ struct Kernels {
                                int64_t begin, int64_t end);
 
     // AdamW on rows begin to end of the list `rows` of a table of `width` columns. A row has had `last[row]` steps;
-    // those from then on (`numbers[0]` is step `first_number`'s) up to and with `step` are done now: without a
+    // those from then on (`coefficients[0]` is step `first_step`'s) up to and with `step` are done now: without a
     // gradient, but for the last one when `gradient` (a row for each of the list, divided by `divisor`) is not null.
     void (*adamw_rows)(float *parameter, float *exp_avg, float *exp_avg_sq, uint32_t *last, const int64_t *rows,
-                       const float *gradient, float divisor, const AdamwNumbers *numbers, uint32_t first_number,
+                       const float *gradient, float divisor, const AdamwCoefficients *coefficients, uint32_t first_step,
                        uint32_t step, int64_t begin, int64_t end, int64_t width);
     // 8 bits; null where the CPU has no instructions for them. Weights [outputs, inputs] become panels, a panel at a
     // time.
@@ -139,7 +139,7 @@ struct Kernels {
     void (*max_pool_backward)(Stored, const Windows &, const void *gradient, const uint8_t *place, void *x_gradient,
                               int64_t begin, int64_t end);
     // Convolutions of 3 × 3 by Winograd's algorithm (null without wide vectors): whether in bf16, too. `panels`, of
-    // 16 · inputs · outputs numbers, gets the weights of 64 outputs a panel, the panels begin to end.
+    // 16 · inputs · outputs values, gets the weights of 64 outputs a panel, the panels begin to end.
     bool winograd_bf16;
     void (*winograd_weight)(Stored, const WinogradWeight &, const float *weight, void *panels, int64_t begin,
                             int64_t end);

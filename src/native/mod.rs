@@ -23,7 +23,7 @@ mod tensors;
 #[cfg(test)]
 mod testing;
 
-pub use adamw::{AdamwNumbers, AdamwStep, TableState, adamw_rows, fused_adamw};
+pub use adamw::{AdamwCoefficients, AdamwStep, TableState, adamw_rows, fused_adamw};
 pub use attention::{attention, has_attention};
 pub use convolution::FixedConvolution;
 pub use device::{accelerator_peak_bytes, set_deterministic, to_gpu};

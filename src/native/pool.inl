@@ -38,7 +38,7 @@ INLINE void max_pool_lines(const Windows &w, const T *x, T *out, uint8_t *place,
     }
 }
 
-// The first window that reaches `at`, and the one behind the last.
+// The windows that cover `at`: the first, and the one after the last.
 INLINE int64_t first_window(const Windows &w, int64_t at) {
     const int64_t beyond = at + w.padding - w.size;
     return beyond < 0 ? 0 : beyond / w.stride + 1;

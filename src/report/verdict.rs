@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_are_told_with_the_cheapest_and_what_would_tell_more() {
+    fn without_a_winner_the_cheapest_is_named_and_what_would_show_smaller_differences() {
         let lists = |start: usize| -> Vec<Vec<u32>> {
             (0..3).map(|seed| list(|row| (row + start) % 9 == seed && row % 4 < 2 + seed)).collect()
         };

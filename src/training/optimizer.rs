@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::model::checkpoint::Weights;
 use crate::model::parameter::{Parameter, ParameterLocation, Role};
-use crate::native::{self, AdamwNumbers, AdamwStep};
+use crate::native::{self, AdamwCoefficients, AdamwStep};
 
 /// The numbers of AdamW (Loshchilov & Hutter 2019), with transformers' defaults for the moments.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +95,7 @@ struct SparseTable {
     /// The steps that each row has had.
     steps: Vec<u32>,
     /// The coefficients of the steps from `since` on.
-    coefficients: Vec<AdamwNumbers>,
+    coefficients: Vec<AdamwCoefficients>,
     since: u32,
 }
 
@@ -322,7 +322,7 @@ impl SparseTable {
 
     fn step(&mut self, rows: Option<(Vec<i64>, Tensor)>, step: AdamwStep, divisor: f64) -> Result<()> {
         self.steps_taken += 1;
-        self.coefficients.push(step.numbers(self.steps_taken));
+        self.coefficients.push(step.coefficients(self.steps_taken));
         if let Some((rows, gradient)) = rows {
             self.update(rows, Some((&gradient, divisor)))?;
         }

@@ -19,14 +19,14 @@ pub fn thumbnail(file: &Path) -> Option<String> {
     let longest = image.height.max(image.width).max(1);
     let scaled = |side: u32| if longest > SIDE { (side * SIDE / longest).max(1) } else { side };
     let (height, width) = (scaled(image.height), scaled(image.width));
-    let how = Preprocessing {
+    let preprocessing = Preprocessing {
         resize: Resize::Exact { height, width },
         crop: (height, width),
         interpolation: Interpolation::Bilinear,
         mean: [0.0; 3],
         std: [1.0; 3],
     };
-    let pixels = prepare(&image, &how).ok()?;
+    let pixels = prepare(&image, &preprocessing).ok()?;
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, QUALITY).encode(&pixels, width, height, ExtendedColorType::Rgb8).ok()?;
     Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes)))

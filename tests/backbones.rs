@@ -145,9 +145,9 @@ fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
         let reference = Weights::open_file(&case.join("expected.safetensors"), CPU).expect(name);
         let batch = batch(&tensor(&reference, "pixels"));
         let (classifier, report) = load(case, HeadRequest::FromCheckpoint).expect(name);
-        let aside = report.set_aside.iter().filter(|tensor| !tensor.starts_with("AuxLogits.")).count();
-        assert_eq!((aside, report.missing.len()), (0, 0), "{name}: {report:?}");
-        assert_eq!(report.set_aside.is_empty(), name != "torchvision-inception_v3", "{name}: {report:?}");
+        let unused = report.unused.iter().filter(|tensor| !tensor.starts_with("AuxLogits.")).count();
+        assert_eq!((unused, report.missing.len()), (0, 0), "{name}: {report:?}");
+        assert_eq!(report.unused.is_empty(), name != "torchvision-inception_v3", "{name}: {report:?}");
 
         let expected = tensor(&reference, "logits");
         let logits = evaluated(&classifier, &batch);
@@ -441,7 +441,7 @@ fn a_new_head_leaves_the_backbone_as_it_is_and_a_saved_one_keeps_its_words() {
     let others = Labels::from_names(["horse", "deer", "dog", "cat"]).expect("labels");
     let (classifier, report) = load(directory.path(), new_head(&others)).expect("loaded");
     assert_eq!(
-        (report.missing, report.set_aside),
+        (report.missing, report.unused),
         (vec!["fc.weight".to_owned(), "fc.bias".to_owned()], vec!["fc.bias".to_owned(), "fc.weight".to_owned()])
     );
     assert_eq!((classifier.head.classes(), &classifier.labels), (4, &others));

@@ -42,18 +42,24 @@ fn text_encoders_of_every_family_with_and_without_a_head() {
     ];
     let scene = Scene::with_models(&models.map(|(name, ..)| name));
     for (name, family, stages, labels) in models {
-        // A pooler that no head reads is unused, which is worth a line.
-        let report = if name == "albert/bare" {
-            scene.rehead("inspect --json").arg(name).ok().json()
-        } else {
-            inspected(&scene, name)
-        };
+        let report = inspected(&scene, name);
+        assert_eq!(report["head"], if labels > 0 { "usable" } else { "none" }, "{report}");
         assert_is(&report, family, stages, labels);
         assert_eq!((&report["reads"], &report["image_size"]), (&json!("text"), &Value::Null), "{report}");
         assert!(report["max_length"].as_u64() > Some(0), "{report}");
         let pooling = if name.ends_with("mean_pooled") { "mean" } else { "cls" };
         assert_eq!(report["pooling"], pooling, "{report}");
     }
+}
+
+/// The heads of another task are nothing wrong.
+#[test]
+fn weights_of_other_heads_are_listed_as_unused() {
+    let scene = Scene::with_models(&["pretraining"]);
+    let report = inspected(&scene, "pretraining");
+    let unused = report["unused"].as_array().expect("a list");
+    assert!(unused.iter().any(|name| name.as_str().is_some_and(|name| name.starts_with("cls."))), "{report}");
+    assert_eq!(report["head"], "none", "{report}");
 }
 
 /// Saves a network of random weights with three labels.
@@ -138,6 +144,9 @@ fn what_is_wrong_with_a_model_is_said_and_what_is_none_is_refused() {
     };
     scene.edit_json("classifier/config.json", |config| config["id2label"] = json!({ "0": "one" }));
     assert!(problem("classifier").contains("id2label"));
+    let said = scene.rehead("inspect classifier").ok();
+    let text = said.stdout_text();
+    said.check(text.contains("cannot be used") && !text.contains("give it one"), "a head that cannot be used");
     scene.remove("roberta/classifier/tokenizer.json");
     assert!(problem("roberta/classifier").contains("tokenizer.json"));
     scene.edit_json("albert/classifier/config.json", |config| config["num_hidden_groups"] = json!(2));

@@ -291,16 +291,16 @@ fn a_new_head_is_drawn_as_transformers_does() -> Result<()> {
     let (classifier, report) = Classifier::load(&made.join("plain"), &request)?;
     assert_eq!((classifier.pooling, classifier.head.classes()), (Pooling::Cls, 3));
     assert_eq!(report.missing, ["classifier.weight", "classifier.bias"]);
-    assert_eq!(report.set_aside, ["classifier.bias", "classifier.weight"]);
+    assert_eq!(report.unused, ["classifier.bias", "classifier.weight"]);
     let state = classifier.state()?;
     let of = |name: &str| &state.iter().find(|(stored, _)| stored == name).expect("there").1;
     let std = of("classifier.weight").std(true).double_value(&[]);
     assert!((0.015..0.025).contains(&std), "{std}");
     assert_eq!(of("classifier.bias").abs().max().double_value(&[]), 0.0);
     let (_, report) = Classifier::load(&made.join("timm"), &request)?;
-    assert_eq!(report.set_aside, ["head.bias", "head.weight"]);
+    assert_eq!(report.unused, ["head.bias", "head.weight"]);
     let (_, report) = Classifier::load(&made.join("bare"), &request)?;
-    assert_eq!(report.set_aside, ["pooler.dense.bias", "pooler.dense.weight"]);
+    assert_eq!(report.unused, ["pooler.dense.bias", "pooler.dense.weight"]);
     let Err(error) = load(&made.join("bare"), HeadRequest::FromCheckpoint) else { panic!("has no head") };
     assert!(error.to_string().contains("no classification head"), "{error}");
     Ok(())

@@ -264,8 +264,8 @@ impl Weights {
         Ok((entry, file, map.get(entry.bytes.clone()).unwrap_or_default()))
     }
 
-    /// Names (as stored) that nobody asked for.
-    pub fn untaken(&self) -> Vec<String> {
+    /// Names (as stored) of the tensors that have not been taken.
+    pub fn leftovers(&self) -> Vec<String> {
         let taken = self.taken.borrow();
         let mut names: Vec<String> = self
             .entries
@@ -284,7 +284,7 @@ impl Weights {
     }
 }
 
-/// The sum of finite numbers is finite unless it overflows; only then every number is looked at.
+/// The sum of finite values is finite unless it overflows; only then every value is looked at.
 fn is_finite(tensor: &Tensor) -> Result<bool> {
     if tensor.f_sum(Kind::Float)?.f_double_value(&[])?.is_finite() {
         return Ok(true);
@@ -349,33 +349,38 @@ pub fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
 pub struct LoadReport {
     /// Tensors that the network has and the checkpoint lacks: newly initialised.
     pub missing: Vec<String>,
-    /// Tensors of an old head, or of parts that classification does not use.
-    pub set_aside: Vec<String>,
+    /// Weights of an old head, or of parts that classification does not use.
+    pub unused: Vec<String>,
 }
 
-/// What becomes of a tensor that the network has not taken.
+/// What a tensor is that the network has not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Untaken {
-    /// Of an old head, or of a part that is not used: listed.
-    SetAside,
-    /// Of no interest.
-    PassedOver,
+pub enum Leftover {
+    /// Of an old head, or of a part that is not used: reported.
+    Unused,
+    /// Of no interest: not reported.
+    Ignored,
     /// The weights are of another network than the configuration.
     Unexpected,
 }
 
 impl LoadReport {
-    /// Accounts for every tensor that was not taken.
+    /// Accounts for every tensor that was not taken; `leftover_of` says what it is.
     ///
     /// # Errors
     /// One is unexpected; `network` is what has no place for it.
-    pub fn account(&mut self, checkpoint: &Checkpoint, network: &str, fate: impl Fn(&str) -> Untaken) -> Result<()> {
+    pub fn account(
+        &mut self,
+        checkpoint: &Checkpoint,
+        network: &str,
+        leftover_of: impl Fn(&str) -> Leftover,
+    ) -> Result<()> {
         let mut unexpected = Vec::new();
-        for name in checkpoint.weights.untaken() {
-            match fate(&name) {
-                Untaken::SetAside => self.set_aside.push(name),
-                Untaken::PassedOver => {}
-                Untaken::Unexpected => unexpected.push(name),
+        for name in checkpoint.weights.leftovers() {
+            match leftover_of(&name) {
+                Leftover::Unused => self.unused.push(name),
+                Leftover::Ignored => {}
+                Leftover::Unexpected => unexpected.push(name),
             }
         }
         let Some(first) = unexpected.first() else { return Ok(()) };
@@ -397,7 +402,7 @@ impl LoadReport {
             ),
         };
         let mut lines = Vec::new();
-        for (what, names) in [("newly initialised", &self.missing), ("unused", &self.set_aside)] {
+        for (what, names) in [("newly initialised", &self.missing), ("unused", &self.unused)] {
             if !names.is_empty() {
                 lines.push(format!("{what}: {}", named(names)));
             }

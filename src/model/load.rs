@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use tch::Device;
 
-use super::checkpoint::{Checkpoint, LoadReport, Untaken, Weights, read_config, weight_files};
+use super::checkpoint::{Checkpoint, Leftover, LoadReport, Weights, read_config, weight_files};
 use super::classifier::Classifier;
 use super::family::{FAMILIES, Family, FreshNetwork, HeadLayers, HeadSpec, HiddenLayer, Leftovers, Parts};
 use super::head::{Head, Hidden, NamedLinear, random_linear, stored_linear};
@@ -129,26 +129,19 @@ impl Classifier {
         let parts = family.load(&mut checkpoint, request)?;
         let mut report = LoadReport::default();
         let width = parts.backbone.feature_width();
-        let (labels, pooling, head) = match &request.head {
-            HeadRequest::FromCheckpoint => head_of_checkpoint(&parts.head, &checkpoint, width)?,
-            HeadRequest::Any { .. } if has_head(&parts.head, &checkpoint) => {
-                head_of_checkpoint(&parts.head, &checkpoint, width)?
-            }
-            HeadRequest::New { labels, pooling, dropout, seed } => {
-                let pooling = wanted_pooling(&parts.head, *pooling);
-                let new = NewHead { labels, dropout: *dropout, seed: *seed, width, device: request.device };
-                let head = new.build(&parts.head, pooling, Some(&checkpoint.weights), &mut report.missing)?;
-                ((*labels).clone(), pooling, head)
-            }
+        let new = match request.head {
+            HeadRequest::FromCheckpoint => None,
+            HeadRequest::Any { .. } if has_head(&parts.head, &checkpoint) => None,
             HeadRequest::Any { placeholder } => {
-                let new = NewHead { labels: placeholder, dropout: None, seed: 0, width, device: request.device };
-                let pooling = parts.head.pooling;
-                let head = new.build(&parts.head, pooling, Some(&checkpoint.weights), &mut report.missing)?;
-                ((*placeholder).clone(), pooling, head)
+                Some(NewHead { labels: placeholder, pooling: None, dropout: None, seed: 0 })
             }
+            HeadRequest::New { labels, pooling, dropout, seed } => Some(NewHead { labels, pooling, dropout, seed }),
         };
-        let Leftovers { network, .. } = &parts.leftovers;
-        report.account(&checkpoint, network, |name| fate(&parts.leftovers, name))?;
+        let (labels, pooling, head) = match new {
+            None => head_of_checkpoint(&parts.head, &checkpoint, width)?,
+            Some(new) => new.build(&parts, Some(&checkpoint.weights), request.device, &mut report.missing)?,
+        };
+        report.account(&checkpoint, &parts.leftovers.network, |name| leftover_of(&parts.leftovers, name))?;
         // A new head has tensors that the checkpoint lacks.
         let problem_type = match report.missing.is_empty() {
             true => stored_problem_type(&checkpoint, labels.len()),
@@ -165,7 +158,7 @@ impl Classifier {
     /// # Errors
     /// There is no such architecture.
     pub fn fresh(model: &str, seed: u64, request: &LoadRequest) -> Result<Self> {
-        let HeadRequest::New { labels, pooling, dropout, seed: head_seed } = &request.head else {
+        let HeadRequest::New { labels, pooling, dropout, seed: head_seed } = request.head else {
             return Err(Error::request("a network with random weights has no labels yet").hint("train it first"));
         };
         let directory = Path::new(model);
@@ -177,11 +170,9 @@ impl Classifier {
         refuse_engine(family, request.engine)?;
         let network = FreshNetwork { architecture, arguments: &arguments, preprocessing, seed };
         let parts = family.fresh(&network, request)?;
-        let pooling = wanted_pooling(&parts.head, *pooling);
-        let width = parts.backbone.feature_width();
-        let new = NewHead { labels, dropout: *dropout, seed: *head_seed, width, device: request.device };
-        let head = new.build(&parts.head, pooling, None, &mut Vec::new())?;
-        assemble(family, parts, (*labels).clone(), pooling, head, request.device, PathBuf::new())
+        let new = NewHead { labels, pooling, dropout, seed: head_seed };
+        let (labels, pooling, head) = new.build(&parts, None, request.device, &mut Vec::new())?;
+        assemble(family, parts, labels, pooling, head, request.device, PathBuf::new())
     }
 }
 
@@ -276,26 +267,27 @@ fn has_head(spec: &HeadSpec, checkpoint: &Checkpoint) -> bool {
 /// A head that is to be newly initialised.
 struct NewHead<'a> {
     labels: &'a Labels,
+    /// In place of the family's own, where there is a choice.
+    pooling: Option<Pooling>,
     /// In place of the family's own.
     dropout: Option<f64>,
     seed: u64,
-    /// Of the features.
-    width: i64,
-    device: Device,
 }
 
 impl NewHead<'_> {
     /// Draws the layers. Only a hidden layer that was pretrained with the backbone is kept, where the checkpoint has
     /// it. The names of all other tensors go into `missing`.
     fn build(
-        &self,
-        spec: &HeadSpec,
-        pooling: Pooling,
+        self,
+        parts: &Parts,
         weights: Option<&Weights>,
+        device: Device,
         missing: &mut Vec<String>,
-    ) -> Result<Head> {
-        let &Self { labels, dropout, seed, width, device } = self;
-        let layers = layers_of(spec, pooling);
+    ) -> Result<(Labels, Pooling, Head)> {
+        let Self { labels, pooling, dropout, seed } = self;
+        let width = parts.backbone.feature_width();
+        let pooling = wanted_pooling(&parts.head, pooling);
+        let layers = layers_of(&parts.head, pooling);
         let mut random = |name: &str, outputs: i64, seed: u64| {
             missing.extend([format!("{name}.weight"), format!("{name}.bias")]);
             random_linear(width, outputs, layers.initial_std, seed, device)
@@ -313,7 +305,8 @@ impl NewHead<'_> {
                 })
             }
         };
-        Ok(head(layers, hidden, output, dropout.unwrap_or(layers.dropout), dropout))
+        let head = head(layers, hidden, output, dropout.unwrap_or(layers.dropout), dropout);
+        Ok((labels.clone(), pooling, head))
     }
 }
 
@@ -335,13 +328,13 @@ fn head(
     Head::new(hidden, dropout, output)
 }
 
-/// What becomes of a tensor that neither backbone nor head has taken.
-fn fate(leftovers: &Leftovers, name: &str) -> Untaken {
-    if leftovers.set_aside.iter().any(|part| name.starts_with(part)) {
-        Untaken::SetAside
+/// What a tensor is that neither backbone nor head has taken.
+fn leftover_of(leftovers: &Leftovers, name: &str) -> Leftover {
+    if leftovers.unused.iter().any(|part| name.starts_with(part)) {
+        Leftover::Unused
     } else if leftovers.ignored.iter().any(|part| name.ends_with(part)) {
-        Untaken::PassedOver
+        Leftover::Ignored
     } else {
-        Untaken::Unexpected
+        Leftover::Unexpected
     }
 }

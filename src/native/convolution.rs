@@ -35,8 +35,9 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// A convolution of a network that is not trained, with its weights as inference wants them.
-pub struct FixedConvolution {
+/// A convolution of a network that is not trained, with its norm folded into weights that are kept as inference wants
+/// them.
+pub struct FoldedConvolution {
     /// `[outputs, inputs, height, width]`.
     pub weight: Tensor,
     /// `[outputs]`.
@@ -49,7 +50,7 @@ pub struct FixedConvolution {
     padding: [i64; 2],
 }
 
-impl FixedConvolution {
+impl FoldedConvolution {
     /// From weight and bias in fp32, to compute in `kind`.
     pub fn new(weight: &Tensor, bias: &Tensor, stride: i64, padding: [i64; 2], kind: Kind) -> Result<Self> {
         let mut panels = null_mut();
@@ -121,8 +122,8 @@ mod tests {
                 let size = plain.abs().max().double_value(&[]);
                 let tolerance = size * if kind == Kind::Float { 5e-6 } else { 8e-3 };
                 let masters = [&weight, &bias].map(|numbers| numbers.to_kind(Kind::Float));
-                let fixed = FixedConvolution::new(&masters[0], &masters[1], stride, [padding; 2], kind)?;
-                let of = |added: Option<&Tensor>, relu| fixed.apply(&x, added, relu);
+                let folded = FoldedConvolution::new(&masters[0], &masters[1], stride, [padding; 2], kind)?;
+                let of = |added: Option<&Tensor>, relu| folded.apply(&x, added, relu);
                 assert_near(&of(None, false)?.to_kind(Kind::Float), &plain, tolerance, "alone");
                 assert_near(&of(None, true)?.to_kind(Kind::Float), &plain.relu(), tolerance, "with a ReLU");
                 let sum = &plain + added.to_kind(Kind::Float);

@@ -25,7 +25,7 @@ mod testing;
 
 pub use adamw::{AdamwCoefficients, AdamwStep, TableState, adamw_rows, fused_adamw};
 pub use attention::{attention, has_attention};
-pub use convolution::FixedConvolution;
+pub use convolution::FoldedConvolution;
 pub use device::{accelerator_peak_bytes, set_deterministic, to_gpu};
 pub use dropout::{DropoutSpec, dropout};
 pub use gelu::{bias_gelu, gelu, has_bias_gelu};

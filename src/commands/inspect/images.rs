@@ -57,7 +57,7 @@ impl ImagesReport {
 
 impl fmt::Display for ImagesReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} images", self.folder, units::count(self.images as u64))?;
+        write!(f, "{}: {}", self.folder, units::counted(self.images as u64, "image"))?;
         for (class, images) in &self.classes {
             write!(f, "\n  {class}  {}", units::count(*images as u64))?;
         }

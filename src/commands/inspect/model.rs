@@ -17,6 +17,17 @@ use crate::model::checkpoint::{Weights, read_config, weight_files};
 use crate::model::{self, Classifier, Engine, HeadRequest, InputSpec, LoadRequest, Pooling};
 use crate::transform::Transform;
 
+/// Whether a model has a head.
+#[derive(Serialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum HeadState {
+    /// A backbone without one.
+    None,
+    Usable,
+    /// There is one that cannot be loaded; why is among the problems.
+    Unusable,
+}
+
 /// What is in a model directory.
 #[derive(Serialize)]
 pub struct ModelReport {
@@ -38,8 +49,12 @@ pub struct ModelReport {
     /// Height and width of the images that the network sees.
     image_size: Option<[u32; 2]>,
     pooling: Option<Pooling>,
-    /// Of the head; empty for a backbone without one.
+    /// `None` where the network cannot be loaded at all.
+    head: Option<HeadState>,
+    /// Of the head, where it can be used.
     labels: Vec<String>,
+    /// Weights of other tasks' heads, and of parts that classification does not use.
+    unused: Vec<String>,
     /// The settings of the run that made it.
     run: Option<String>,
     /// The strategy of that run.
@@ -48,6 +63,8 @@ pub struct ModelReport {
 }
 
 impl ModelReport {
+    /// Loads what is at `path`, a directory or a file of weights, and describes it.
+    ///
     /// # Errors
     /// When `config.json` cannot be read; what else is wrong with a model is in `problems`.
     pub fn of(path: &Path) -> Result<Self> {
@@ -70,7 +87,9 @@ impl ModelReport {
             max_length: None,
             image_size: None,
             pooling: None,
+            head: None,
             labels: Vec::new(),
+            unused: Vec::new(),
             run: settings.is_file().then(|| settings.display().to_string()),
             strategy: None,
             problems: Vec::new(),
@@ -117,27 +136,29 @@ impl ModelReport {
         let engine = model::engines(path)?.first().copied().unwrap_or(Engine::Packed);
         let placeholder = Labels::in_order(vec!["0".to_owned(), "1".to_owned()])?;
         let load = |head| Classifier::load(path, &LoadRequest { engine, ..LoadRequest::plain(head) });
-        let (classifier, loaded) = match load(HeadRequest::Any { placeholder: &placeholder }) {
+        let (classifier, loaded, head) = match load(HeadRequest::Any { placeholder: &placeholder }) {
             Ok((classifier, loaded)) => {
-                if loaded.missing.is_empty() {
-                    self.labels = classifier.labels.names().to_vec();
-                }
-                (classifier, loaded)
+                let head = if loaded.missing.is_empty() { HeadState::Usable } else { HeadState::None };
+                (classifier, loaded, head)
             }
             // The head cannot be used; the backbone may be.
             Err(error) => {
                 self.problem(&error);
-                load(HeadRequest::New { labels: &placeholder, pooling: None, dropout: None, seed: 0 })?
+                let new = HeadRequest::New { labels: &placeholder, pooling: None, dropout: None, seed: 0 };
+                let (classifier, loaded) = load(new)?;
+                (classifier, loaded, HeadState::Unusable)
             }
         };
+        self.head = Some(head);
+        if head == HeadState::Usable {
+            self.labels = classifier.labels.names().to_vec();
+        }
         let backbone = &classifier.backbone;
         self.family = Some(backbone.family().to_owned());
         self.stages = backbone.stages().to_vec();
         self.feature_width = Some(backbone.feature_width());
         self.pooling = Some(classifier.pooling);
-        if !loaded.set_aside.is_empty() {
-            self.problems.push(format!("unused weights: {}", listed(&loaded.set_aside)));
-        }
+        self.unused = loaded.unused;
         match &classifier.input {
             InputSpec::Image(preprocessing) => {
                 let (height, width) = preprocessing.output();
@@ -157,40 +178,50 @@ impl ModelReport {
 
 impl fmt::Display for ModelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unknown = || "not said".to_owned();
         let what = if self.run.is_some() { "a run" } else { "a model" };
         writeln!(f, "{}: {what}", self.directory)?;
-        writeln!(f, "  kind        {}", self.model_type.clone().or(self.family.clone()).unwrap_or_else(unknown))?;
+        if let Some(architecture) = self.model_type.as_ref().or(self.family.as_ref()) {
+            writeln!(f, "  architecture  {architecture}")?;
+        }
         if !self.architectures.is_empty() {
-            writeln!(f, "  class       {}", self.architectures.join(", "))?;
+            writeln!(f, "  class         {}", self.architectures.join(", "))?;
         }
         writeln!(
             f,
-            "  weights     {} tensors, {} parameters ({})",
+            "  weights       {} tensors, {} parameters ({})",
             self.tensors,
             units::count(self.parameters),
             self.files.join(", ")
         )?;
         match self.stages.as_slice() {
             [] => {}
-            [only] => writeln!(f, "  stages      1: {only}")?,
-            [first, .., last] => writeln!(f, "  stages      {}: {first} to {last}", self.stages.len())?,
+            [only] => writeln!(f, "  stages        1: {only}")?,
+            [first, .., last] => writeln!(f, "  stages        {}: {first} to {last}", self.stages.len())?,
         }
         if let Some(width) = self.feature_width {
-            writeln!(f, "  features    {width} wide")?;
+            writeln!(f, "  features      {width} wide")?;
         }
         if let Some(length) = self.max_length {
-            writeln!(f, "  max length  {length} tokens")?;
+            writeln!(f, "  max length    {length} tokens")?;
         }
         if let Some([height, width]) = self.image_size {
-            writeln!(f, "  images      {height} × {width} pixels")?;
+            writeln!(f, "  images        {height} × {width} pixels")?;
         }
-        match self.labels.as_slice() {
-            [] => writeln!(f, "  head        none: give it one with `rehead train --model {}`", self.directory)?,
-            labels => writeln!(f, "  head        {} labels: {}", labels.len(), listed(labels.iter().take(20)))?,
+        match self.head {
+            None => {}
+            Some(HeadState::None) => {
+                writeln!(f, "  head          none: give it one with `rehead train --model {}`", self.directory)?
+            }
+            Some(HeadState::Unusable) => writeln!(f, "  head          cannot be used, see below")?,
+            Some(HeadState::Usable) => {
+                writeln!(f, "  head          {} labels: {}", self.labels.len(), listed(self.labels.iter().take(20)))?
+            }
+        }
+        if !self.unused.is_empty() {
+            writeln!(f, "  unused        {} (not needed for classification)", listed(&self.unused))?;
         }
         if let (Some(run), Some(strategy)) = (&self.run, &self.strategy) {
-            writeln!(f, "  trained by  {strategy} ({run})")?;
+            writeln!(f, "  trained by    {strategy} ({run})")?;
         }
         match self.problems.as_slice() {
             [] => write!(f, "nothing looks wrong"),

@@ -10,7 +10,7 @@ use super::spec::{Block, ConvSpec, Window};
 use crate::error::{Error, Result};
 use crate::model::layers::{cast, copied};
 use crate::model::pass::{DropoutKeys, Pass};
-use crate::native::{self, FixedConvolution};
+use crate::native::{self, FoldedConvolution};
 
 /// How much a batch counts in the running mean and variance, as in torch.
 const MOMENTUM: f64 = 0.1;
@@ -47,18 +47,18 @@ impl Block<Conv> {
                     y = conv.forward(&y, pass)?;
                 }
                 let shortcut = shortcut.as_ref().map(|conv| conv.forward(x, pass)).transpose()?;
-                let fixed = match shortcut.as_ref().unwrap_or(x).requires_grad() {
+                let folded = match shortcut.as_ref().unwrap_or(x).requires_grad() {
                     true => None,
-                    false => last.fixed(&y, pass)?,
+                    false => last.folded(&y, pass)?,
                 };
                 let shortcut = match shortcut {
                     Some(shortcut) => shortcut,
                     // The fused sum takes its place.
-                    None if fixed.is_some() && !own => copied(x)?,
+                    None if folded.is_some() && !own => copied(x)?,
                     None => x.shallow_clone(),
                 };
-                match fixed {
-                    Some(fixed) => fixed.apply(&y, Some(&shortcut), true)?,
+                match folded {
+                    Some(folded) => folded.apply(&y, Some(&shortcut), true)?,
                     None => last.forward(&y, pass)?.f_add_(&shortcut)?.f_relu_()?,
                 }
             }
@@ -103,12 +103,12 @@ pub struct Conv {
     bias: Option<Tensor>,
     norm: Option<BatchNorm>,
     frozen: bool,
-    folded: RefCell<Option<Folded>>,
+    folded_copy: RefCell<Option<FoldedCopy>>,
 }
 
-/// A convolution with its norm in it.
-struct Folded {
-    convolution: Rc<FixedConvolution>,
+/// A convolution with its norm in it, and what it was made for and from.
+struct FoldedCopy {
+    convolution: Rc<FoldedConvolution>,
     kind: Kind,
     /// How often each of the tensors that it was made from had been changed in place.
     versions: Vec<i64>,
@@ -126,7 +126,7 @@ pub struct BatchNorm {
 impl Conv {
     /// A convolution that may be trained.
     pub fn new(spec: ConvSpec, weight: Tensor, bias: Option<Tensor>, norm: Option<BatchNorm>) -> Self {
-        Self { spec, weight, bias, norm, frozen: false, folded: RefCell::new(None) }
+        Self { spec, weight, bias, norm, frozen: false, folded_copy: RefCell::new(None) }
     }
 
     /// Says whether the convolution is in a frozen stage, where no gradients are wanted.
@@ -134,7 +134,7 @@ impl Conv {
     /// # Errors
     /// A tensor cannot be told that it needs no gradient.
     pub fn set_frozen(&mut self, frozen: bool) -> Result<()> {
-        self.folded = RefCell::new(None);
+        self.folded_copy = RefCell::new(None);
         self.frozen = frozen;
         if frozen {
             for tensor in self.tensors() {
@@ -151,11 +151,11 @@ impl Conv {
     }
 
     /// The convolution with its norm folded in, where a pass over `x` may use it: it passes no gradients on.
-    fn fixed(&self, x: &Tensor, pass: Pass) -> Result<Option<Rc<FixedConvolution>>> {
+    fn folded(&self, x: &Tensor, pass: Pass) -> Result<Option<Rc<FoldedConvolution>>> {
         if !self.frozen {
             return Ok(None);
         }
-        let mut folded = self.folded.borrow_mut();
+        let mut folded = self.folded_copy.borrow_mut();
         if pass.dropout.is_some() || self.tensors().any(Tensor::requires_grad) {
             *folded = None;
             return Ok(None);
@@ -168,13 +168,13 @@ impl Conv {
             return Ok(Some(Rc::clone(&kept.convolution)));
         }
         let convolution = Rc::new(tch::no_grad(|| self.fold_batch_norm(pass.compute))?);
-        *folded = Some(Folded { convolution: Rc::clone(&convolution), kind: pass.compute, versions });
+        *folded = Some(FoldedCopy { convolution: Rc::clone(&convolution), kind: pass.compute, versions });
         Ok(Some(convolution))
     }
 
     /// A convolution in `kind` that does what this one and its norm do in evaluation: a norm is a factor and a summand
     /// for each channel.
-    fn fold_batch_norm(&self, kind: Kind) -> Result<FixedConvolution> {
+    fn fold_batch_norm(&self, kind: Kind) -> Result<FoldedConvolution> {
         let zero = || Tensor::f_zeros([self.spec.outputs], (Kind::Float, self.weight.device()));
         let bias = self.bias.as_ref().map_or_else(zero, |bias| Ok(bias.shallow_clone()))?;
         let (weight, bias) = match &self.norm {
@@ -186,17 +186,17 @@ impl Conv {
             None => (self.weight.shallow_clone(), bias),
         };
         let ConvSpec { stride, padding, .. } = self.spec;
-        FixedConvolution::new(&weight, &bias, stride, padding, kind)
+        FoldedConvolution::new(&weight, &bias, stride, padding, kind)
     }
 
     /// In training with the batch's own statistics, which the running ones take in; in evaluation with the running
     /// ones.
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         let ConvSpec { stride, padding, relu, .. } = self.spec;
-        let mut y = match self.fixed(x, pass)? {
-            Some(fixed) => match self.product(x, &fixed.weight, Some(&fixed.bias))? {
+        let mut y = match self.folded(x, pass)? {
+            Some(folded) => match self.product(x, &folded.weight, Some(&folded.bias))? {
                 Some(product) => product,
-                None => return fixed.apply(x, None, relu),
+                None => return folded.apply(x, None, relu),
             },
             None => {
                 let weight = cast(&self.weight, pass.compute)?;

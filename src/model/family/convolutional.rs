@@ -176,7 +176,7 @@ impl Architecture {
     ) -> Parts {
         let features = network.description().widths.last().copied().unwrap_or(0);
         let auxiliary = family.auxiliary().iter().map(|&part| part.to_owned());
-        let set_aside = std::iter::once(format!("{stored_head}.")).chain(auxiliary).collect();
+        let unused = std::iter::once(format!("{stored_head}.")).chain(auxiliary).collect();
         Parts {
             backbone: Box::new(network),
             head: HeadSpec {
@@ -191,7 +191,7 @@ impl Architecture {
             },
             input: InputSpec::Image(preprocessing),
             config: self.config(),
-            leftovers: Leftovers { network: format!("`{}`", self.name), set_aside, ignored: &[] },
+            leftovers: Leftovers { network: format!("`{}`", self.name), unused, ignored: &[] },
         }
     }
 }

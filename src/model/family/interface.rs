@@ -88,11 +88,12 @@ pub struct Parts {
 /// weights are of another network than the configuration.
 #[derive(Debug, Default)]
 pub struct Leftovers {
-    /// What has no place for an unexpected tensor, for the message (`config.json`, `a plain ViT`).
+    /// What the message about an unexpected tensor calls the network that does not have it (`config.json`, `a plain
+    /// ViT`).
     pub network: String,
     /// How the names of unused tensors begin, which are reported: old heads, and parts that classification does not
     /// use.
-    pub set_aside: Vec<String>,
+    pub unused: Vec<String>,
     /// How names end that are of no interest: buffers.
     pub ignored: &'static [&'static str],
 }

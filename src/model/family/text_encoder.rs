@@ -306,8 +306,8 @@ impl Family for TextEncoder {
         let head_dropout = self.head_dropout(checkpoint, config.hidden_dropout)?;
         let weights = &checkpoint.weights;
         let prefix = self.names.stored_prefix(weights);
-        let mut set_aside: Vec<String> = self.other_heads.iter().map(|&head| head.to_owned()).collect();
-        set_aside.extend((config.layers..all).map(|layer| self.names.layer_prefix(prefix, layer)));
+        let mut unused: Vec<String> = self.other_heads.iter().map(|&head| head.to_owned()).collect();
+        unused.extend((config.layers..all).map(|layer| self.names.layer_prefix(prefix, layer)));
         let EmbeddingsConfig::Text { vocabulary, positions, segments, .. } = config.embeddings else {
             return Err(Error::failure("a text encoder that reads no text"));
         };
@@ -332,7 +332,7 @@ impl Family for TextEncoder {
             head: self.heads(checkpoint, prefix, head_dropout),
             input: InputSpec::Text { vocabulary, positions, segments },
             config: saved,
-            leftovers: Leftovers { network: "config.json".to_owned(), set_aside, ignored: BUFFERS },
+            leftovers: Leftovers { network: "config.json".to_owned(), unused, ignored: BUFFERS },
         })
     }
 

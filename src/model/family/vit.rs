@@ -192,13 +192,13 @@ impl Vit {
             output: LayerName::same("classifier"),
             initial_std: INITIAL_STD,
         };
-        let set_aside = OTHER_PARTS.map(str::to_owned).into();
+        let unused = OTHER_PARTS.map(str::to_owned).into();
         Parts {
             backbone: Box::new(encoder),
             head: HeadSpec { pooling, first_token: Some(head()), mean: head() },
             input: InputSpec::Image(preprocessing),
             config,
-            leftovers: Leftovers { network: "a plain ViT".to_owned(), set_aside, ignored: &[] },
+            leftovers: Leftovers { network: "a plain ViT".to_owned(), unused, ignored: &[] },
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::linear::logistic::Linear;
 use crate::task::loss::{Loss, LossSettings};
 use crate::task::targets::Targets;
 
-/// A kind of answer that a network is trained to give. Training, strategies and commands know a task through this
-/// alone.
+/// A kind of answer that a network is trained to give. What else still assumes one class a row, docs/architecture.md
+/// lists.
 pub trait Task: Sync {
     /// As `--task` and the settings name it.
     fn name(&self) -> config::Task;

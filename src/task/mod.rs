@@ -3,8 +3,8 @@
 //!
 //! A task a file: [`single_label`]. What tasks have in common stands in [`contract`] ([`Task`]), [`targets`]
 //! ([`Targets`] and [`Dataset`]), [`loss`] (the mean over a step) and [`mod@score`]; [`registry`] lists the tasks there
-//! are. After loading, nothing outside asks what targets are. Nothing here trains: the loop and the strategies are
-//! later rooms.
+//! are. Outside, targets are only handed on; the predictions of a report alone ask for their classes. Nothing here
+//! trains: the loop and the strategies are later rooms.
 
 pub mod contract;
 pub mod loss;

@@ -25,7 +25,8 @@ impl Targets {
         self.len() == 0
     }
 
-    /// The class of each example, for callers that handle single-label data alone: baselines, comparisons, advice.
+    /// The class of each example, for callers that handle single-label data alone: the task itself and the predictions
+    /// of a report.
     pub fn classes(&self) -> &[u32] {
         match self {
             Self::Classes(classes) => classes,

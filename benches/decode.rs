@@ -2,7 +2,7 @@
 //! shorter side brought to 256 pixels, the middle 224 cropped. The two take turns; medians of the turns are compared.
 //! Prints JSON; a ratio is how many times as long PIL takes.
 //!
-//!     cargo bench --bench decode -- --input ../shared/data/hymenoptera
+//!     cargo bench --bench decode -- --input FOLDER
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

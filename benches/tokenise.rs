@@ -2,7 +2,7 @@
 //! taking turns. Prints JSON. The crate's time is that of the call alone; ours is until the ids lie flat, ready for
 //! batches.
 //!
-//!     cargo bench --bench tokenise -- --input ../shared/data/imdb/test.csv
+//!     cargo bench --bench tokenise -- --input FILE
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};

@@ -43,7 +43,7 @@ pub trait ExampleSet: Send + Sync {
     /// What example `index` costs a batch's budget: its tokens for text, 1 for an image.
     fn cost(&self, index: usize) -> usize;
 
-    /// What costs are counted in.
+    /// The unit of [`Self::cost`], in the plural: `tokens`, `images`.
     fn unit(&self) -> &'static str;
 
     /// For each example the first one that is identical to it (itself, for most): inference computes those alone.
@@ -51,7 +51,8 @@ pub trait ExampleSet: Send + Sync {
         (0..self.len()).collect()
     }
 
-    /// What two examples with the same content share, where that could only be found out on reading it (images).
+    /// A key that equal examples of any two sets share: for images, which are known only once their files are read.
+    /// `None` for texts, which are compared before they come here.
     fn content(&self, _index: usize) -> Option<&str> {
         None
     }

@@ -137,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn help_tells_the_defaults() {
+    fn help_shows_the_defaults() {
         let help = help("train").split_whitespace().collect::<Vec<_>>().join(" ");
         for setting in SETTINGS {
             let (_, after) = help.split_once(&format!("{} <", setting.flag())).unwrap();
             if let Some(default) = setting.default_text() {
-                let (_, told) = after.split_once("[default: ").unwrap();
-                assert!(told.starts_with(&format!("{default}]")), "{}: {told}", setting.path);
+                let (_, shown) = after.split_once("[default: ").unwrap();
+                assert!(shown.starts_with(&format!("{default}]")), "{}: {shown}", setting.path);
             }
         }
     }

@@ -30,9 +30,15 @@ pub fn transform_for(classifier: &Classifier, options: TransformOptions) -> Resu
             TextTokenizer::load(&classifier.directory, vocabulary, positions, segments, options.max_length)
                 .map(Transform::Text)
         }
-        InputSpec::Image(how) => {
+        InputSpec::Image(preprocessing) => {
             let memory = available_bytes() / 4;
-            Ok(Transform::Image(ImageTransform::new(*how, options.augmentation, options.views, options.seed, memory)))
+            Ok(Transform::Image(ImageTransform::new(
+                *preprocessing,
+                options.augmentation,
+                options.views,
+                options.seed,
+                memory,
+            )))
         }
     }
 }
@@ -55,7 +61,7 @@ pub fn prepare(
     let count = prepared.unusable.len();
     let all = count > 0 && count == inputs.len();
     let on_bad_input = if all { OnBadInput::Fail } else { on_bad_input };
-    let prepared = settle_unusable(prepared, on_bad_input, console, &|_, error| error)?;
+    let prepared = handle_unusable(prepared, on_bad_input, console, &|_, error| error)?;
     if count > 0 {
         console.warn(format!("{count} of {} images cannot be read and are left out", inputs.len()));
     }
@@ -64,7 +70,7 @@ pub fn prepare(
 
 /// Decides about inputs that cannot be used: the first becomes the error, or (`Skip`) all are reported. `at` adds an
 /// input's row to its error.
-pub fn settle_unusable(
+pub fn handle_unusable(
     mut prepared: Prepared,
     on_bad_input: OnBadInput,
     console: &Console,

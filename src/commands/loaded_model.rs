@@ -83,7 +83,8 @@ impl LoadedModel {
     }
 }
 
-/// Which code runs the network in `directory`, `auto` decided. Networks that begin from random weights are nowhere yet.
+/// The engine that runs the network in `directory`; where the setting is `auto`, the choice is recorded. Without a
+/// directory the network starts from random weights, and the packed engine runs it.
 pub fn engine(setting: EngineSetting, directory: Option<&Path>, choices: &mut Choices) -> Result<Engine> {
     let engine = match (setting, directory) {
         (EngineSetting::Packed, _) => return Ok(Engine::Packed),

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_are_told_with_their_place() {
+    fn unknown_names_are_reported_with_their_place() {
         let message = refused(&format!("{COMPLETE}[training]\nepoch = 3\n"), &[]);
         assert!(message.contains("run.toml: line 8: `training.epoch`: unknown key"), "{message}");
         assert!(message.contains("`epochs`, `lr`") && message.ends_with("did you mean `epochs`?"), "{message}");

@@ -76,9 +76,9 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
     let mut choices = reader.choices().to_vec();
     choices.extend(columns.choices.iter().cloned());
 
-    let mut words = match known {
-        None => Words::discovered(),
-        Some(labels) => Words::known(labels),
+    let mut names = match known {
+        None => LabelNames::discovered(),
+        Some(labels) => LabelNames::known(labels),
     };
     let mut examples = Vec::new();
     let mut trimmed_labels = 0;
@@ -86,13 +86,13 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
         let row = row?;
         let Some(label) = columns.label_of(&row)? else { continue };
         trimmed_labels += u64::from(label.was_trimmed);
-        let index = words.index_of(&label.name, row.number, row.line);
+        let index = names.index_of(&label.name, row.number, row.line);
         if let Some(index) = index.map_err(|error| columns.at_label(error, row.number, row.line))? {
             examples.push(Example { input: columns.input_of(&row)?, label: index, row: row.number });
         }
     }
-    if let (Some(unknown), Some(labels)) = (&words.first_unknown, known) {
-        let error = unknown_label(&unknown.word, &words.unknown_counts, labels);
+    if let (Some(unknown), Some(labels)) = (&names.first_unknown, known) {
+        let error = unknown_label(&unknown.name, &names.unknown_counts, labels);
         return Err(columns.at_label(error, unknown.row, unknown.line));
     }
     if examples.is_empty() {
@@ -103,9 +103,9 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
     let labels = match known {
         Some(labels) => labels.clone(),
         None => {
-            let labels = Labels::from_names(words.found.iter().map(String::as_str))?;
+            let labels = Labels::from_names(names.found.iter().map(String::as_str))?;
             let final_index: Vec<u32> =
-                words.found.iter().map(|word| labels.index_of(word).unwrap_or_default()).collect();
+                names.found.iter().map(|name| labels.index_of(name).unwrap_or_default()).collect();
             for example in &mut examples {
                 example.label = final_index.get(example.label as usize).copied().unwrap_or_default();
             }
@@ -116,23 +116,23 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
     Ok(LabelledSet { examples, labels, summary, columns, choices })
 }
 
-/// Label words seen so far: numbered as they come when they are being discovered, looked up when they are known.
-struct Words {
+/// Names of labels seen so far: numbered as they come when they are being discovered, looked up when they are known.
+struct LabelNames {
     indices: HashMap<String, u32>,
-    /// The discovered words in the order of their provisional indices.
+    /// The discovered names in the order of their provisional indices.
     found: Vec<String>,
     discovering: bool,
-    first_unknown: Option<Unknown>,
+    first_unknown: Option<UnknownLabel>,
     unknown_counts: HashMap<String, u64>,
 }
 
-struct Unknown {
-    word: String,
+struct UnknownLabel {
+    name: String,
     row: u64,
     line: u64,
 }
 
-impl Words {
+impl LabelNames {
     fn discovered() -> Self {
         Self {
             indices: HashMap::new(),
@@ -144,14 +144,14 @@ impl Words {
     }
 
     fn known(labels: &Labels) -> Self {
-        let indices = (0..).zip(labels.names()).map(|(index, word)| (word.clone(), index)).collect();
+        let indices = (0..).zip(labels.names()).map(|(index, name)| (name.clone(), index)).collect();
         Self { indices, discovering: false, ..Self::discovered() }
     }
 
     /// The index of a row's label; `None` for one that is not known, which is counted, so that the error can list all
     /// of them.
-    fn index_of(&mut self, word: &str, row: u64, line: u64) -> Result<Option<u32>> {
-        if let Some(&index) = self.indices.get(word) {
+    fn index_of(&mut self, name: &str, row: u64, line: u64) -> Result<Option<u32>> {
+        if let Some(&index) = self.indices.get(name) {
             return Ok(Some(index));
         }
         if self.discovering {
@@ -159,14 +159,14 @@ impl Words {
                 return Err(too_many());
             }
             let index = self.found.len() as u32;
-            self.indices.insert(word.to_owned(), index);
-            self.found.push(word.to_owned());
+            self.indices.insert(name.to_owned(), index);
+            self.found.push(name.to_owned());
             return Ok(Some(index));
         }
-        self.first_unknown.get_or_insert_with(|| Unknown { word: word.to_owned(), row, line });
-        // Bounded: a wrong column may hold another word in every row.
-        if self.unknown_counts.len() < MAX_LABELS || self.unknown_counts.contains_key(word) {
-            *self.unknown_counts.entry(word.to_owned()).or_default() += 1;
+        self.first_unknown.get_or_insert_with(|| UnknownLabel { name: name.to_owned(), row, line });
+        // Bounded: a wrong column may hold another name in every row.
+        if self.unknown_counts.len() < MAX_LABELS || self.unknown_counts.contains_key(name) {
+            *self.unknown_counts.entry(name.to_owned()).or_default() += 1;
         }
         Ok(None)
     }
@@ -177,10 +177,10 @@ fn unknown_label(first: &str, counts: &HashMap<String, u64>, labels: &Labels) ->
     let near = nearest(first, labels.names().iter().map(String::as_str));
     let meant = near.map(|near| format!("; the nearest known one is `{near}`")).unwrap_or_default();
     let rows: u64 = counts.values().sum();
-    let mut counts: Vec<(&str, u64)> = counts.iter().map(|(word, &count)| (word.as_str(), count)).collect();
+    let mut counts: Vec<(&str, u64)> = counts.iter().map(|(name, &count)| (name.as_str(), count)).collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     let mut all: Vec<String> =
-        counts.iter().take(SHOWN_ROWS).map(|(word, count)| format!("`{word}` {count}×")).collect();
+        counts.iter().take(SHOWN_ROWS).map(|(name, count)| format!("`{name}` {count}×")).collect();
     if counts.len() > SHOWN_ROWS {
         all.push(format!("and {} more", counts.len() - SHOWN_ROWS));
     }
@@ -225,7 +225,7 @@ fn summarise(examples: &[Example], labels: &Labels) -> Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let classes: Vec<String> =
-            self.classes.iter().take(10).map(|(word, count)| format!("{word} {count}")).collect();
+            self.classes.iter().take(10).map(|(name, count)| format!("{name} {count}")).collect();
         write!(f, "{}, {} classes: {}", counted(self.rows, "row"), self.classes.len(), classes.join(", "))?;
         if self.classes.len() > 10 {
             write!(f, ", …")?;

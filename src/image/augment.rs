@@ -12,9 +12,11 @@ use crate::random::Random;
 /// What is varied, in this order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Augmentation {
-    /// A part of between these shares of the area, of a proportion of 3:4 to 4:3, in place of the middle.
+    /// A random crop instead of the central one: its area is between these two fractions of the image's, its aspect
+    /// ratio between 3:4 and 4:3.
     pub random_resized_crop: Option<(f64, f64)>,
-    /// What is shown otherwise, moved by as much as this share of its side each way, black where it has left.
+    /// Instead of a random crop, a shift of the central one: in each dimension by up to this fraction of its side, with
+    /// black where nothing of the image is left.
     pub shift: Option<f64>,
     /// The probability that left and right change places.
     pub flip: f64,

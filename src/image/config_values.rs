@@ -32,20 +32,20 @@ pub fn part_of(value: &Value) -> Result<f64> {
 }
 
 /// A number by channel.
-pub fn channels(value: &Value, key: &str) -> Result<[f32; 3]> {
-    let numbers = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    let numbers: Vec<f32> = numbers.iter().filter_map(Value::as_f64).map(|number| number as f32).collect();
-    let numbers = <[f32; 3]>::try_from(numbers).ok().filter(|numbers| numbers.iter().all(|number| number.is_finite()));
-    numbers.ok_or_else(|| unsupported(key, "is not three numbers"))
+pub fn channels(json: &Value, key: &str) -> Result<[f32; 3]> {
+    let values = json.as_array().map(Vec::as_slice).unwrap_or_default();
+    let values: Vec<f32> = values.iter().filter_map(Value::as_f64).map(|value| value as f32).collect();
+    let values = <[f32; 3]>::try_from(values).ok().filter(|values| values.iter().all(|value| value.is_finite()));
+    values.ok_or_else(|| unsupported(key, "is not three numbers"))
 }
 
 /// A positive number by channel.
-pub fn positive_channels(value: &Value, key: &str) -> Result<[f32; 3]> {
-    let numbers = channels(value, key)?;
-    if numbers.iter().any(|&number| number <= 0.0) {
+pub fn positive_channels(json: &Value, key: &str) -> Result<[f32; 3]> {
+    let values = channels(json, key)?;
+    if values.iter().any(|&value| value <= 0.0) {
         return Err(unsupported(key, "is not three numbers above 0"));
     }
-    Ok(numbers)
+    Ok(values)
 }
 
 /// A number as it was written: 0.485, not 0.48500001430511475.

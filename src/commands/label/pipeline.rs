@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::commands::inputs::settle_unusable;
+use crate::commands::inputs::handle_unusable;
 use crate::commands::label::output::GrowingOutput;
 use crate::commands::loaded_model::LoadedModel;
 use crate::config::OnBadInput;
@@ -163,7 +163,7 @@ impl Reading<'_> {
             Some(row) => error.row(row.number).line(row.line),
             None => error,
         };
-        let prepared = settle_unusable(prepared, self.on_bad_input, self.console, &at)?;
+        let prepared = handle_unusable(prepared, self.on_bad_input, self.console, &at)?;
         Ok(Window { rows, prepared, share })
     }
 }

@@ -63,8 +63,8 @@ fn with_new_head(
     };
     classifier.problem_type = task.problem_type().to_owned();
     check_input(config, &classifier.input)?;
-    if let (Some(size), InputSpec::Image(how)) = (config.data.image_size, &classifier.input) {
-        classifier.set_preprocessing(how.at_size(size as u32))?;
+    if let (Some(size), InputSpec::Image(preprocessing)) = (config.data.image_size, &classifier.input) {
+        classifier.set_preprocessing(preprocessing.at_size(size as u32))?;
     }
     console.note(format!(
         "{}: {} ({}), {} parameters",

@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equals_the_cheapest_is_told_and_those_behind_are_not_among_them() {
+    fn of_equals_the_cheapest_is_named_and_those_behind_are_not_among_them() {
         let simulation = Simulation { rows: 400, seeds: 3, contenders: vec![(2.0, 0.3, 0.1), (2.0, 0.3, 0.1)] };
         let (truth, drawn) = simulation.draw(&mut Random::new(11));
         let majority = [vec![0; 400]];

@@ -355,7 +355,7 @@ fn bf16_stays_near_fp32() -> Result<()> {
 /// The kernels for CPUs with fewer instructions than this one give the same: the tests above, once for each set that
 /// this CPU can run. Which those are, `native::kernels` says in its own tests.
 #[test]
-fn every_set_of_kernels_is_right() {
+fn every_set_of_kernels_equals_transformers() {
     use rehead::native::kernels::{CHOICE, available};
     if std::env::var_os(CHOICE).is_some() {
         return; // one of those calls

@@ -111,6 +111,16 @@ pub trait Backbone {
     }
 }
 
+/// The error of [`Backbone::run`] where there is no stage `stage`.
+pub fn no_such_stage(stage: usize) -> Error {
+    Error::failure(format!("the backbone has no stage {stage}"))
+}
+
+/// The error of [`Backbone::run`] where it begins at `stage` without the activations before it.
+pub fn without_activations(stage: usize) -> Error {
+    Error::failure(format!("stage {stage} needs activations to start from"))
+}
+
 /// What follows from the trait for every backbone.
 impl dyn Backbone {
     /// The family's name.

@@ -9,7 +9,7 @@ use super::layers::{Conv, forward_all};
 use super::spec::{Block, ConvSpec, Extent, NetworkSpec};
 use crate::batch::{Batch, Inputs};
 use crate::error::{Error, Result};
-use crate::model::backbone::{Backbone, Description};
+use crate::model::backbone::{Backbone, Description, no_such_stage, without_activations};
 use crate::model::layers::cast;
 use crate::model::layout::Layout;
 use crate::model::parameter::Parameter;
@@ -103,11 +103,11 @@ impl Backbone for ConvNet {
         let mut x = match (stages.start, activations) {
             (0, _) => self.begin(batch, pass)?,
             (_, Some(x)) => cast(&x, pass.compute)?,
-            (stage, None) => return Err(Error::failure(format!("stage {stage} needs activations to start from"))),
+            (stage, None) => return Err(without_activations(stage)),
         };
         let first = stages.start;
         for index in stages {
-            let none = || Error::failure(format!("the backbone has no stage {index}"));
+            let none = || no_such_stage(index);
             x = forward_all(self.stages.get(index).ok_or_else(none)?, &x, index > first, pass)?;
             if pass.dropout.is_some() {
                 let _ = self.batches.get(index).ok_or_else(none)?.shallow_clone().f_add_scalar_(1)?;

@@ -1,6 +1,7 @@
 //! An encoder's sizes and options, whatever family it comes from, and the check that they are possible. How a family's
 //! `config.json` reads is the affair of its file in `family/`.
 
+use std::fmt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -114,9 +115,9 @@ impl EncoderConfig {
         let AttentionOptions { heads, dropout: attention_dropout, .. } = self.attention;
         let sizes = [(keys.width, self.width), (keys.heads, heads), (keys.inner, self.feed_forward.inner)];
         if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !is_size(*size)) {
-            return refuse(key, format!("{size} is not a possible size"));
+            return refuse(key, impossible_size(size));
         }
-        // No layer at all is what is left of an encoder of which one stage was kept.
+        // 0 is possible: an encoder of which only the embeddings are kept (`--stages 1`).
         if self.layers > i32::MAX as usize {
             return refuse(keys.layers, "not a possible number of layers".to_owned());
         }
@@ -154,6 +155,11 @@ impl EncoderConfig {
 /// Whether a size is one that a tensor can have.
 pub fn is_size(size: i64) -> bool {
     (1..=i64::from(i32::MAX)).contains(&size)
+}
+
+/// The message about a size that none can be.
+pub fn impossible_size(size: impl fmt::Display) -> String {
+    format!("{size} is not a possible size")
 }
 
 /// `embeddings`, then `layer.0` and so on.

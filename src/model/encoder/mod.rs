@@ -16,8 +16,8 @@ mod patches;
 
 pub use self::builder::{EncoderWeights, INITIAL_STD};
 pub use self::config::{
-    AttentionOptions, ConfigKeys, EmbeddingsConfig, EncoderConfig, FeedForwardOptions, NormPlacement, is_size,
-    stage_names,
+    AttentionOptions, ConfigKeys, EmbeddingsConfig, EncoderConfig, FeedForwardOptions, NormPlacement, impossible_size,
+    is_size, stage_names,
 };
 pub use self::names::{EmbeddingNames, Names};
 pub use self::network::Encoder;

@@ -12,7 +12,7 @@ use super::names::{EmbeddingNames, Names};
 use super::patches::PatchEmbeddings;
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
-use crate::model::backbone::{AdaptableLinear, Backbone, Description};
+use crate::model::backbone::{AdaptableLinear, Backbone, Description, no_such_stage, without_activations};
 use crate::model::layers::{LayerNorm, WeightDtype};
 use crate::model::layout::{Layout, image_tokens};
 use crate::model::parameter::Parameter;
@@ -113,10 +113,7 @@ impl Encoder {
     }
 
     fn layer(&self, stage: usize) -> Result<&Layer> {
-        stage
-            .checked_sub(1)
-            .and_then(|index| self.layers.get(index))
-            .ok_or_else(|| Error::failure(format!("the backbone has no stage {stage}")))
+        stage.checked_sub(1).and_then(|index| self.layers.get(index)).ok_or_else(|| no_such_stage(stage))
     }
 }
 
@@ -139,16 +136,16 @@ impl Backbone for Encoder {
 
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
         let tokens = self.packing(batch)?;
-        let mut x = activations;
+        let (start, mut x) = (stages.start, activations);
         for stage in stages {
             let after = match (stage, x) {
                 (0, _) => self.embed(batch, &tokens, pass)?,
                 (_, Some(x)) => self.layer(stage)?.forward(&x, &tokens, pass)?,
-                (_, None) => return Err(Error::failure(format!("stage {stage} needs activations to start from"))),
+                (_, None) => return Err(without_activations(stage)),
             };
             x = Some(if stage == self.layers.len() { self.normalised(after)? } else { after });
         }
-        x.ok_or_else(|| Error::failure("an empty range of stages needs activations to start from"))
+        x.ok_or_else(|| without_activations(start))
     }
 
     /// With first-token pooling the last layer's query, output and feed-forward are computed for one token per

@@ -15,7 +15,7 @@ use crate::model::backbone::Backbone;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::encoder::{
     AttentionOptions, ConfigKeys, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights, FeedForwardOptions,
-    INITIAL_STD, Names, NormPlacement, is_size,
+    INITIAL_STD, Names, NormPlacement, impossible_size, is_size,
 };
 use crate::model::pass::Pooling;
 use crate::model::request::{Engine, InputSpec, LoadRequest};
@@ -145,7 +145,7 @@ impl Settings<'_> {
 
     fn size(&self, key: &str, default: i64) -> Result<i64> {
         let size = self.get(key, default)?;
-        if is_size(size) { Ok(size) } else { Err(self.refused(key, format!("{size} is not a possible size"))) }
+        if is_size(size) { Ok(size) } else { Err(self.refused(key, impossible_size(size))) }
     }
 
     fn refused(&self, key: &str, message: String) -> Error {

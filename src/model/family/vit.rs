@@ -16,7 +16,7 @@ use crate::model::activation::Activation;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::encoder::{
     AttentionOptions, ConfigKeys, EmbeddingNames, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights,
-    FeedForwardOptions, INITIAL_STD, Names, NormPlacement, grid_of,
+    FeedForwardOptions, INITIAL_STD, Names, NormPlacement, grid_of, impossible_size,
 };
 use crate::model::pass::Pooling;
 use crate::model::request::{InputSpec, LoadRequest};
@@ -156,7 +156,7 @@ fn read_config(config: &Value, file: &Path, antialias: bool) -> Result<(EncoderC
     let sizes =
         [("image_size", image[0]), ("image_size", image[1]), ("patch_size", patch[0]), ("patch_size", patch[1])];
     if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !(1..=1 << 20).contains(size)) {
-        return refuse(key, format!("{size} is not a possible size"));
+        return refuse(key, impossible_size(size));
     }
     if config.num_channels != 3 {
         return refuse(

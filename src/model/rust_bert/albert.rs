@@ -16,7 +16,7 @@ use crate::batch::packed::LengthGroup;
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
 use crate::model::backbone::{AdaptableLinear, Backbone, Description};
-use crate::model::encoder::is_size;
+use crate::model::encoder::{impossible_size, is_size};
 use crate::model::layout::Layout;
 use crate::model::parameter::Parameter;
 use crate::model::pass::Pass;
@@ -47,7 +47,7 @@ pub fn load_albert(source: &RustBertSource) -> Result<Box<dyn Backbone>> {
         None => Ok(default),
         Some(value) => match value.as_i64() {
             Some(size) if is_size(size) => Ok(size),
-            _ => Err(source.refused(key, format!("{value} is not a possible size"))),
+            _ => Err(source.refused(key, impossible_size(value))),
         },
     };
     for key in ["num_hidden_groups", "inner_group_num"] {

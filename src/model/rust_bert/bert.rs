@@ -10,7 +10,7 @@ use super::variables::{RustBertSource, TableSizes, run_in};
 use crate::batch::packed::LengthGroup;
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
-use crate::model::backbone::{AdaptableLinear, Backbone, Description};
+use crate::model::backbone::{AdaptableLinear, Backbone, Description, no_such_stage, without_activations};
 use crate::model::encoder::stage_names;
 use crate::model::layout::Layout;
 use crate::model::parameter::Parameter;
@@ -117,12 +117,12 @@ impl RustBert {
                     (0, _) => self.embed(tokens, group, train)?,
                     (_, Some(x)) => match self.layers.get(stage - 1) {
                         Some(layer) => layer.forward_t(&x, None, None, None, train).hidden_state,
-                        None => return Err(Error::failure(format!("the backbone has no stage {stage}"))),
+                        None => return Err(no_such_stage(stage)),
                     },
-                    (_, None) => return Err(Error::failure(format!("stage {stage} needs activations to start from"))),
+                    (_, None) => return Err(without_activations(stage)),
                 });
             }
-            let x = x.ok_or_else(|| Error::failure("an empty range of stages needs activations to start from"))?;
+            let x = x.ok_or_else(|| without_activations(stages.start))?;
             parts.push(x.f_reshape([count * length, self.width])?);
         }
         Ok(Tensor::f_cat(&parts, 0)?)

@@ -35,7 +35,7 @@ const TRAINED: f64 = 0.9;
 /// What to train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Strategy {
+pub enum RecommendedStrategy {
     /// A new head on features of one stage.
     Frozen,
     /// The whole network.
@@ -77,7 +77,7 @@ pub struct Gain {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Advice {
     /// Follows from the number of rows per class alone.
-    pub strategy: Strategy,
+    pub strategy: RecommendedStrategy,
     /// The stage whose features serve a head best.
     pub stage: String,
     /// How many stages that leaves: what `rehead train --stages` takes.
@@ -114,9 +114,9 @@ pub fn recommend(measured: &Measurements, rows: usize, modality: Modality) -> Re
     let rows_per_class = rows as f64 / classes as f64;
     let error = expected_error(measured, best, rows);
     let (strategy, (ratio, scatter)) = if rows_per_class >= evidence.many {
-        (Strategy::Full, evidence.with_many)
+        (RecommendedStrategy::Full, evidence.with_many)
     } else {
-        (Strategy::Frozen, evidence.with_few)
+        (RecommendedStrategy::Frozen, evidence.with_few)
     };
     let points = |ratio: f64| 100.0 * error * (1.0 - ratio.exp());
     let gain =
@@ -134,7 +134,7 @@ pub fn recommend(measured: &Measurements, rows: usize, modality: Modality) -> Re
         frozen_accuracy: 1.0 - error,
         gain,
         rows_per_class,
-        size: if strategy == Strategy::Full { Size::Much } else { Size::Little },
+        size: if strategy == RecommendedStrategy::Full { Size::Much } else { Size::Little },
         similarity: if beaten || guessing { Similarity::Far } else { Similarity::Near },
         reasons: Vec::new(),
     };
@@ -198,8 +198,8 @@ fn reasons(
     };
     let Gain { points, low, high } = advice.gain;
     let meaning = match advice.strategy {
-        Strategy::Full => "in our runs enough to train the whole network",
-        Strategy::Frozen => "in our runs too few to train the whole network; a head alone needs fewer",
+        RecommendedStrategy::Full => "in our runs enough to train the whole network",
+        RecommendedStrategy::Frozen => "in our runs too few to train the whole network; a head alone needs fewer",
     };
     reasons.push(format!("There are {rate} labelled rows per class: {meaning}."));
     reasons.push(format!(
@@ -249,9 +249,9 @@ impl Advice {
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.strategy {
-            Strategy::Full => writeln!(f, "advice: full (train everything)")?,
-            Strategy::Frozen if self.last_stage => writeln!(f, "advice: frozen (train a new head alone)")?,
-            Strategy::Frozen => writeln!(
+            RecommendedStrategy::Full => writeln!(f, "advice: full (train everything)")?,
+            RecommendedStrategy::Frozen if self.last_stage => writeln!(f, "advice: frozen (train a new head alone)")?,
+            RecommendedStrategy::Frozen => writeln!(
                 f,
                 "advice: frozen with --stages {} (train a new head alone, on the features after `{}`)",
                 self.stages, self.stage
@@ -294,10 +294,13 @@ mod tests {
     #[test]
     fn few_rows_a_class_get_a_head_and_many_get_everything() -> Result<()> {
         let few = recommend(&measured(&[600, 700, 800], 100), 1000, Modality::Text)?;
-        assert_eq!((few.strategy, few.size, few.similarity), (Strategy::Frozen, Size::Little, Similarity::Near));
+        assert_eq!(
+            (few.strategy, few.size, few.similarity),
+            (RecommendedStrategy::Frozen, Size::Little, Similarity::Near)
+        );
         assert!(few.gain.points < 0.0 && few.gain.low < few.gain.points && few.gain.points < few.gain.high);
         let many = recommend(&measured(&[600, 700, 800], 2), 1000, Modality::Text)?;
-        assert_eq!((many.strategy, many.size), (Strategy::Full, Size::Much));
+        assert_eq!((many.strategy, many.size), (RecommendedStrategy::Full, Size::Much));
         // A flat learning curve: the error stays 0.2.
         assert!((many.gain.points - 20.0 * (1.0 - TEXTS.with_many.0.exp())).abs() < 1e-9);
         Ok(())

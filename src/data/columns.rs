@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::format::Layout;
+use super::format::FileLayout;
 use super::names::{IMAGE_NAMES, LABEL_NAMES, PAIR_NAMES, TEXT_NAMES};
 use super::options::{ReadOptions, TextColumns};
 use super::row::{Record, Row};
-use super::{Choice, Input, Modality};
+use super::{DetectedSetting, Input, Modality};
 use crate::error::{Error, Result, listed, nearest};
 
 /// A column's name and its index in the header.
@@ -31,7 +31,7 @@ pub struct ResolvedColumns {
     /// The folder that image paths are relative to, when the model reads images.
     image_folder: Option<PathBuf>,
     /// What was chosen rather than given, with reasons.
-    pub choices: Vec<Choice>,
+    pub choices: Vec<DetectedSetting>,
 }
 
 impl ResolvedColumns {
@@ -182,13 +182,13 @@ pub enum LabelColumn {
 ///
 /// # Errors
 /// With the file and the columns there are, when a column does not exist or cannot be found out.
-pub fn resolve(layout: &Layout, options: &ReadOptions, need: LabelColumn) -> Result<ResolvedColumns> {
+pub fn resolve(layout: &FileLayout, options: &ReadOptions, need: LabelColumn) -> Result<ResolvedColumns> {
     let mut choices = Vec::new();
     let label = resolve_label(layout, options, need, &mut choices)?;
     let trained_on =
         options.trained_on.text.as_ref().filter(|text| text.names().all(|name| exact_column(layout, name).is_some()));
     if let (None, Some(trained_on)) = (&options.text, trained_on) {
-        choices.push(Choice::new("text", trained_on.to_string(), AS_IN_TRAINING));
+        choices.push(DetectedSetting::new("text", trained_on.to_string(), AS_IN_TRAINING));
     }
     let (first, second) = match options.text.as_ref().or(trained_on) {
         Some(given) => {
@@ -225,10 +225,10 @@ pub fn resolve(layout: &Layout, options: &ReadOptions, need: LabelColumn) -> Res
 }
 
 fn resolve_label(
-    layout: &Layout,
+    layout: &FileLayout,
     options: &ReadOptions,
     need: LabelColumn,
-    choices: &mut Vec<Choice>,
+    choices: &mut Vec<DetectedSetting>,
 ) -> Result<Option<Column>> {
     if let Some(given) = &options.label {
         return match given_column(layout, given, "label") {
@@ -240,12 +240,12 @@ fn resolve_label(
     if let Some(column) =
         options.trained_on.label.as_ref().and_then(|name| exact_column(layout, name)).filter(|column| !taken(column))
     {
-        choices.push(Choice::new("label", &column.name, AS_IN_TRAINING));
+        choices.push(DetectedSetting::new("label", &column.name, AS_IN_TRAINING));
         return Ok(Some(column));
     }
     let found = LABEL_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(|column| !taken(column));
     if let Some(column) = &found {
-        choices.push(Choice::new("label", &column.name, "the usual name of a label column"));
+        choices.push(DetectedSetting::new("label", &column.name, "the usual name of a label column"));
     } else if need == LabelColumn::Needed {
         return Err(Error::request(format!("no label column found; the columns are {}", listed(&layout.columns)))
             .file(&layout.file)
@@ -255,9 +255,9 @@ fn resolve_label(
 }
 
 fn guessed_text(
-    layout: &Layout,
+    layout: &FileLayout,
     label: Option<&Column>,
-    choices: &mut Vec<Choice>,
+    choices: &mut Vec<DetectedSetting>,
 ) -> Result<(Column, Option<Column>)> {
     if !layout.format.names_columns()
         && let Some(line) = columns_of(layout).next()
@@ -279,11 +279,11 @@ fn guessed_text(
     };
     if let Some((first, second)) = pair {
         let value = format!("{},{}", first.name, second.name);
-        choices.push(Choice::new("text", value, "the usual names of a pair of texts"));
+        choices.push(DetectedSetting::new("text", value, "the usual names of a pair of texts"));
         return Ok((first, Some(second)));
     }
     if let Some(column) = alone.or_else(|| TEXT_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(free)) {
-        choices.push(Choice::new("text", &column.name, "the usual name of a text column"));
+        choices.push(DetectedSetting::new("text", &column.name, "the usual name of a text column"));
         return Ok((column, None));
     }
     let mut others = columns_of(layout).filter(free);
@@ -298,7 +298,7 @@ fn guessed_text(
             } else {
                 "the only column"
             };
-            choices.push(Choice::new("text", &column.name, reason));
+            choices.push(DetectedSetting::new("text", &column.name, reason));
             Ok((column, None))
         }
         _ => Err(Error::request(format!(
@@ -312,16 +312,16 @@ fn guessed_text(
     }
 }
 
-fn guessed_image(layout: &Layout, label: Option<&Column>, choices: &mut Vec<Choice>) -> Result<Column> {
+fn guessed_image(layout: &FileLayout, label: Option<&Column>, choices: &mut Vec<DetectedSetting>) -> Result<Column> {
     let free = |column: &Column| label != Some(column);
     if let Some(column) = IMAGE_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(free) {
-        choices.push(Choice::new("text", &column.name, "the usual name of a column of image paths"));
+        choices.push(DetectedSetting::new("text", &column.name, "the usual name of a column of image paths"));
         return Ok(column);
     }
     let mut others = columns_of(layout).filter(free);
     match (others.next(), others.next()) {
         (Some(column), None) => {
-            choices.push(Choice::new("text", &column.name, "the only column that is not the label"));
+            choices.push(DetectedSetting::new("text", &column.name, "the only column that is not the label"));
             Ok(column)
         }
         _ => {
@@ -332,21 +332,21 @@ fn guessed_image(layout: &Layout, label: Option<&Column>, choices: &mut Vec<Choi
     }
 }
 
-fn columns_of(layout: &Layout) -> impl Iterator<Item = Column> + '_ {
+fn columns_of(layout: &FileLayout) -> impl Iterator<Item = Column> + '_ {
     layout.columns.iter().enumerate().map(|(index, name)| Column { name: name.clone(), index })
 }
 
 /// A column by one of the usual names, whatever its case and the white space around it.
-fn usual_column(layout: &Layout, usual: &str) -> Option<Column> {
+fn usual_column(layout: &FileLayout, usual: &str) -> Option<Column> {
     columns_of(layout).find(|column| column.name.trim().eq_ignore_ascii_case(usual))
 }
 
-fn exact_column(layout: &Layout, name: &str) -> Option<Column> {
+fn exact_column(layout: &FileLayout, name: &str) -> Option<Column> {
     columns_of(layout).find(|column| column.name == name)
 }
 
 /// A column that was named by the person.
-fn given_column(layout: &Layout, given: &str, key: &str) -> Result<Column> {
+fn given_column(layout: &FileLayout, given: &str, key: &str) -> Result<Column> {
     if let Some(column) =
         exact_column(layout, given).or_else(|| columns_of(layout).find(|column| column.name.trim() == given.trim()))
     {
@@ -366,9 +366,9 @@ mod tests {
     use super::super::formats::DEFAULT_OUTPUT;
     use super::*;
 
-    fn layout(columns: &[&str]) -> Layout {
+    fn layout(columns: &[&str]) -> FileLayout {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        Layout { file: "x.csv".into(), format: DEFAULT_OUTPUT, delimiter: b',', columns }
+        FileLayout { file: "x.csv".into(), format: DEFAULT_OUTPUT, delimiter: b',', columns }
     }
 
     fn guess(columns: &[&str]) -> Result<(String, Option<String>)> {

@@ -12,7 +12,7 @@ use super::columns::{LabelColumn, ResolvedColumns, resolve};
 use super::labels::{Labels, MAX_LABELS, too_many};
 use super::options::ReadOptions;
 use super::reader::RowReader;
-use super::{Choice, Example, Input};
+use super::{DetectedSetting, Example, Input};
 use crate::console::units::counted;
 use crate::error::{Error, Result, listed, nearest};
 
@@ -28,7 +28,7 @@ pub struct LabelledSet {
     /// Which columns hold the text and the label.
     pub columns: ResolvedColumns,
     /// What was chosen rather than given, with reasons: format, delimiter, columns.
-    pub choices: Vec<Choice>,
+    pub choices: Vec<DetectedSetting>,
 }
 
 /// What is in a labelled set, and what is odd about it.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::Choice;
+use super::DetectedSetting;
 use super::options::ReadOptions;
 use super::row::{OutputValue, Row};
 use super::stream::ByteStream;
@@ -52,12 +52,12 @@ pub trait Format: Sync {
     }
 
     /// The delimiter between fields, as reports show it, in formats that have one.
-    fn shown_delimiter(&self, _layout: &Layout) -> Option<String> {
+    fn shown_delimiter(&self, _layout: &FileLayout) -> Option<String> {
         None
     }
 
     /// What writes the rows of `input` with the columns `added` in this format; `None` in formats that are not written.
-    fn encoder(&self, _input: &Layout, _added: &[String]) -> Option<Box<dyn RowEncoder>> {
+    fn encoder(&self, _input: &FileLayout, _added: &[String]) -> Option<Box<dyn RowEncoder>> {
         None
     }
 }
@@ -93,7 +93,7 @@ impl Serialize for dyn Format {
 
 /// What a file's rows look like: what a writer must know to write them again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub struct FileLayout {
     /// The path, or `standard input` for `-`, as messages name it.
     pub file: PathBuf,
     /// By the path, the file's name or its first line.
@@ -121,11 +121,11 @@ pub trait RowSource: Send {
 /// A file whose header is read.
 pub struct OpenedRows {
     /// What is known before the first row is read.
-    pub layout: Layout,
+    pub layout: FileLayout,
     /// The rows, from the first one on.
     pub rows: Box<dyn RowSource>,
     /// What the format found out about the file, with reasons.
-    pub choices: Vec<Choice>,
+    pub choices: Vec<DetectedSetting>,
 }
 
 /// Writes rows with added columns as one format's bytes, and finds out how much of a partly written file is whole.

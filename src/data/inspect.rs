@@ -15,7 +15,7 @@ use super::labels::MAX_LABELS;
 use super::options::ReadOptions;
 use super::reader::RowReader;
 use super::row::Row;
-use super::{Choice, Input};
+use super::{DetectedSetting, Input};
 use crate::console::units::counted;
 use crate::error::{Error, Result, listed};
 
@@ -35,7 +35,7 @@ pub struct DataReport {
     /// The column that `train` would take as the label; `None` when there is none or it would have to be given.
     pub label: Option<String>,
     /// What was chosen rather than given, with reasons.
-    pub choices: Vec<Choice>,
+    pub choices: Vec<DetectedSetting>,
     /// Rows that were read, the header not counted.
     pub rows: u64,
     /// By label, the largest class first; at most [`MAX_LABELS`] are counted.

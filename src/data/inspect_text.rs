@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Choice;
+use super::DetectedSetting;
 use super::inspect::{DataReport, Distribution};
 use crate::console::units::counted;
 
@@ -26,7 +26,7 @@ impl fmt::Display for DataReport {
             writeln!(f, "  {}{role}: {}", column.name, examples.join(", "))?;
         }
         for choice in &self.choices {
-            let Choice { setting, value, reason } = choice;
+            let DetectedSetting { setting, value, reason } = choice;
             let what = match *setting {
                 "text" => "text column",
                 "label" => "label column",

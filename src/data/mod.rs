@@ -8,10 +8,10 @@
 //! later modules: nothing here knows a network.
 
 mod bounded_lines;
-mod choice;
 pub mod columns;
 mod compression;
 mod delimited;
+mod detected;
 mod example;
 pub mod examples;
 pub mod format;
@@ -28,11 +28,11 @@ pub mod stream;
 mod unsupported;
 pub mod writer;
 
-pub use choice::Choice;
 pub use columns::{ResolvedColumns, resolve};
+pub use detected::DetectedSetting;
 pub use example::{Example, Input, Modality};
 pub use examples::{LabelledSet, Overlap, Summary, load_labelled, overlap};
-pub use format::Layout;
+pub use format::FileLayout;
 pub use labels::Labels;
 pub use options::{ReadOptions, TextColumns, TrainedColumns};
 pub use reader::RowReader;

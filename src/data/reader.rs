@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::Choice;
+use super::DetectedSetting;
 use super::compression::Compression;
-use super::format::{FileFormat, Layout, OpenedRows, RowSource};
+use super::format::{FileFormat, FileLayout, OpenedRows, RowSource};
 use super::formats::FORMATS;
 use super::options::ReadOptions;
 use super::row::Row;
@@ -51,11 +51,11 @@ impl NamedType {
 
 /// An iterator over a file's rows. After an error it ends.
 pub struct RowReader {
-    layout: Layout,
+    layout: FileLayout,
     source: Box<dyn RowSource>,
     rows: u64,
     failed: bool,
-    choices: Vec<Choice>,
+    choices: Vec<DetectedSetting>,
     bytes_read: BytesRead,
 }
 
@@ -83,20 +83,20 @@ impl RowReader {
             None => {
                 let (format, reason) = sniffed(&stream.first_line, options)
                     .ok_or_else(|| Error::request("no format fits the first line").file(&stream.name))?;
-                choices.push(Choice::new("format", format.name(), reason));
+                choices.push(DetectedSetting::new("format", format.name(), reason));
                 format
             }
         };
         Ok(Self::of_opened(format.open_stream(stream, options)?, choices, bytes_read))
     }
 
-    fn of_opened(opened: OpenedRows, mut choices: Vec<Choice>, bytes_read: BytesRead) -> Self {
+    fn of_opened(opened: OpenedRows, mut choices: Vec<DetectedSetting>, bytes_read: BytesRead) -> Self {
         let OpenedRows { layout, rows: source, choices: of_format } = opened;
         choices.extend(of_format);
         Self { layout, source, rows: 0, failed: false, choices, bytes_read }
     }
 
-    /// The columns' names, as in [`Layout::columns`].
+    /// The columns' names, as in [`FileLayout::columns`].
     pub fn columns(&self) -> &[String] {
         &self.layout.columns
     }
@@ -107,12 +107,12 @@ impl RowReader {
     }
 
     /// What a writer must know to write the rows again.
-    pub fn layout(&self) -> &Layout {
+    pub fn layout(&self) -> &FileLayout {
         &self.layout
     }
 
     /// What was found out about the file rather than given, with reasons.
-    pub fn choices(&self) -> &[Choice] {
+    pub fn choices(&self) -> &[DetectedSetting] {
         &self.choices
     }
 

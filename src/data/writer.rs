@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::compression::Compression;
-use super::format::{FileFormat, Layout, RowEncoder, column_exists};
+use super::format::{FileFormat, FileLayout, RowEncoder, column_exists};
 use super::formats::DEFAULT_OUTPUT;
 use super::reader::NamedType;
 use super::row::{OutputValue, Row};
@@ -37,7 +37,7 @@ impl RowWriter {
     ///
     /// # Errors
     /// When a column of that name exists already, the output is the input, or the output's format cannot be written.
-    pub fn create(path: &Path, input: &Layout, added: &[String]) -> Result<Self> {
+    pub fn create(path: &Path, input: &FileLayout, added: &[String]) -> Result<Self> {
         let format = checked(path, input, added)?;
         if is_standard_stream(path) {
             return Self::to_stream(Box::new(io::stdout()), Path::new("standard output"), format, input, added);
@@ -51,7 +51,7 @@ impl RowWriter {
     ///
     /// # Errors
     /// As for [`RowWriter::create`], and when the file is not one that the same call would have begun, or is a stream.
-    pub fn resume(path: &Path, input: &Layout, added: &[String]) -> Result<Self> {
+    pub fn resume(path: &Path, input: &FileLayout, added: &[String]) -> Result<Self> {
         let format = checked(path, input, added)?;
         if is_standard_stream(path) {
             return Err(Error::request("standard output cannot be resumed").hint("write to a file"));
@@ -80,7 +80,7 @@ impl RowWriter {
         target: Box<dyn Write + Send>,
         name: &Path,
         format: FileFormat,
-        input: &Layout,
+        input: &FileLayout,
         added: &[String],
     ) -> Result<Self> {
         check_added(input, added)?;
@@ -96,7 +96,7 @@ impl RowWriter {
         target: Box<dyn Write + Send>,
         name: &Path,
         format: FileFormat,
-        input: &Layout,
+        input: &FileLayout,
         added: &[String],
     ) -> Result<Self> {
         let encoder = format.encoder(input, added).ok_or_else(|| not_written(format).file(name))?;
@@ -154,7 +154,7 @@ impl RowWriter {
 }
 
 /// Checks everything that can be known before the work begins, and returns the output's format.
-fn checked(path: &Path, input: &Layout, added: &[String]) -> Result<FileFormat> {
+fn checked(path: &Path, input: &FileLayout, added: &[String]) -> Result<FileFormat> {
     check_added(input, added)?;
     let format = output_format(path, input)?;
     if !is_standard_stream(path) {
@@ -163,7 +163,7 @@ fn checked(path: &Path, input: &Layout, added: &[String]) -> Result<FileFormat> 
     Ok(format)
 }
 
-fn check_added(input: &Layout, added: &[String]) -> Result<()> {
+fn check_added(input: &FileLayout, added: &[String]) -> Result<()> {
     let mut names: HashSet<&str> = input.columns.iter().map(String::as_str).collect();
     match added.iter().find(|name| !names.insert(name)) {
         Some(name) => Err(column_exists(name).file(&input.file)),
@@ -173,7 +173,7 @@ fn check_added(input: &Layout, added: &[String]) -> Result<()> {
 
 /// The format to write: by the output's extension; like the input for `-` and names that do not say it, or CSV where
 /// the input's format is only read.
-pub fn output_format(path: &Path, input: &Layout) -> Result<FileFormat> {
+pub fn output_format(path: &Path, input: &FileLayout) -> Result<FileFormat> {
     let is_written = |format: FileFormat| format.encoder(input, &[]).is_some();
     let like_input = if is_written(input.format) { input.format } else { DEFAULT_OUTPUT };
     if is_standard_stream(path) {
@@ -317,8 +317,8 @@ mod tests {
         FORMATS.into_iter().find(|format| format.name() == name).unwrap()
     }
 
-    fn layout(columns: &[String], format: FileFormat, delimiter: u8) -> Layout {
-        Layout { file: "in".into(), format, delimiter, columns: columns.to_vec() }
+    fn layout(columns: &[String], format: FileFormat, delimiter: u8) -> FileLayout {
+        FileLayout { file: "in".into(), format, delimiter, columns: columns.to_vec() }
     }
 
     #[test]

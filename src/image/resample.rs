@@ -6,14 +6,14 @@ use crate::image::pixels::Image;
 
 /// Whole pixels of an image, beyond which nothing is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct Region {
     pub top: u32,
     pub left: u32,
     pub height: u32,
     pub width: u32,
 }
 
-impl Window {
+impl Region {
     pub fn all(image: &Image) -> Self {
         Self { top: 0, left: 0, height: image.height, width: image.width }
     }
@@ -55,8 +55,8 @@ pub struct PixelRows<'a> {
 }
 
 impl<'a> PixelRows<'a> {
-    pub fn of(image: &'a Image, window: Window) -> Self {
-        let Window { top, left, width, .. } = window;
+    pub fn of(image: &'a Image, region: Region) -> Self {
+        let Region { top, left, width, .. } = region;
         let all = Self::whole(&image.pixels, image.width as usize);
         all.rows(top as usize).columns(left as usize, width as usize)
     }

@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use crate::error::{Error, Result};
 use crate::image::pixels::Image;
 use crate::image::preprocessing::{Interpolation, Preprocessing, Resize};
-use crate::image::resample::{Filter, PixelRows, Span, Weights, Window, bicubic, bilinear, lanczos};
+use crate::image::resample::{Filter, PixelRows, Region, Span, Weights, bicubic, bilinear, lanczos};
 
 /// A part of an image, in pixels; a part of a pixel counts for that part.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,7 +40,7 @@ impl Area {
 /// The area is empty or reaches out of the image; the size is 0.
 pub fn resize(image: &Image, to: (u32, u32), interpolation: Interpolation, from: Area) -> Result<Image> {
     let scaling = Scaling { interpolation, from, to };
-    scaling.shown(image, Window::all(image), Span::all(to.0), Span::all(to.1))
+    scaling.shown(image, Region::all(image), Span::all(to.0), Span::all(to.1))
 }
 
 /// Brings whole pixels of an image to a size of (height, width), as if nothing lay around them: torchvision's
@@ -55,9 +55,9 @@ pub fn resize_part(
     to: (u32, u32),
     interpolation: Interpolation,
 ) -> Result<Image> {
-    let window = Window { top: place.0, left: place.1, height: size.0, width: size.1 };
+    let region = Region { top: place.0, left: place.1, height: size.0, width: size.1 };
     let from = Area { top: 0.0, left: 0.0, height: f64::from(size.0), width: f64::from(size.1) };
-    Scaling { interpolation, from, to }.shown(image, window, Span::all(to.0), Span::all(to.1))
+    Scaling { interpolation, from, to }.shown(image, region, Span::all(to.0), Span::all(to.1))
 }
 
 /// What a network sees of an image: `[height, width, 3]`, the size being [`Preprocessing::output`]. Only what the crop
@@ -73,7 +73,7 @@ pub fn prepare(image: &Image, preprocessing: &Preprocessing) -> Result<Vec<u8>> 
     let to = preprocessing.resize.of(image.height, image.width);
     let (rows, columns) = (Span::of(to.0, height), Span::of(to.1, width));
     let scaling = Scaling { interpolation: preprocessing.interpolation, from: Area::all(image), to };
-    let shown = scaling.shown(image, Window::all(image), rows, columns)?;
+    let shown = scaling.shown(image, Region::all(image), rows, columns)?;
     if (shown.height, shown.width) == (height, width) {
         return Ok(shown.pixels);
     }
@@ -128,7 +128,7 @@ fn placed(image: &Image, canvas: (u32, u32), place: (u32, u32), around: [u8; 3])
     Image { height, width, pixels }
 }
 
-/// Brings an area, counted from a window's edges, to a size of (height, width).
+/// Brings an area, counted from a region's edges, to a size of (height, width).
 #[derive(Debug, Clone, Copy)]
 struct Scaling {
     interpolation: Interpolation,
@@ -143,15 +143,15 @@ thread_local! {
 
 impl Scaling {
     /// The rows and columns of the scaled area that are shown.
-    fn shown(self, image: &Image, window: Window, rows: Span, columns: Span) -> Result<Image> {
-        self.check(image, window)?;
+    fn shown(self, image: &Image, region: Region, rows: Span, columns: Span) -> Result<Image> {
+        self.check(image, region)?;
         if rows.length == 0 || columns.length == 0 {
             return Err(Error::request("an image cannot be cropped to 0 pixels"));
         }
         let mut shown = Image::black(rows.length, columns.length);
         let filter = match self.interpolation {
             Interpolation::Nearest => {
-                self.nearest(&mut shown, image, window, rows, columns)?;
+                self.nearest(&mut shown, image, region, rows, columns)?;
                 return Ok(shown);
             }
             Interpolation::Bilinear => Filter { weight: bilinear, radius: 1.0 },
@@ -159,11 +159,11 @@ impl Scaling {
             Interpolation::Lanczos => Filter { weight: lanczos, radius: 3.0 },
         };
         let (from, to) = (self.from, self.to);
-        let down = Weights::of(window.height, (from.top, from.height), to.0, rows, filter);
-        let across = Weights::of(window.width, (from.left, from.width), to.1, columns, filter);
-        let source = PixelRows::of(image, window);
+        let down = Weights::of(region.height, (from.top, from.height), to.0, rows, filter);
+        let across = Weights::of(region.width, (from.left, from.width), to.1, columns, filter);
+        let source = PixelRows::of(image, region);
         BETWEEN.with_borrow_mut(|between| {
-            if self.columns_first(window) {
+            if self.columns_first(region) {
                 // Of all columns that are looked at.
                 let (first, last) = across.reach();
                 let length = last - first;
@@ -180,7 +180,7 @@ impl Scaling {
         Ok(shown)
     }
 
-    fn check(self, image: &Image, window: Window) -> Result<()> {
+    fn check(self, image: &Image, region: Region) -> Result<()> {
         let expected = 3 * image.height as usize * image.width as usize;
         if expected == 0 || image.pixels.len() != expected {
             return Err(Error::failure("an image has another number of pixels than its size says"));
@@ -189,15 +189,15 @@ impl Scaling {
             return Err(Error::request("an image cannot be made 0 pixels large"));
         }
         let within = |start: u32, length: u32, size: u32| u64::from(start) + u64::from(length) <= u64::from(size);
-        let Window { top, left, height, width } = window;
+        let Region { top, left, height, width } = region;
         if !within(top, height, image.height) || !within(left, width, image.width) {
-            return Err(Error::failure(format!("the part {window:?} is not in the image")));
+            return Err(Error::failure(format!("the part {region:?} is not in the image")));
         }
         let inside = |start: f64, length: f64, size: u32| {
             start >= 0.0 && length > 0.0 && start + length <= f64::from(size) + 1e-6
         };
         let from = self.from;
-        if !inside(from.top, from.height, window.height) || !inside(from.left, from.width, window.width) {
+        if !inside(from.top, from.height, region.height) || !inside(from.left, from.width, region.width) {
             return Err(Error::failure(format!("the area {from:?} is not in the image")));
         }
         Ok(())
@@ -210,27 +210,27 @@ impl Scaling {
 
     /// Whether PIL 13 makes columns shorter before it does so with rows: what is between is rounded and clipped to 8
     /// bits.
-    fn columns_first(self, window: Window) -> bool {
+    fn columns_first(self, region: Region) -> bool {
         let less = |from: u32, to: u32| i64::from(from) - i64::from(to);
-        let (rows, columns) = (less(window.height, self.to.0), less(window.width, self.to.1));
+        let (rows, columns) = (less(region.height, self.to.0), less(region.width, self.to.1));
         rows > 0 && rows > 2 * columns
     }
 
     /// PIL's way: the pixel in which the middle of the new pixel falls, the middles being added up one by one.
-    fn nearest(self, shown: &mut Image, image: &Image, window: Window, rows: Span, columns: Span) -> Result<()> {
+    fn nearest(self, shown: &mut Image, image: &Image, region: Region, rows: Span, columns: Span) -> Result<()> {
         let positions = |start: f64, step: f64, span: Span, size: u32, offset: u32| -> Vec<usize> {
             let middles = std::iter::successors(Some(start + 0.5 * step), |middle| Some(middle + step));
             let positions = middles.map(|middle| (offset + (middle as u32).min(size - 1)) as usize);
             positions.skip(span.start as usize).take(span.length as usize).collect()
         };
         let (height, width) = self.pixel();
-        let columns = positions(self.from.left, width, columns, window.width, window.left);
-        let rows = positions(self.from.top, height, rows, window.height, window.top);
+        let columns = positions(self.from.left, width, columns, region.width, region.left);
+        let rows = positions(self.from.top, height, rows, region.height, region.top);
         let source = image.pixels.as_chunks::<3>().0;
         for (into, row) in shown.pixels.as_chunks_mut::<3>().0.chunks_exact_mut(columns.len()).zip(rows) {
             let start = row * image.width as usize;
             let Some(from) = source.get(start..start + image.width as usize) else {
-                return Err(Error::failure("a window is not in the image"));
+                return Err(Error::failure("a region is not in the image"));
             };
             for (into, &column) in into.iter_mut().zip(&columns) {
                 *into = from.get(column).copied().unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::cli::LabelArgs;
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
 use crate::data::writer::{is_stream, output_format};
-use crate::data::{Layout, RowWriter};
+use crate::data::{FileLayout, RowWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, write_atomically};
 use crate::inference::to_vec;
@@ -55,7 +55,12 @@ impl GrowingOutput {
     /// # Errors
     /// The output cannot be written, an interrupted one is in the way or is the output of another call, or there is
     /// nothing to resume.
-    pub fn open(args: &LabelArgs, input: &Layout, columns: &dyn OutputColumns, model: &LoadedModel) -> Result<Self> {
+    pub fn open(
+        args: &LabelArgs,
+        input: &FileLayout,
+        columns: &dyn OutputColumns,
+        model: &LoadedModel,
+    ) -> Result<Self> {
         let names = columns.names();
         if is_stream(&args.output) {
             if args.resume {
@@ -110,7 +115,7 @@ impl GrowingOutput {
     }
 }
 
-fn check_output(output: &Path, input: &Layout) -> Result<()> {
+fn check_output(output: &Path, input: &FileLayout) -> Result<()> {
     if output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(Error::request("the output is a directory").file(output).hint("name a file with --output"));
     }

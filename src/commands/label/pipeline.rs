@@ -46,7 +46,7 @@ pub fn window(given: usize, transform: &Transform) -> usize {
 }
 
 /// Rows that are computed together, as they come from the reading thread.
-struct Window {
+struct PreparedWindow {
     rows: Vec<Row>,
     prepared: Prepared,
     /// The share of the input that is read with these rows, where its size is known.
@@ -79,7 +79,7 @@ impl Pipeline<'_> {
         let columns = self.output_columns;
         let reading = &self.reading;
         let file = rows.layout().file.clone();
-        let (to_compute, windows) = sync_channel::<Result<Window>>(1);
+        let (to_compute, windows) = sync_channel::<Result<PreparedWindow>>(1);
         let (to_write, labelled) = sync_channel::<LabelledWindow>(1);
 
         let (written, computed) = std::thread::scope(|scope| {
@@ -100,12 +100,12 @@ impl Pipeline<'_> {
     fn compute(
         &self,
         file: &Path,
-        windows: Receiver<Result<Window>>,
+        windows: Receiver<Result<PreparedWindow>>,
         to_write: SyncSender<LabelledWindow>,
     ) -> Result<()> {
         let mut unreadable = 0;
         for window in windows {
-            let Window { rows, prepared, share } = window?;
+            let PreparedWindow { rows, prepared, share } = window?;
             let mut work = 0;
             let logits = self.model.inference().logits(&*prepared.set, &mut |_, cost| work += cost as u64)?;
             let window = LabelledWindow { usable: prepared.usable(rows.len()), rows, logits, share };
@@ -130,7 +130,7 @@ impl Pipeline<'_> {
 
 impl Reading<'_> {
     /// Sends window after window, beginning with the one that holds row `done`; an error is the last thing sent.
-    fn read(&self, mut rows: RowReader, done: u64, windows: &SyncSender<Result<Window>>) {
+    fn read(&self, mut rows: RowReader, done: u64, windows: &SyncSender<Result<PreparedWindow>>) {
         let begin = done - done % self.window as u64;
         let mut read = 0;
         let mut next = || {
@@ -155,7 +155,7 @@ impl Reading<'_> {
         }
     }
 
-    fn prepare(&self, rows: Vec<Row>, share: Option<f64>) -> Result<Window> {
+    fn prepare(&self, rows: Vec<Row>, share: Option<f64>) -> Result<PreparedWindow> {
         let inputs = rows.iter().map(|row| self.input_columns.input_of(row)).collect::<Result<Vec<_>>>()?;
         let inputs: Vec<&Input> = inputs.iter().collect();
         let prepared = self.transform.prepare(&inputs, Purpose::Inference, &mut |_| {})?;
@@ -164,7 +164,7 @@ impl Reading<'_> {
             None => error,
         };
         let prepared = handle_unusable(prepared, self.on_bad_input, self.console, &at)?;
-        Ok(Window { rows, prepared, share })
+        Ok(PreparedWindow { rows, prepared, share })
     }
 }
 

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::data::Choice;
+use crate::data::DetectedSetting;
 use crate::data::bounded_lines::BoundedLines;
 use crate::data::delimited::{DelimitedRecords, first_record, push_record};
-use crate::data::format::{CompleteRows, Format, Layout, OpenedRows, RowEncoder, RowSource, empty_file};
+use crate::data::format::{CompleteRows, FileLayout, Format, OpenedRows, RowEncoder, RowSource, empty_file};
 use crate::data::names::{PAIR_NAMES, TEXT_NAMES};
 use crate::data::options::{ReadOptions, TextColumns};
 use crate::data::row::{OutputValue, Record, Row, decimal, json_text};
@@ -49,15 +49,15 @@ impl Format for Delimited {
         let mut records = DelimitedRecords::new(lines, delimiter);
         let columns = header(&mut records)?;
         let format = if self.delimiter.is_some() { &TSV } else { &CSV };
-        let layout = Layout { file: records.name().to_owned(), format, delimiter, columns: columns.clone() };
+        let layout = FileLayout { file: records.name().to_owned(), format, delimiter, columns: columns.clone() };
         Ok(OpenedRows { layout, rows: Box::new(DelimitedRows { records, columns, delimiter }), choices })
     }
 
-    fn shown_delimiter(&self, layout: &Layout) -> Option<String> {
+    fn shown_delimiter(&self, layout: &FileLayout) -> Option<String> {
         Some(shown(layout.delimiter))
     }
 
-    fn encoder(&self, input: &Layout, added: &[String]) -> Option<Box<dyn RowEncoder>> {
+    fn encoder(&self, input: &FileLayout, added: &[String]) -> Option<Box<dyn RowEncoder>> {
         let delimiter = self.delimiter.unwrap_or_else(|| {
             // A file with semicolons stays one.
             let is_like_input = input.format.name() == self.name;
@@ -70,7 +70,7 @@ impl Format for Delimited {
 
 impl Delimited {
     /// The delimiter to read a stream with, and what was chosen for that.
-    fn delimiter_of(&self, stream: &ByteStream, options: &ReadOptions) -> Result<(u8, Vec<Choice>)> {
+    fn delimiter_of(&self, stream: &ByteStream, options: &ReadOptions) -> Result<(u8, Vec<DetectedSetting>)> {
         if let Some(given) = options.delimiter {
             if !given.is_ascii() || matches!(given, b'"' | b'\n' | b'\r' | 0) {
                 return Err(Error::request(
@@ -83,7 +83,7 @@ impl Delimited {
             return Ok((delimiter, Vec::new()));
         }
         let (delimiter, reason) = sniffed_delimiter(&stream.first_line);
-        let choices = reason.map(|reason| Choice::new("delimiter", shown(delimiter), reason));
+        let choices = reason.map(|reason| DetectedSetting::new("delimiter", shown(delimiter), reason));
         Ok((delimiter, choices.into_iter().collect()))
     }
 }

@@ -7,7 +7,9 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::data::bounded_lines::{BoundedLines, content_length};
-use crate::data::format::{CompleteRows, Format, Layout, OpenedRows, RowEncoder, RowSource, column_exists, empty_file};
+use crate::data::format::{
+    CompleteRows, FileLayout, Format, OpenedRows, RowEncoder, RowSource, column_exists, empty_file,
+};
 use crate::data::options::ReadOptions;
 use crate::data::row::{OutputValue, Record, Row, decimal};
 use crate::data::stream::ByteStream;
@@ -42,12 +44,12 @@ impl Format for Jsonl {
             Record::Object { members, .. } => members.keys().cloned().collect(),
             _ => Vec::new(),
         };
-        let layout = Layout { file: rows.lines.name().to_owned(), format: &Jsonl, delimiter: b',', columns };
+        let layout = FileLayout { file: rows.lines.name().to_owned(), format: &Jsonl, delimiter: b',', columns };
         rows.first = Some(first);
         Ok(OpenedRows { layout, rows: Box::new(rows), choices: Vec::new() })
     }
 
-    fn encoder(&self, input: &Layout, added: &[String]) -> Option<Box<dyn RowEncoder>> {
+    fn encoder(&self, input: &FileLayout, added: &[String]) -> Option<Box<dyn RowEncoder>> {
         Some(Box::new(JsonlEncoder { columns: input.columns.clone(), added: added.to_vec() }))
     }
 }

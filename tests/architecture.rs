@@ -268,6 +268,11 @@ fn paths(code: &str, module: &[String], modules: &BTreeMap<Vec<String>, usize>) 
             }
         }
     }
+    // A file may use by itself what it re-exports.
+    let declares = |line: &&str| ["mod ", "pub mod ", "pub(crate) mod "].iter().any(|start| line.starts_with(start));
+    let code: String = rest.lines().filter(|line| !declares(line)).collect::<Vec<_>>().join("\n");
+    let words: BTreeSet<&str> = code.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+    imports.extend(reexports.iter().filter(|import| words.contains(import.name.as_str())).cloned());
     (imports, reexports)
 }
 

@@ -1,5 +1,5 @@
 //! The memory that images of example sets may fill: one budget for all sets of a run, each of which gives back what it
-//! took when it is dropped. What is kept in that memory is up to [`super::pixels`].
+//! took when it is dropped. What is kept in that memory is up to [`super::images`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

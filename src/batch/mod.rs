@@ -4,147 +4,18 @@
 //! makes batches on demand; the sampler decides which examples share one, and [`Prefetcher`] has them ready in time.
 //! Labels are not here: whoever needs them looks them up by example.
 
+pub mod contract;
+pub mod images;
 pub mod memory_budget;
 pub mod packed;
 pub mod pixels;
 pub mod prefetch;
 pub mod sampler;
+pub mod texts;
 
-use tch::{Device, Tensor};
-
-pub use self::packed::{PackedTokens, TokenArrays, TokenizedSet};
-pub use self::pixels::{ImageSet, PixelArray};
-pub use crate::batch::prefetch::Prefetcher;
-use crate::error::{Error, Result};
-use crate::fingerprint::Fingerprint;
-
-/// Which of the forms that an example can take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum View {
-    /// As it is: what inference sees.
-    Plain,
-    /// As training sees it in this epoch; of sets that augment nothing, the same.
-    Training {
-        /// From 0; with another epoch augmentation draws anew.
-        epoch: u64,
-    },
-}
-
-/// Examples prepared for a backbone: tokenised texts, or images.
-pub trait ExampleSet: Send + Sync {
-    /// How many examples there are.
-    fn len(&self) -> usize;
-
-    /// Whether the set has no example.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// What example `index` costs a batch's budget: its tokens for text, 1 for an image.
-    fn cost(&self, index: usize) -> usize;
-
-    /// The unit of [`Self::cost`], in the plural: `tokens`, `images`.
-    fn unit(&self) -> &'static str;
-
-    /// For each example the first one that is identical to it (itself, for most): inference computes those alone.
-    fn representatives(&self) -> Vec<usize> {
-        (0..self.len()).collect()
-    }
-
-    /// A key that equal examples of any two sets share: for images, which are known only once their files are read.
-    /// `None` for texts, which are compared before they come here.
-    fn content(&self, _index: usize) -> Option<&str> {
-        None
-    }
-
-    /// Adds what the network sees of the examples to a hash.
-    fn add_to(&self, hash: &mut Fingerprint);
-
-    /// Puts the examples' contents together, in an order of the set's choosing ([`Loaded::examples`] tells it).
-    fn load(&self, examples: &[usize], view: View) -> Result<Loaded>;
-
-    /// Whether loading takes so long that it is worth doing ahead of the computation.
-    fn is_slow_to_load(&self) -> bool {
-        false
-    }
-
-    /// The examples as they are, in one batch on `device`.
-    fn batch(&self, examples: &[usize], device: Device) -> Result<Batch> {
-        self.load(examples, View::Plain)?.onto(device)
-    }
-}
-
-/// The contents of a batch before they are on a device.
-pub struct Loaded {
-    /// The index in the example set of each row of the result.
-    pub examples: Vec<usize>,
-    /// In the order of `examples`.
-    pub contents: Contents,
-}
-
-/// What a batch is made from, in host memory, one variant a modality.
-pub enum Contents {
-    /// Ids, segments and positions, in order of the texts' lengths.
-    Tokens(TokenArrays),
-    /// Bytes, which are normalised on their way to the device.
-    Pixels(PixelArray),
-}
-
-impl Loaded {
-    /// Makes the batch.
-    pub fn onto(self, device: Device) -> Result<Batch> {
-        let inputs = match self.contents {
-            Contents::Tokens(tokens) => Inputs::Tokens(tokens.onto(device)?),
-            Contents::Pixels(pixels) => Inputs::Pixels(pixels.onto(device)?),
-        };
-        Ok(Batch { examples: self.examples, inputs })
-    }
-}
-
-/// A batch: which examples, and what the backbone reads.
-pub struct Batch {
-    /// The index in the example set of each row of the result.
-    pub examples: Vec<usize>,
-    /// In the order of `examples`.
-    pub inputs: Inputs,
-}
-
-/// What a backbone reads, one variant a modality.
-pub enum Inputs {
-    /// Texts, packed without padding.
-    Tokens(PackedTokens),
-    /// Normalised images, `[N, 3, height, width]`, fp32, channels last in memory.
-    Pixels(Tensor),
-}
-
-impl Inputs {
-    /// # Errors
-    /// The batch holds images.
-    pub fn tokens(&self) -> Result<&PackedTokens> {
-        match self {
-            Self::Tokens(tokens) => Ok(tokens),
-            Self::Pixels(_) => Err(Error::failure("this backbone reads text, the batch holds images")),
-        }
-    }
-
-    /// # Errors
-    /// The batch holds texts.
-    pub fn pixels(&self) -> Result<&Tensor> {
-        match self {
-            Self::Pixels(pixels) => Ok(pixels),
-            Self::Tokens(_) => Err(Error::failure("this backbone reads images, the batch holds text")),
-        }
-    }
-}
-
-impl Batch {
-    /// How many examples the batch holds.
-    pub fn len(&self) -> usize {
-        self.examples.len()
-    }
-
-    /// Whether the batch has no row.
-    pub fn is_empty(&self) -> bool {
-        self.examples.is_empty()
-    }
-}
+pub use self::contract::{Batch, Contents, ExampleSet, Inputs, Loaded, View};
+pub use self::images::ImageSet;
+pub use self::packed::{PackedTokens, TokenArrays};
+pub use self::pixels::PixelArray;
+pub use self::prefetch::Prefetcher;
+pub use self::texts::TokenizedSet;

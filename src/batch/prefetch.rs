@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use tch::Device;
 
-use crate::batch::{Batch, ExampleSet, Loaded, View};
+use crate::batch::contract::{Batch, ExampleSet, Loaded, View};
 use crate::error::{Error, Result};
 
 /// How many loaded batches wait at most.

@@ -148,7 +148,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::packed::TokenizedSet;
+    use crate::batch::TokenizedSet;
 
     #[test]
     fn examples_are_made_once_and_the_ones_not_asked_for_longest_make_way() -> Result<()> {

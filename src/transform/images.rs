@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::batch::ExampleSet;
+use crate::batch::images::{CachedImage, FixedViews, ImageFile, ImageSet};
 use crate::batch::memory_budget::{MemoryBudget, Reservation};
-use crate::batch::pixels::{CachedImage, FixedViews, ImageFile, ImageSet};
 use crate::console::units::counted;
 use crate::data::Input;
 use crate::error::{Error, Result};

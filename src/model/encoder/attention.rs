@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
     use crate::batch::ExampleSet;
-    use crate::batch::packed::TokenizedSet;
+    use crate::batch::TokenizedSet;
 
     /// fp64 has no kernel of its own, so that it goes group by group, as fp32 does on a GPU.
     #[test]

@@ -1,6 +1,6 @@
-//! Image files to the pixels that a network sees, on one thread, beside PIL and torchvision's transforms: decoded, the
-//! shorter side brought to 256 pixels, the middle 224 cropped. The two take turns; medians of the turns are compared.
-//! Prints JSON; a ratio is how many times as long PIL takes.
+//! Turns image files into the pixels that a network sees, on one thread, and compares the time with that of PIL and
+//! torchvision's transforms. Both decode each file, resize the shorter side to 256 pixels and crop the middle 224. They
+//! take turns; medians of the turns are compared. Prints JSON; a ratio says how many times as long PIL takes.
 //!
 //!     cargo bench --bench decode -- --input FOLDER
 
@@ -22,20 +22,20 @@ struct Args {
     /// Folder of images
     #[arg(long)]
     input: PathBuf,
-    /// Python's packages; without them PIL is left out
+    /// Folder of Python packages; without PIL there, only rehead is measured
     #[arg(long, default_value = ".python")]
     packages: PathBuf,
     #[arg(long, default_value_t = 7)]
     repeats: usize,
-    /// cargo passes it
+    /// An option that cargo passes
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// Seconds by what they were spent on.
+/// Seconds by part of the work.
 type Seconds = BTreeMap<&'static str, f64>;
 
-/// The files that the peer reads, too.
+/// The file name extensions that the peer reads, too.
 const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
 
 const PARTS: [&str; 3] = ["decode", "prepare", "both"];
@@ -60,7 +60,7 @@ fn ours(files: &[Vec<u8>]) -> Result<Seconds, Failure> {
     Ok(PARTS.into_iter().zip([decoding, preparing, decoding + preparing]).collect())
 }
 
-/// One repeat in a process of its own, which warms itself up.
+/// One repeat in its own process, which warms up first.
 fn pil(args: &Args) -> Result<Seconds, Failure> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/decode.py");
     let done = Command::new("python3")
@@ -93,7 +93,7 @@ fn main() -> Result<(), Failure> {
         paths.iter().filter(|path| is_image(path)).map(std::fs::read).collect::<Result<_, _>>()?;
     let with_pil = args.packages.join("PIL").is_dir();
     if !with_pil {
-        eprintln!("PIL is left out: {} is not there", args.packages.join("PIL").display());
+        eprintln!("PIL is not measured: {} does not exist", args.packages.join("PIL").display());
     }
     ours(&files)?;
     let (mut our_turns, mut their_turns) = (Vec::new(), Vec::new());

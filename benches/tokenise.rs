@@ -1,6 +1,6 @@
-//! Our tokenising beside the `tokenizers` crate's, called directly: the same process, the same texts, the same threads,
-//! taking turns. Prints JSON. The crate's time is that of the call alone; ours is until the ids lie flat, ready for
-//! batches.
+//! Compares rehead's tokenising with the `tokenizers` crate, called directly: they take turns in the same process, with
+//! the same texts and threads. Prints JSON. The crate's time is that of the call alone; rehead's includes putting the
+//! ids into the flat array that batches are made from.
 //!
 //!     cargo bench --bench tokenise -- --input FILE
 
@@ -28,12 +28,12 @@ struct Args {
     text: String,
     #[arg(long, default_value_t = 128)]
     max_length: usize,
-    /// Of the parallel runs [default: one per core]
+    /// Threads of the parallel runs [default: one per core]
     #[arg(long, default_value_t = 0)]
     threads: usize,
     #[arg(long, default_value_t = 7)]
     repeats: usize,
-    /// cargo passes it
+    /// An option that cargo passes
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -78,14 +78,14 @@ impl Contenders {
         Ok(took)
     }
 
-    /// The tokens in all, when every text has the same.
+    /// Checks that every text has the same ids on both sides, and returns the number of all tokens.
     fn check(&self) -> Result<usize, Failure> {
         let ours = self.ours.tokenize(&self.inputs)?.set;
         let texts = self.texts();
         for (index, (text, theirs)) in texts.iter().zip(self.crates.encode_batch_fast(texts.clone(), true)?).enumerate()
         {
             if ours.ids(index) != theirs.get_ids() {
-                return Err(format!("row {}: other ids than the crate's: {text}", index + 1).into());
+                return Err(format!("row {}: the ids differ from the crate's: {text}", index + 1).into());
             }
         }
         Ok(ours.tokens())
@@ -112,7 +112,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Each contender once to warm up, then each in turn; who comes first changes.
+/// Runs each contender once to warm up, then all in turns; another contender comes first each time.
 fn take_turns(contenders: &Contenders, tokens: usize, repeats: usize) -> Result<Value, Failure> {
     for name in NAMES {
         contenders.time(name)?;

@@ -1,4 +1,4 @@
-"""Data and models, made once and kept in .bench."""
+"""The data and models of the benchmarks, made once and kept in .bench."""
 
 import csv
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 from .settings import ROOT
 
 BENCH = ROOT / ".bench"
-# Rows for validation and test beside a subset, few enough to cost next to nothing.
+# Validation and test rows of a subset: few, so that evaluating them costs next to nothing.
 VALID_ROWS, TEST_ROWS = 64, 400
 
 
@@ -23,18 +23,18 @@ class Inputs:
         self.runs = 0
 
     def new_run(self):
-        """A directory that is not there yet."""
+        """The path of a run directory that does not exist yet."""
         self.runs += 1
         return self.scratch / f"run-{self.runs}"
 
     def whole(self):
-        """The training, validation and test file as they are."""
+        """The training, validation and test file with all their rows. Without dev.csv the test file validates, too."""
         data = self.args.data
         dev = data / "dev.csv"
         return data / "train.csv", dev if dev.exists() else data / "test.csv", data / "test.csv"
 
     def subset(self):
-        """A sample of each of the three, the same for the same seed."""
+        """A random sample of each of the three files; the same seed gives the same rows."""
         sizes = (self.args.train_rows, VALID_ROWS, TEST_ROWS)
         names = ("train", "valid", "test")
         return tuple(self.sample(file, name, rows) for file, name, rows in zip(self.whole(), names, sizes))
@@ -47,7 +47,8 @@ class Inputs:
         return kept
 
     def texts(self):
-        """--label-rows distinct texts with their labels, the test file's first; and how many of them are the test file's."""
+        """A file of --label-rows distinct texts with their labels, those of the test file first, and how many of them
+        are from the test file."""
         kept = self.place("data", f"texts-{self.args.label_rows}.csv", self.args.data / "train.csv", 0)
         distinct = {}
         for name in ("test", "train", "dev"):
@@ -61,7 +62,7 @@ class Inputs:
         return kept, tested
 
     def model(self):
-        """The pretrained model."""
+        """The directory of the pretrained model."""
         if self.args.model != "random-base":
             return Path(self.args.model).resolve()
         return self.made("base")
@@ -74,7 +75,7 @@ class Inputs:
         return once(kept, make)
 
     def classifier(self):
-        """A classifier for labelling: trained here for an epoch, on a subset only with --quick."""
+        """The classifier that labels: --classifier, or one trained here for an epoch (with --quick on a subset)."""
         if self.args.classifier:
             return self.args.classifier.resolve()
         train, valid, _ = self.subset() if self.args.quick else self.whole()
@@ -86,12 +87,12 @@ class Inputs:
         return once(kept, make)
 
     def onnx(self, classifier):
-        """The folder with fp32.onnx and int8.onnx of a classifier."""
+        """The folder that holds a classifier as fp32.onnx and int8.onnx."""
         make = lambda part: self.processes.peer("onnx_export", "--model", classifier, "--out", part)
         return once(self.place("onnx", classifier.name, classifier), make)
 
     def lines(self, rows):
-        """A file of so many short texts, hardly two of them alike."""
+        """A file of `rows` short texts, nearly all of them distinct."""
         file = self.scratch / f"lines-{rows}.txt"
         chance = random.Random(rows)
         words = "good bad dull bright slow quick plain clever funny sad warm cold long short new old".split()
@@ -111,7 +112,7 @@ class Inputs:
 
 
 def once(kept, make):
-    """A folder that is there, or is made whole: under another name first."""
+    """The folder `kept`. If it does not exist, it is made under another name first, so that it is never incomplete."""
     if not kept.exists():
         part = kept.with_name(f"{kept.name}.part")
         shutil.rmtree(part, ignore_errors=True)

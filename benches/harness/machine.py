@@ -1,4 +1,4 @@
-"""Facts about the machine and the programs, to stand beside the numbers."""
+"""Facts about the machine and the versions of the programs, which are saved with the measurements."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ def has_gpu():
 
 
 def has_fast_bf16():
-    """As rehead decides it."""
+    """Whether the CPU multiplies bf16 in hardware, by the same flags that rehead looks for."""
     return bool(bf16_flags())
 
 
@@ -34,8 +34,9 @@ def cpuinfo(field):
 
 
 def facts(rehead, folders):
-    """`folders` hold the Python packages."""
-    installed = {found.metadata["Name"]: found.version for found in metadata.distributions(path=[str(f) for f in folders])}
+    """The date, the commit, the machine and the versions. `folders` are where the Python packages are installed."""
+    packages = metadata.distributions(path=[str(folder) for folder in folders])
+    installed = {package.metadata["Name"]: package.version for package in packages}
     machine = {
         "cpu": cpuinfo("model name") or platform.processor(),
         "matrix_flags": [f for f in ("avx2", "avx512_vnni", "avx_vnni", "amx_int8") if f in cpuinfo("flags").split()],

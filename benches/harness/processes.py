@@ -1,4 +1,4 @@
-"""Runs one process at a time, and says how long it took and how much memory it held."""
+"""Runs one process at a time, and measures its time and its peak memory."""
 
 import json
 import os
@@ -16,7 +16,7 @@ PACKAGES = [ROOT / ".bench/python", ROOT / ".python"]
 
 
 class Unavailable(Exception):
-    """A contender that cannot take part here, and why."""
+    """A contender cannot run on this machine or with this version; the message says why."""
 
 
 @dataclass
@@ -27,12 +27,12 @@ class Finished:
     peak_bytes: int
 
     def json(self):
-        """The object that standard output holds."""
+        """The JSON object on standard output."""
         return json.loads(self.output[self.output.index("{") :])
 
 
 class Processes:
-    """The same threads and surroundings for all."""
+    """Starts every contender with the same number of threads and the same environment variables."""
 
     def __init__(self, args):
         self.args = args
@@ -53,7 +53,7 @@ class Processes:
         return self.run([sys.executable, PEERS / f"{name}.py", *arguments], **surroundings)
 
     def run(self, command, may_refuse=False, **surroundings):
-        """`may_refuse`: status 2, the request was wrong, means that this version or machine does not offer it."""
+        """Runs a command. With `may_refuse`, exit status 2 means that this version or machine does not support it."""
         command = [shown(part) for part in command]
         ours = self.surroundings | surroundings
         packages = os.pathsep.join([*map(str, PACKAGES), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
@@ -64,7 +64,7 @@ class Processes:
                 env=os.environ | ours | {"PYTHONPATH": packages},
             )  # fmt: skip
             output = process.stdout.read().decode()
-            # Not process.wait(): this one call also tells the memory, of this process alone.
+            # Unlike process.wait(), wait4 also reports the peak memory of this process alone.
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - began
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -81,7 +81,7 @@ class Processes:
 
 
 def shown(part):
-    """A path of the project as it is from the project's folder: processes run there, and commands are published."""
+    """A part of a command as text. Paths are relative to the project's folder: commands run there and are published."""
     text = str(part)
     if isinstance(part, Path) and part.is_absolute() and ROOT.parent in part.parents:
         text = os.path.relpath(part, ROOT)

@@ -1,4 +1,4 @@
-"""Repeats, medians, ratios, and how they are shown."""
+"""Collects the repeats of each contender, and computes and prints medians and ratios."""
 
 import statistics
 import sys
@@ -9,7 +9,7 @@ from .processes import Unavailable
 
 @dataclass
 class Series:
-    """What one contender took, repeat by repeat: each sample holds `seconds` and whatever else was measured."""
+    """The measurements of one contender, one sample per repeat: `seconds` and whatever else was measured."""
 
     name: str
     samples: list = field(default_factory=list)
@@ -21,7 +21,7 @@ class Series:
 
 @dataclass
 class Goal:
-    """A number to be compared: at least `goal` (or at most, where `most`); without a goal it is only shown."""
+    """A measured value and its goal: at least `goal`, or at most with `most`. Without a goal it is only printed."""
 
     title: str
     value: float
@@ -43,7 +43,7 @@ class Goal:
 
 
 class Measurement:
-    """Contenders side by side, and what is concluded."""
+    """One measurement: the series of its contenders, and the values that are compared with goals."""
 
     def __init__(self, name, title):
         self.name, self.title = name, title
@@ -51,11 +51,11 @@ class Measurement:
         print(f"\n{name}: {title}", flush=True)
 
     def interleave(self, contenders, repeats):
-        """Every contender once, then every contender once more: what slows the machine down meets all of them."""
+        """Runs every contender once, then all again, so that whatever slows the machine down affects all of them."""
         self.take_turns([contenders] * repeats)
 
     def take_turns(self, rounds):
-        """The contenders of each round, who have the same names in all; who comes first changes."""
+        """Runs the contenders of each round, each time in a rotated order. All rounds have the same names."""
         for number, contenders in enumerate(rounds):
             names = [name for name in contenders if name not in self.absent]
             turn = number % max(1, len(names))
@@ -71,13 +71,13 @@ class Measurement:
         self.series = {name: self.series[name] for name in rounds[0] if name in self.series}
 
     def compare(self, title, ours, peer, goal=None, key="seconds"):
-        """How many times ours the peer's median is."""
+        """Adds the ratio of the peer's median to ours."""
         if ours in self.series and peer in self.series:
             ratio = self.series[peer].median(key) / self.series[ours].median(key)
             self.goals.append(Goal(title, ratio, goal=goal))
 
     def show(self, *extras):
-        """The medians, each extra column as (key, heading, format)."""
+        """Prints the medians and goals. Each extra column is (key, heading, format)."""
         width = max(map(len, self.series), default=0)
         print(f"  {'':<{width}} {'seconds':>9} {'(of all repeats)':>19}", *(f"{name:>12}" for _, name, _ in extras))
         for name, series in self.series.items():
@@ -101,5 +101,5 @@ class Measurement:
 
 
 def tell(line):
-    """Progress, apart from the results."""
+    """Prints progress to standard error, apart from the results."""
     print(line, file=sys.stderr, flush=True)

@@ -1,1 +1,1 @@
-"""A file a measurement. Each has `measure(args, processes, inputs)`, which returns a `Measurement`."""
+"""One file per measurement. Each has `measure(args, processes, inputs)`, which returns a `Measurement`."""

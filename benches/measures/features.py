@@ -1,5 +1,6 @@
-"""Features of the frozen backbone, beside sentence-transformers. Ours is a frozen run's time: the features of the training
-rows and of a few for validation, and the fitting of the head; neither side's includes tokenising."""
+"""Computing the features of the frozen backbone, compared with sentence-transformers. rehead's time is that of a
+frozen run: it computes the features of the training rows and of a few validation rows, and fits the head. Neither
+time includes tokenising."""
 
 from harness import machine
 from harness.inputs import read_csv
@@ -15,8 +16,9 @@ def measure(args, processes, inputs):
 
     def peer(precision):
         done = processes.peer(
-            "encode", "--model", inputs.model(), "--input", texts, "--precision", precision, "--batch-size", args.batch_size,
-            "--max-length", args.max_length, "--threads", args.threads, "--device", args.device,
+            "encode", "--model", inputs.model(), "--input", texts, "--precision", precision,
+            "--batch-size", args.batch_size, "--max-length", args.max_length, "--threads", args.threads,
+            "--device", args.device,
         )  # fmt: skip
         result = done.json()
         return {

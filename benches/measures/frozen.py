@@ -1,4 +1,4 @@
-"""Training the head alone: rehead computes the features once, its time includes that; the Trainer takes 3 epochs."""
+"""Training the head alone. rehead computes the features once and its time includes that; the Trainer takes 3 epochs."""
 
 from harness.results import Measurement
 

@@ -1,4 +1,5 @@
-"""Training everything, beside the Trainer with its best settings and as it comes. Compared is the time of training alone."""
+"""Training all weights, compared with the Trainer, once with its best settings and once with its defaults. The compared
+time is that of training alone."""
 
 from harness.results import Measurement
 

@@ -1,5 +1,5 @@
-"""What the project's small network reaches with a new head, beside the same weights and settings in a script of timm and torchvision:
-accuracy on photographs that it has not been trained on."""
+"""Accuracy of the project's small network with a new head on test photographs, compared with the same weights and
+settings in a script of timm and torchvision."""
 
 import math
 import shutil
@@ -11,7 +11,7 @@ from harness.settings import ROOT
 
 MODEL = ROOT / "data/models/small-resnet"
 EPOCHS = 15
-# Name, classes (all when none are named), images a class to train on and to test on at most.
+# Name: folder, classes (None: all), and at most how many images per class to train on and to test on.
 DATA = {
     "cifar10, horse or deer": ("cifar10", ("horse", "deer"), 150, 500),
     "cifar10, four animals": ("cifar10", ("cat", "deer", "dog", "horse"), 250, 500),
@@ -20,15 +20,17 @@ DATA = {
 
 
 def measure(args, processes, inputs):
-    result = Measurement("image_accuracy", f"epochs: {EPOCHS}, batches of {args.batch_size}, seeds {', '.join(map(str, args.seeds))}")
+    seeds = ", ".join(map(str, args.seeds))
+    result = Measurement("image_accuracy", f"epochs: {EPOCHS}, batches of {args.batch_size}, seeds {seeds}")
 
     def rehead(data, strategy, seed):
         out = inputs.new_run()
         done = processes.rehead(
-            "train", "--train", data / "train", "--test", data / "test", "--model", MODEL, "--strategy", strategy, "--batch-size",
-            args.batch_size, "--seed", seed, "--out", out, "--json",
-            # Eight training images a class stand in for validation data: the choice of the epoch is no advantage. A frozen head needs
-            # others to choose its penalty by: a tenth of the training images.
+            "train", "--train", data / "train", "--test", data / "test", "--model", MODEL, "--strategy", strategy,
+            "--batch-size", args.batch_size, "--seed", seed, "--out", out, "--json",
+            # Eight training images per class serve as validation data, so that choosing the best epoch gives rehead no
+            # advantage. A frozen head needs images that it is not fitted on to choose its l2: by default a tenth of
+            # the training images.
             *(["--valid", data / "valid", "--epochs", EPOCHS, "--lr", "3e-4"] if strategy == "full" else []),
         )  # fmt: skip
         metrics = done.json()
@@ -42,11 +44,17 @@ def measure(args, processes, inputs):
 
     def peer(data, mode, seed):
         done = processes.peer(
-            "image_trainer", "--train", data / "train", "--test", data / "test", "--model", MODEL, "--mode", mode, "--epochs", EPOCHS,
-            "--batch-size", args.batch_size, "--seed", seed, "--threads", args.threads, "--device", args.device, "--json",
+            "image_trainer", "--train", data / "train", "--test", data / "test", "--model", MODEL, "--mode", mode,
+            "--epochs", EPOCHS, "--batch-size", args.batch_size, "--seed", seed, "--threads", args.threads,
+            "--device", args.device, "--json",
         )  # fmt: skip
         found = done.json()
-        return {"seconds": found["train_seconds"], "accuracy": found["test_accuracy"], "seed": seed, "command": done.command}
+        return {
+            "seconds": found["train_seconds"],
+            "accuracy": found["test_accuracy"],
+            "seed": seed,
+            "command": done.command,
+        }
 
     def contenders(seed):
         return {
@@ -66,14 +74,16 @@ def measure(args, processes, inputs):
                 statistics.mean(sample["accuracy"] for sample in result.series[f"{name}, {strategy}{side}"].samples)
                 for side in ("", ", timm")
             )
-            # Of a difference between two shares of the same images, at most: images they agree on make it smaller.
+            # The interval of a difference between accuracies on independent images. Both sides label the same images
+            # and often agree, so the true interval is narrower.
             half = 1.96 * math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / rows)
-            print(f"  {name}, {strategy}: {ours:.4f} beside {theirs:.4f}: {ours - theirs:+.4f} (95 %: ± {half:.4f}, {rows} images)")
+            interval = f"(95 %: ± {half:.4f}, {rows} images)"
+            print(f"  {name}, {strategy}: {ours:.4f} against {theirs:.4f}: {ours - theirs:+.4f} {interval}")
     return result
 
 
 def made(data, classes, train, test):
-    """A folder of copies."""
+    """The folder with copies of the chosen images, made if it does not exist."""
     source = ROOT.parent / "shared/data" / data
     folder = BENCH / "images-accuracy" / "-".join([data, *(classes or ())])
     if not folder.exists():

@@ -1,5 +1,6 @@
-"""Training on photographs with a ResNet-18 (`--architecture`) at 224 pixels, beside a script of timm and torchvision: a head for ten
-epochs, and everything; and how fast that would be if images cost nothing."""
+"""Training on photographs with a ResNet-18 (`--architecture`) at 224 pixels, compared with a script of timm and
+torchvision: a head for ten epochs, and all weights. Also measures the speed of training when the images cost
+nothing."""
 
 import hashlib
 import shutil
@@ -27,7 +28,7 @@ def measure(args, processes, inputs):
         )  # fmt: skip
         metrics = done.json()
         shutil.rmtree(out)
-        # The peer reads its images within its epochs.
+        # The peer reads and decodes its images within its epochs, so the time that rehead takes for this is added.
         seconds = metrics["train_seconds"] + metrics["prepare_seconds"]
         rate = metrics["images_per_second"] * metrics["train_seconds"] / seconds
         return sample(done, seconds, rate, metrics["test"]["accuracy"]) | {"epoch_seconds": metrics["train_seconds"]}
@@ -35,30 +36,34 @@ def measure(args, processes, inputs):
     def peer(mode, epochs):
         done = processes.peer(
             "image_trainer", "--train", data / "train", "--test", data / "test", "--model", model, "--mode", mode,
-            "--epochs", epochs, "--batch-size", args.batch_size, "--threads", args.threads, "--device", args.device, "--json",
+            "--epochs", epochs, "--batch-size", args.batch_size, "--threads", args.threads,
+            "--device", args.device, "--json",
         )  # fmt: skip
         result = done.json()
         return sample(done, result["train_seconds"], result["images_per_second"], result["test_accuracy"])
 
-    result = Measurement("images", f"{args.architecture}, {data.name}, full: {epochs} epochs, a head: {FROZEN_EPOCHS}, batches of {args.batch_size}")
+    lengths = f"full: {epochs} epochs, a head: {FROZEN_EPOCHS}"
+    result = Measurement("images", f"{args.architecture}, {data.name}, {lengths}, batches of {args.batch_size}")
     contenders = {
         "full": lambda: rehead("full", "--epochs", epochs),
         "full, timm": lambda: peer("full", epochs),
-        # Kept as the network sees them: nothing is decoded, resized or varied in an epoch.
+        # Without augmentation the prepared images are cached: no image is decoded, resized or augmented in an epoch.
         "full, images for nothing": lambda: rehead("full", "--epochs", epochs, "--augment", "none"),
         "frozen": lambda: rehead("frozen"),
         "frozen, timm": lambda: peer("frozen", FROZEN_EPOCHS),
     }
     result.take_turns([contenders] * args.repeats)
     result.compare("full: timm / rehead", "full", "full, timm", goal=1.0)
-    result.compare("full: images for nothing / varied images", "full", "full, images for nothing", goal=0.9, key="epoch_seconds")
+    free = "full, images for nothing"
+    result.compare("full: images for nothing / varied images", "full", free, goal=0.9, key="epoch_seconds")
     result.compare("frozen: timm / rehead", "frozen", "frozen, timm", goal=20.0)
     result.show(("images_per_second", "images/s", ",.1f"), ("accuracy", "accuracy", ".4f"))
     return result
 
 
 def few(data):
-    """Eight training images of each class to validate on: the peer's time has no validation in it, nor its accuracy a choice."""
+    """A folder with eight training images of each class for rehead to validate on: validation takes little time, and
+    choosing the best epoch on training images gives no advantage. The peer does not validate."""
     valid = BENCH / "images-few" / hashlib.sha256(str(data).encode()).hexdigest()[:12]
     shutil.rmtree(valid, ignore_errors=True)
     for folder in sorted(data.iterdir()):
@@ -80,7 +85,7 @@ def sample(done, seconds, rate, accuracy):
 
 
 def drawn():
-    """Images of the project's own, where there are no photographs."""
+    """A folder of drawn images, for machines without the photographs."""
     import subprocess
 
     make = lambda part: subprocess.run([ROOT / "scripts/make-images", "--out", part, "--size", "256"], check=True)

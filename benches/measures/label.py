@@ -1,5 +1,5 @@
-"""Labelling many texts. The peers' time is from texts to labels, the model loaded; ours is that of the process, reading and
-writing files included, less its start-up: that of labelling a file of one row, taken right before."""
+"""Labelling many texts. The peers' time runs from texts to labels, with the model loaded. rehead's time is that of the
+process, which reads and writes files, minus the time of labelling a file of one row, measured just before."""
 
 import csv
 import json
@@ -66,7 +66,7 @@ def measure(args, processes, inputs):
             name, file = f"ONNX Runtime sorted {precision}", inputs.onnx(classifier) / f"{precision}.onnx"
             contenders[name] = lambda n=name, p=precision, f=file: peer(n, "onnx_label", p, "--onnx", f)
     if not on_gpu and not machine.has_fast_bf16():
-        # In software it takes many times as long as fp32.
+        # Without these instructions bf16 takes many times as long as fp32.
         contenders = {name: run for name, run in contenders.items() if not name.endswith("bf16")}
 
     result = Measurement("label", f"{len(rows)} distinct texts, the first {tested} from the test file")
@@ -95,7 +95,7 @@ def measure(args, processes, inputs):
 
 
 def score(result, rows, tested, answers):
-    """Accuracy on the test file's texts, and the share of all texts that get the label that the pipeline gives."""
+    """Adds the accuracy on the test file's texts, and the share of all texts with the same label as the pipeline's."""
     for name, series in result.series.items():
         labels = answers[name]
         right = sum(row["label"] == label for row, label in zip(rows[:tested], labels))

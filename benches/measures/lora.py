@@ -1,6 +1,6 @@
-"""Training low-rank adapters, beside PEFT in the Trainer with its best settings. Compared is the time of training alone, of
-which ours has a pass over all validation rows after each epoch: on the few of the other measurements the choice of the best epoch
-would be chance."""
+"""Training low-rank adapters, compared with PEFT in the Trainer with its best settings. The compared time is that of
+training alone. rehead's includes evaluating all validation rows after each epoch: the few validation rows of the other
+measurements would make the choice of the best epoch random."""
 
 from harness.results import Measurement
 

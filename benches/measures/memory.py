@@ -1,4 +1,4 @@
-"""Peak memory of labelling a long file and one of 10,000 lines, with a tiny model, so that what grows would show."""
+"""Peak memory of labelling a long file and one of 10,000 lines. The model is tiny, so that memory that grows shows."""
 
 from harness.results import Goal, Measurement
 

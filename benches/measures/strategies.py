@@ -1,4 +1,5 @@
-"""What every strategy reaches, beside the same in the Trainer (PEFT for LoRA): accuracy on all test rows, and the time of training."""
+"""Accuracy of every strategy on all test rows, and the time of training, compared with the same parameters trained by
+the Trainer (PEFT for LoRA)."""
 
 import math
 import statistics
@@ -9,7 +10,7 @@ from . import training
 
 EPOCHS = 3
 
-# By strategy: the peer's program and its options. What it trains, and at what rate, is what rehead does.
+# By strategy: the peer's program and its options. It trains the same parameters at the same learning rate as rehead.
 PEERS = {
     "full": ("trainer", "--mode", "best", "--lr", "5e-5"),
     "last:2": ("trainer", "--mode", "best", "--only", "last:2", "--lr", "1e-4"),
@@ -21,7 +22,8 @@ PEERS = {
 
 def measure(args, processes, inputs):
     _, valid, test = inputs.whole()
-    result = Measurement("strategies", f"{args.train_rows} rows, epochs: {EPOCHS}, seeds {', '.join(map(str, args.seeds))}")
+    seeds = ", ".join(map(str, args.seeds))
+    result = Measurement("strategies", f"{args.train_rows} rows, epochs: {EPOCHS}, seeds {seeds}")
 
     def contenders(seed):
         files = (inputs.subset()[0], valid, test)
@@ -46,7 +48,8 @@ def measure(args, processes, inputs):
             statistics.mean(sample["accuracy"] for sample in result.series[name].samples)
             for name in (strategy, f"{strategy}, peer")
         )
-        # Of a difference between two shares of the same rows, at most: rows they agree on make it smaller.
+        # The interval of a difference between accuracies on independent rows. Both sides label the same rows and often
+        # agree, so the true interval is narrower.
         half = 1.96 * math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / rows)
-        print(f"  {strategy}: {ours:.4f} beside {theirs:.4f}: {ours - theirs:+.4f} (95 %: ± {half:.4f})")
+        print(f"  {strategy}: {ours:.4f} against {theirs:.4f}: {ours - theirs:+.4f} (95 %: ± {half:.4f})")
     return result

@@ -1,5 +1,5 @@
-"""Texts to token ids: ours and the Rust crate `tokenizers` called directly, which take turns within one process, and Python's
-package of that name. On all threads and on one."""
+"""Turning texts into token ids, on all threads and on one. rehead and the Rust crate `tokenizers`, called directly,
+take turns within one process; Python's package `tokenizers` runs in its own."""
 
 from harness.inputs import read_csv
 from harness.results import Measurement, Series
@@ -14,7 +14,8 @@ def measure(args, processes, inputs):
     told = []
 
     def rust():
-        done = processes.run(["cargo", "bench", "--quiet", "--bench", "tokenise", "--", *options, "--threads", args.threads])
+        bench = ["cargo", "bench", "--quiet", "--bench", "tokenise", "--"]
+        done = processes.run([*bench, *options, "--threads", args.threads])
         told.append((done.json()["results"], done.command))
         return {"seconds": done.seconds}
 
@@ -23,7 +24,9 @@ def measure(args, processes, inputs):
         result = done.json()
         return {name: result[name] for name in KEYS} | {"command": done.command}
 
-    parallelism = {"1 thread": "false"} if args.threads == 1 else {f"{args.threads} threads": "true", "1 thread": "false"}
+    parallelism = {"1 thread": "false"}
+    if args.threads != 1:
+        parallelism = {f"{args.threads} threads": "true"} | parallelism
     result = Measurement("tokenise", f"{len(read_csv(texts))} texts, at most {args.max_length} tokens of each")
     pythons = {f"Python, {threads}": lambda p=parallel: python(p) for threads, parallel in parallelism.items()}
     result.interleave({"rust": rust} | pythons, args.repeats)

@@ -1,4 +1,4 @@
-"""Training with rehead and with the Trainer: the same rows, epochs, batch size and greatest length."""
+"""Trains with rehead and with the Trainer: the same rows, epochs, batch size and maximum length."""
 
 import shutil
 
@@ -8,11 +8,12 @@ def rehead(args, processes, inputs, files, seed, strategy, *options):
     out = inputs.new_run()
     done = processes.rehead(
         "train", "--train", train, "--valid", valid, "--test", test, "--model", inputs.model(), "--strategy", strategy,
-        "--batch-size", args.batch_size, "--max-length", args.max_length, "--seed", seed, "--out", out, "--json", *options,
+        "--batch-size", args.batch_size, "--max-length", args.max_length, "--seed", seed, "--out", out, "--json",
+        *options,
     )  # fmt: skip
     metrics = done.json()
     precision = precision_of(out / "rehead.toml")
-    shutil.rmtree(out)  # some hundred megabytes
+    shutil.rmtree(out)  # a run takes some hundred megabytes
     return {
         "precision": precision,
         "epochs": metrics["epochs"],
@@ -31,7 +32,7 @@ def trainer(args, processes, inputs, files, seed, mode, epochs):
 
 
 def peer(args, processes, inputs, files, seed, name, epochs, *options):
-    """A peer that trains: `name`.py."""
+    """Runs the peer `name`.py, which trains, and returns its measurements."""
     train, _, test = files
     done = processes.peer(
         name, "--train", train, "--test", test, "--model", inputs.model(), "--epochs", epochs,
@@ -50,8 +51,8 @@ def peer(args, processes, inputs, files, seed, name, epochs, *options):
 
 
 def work(args, inputs, contenders):
-    """The contenders of each round, which `contenders(files, seed)` gives: a round a seed on all the data, else the subset again
-    and again."""
+    """The contenders of each round, as `contenders(files, seed)` gives them. With --whole there is one round per
+    seed, on all the data; else each repeat trains on the same subset."""
     if args.whole:
         return [contenders(inputs.whole(), seed) for seed in args.seeds]
     return [contenders(inputs.subset(), args.seeds[0])] * args.repeats
@@ -69,6 +70,6 @@ def show(measurement):
 
 
 def precision_of(settings):
-    """From a run's saved settings; a line `precision = "bf16"`."""
+    """The precision in a run's saved settings, which is a line such as `precision = "bf16"`."""
     lines = settings.read_text(encoding="utf-8").splitlines()
     return next((line.split('"')[1] for line in lines if line.startswith("precision = ")), "unknown")

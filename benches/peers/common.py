@@ -1,4 +1,4 @@
-"""What the peers share: reading a CSV, choosing a device and a precision, and what to say about the machine."""
+"""What the peers share: reading a CSV file, choosing a device and a precision, and describing the machine."""
 
 import csv
 import os
@@ -6,7 +6,7 @@ import platform
 import resource
 import sys
 
-# Everything measured is local: neither the hub nor a tracker is asked.
+# All inputs are local files, so the hub is not contacted.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
@@ -16,18 +16,18 @@ import transformers
 
 
 def quiet():
-    """No progress bars; warnings only where something is wrong. Data on standard output, everything else elsewhere."""
+    """Turns off progress bars and all messages of transformers below errors: standard output holds only the result."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
 
 
 def read_rows(file, text, label=None):
-    """The texts of a CSV and, when asked for, their labels."""
+    """The texts of a CSV file and, if `label` names a column, their labels."""
     csv.field_size_limit(2**31 - 1)
     with open(file, encoding="utf-8-sig", newline="") as handle:
         rows = list(csv.DictReader(handle))
     if not rows:
-        sys.exit(f"{file}: there are no rows")
+        sys.exit(f"{file}: it has no rows")
     for column in filter(None, (text, label)):
         if column not in rows[0]:
             sys.exit(f"{file}: no column {column!r}; there are {', '.join(rows[0])}")
@@ -41,7 +41,7 @@ def device_of(choice):
 
 
 def has_fast_bf16(device):
-    """Whether matrix products in bf16 run in hardware; elsewhere they are slower than fp32."""
+    """Whether the hardware multiplies bf16 matrices; without that, bf16 is slower than fp32."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -53,7 +53,7 @@ def synchronize(device):
 
 
 def surroundings(device):
-    """Versions, machine and memory, to stand beside the numbers."""
+    """Versions, machine and peak memory, which are saved with the measurements."""
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" else processor(),
         "threads": torch.get_num_threads(),

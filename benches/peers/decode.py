@@ -1,5 +1,5 @@
-"""PIL and torchvision's transforms over a folder of images, on one thread: decoded, brought to 256 pixels, the middle 224
-cropped. Prints the times as JSON."""
+"""Prepares a folder of images with PIL and torchvision's transforms on one thread: decodes them, resizes the shorter
+side to 256 pixels and crops the middle 224. Prints the times as JSON."""
 
 import argparse
 import io

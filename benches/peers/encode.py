@@ -1,7 +1,8 @@
-"""sentence-transformers' `encode`: mean-pooled features of the texts of a CSV, fp32 or bf16; prints the result as JSON.
+"""Computes mean-pooled features of the texts of a CSV file with sentence-transformers' `encode`, in fp32 or bf16.
+Prints the result as JSON.
 
-Timed from texts to features, and tokenising alone in the same batches, which is taken off: rehead tokenises before its
-clock starts. The median of the repeats.
+The time is the median of the repeats, from texts to features, minus that of tokenising the same batches: rehead
+tokenises before its clock starts.
 """
 
 import argparse
@@ -32,7 +33,7 @@ def main():
     device = common.device_of(arguments.device)
     texts, _ = common.read_rows(arguments.input, arguments.text)
 
-    # A plain model directory gets a mean over the tokens.
+    # For a plain model directory sentence-transformers pools by the mean over the tokens.
     model = SentenceTransformer(arguments.model, device=device)
     model.max_seq_length = arguments.max_length
     if arguments.precision == "bf16":
@@ -57,7 +58,7 @@ def main():
 
 
 def tokenise(tokenizer, texts, arguments):
-    """As `encode` does: batches in order of length in characters, padded."""
+    """Tokenises as `encode` does: in padded batches, ordered by length in characters."""
     texts = sorted(texts, key=len, reverse=True)
     for first in range(0, len(texts), arguments.batch_size):
         batch = texts[first : first + arguments.batch_size]

@@ -1,4 +1,4 @@
-"""What a Python programme does to label one text: `python first_label.py --model DIR "the text"`."""
+"""Labels one text with a transformers pipeline: `python first_label.py --model DIR "the text"`."""
 
 import argparse
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Fine-tunes a timm model on folders of images as timm's and torchvision's own scripts do, to be measured beside `rehead train`.
+"""Fine-tunes a timm model on folders of images like timm's and torchvision's own scripts, to compare with rehead.
 
 python image_trainer.py --train DIR --test DIR --model DIR --mode full --json
 
-full    all weights, random resized crops and flips, AdamW (fused), a linear warm-up and then down to 0
-frozen  the backbone without gradients in evaluation mode, the images as they are, a new head; every epoch passes through all
+full    trains all weights on random resized crops and flips; fused AdamW, a linear warm-up, then a linear decay to 0
+frozen  trains a new head without augmentation; every epoch passes through the frozen backbone, in evaluation mode
 
-Channels-last, bf16 where the hardware has it, worker processes that decode ahead and stay. Timed are the epochs, after a few steps
-that are taken back; the accuracy on the test images comes after.
+Tensors are channels-last and in bf16 where the hardware supports it; persistent worker processes decode ahead. The
+time is that of the epochs, after a few warm-up steps that are undone. The accuracy on the test images is computed
+afterwards.
 """
 
 import argparse
@@ -39,16 +40,17 @@ def main():
     model = timm.create_model(config["architecture"], num_classes=len(train.classes), **config.get("model_args", {}))
     head = config["pretrained_cfg"]["classifier"]
     weights = load_file(Path(args.model) / "model.safetensors")
-    model.load_state_dict({name: tensor for name, tensor in weights.items() if not name.startswith(f"{head}.")}, strict=False)
+    backbone = {name: tensor for name, tensor in weights.items() if not name.startswith(f"{head}.")}
+    model.load_state_dict(backbone, strict=False)
     cfg = timm.data.resolve_data_config(config["pretrained_cfg"])
     size = cfg["input_size"][-1]
     normal = [transforms.ToTensor(), transforms.Normalize(cfg["mean"], cfg["std"])]
-    as_is = transforms.Compose([transforms.Resize(math.floor(size / cfg["crop_pct"])), transforms.CenterCrop(size), *normal])
+    shorter_side = math.floor(size / cfg["crop_pct"])
+    as_is = transforms.Compose([transforms.Resize(shorter_side), transforms.CenterCrop(size), *normal])
     varied = transforms.Compose([transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip(), *normal])
     if size < 96:
-        varied = transforms.Compose(
-            [*as_is.transforms[:2], transforms.RandomCrop(size, padding=size // 8), transforms.RandomHorizontalFlip(), *normal]
-        )
+        shifted = [transforms.RandomCrop(size, padding=size // 8), transforms.RandomHorizontalFlip()]
+        varied = transforms.Compose([*as_is.transforms[:2], *shifted, *normal])
     train.transform = varied if args.mode == "full" and not args.plain else as_is
     test = ImageFolder(args.test, as_is)
     loader = lambda data, shuffle: DataLoader(
@@ -101,7 +103,8 @@ def main():
     right = 0
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bf16):
         for pixels, labels in loader(test, False):
-            right += (model(pixels.to(device, memory_format=torch.channels_last)).argmax(1).cpu() == labels).sum().item()
+            logits = model(pixels.to(device, memory_format=torch.channels_last))
+            right += (logits.argmax(1).cpu() == labels).sum().item()
     result = {
         "peer": "timm and torchvision",
         "mode": args.mode,

@@ -1,6 +1,7 @@
-"""What the labelling peers share: their arguments, batches of like length, the clock and the result.
+"""What the labelling peers share: their arguments, batches of similar length, the timing and the result.
 
-Timed from texts to labels, tokenising included, model loaded and warm; the median of the repeats.
+The time is the median of the repeats, from texts to labels. It includes tokenising, but neither loading the model nor
+the warm-up.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import torch
 
 
 def main(peer, load):
-    """Labels the texts of a CSV with what `load(arguments, device)` gives: a tokenizer, and a function of texts to labels."""
+    """Labels the texts of a CSV file. `load(arguments, device)` returns a tokenizer and a labelling function."""
     arguments = parse(peer)
     common.quiet()
     if arguments.threads:
@@ -80,7 +81,7 @@ def parse(peer):
 
 
 def sorted_batches(tokenizer, texts, arguments, tensors):
-    """Tokenises all texts at once; gives batches of like length, longest first, each with the rows it holds."""
+    """Tokenises all texts at once and yields batches of similar length, longest first, each with its row numbers."""
     encodings = tokenizer(texts, truncation=True, max_length=arguments.max_length, padding=False)
     order = sorted(range(len(texts)), key=lambda row: len(encodings["input_ids"][row]), reverse=True)
     for first in range(0, len(order), arguments.batch_size):

@@ -1,4 +1,4 @@
-"""Makes a timm model with random weights, in a directory of its own.
+"""Saves a timm model with random weights to a directory.
 
 python make_image_model.py --architecture resnet18 --out DIR [--size 224]
 """
@@ -21,7 +21,8 @@ def main():
     torch.manual_seed(0)
     model = timm.create_model(args.architecture, num_classes=10)
     args.out.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, args.out / "model.safetensors")
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, args.out / "model.safetensors")
     cfg = {
         "input_size": [3, args.size, args.size],
         "crop_pct": 0.875,
@@ -32,7 +33,12 @@ def main():
         "first_conv": model.default_cfg.get("first_conv"),
         "classifier": model.default_cfg.get("classifier"),
     }
-    config = {"architecture": args.architecture, "num_classes": 10, "num_features": model.num_features, "pretrained_cfg": cfg}
+    config = {
+        "architecture": args.architecture,
+        "num_classes": 10,
+        "num_features": model.num_features,
+        "pretrained_cfg": cfg,
+    }
     (args.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 

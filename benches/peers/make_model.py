@@ -1,9 +1,9 @@
-"""Makes a BERT with random weights and the tokenizer of another model.
+"""Saves a BERT with random weights and the tokenizer of another model.
 
 python make_model.py --kind base --tokenizer DIR --out DIR
 
-base  as wide and deep as BERT-base (12 layers, 768 wide), without a head
-tiny  a classifier of one layer, 32 wide: so quick that what is around the network shows
+base  a backbone without a head, of BERT-base's size (12 layers, hidden size 768)
+tiny  a classifier with one layer and hidden size 32, so small that the costs outside the network show
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Writes a classifier as fp32.onnx and int8.onnx: exported from torch, the second quantised dynamically (weights per channel).
+"""Exports a classifier from torch as fp32.onnx, and as int8.onnx with dynamic quantisation (weights per channel).
 
-ONNX Runtime's own optimizer for BERT (`onnxruntime.transformers.optimizer`) is left out: the operators that it fuses ran slower
-than what the session fuses by itself, in both precisions.
+ONNX Runtime's optimizer for BERT (`onnxruntime.transformers.optimizer`) is not used: the operators that it fuses ran
+slower than those that the session fuses by itself, in both precisions.
 
 python onnx_export.py --model DIR --out FOLDER
 """
@@ -18,7 +18,7 @@ INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
 
 
 class Logits(torch.nn.Module):
-    """The inputs by position, as the exporter wants them."""
+    """Takes the inputs by position, as the exporter passes them."""
 
     def __init__(self, model):
         super().__init__()

@@ -1,4 +1,4 @@
-"""ONNX Runtime on batches of texts of like length; fp32 or dynamic int8, as the file given with --onnx is."""
+"""Labels texts with ONNX Runtime in batches of similar length, in the precision of the file given with --onnx."""
 
 import labelling
 import onnxruntime
@@ -25,4 +25,4 @@ def load(arguments, _device):
 
 
 if __name__ == "__main__":
-    labelling.main("ONNX Runtime on batches of like length", load)
+    labelling.main("ONNX Runtime on batches of similar length", load)

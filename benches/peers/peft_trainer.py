@@ -1,10 +1,11 @@
-"""Fine-tunes with PEFT's LoRA in Hugging Face's Trainer on a CSV, to be measured beside `rehead train --strategy lora`.
+"""Fine-tunes with PEFT's LoRA in Hugging Face's Trainer on a CSV file, to compare with `rehead train --strategy lora`.
 
 python peft_trainer.py --train train.csv --test test.csv --model DIR --json
 
-Rank 8, alpha 16, no dropout in the adapters, which sit on the six projections of a layer; pooler and classifier are trained whole.
-The Trainer has its best settings (trainer.py): bf16 where the hardware has it, batches grouped by length, fused AdamW, SDPA, a
-linear warm-up over 10 % of the steps. Timed is `trainer.train()` alone, after a few steps that are taken back.
+The adapters have rank 8, alpha 16 and no dropout, and sit on the six projections of each layer; pooler and classifier
+are trained whole. The Trainer has its best settings (trainer.py): bf16 where the hardware supports it, batches
+grouped by length, fused AdamW, SDPA, a linear warm-up over 10 % of the steps. The time is that of `trainer.train()`
+alone, after a few warm-up steps that are undone.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def main():
     texts, labels = common.read_rows(arguments.test, arguments.text, arguments.label)
     test = plain.encode(tokenizer, texts, labels, names, arguments.max_length)
 
-    # The head, the adapters and the order of the batches come from the seed.
+    # The seed decides the head, the adapters and the order of the batches.
     set_seed(arguments.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
         arguments.model,
@@ -120,7 +121,7 @@ def parse():
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--threads", type=int, help="default: torch's own choice")
     parser.add_argument("--json", action="store_true")
-    # What trainer.py's settings go by.
+    # trainer.py chooses its settings by the mode.
     parser.set_defaults(mode="best")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""`pipeline("text-classification")` as it comes: batches in the file's order, padded to the longest in the batch."""
+"""Labels texts with a default transformers pipeline: batches in the file's order, padded to their longest text."""
 
 import labelling
 import torch

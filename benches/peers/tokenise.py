@@ -1,5 +1,5 @@
-"""`encode_batch` of the Python package `tokenizers` over the texts of a CSV; prints the result as JSON. The environment
-variable TOKENIZERS_PARALLELISM says whether it uses all threads or one."""
+"""Tokenises the texts of a CSV file with `encode_batch` of the Python package `tokenizers`; prints the result as
+JSON. The environment variable TOKENIZERS_PARALLELISM decides whether it uses all threads or one."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The model by hand in torch: batches of texts of like length, SDPA, fp32 or bf16."""
+"""Labels texts with the model in torch: batches of similar length, SDPA, fp32 or bf16."""
 
 import labelling
 import torch
@@ -27,4 +27,4 @@ def load(arguments, device):
 
 
 if __name__ == "__main__":
-    labelling.main("torch on batches of like length", load)
+    labelling.main("torch on batches of similar length", load)

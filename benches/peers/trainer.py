@@ -1,13 +1,14 @@
-"""Fine-tunes with Hugging Face's Trainer on a CSV, to be measured beside `rehead train`.
+"""Fine-tunes with Hugging Face's Trainer on a CSV file, to compare with `rehead train`.
 
 python trainer.py --train train.csv --test test.csv --model DIR --mode best --json
 
-default  as Trainer comes: fp32, batches of 32 in random order, padded to the longest in the batch, lr 5e-5
-best     what its documentation offers: bf16 where the hardware has it, batches grouped by length, fused AdamW, SDPA,
-         lr 1e-4 after a linear warm-up over 10 % of the steps
-frozen   as default with the backbone frozen, lr 1e-3
+default  the Trainer's defaults: fp32, batches of 32 in random order, padded to their longest text, learning rate 5e-5
+best     the fast settings of its documentation: bf16 where the hardware supports it, batches grouped by length, fused
+         AdamW, SDPA, learning rate 1e-4 after a linear warm-up over 10 % of the steps
+frozen   `default` with the backbone frozen, learning rate 1e-3
 
-On a GPU, `best` is compiled as well. Timed is `trainer.train()` alone, after a few steps that are taken back.
+On a GPU, `best` is compiled as well. The time is that of `trainer.train()` alone, after a few
+warm-up steps that are undone.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from transformers import (
     set_seed,
 )
 
-# Compiled, the first steps meet lengths for which code must be made.
+# When compiled, the first steps compile code for each new sequence length.
 WARM_UP_STEPS, WARM_UP_STEPS_COMPILED = 2, 20
 
 LEARNING_RATES = {"default": 5e-5, "best": 1e-4, "frozen": 1e-3}
@@ -60,7 +61,7 @@ def main():
         if file
     }
 
-    # The head and the order of the batches come from the seed.
+    # The seed decides the head and the order of the batches.
     set_seed(arguments.seed)
     options = {"attn_implementation": "sdpa"} if arguments.mode == "best" else {}
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -79,7 +80,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as scratch:
         build = partial(trainer_of, model, tokenizer, train, arguments, device, bf16, compiled, scratch)
-        # On the model itself, so that what is compiled stays; then its weights are put back.
+        # The warm-up trains this model, so that its compiled code is kept; then its weights are restored.
         weights = copy.deepcopy(model.state_dict())
         warm_up = build(WARM_UP_STEPS_COMPILED if compiled else WARM_UP_STEPS)
         warm_up.train()
@@ -145,7 +146,7 @@ def parse():
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--bf16", choices=["auto", "on", "off"], default="auto", help="auto: in best, if in hardware")
+    parser.add_argument("--bf16", choices=["auto", "on", "off"], default="auto", help="auto: in best, if supported")
     parser.add_argument("--compile", choices=["auto", "on", "off"], default="auto", help="auto: in best, on a GPU")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--threads", type=int, help="default: torch's own choice")
@@ -156,7 +157,7 @@ def parse():
 
 
 def train_only(model, what):
-    """What a BERT's `last:N` or `biases` trains; pooler and classifier always are."""
+    """Freezes all of a BERT but the last N layers (`last:N`) or the biases, the pooler and the classifier."""
     model.bert.embeddings.requires_grad_(False)
     model.bert.encoder.requires_grad_(False)
     if what == "biases":
@@ -169,7 +170,7 @@ def train_only(model, what):
 
 
 def encode(tokenizer, texts, labels, names, max_length):
-    """Tokenised once, before anything is timed; not padded."""
+    """Tokenises the rows once, before the time is taken, without padding."""
     unknown = sorted(set(labels) - set(names))
     if unknown:
         sys.exit(f"labels that the training rows do not have: {', '.join(unknown[:5])}")
@@ -182,7 +183,7 @@ def encode(tokenizer, texts, labels, names, max_length):
 
 
 class CountingCollator:
-    """Pads to the longest of a batch, and counts the tokens that are not padding."""
+    """Pads each batch to its longest text, and counts the tokens that are not padding."""
 
     def __init__(self, tokenizer):
         self.pad = DataCollatorWithPadding(tokenizer)
@@ -193,7 +194,7 @@ class CountingCollator:
         return self.pad(rows)
 
     def tokens_of(self, steps):
-        """Of the first batches: one more than was trained on may have been fetched ahead."""
+        """Tokens of the first `steps` batches: the loader may have fetched one more batch than was trained on."""
         return sum(self.tokens[:steps])
 
 
@@ -224,7 +225,7 @@ def trainer_of(model, tokenizer, train, arguments, device, bf16, compiled, scrat
         data_collator=CountingCollator(tokenizer),
         processing_class=tokenizer,
     )
-    # It prints to standard output.
+    # This callback prints to standard output, which must hold only the result.
     trainer.remove_callback(PrinterCallback)
     return trainer
 

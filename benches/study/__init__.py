@@ -1,1 +1,1 @@
-"""What benches/advice_study is made of: the cells, their runs, and the table."""
+"""The parts of benches/advice_study: the cells, their runs, the rule and the table."""

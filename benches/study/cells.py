@@ -1,4 +1,5 @@
-"""The cells of the study: a data set, a number of its rows, and a seed that decides which rows. Their files are made once."""
+"""The cells of the study. A cell is a data set, a number of training rows, and the seed that draws them. The files of a
+cell are made once."""
 
 import csv
 import random
@@ -8,7 +9,7 @@ from pathlib import Path
 csv.field_size_limit(1 << 30)
 
 SIZES = (100, 300, 1000, 4000)
-# By size: how many seeds. Small sets are cheap, and what comes of them varies most.
+# Seeds by size: small sets are cheap to train on, and their results vary most.
 SEEDS = {100: 2, 300: 2, 1000: 1, 4000: 1}
 TEST_ROWS = 1000
 
@@ -17,7 +18,7 @@ TEST_ROWS = 1000
 class DataSet:
     name: str
     options: tuple = ()
-    """Of `rehead`, beside the files."""
+    """Options of `rehead` for this data set."""
 
 
 DATA_SETS = (
@@ -46,7 +47,7 @@ class Cell:
 
 
 def cells(shared, names=None):
-    """Small sizes first; of a data set smaller than a size only the first size that takes all of it."""
+    """All cells, small sizes first. A small data set is used only up to the first size that takes all its rows."""
     found = []
     for seed in range(1, max(SEEDS.values()) + 1):
         for size in SIZES:
@@ -61,7 +62,8 @@ def cells(shared, names=None):
 
 
 def files(cell, shared, kept):
-    """The cell's training rows and the data set's test rows. Every class has a training row while there is room for one."""
+    """The files of the cell's training rows and of the data set's test rows. Every class has a training row, unless
+    there are more classes than rows."""
     train, test = kept / f"{cell.data.name}-{cell.size}-{cell.seed}.csv", kept / f"{cell.data.name}-test.csv"
     if not train.exists():
         rows = read(shared / cell.data.name / "train.csv")

@@ -1,23 +1,23 @@
-"""The rule of src/advice/recommend.rs, its fitted numbers, and what it would have advised of data sets it has not seen."""
+"""The rule of src/advice/recommend.rs: fits its numbers, and advises on data sets that it was not fitted on."""
 
 import math
 import statistics
 from dataclasses import dataclass
 
-# Half a point: errors of nothing at all would have no logarithm.
+# Half a point of accuracy, added to each error rate: an error rate of 0 has no logarithm.
 LEAST = 0.005
-# Rows a class from which there may be many.
+# Candidates for the number of rows per class from which all weights are trained.
 THRESHOLDS = (5, 10, 20, 30, 60, 100, 200, 500)
 
 
 @dataclass
 class Case:
-    """What is known of a cell: before training, and after."""
+    """What is known of a cell before and after training."""
 
     key: tuple
     rows_per_class: float
     head: float
-    """Accuracy of a head on the stage with the best probe; a fraction, as all here."""
+    """Accuracy, as a fraction, of a head on the stage with the best probe."""
     full: float
 
     @property
@@ -28,16 +28,16 @@ class Case:
 @dataclass
 class Rule:
     many: float
-    """Rows a class from which everything is trained."""
+    """Rows per class from which all weights are trained."""
     ratios: dict
-    """ln(error of full / error of a head) where there are few and many rows a class: mean, deviation."""
+    """ln(error of full / error of a head) for few and for many rows per class: mean, standard deviation."""
 
     def advise(self, case):
         return "full" if case.rows_per_class >= self.many else "head"
 
 
 def fit(cases):
-    """The threshold with the least regret, the middle one of equals."""
+    """Chooses the threshold with the least total regret; of several equal ones the middle one."""
     regrets = {}
     for many in THRESHOLDS:
         chosen = [case.full if case.rows_per_class >= many else case.head for case in cases]
@@ -48,16 +48,17 @@ def fit(cases):
         "few": [case.ratio for case in cases if case.rows_per_class < many],
         "many": [case.ratio for case in cases if case.rows_per_class >= many],
     }
-    return Rule(many, {side: (statistics.mean(got), statistics.stdev(got)) for side, got in sides.items() if len(got) > 1})
+    ratios = {side: (statistics.mean(got), statistics.stdev(got)) for side, got in sides.items() if len(got) > 1}
+    return Rule(many, ratios)
 
 
 def without(cases, name):
-    """The rule fitted on all data sets but one."""
+    """The rule fitted on all data sets except `name`."""
     return fit([case for case in cases if case.key[0] != name])
 
 
 def best_stage(measurements):
-    """The index of the stage with the best probe, of equals the last."""
+    """The index of the stage with the best probe; of several equal ones the last."""
     share = lambda stage: stage["probe"]["correct"] / stage["probe"]["rows"]
     stages = measurements["stages"]
     return max(range(len(stages)), key=lambda index: (share(stages[index]), index))

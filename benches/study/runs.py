@@ -1,4 +1,4 @@
-"""What was in fact best: each strategy trained on each cell, a line of JSON each. What is there already is not done again."""
+"""Trains each strategy on each cell and runs `rehead advise`. A result is a line of JSON; finished ones are skipped."""
 
 import fcntl
 import json
@@ -16,7 +16,7 @@ STRATEGIES = {
     "full, probe": ("--strategy", "full", "--head-init", "probe"),
     "last:2": ("--strategy", "last:2", "--head-init", "random"),
 }
-# Of what is trained by steps: batches of 16 texts, and as many epochs as make 200 steps, but at least 3 and at most 20.
+# All strategies but `frozen` train on batches of 16 texts, for as many epochs as make 200 steps, within 3 to 20.
 BATCH, STEPS, LEAST_EPOCHS, MOST_EPOCHS = 16, 200, 3, 20
 VALID_FRACTION = 0.1
 
@@ -27,7 +27,7 @@ def epochs(rows):
 
 
 class Lines:
-    """A file of JSON lines that is added to."""
+    """A file of JSON lines, to which lines are appended."""
 
     def __init__(self, file):
         self.file = file
@@ -44,7 +44,7 @@ class Lines:
 
 
 class Turn:
-    """Where several programs share a machine: work only while holding a file's lock, and let go of it now and then."""
+    """Shares a machine with other programs: works only while it holds a file's lock, and releases it now and then."""
 
     def __init__(self, file, seconds):
         self.handle = open(file) if file else None
@@ -64,14 +64,14 @@ class Turn:
         if self.handle and self.since is not None:
             fcntl.flock(self.handle, fcntl.LOCK_UN)
             self.since = None
-            time.sleep(2)  # whoever waits is first
+            time.sleep(2)  # lets a waiting program take the lock
 
 
 def train(args, cells, turn):
     lines = Lines(args.runs)
     done = lines.keys("data", "size", "seed", "strategy")
     todo = [(cell, strategy) for cell in cells for strategy in STRATEGIES if (*cell.key, strategy) not in done]
-    todo.sort(key=lambda each: (each[0].seed, list(STRATEGIES).index(each[1])))  # what matters most comes first
+    todo.sort(key=lambda each: (each[0].seed, list(STRATEGIES).index(each[1])))  # the most important results first
     for number, (cell, strategy) in enumerate(todo):
         options = [] if strategy == "frozen" else ["--epochs", epochs(cell.rows), "--batch-size", BATCH]
         with turn.work():
@@ -82,7 +82,7 @@ def train(args, cells, turn):
 
 
 def one(args, cell, name, options):
-    """A run, as a line of the results."""
+    """Trains on a cell and returns the line of its results."""
     train_file, test_file = files(cell, args.shared, args.kept / "data")
     out = args.kept / "run"
     shutil.rmtree(out, ignore_errors=True)
@@ -103,7 +103,7 @@ def one(args, cell, name, options):
 
 
 def heads(args, cells, turn):
-    """A head on every stage but the last, which is what `frozen` is."""
+    """Trains a head on every stage but the last; `frozen` is a head on the last stage."""
     lines = Lines(args.runs)
     done = lines.keys("data", "size", "seed", "strategy")
     given = {(line["data"], line["size"], line["seed"]): line["measurements"] for line in Lines(args.advice).all}
@@ -116,7 +116,7 @@ def heads(args, cells, turn):
 
 
 def answer(command, folder):
-    """The object that a program prints."""
+    """Runs a command and returns the JSON object that it prints."""
     ran = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=folder)
     if ran.returncode != 0:
         raise SystemExit(f"{' '.join(map(str, command))}\nended with status {ran.returncode}:\n{ran.stderr[-2000:]}")
@@ -124,7 +124,7 @@ def answer(command, folder):
 
 
 def advise(args, cells, turn):
-    """What `rehead advise` measures on the same rows."""
+    """Runs `rehead advise` on the training rows of each cell."""
     lines = Lines(args.advice)
     done = lines.keys("data", "size", "seed")
     for cell in cells:
@@ -132,8 +132,8 @@ def advise(args, cells, turn):
             continue
         train_file, _ = files(cell, args.shared, args.kept / "data")
         command = [
-            args.rehead, "advise", "--train", train_file, "--model", args.model, "--seed", cell.seed, "--threads", args.threads,
-            "--json", "--quiet", *cell.data.options,
+            args.rehead, "advise", "--train", train_file, "--model", args.model, "--seed", cell.seed,
+            "--threads", args.threads, "--json", "--quiet", *cell.data.options,
         ]  # fmt: skip
         with turn.work():
             given = answer(command, args.root)

@@ -1,4 +1,4 @@
-"""What was advised, what was best, and how many points of accuracy following a rule would have cost: its regret."""
+"""Prints the advised and the best strategy of each cell, and each rule's regret: the points of accuracy it loses."""
 
 from collections import defaultdict
 from itertools import product
@@ -6,7 +6,7 @@ from itertools import product
 from . import rule
 from .runs import Lines
 
-# `head`: a head on the stage with the best probe. `full` starts its head as `--head-init auto` does.
+# `head` is a head on the stage with the best probe. `full` starts its head as `--head-init auto` does.
 CHOICES = ("frozen", "head", "last:2", "full")
 MANY_CLASSES = 20
 
@@ -30,7 +30,7 @@ def show(args):
     advice = {case.key: rules[case.key[0]].advise(case) for case in cases}
     found = {case.key: cells[case.key[:2]][case.key[2]] for case in cases}
 
-    print("| data set | rows | rows a class | frozen | head on the best stage | last:2 | full | advised | regret |")
+    print("| data set | rows | rows per class | frozen | head on the best stage | last:2 | full | advised | regret |")
     print("|---|---|---|---|---|---|---|---|---|")
     for case in sorted(cases, key=lambda case: case.key):
         here = found[case.key]
@@ -38,8 +38,9 @@ def show(args):
         best = max(here, key=here.get)
         shown[best] = f"**{shown[best]}**"
         name, size, seed = case.key
+        accuracies = " | ".join(shown[name] for name in CHOICES)
         print(
-            f"| {name}, seed {seed} | {rows[name, size]:,} | {case.rows_per_class:.0f} | {' | '.join(shown[name] for name in CHOICES)} "
+            f"| {name}, seed {seed} | {rows[name, size]:,} | {case.rows_per_class:.0f} | {accuracies} "
             f"| {advice[case.key]} | {regret(here, advice[case.key]):.1f} |"
         )
     (few, many, least), hindsight = best_by_size(found)
@@ -56,34 +57,40 @@ def show(args):
     ]:
         costs = [regret(here, choose(key)) for key, here in found.items()]
         print(f"| {title} | {sum(costs) / len(costs):.2f} | {max(costs):.1f} |")
-    print(f"\n{len(cases)} cells; many rows a class: from {whole.many}; ln(error of full / of a head): " + ", ".join(
+    print(f"\n{len(cases)} cells; many rows per class: from {whole.many}; ln(error of full / of a head): " + ", ".join(
         f"{side} {mean:.3f} ± {deviation:.3f}" for side, (mean, deviation) in whole.ratios.items()
     ))
-    took = {(line["data"], line["size"], line["seed"]): line["seconds"] for line in Lines(args.advice).all}
-    full = {(line["data"], line["size"], line["seed"]): line["seconds"] for line in Lines(args.runs).all if line["strategy"] == "full"}
+    seconds = lambda lines: {(line["data"], line["size"], line["seed"]): line["seconds"] for line in lines}
+    took = seconds(Lines(args.advice).all)
+    full = seconds(line for line in Lines(args.runs).all if line["strategy"] == "full")
     shares = sorted((took[key] / full[key], key) for key in took if key in full)
     stages_table(heads, given)
-    print(f"\ncost of advice over that of full: median {shares[len(shares) // 2][0]:.2f}, most {shares[-1][0]:.2f} ({shares[-1][1]})")
+    median, (most, where) = shares[len(shares) // 2][0], shares[-1]
+    print(f"\ntime of advice / time of full training: median {median:.2f}, most {most:.2f} ({where})")
 
 
 def outcomes(lines):
-    """Accuracies by (data, size), seed and strategy, where all but last:2 have run; and the rows by (data, size)."""
+    """Accuracies by (data, size), seed and strategy, of the cells that are trained far enough to compare, and the
+    rows by (data, size)."""
     cells, rows = defaultdict(lambda: defaultdict(dict)), {}
     for line in lines:
         cells[line["data"], line["size"]][line["seed"]][line["strategy"]] = line["accuracy"]
         rows[line["data"], line["size"]] = line["rows"]
     needed = {"frozen", "full", "stages 1"}
-    return {key: {seed: got for seed, got in seeds.items() if needed <= set(got)} for key, seeds in cells.items()}, rows
+    complete = {
+        key: {seed: got for seed, got in seeds.items() if needed <= set(got)} for key, seeds in cells.items()
+    }
+    return complete, rows
 
 
 def by_stage(found):
-    """Accuracies of a head on each stage, the last one's that of `frozen`; takes them away from the other strategies."""
+    """Accuracies of a head on each stage, where the last is `frozen`; removes the other stages from `found`."""
     earlier = sorted((name for name in found if name.startswith("stages ")), key=lambda name: int(name.split()[1]))
     return [found.pop(name) for name in earlier] + [found["frozen"]]
 
 
 def stages_table(heads, given):
-    """How well each way to choose a stage does: points against the last stage, by data set."""
+    """Prints how each way of choosing a stage compares with the last stage, in points, by data set."""
     measured = lambda key: given[key]["stages"]
     best = lambda values: max(range(len(values)), key=lambda index: (values[index], index))
     stages = len(next(iter(heads.values())))
@@ -117,7 +124,7 @@ def mean_regret(cells, choose):
 
 
 def rules_by_size(sizes):
-    """All rules that take one strategy below a number of rows and another from it on."""
+    """All rules that take one strategy below a number of rows and another from that number on."""
     simple = ("frozen", "full")
     for few, many, least in product(simple, simple, [*sizes, float("inf")]):
         yield (few, many, least), lambda key, few=few, many=many, least=least: many if key[1] >= least else few
@@ -128,7 +135,7 @@ def best_by_size(cells):
 
 
 def by_size_elsewhere(cells):
-    """For each data set the rule by size that is best on all others."""
+    """For each data set the rule by size that is best on all other data sets."""
     names = {key[0] for key in cells}
     rules = {name: best_by_size({key: found for key, found in cells.items() if key[0] != name})[1] for name in names}
     return lambda key: rules[key[0]](key)

@@ -1,8 +1,8 @@
-"""Checks that timm and transformers load what rehead has saved, and compute the same logits.
+"""Checks that timm and transformers load the runs that rehead saves, and compute the same logits.
 
     check_backbones.py RUN [RUN …]
 
-A RUN is a saved directory; beside it lies RUN.check, a safetensors file with `pixels` and `logits`.
+RUN is a saved directory. Beside it lies RUN.check, a safetensors file with `pixels` and `logits`.
 """
 import json
 import sys

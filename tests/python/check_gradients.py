@@ -1,10 +1,10 @@
-"""Checks logits and the gradient of every parameter that rehead computed against transformers.
+"""Compares the logits and the gradients of all parameters that rehead computed with those of transformers.
 
 python check_gradients.py RUN RESULTS.safetensors TEXTS.json
 
-TEXTS.json: {"texts": [...], "labels": [...]}. RESULTS: `logits`, one row a text, and `gradient.NAME` for every
-parameter, of the mean cross-entropy without dropout. Prints the largest differences; exits 1 above 1e-4 (gradients:
-relative to the largest entry of the tensor, when that is above 1).
+TEXTS.json holds {"texts": [...], "labels": [...]}. RESULTS holds `logits`, one row per text, and for every parameter
+`gradient.NAME`, the gradient of the mean cross-entropy without dropout. Prints the largest differences, and exits with
+status 1 if one is above 1e-4. Gradients are compared relative to the largest entry of the tensor, if that is above 1.
 """
 
 import json

@@ -1,11 +1,12 @@
-"""Checks that Python's transformers reads a rehead run and gives the probabilities that `rehead label` wrote.
+"""Checks that Python's transformers loads a run of rehead and computes the probabilities that `rehead label` wrote.
 
 Usage: python check_run.py RUN DATA.csv PREDICTIONS.csv [--text COL[,COL2]] [--trust-remote-code] [--expect-class NAME]
        python check_run.py RUN --expect-refusal
 
 PREDICTIONS.csv comes from `rehead label --model RUN --input DATA.csv --probabilities --precision fp32 --output …`. Each
-text is run by itself. Exit status 1: a difference above the tolerance, a weight that transformers did not find or
-use, other rows or columns. `--expect-refusal`: a mean-pooled run must not load unless remote code is trusted.
+text is computed by itself. The exit status is 1 if a difference is above the tolerance, if transformers misses or does
+not use a weight, or if rows or columns differ. `--expect-refusal` checks that a mean-pooled run does not load unless
+remote code is trusted.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import sys
 import warnings
 from pathlib import Path
 
-# A run is complete by itself: nothing may be fetched.
+# A run must load without the hub.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
@@ -34,7 +35,7 @@ def main():
     parser.add_argument("--text", default="text", help="text column, or two of them separated by a comma")
     parser.add_argument("--trust-remote-code", action="store_true")
     parser.add_argument("--expect-refusal", action="store_true")
-    parser.add_argument("--expect-class", help="what transformers must load the run as")
+    parser.add_argument("--expect-class", help="the class that transformers must load the run as")
     parser.add_argument("--tolerance", type=float, default=1e-4)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -55,14 +56,14 @@ def main():
 
 
 def check_refusal(run):
-    """A run with code of its own says so and loads as nothing else."""
+    """A run with its own Python code names that code in config.json, and does not load as any other model."""
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     problems = []
     if not config.get("model_type", "").startswith("rehead_"):
         problems.append(f"{run}: model_type is {config.get('model_type')!r}, not rehead's own")
     if "AutoModelForSequenceClassification" not in config.get("auto_map", {}):
         problems.append(f"{run}: config.json has no auto_map for sequence classification")
-    # Untrusted, and not asked for at all; the question on the terminal must not be answered by whoever runs the tests.
+    # With trust refused, and by default. With no standard input, transformers cannot ask on the terminal.
     sys.stdin = open(os.devnull)
     for options in ({"trust_remote_code": False}, {}):
         for loader in (AutoModelForSequenceClassification, transformers.AutoModel):
@@ -95,7 +96,7 @@ def check_predictions(arguments):
     if len(data) != len(predictions):
         return problems + [f"{len(data)} rows of data, {len(predictions)} rows of predictions"]
     if not data:
-        return problems + [f"{arguments.data}: there are no rows to compare"]
+        return problems + [f"{arguments.data}: it has no rows to compare"]
     columns = arguments.text.split(",")
     wanted = columns + ["predicted_label", "confidence"] + [f"p_{label}" for label in labels]
     absent = [column for column in wanted if column not in predictions[0]]
@@ -107,7 +108,7 @@ def check_predictions(arguments):
         if any(predicted.get(column) != value for column, value in row.items()):
             problems.append(f"row {number}: the input columns have changed")
             continue
-        # As a batch of one: called with two strings, transformers takes an empty second text for none at all.
+        # As a batch of one: for two plain strings, transformers treats an empty second text as missing.
         texts = [[row[column]] for column in columns]
         inputs = tokenizer(*texts, truncation=True, max_length=max_length, return_tensors="pt")
         with torch.inference_mode():
@@ -120,7 +121,7 @@ def check_predictions(arguments):
         if not max(differences) <= arguments.tolerance:
             problems.append(f"row {number}: probabilities differ by {max(differences):.3e}")
         label = labels[probabilities.index(best)]
-        # Where two labels are as good as equal, either may win.
+        # If two probabilities are equal within the tolerance, either label is right.
         if predicted["predicted_label"] != label and (not others or best - others[0] > arguments.tolerance):
             problems.append(f"row {number}: label {predicted['predicted_label']!r}, transformers says {label!r}")
 
@@ -131,7 +132,7 @@ def check_predictions(arguments):
 
 
 def check_pipeline(model, tokenizer, data, columns, max_length, arguments):
-    """The pipeline, which pads, loads the run by its path and agrees with the texts run one by one."""
+    """Checks that the pipeline loads the run by its path, and that its padded batches give the same as single texts."""
     classify = pipeline(
         "text-classification", model=str(arguments.run), dtype=torch.float32, device="cpu",
         trust_remote_code=arguments.trust_remote_code,

@@ -1,9 +1,9 @@
-"""Checks tokenizers that rehead saved for models with one segment.
+"""Checks that Python's transformers reads the tokenizers that rehead saves for models with one segment.
 
 Usage: python check_tokenizers.py FOLDER...
 
-Each FOLDER holds a saved tokenizer and expected.json (tests/fixtures/make_tokenizers.py). Python must load it
-without being told how, cut at the length it was saved with, give the same ids and no segments, and be able to pad.
+Each FOLDER holds a saved tokenizer and expected.json (tests/fixtures/make_tokenizers.py). AutoTokenizer must load it
+without options, truncate at the length it was saved with, give the same token ids and no segment ids, and pad.
 """
 
 import json

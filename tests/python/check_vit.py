@@ -1,9 +1,9 @@
-"""Checks that transformers loads saved image classifiers and computes the same logits.
+"""Checks that transformers loads the Vision Transformers that rehead saves, and computes the same logits.
 
 python check_vit.py RUN...
 
-Beside each model lies results.safetensors: `pixels` [N, 3, H, W] and `logits` [N, classes]. Exits 1 when logits
-differ by more than 1e-4 of the largest, or images do not become as large as the pixels are.
+Each RUN holds results.safetensors with `pixels` [N, 3, H, W] and `logits` [N, classes]. Exits with status 1 if logits
+differ by more than 1e-4 of the largest, or if the image processor gives images of another size than `pixels`.
 """
 
 import sys

@@ -1,12 +1,12 @@
-"""Writes checkpoints of torchvision's, timm's and transformers' convolutional networks with random weights, and what
-they compute.
+"""Writes checkpoints of convolutional networks of torchvision, timm and transformers with random weights, and the
+results that these libraries compute.
 
     make_backbones.py DIRECTORY
 
-A folder a case: config.json and model.safetensors as the library would have them, and expected.safetensors with
-`pixels`, `targets`, `logits` in evaluation mode, and of one pass in training mode (in fp64 if there are norms,
-without dropout) `training.logits`, `gradient.NAME` of the cross-entropy for every parameter, and `after.NAME` for
-every running statistic. NAME is timm's. Of large gradients every n-th number is kept.
+Each folder holds one case: config.json and model.safetensors as the library writes them, and expected.safetensors. The
+latter holds `pixels`, `targets`, and `logits` in evaluation mode; and of one pass in training mode (without dropout, in
+fp64 if there are norms) `training.logits`, `gradient.NAME` of the cross-entropy for every parameter, and `after.NAME`
+for every running statistic. NAME is timm's. Of a large gradient only every n-th number is kept.
 """
 import json
 import re
@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 torch.set_num_threads(1)
 for name in ["kaiming_uniform_", "kaiming_normal_", "normal_", "uniform_", "trunc_normal_", "xavier_uniform_"]:
-    # Every number is drawn below; the libraries' own drawing takes most of the time that a VGG is made in.
+    # `fill` draws all weights, so the libraries' own initialisation, which takes most of the time, is switched off.
     setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
 
 import timm
@@ -34,11 +34,11 @@ LABELS = ["ant", "bee", "café", "dog", "eel"]
 
 
 def fill(model, seed):
-    """Random weights and running statistics. Large tensors hold numbers of bfloat16, in which they are written.
+    """Draws weights and running statistics. Large tensors are rounded to bfloat16, in which they are saved.
 
-    Norms shift by about one, so that most ReLUs let through what they get. Without that a training pass through many
-    norms of few values makes much of rounding: in torch itself, in fp32, the order of the numbers in memory changes
-    Inception's logits by 5e-4.
+    Norms shift by about one, so that most ReLUs are open. Otherwise a training pass through many norms over few values
+    amplifies rounding errors: in torch itself, in fp32, the memory order of the numbers changes Inception's logits by
+    5e-4.
     """
     norms = {name.removesuffix("running_mean") for name in model.state_dict() if name.endswith("running_mean")}
     generator = torch.Generator().manual_seed(seed)
@@ -68,7 +68,7 @@ def sampled(tensor):
 
 
 def timm_name(name):
-    """timm's name of a tensor of torchvision's VGG or transformers' ResNet."""
+    """timm's name for a tensor of torchvision's VGG or transformers' ResNet."""
     for theirs, timms in [("classifier.0.", "pre_logits.fc1."), ("classifier.3.", "pre_logits.fc2."),
                           ("classifier.6.", "head.fc."), ("classifier.1.", "fc.")]:
         name = name.replace(theirs, timms)
@@ -89,7 +89,7 @@ def write(folder, name, model, config, size, images, seed):
     save_file(stored, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config))
     if hasattr(model, "AuxLogits"):
-        # It is in the checkpoint; what it computes is not compared, and it asks for larger images.
+        # The checkpoint holds the auxiliary head, but it is not compared, and it needs larger images.
         model.AuxLogits = None
     generator = torch.Generator().manual_seed(seed + 1)
     pixels = torch.randn(images, 3, *size, generator=generator)
@@ -104,15 +104,15 @@ def write(folder, name, model, config, size, images, seed):
     with torch.no_grad():
         results = {"pixels": pixels, "targets": targets.float(), "logits": logits(pixels)}
         if "vgg16" in name:
-            # Maps of more than 7 × 7 before the fully connected layers.
+            # Images whose feature maps before the fully connected layers are larger than 7 × 7.
             results["large.pixels"] = torch.randn(1, 3, 256, 300, generator=generator)
             results["large.logits"] = logits(results["large.pixels"])
     model.train()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    # In fp64 if there are norms: where a ReLU's or a pool's choice hangs on rounding, fp32 gradients differ by percents
-    # within torch itself.
+    # In fp64 if there are norms: in fp32 rounding can decide a ReLU or a max pool, and then gradients differ by several
+    # percent within torch itself.
     normed = any(key.endswith("running_mean") for key in state)
     if normed:
         model.double()

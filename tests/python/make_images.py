@@ -1,7 +1,9 @@
-"""Images of every kind that PIL writes, and what PIL and torchvision make of them, for tests/images.rs.
+"""Writes images of every format and mode that PIL writes, and the pixels that PIL and torchvision compute from them,
+for tests/images.rs.
 
-Writes into the folder it is given: the images, their pixels as raw RGB, and index.json, which says what belongs
-together."""
+    make_images.py FOLDER
+
+FOLDER receives the images, their pixels as raw RGB, and index.json, which lists the files that belong together."""
 
 import io
 import json
@@ -26,7 +28,7 @@ INDEX = {"decoded": [], "resized": [], "prepared": [], "parts": [], "operations"
 
 
 def picture(height, width, channels=3):
-    """Smooth colours, a few shapes with hard edges, a little noise: something like a photograph."""
+    """An image like a photograph: smooth colours, a few shapes with hard edges, a little noise."""
     y, x = np.mgrid[0:height, 0:width].astype(float)
     layers = []
     for channel in range(channels):
@@ -42,7 +44,7 @@ def write(name, data):
 
 
 def raw(name, image):
-    """Keeps an image's pixels; gives what the index says of it."""
+    """Writes an image's pixels and returns its entry in the index."""
     image = image.convert("RGB")
     write(name, image.tobytes())
     return {"pixels": name, "height": image.height, "width": image.width}
@@ -246,7 +248,7 @@ def preparations():
 
 
 def parts():
-    """Parts of images, resized as if nothing lay around them."""
+    """Crops of images, resized without the pixels around them."""
     image = Image.fromarray(picture(120, 90))
     source = raw("part.raw", image)
     for interpolation in INTERPOLATIONS:
@@ -274,7 +276,7 @@ def operations():
             done({"sharpness": factor}, F.adjust_sharpness(image, factor))
         for shift in [-0.5, -0.2, -0.03, 0.0, 0.1, 0.37, 0.5]:
             done({"hue": shift}, F.adjust_hue(image, shift))
-        # As RandAugment calls them.
+        # The options with which RandAugment calls these operations.
         auto = {"interpolation": InterpolationMode.NEAREST, "fill": None}
         for amount in [-0.3, -0.07, 0.0, 0.11, 0.3]:
             for key, name in [("shear_x", "ShearX"), ("shear_y", "ShearY")]:

@@ -1,11 +1,11 @@
-"""Makes small random Vision Transformers with transformers and timm, and what they compute.
+"""Writes small Vision Transformers of transformers and timm with random weights, and the results that they compute.
 
 python make_vit.py DIRECTORY
 
-Each folder below DIRECTORY is a checkpoint as the library writes it. Unless it is one to be refused, it also holds
-expected.safetensors: `pixels` [N, 3, H, W], `labels` [N] (as fp32), `logits` in evaluation mode, `features` (the
-class token behind the last norm), `mean` (over the patches), and `gradient.NAME` of the mean cross-entropy for every
-parameter in training mode, by transformers' names.
+Each folder in DIRECTORY is a checkpoint as the library writes it. Unless rehead must refuse it, it also holds
+expected.safetensors: `pixels` [N, 3, H, W], `labels` [N] (as fp32), `logits` in evaluation mode, `features` (the class
+token after the last norm), `mean` (over the patches), and for every parameter `gradient.NAME` of the mean cross-entropy
+in training mode, by transformers' names.
 """
 
 import json
@@ -23,7 +23,7 @@ SIZES = dict(
 )
 NAMES = [f"class {index}" for index in range(5)]
 
-# What transformers 5 calls its modules in memory, and its files.
+# The names of transformers 5's modules in memory, and in its checkpoints.
 MODERN = {
     "attention.q_proj": "attention.attention.query",
     "attention.k_proj": "attention.attention.key",
@@ -33,7 +33,7 @@ MODERN = {
     "mlp.fc2": "output.dense",
     "vit.layers.": "vit.encoder.layer.",
 }
-# timm's names of a block's modules, and transformers'.
+# timm's names for the modules of a block, and transformers' names.
 BLOCK = {
     "norm1": "layernorm_before",
     "attn.proj": "attention.output.dense",
@@ -54,7 +54,7 @@ OTHERS = {
 
 
 def stir(model):
-    """Weights that say something: no zeros, no ones."""
+    """Draws random weights, so that no parameter is all zeros or all ones."""
     with torch.no_grad():
         for parameter in model.parameters():
             noise = 0.12 * torch.randn_like(parameter)
@@ -67,7 +67,7 @@ def images(side):
 
 
 def inner_name(name):
-    """A parameter of transformers 5 by the name that its checkpoints have."""
+    """The checkpoint's name for a parameter of transformers 5."""
     for modern, stored in MODERN.items():
         name = name.replace(modern, stored)
     return name
@@ -103,7 +103,7 @@ def of_transformers(directory, side=48, change=None, interpolate=False, **settin
     if settings.get("hidden_dropout_prob", 0) == 0:
         torch.nn.functional.cross_entropy(model.train()(**given).logits, labels).backward()
         for name, parameter in model.named_parameters():
-            # Interpolation is done once here, at loading: there is no gradient of what was before.
+            # rehead interpolates the position embeddings once, when it loads them, so the originals have no gradient.
             if not (interpolate and name.endswith("position_embeddings")):
                 result[f"gradient.{inner_name(name)}"] = parameter.grad
     expect(directory, result)
@@ -112,7 +112,7 @@ def of_transformers(directory, side=48, change=None, interpolate=False, **settin
 
 
 def bare(directory):
-    """The backbone alone, with its pooler and without the prefix."""
+    """Saves the backbone alone, with its pooler and without the prefix."""
     model = stir(ViTModel(ViTConfig(**SIZES)))
     model.save_pretrained(directory)
     pixels, labels = images(48)
@@ -122,7 +122,7 @@ def bare(directory):
 
 
 def with_modern_names(directory):
-    """The names that transformers 5 has in memory."""
+    """Renames the saved tensors to the names that transformers 5 uses in memory."""
     file = directory / "model.safetensors"
     renamed = {}
     for name, tensor in load_file(file).items():
@@ -146,7 +146,7 @@ def of_timm(directory, architecture, side=48, label_names=None, **settings):
     model, arguments = timm_model(architecture, **settings)
     save_timm(directory, model, arguments, label_names)
     if side != 48:
-        # What the file holds stays; what sees the images has them of another size.
+        # The checkpoint keeps its image size; the model that computes the results takes images of another size.
         arguments = arguments | {"img_size": side}
         larger = timm.create_model(architecture, **arguments)
         state = timm.models.vision_transformer.checkpoint_filter_fn(model.state_dict(), larger)

@@ -1,4 +1,4 @@
-"""python timm_ids.py ID...: fails for an id that timm does not fetch trained weights from."""
+"""Fails if timm does not fetch trained weights from one of the given hub ids: python timm_ids.py ID..."""
 
 import sys
 

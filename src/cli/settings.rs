@@ -55,8 +55,8 @@ impl<S: Selection> FromArgMatches for SettingFlags<S> {
     }
 }
 
-/// What a command's help says of a setting where that is not what the table says. Everything else of the flag (its name,
-/// what it accepts, its value without it) is the table's.
+/// What a command's help says of a setting where that is not what the table says. Everything else of the flag (its
+/// name, what it accepts, its value without it) is the table's.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct FlagHelp {
     /// The heading above it.
@@ -69,9 +69,9 @@ pub(super) struct FlagHelp {
     pub default: Option<&'static str>,
 }
 
-/// A struct of typed flags, each of which is a setting of the table: `field: Type = "its path"`, and behind it in braces
-/// the fields of [`FlagHelp`] that differ here. `under "Heading"` after the name stands for all. A required setting is a
-/// required flag.
+/// A struct of typed flags, each of which is a setting of the table: `field: Type = "its path"`, followed in braces by
+/// the fields of [`FlagHelp`] that differ here. `under "Heading"` after the name is for all of them. A required setting
+/// is a required flag.
 macro_rules! setting_flags {
     ($(#[$doc:meta])* $name:ident $(under $heading:literal)? {
         $($field:ident: $type:ty = $path:literal $({ $($part:ident: $text:literal),+ $(,)? })?),+ $(,)?
@@ -95,7 +95,8 @@ macro_rules! setting_flags {
                     $path,
                     $crate::cli::settings::FlagHelp { $($($part: Some($text),)+)? ..common },
                 )),+];
-                command.args(flags.into_iter().flat_map(|(path, help)| $crate::cli::settings::required_flag(path, help)))
+                let flags = flags.into_iter().flat_map(|(path, help)| $crate::cli::settings::required_flag(path, help));
+                command.args(flags)
             }
 
             fn augment_args_for_update(command: clap::Command) -> clap::Command {

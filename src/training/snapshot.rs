@@ -151,12 +151,13 @@ impl Snapshots {
         error.hint(format!("the snapshot is damaged; delete {folder}, and --resume starts over"))
     }
 
-    /// The trained model is saved in the run directory; `account` says how it came about. The snapshots are removed.
-    pub fn trained(&self, account: &impl Serialize) -> Result<()> {
+    /// The trained model is saved in the run directory; `record` says how training went. The snapshots are removed.
+    pub fn trained(&self, record: &impl Serialize) -> Result<()> {
         let file = self.folder.join(TRAINED);
-        let account = serde_json::to_string_pretty(account)
-            .map_err(|error| Error::failure(format!("the account cannot be written: {error}")).file(&file))?;
-        write_atomically(&file, account.as_bytes())?;
+        let record = serde_json::to_string_pretty(record).map_err(|error| {
+            Error::failure(format!("the record of the training cannot be written: {error}")).file(&file)
+        })?;
+        write_atomically(&file, record.as_bytes())?;
         for name in [LATEST, BEST] {
             remove_if_there(&self.folder.join(name))?;
         }
@@ -164,10 +165,10 @@ impl Snapshots {
     }
 
     /// What [`trained`](Self::trained) noted, when the run has come so far.
-    pub fn account_of_training<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+    pub fn training_record<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let file = self.folder.join(TRAINED);
         match fs::read(&file) {
-            Ok(account) => serde_json::from_slice(&account).map(Some).map_err(|error| {
+            Ok(record) => serde_json::from_slice(&record).map(Some).map_err(|error| {
                 self.damaged(Error::request(format!("not the record of a finished training: {error}")).file(&file))
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -1,4 +1,4 @@
-//! The trained model in its directory, with the account of how training went, and the same found again on resuming.
+//! The trained model in its directory, with the record of how training went, and the same found again on resuming.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +39,7 @@ impl SavedTraining {
         }
     }
 
-    /// Saves the trained model and this account of it.
+    /// Saves the trained model and this record of it.
     pub fn save(&self, run: &Run) -> Result<()> {
         run.classifier.save(run.out())?;
         run.transform.save(run.out())?;
@@ -52,7 +52,7 @@ impl SavedTraining {
         if !run.session.resume {
             return Ok(None);
         }
-        let Some(mut outcome) = Snapshots::new(run.out())?.account_of_training::<Self>()? else { return Ok(None) };
+        let Some(mut outcome) = Snapshots::new(run.out())?.training_record::<Self>()? else { return Ok(None) };
         if outcome.fingerprint != run.plan.fingerprint {
             return Err(snapshot::of_another_run(run.out()));
         }

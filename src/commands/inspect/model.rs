@@ -210,11 +210,11 @@ impl fmt::Display for ModelReport {
         match self.head {
             None => {}
             Some(HeadState::None) => {
-                writeln!(f, "  head          none: give it one with `rehead train --model {}`", self.directory)?
+                writeln!(f, "  head          none: give it one with `rehead train --model {}`", self.directory)?;
             }
             Some(HeadState::Unusable) => writeln!(f, "  head          cannot be used, see below")?,
             Some(HeadState::Usable) => {
-                writeln!(f, "  head          {} labels: {}", self.labels.len(), listed(self.labels.iter().take(20)))?
+                writeln!(f, "  head          {} labels: {}", self.labels.len(), listed(self.labels.iter().take(20)))?;
             }
         }
         if !self.unused.is_empty() {

@@ -27,9 +27,12 @@ pub enum ErrorKind {
 /// methods:
 ///
 /// ```
-/// use rehead::error::Error; let error = Error::request("the label is
-/// empty").file("train.csv").row(3).line(4).column("label").hint("fill it in"); assert_eq!(error.to_string(),
-/// "train.csv: row 3 (line 4): column `label`: the label is empty"); assert_eq!(error.exit_status(), 2);
+/// use rehead::error::Error;
+///
+/// let empty = Error::request("the label is empty").file("train.csv").row(3).line(4).column("label");
+/// assert_eq!(empty.to_string(), "train.csv: row 3 (line 4): column `label`: the label is empty");
+/// assert_eq!(empty.exit_status(), 2);
+/// assert_eq!(empty.hint("fill it in").hint_text(), Some("fill it in"));
 /// ```
 #[derive(Debug)]
 pub struct Error {

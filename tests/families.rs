@@ -123,3 +123,17 @@ fn layers_that_share_their_weights_are_trained_or_frozen_together() {
         check_in_python(&scene, &run, "text", &["--expect-class", "AlbertForSequenceClassification"]);
     }
 }
+
+/// rust-bert computes in fp32 alone: another precision is not taken silently, and no hint names a flag that nobody gave.
+#[test]
+fn the_precision_of_rust_bert_is_said() {
+    let model = "albert/classifier";
+    let scene = scene(model);
+    let train = format!("train --train train.csv --model {model} --out run --device cpu --threads 1 --epochs 1");
+    let said = ["precision = fp32 (instead of bf16: rust-bert computes in fp32 alone)"];
+    scene.rehead(&format!("{train} --precision bf16")).ok().says(&said);
+    assert!(scene.text("run/rehead.toml").contains("precision = \"fp32\""), "{}", scene.text("run/rehead.toml"));
+    let label = "label --model run --input test.csv --output labelled.csv --device cpu --threads 1 --precision int8";
+    let refused = scene.rehead(label).refused();
+    refused.check(!refused.stderr.contains("--engine"), "no word of --engine");
+}

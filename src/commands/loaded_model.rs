@@ -37,13 +37,8 @@ impl LoadedModel {
         let directory = locate_model(model, quiet)?;
         let hardware = Hardware::choose(args.device, args.precision, args.threads, &mut choices)?;
         let engine = engine(args.engine, Some(&directory), &mut choices)?;
-        // rust-bert computes in fp32 alone.
-        let compute = if engine == Engine::RustBert { tch::Kind::Float } else { hardware.compute };
-        let hardware = Hardware { compute, ..hardware };
-        if hardware.int8 && engine == Engine::RustBert {
-            return Err(Error::request("rust-bert computes in fp32 alone").key("precision").hint("leave out --engine"));
-        }
-        let weight_dtype = if hardware.int8 { WeightDtype::Int8 } else { WeightDtype::Float(compute) };
+        let hardware = hardware_of_engine(engine, hardware, &mut choices)?;
+        let weight_dtype = if hardware.int8 { WeightDtype::Int8 } else { WeightDtype::Float(hardware.compute) };
         let modality = model::modality(&directory)?;
         let head = HeadRequest::FromCheckpoint;
         let request = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: None };
@@ -97,4 +92,22 @@ pub fn engine(setting: EngineSetting, directory: Option<&Path>, choices: &mut Ch
         Engine::RustBert => choices.record("engine", "rust-bert", "only rust-bert's layers know this family"),
     }
     Ok(engine)
+}
+
+/// What `engine` computes on: rust-bert knows fp32 alone, which is recorded where another precision was asked for or
+/// chosen.
+///
+/// # Errors
+/// int8 with rust-bert.
+pub fn hardware_of_engine(engine: Engine, hardware: Hardware, choices: &mut Choices) -> Result<Hardware> {
+    if engine == Engine::Packed || (hardware.compute == tch::Kind::Float && !hardware.int8) {
+        return Ok(hardware);
+    }
+    if hardware.int8 {
+        return Err(Error::request("rust-bert, which computes this model, knows fp32 alone")
+            .key("precision")
+            .hint("leave out --precision int8"));
+    }
+    choices.record("precision", "fp32", "instead of bf16: rust-bert computes in fp32 alone");
+    Ok(Hardware { compute: tch::Kind::Float, ..hardware })
 }

@@ -85,7 +85,8 @@ mod tests {
     }
 
     // o = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    // l = transformers.get_linear_schedule_with_warmup(o, 3, 10)  (cosine alike; get_constant_schedule_with_warmup(o, 3))
+    // l = transformers.get_linear_schedule_with_warmup(o, 3, 10)
+    // (cosine alike; get_constant_schedule_with_warmup(o, 3))
     // for _ in range(11): print(l.get_last_lr()[0]); o.step(); l.step()
     #[test]
     #[rustfmt::skip]

@@ -1,9 +1,9 @@
 //! One optimizer step: its examples in micro-batches, and the gradients of its loss.
 //!
 //! [`GradientPass::accumulate`] and the optimizer's step are what a captured graph of a step would replace. Whatever
-//! differs between steps is therefore a value in [`Step`] or [`MicroBatch`]. The learning rate, the loss divisor and the
-//! dropout keys are plain numbers today, which the kernels take by value; in a captured graph they would be tensors on
-//! the device, written before each replay.
+//! differs between steps is therefore a value in [`Step`] or [`MicroBatch`]. The learning rate, the loss divisor and
+//! the dropout keys are plain numbers today, which the kernels take by value; in a captured graph they would be
+//! tensors on the device, written before each replay.
 
 use tch::Tensor;
 

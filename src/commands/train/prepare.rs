@@ -2,14 +2,12 @@
 
 use std::path::Path;
 
-use tch::Kind;
-
 use super::data::Data;
 use super::network::{self, NetworkRequest};
 use super::resolved;
 use super::split::{PreparedSplit, SplitPreparation};
 use crate::commands::inputs::{TransformOptions, transform_for};
-use crate::commands::loaded_model::engine;
+use crate::commands::loaded_model::{engine, hardware_of_engine};
 use crate::commands::locate::locate_network;
 use crate::config::{Choices, RunConfig, Strategy, Switch};
 use crate::console::Console;
@@ -19,7 +17,7 @@ use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::inference::budget::inference_budget;
 use crate::inference::cache::{Cache, CacheSettings};
-use crate::model::{Classifier, Engine};
+use crate::model::Classifier;
 use crate::strategy::frozen::FeatureCheckpoint;
 use crate::strategy::variation::Variation;
 use crate::strategy::{self, TrainRequest, cached, plan, variation};
@@ -83,10 +81,7 @@ impl<'a> Run<'a> {
 
         console.section("model");
         let engine = engine(config.model.engine, directory.as_deref(), &mut choices)?;
-        let hardware = match engine {
-            Engine::RustBert => Hardware { compute: Kind::Float, ..hardware },
-            Engine::Packed => hardware,
-        };
+        let hardware = hardware_of_engine(engine, hardware, &mut choices)?;
         let request =
             NetworkRequest { directory: directory.as_deref(), modality, labels: &labels, task, engine, hardware };
         let classifier = network::load(&config, &request, &mut choices, console)?;

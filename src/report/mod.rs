@@ -5,8 +5,10 @@
 pub mod evaluation;
 pub mod html;
 pub mod metrics;
+pub mod next_steps;
 pub mod predictions;
 pub mod verdict;
 
 pub use metrics::RunMetrics;
+pub use next_steps::NextStep;
 pub use predictions::Predictions;

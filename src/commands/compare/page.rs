@@ -47,5 +47,6 @@ pub fn html(shared: &RunConfig, contenders: &[Contender], result: &ComparisonOut
         truth: first.map_or(&[], |run| &run.predictions.truth),
         contenders: &shown,
         data: &data,
+        next: &[],
     })
 }

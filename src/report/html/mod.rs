@@ -8,6 +8,7 @@
 
 pub mod comparison;
 mod figures;
+mod next_steps;
 mod outcomes;
 mod page;
 mod plot;

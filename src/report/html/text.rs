@@ -25,6 +25,15 @@ pub(super) fn label(name: &str) -> Markup {
     }
 }
 
+/// Our own text, with names between backquotes set as names.
+pub(super) fn quoted(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { (label(part)) } @else { (part) }
+        }
+    }
+}
+
 /// A text of the data: short ones whole, of long ones the beginning, with the rest to be opened.
 pub(super) fn long_text(text: &str) -> Markup {
     /// In characters.

@@ -13,6 +13,7 @@ use super::standings::standings;
 use super::view::{ComparisonReport, ranked, series};
 use crate::console::units::counted;
 use crate::evaluation::comparison::Comparison;
+use crate::report::html::next_steps::next_steps;
 use crate::report::html::page::{data, skeleton};
 use crate::report::html::text::{shown, split_name};
 
@@ -21,6 +22,7 @@ pub fn page(report: &ComparisonReport) -> String {
     let shown = series(report);
     let body = html! {
         (header(report))
+        (next_steps(report.next))
         (result(report))
         (standings(report, &shown))
         (differences(report))
@@ -126,6 +128,7 @@ mod tests {
             truth: &truth,
             contenders: &contenders,
             data: &[("training data".to_owned(), HOSTILE.to_owned())],
+            next: &[],
         })
     }
 

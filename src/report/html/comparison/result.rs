@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::view::ComparisonReport;
 use crate::report::html::page::section;
-use crate::report::html::text::label;
+use crate::report::html::text::quoted;
 use crate::report::verdict::verdict;
 
 pub(super) fn result(report: &ComparisonReport) -> Markup {
@@ -27,13 +27,4 @@ pub(super) fn result(report: &ComparisonReport) -> Markup {
         }
     };
     section("result", "Verdict", note, content)
-}
-
-/// Text with names between backquotes set as names.
-fn quoted(text: &str) -> Markup {
-    html! {
-        @for (index, part) in text.split('`').enumerate() {
-            @if index % 2 == 1 { (label(part)) } @else { (part) }
-        }
-    }
 }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::evaluation::Evaluation;
 use crate::evaluation::comparison::{Comparison, Standing};
+use crate::report::NextStep;
 use crate::report::html::outcomes::Outcomes;
 use crate::report::html::plot::{Scale, Unit, legend_entry};
 use crate::report::html::text::shown;
@@ -28,6 +29,8 @@ pub struct ComparisonReport<'a> {
     pub contenders: &'a [Contender<'a>],
     /// What was compared on: name, value.
     pub data: &'a [(String, String)],
+    /// What to do next, the most important first.
+    pub next: &'a [NextStep],
 }
 
 /// A strategy or baseline with what it costs.

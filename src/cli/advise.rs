@@ -1,12 +1,10 @@
 //! `rehead advise`: its flags and its help.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::settings::setting_flags;
 use super::shared::{ColumnArgs, InferenceArgs};
-use crate::config::OnBadInput;
+use crate::config::{OnBadInput, Paths};
 
 const ADVISE_EXAMPLES: &str = "\
 One forward pass over (a sample of) the training data; no network is trained and nothing is written.
@@ -44,7 +42,7 @@ pub struct AdviseArgs {
 setting_flags! {
     /// The data, the network and the sample.
     AdviseSettings {
-        train: PathBuf = "data.train",
+        train: Paths = "data.train",
         on_bad_input: OnBadInput = "data.on_bad_input",
         model: String = "model.model",
         seed: u64 = "training.seed" {

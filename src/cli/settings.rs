@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::marker::PhantomData;
 
 use clap::builder::TypedValueParser;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use toml::Value;
@@ -45,7 +45,7 @@ impl<S: Selection> Args for SettingFlags<S> {
 
 impl<S: Selection> FromArgMatches for SettingFlags<S> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = Self::settings().filter_map(|setting| Some((setting, value(matches, setting.path)?.clone())));
+        let given = Self::settings().filter_map(|setting| Some((setting, value(matches, setting.path)?)));
         Ok(Self { given: Flags(given.collect()), selection: PhantomData })
     }
 
@@ -160,6 +160,7 @@ fn flag(setting: &'static Setting, differing: FlagHelp) -> Arg {
     match setting.accepts {
         // A minus sign belongs to the value, so that the message says what is expected instead.
         Accepts::Whole(_) | Accepts::Number(_) => flag.allow_negative_numbers(true),
+        Accepts::Paths(_) => flag.num_args(1..).action(ArgAction::Append),
         Accepts::Word(..) if setting.value_name() == "C" => flag.allow_hyphen_values(true),
         _ => flag,
     }
@@ -174,7 +175,7 @@ pub(super) fn required_flag(path: &str, differing: FlagHelp) -> Option<Arg> {
 /// What was given for the setting at `path`, otherwise its default, as the type of its field.
 pub(super) fn typed<T: for<'de> Deserialize<'de>>(matches: &ArgMatches, path: &str) -> Result<T, clap::Error> {
     let default = || settings::find(path).and_then(Setting::default_value);
-    let typed = match value(matches, path).cloned().or_else(default) {
+    let typed = match value(matches, path).or_else(default) {
         Some(value) => value.try_into().map_err(|error: toml::de::Error| error.message().to_owned()),
         // `None` for a field that is an `Option`.
         None => T::deserialize(().into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string()),
@@ -182,6 +183,10 @@ pub(super) fn typed<T: for<'de> Deserialize<'de>>(matches: &ArgMatches, path: &s
     typed.map_err(|message| clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{path}: {message}\n")))
 }
 
-fn value<'m>(matches: &'m ArgMatches, path: &str) -> Option<&'m Value> {
-    matches.try_get_one::<Value>(path).ok().flatten()
+/// What was given for the setting at `path`: a list where the flag has several values or was given several times.
+fn value(matches: &ArgMatches, path: &str) -> Option<Value> {
+    let mut values = matches.try_get_many::<Value>(path).ok().flatten()?.cloned();
+    let first = values.next()?;
+    let others: Vec<Value> = values.collect();
+    if others.is_empty() { Some(first) } else { Some(Value::Array([vec![first], others].concat())) }
 }

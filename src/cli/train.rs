@@ -82,7 +82,7 @@ mod tests {
                     --lr 1e-4 --batch-size 16 --max-length 64 --device cuda:1 --precision bf16 --seed 7 \
                     --set patience=2 --delimiter ; --quiet";
         let config = resolved(line);
-        assert_eq!(config.data.train, Path::new("a.csv"));
+        assert_eq!(config.data.train, Path::new("a.csv").into());
         assert_eq!(config.data.text.unwrap().to_vec(), ["t", "u"]);
         assert_eq!(config.data.delimiter.unwrap().byte(), b';');
         assert_eq!(config.strategy.name, Strategy::Last(2));

@@ -51,7 +51,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     for choice in &set.choices {
         choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
-    console.note(format!("{}: {}", args.settings.train.display(), set.summary));
+    console.note(format!("{}: {}", args.settings.train, set.summary));
 
     let engine = engine(args.inference.engine, Some(&directory), &mut choices)?;
     let head =
@@ -75,7 +75,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let measurements = measure(&stages, &labels, args.settings.seed, &console)?;
     let report = Report {
         model: args.settings.model.clone(),
-        data: args.settings.train.display().to_string(),
+        data: args.settings.train.to_string(),
         rows: set.examples.len(),
         measured_rows: labels.len(),
         advice: recommend(&measurements, set.examples.len(), options.modality)?,

@@ -41,7 +41,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     }
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
     let options = model.read_options(args.columns.read_options()?);
-    let set = load_labelled(&args.data, &options, Some(&model.classifier.labels))?;
+    let set = load_labelled(&[&args.data], &options, Some(&model.classifier.labels))?;
     for choice in &set.choices {
         model.choices.record(choice.setting, &choice.value, choice.reason.clone());
     }

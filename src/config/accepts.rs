@@ -8,7 +8,8 @@ use std::str::FromStr;
 
 use toml::{Table, Value};
 
-use super::values::{Columns, Forms, one_of};
+use super::lists::{Columns, Paths};
+use super::values::{Forms, one_of};
 
 /// The limits of a whole number, both included.
 #[derive(Debug, Clone, Copy)]
@@ -117,6 +118,8 @@ impl fmt::Display for Number {
 pub enum Accepts {
     /// Any text that is not empty; says what it is.
     Text(&'static str),
+    /// One path or several; says of what.
+    Paths(&'static str),
     /// One column, or two.
     Columns,
     /// A whole number within these limits.
@@ -137,7 +140,7 @@ impl Accepts {
     /// kind is taken as text, for [`Self::check`] to refuse.
     pub fn read(&self, text: &str) -> Value {
         let number = match self {
-            Self::Text(_) | Self::Columns | Self::Word(..) => None,
+            Self::Text(_) | Self::Paths(_) | Self::Columns | Self::Word(..) => None,
             Self::Whole(_) | Self::Number(_) => text.parse().ok().map(Value::Integer).or_else(|| match self {
                 // Also what TOML writes otherwise, such as 1_000.
                 Self::Whole(_) => toml_value(text),
@@ -151,7 +154,7 @@ impl Accepts {
     pub fn read_toml(&self, text: &str) -> Value {
         match (self, toml_value(text)) {
             (_, Some(Value::String(text))) => Value::String(text),
-            (Self::Columns, Some(Value::Array(names))) => Value::Array(names),
+            (Self::Columns | Self::Paths(_), Some(Value::Array(texts))) => Value::Array(texts),
             _ => self.read(text),
         }
     }
@@ -160,6 +163,10 @@ impl Accepts {
     pub fn check(&self, value: &Value) -> Result<(), String> {
         let fits = match (self, value) {
             (Self::Text(_), Value::String(text)) => !text.trim().is_empty(),
+            (Self::Paths(_), value) => match value.clone().try_into::<Paths>() {
+                Err(error) if error.message().contains("twice") => return Err(error.message().to_owned()),
+                read => read.is_ok(),
+            },
             (Self::Columns, value) => value.clone().try_into::<Columns>().is_ok(),
             (Self::Whole(limits), Value::Integer(number)) => {
                 u64::try_from(*number).is_ok_and(|number| limits.contains(number))
@@ -177,6 +184,7 @@ impl fmt::Display for Accepts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(what) => write!(f, "{what}, a text that is not empty"),
+            Self::Paths(what) => write!(f, "{what}, or a list of several"),
             Self::Columns => f.write_str(
                 "the name of one column, or of two different ones as \"title,body\" or [\"title\", \"body\"]",
             ),

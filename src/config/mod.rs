@@ -12,6 +12,7 @@
 pub mod accepts;
 mod choices;
 mod layer;
+mod lists;
 mod problems;
 mod read;
 mod resolve;
@@ -23,12 +24,13 @@ mod unknown;
 mod values;
 
 pub use choices::{Choice, Choices};
+pub use lists::{Columns, Paths};
 pub use resolve::{Flags, Request, load, resolve};
 pub use run::{DataConfig, ExecutionConfig, ModelConfig, RunConfig, StrategyConfig, TrainingConfig};
 pub use saved::{Difference, SAVED_SETTINGS, differences, saved_settings};
 pub use values::{
-    Augment, ClassWeights, Columns, Delimiter, Device, Engine, HeadInit, Init, OnBadInput, Pooling, Precision,
-    Schedule, Strategy, Switch, Task,
+    Augment, ClassWeights, Delimiter, Device, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Schedule,
+    Strategy, Switch, Task,
 };
 
 #[cfg(test)]
@@ -48,7 +50,7 @@ mod tests {
     fn everything_set() -> RunConfig {
         let mut config = example();
         config.data = DataConfig {
-            train: "a \"quoted\" name.csv".into(),
+            train: Path::new("a \"quoted\" name.csv").into(),
             valid: Some("valid.csv".into()),
             valid_fraction: None,
             test: Some("test.csv".into()),
@@ -140,12 +142,12 @@ mod tests {
     fn paths_are_looked_at_before_the_work() {
         let folder = tempfile::tempdir().unwrap();
         let mut config = example();
-        config.data.train = folder.path().join("absent.csv");
+        config.data.train = folder.path().join("absent.csv").as_path().into();
         config.run.out = folder.path().to_owned();
         std::fs::write(folder.path().join("file"), "").unwrap();
         let message = config.check_paths(false).unwrap_err().to_string();
         assert!(message.contains("absent.csv") && message.contains("not empty"), "{message}");
-        config.data.train = folder.path().join("file");
+        config.data.train = folder.path().join("file").as_path().into();
         assert!(config.check_paths(true).is_ok());
         config.run.out = folder.path().join("new");
         assert!(config.check_paths(false).is_ok());

@@ -262,7 +262,7 @@ mod tests {
         flags.give("run.out", folder.path().display());
         flags.give("training.epochs", 2);
         let config = resolve(&Request { flags, resume: true, ..Request::default() }).unwrap();
-        assert_eq!(config.data.train, Path::new("a.csv"));
+        assert_eq!(config.data.train, Path::new("a.csv").into());
         assert_eq!((config.training.lr, config.training.epochs), (Some(1e-5), Some(2)));
         assert_eq!(config.run.out, folder.path());
     }

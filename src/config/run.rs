@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::lists::{Columns, Paths};
 use super::problems::all_problems;
 use super::values::{
-    Augment, ClassWeights, Columns, Delimiter, Device, Engine, HeadInit, Init, OnBadInput, Pooling, Precision,
-    Schedule, Strategy, Switch, Task,
+    Augment, ClassWeights, Delimiter, Device, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Schedule,
+    Strategy, Switch, Task,
 };
 use crate::error::{Error, Result};
 use crate::files;
@@ -37,8 +38,8 @@ pub struct RunConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// A file of rows, or a folder of class folders.
-    pub train: PathBuf,
+    /// Files of rows, or folders of class folders; all of them are trained on.
+    pub train: Paths,
     /// Validation data; `None`: a fraction of the training rows is held out instead.
     pub valid: Option<PathBuf>,
     /// Fraction of the training rows held out for validation, in (0, 1). Never set together with `valid`.
@@ -167,9 +168,10 @@ impl RunConfig {
     pub fn check_paths(&self, resume: bool) -> Result<()> {
         let DataConfig { train, valid, test, .. } = &self.data;
         let mut problems = Vec::new();
-        for (name, path) in [("data.train", Some(train)), ("data.valid", valid.as_ref()), ("data.test", test.as_ref())]
-        {
-            let Some(path) = path else { continue };
+        let train = train.iter().map(|path| ("data.train", path));
+        let others = [("data.valid", valid), ("data.test", test)];
+        let others = others.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
+        for (name, path) in train.chain(others) {
             if let Err(error) = path.metadata() {
                 problems.push(Error::io(error, path).key(name));
             }

@@ -21,9 +21,10 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "data.train",
         "--train FILE|DIR",
-        Accepts::Text("the path of the training data"),
+        Accepts::Paths("the path of the training data"),
         Required("the training data is missing"),
-        "Labelled examples to train on: .csv, .tsv or .jsonl (also .gz, .zst), or a folder of class folders",
+        "Labelled examples to train on: .csv, .tsv or .jsonl (also .gz, .zst), or a folder of class folders; several \
+         are read as one",
     )
     .elsewhere(&["train_file"]),
     row(

@@ -1,7 +1,6 @@
 //! The types of settings that are words: each is read from and written as one text, on the command line and in TOML.
 
 use std::fmt;
-use std::ops::Deref;
 use std::str::FromStr;
 
 use serde::de::Error as _;
@@ -345,60 +344,6 @@ impl fmt::Display for Delimiter {
 as_text!(Augment, Init, OnBadInput);
 as_text!(HeadInit, ClassWeights, Switch, Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
 
-/// The column that holds the text, or the two that hold a pair of texts. `title,body` on the command line; in TOML the
-/// same, or a list (which is how a name with a comma is written).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Columns(Vec<String>);
-
-impl Columns {
-    /// One name, or two that differ.
-    pub fn new(names: Vec<String>) -> Result<Self, String> {
-        match names.as_slice() {
-            [one] if !one.is_empty() => Ok(Self(names)),
-            [one, two] if !one.is_empty() && !two.is_empty() && one != two => Ok(Self(names)),
-            _ => Err("expected the name of one column, or of two different ones".to_owned()),
-        }
-    }
-}
-
-impl FromStr for Columns {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::new(text.split(',').map(|name| name.trim().to_owned()).collect())
-    }
-}
-
-impl Deref for Columns {
-    type Target = [String];
-
-    fn deref(&self) -> &[String] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Columns {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0.join(","))
-    }
-}
-
-impl<'de> Deserialize<'de> for Columns {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Text(String),
-            List(Vec<String>),
-        }
-        match Form::deserialize(deserializer)? {
-            Form::Text(text) => text.parse(),
-            Form::List(names) => Self::new(names),
-        }
-        .map_err(D::Error::custom)
-    }
-}
-
 /// `` `a`, `b` or `c` ``.
 pub(super) fn one_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
@@ -465,11 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_and_delimiters() {
-        assert_eq!("title, body".parse::<Columns>().unwrap().to_vec(), ["title", "body"]);
-        for wrong in ["", "a,", "a,a", "a,b,c"] {
-            assert!(wrong.parse::<Columns>().is_err(), "{wrong}");
-        }
+    fn delimiters_are_read_and_written() {
         assert_eq!("tab".parse::<Delimiter>().unwrap().byte(), b'\t');
         assert_eq!("\\t".parse::<Delimiter>(), "\t".parse());
         assert_eq!(";".parse::<Delimiter>().unwrap().to_string(), ";");

@@ -48,6 +48,39 @@ impl ResolvedColumns {
         self.label.as_ref().map(|column| column.name.as_str())
     }
 
+    /// The file that they were found in, as messages name it.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// That another file has these columns too, by the same names.
+    ///
+    /// # Errors
+    /// With the other file, naming the first column that it lacks.
+    pub(super) fn check_that_has(&self, layout: &FileLayout) -> Result<()> {
+        if self.file.is_dir() {
+            return Ok(());
+        }
+        let used = [Some(&self.first), self.second.as_ref(), self.label.as_ref()];
+        let absent = used
+            .into_iter()
+            .flatten()
+            .find(|column| !columns_of(layout).any(|known| known.name.trim() == column.name.trim()));
+        match absent {
+            None => Ok(()),
+            Some(column) => Err(Error::request(format!(
+                "there is no such column, which {} has; the columns are {}",
+                self.file.display(),
+                listed(&layout.columns)
+            ))
+            .file(&layout.file)
+            .column(&column.name)
+            .hint(
+                "files that are read together must agree in the columns of text and label: rename it in one of them",
+            )),
+        }
+    }
+
     /// What the network gets to see of a row.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 /// What a network reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Modality {
@@ -62,6 +64,24 @@ pub struct Example {
     pub input: Input,
     /// Index into the set's [`super::Labels`].
     pub label: u32,
+    /// Which of the files that were read together.
+    pub file: u32,
+    /// Row of the file, counted from 1.
+    pub row: u64,
+}
+
+impl Example {
+    /// Where it stands in the data.
+    pub fn place(&self) -> Place {
+        Place { file: self.file, row: self.row }
+    }
+}
+
+/// Where an example stands in the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct Place {
+    /// Which of the files that were read together.
+    pub file: u32,
     /// Row of the file, counted from 1.
     pub row: u64,
 }

@@ -1,104 +1,81 @@
-//! Loads a labelled file into memory as typed examples, and counts what a person should know about it before training:
-//! class sizes, empty and repeated texts, texts with contradicting labels, rows shared by training and test data.
+//! Loads labelled files into memory as typed examples, their labels numbered. What is odd about them is counted by
+//! [`super::summary`].
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::fmt;
 use std::path::Path;
-
-use serde::Serialize;
 
 use super::columns::{LabelColumn, ResolvedColumns, resolve};
 use super::labels::{Labels, MAX_LABELS, too_many};
 use super::options::ReadOptions;
 use super::reader::RowReader;
-use super::{DetectedSetting, Example, Input};
+use super::row::Row;
+use super::summary::{Summary, summarise};
+use super::{DetectedSetting, Example};
 use crate::console::units::counted;
 use crate::error::{Error, Result, listed, nearest};
 
-/// A labelled file.
+/// One labelled file, or several that were read as one.
 #[derive(Debug, Clone)]
 pub struct LabelledSet {
-    /// In the order of the file.
+    /// In the order of the files and of their rows.
     pub examples: Vec<Example>,
     /// The classes: those that were found in the file, or those that were given.
     pub labels: Labels,
     /// Counts of rows, classes and oddities.
     pub summary: Summary,
-    /// Which columns hold the text and the label.
+    /// Which columns hold the text and the label, in the first file.
     pub columns: ResolvedColumns,
     /// What was chosen rather than given, with reasons: format, delimiter, columns.
     pub choices: Vec<DetectedSetting>,
 }
 
-/// What is in a labelled set, and what is odd about it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Labelled rows, which is also the number of examples.
-    pub rows: u64,
-    /// Each class and its number of rows, in the order of the labels; classes without a row too.
-    pub classes: Vec<(String, u64)>,
-    /// Rows whose text is nothing but white space.
-    pub empty_texts: u64,
-    /// Rows whose text appears with the same label in an earlier row.
-    pub duplicates: u64,
-    /// Rows whose text appears with another label in an earlier row.
-    pub contradictions: u64,
-    /// The first few of these: the row, and the earlier row that says otherwise.
-    pub contradicting_rows: Vec<(u64, u64)>,
-    /// Labels that had white space around them, which was taken off.
-    pub trimmed_labels: u64,
-    /// Labels that hold a `|`, as several labels joined to one do.
-    pub joined_labels: u64,
-    /// Characters of the longest text, both of a pair together; 0 for images.
-    pub longest_chars: usize,
-}
-
-/// How many pairs of rows a list of examples names.
-const SHOWN_ROWS: usize = 5;
-
-/// Loads a labelled file. Without `known` the labels are discovered; with it they must be among those. Whether the
-/// discovered ones are enough to train on is for the task to say.
+/// Loads labelled files as one set. Without `known` the labels are discovered; with it they must be among those. Whether
+/// the discovered ones are enough to train on is for the task to say. The first file decides about the columns: the
+/// others must have the same.
 ///
 /// # Errors
-/// When the file cannot be read, has no rows, or has an empty or unknown label.
-pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>) -> Result<LabelledSet> {
+/// When a file cannot be read, has no rows, lacks a column, or has an empty or unknown label.
+pub fn load_labelled<P: AsRef<Path>>(
+    files: &[P],
+    options: &ReadOptions,
+    known: Option<&Labels>,
+) -> Result<LabelledSet> {
     let options = &ReadOptions { classes: true, ..options.clone() };
-    let mut reader = RowReader::open(path, options)?;
-    let file = reader.layout().file.clone();
-    if !reader.format().names_columns() {
-        let why = reader.choices().iter().map(|choice| format!(" ({})", choice.reason)).collect::<String>();
-        return Err(Error::request(format!("plain lines of text have no labels{why}"))
-            .file(file)
-            .hint("pass a .csv, .tsv or .jsonl file with a text and a label column"));
-    }
-    let columns = resolve(reader.layout(), options, LabelColumn::Needed)?;
-    let mut choices = reader.choices().to_vec();
-    choices.extend(columns.choices.iter().cloned());
-
     let mut names = match known {
         None => LabelNames::discovered(),
         Some(labels) => LabelNames::known(labels),
     };
     let mut examples = Vec::new();
     let mut trimmed_labels = 0;
-    for row in &mut reader {
-        let row = row?;
-        let Some(label) = columns.label_of(&row)? else { continue };
-        trimmed_labels += u64::from(label.was_trimmed);
-        let index = names.index_of(&label.name, row.number, row.line);
-        if let Some(index) = index.map_err(|error| columns.at_label(error, row.number, row.line))? {
-            examples.push(Example { input: columns.input_of(&row)?, label: index, row: row.number });
+    let mut sources: Vec<ResolvedColumns> = Vec::new();
+    let mut choices = Vec::new();
+    for (file, path) in (0..).zip(files) {
+        let mut source = Source::open(path.as_ref(), options, sources.first())?;
+        if sources.is_empty() {
+            choices.append(&mut source.choices);
         }
+        let before = examples.len();
+        for row in &mut source.rows {
+            let row = row?;
+            let Some(label) = source.columns.label_of(&row)? else { continue };
+            trimmed_labels += u64::from(label.was_trimmed);
+            let index = names.index_of(&label.name, file, &row);
+            if let Some(label) = index.map_err(|error| source.columns.at_label(error, row.number, row.line))? {
+                examples.push(Example { input: source.columns.input_of(&row)?, label, file, row: row.number });
+            }
+        }
+        if examples.len() == before && names.first_unknown.is_none() {
+            return Err(Error::request("the file has a header but no rows")
+                .file(&source.rows.layout().file)
+                .hint("it needs at least two rows with different labels"));
+        }
+        sources.push(source.columns);
     }
+    let columns = sources.first().cloned().ok_or_else(|| Error::request("no file is given").key("train"))?;
     if let (Some(unknown), Some(labels)) = (&names.first_unknown, known) {
         let error = unknown_label(&unknown.name, &names.unknown_counts, labels);
+        let columns = sources.get(unknown.file as usize).unwrap_or(&columns);
         return Err(columns.at_label(error, unknown.row, unknown.line));
-    }
-    if examples.is_empty() {
-        return Err(Error::request("the file has a header but no rows")
-            .file(file)
-            .hint("it needs at least two rows with different labels"));
     }
     let labels = match known {
         Some(labels) => labels.clone(),
@@ -112,8 +89,42 @@ pub fn load_labelled(path: &Path, options: &ReadOptions, known: Option<&Labels>)
             labels
         }
     };
-    let summary = Summary { trimmed_labels, ..summarise(&examples, &labels) };
+    let files = sources.iter().map(|columns| columns.file().display().to_string()).collect();
+    let summary = Summary { trimmed_labels, ..summarise(&examples, &labels, files) };
     Ok(LabelledSet { examples, labels, summary, columns, choices })
+}
+
+/// A labelled file that is open, with its columns found.
+struct Source {
+    rows: RowReader,
+    columns: ResolvedColumns,
+    choices: Vec<DetectedSetting>,
+}
+
+impl Source {
+    /// Opens a file. Its columns are those of the `first` file, where that is another.
+    fn open(path: &Path, options: &ReadOptions, first: Option<&ResolvedColumns>) -> Result<Self> {
+        let options = match first.filter(|_| !path.is_dir()) {
+            Some(first) if !first.file().is_dir() => {
+                &ReadOptions { text: Some(first.text()), label: first.label().map(str::to_owned), ..options.clone() }
+            }
+            _ => options,
+        };
+        let rows = RowReader::open(path, options)?;
+        let layout = rows.layout();
+        if !rows.format().names_columns() {
+            let why = rows.choices().iter().map(|choice| format!(" ({})", choice.reason)).collect::<String>();
+            return Err(Error::request(format!("plain lines of text have no labels{why}"))
+                .file(&layout.file)
+                .hint("pass a .csv, .tsv or .jsonl file with a text and a label column"));
+        }
+        if let Some(first) = first.filter(|_| !layout.file.is_dir()) {
+            first.check_that_has(layout)?;
+        }
+        let columns = resolve(layout, options, LabelColumn::Needed)?;
+        let choices = rows.choices().iter().chain(&columns.choices).cloned().collect();
+        Ok(Self { rows, columns, choices })
+    }
 }
 
 /// Names of labels seen so far: numbered as they come when they are being discovered, looked up when they are known.
@@ -128,6 +139,7 @@ struct LabelNames {
 
 struct UnknownLabel {
     name: String,
+    file: u32,
     row: u64,
     line: u64,
 }
@@ -150,7 +162,7 @@ impl LabelNames {
 
     /// The index of a row's label; `None` for one that is not known, which is counted, so that the error can list all
     /// of them.
-    fn index_of(&mut self, name: &str, row: u64, line: u64) -> Result<Option<u32>> {
+    fn index_of(&mut self, name: &str, file: u32, row: &Row) -> Result<Option<u32>> {
         if let Some(&index) = self.indices.get(name) {
             return Ok(Some(index));
         }
@@ -163,7 +175,12 @@ impl LabelNames {
             self.found.push(name.to_owned());
             return Ok(Some(index));
         }
-        self.first_unknown.get_or_insert_with(|| UnknownLabel { name: name.to_owned(), row, line });
+        self.first_unknown.get_or_insert_with(|| UnknownLabel {
+            name: name.to_owned(),
+            file,
+            row: row.number,
+            line: row.line,
+        });
         // Bounded: a wrong column may hold another name in every row.
         if self.unknown_counts.len() < MAX_LABELS || self.unknown_counts.contains_key(name) {
             *self.unknown_counts.entry(name.to_owned()).or_default() += 1;
@@ -171,6 +188,9 @@ impl LabelNames {
         Ok(None)
     }
 }
+
+/// How many unknown labels a message names.
+const SHOWN_LABELS: usize = 5;
 
 /// The error for labels that the model or the training file does not have.
 fn unknown_label(first: &str, counts: &HashMap<String, u64>, labels: &Labels) -> Error {
@@ -180,9 +200,9 @@ fn unknown_label(first: &str, counts: &HashMap<String, u64>, labels: &Labels) ->
     let mut counts: Vec<(&str, u64)> = counts.iter().map(|(name, &count)| (name.as_str(), count)).collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     let mut all: Vec<String> =
-        counts.iter().take(SHOWN_ROWS).map(|(name, count)| format!("`{name}` {count}×")).collect();
-    if counts.len() > SHOWN_ROWS {
-        all.push(format!("and {} more", counts.len() - SHOWN_ROWS));
+        counts.iter().take(SHOWN_LABELS).map(|(name, count)| format!("`{name}` {count}×")).collect();
+    if counts.len() > SHOWN_LABELS {
+        all.push(format!("and {} more", counts.len() - SHOWN_LABELS));
     }
     let known = listed(labels.names().iter().take(10)) + if labels.len() > 10 { " and others" } else { "" };
     Error::request(format!("the label `{first}` is unknown{meant}")).hint(format!(
@@ -192,119 +212,20 @@ fn unknown_label(first: &str, counts: &HashMap<String, u64>, labels: &Labels) ->
     ))
 }
 
-fn summarise(examples: &[Example], labels: &Labels) -> Summary {
-    let mut counts = vec![0u64; labels.len()];
-    let mut summary = Summary { rows: examples.len() as u64, ..Summary::default() };
-    // Each text with the labels it has had and the row that gave each first: nearly always one.
-    let mut seen: HashMap<&Input, Vec<(u32, u64)>> = HashMap::with_capacity(examples.len());
-    for example in examples {
-        if let Some(count) = counts.get_mut(example.label as usize) {
-            *count += 1;
-        }
-        summary.joined_labels += u64::from(labels.name(example.label).contains('|'));
-        summary.empty_texts += u64::from(example.input.is_empty());
-        summary.longest_chars = summary.longest_chars.max(example.input.chars());
-        let earlier = seen.entry(&example.input).or_default();
-        let same = earlier.iter().any(|(label, _)| *label == example.label);
-        let other = earlier.iter().find(|(label, _)| *label != example.label);
-        summary.duplicates += u64::from(same);
-        if let Some((_, row)) = other {
-            summary.contradictions += 1;
-            if summary.contradicting_rows.len() < SHOWN_ROWS {
-                summary.contradicting_rows.push((example.row, *row));
-            }
-        }
-        if !same {
-            earlier.push((example.label, example.row));
-        }
-    }
-    summary.classes = labels.names().iter().cloned().zip(counts).collect();
-    summary
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let classes: Vec<String> =
-            self.classes.iter().take(10).map(|(name, count)| format!("{name} {count}")).collect();
-        write!(f, "{}, {} classes: {}", counted(self.rows, "row"), self.classes.len(), classes.join(", "))?;
-        if self.classes.len() > 10 {
-            write!(f, ", …")?;
-        }
-        for (count, what) in [
-            (self.empty_texts, "empty"),
-            (self.duplicates, "repeated"),
-            (self.contradictions, "repeated with another label"),
-        ] {
-            if count > 0 {
-                write!(f, "; {} {what}", counted(count, "text"))?;
-            }
-        }
-        if let Some((row, earlier)) = self.contradicting_rows.first() {
-            write!(f, " (row {row} against row {earlier})")?;
-        }
-        if self.trimmed_labels > 0 {
-            write!(f, "; white space taken off {}", counted(self.trimmed_labels, "label"))?;
-        }
-        if self.joined_labels > 0 {
-            write!(f, "; {} with `|`, taken as one label each", counted(self.joined_labels, "label"))?;
-        }
-        Ok(())
-    }
-}
-
-/// Rows of one set whose input also appears in another: training data that leaked into the test.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Overlap {
-    /// How many of the second set's rows.
-    pub rows: u64,
-    /// How many of these have a label that the first set never gives the same input.
-    pub contradictions: u64,
-    /// The first few: row in the first set, row in the second.
-    pub shared_rows: Vec<(u64, u64)>,
-}
-
-/// Finds the inputs of `second` (test) that also appear in `first` (train). Labels are compared by index: load the
-/// second set with the labels of the first.
-pub fn overlap(first: &[Example], second: &[Example]) -> Overlap {
-    let mut known: HashMap<&Input, Vec<&Example>> = HashMap::with_capacity(first.len());
-    for example in first {
-        match known.entry(&example.input) {
-            Entry::Vacant(entry) => {
-                entry.insert(vec![example]);
-            }
-            Entry::Occupied(mut entry) => {
-                let same = entry.get().iter().any(|earlier| earlier.label == example.label);
-                if !same {
-                    entry.get_mut().push(example);
-                }
-            }
-        }
-    }
-    let mut overlap = Overlap::default();
-    for example in second {
-        let Some(shared) = known.get(&example.input) else {
-            continue;
-        };
-        overlap.rows += 1;
-        overlap.contradictions += u64::from(shared.iter().all(|earlier| earlier.label != example.label));
-        if let Some(earlier) = shared.first()
-            && overlap.shared_rows.len() < SHOWN_ROWS
-        {
-            overlap.shared_rows.push((earlier.row, example.row));
-        }
-    }
-    overlap
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{Input, Place};
     use super::*;
+
+    fn at(row: u64) -> Place {
+        Place { file: 0, row }
+    }
 
     fn load(name: &str, content: &str, known: Option<&Labels>) -> Result<LabelledSet> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
-        load_labelled(&path, &ReadOptions::default(), known)
+        load_labelled(&[path], &ReadOptions::default(), known)
     }
 
     fn refusal(content: &str) -> String {
@@ -318,14 +239,15 @@ mod tests {
     fn counts_what_is_odd() {
         let set = load("x.csv", "text,label\na,pos\nb,neg\na, pos\na,neg\n ,pos\na,neg\n", None).unwrap();
         assert_eq!(set.labels.names(), ["neg", "pos"]);
-        assert_eq!(set.examples[0], Example { input: Input::Text("a".into()), label: 1, row: 1 });
+        assert_eq!(set.examples[0], Example { input: Input::Text("a".into()), label: 1, file: 0, row: 1 });
         let expected = Summary {
             rows: 6,
+            files: set.summary.files.clone(),
             classes: vec![("neg".into(), 3), ("pos".into(), 3)],
             empty_texts: 1,
             duplicates: 2,
             contradictions: 2,
-            contradicting_rows: vec![(4, 1), (6, 1)],
+            contradicting_rows: vec![(at(4), at(1)), (at(6), at(1))],
             trimmed_labels: 1,
             joined_labels: 0,
             longest_chars: 1,
@@ -379,7 +301,10 @@ mod tests {
     fn finds_training_rows_in_the_test() {
         let train = load("a.csv", "text,label\na,x\nb,y\nb,x\n", None).unwrap();
         let test = load("b.csv", "text,label\nc,x\nb,y\na,y\n", Some(&train.labels)).unwrap();
-        let found = overlap(&train.examples, &test.examples);
-        assert_eq!(found, Overlap { rows: 2, contradictions: 1, shared_rows: vec![(2, 2), (1, 3)] });
+        let found = crate::data::overlap(&train.examples, &test.examples);
+        assert_eq!(
+            found,
+            crate::data::Overlap { rows: 2, contradictions: 1, shared_rows: vec![(at(2), at(2)), (at(1), at(3))] }
+        );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In the order in which a file meets it: [`stream`] opens and decompresses it, [`reader`] finds out which of the
 //! formats it has and gives its rows, [`columns`] says which columns hold the text and the label, [`labels`] numbers
-//! the classes, [`examples`] loads a labelled file and counts what is odd about it, [`split`] sets rows aside for
+//! the classes, [`examples`] loads labelled files, `summary` counts what is odd about them, [`split`] sets rows aside for
 //! validation, [`inspect`] reports on a file, and [`writer`] writes rows with added columns. What a format is to all of
 //! these says [`mod@format`]; the formats themselves are a file each. Tokens, pixels and batches are the business of
 //! later modules: nothing here knows a network.
@@ -21,20 +21,24 @@ mod inspect_text;
 pub mod labels;
 mod names;
 pub mod options;
+mod overlap;
 pub mod reader;
 pub mod row;
 pub mod split;
 pub mod stream;
+mod summary;
 mod unsupported;
 pub mod writer;
 
 pub use columns::{ResolvedColumns, resolve};
 pub use detected::DetectedSetting;
-pub use example::{Example, Input, Modality};
-pub use examples::{LabelledSet, Overlap, Summary, load_labelled, overlap};
+pub use example::{Example, Input, Modality, Place};
+pub use examples::{LabelledSet, load_labelled};
 pub use format::FileLayout;
 pub use labels::Labels;
 pub use options::{ReadOptions, TextColumns, TrainedColumns};
+pub use overlap::{Overlap, overlap};
 pub use reader::RowReader;
 pub use row::{OutputValue, Record, Row};
+pub use summary::Summary;
 pub use writer::RowWriter;

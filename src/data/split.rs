@@ -145,7 +145,7 @@ mod tests {
     fn examples(rows: &[(&str, u32)]) -> Vec<Example> {
         (1..)
             .zip(rows)
-            .map(|(row, (text, label))| Example { input: Input::Text((*text).into()), label: *label, row })
+            .map(|(row, (text, label))| Example { input: Input::Text((*text).into()), label: *label, file: 0, row })
             .collect()
     }
 
@@ -193,7 +193,7 @@ mod tests {
                     let text = random.below(texts);
                     // Mostly one label a text, sometimes a contradicting one.
                     let label = if random.below(5) == 0 { random.below(4) } else { text % 4 };
-                    Example { input: Input::Text(text.to_string()), label: label as u32, row }
+                    Example { input: Input::Text(text.to_string()), label: label as u32, file: 0, row }
                 })
                 .collect();
             let fraction = 0.01 + 0.98 * random.unit();

@@ -31,7 +31,7 @@ pub fn html(shared: &RunConfig, contenders: &[Contender], result: &ComparisonOut
         .collect();
     let labels = first.and_then(|run| compared(&run.metrics, &run.run).ok()).map(|(_, found)| &found.labels);
     let data = [
-        ("training data".to_owned(), shared.data.train.display().to_string()),
+        ("training data".to_owned(), shared.data.train.to_string()),
         ("training rows".to_owned(), first.map_or(0, |run| run.metrics.train_rows).to_string()),
         (
             "compared on".to_owned(),

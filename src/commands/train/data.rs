@@ -1,6 +1,6 @@
 //! The examples of a run: loaded, split, and what is in them printed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::commands::inputs::read_options;
 use crate::config::{Choices, Columns, DataConfig, RunConfig};
@@ -15,6 +15,9 @@ pub struct Data {
     pub train: Vec<Example>,
     pub valid: Vec<Example>,
     pub test: Option<Vec<Example>>,
+    #[allow(dead_code, reason = "for those who name the row of an example")]
+    /// What the examples' `file` counts: the training files, then those of the other splits.
+    pub files: Vec<PathBuf>,
     /// The distinct values of the label column.
     pub labels: Labels,
     /// The names of the head's outputs.
@@ -32,7 +35,8 @@ impl Data {
         let task = task::task(config.data.task)?;
         let names = task.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
         // A folder has no columns to choose.
-        for choice in set.choices.iter().filter(|_| !config.data.train.is_dir()) {
+        let has_columns = !set.columns.file().is_dir();
+        for choice in set.choices.iter().filter(|_| has_columns) {
             choices.record(choice.setting, &choice.value, choice.reason.clone());
         }
         let mut summary: Vec<(String, String)> = Vec::new();
@@ -40,9 +44,9 @@ impl Data {
             console.note(format!("{name}: {content}"));
             summary.push((name, content));
         };
-        note(config.data.train.display().to_string(), set.summary.to_string(), &mut summary);
-        // Other files are read as this one is; a folder has no columns to name.
-        if !config.data.train.is_dir() {
+        note(config.data.train.to_string(), set.summary.to_string(), &mut summary);
+        // Other files are read as these are; a folder has no columns to name.
+        if has_columns {
             options.text = Some(set.columns.text());
             options.label = set.columns.label().map(str::to_owned);
             let names = set.columns.text().names().map(str::to_owned).collect();
@@ -51,26 +55,28 @@ impl Data {
         }
 
         let labels = set.labels.clone();
+        let mut files = config.data.train.to_vec();
         let mut load = |path: &Path| -> Result<Vec<Example>> {
             let columns = !path.is_dir();
             let text = options.text.clone().filter(|_| columns);
             let label = options.label.clone().filter(|_| columns);
-            let other = load_labelled(path, &ReadOptions { text, label, ..options.clone() }, Some(&labels))?;
+            let other = load_labelled(&[path], &ReadOptions { text, label, ..options.clone() }, Some(&labels))?;
             note(path.display().to_string(), other.summary.to_string(), &mut summary);
             let shared = overlap(&set.examples, &other.examples);
             if shared.rows > 0 {
                 console.warn(format!(
                     "{} of its rows also appear in {}, {} with another label: scores on them are too optimistic",
-                    shared.rows,
-                    config.data.train.display(),
-                    shared.contradictions
+                    shared.rows, config.data.train, shared.contradictions
                 ));
             }
-            Ok(other.examples)
+            // Examples of all files are told apart by one numbering.
+            let before = files.len() as u32;
+            files.push(path.to_owned());
+            Ok(other.examples.into_iter().map(|example| Example { file: example.file + before, ..example }).collect())
         };
         let test = config.data.test.as_deref().map(&mut load).transpose()?;
         let valid = config.data.valid.as_deref().map(&mut load).transpose()?;
-        let LabelledSet { examples, .. } = set;
+        let LabelledSet { examples, columns, .. } = set;
         let (train, valid) = match valid {
             Some(valid) => (examples, valid),
             None => {
@@ -94,9 +100,9 @@ impl Data {
         };
         if train.is_empty() || valid.is_empty() {
             return Err(Error::request("there are too few rows to hold any out for validation")
-                .file(&config.data.train)
+                .file(columns.file())
                 .hint("give more rows, or a validation file with --valid"));
         }
-        Ok(Self { train, valid, test, labels, names, summary })
+        Ok(Self { train, valid, test, files, labels, names, summary })
     }
 }

@@ -1,0 +1,154 @@
+//! Settings that are one text or several: columns, and the files of the training data. In TOML a text or a list of them,
+//! on the command line a flag with several values or given several times.
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What TOML has for such a setting.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Form {
+    Text(String),
+    List(Vec<String>),
+}
+
+/// The column that holds the text, or the two that hold a pair of texts. `title,body` on the command line; in TOML the
+/// same, or a list (which is how a name with a comma is written).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Columns(Vec<String>);
+
+impl Columns {
+    /// One name, or two that differ.
+    pub fn new(names: Vec<String>) -> Result<Self, String> {
+        match names.as_slice() {
+            [one] if !one.is_empty() => Ok(Self(names)),
+            [one, two] if !one.is_empty() && !two.is_empty() && one != two => Ok(Self(names)),
+            _ => Err("expected the name of one column, or of two different ones".to_owned()),
+        }
+    }
+}
+
+impl FromStr for Columns {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::new(text.split(',').map(|name| name.trim().to_owned()).collect())
+    }
+}
+
+impl Deref for Columns {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.join(","))
+    }
+}
+
+impl<'de> Deserialize<'de> for Columns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Form::deserialize(deserializer)? {
+            Form::Text(text) => text.parse(),
+            Form::List(names) => Self::new(names),
+        }
+        .map_err(D::Error::custom)
+    }
+}
+
+/// Files or folders that belong together, at least one. A single one is written as a text, as it always was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths(Vec<PathBuf>);
+
+impl Paths {
+    /// One path or more, none of them empty or given twice.
+    pub fn new(paths: Vec<PathBuf>) -> Result<Self, String> {
+        if paths.is_empty() || paths.iter().any(|path| path.to_string_lossy().trim().is_empty()) {
+            return Err("expected one path or several, none of them empty".to_owned());
+        }
+        for (index, path) in paths.iter().enumerate() {
+            if paths.iter().take(index).any(|earlier| earlier == path) {
+                return Err(format!("{} is given twice; its rows would count twice", path.display()));
+            }
+        }
+        Ok(Self(paths))
+    }
+}
+
+impl Deref for Paths {
+    type Target = [PathBuf];
+
+    fn deref(&self) -> &[PathBuf] {
+        &self.0
+    }
+}
+
+impl From<&Path> for Paths {
+    fn from(path: &Path) -> Self {
+        Self(vec![path.to_owned()])
+    }
+}
+
+/// `a.csv + b.csv`.
+impl fmt::Display for Paths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, path) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { " + " };
+            write!(f, "{separator}{}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Paths {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [one] => one.serialize(serializer),
+            several => several.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Paths {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let paths = match Form::deserialize(deserializer)? {
+            Form::Text(text) => vec![text],
+            Form::List(paths) => paths,
+        };
+        Self::new(paths.into_iter().map(PathBuf::from).collect()).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_one_or_two() {
+        assert_eq!("title, body".parse::<Columns>().unwrap().to_vec(), ["title", "body"]);
+        for wrong in ["", "a,", "a,a", "a,b,c"] {
+            assert!(wrong.parse::<Columns>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn paths_are_a_text_or_a_list() {
+        let read = |value: &str| {
+            format!("value = {value}").parse::<toml::Table>().unwrap()["value"].clone().try_into::<Paths>()
+        };
+        assert_eq!(read("'a.csv'").unwrap().to_string(), "a.csv");
+        assert_eq!(read("['a.csv', 'b.csv']").unwrap().to_string(), "a.csv + b.csv");
+        for wrong in ["[]", "''", "['a', ' ']", "['a', 'b', 'a']", "3"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a person should know about labelled data before training: class sizes, empty and repeated texts, texts with
+//! contradicting labels. Counts only; loading is [`super::examples`]' part.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::example::Place;
+use super::labels::Labels;
+use super::{Example, Input};
+use crate::console::units::counted;
+
+/// What is in a labelled set, and what is odd about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Labelled rows, which is also the number of examples.
+    pub rows: u64,
+    /// The files that were read together, each with its number of examples.
+    pub files: Vec<(String, u64)>,
+    /// Each class and its number of rows, in the order of the labels; classes without a row too.
+    pub classes: Vec<(String, u64)>,
+    /// Rows whose text is nothing but white space.
+    pub empty_texts: u64,
+    /// Rows whose text appears with the same label in an earlier row.
+    pub duplicates: u64,
+    /// Rows whose text appears with another label in an earlier row.
+    pub contradictions: u64,
+    /// The first few of these: the row, and the earlier row that says otherwise.
+    pub contradicting_rows: Vec<(Place, Place)>,
+    /// Labels that had white space around them, which was taken off.
+    pub trimmed_labels: u64,
+    /// Labels that hold a `|`, as several labels joined to one do.
+    pub joined_labels: u64,
+    /// Characters of the longest text, both of a pair together; 0 for images.
+    pub longest_chars: usize,
+}
+
+/// How many pairs of rows a list of examples names.
+const SHOWN_ROWS: usize = 5;
+
+/// Counts what is in `examples`, which come from `files` (as messages name them).
+pub(super) fn summarise(examples: &[Example], labels: &Labels, files: Vec<String>) -> Summary {
+    let mut rows_of = vec![0u64; files.len()];
+    let mut counts = vec![0u64; labels.len()];
+    let mut summary = Summary { rows: examples.len() as u64, ..Summary::default() };
+    // Each text with the labels it has had and the row that gave each first: nearly always one.
+    let mut seen: HashMap<&Input, Vec<(u32, Place)>> = HashMap::with_capacity(examples.len());
+    for example in examples {
+        if let Some(count) = counts.get_mut(example.label as usize) {
+            *count += 1;
+        }
+        if let Some(rows) = rows_of.get_mut(example.file as usize) {
+            *rows += 1;
+        }
+        summary.joined_labels += u64::from(labels.name(example.label).contains('|'));
+        summary.empty_texts += u64::from(example.input.is_empty());
+        summary.longest_chars = summary.longest_chars.max(example.input.chars());
+        let earlier = seen.entry(&example.input).or_default();
+        let same = earlier.iter().any(|(label, _)| *label == example.label);
+        let other = earlier.iter().find(|(label, _)| *label != example.label);
+        summary.duplicates += u64::from(same);
+        if let Some((_, place)) = other {
+            summary.contradictions += 1;
+            if summary.contradicting_rows.len() < SHOWN_ROWS {
+                summary.contradicting_rows.push((example.place(), *place));
+            }
+        }
+        if !same {
+            earlier.push((example.label, example.place()));
+        }
+    }
+    summary.files = files.into_iter().zip(rows_of).collect();
+    summary.classes = labels.names().iter().cloned().zip(counts).collect();
+    summary
+}
+
+impl Summary {
+    /// A row as messages name it: with its file where there are several.
+    fn shown(&self, place: Place) -> String {
+        match self.files.get(place.file as usize) {
+            Some((file, _)) if self.files.len() > 1 => format!("row {} of {file}", place.row),
+            _ => format!("row {}", place.row),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let classes: Vec<String> =
+            self.classes.iter().take(10).map(|(name, count)| format!("{name} {count}")).collect();
+        write!(f, "{}", counted(self.rows, "row"))?;
+        if self.files.len() > 1 {
+            let files: Vec<String> = self.files.iter().map(|(file, rows)| format!("{file} {rows}")).collect();
+            write!(f, " ({})", files.join(", "))?;
+        }
+        write!(f, ", {} classes: {}", self.classes.len(), classes.join(", "))?;
+        if self.classes.len() > 10 {
+            write!(f, ", …")?;
+        }
+        for (count, what) in [
+            (self.empty_texts, "empty"),
+            (self.duplicates, "repeated"),
+            (self.contradictions, "repeated with another label"),
+        ] {
+            if count > 0 {
+                write!(f, "; {} {what}", counted(count, "text"))?;
+            }
+        }
+        if let Some((row, earlier)) = self.contradicting_rows.first() {
+            write!(f, " ({} against {})", self.shown(*row), self.shown(*earlier))?;
+        }
+        if self.trimmed_labels > 0 {
+            write!(f, "; white space taken off {}", counted(self.trimmed_labels, "label"))?;
+        }
+        if self.joined_labels > 0 {
+            write!(f, "; {} with `|`, taken as one label each", counted(self.joined_labels, "label"))?;
+        }
+        Ok(())
+    }
+}

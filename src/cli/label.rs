@@ -7,7 +7,7 @@ use clap::Args;
 use super::settings::setting_flags;
 use super::shared::InferenceArgs;
 use crate::config::accepts::{RATIO, Whole};
-use crate::config::{Columns, Delimiter, OnBadInput};
+use crate::config::{Columns, Delimiter, Encoding, OnBadInput, Quote};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -94,8 +94,11 @@ setting_flags! {
     LabelRowArgs {
         text: Option<Columns> = "data.text" { default: "as in training, else found by name and content" },
         delimiter: Option<Delimiter> = "data.delimiter",
+        quote: Quote = "data.quote",
+        no_header: bool = "data.no_header" { help: "The first row is data too; columns then go by number: --text 2" },
+        encoding: Option<Encoding> = "data.encoding",
         on_bad_input: OnBadInput = "data.on_bad_input" {
-            help: "Stop at an image that cannot be read, or leave its label empty and say so",
+            help: "Stop when a row or an image cannot be read, or leave its label empty (or the row out) and say so",
         },
     }
 }

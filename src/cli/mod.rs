@@ -24,7 +24,7 @@ pub use compare::CompareArgs;
 pub use evaluate::EvaluateArgs;
 pub use fetch::FetchArgs;
 pub use inspect::InspectArgs;
-pub use label::{LabelArgs, is_stream};
+pub use label::{LabelArgs, LabelRowArgs, is_stream};
 pub use shared::{ColumnArgs, InferenceArgs, OnBadInputArgs, RunArgs};
 pub use train::TrainArgs;
 

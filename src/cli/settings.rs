@@ -4,7 +4,8 @@
 use std::ffi::OsStr;
 use std::marker::PhantomData;
 
-use clap::builder::TypedValueParser;
+use clap::builder::{BoolValueParser, TypedValueParser};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -158,6 +159,7 @@ fn flag(setting: &'static Setting, differing: FlagHelp) -> Arg {
         flag = flag.visible_alias(alias);
     }
     match setting.accepts {
+        Accepts::YesNo => flag.action(ArgAction::SetTrue).value_parser(BoolValueParser::new().map(Value::Boolean)),
         // A minus sign belongs to the value, so that the message says what is expected instead.
         Accepts::Whole(_) | Accepts::Number(_) => flag.allow_negative_numbers(true),
         Accepts::Paths(_) => flag.num_args(1..).action(ArgAction::Append),
@@ -185,6 +187,12 @@ pub(super) fn typed<T: for<'de> Deserialize<'de>>(matches: &ArgMatches, path: &s
 
 /// What was given for the setting at `path`: a list where the flag has several values or was given several times.
 fn value(matches: &ArgMatches, path: &str) -> Option<Value> {
+    // A flag without a value has one of its own where it is not given.
+    let is_given = matches.try_contains_id(path).is_ok_and(|known| known)
+        && matches.value_source(path) == Some(ValueSource::CommandLine);
+    if !is_given {
+        return None;
+    }
     let mut values = matches.try_get_many::<Value>(path).ok().flatten()?.cloned();
     let first = values.next()?;
     let others: Vec<Value> = values.collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::settings::setting_flags;
-use crate::config::{Columns, Delimiter, Device, Engine, Flags, OnBadInput, Precision, Request};
+use crate::config::{Columns, Delimiter, Device, Encoding, Engine, Flags, OnBadInput, Precision, Quote, Request};
 
 /// What `train` and `compare` have besides the flags of settings.
 #[derive(Debug, Args)]
@@ -41,11 +41,14 @@ setting_flags! {
         text: Option<Columns> = "data.text",
         label: Option<String> = "data.label",
         delimiter: Option<Delimiter> = "data.delimiter",
+        quote: Quote = "data.quote",
+        no_header: bool = "data.no_header",
+        encoding: Option<Encoding> = "data.encoding",
     }
 }
 
 setting_flags! {
-    /// What happens when an image cannot be read.
+    /// What happens when a row or an image cannot be read.
     OnBadInputArgs { on_bad_input: OnBadInput = "data.on_bad_input" }
 }
 

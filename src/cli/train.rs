@@ -68,6 +68,7 @@ mod tests {
 
     use crate::cli::Command;
     use crate::cli::tests::{help, parse};
+    use crate::config::accepts::Accepts;
     use crate::config::settings::SETTINGS;
     use crate::config::{Choices, Device, RunConfig, Strategy};
 
@@ -96,6 +97,9 @@ mod tests {
         let given = |path: &str| match path {
             "data.task" => "regression",
             "data.delimiter" => "tab",
+            "data.quote" => "none",
+            "data.no_header" => "true",
+            "data.encoding" => "utf-8",
             "data.on_bad_input" => "skip",
             "model.init" | "strategy.head_init" => "random",
             "model.pooling" => "cls",
@@ -115,7 +119,11 @@ mod tests {
         let quoted = |text: &str| text.parse::<f64>().map_or(format!("\"{text}\""), |_| text.to_owned());
         for setting in SETTINGS {
             let value = given(setting.path);
-            let mut line = format!("rehead train {} {value}", setting.flag());
+            let flag = match setting.accepts {
+                Accepts::YesNo => setting.flag().to_owned(),
+                _ => format!("{} {value}", setting.flag()),
+            };
+            let mut line = format!("rehead train {flag}");
             for (flag, other) in [("--train", "t"), ("--model", "m"), ("--out", "o")] {
                 if setting.flag() != flag {
                     line.push_str(&format!(" {flag} {other}"));
@@ -131,7 +139,7 @@ mod tests {
             ];
             let is_set = entries.iter().any(|entry| text.contains(&format!("\n{} = {entry}\n", setting.name())));
             assert!(is_set, "{line}\n{text}");
-            let line = line.replace(&format!("{} {value}", setting.flag()), &format!("--set {}={value}", setting.path));
+            let line = line.replace(&flag, &format!("--set {}={value}", setting.path));
             assert_eq!(resolved(&line).to_toml(&Choices::default()).unwrap(), text, "{line}");
         }
     }
@@ -140,7 +148,8 @@ mod tests {
     fn help_shows_the_defaults() {
         let help = help("train").split_whitespace().collect::<Vec<_>>().join(" ");
         for setting in SETTINGS {
-            let (_, after) = help.split_once(&format!("{} <", setting.flag())).unwrap();
+            let value = if matches!(setting.accepts, Accepts::YesNo) { "" } else { "<" };
+            let (_, after) = help.split_once(&format!("{} {value}", setting.flag())).unwrap();
             if let Some(default) = setting.default_text() {
                 let (_, shown) = after.split_once("[default: ").unwrap();
                 assert!(shown.starts_with(&format!("{default}]")), "{}: {shown}", setting.path);

@@ -1,9 +1,10 @@
 //! From what a data file's rows hold to examples that a network reads: which columns, which transform, and what is done
 //! about inputs that cannot be used.
 
-use crate::cli::ColumnArgs;
-use crate::config::{self, Columns, OnBadInput};
+use crate::cli::{ColumnArgs, LabelRowArgs};
+use crate::config::{self, Columns, DataConfig, OnBadInput};
 use crate::console::Console;
+use crate::data::options::Quote;
 use crate::data::{Input, ReadOptions, TextColumns};
 use crate::error::{Error, Result};
 use crate::hardware::memory::available_bytes;
@@ -99,20 +100,48 @@ pub fn text_columns(columns: &Columns) -> Result<TextColumns> {
 
 impl ColumnArgs {
     /// How to read a data file, as far as the command line says.
-    pub fn read_options(&self) -> Result<ReadOptions> {
-        read_options(self.text.as_ref(), self.label.as_deref(), self.delimiter)
+    pub fn read_options(&self, on_bad_input: OnBadInput) -> Result<ReadOptions> {
+        let ColumnArgs { delimiter, quote, no_header, encoding, .. } = *self;
+        let form = FileForm { delimiter, quote, no_header, encoding, on_bad_input };
+        read_options(self.text.as_ref(), self.label.as_deref(), form)
     }
 }
 
-pub fn read_options(
-    text: Option<&Columns>,
-    label: Option<&str>,
-    delimiter: Option<config::Delimiter>,
-) -> Result<ReadOptions> {
+/// How the files of a command are written, and what is done about rows that cannot be read.
+#[derive(Debug, Clone, Copy)]
+pub struct FileForm {
+    pub delimiter: Option<config::Delimiter>,
+    pub quote: config::Quote,
+    pub no_header: bool,
+    pub encoding: Option<config::Encoding>,
+    pub on_bad_input: OnBadInput,
+}
+
+impl FileForm {
+    pub fn of_run(data: &DataConfig) -> Self {
+        let DataConfig { delimiter, quote, no_header, encoding, on_bad_input, .. } = *data;
+        Self { delimiter, quote, no_header, encoding, on_bad_input }
+    }
+
+    pub fn of_rows_to_label(rows: &LabelRowArgs) -> Self {
+        let LabelRowArgs { delimiter, quote, no_header, encoding, on_bad_input, .. } = *rows;
+        Self { delimiter, quote, no_header, encoding, on_bad_input }
+    }
+}
+
+pub fn read_options(text: Option<&Columns>, label: Option<&str>, form: FileForm) -> Result<ReadOptions> {
     Ok(ReadOptions {
         text: text.map(text_columns).transpose()?,
         label: label.map(str::to_owned),
-        delimiter: delimiter.map(config::Delimiter::byte),
+        delimiter: form.delimiter.map(config::Delimiter::byte),
+        quote: match form.quote {
+            config::Quote::Auto => Quote::Auto,
+            config::Quote::None => Quote::None,
+            config::Quote::Byte(byte) => Quote::Byte(byte),
+        },
+        no_header: form.no_header,
+        encoding: form.encoding.map(config::Encoding::decoder),
+        skip_bad_rows: form.on_bad_input == OnBadInput::Skip,
         ..ReadOptions::default()
     })
 }

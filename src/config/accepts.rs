@@ -126,6 +126,8 @@ pub enum Accepts {
     Whole(Whole),
     /// A finite number within these limits; it may be written as a whole one.
     Number(Number),
+    /// Whether something is so: a flag without a value, `true` or `false` in TOML.
+    YesNo,
     /// Text of a fixed form: the forms, and the reader that knows them.
     Word(&'static [&'static str], fn(&str) -> Result<(), String>),
 }
@@ -140,6 +142,7 @@ impl Accepts {
     /// kind is taken as text, for [`Self::check`] to refuse.
     pub fn read(&self, text: &str) -> Value {
         let number = match self {
+            Self::YesNo => text.parse().ok().map(Value::Boolean),
             Self::Text(_) | Self::Paths(_) | Self::Columns | Self::Word(..) => None,
             Self::Whole(_) | Self::Number(_) => text.parse().ok().map(Value::Integer).or_else(|| match self {
                 // Also what TOML writes otherwise, such as 1_000.
@@ -174,6 +177,7 @@ impl Accepts {
             (Self::Number(limits), Value::Float(number)) => limits.contains(*number),
             (Self::Number(limits), Value::Integer(number)) => limits.contains(*number as f64),
             (Self::Word(_, read), Value::String(text)) => return read(text),
+            (Self::YesNo, Value::Boolean(_)) => true,
             _ => false,
         };
         if fits { Ok(()) } else { Err(format!("expected {self}")) }
@@ -190,6 +194,7 @@ impl fmt::Display for Accepts {
             ),
             Self::Whole(limits) => limits.fmt(f),
             Self::Number(limits) => limits.fmt(f),
+            Self::YesNo => f.write_str("true or false"),
             Self::Word(forms, _) => write!(f, "a text such as {}", one_of(forms)),
         }
     }

@@ -29,8 +29,8 @@ pub use resolve::{Flags, Request, load, resolve};
 pub use run::{DataConfig, ExecutionConfig, ModelConfig, RunConfig, StrategyConfig, TrainingConfig};
 pub use saved::{Difference, SAVED_SETTINGS, differences, saved_settings};
 pub use values::{
-    Augment, ClassWeights, Delimiter, Device, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Schedule,
-    Strategy, Switch, Task,
+    Augment, ClassWeights, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote,
+    Schedule, Strategy, Switch, Task,
 };
 
 #[cfg(test)]
@@ -58,6 +58,9 @@ mod tests {
             text: Some("title,body".parse().unwrap()),
             label: Some("label".into()),
             delimiter: Some("tab".parse().unwrap()),
+            quote: Quote::None,
+            no_header: true,
+            encoding: Some("cp1252".parse().unwrap()),
             task: Some(Task::MultiLabel),
             max_length: Some(128),
             image_size: Some(224),

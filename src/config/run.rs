@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::lists::{Columns, Paths};
 use super::problems::all_problems;
 use super::values::{
-    Augment, ClassWeights, Delimiter, Device, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Schedule,
-    Strategy, Switch, Task,
+    Augment, ClassWeights, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote,
+    Schedule, Strategy, Switch, Task,
 };
 use crate::error::{Error, Result};
 use crate::files;
@@ -54,13 +54,19 @@ pub struct DataConfig {
     pub label: Option<String>,
     /// The byte between two fields of a row; `None`: by the file's extension.
     pub delimiter: Option<Delimiter>,
+    /// What encloses fields.
+    pub quote: Quote,
+    /// Whether the first row is data, and columns go by number.
+    pub no_header: bool,
+    /// The encoding of text files; `None`: found out.
+    pub encoding: Option<Encoding>,
     /// What a label is; `None`: single-label.
     pub task: Option<Task>,
     /// Tokens kept of each example, special tokens included.
     pub max_length: Option<usize>,
     /// Height and width in pixels that images are resized to.
     pub image_size: Option<usize>,
-    /// Whether an image that cannot be read ends the run or is left out.
+    /// Whether a row or an image that cannot be read ends the run or is left out.
     pub on_bad_input: OnBadInput,
 }
 

@@ -115,6 +115,8 @@ impl Setting {
     pub fn default_text(&self) -> Option<String> {
         match self.default {
             DefaultValue::Required(_) | DefaultValue::None => None,
+            // Without the flag it is not so, which needs no word.
+            DefaultValue::Fixed(_) if matches!(self.accepts, Accepts::YesNo) => None,
             DefaultValue::Fixed(value) => Some(value.to_owned()),
             DefaultValue::Auto(how) => Some(format!("auto, {how}")),
             DefaultValue::Unset(what) => Some(what.to_owned()),

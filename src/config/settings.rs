@@ -10,8 +10,8 @@ use super::accepts::{
 };
 use super::setting::{DefaultValue, Setting, row};
 use super::values::{
-    Augment, ClassWeights, Delimiter, Device, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Schedule,
-    Strategy, Switch, Task,
+    Augment, ClassWeights, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote,
+    Schedule, Strategy, Switch, Task,
 };
 
 use DefaultValue::{Auto, Required, Unset};
@@ -80,6 +80,27 @@ pub static SETTINGS: &[Setting] = &[
         "Character between two fields, or `tab`",
     ),
     row(
+        "data.quote",
+        "--quote auto|none|C",
+        Accepts::words::<Quote>(),
+        Auto("the double quote, in tables with tabs only where it encloses whole fields"),
+        "Character that encloses fields; with `none` quotes are text and every line is a row",
+    ),
+    row(
+        "data.no_header",
+        "--no-header",
+        Accepts::YesNo,
+        DefaultValue::Fixed("false"),
+        "The first row is data too; columns then go by number: --text 2 --label 1",
+    ),
+    row(
+        "data.encoding",
+        "--encoding NAME",
+        Accepts::words::<Encoding>(),
+        Unset("UTF-8, or found by the file's beginning"),
+        "Encoding of text files, such as cp1252, utf-16 or shift_jis",
+    ),
+    row(
         "data.task",
         "--task single-label",
         Accepts::words::<Task>(),
@@ -106,7 +127,7 @@ pub static SETTINGS: &[Setting] = &[
         "--on-bad-input fail|skip",
         Accepts::words::<OnBadInput>(),
         DefaultValue::Fixed("fail"),
-        "Stop at an image that cannot be read, or skip it and say so",
+        "Stop when a row or an image cannot be read, or leave it out and say so",
     ),
     row(
         "model.model",
@@ -460,7 +481,8 @@ mod tests {
             if path != "strategy.name" {
                 assert_eq!(setting.flag(), format!("--{}", setting.name().replace('_', "-")), "{path}");
             }
-            assert!(!setting.value_name().is_empty() && !setting.help.ends_with('.'), "{path}");
+            let takes_value = !matches!(setting.accepts, Accepts::YesNo);
+            assert!(setting.value_name().is_empty() != takes_value && !setting.help.ends_with('.'), "{path}");
         }
         assert_eq!(find("lr").unwrap().path, "training.lr");
         assert_eq!(find("model").unwrap().path, "model.model");

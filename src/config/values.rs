@@ -341,7 +341,88 @@ impl fmt::Display for Delimiter {
     }
 }
 
-as_text!(Augment, Init, OnBadInput);
+/// What quotes a field of a delimited file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Quote {
+    /// The double quote, unless the file shows that its quotes are text.
+    #[default]
+    Auto,
+    /// Nothing: quotes are text, and every line is a row.
+    None,
+    /// This ASCII character.
+    Byte(u8),
+}
+
+impl Forms for Quote {
+    const FORMS: &'static [&'static str] = &["auto", "none", "\""];
+}
+
+impl FromStr for Quote {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.as_bytes() {
+            b"auto" => Ok(Self::Auto),
+            b"none" => Ok(Self::None),
+            [byte] if byte.is_ascii_punctuation() => Ok(Self::Byte(*byte)),
+            _ => Err("expected `auto`, `none`, or one ASCII character that is no letter, digit or blank".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Quote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.pad("auto"),
+            Self::None => f.pad("none"),
+            Self::Byte(byte) => f.pad(char::from(*byte).encode_utf8(&mut [0; 4])),
+        }
+    }
+}
+
+/// The encoding of a text file, by any of the names that browsers know, and some of Python's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoding(&'static encoding_rs::Encoding);
+
+impl Encoding {
+    /// What decodes it.
+    pub fn decoder(self) -> &'static encoding_rs::Encoding {
+        self.0
+    }
+}
+
+impl Forms for Encoding {
+    const FORMS: &'static [&'static str] = &["utf-8", "cp1252", "latin1", "utf-16", "shift_jis", "gbk", "euc-kr"];
+}
+
+impl FromStr for Encoding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = text.trim().to_ascii_lowercase().replace('_', "-");
+        let alias = match name.as_str() {
+            "utf-8-sig" | "utf8-sig" => "utf-8",
+            "latin-1" => "latin1",
+            "cp932" => "shift_jis",
+            "cp936" => "gbk",
+            "cp949" => "euc-kr",
+            "cp950" => "big5",
+            "mac-roman" => "macintosh",
+            other => other,
+        };
+        let labels = [alias, &alias.replace('-', "_"), &alias.replacen("cp", "windows-", 1)];
+        let found = labels.iter().find_map(|label| encoding_rs::Encoding::for_label_no_replacement(label.as_bytes()));
+        found.map(Self).ok_or_else(|| unknown_word(text, Self::FORMS))
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.name().to_ascii_lowercase())
+    }
+}
+
+as_text!(Augment, Init, OnBadInput, Quote, Encoding);
 as_text!(HeadInit, ClassWeights, Switch, Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
 
 /// `` `a`, `b` or `c` ``.

@@ -396,12 +396,19 @@ fn given_column(layout: &FileLayout, given: &str, key: &str) -> Result<Column> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::format::TextStyle;
     use super::super::formats::DEFAULT_OUTPUT;
     use super::*;
 
     fn layout(columns: &[&str]) -> FileLayout {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        FileLayout { file: "x.csv".into(), format: DEFAULT_OUTPUT, delimiter: b',', columns }
+        FileLayout {
+            file: "x.csv".into(),
+            format: DEFAULT_OUTPUT,
+            delimiter: b',',
+            columns,
+            style: TextStyle::default(),
+        }
     }
 
     fn guess(columns: &[&str]) -> Result<(String, Option<String>)> {

@@ -100,8 +100,40 @@ pub struct FileLayout {
     pub format: FileFormat,
     /// Between fields, in formats that have a delimiter.
     pub delimiter: u8,
-    /// The header's names; for JSONL the first row's keys; for plain lines `text`.
+    /// The header's names; for JSONL the first row's keys; for plain lines `text`; numbers where there is no header.
     pub columns: Vec<String>,
+    /// How its text is written, which an output of the same format keeps.
+    pub style: TextStyle,
+}
+
+/// How the text of a table is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextStyle {
+    /// It begins with a byte-order mark.
+    pub byte_order_mark: bool,
+    /// Its lines end as Windows ends them, in a carriage return and a line feed.
+    pub crlf: bool,
+    /// Excel's line that names the delimiter stands before the header.
+    pub sep_line: bool,
+    /// What encloses fields; `None` where quotes are text.
+    pub quote: Option<u8>,
+    /// The first row is data.
+    pub no_header: bool,
+    /// Why the header looks like data; `None` where it does not, or there is none.
+    pub header_doubt: Option<String>,
+}
+
+impl Default for TextStyle {
+    fn default() -> Self {
+        Self {
+            byte_order_mark: false,
+            crlf: false,
+            sep_line: false,
+            quote: Some(b'"'),
+            no_header: false,
+            header_doubt: None,
+        }
+    }
 }
 
 /// Reads rows one after the other, in memory that does not grow with the file.

@@ -20,12 +20,32 @@ pub struct ReadOptions {
     pub trained_on: TrainedColumns,
     /// One ASCII character between fields.
     pub delimiter: Option<u8>,
+    /// What encloses fields.
+    pub quote: Quote,
+    /// The first row is data too, and columns go by number, from 1.
+    pub no_header: bool,
+    /// The encoding of text files.
+    pub encoding: Option<&'static encoding_rs::Encoding>,
+    /// Rows that cannot be read are left out and counted, instead of ending the reading.
+    pub skip_bad_rows: bool,
     /// The longest row that is accepted, in bytes; 64 MiB when not set.
     pub max_row_bytes: Option<usize>,
     /// What the model reads.
     pub modality: Modality,
     /// Whether the rows of a folder of class folders have the class as their label.
     pub classes: bool,
+}
+
+/// What encloses a field that holds the delimiter or a line break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Quote {
+    /// The double quote, unless the file shows that its quotes are text.
+    #[default]
+    Auto,
+    /// Nothing: quotes are text, and every line is a row.
+    None,
+    /// This character.
+    Byte(u8),
 }
 
 /// The columns of the file that a model was trained on.

@@ -209,6 +209,7 @@ pub fn is_stream(path: &Path) -> bool {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use super::super::format::TextStyle;
     use super::super::formats::FORMATS;
     use super::super::options::ReadOptions;
     use super::super::reader::RowReader;
@@ -318,7 +319,7 @@ mod tests {
     }
 
     fn layout(columns: &[String], format: FileFormat, delimiter: u8) -> FileLayout {
-        FileLayout { file: "in".into(), format, delimiter, columns: columns.to_vec() }
+        FileLayout { file: "in".into(), format, delimiter, columns: columns.to_vec(), style: TextStyle::default() }
     }
 
     #[test]

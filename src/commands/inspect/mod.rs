@@ -12,7 +12,7 @@ use self::images::ImagesReport;
 use self::model::ModelReport;
 use super::output::print;
 use crate::cli::InspectArgs;
-use crate::config::saved_settings;
+use crate::config::{OnBadInput, saved_settings};
 use crate::data::{self, RowReader};
 use crate::error::{Error, Result};
 use crate::model::checkpoint::weight_files;
@@ -32,7 +32,7 @@ pub fn run(args: &InspectArgs) -> Result<()> {
         }
         show(&ImagesReport::of(path)?, args.json)
     } else {
-        show(&data::inspect::inspect(path, &args.columns.read_options()?)?, args.json)
+        show(&data::inspect::inspect(path, &args.columns.read_options(OnBadInput::Skip)?)?, args.json)
     }
 }
 

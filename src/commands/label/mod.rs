@@ -5,7 +5,7 @@ mod output;
 mod pipeline;
 
 use crate::cli::LabelArgs;
-use crate::commands::inputs::read_options;
+use crate::commands::inputs::{FileForm, read_options};
 use crate::commands::label::output::GrowingOutput;
 use crate::commands::label::pipeline::{Pipeline, Reading};
 use crate::commands::loaded_model::LoadedModel;
@@ -27,7 +27,8 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     args.check()?;
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
-    let options = model.read_options(read_options(args.rows.text.as_ref(), None, args.rows.delimiter)?);
+    let options =
+        model.read_options(read_options(args.rows.text.as_ref(), None, FileForm::of_rows_to_label(&args.rows))?);
     let rows = RowReader::open(&args.input, &options)?;
     let input_columns = resolve(rows.layout(), &options, LabelColumn::Optional)?;
     for choice in rows.choices().iter().chain(input_columns.choices.iter().filter(|choice| choice.setting == "text")) {

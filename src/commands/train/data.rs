@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::commands::inputs::read_options;
+use crate::commands::inputs::{FileForm, read_options};
 use crate::config::{Choices, Columns, DataConfig, RunConfig};
 use crate::console::Console;
 use crate::data::split::stratified;
@@ -29,8 +29,9 @@ pub struct Data {
 impl Data {
     /// Loads and splits what `config` names, prints what is in it, and puts the columns it found into `config`.
     pub fn load(config: &mut RunConfig, modality: Modality, choices: &mut Choices, console: &Console) -> Result<Self> {
-        let DataConfig { text, label, delimiter, .. } = &config.data;
-        let mut options = ReadOptions { modality, ..read_options(text.as_ref(), label.as_deref(), *delimiter)? };
+        let DataConfig { text, label, .. } = &config.data;
+        let form = FileForm::of_run(&config.data);
+        let mut options = ReadOptions { modality, ..read_options(text.as_ref(), label.as_deref(), form)? };
         let set = load_labelled(&config.data.train, &options, None)?;
         let task = task::task(config.data.task)?;
         let names = task.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;

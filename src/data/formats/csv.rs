@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::data::DetectedSetting;
 use crate::data::bounded_lines::BoundedLines;
 use crate::data::delimited::{DelimitedRecords, first_record, push_record};
-use crate::data::format::{CompleteRows, FileLayout, Format, OpenedRows, RowEncoder, RowSource, empty_file};
+use crate::data::format::{CompleteRows, FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, empty_file};
 use crate::data::names::{PAIR_NAMES, TEXT_NAMES};
 use crate::data::options::{ReadOptions, TextColumns};
 use crate::data::row::{OutputValue, Record, Row, decimal, json_text};
@@ -49,7 +49,13 @@ impl Format for Delimited {
         let mut records = DelimitedRecords::new(lines, delimiter);
         let columns = header(&mut records)?;
         let format = if self.delimiter.is_some() { &TSV } else { &CSV };
-        let layout = FileLayout { file: records.name().to_owned(), format, delimiter, columns: columns.clone() };
+        let layout = FileLayout {
+            file: records.name().to_owned(),
+            format,
+            delimiter,
+            columns: columns.clone(),
+            style: TextStyle::default(),
+        };
         Ok(OpenedRows { layout, rows: Box::new(DelimitedRows { records, columns, delimiter }), choices })
     }
 

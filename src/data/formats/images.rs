@@ -6,7 +6,7 @@ use std::path::Path;
 use walkdir::WalkDir;
 
 use crate::data::Modality;
-use crate::data::format::{FileLayout, Format, OpenedRows, RowSource};
+use crate::data::format::{FileLayout, Format, OpenedRows, RowSource, TextStyle};
 use crate::data::options::ReadOptions;
 use crate::data::row::{Record, Row};
 use crate::error::{Error, Result, listed};
@@ -52,7 +52,13 @@ fn opened(folder: &Path, files: Vec<String>, options: &ReadOptions) -> Result<Op
     } else {
         files.into_iter().map(|file| vec![file]).collect()
     };
-    let layout = FileLayout { file: folder.to_owned(), format: &ImageFolder, delimiter: b',', columns };
+    let layout = FileLayout {
+        file: folder.to_owned(),
+        format: &ImageFolder,
+        delimiter: b',',
+        columns,
+        style: TextStyle::default(),
+    };
     Ok(OpenedRows { layout, rows: Box::new(ImageRows(rows.into_iter())), choices: Vec::new() })
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::data::bounded_lines::{BoundedLines, content_length};
 use crate::data::format::{
-    CompleteRows, FileLayout, Format, OpenedRows, RowEncoder, RowSource, column_exists, empty_file,
+    CompleteRows, FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, column_exists, empty_file,
 };
 use crate::data::options::ReadOptions;
 use crate::data::row::{OutputValue, Record, Row, decimal};
@@ -44,7 +44,13 @@ impl Format for Jsonl {
             Record::Object { members, .. } => members.keys().cloned().collect(),
             _ => Vec::new(),
         };
-        let layout = FileLayout { file: rows.lines.name().to_owned(), format: &Jsonl, delimiter: b',', columns };
+        let layout = FileLayout {
+            file: rows.lines.name().to_owned(),
+            format: &Jsonl,
+            delimiter: b',',
+            columns,
+            style: TextStyle::default(),
+        };
         rows.first = Some(first);
         Ok(OpenedRows { layout, rows: Box::new(rows), choices: Vec::new() })
     }

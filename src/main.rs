@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use rehead::cli::{Cli, Command};
 use rehead::commands;
 use rehead::console::Console;
@@ -10,7 +9,7 @@ use rehead::hardware::allocator;
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
-    let cli = Cli::parse();
+    let cli = Cli::typed();
     if matches!(cli.command, Command::Label(_)) {
         allocator::keep_few_compiled_kernels();
     }
@@ -22,6 +21,8 @@ fn main() -> ExitCode {
         Command::Advise(args) => commands::advise::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Fetch(args) => commands::fetch::run(&args.id, args.revision.as_deref(), args.quiet),
+        Command::Completions(args) => commands::completions::run(args),
+        Command::Man(args) => commands::man::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,16 +11,16 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = FETCH_EXAMPLES)]
 pub struct FetchArgs {
-    /// The model's id on the hub, such as bert-base-uncased or google/electra-small-discriminator, or an architecture
-    /// such as resnet50
+    /// The model's id on the hub, such as bert-base-uncased or BAAI/bge-small-en-v1.5, or an architecture such
+    /// as resnet50
     #[arg(value_name = "ID")]
     pub id: String,
 
     /// Branch, tag or commit [default: main]
-    #[arg(long, value_name = "REV")]
+    #[arg(long, value_name = "REV", help_heading = "Model")]
     pub revision: Option<String>,
 
     /// Print nothing but warnings and errors
-    #[arg(long, short)]
+    #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
 }

@@ -7,24 +7,29 @@
 
 mod advise;
 mod compare;
+mod completions;
 mod evaluate;
 mod fetch;
+mod first_screen;
 mod inspect;
 mod label;
+mod man;
 mod settings;
 #[cfg(test)]
 mod settings_page;
 mod shared;
 mod train;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use advise::{AdviseArgs, AdviseSettings};
 pub use compare::CompareArgs;
+pub use completions::CompletionsArgs;
 pub use evaluate::EvaluateArgs;
 pub use fetch::FetchArgs;
 pub use inspect::InspectArgs;
 pub use label::{LabelArgs, LabelRowArgs, is_stream};
+pub use man::ManArgs;
 pub use shared::{ColumnArgs, InferenceArgs, OnBadInputArgs, RunArgs};
 pub use train::TrainArgs;
 
@@ -48,12 +53,28 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Train with several strategies and seeds, and say which strategy to use
     Compare(Box<CompareArgs>),
-    /// Say how much of the network to retrain, with measurements of how well it separates the classes as it is
+    /// Say how much of the network to retrain, from measurements of it as it is
     Advise(Box<AdviseArgs>),
     /// Show what is in a data file or a model directory, and what looks wrong
     Inspect(InspectArgs),
     /// Download a model from the hub into the standard hub cache
     Fetch(FetchArgs),
+    /// Print a script that completes commands and flags when Tab is pressed in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(ManArgs),
+}
+
+impl Cli {
+    /// What was typed. Ends the process with help or a message where there is nothing to run.
+    pub fn typed() -> Self {
+        Self::from_arg_matches(&definition().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// All commands and flags, with the help of each divided into `-h` and `--help`.
+pub fn definition() -> clap::Command {
+    first_screen::arrange(Cli::command())
 }
 
 const EXIT_STATUS: &str = "\
@@ -65,20 +86,19 @@ Examples:
   rehead train --train reviews.csv --model bert-base-uncased --out runs/reviews
   rehead label --model runs/reviews --input new.csv --output labelled.csv
 
-`rehead COMMAND --help` explains each command.";
+`rehead COMMAND -h` shows what most people need of a command, `rehead COMMAND --help` everything.";
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     pub fn parse(line: &str) -> Result<Command, clap::Error> {
-        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command)
+        let matches = definition().try_get_matches_from(line.split(' '))?;
+        Cli::from_arg_matches(&matches).map(|cli| cli.command)
     }
 
     pub fn help(command: &str) -> String {
-        Cli::command().find_subcommand_mut(command).unwrap().render_help().to_string()
+        definition().find_subcommand_mut(command).unwrap().render_long_help().to_string()
     }
 
     fn refused(line: &str) -> String {
@@ -89,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        Cli::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]

@@ -4,9 +4,9 @@
 use std::ffi::OsStr;
 use std::marker::PhantomData;
 
-use clap::builder::{BoolValueParser, TypedValueParser};
+use clap::builder::{BoolValueParser, PossibleValue, TypedValueParser};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use toml::Value;
@@ -139,6 +139,13 @@ impl TypedValueParser for SettingParser {
         let refuse = |_: &str| Err::<Value, _>("expected UTF-8 text".to_owned());
         refuse.parse_ref(command, flag, OsStr::new(text.to_string_lossy().as_ref()))
     }
+
+    /// The words that a shell completes; of a form such as `last:N` none.
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let Accepts::Word(forms, _) = self.0.accepts else { return None };
+        let words = forms.iter().filter(|form| form.chars().all(|char| char.is_ascii_lowercase() || char == '-'));
+        Some(Box::new(words.map(|word| PossibleValue::new(*word))))
+    }
 }
 
 /// The flag of a setting.
@@ -154,6 +161,8 @@ fn flag(setting: &'static Setting, differing: FlagHelp) -> Arg {
         .help(help)
         .help_heading(differing.heading.unwrap_or(setting.heading()))
         .value_parser(SettingParser(setting))
+        .hide_possible_values(true)
+        .value_hint(if setting.accepts.is_path() { ValueHint::AnyPath } else { ValueHint::Other })
         .conflicts_with_all(settings::excluded_by(setting));
     if let Some(alias) = setting.alias {
         flag = flag.visible_alias(alias);

@@ -12,11 +12,11 @@ use crate::config::{Columns, Delimiter, Device, Encoding, Engine, Flags, OnBadIn
 #[command(next_help_heading = "Output")]
 pub struct RunArgs {
     /// Settings file, such as the `rehead.toml` of an earlier run
-    #[arg(long, value_name = "FILE.toml")]
+    #[arg(long, value_name = "FILE.toml", help_heading = "Configuration")]
     pub config: Option<PathBuf>,
 
     /// Set one setting by its key, such as lr=1e-4 or training.lr=1e-4; may be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Configuration")]
     pub set: Vec<String>,
 
     /// Print the metrics on standard output as JSON

@@ -5,6 +5,7 @@
 
 pub mod advise;
 pub mod compare;
+pub mod completions;
 pub mod evaluate;
 pub mod fetch;
 mod inputs;
@@ -12,5 +13,6 @@ pub mod inspect;
 pub mod label;
 mod loaded_model;
 mod locate;
+pub mod man;
 mod output;
 pub mod train;

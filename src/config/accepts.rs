@@ -138,6 +138,11 @@ impl Accepts {
         Self::Word(T::FORMS, |text| text.parse::<T>().map(drop))
     }
 
+    /// Whether it is the name of a file or folder, which a shell completes.
+    pub fn is_path(&self) -> bool {
+        matches!(self, Self::Text(what) if what.starts_with("the path of") || what.starts_with("a model directory"))
+    }
+
     /// The value that `text` stands for, as given to a flag or after the `=` of `--set`. What is not of the wanted
     /// kind is taken as text, for [`Self::check`] to refuse.
     pub fn read(&self, text: &str) -> Value {

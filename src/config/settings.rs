@@ -184,11 +184,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
     row(
         "strategy.name",
-        "--strategy full|frozen|last:N|gradual|lora[:RANK]|bitfit",
+        "--strategy NAME",
         Accepts::words::<Strategy>(),
         DefaultValue::Fixed("full"),
-        "What is trained besides the head: the whole backbone, none of it, its last N stages, all of it unfrozen \
-         stage by stage, LoRA adapters, or only the biases",
+        "What is trained besides the head: the whole backbone (`full`), nothing (`frozen`), its last N stages \
+         (`last:N`), everything, unfrozen stage by stage (`gradual`), LoRA adapters (`lora` or `lora:RANK`), or only \
+         the biases (`bitfit`)",
     )
     .under("Training"),
     row(
@@ -216,7 +217,8 @@ pub static SETTINGS: &[Setting] = &[
         Accepts::Number(POSITIVE),
         Unset("same as --lr"),
         "Peak learning rate of the head",
-    ),
+    )
+    .under("Optimisation"),
     row(
         "training.layer_decay",
         "--layer-decay X",
@@ -225,6 +227,7 @@ pub static SETTINGS: &[Setting] = &[
         "Layer-wise learning-rate decay: each layer's rate is this factor times that of the layer above; 1 turns it \
          off",
     )
+    .under("Optimisation")
     .elsewhere(&["layerwise_lr_decay", "llrd"]),
     row(
         "training.batch_tokens",
@@ -232,7 +235,8 @@ pub static SETTINGS: &[Setting] = &[
         Accepts::Whole(COUNT),
         Unset("by the data and the machine"),
         "Batch size in tokens per optimizer step",
-    ),
+    )
+    .under("Optimisation"),
     row(
         "training.batch_size",
         "--batch-size N",
@@ -240,6 +244,7 @@ pub static SETTINGS: &[Setting] = &[
         DefaultValue::None,
         "Batch size in examples per optimizer step, instead of a number of tokens",
     )
+    .under("Optimisation")
     .elsewhere(&["per_device_train_batch_size"]),
     row(
         "training.micro_batch_tokens",
@@ -247,14 +252,16 @@ pub static SETTINGS: &[Setting] = &[
         Accepts::Whole(COUNT),
         Unset("by the available memory"),
         "Tokens per forward and backward pass; gradients of larger batches are accumulated over several passes",
-    ),
+    )
+    .under("Optimisation"),
     row(
         "training.weight_decay",
         "--weight-decay X",
         Accepts::Number(NOT_NEGATIVE),
         DefaultValue::Fixed("0.01"),
         "Decoupled weight decay (AdamW)",
-    ),
+    )
+    .under("Optimisation"),
     row(
         "training.label_smoothing",
         "--label-smoothing FRACTION",
@@ -306,7 +313,8 @@ pub static SETTINGS: &[Setting] = &[
         Accepts::Number(RATIO),
         DefaultValue::Fixed("0.1"),
         "Fraction of all steps over which the learning rate warms up from 0",
-    ),
+    )
+    .under("Optimisation"),
     row(
         "training.schedule",
         "--schedule linear|cosine|constant",
@@ -314,6 +322,7 @@ pub static SETTINGS: &[Setting] = &[
         DefaultValue::Fixed("linear"),
         "Learning-rate schedule after the warm-up",
     )
+    .under("Optimisation")
     .elsewhere(&["lr_scheduler_type", "scheduler"]),
     row(
         "training.max_grad_norm",
@@ -321,7 +330,8 @@ pub static SETTINGS: &[Setting] = &[
         Accepts::Number(POSITIVE),
         DefaultValue::Fixed("1.0"),
         "Gradient clipping: maximum L2 norm of the gradients",
-    ),
+    )
+    .under("Optimisation"),
     row(
         "training.patience",
         "--patience EPOCHS",

@@ -237,7 +237,7 @@ fn a_damaged_image_is_named_or_left_out() {
     scene
         .rehead("label --model run --input test --output out.csv --on-bad-input skip")
         .ok()
-        .says(&["left out: ", "1 image could not be read and got no label"]);
+        .says(&["left out: ", "1 image could not be read and gets no label"]);
     let text = scene.text("out.csv");
     let bad: Vec<_> = fields(&text).into_iter().filter(|row| row[1].is_empty()).collect();
     assert_eq!(bad, [["right/1.jpg", "", ""]]);

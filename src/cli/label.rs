@@ -65,6 +65,10 @@ pub struct LabelArgs {
     )]
     pub min_confidence: Option<f64>,
 
+    /// Write NAME as the label of such a row, instead of leaving it empty
+    #[arg(long, value_name = "NAME", requires = "min_confidence", help_heading = "Output")]
+    pub unknown_label: Option<String>,
+
     /// Continue an interrupted output file after its last complete row
     #[arg(long, help_heading = "Output")]
     pub resume: bool,

@@ -55,6 +55,9 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let examples: Vec<&Example> =
         prepared.usable(inputs.len()).into_iter().filter_map(|place| set.examples.get(place)).collect();
     console.note(&prepared.statistics);
+    for remark in prepared.unread.remarks() {
+        console.warn(remark);
+    }
     let unit = prepared.set.unit();
     let dataset = Dataset {
         examples: prepared.set.clone(),
@@ -62,6 +65,9 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     };
     let Evaluated { logits, evaluation } = score(model.task, &model.inference(), &dataset, "evaluating", &console)?;
     console.note(&evaluation);
+    if let Some(warning) = evaluation.warning() {
+        console.warn(warning);
+    }
     let report = Report {
         model: args.model.clone(),
         data: args.data.display().to_string(),

@@ -27,13 +27,18 @@ pub enum Input {
 }
 
 impl Input {
-    /// Whether the text (both texts of a pair) is nothing but white space.
+    /// Whether the text (both texts of a pair) is nothing but white space and characters that nobody sees.
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Text(text) => text.trim().is_empty(),
-            Self::Pair(first, second) => first.trim().is_empty() && second.trim().is_empty(),
+            Self::Text(text) => is_blank(text),
+            Self::Pair(first, second) => is_blank(first) && is_blank(second),
             Self::Image(_) => false,
         }
+    }
+
+    /// Whether one text of a pair is empty, and the other is not.
+    pub fn is_half_empty(&self) -> bool {
+        matches!(self, Self::Pair(first, second) if is_blank(first) != is_blank(second))
     }
 
     /// Length in characters, both of a pair together; 0 for an image.
@@ -44,6 +49,17 @@ impl Input {
             Self::Image(_) => 0,
         }
     }
+}
+
+/// Whether nobody sees anything of a text: white space, controls, zero-width characters, directions of writing.
+fn is_blank(text: &str) -> bool {
+    let is_invisible = |char: char| {
+        char.is_whitespace()
+            || char.is_control()
+            || matches!(char, '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{180E}' | '\u{FEFF}')
+            || matches!(char, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
+    };
+    text.chars().all(is_invisible)
 }
 
 /// The text, both texts of a pair with a bar between them, or the path of an image.

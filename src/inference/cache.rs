@@ -55,6 +55,8 @@ pub struct Examples {
     pub places: Rc<[usize]>,
     /// Their sizes in words, for a person.
     pub statistics: String,
+    /// What a person should know of them before trusting the results.
+    pub remarks: Rc<[String]>,
     /// Seconds that preparing them took.
     pub seconds: f64,
 }
@@ -158,7 +160,7 @@ mod tests {
             cache.examples(key.to_owned(), || {
                 made.push(key);
                 let set = Arc::new(TokenizedSet::default());
-                Ok(Examples { set, places: [].into(), statistics: String::new(), seconds: 0.0 })
+                Ok(Examples { set, places: [].into(), statistics: String::new(), remarks: [].into(), seconds: 0.0 })
             })?;
         }
         // `test` made way for `more`.

@@ -12,6 +12,20 @@ pub const MOST_CLASSES_SHOWN: usize = 20;
 const WIDEST_LABEL: usize = 40;
 
 impl Evaluation {
+    /// What should be known before the scores are trusted: that every row gets the same label, though several are right.
+    pub fn warning(&self) -> Option<String> {
+        let predicted = |class: usize| self.confusion.iter().filter_map(|row| row.get(class)).sum::<u64>();
+        let right = self.confusion.iter().filter(|row| row.iter().sum::<u64>() > 0).count();
+        let only = (0..self.labels.len()).find(|&class| predicted(class) == self.rows)?;
+        (right > 1).then(|| {
+            let share = units::percent(self.accuracy);
+            format!(
+                "every row gets `{}`: the {share} that are correct are this label's rows, and nothing is told apart",
+                self.labels[only]
+            )
+        })
+    }
+
     /// `accuracy 0.887 (95 % 0.872 to 0.901), macro-F1 0.886, loss 0.312, calibration error 0.041, 1,821 rows`.
     pub fn summary(&self) -> String {
         format!(

@@ -51,9 +51,6 @@ pub trait Task: Sync {
         names: &Labels,
     ) -> Result<FittedHead>;
 
-    /// The answer that the logits of one example give.
-    fn decide(&self, logits: &[f32]) -> Decision;
-
     /// How good the logits of a dataset are.
     ///
     /// # Errors
@@ -80,27 +77,25 @@ pub struct FittedHead {
     pub description: String,
 }
 
-/// The answer for one example.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Decision {
-    /// The index of a label, and its probability.
-    Class {
-        /// The label's index in the head's outputs.
-        class: usize,
-        /// The label's probability, 0 to 1.
-        confidence: f64,
-    },
-}
-
 /// What `label` is asked to write.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ColumnOptions {
     /// Whether every label's probability is written.
     pub probabilities: bool,
     /// How many of the most probable labels are written.
     pub top: usize,
-    /// A less confident answer is left empty.
+    /// A less confident answer is not written.
     pub min_confidence: f64,
+    /// What is written in its place; `None`: nothing.
+    pub unknown_label: Option<String>,
+}
+
+/// What is written for an example.
+pub struct Answer {
+    /// The index of the label that it is given; `None` where the answer is less confident than asked for.
+    pub class: Option<usize>,
+    /// One for each of [`OutputColumns::names`].
+    pub values: Vec<OutputValue>,
 }
 
 /// The columns that `label` adds, and what stands in them.
@@ -108,10 +103,10 @@ pub trait OutputColumns: Sync {
     /// Their headers.
     fn names(&self) -> Vec<String>;
 
-    /// What stands in them for an example with these logits.
-    fn values(&self, logits: &[f32]) -> Vec<OutputValue>;
+    /// The answer for an example with these logits.
+    fn answer(&self, logits: &[f32]) -> Answer;
 
-    /// What stands in them for an input that could not be read.
+    /// What stands in them for an input without an answer: one that is empty, or could not be read.
     fn empty(&self) -> Vec<OutputValue> {
         self.names().iter().map(|_| OutputValue::Empty).collect()
     }

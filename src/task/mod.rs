@@ -1,5 +1,4 @@
-//! What is asked of a network: the right answers of the training data, the loss, the decision, the scores, the output
-//! columns.
+//! What is asked of a network: the right answers of the training data, the loss, the scores, the output columns.
 //!
 //! A task a file: [`single_label`]. What tasks have in common stands in [`contract`] ([`Task`]), [`targets`]
 //! ([`Targets`] and [`Dataset`]), [`loss`] (the mean over a step) and [`mod@score`]; [`registry`] lists the tasks there
@@ -10,10 +9,11 @@ pub mod contract;
 pub mod loss;
 pub mod registry;
 pub mod score;
+mod shares;
 pub mod single_label;
 pub mod targets;
 
-pub use self::contract::{ColumnOptions, Decision, FittedHead, LabelledFeatures, OutputColumns, Task};
+pub use self::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Task};
 pub use self::loss::{Loss, LossSettings};
 pub use self::registry::{task, task_of};
 pub use self::score::{Evaluated, score};

@@ -10,8 +10,9 @@ use crate::evaluation::{Evaluation, argmax, evaluate, softmax};
 use crate::inference::Rows;
 use crate::linear::logistic::{self, Labelled, soft_targets};
 use crate::native;
-use crate::task::contract::{ColumnOptions, Decision, FittedHead, LabelledFeatures, OutputColumns, Task};
+use crate::task::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Task};
 use crate::task::loss::{Criterion, Loss, LossSettings};
+use crate::task::shares::six_digits;
 use crate::task::targets::Targets;
 
 /// The task.
@@ -79,11 +80,6 @@ impl Task for SingleLabel {
             chosen.l2, chosen.valid_loss
         );
         Ok(FittedHead { linear, description })
-    }
-
-    fn decide(&self, logits: &[f32]) -> Decision {
-        let class = argmax(logits);
-        Decision::Class { class, confidence: softmax(logits).get(class).copied().unwrap_or(f64::NAN) }
     }
 
     fn evaluate(&self, logits: &Rows, targets: &Targets, names: &Labels) -> Result<Evaluation> {
@@ -172,12 +168,18 @@ impl OutputColumns for LabelColumns {
         names
     }
 
-    fn values(&self, logits: &[f32]) -> Vec<OutputValue> {
-        let Decision::Class { class, confidence } = SingleLabel.decide(logits);
+    fn answer(&self, logits: &[f32]) -> Answer {
+        let class = argmax(logits);
+        let probabilities = six_digits(&softmax(logits));
+        // As it is written: a row must not show the confidence that was asked for and no label.
+        let confidence = probabilities.get(class).copied().unwrap_or(f64::NAN);
         let is_confident = confidence >= self.options.min_confidence;
-        let label = if is_confident { self.name(class) } else { OutputValue::Empty };
+        let label = match &self.options.unknown_label {
+            _ if is_confident => self.name(class),
+            Some(unknown) => OutputValue::Text(unknown.clone()),
+            None => OutputValue::Empty,
+        };
         let mut values = vec![label, OutputValue::Number(confidence)];
-        let probabilities = softmax(logits);
         if self.options.top > 0 {
             let mut order: Vec<usize> = (0..probabilities.len()).collect();
             order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
@@ -188,7 +190,7 @@ impl OutputColumns for LabelColumns {
         if self.options.probabilities {
             values.extend(probabilities.iter().map(|&p| OutputValue::Number(p)));
         }
-        values
+        Answer { class: is_confident.then_some(class), values }
     }
 }
 
@@ -214,13 +216,16 @@ mod tests {
     #[test]
     fn columns_are_as_many_as_their_names() {
         let names = Labels::in_order(vec!["a".into(), "b".into(), "c".into()]).unwrap();
-        let options = ColumnOptions { probabilities: true, top: 9, min_confidence: 0.9 };
-        let columns = SingleLabel.columns(&names, options);
+        let options = ColumnOptions { probabilities: true, top: 9, min_confidence: 0.9, ..ColumnOptions::default() };
+        let columns = SingleLabel.columns(&names, options.clone());
         assert_eq!(columns.names().len(), 2 + 2 * 3 + 3);
-        let values = columns.values(&[0.0, 1.0, 0.5]);
+        let Answer { class, values } = columns.answer(&[0.0, 1.0, 0.5]);
         assert_eq!(values.len(), columns.names().len());
-        assert!(matches!(values[0], OutputValue::Empty), "less confident than asked");
+        assert!(class.is_none() && values[0] == OutputValue::Empty, "less confident than asked");
         assert!(matches!(&values[2], OutputValue::Text(name) if name == "b"));
         assert_eq!(columns.empty().len(), values.len());
+        let columns = SingleLabel.columns(&names, ColumnOptions { unknown_label: Some("?".into()), ..options });
+        assert_eq!(columns.answer(&[0.0, 1.0, 0.5]).values[0], OutputValue::Text("?".into()));
+        assert_eq!(columns.answer(&[0.0, 9.0, 0.5]).class, Some(1));
     }
 }

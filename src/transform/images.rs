@@ -16,6 +16,7 @@ use crate::fingerprint::Fingerprint;
 use crate::image::{Augmentation, Limits, Preprocessing, decode_bytes, prepare};
 use crate::interrupt;
 use crate::transform::prepared::{Prepared, Purpose};
+use crate::transform::unread::Unread;
 
 /// How images become examples.
 pub struct ImageTransform {
@@ -89,7 +90,7 @@ impl ImageTransform {
             }
             _ => Arc::new(images),
         };
-        Ok(Prepared { set, unusable, statistics })
+        Ok(Prepared { set, unusable, statistics, unread: Unread::default() })
     }
 
     fn read(&self, input: &Input, augmented: bool, reservation: &Reservation) -> Result<ImageFile> {

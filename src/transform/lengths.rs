@@ -1,13 +1,14 @@
 //! Tokenised texts with the counts of their lengths: what a person reads before the work starts.
 
 use crate::batch::{ExampleSet, TokenizedSet};
+use crate::transform::unread::Unread;
 
-/// Tokenised texts, and how many of them were cut at the limit.
+/// Tokenised texts, and what of them is not read.
 pub struct Tokenized {
     /// In the order of the inputs.
     pub set: TokenizedSet,
-    /// Texts that were longer than the limit and lost their end.
-    pub truncated: usize,
+    /// Texts that were longer than the limit, or hold nothing that the tokenizer knows.
+    pub unread: Unread,
 }
 
 /// Token counts of a tokenised set, for the summary printed before the work starts.
@@ -25,8 +26,6 @@ pub struct LengthStatistics {
     pub p95: usize,
     /// Tokens of the longest text, after cutting.
     pub max: usize,
-    /// Texts that were longer than the limit and lost their end.
-    pub truncated: usize,
 }
 
 impl Tokenized {
@@ -43,7 +42,6 @@ impl Tokenized {
             median: at(0.5).copied().unwrap_or(0),
             p95: at(0.95).copied().unwrap_or(0),
             max: lengths.last().copied().unwrap_or(0),
-            truncated: self.truncated,
         }
     }
 }
@@ -51,10 +49,6 @@ impl Tokenized {
 impl std::fmt::Display for LengthStatistics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { tokens, mean, median, p95, max, .. } = self;
-        write!(f, "{tokens} tokens (per text: mean {mean:.1}, median {median}, 95 % up to {p95}, longest {max})")?;
-        if self.truncated > 0 {
-            write!(f, "; {} of {} texts cut at the length limit", self.truncated, self.texts)?;
-        }
-        Ok(())
+        write!(f, "{tokens} tokens (per text: mean {mean:.1}, median {median}, 95 % up to {p95}, longest {max})")
     }
 }

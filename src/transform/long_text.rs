@@ -7,6 +7,11 @@ use tokenizers::{Encoding, Tokenizer};
 /// More characters than a token has in most texts; of a text whose tokens are longer the crate is given more.
 const CHARACTERS_PER_TOKEN: usize = 8;
 
+/// Texts up to this length are given to the tokenizer whole, whatever it is.
+pub fn most_bytes(max_length: usize) -> usize {
+    max_length.saturating_mul(CHARACTERS_PER_TOKEN)
+}
+
 /// What the tokenizer, which truncates to `max_length` tokens, makes of a text, special tokens included.
 pub fn encode(
     tokenizer: &Tokenizer,
@@ -14,7 +19,7 @@ pub fn encode(
     text: &str,
     max_length: usize,
 ) -> tokenizers::Result<Encoding> {
-    let mut length = max_length.saturating_mul(CHARACTERS_PER_TOKEN);
+    let mut length = most_bytes(max_length);
     while let Some(end) = splits_at_spaces.then(|| place_to_cut(text, length)).flatten() {
         let encoding = tokenizer.encode_fast(&text[..end], true)?;
         if !encoding.get_overflowing().is_empty() {

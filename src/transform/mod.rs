@@ -6,6 +6,7 @@ mod long_text;
 mod prepared;
 pub mod text;
 mod tokenizer_files;
+mod unread;
 mod wordpiece;
 
 use std::path::Path;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use self::lengths::{LengthStatistics, Tokenized};
 pub use self::prepared::{Prepared, Purpose};
+pub use self::unread::{CutTexts, Unread};
 use crate::data::{Input, Modality};
 use crate::error::Result;
 use crate::fingerprint::Fingerprint;
@@ -36,7 +38,8 @@ impl Transform {
             Self::Text(tokenizer) => {
                 let tokens = tokenizer.tokenize(inputs.iter().copied())?;
                 let statistics = tokens.statistics().to_string();
-                Ok(Prepared { set: Arc::new(tokens.set), unusable: Vec::new(), statistics })
+                let unread = tokens.unread;
+                Ok(Prepared { set: Arc::new(tokens.set), unusable: Vec::new(), statistics, unread })
             }
             Self::Image(images) => images.prepare(inputs, purpose, watch),
         }

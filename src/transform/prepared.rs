@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::batch::ExampleSet;
 use crate::error::Error;
+use crate::transform::unread::Unread;
 
 /// What will be done with examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Prepared {
     pub unusable: Vec<(usize, Error)>,
     /// What is to be known of the examples' sizes.
     pub statistics: String,
+    /// What of the texts among them is not read.
+    pub unread: Unread,
 }
 
 impl Prepared {

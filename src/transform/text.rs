@@ -2,10 +2,13 @@
 //!
 //! The files are read in `tokenizer_files.rs`. What a batch is made of is decided elsewhere.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use rayon::prelude::*;
-use tokenizers::{Encoding, TruncationDirection, TruncationParams, TruncationStrategy};
+use tokenizers::{
+    Encoding, ModelWrapper, PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy,
+};
 
 use crate::batch::TokenizedSet;
 use crate::config::accepts::MAX_LENGTH;
@@ -14,11 +17,14 @@ use crate::error::{Error, Result};
 use crate::transform::lengths::Tokenized;
 use crate::transform::long_text;
 use crate::transform::tokenizer_files::TokenizerFiles;
+use crate::transform::unread::{CutTexts, Unread};
 use crate::transform::wordpiece::{Template, WordPieces};
 
 const BELONGING: &str = "take the tokenizer that belongs to this checkpoint";
 /// Texts that a thread tokenises before it looks for others.
 const CHUNK: usize = 64;
+/// A text is tokenised to its end, to say how much of it is not read, but no further than this many times the limit.
+const COUNTED_TIMES: usize = 4;
 
 /// A checkpoint's tokenizer, truncating to `max_length` tokens with the special ones.
 pub struct TextTokenizer {
@@ -30,8 +36,12 @@ pub struct TextTokenizer {
     /// Whether a long text may be cut before it is tokenised.
     splits_at_spaces: bool,
     max_length: usize,
+    /// Tokens that the model has positions for.
+    most: usize,
     segments: i64,
     vocabulary: i64,
+    /// Ids that say nothing of a text: special tokens and `[UNK]`.
+    mute: HashSet<u32>,
 }
 
 /// Neighbouring texts, tokenised.
@@ -41,7 +51,7 @@ struct Chunk {
     segments: Vec<u32>,
     /// `ends[i]` is where text `i` ends in `ids`.
     ends: Vec<usize>,
-    truncated: usize,
+    unread: Unread,
     /// The ids of a text, or of each of two, before they are cut: kept for its memory.
     texts: [Vec<u32>; 2],
 }
@@ -88,7 +98,8 @@ impl TextTokenizer {
         let pieces = WordPieces::of(tokenizer);
         let templates = [1, 2].map(|texts| Template::of(tokenizer, texts, max_length));
         let splits_at_spaces = long_text::splits_at_spaces(tokenizer);
-        Ok(Self { files, pieces, templates, splits_at_spaces, max_length, segments, vocabulary })
+        let (mute, most) = (mute_ids(tokenizer), positions.max(0) as usize);
+        Ok(Self { files, pieces, templates, splits_at_spaces, max_length, most, segments, vocabulary, mute })
     }
 
     /// Longer texts lose their end beyond this many tokens, special ones included.
@@ -105,7 +116,7 @@ impl TextTokenizer {
     pub fn tokenize<'a>(&self, inputs: impl IntoIterator<Item = &'a Input>) -> Result<Tokenized> {
         let inputs: Vec<&Input> = inputs.into_iter().collect();
         let chunks: Vec<Result<Chunk>> = inputs.par_chunks(CHUNK).map(|inputs| self.tokenize_chunk(inputs)).collect();
-        let mut tokenized = Tokenized { set: TokenizedSet::default(), truncated: 0 };
+        let mut tokenized = Tokenized { set: TokenizedSet::default(), unread: Unread::default() };
         for chunk in chunks {
             let chunk = chunk?;
             let mut start = 0;
@@ -113,7 +124,7 @@ impl TextTokenizer {
                 tokenized.set.push(&chunk.ids[start..end], &chunk.segments[start..end]);
                 start = end;
             }
-            tokenized.truncated += chunk.truncated;
+            tokenized.unread.add(&chunk.unread);
         }
         Ok(tokenized)
     }
@@ -122,12 +133,12 @@ impl TextTokenizer {
         let mut chunk = Chunk::default();
         for input in inputs {
             let start = chunk.ids.len();
-            let cut = match input {
+            let length = match input {
                 Input::Text(text) => self.push(&[text], &mut chunk),
                 Input::Pair(first, second) => self.push(&[first, second], &mut chunk),
                 Input::Image(path) => return Err(Error::request("this model reads text, not images").file(path)),
             };
-            let cut = cut.map_err(|error| {
+            let length = length.map_err(|error| {
                 let why = error.to_string();
                 // "WordPiece error: Missing [UNK] token": one error is enough.
                 let why = why.rsplit("error: ").next().unwrap_or_default();
@@ -139,30 +150,55 @@ impl TextTokenizer {
                 // Some families have one segment and the tokenizer of one with two.
                 chunk.segments[start..].fill(0);
             }
-            chunk.truncated += usize::from(cut);
             chunk.ends.push(chunk.ids.len());
-            self.check(&chunk.ids[start..], &chunk.segments[start..])?;
+            let ids = &chunk.ids[start..];
+            self.check(ids, &chunk.segments[start..])?;
+            let unknown = u64::from(!input.is_empty() && ids.iter().all(|id| self.mute.contains(id)));
+            chunk.unread.add(&Unread { texts: 1, cut: self.cut_text(ids.len(), length), unknown });
         }
         Ok(chunk)
     }
 
-    /// Adds the ids and segments of a text, or of two; says whether they were cut at the limit.
-    fn push(&self, texts: &[&str], into: &mut Chunk) -> tokenizers::Result<bool> {
+    /// The counts of a text of `length` tokens of which `kept` are read.
+    fn cut_text(&self, kept: usize, length: Length) -> CutTexts {
+        if length.tokens <= kept && length.is_counted {
+            return CutTexts::default();
+        }
+        let (limit, most, kept, tokens) = (self.max_length, self.most, kept as u64, length.tokens as u64);
+        CutTexts { texts: 1, limit, most, kept, tokens, longest: length.tokens, at_least: !length.is_counted }
+    }
+
+    /// Adds the ids and segments of a text, or of two, cut at the limit; returns how long they were before.
+    fn push(&self, texts: &[&str], into: &mut Chunk) -> tokenizers::Result<Length> {
         let pieces = self.pieces.as_ref().filter(|pieces| texts.iter().all(|text| pieces.is_plain(text)));
         let template = self.templates.get(texts.len() - 1).and_then(Option::as_ref);
         let (Some(pieces), Some(template)) = (pieces, template) else {
             let encoding = self.encode(texts)?;
             into.ids.extend_from_slice(encoding.get_ids());
             into.segments.extend_from_slice(encoding.get_type_ids());
-            return Ok(!encoding.get_overflowing().is_empty());
+            return Ok(self.length_of(&encoding, texts));
         };
         // How two share the room depends on all that they have.
-        let most = if texts.len() == 1 { template.room } else { usize::MAX };
+        let most = if texts.len() == 1 { template.room.saturating_mul(COUNTED_TIMES) } else { usize::MAX };
         for (index, ids) in into.texts.iter_mut().enumerate() {
             ids.clear();
             pieces.read(texts.get(index).unwrap_or(&""), most, ids)?;
         }
-        Ok(template.push(&into.texts, &mut into.ids, &mut into.segments))
+        let before = into.ids.len();
+        let left = template.push(&into.texts, &mut into.ids, &mut into.segments);
+        let read = into.texts.iter().map(Vec::len).sum::<usize>();
+        Ok(Length { tokens: into.ids.len() - before + left, is_counted: read <= most })
+    }
+
+    /// The length of what the crate has encoded and cut.
+    fn length_of(&self, encoding: &Encoding, texts: &[&str]) -> Length {
+        let special = self.files.tokenizer.get_post_processor();
+        let special = special.map_or(0, |processor| processor.added_tokens(texts.len() == 2));
+        let rest = encoding.get_overflowing().iter().map(|rest| rest.len().saturating_sub(special));
+        // Of pairs, each part of the one is there with each of the other.
+        let rest: usize = if texts.len() == 1 { rest.sum() } else { rest.max().unwrap_or(0) };
+        let is_whole = texts.len() == 1 && texts[0].len() <= long_text::most_bytes(self.max_length);
+        Length { tokens: encoding.len() + rest, is_counted: rest == 0 || is_whole }
     }
 
     /// What the crate makes of a text, or of two.
@@ -199,6 +235,26 @@ impl TextTokenizer {
     pub fn save(&self, into: &Path) -> Result<()> {
         self.files.save(into, self.max_length, self.segments > 1)
     }
+}
+
+/// Tokens that a text has before it is cut, special ones included.
+struct Length {
+    tokens: usize,
+    /// Otherwise it has at least as many.
+    is_counted: bool,
+}
+
+/// The ids of special tokens and of what stands for the unknown.
+fn mute_ids(tokenizer: &Tokenizer) -> HashSet<u32> {
+    let unknown = match tokenizer.get_model() {
+        ModelWrapper::WordPiece(model) => Some(model.unk_token.clone()),
+        ModelWrapper::WordLevel(model) => Some(model.unk_token.clone()),
+        ModelWrapper::BPE(model) => model.unk_token.clone(),
+        ModelWrapper::Unigram(_) => Some("<unk>".to_owned()),
+    };
+    let added = tokenizer.get_added_tokens_decoder().into_iter();
+    let special = added.filter(|(_, token)| token.special).map(|(id, _)| id);
+    special.chain(unknown.and_then(|token| tokenizer.token_to_id(&token))).collect()
 }
 
 /// How many tokens a text may have: what the run asks for, else what the tokenizer's files or the model allow, and no
@@ -329,7 +385,7 @@ mod tests {
     /// Ours and the crate's own, of whole texts.
     fn compare(tokenizer: &TextTokenizer, inputs: &[Input]) {
         let ours = tokenizer.tokenize(inputs).expect("tokens");
-        let mut truncated = 0;
+        let mut truncated = 0u64;
         for (index, input) in inputs.iter().enumerate() {
             let theirs = match input {
                 Input::Pair(first, second) => tokenizer.files.tokenizer.encode((first.as_str(), second.as_str()), true),
@@ -340,9 +396,9 @@ mod tests {
             let segments: Vec<u32> = ours.set.types(index).iter().map(|&segment| segment.into()).collect();
             assert_eq!(ours.set.ids(index), theirs.get_ids(), "{input:?}");
             assert_eq!(segments, theirs.get_type_ids(), "{input:?}");
-            truncated += usize::from(!theirs.get_overflowing().is_empty());
+            truncated += u64::from(!theirs.get_overflowing().is_empty());
         }
-        assert_eq!(ours.truncated, truncated);
+        assert_eq!(ours.unread.cut.texts, truncated);
     }
 
     #[test]

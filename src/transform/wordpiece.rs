@@ -226,8 +226,8 @@ impl Template {
         Some(Self { parts, room })
     }
 
-    /// Adds ids and segments of texts, cut to the room there is; says whether they were cut.
-    pub fn push(&self, texts: &[Vec<u32>; 2], ids: &mut Vec<u32>, segments: &mut Vec<u32>) -> bool {
+    /// Adds ids and segments of texts, cut to the room there is; returns how many ids of theirs had none.
+    pub fn push(&self, texts: &[Vec<u32>; 2], ids: &mut Vec<u32>, segments: &mut Vec<u32>) -> usize {
         let lengths = texts.each_ref().map(Vec::len);
         let kept = longest_first(lengths, self.room);
         for (part, segment) in &self.parts {
@@ -237,7 +237,7 @@ impl Template {
             }
             segments.resize(ids.len(), *segment);
         }
-        kept != lengths
+        lengths.iter().sum::<usize>() - kept.iter().sum::<usize>()
     }
 }
 

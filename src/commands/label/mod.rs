@@ -1,8 +1,12 @@
 //! `rehead label`: labels every row of a file, a pipe or a folder of images. [`pipeline`] reads, computes and writes at
-//! the same time, [`output`] is the file as it grows, and the task says which columns are added to a row.
+//! the same time, [`output`] is the file as it grows, the task says which columns are added to a row, and [`summary`]
+//! counts what was written.
 
 mod output;
 mod pipeline;
+mod summary;
+
+use std::time::Instant;
 
 use crate::cli::LabelArgs;
 use crate::commands::inputs::{FileForm, read_options};
@@ -11,9 +15,8 @@ use crate::commands::label::pipeline::{Pipeline, Reading};
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
 use crate::data::columns::LabelColumn;
-use crate::data::stream::is_standard_stream;
-use crate::data::{RowReader, resolve};
-use crate::error::Result;
+use crate::data::{Labels, RowReader, resolve};
+use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::task::ColumnOptions;
 use crate::transform::Transform;
@@ -40,7 +43,9 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         probabilities: args.probabilities,
         top: args.top.unwrap_or(0),
         min_confidence: args.min_confidence.unwrap_or(0.0),
+        unknown_label: args.unknown_label.clone(),
     };
+    check_unknown_label(args, &model.classifier.labels)?;
     let output_columns = &*model.task.columns(&model.classifier.labels, column_options);
     interrupt::listen();
     let output = GrowingOutput::open(args, rows.layout(), output_columns, &model)?;
@@ -61,12 +66,21 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         console: &console,
     };
     let pipeline = Pipeline { reading, model: &model, output_columns, bar: &bar, console: &console };
-    let written = pipeline.run(rows, output)?;
+    let began = Instant::now();
+    let summary = pipeline.run(rows, output)?;
     bar.finish();
-    let labelled = format!("{} labelled", units::counted(written, "row"));
-    console.summary(match is_standard_stream(&args.output) {
-        true => labelled,
-        false => format!("{labelled}: {}", args.output.display()),
-    });
+    summary.print(args, &model.classifier.labels, began.elapsed(), &console);
     Ok(())
+}
+
+/// That what is written instead of a label cannot be taken for one.
+fn check_unknown_label(args: &LabelArgs, labels: &Labels) -> Result<()> {
+    match &args.unknown_label {
+        Some(name) if labels.index_of(name).is_some() => {
+            Err(Error::request(format!("`{name}` is one of the model's labels"))
+                .key("unknown-label")
+                .hint("name what no label is called, such as --unknown-label unsure"))
+        }
+        _ => Ok(()),
+    }
 }

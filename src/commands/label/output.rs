@@ -46,6 +46,8 @@ struct Origin {
     model: String,
     added_columns: Vec<String>,
     min_confidence: f64,
+    #[serde(default)]
+    unknown_label: Option<String>,
     text: String,
 }
 
@@ -80,6 +82,7 @@ impl GrowingOutput {
             model: fingerprint(&model.classifier, &model.transform)?,
             added_columns: names.clone(),
             min_confidence: args.min_confidence.unwrap_or(0.0),
+            unknown_label: args.unknown_label.clone(),
             text: format!("{:?}", args.rows.text),
         };
         let exists = partial.exists();

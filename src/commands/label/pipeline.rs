@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::commands::inputs::handle_unusable;
 use crate::commands::label::output::GrowingOutput;
+use crate::commands::label::summary::Summary;
 use crate::commands::loaded_model::LoadedModel;
 use crate::config::OnBadInput;
 use crate::console::{Console, Progress, units};
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::evaluation::NOT_FINITE;
 use crate::inference::Rows;
 use crate::task::OutputColumns;
-use crate::transform::{Prepared, Purpose, Transform};
+use crate::transform::{Prepared, Purpose, Transform, Unread};
 
 pub struct Pipeline<'a> {
     pub reading: Reading<'a>,
@@ -48,29 +49,47 @@ pub fn window(given: usize, transform: &Transform) -> usize {
 /// Rows that are computed together, as they come from the reading thread.
 struct PreparedWindow {
     rows: Vec<Row>,
+    /// One for each row.
+    fates: Vec<Fate>,
     prepared: Prepared,
+    /// Pairs of which one text is empty.
+    half_empty: u64,
     /// The share of the input that is read with these rows, where its size is known.
     share: Option<f64>,
 }
 
-/// A window's rows with the logits of those that could be read, which are `rows[usable[0]]`, `rows[usable[1]]`, ….
+/// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is the example of this index, and gets an answer.
+    Answered(usize),
+    /// There is nothing to read.
+    Empty,
+    /// The image cannot be read.
+    Unreadable,
+}
+
+/// A window's rows with the logits of those that are answered.
 struct LabelledWindow {
     rows: Vec<Row>,
-    usable: Vec<usize>,
+    fates: Vec<Fate>,
     logits: Rows,
+    unread: Unread,
+    half_empty: u64,
     share: Option<f64>,
 }
 
-/// How far the writing thread came, in whole windows, and how it ended.
+/// How far the writing thread came, in whole windows, what it wrote, and how it ended.
 struct Written {
     rows: u64,
     share: Option<f64>,
+    summary: Summary,
     end: Result<()>,
 }
 
 impl Pipeline<'_> {
-    /// Reads, computes and writes until the input ends. Returns the number of rows in the output.
-    pub fn run(&self, rows: RowReader, output: GrowingOutput) -> Result<u64> {
+    /// Reads, computes and writes until the input ends. Returns what was written.
+    pub fn run(&self, rows: RowReader, output: GrowingOutput) -> Result<Summary> {
         let GrowingOutput { writer, files } = output;
         let done = writer.rows();
         // Windows begin where they would have begun, since what is computed together decides the last digits: the rows
@@ -81,19 +100,21 @@ impl Pipeline<'_> {
         let file = rows.layout().file.clone();
         let (to_compute, windows) = sync_channel::<Result<PreparedWindow>>(1);
         let (to_write, labelled) = sync_channel::<LabelledWindow>(1);
+        let summary = Summary::new(self.model.classifier.labels.len(), done);
 
         let (written, computed) = std::thread::scope(|scope| {
             scope.spawn(move || reading.read(rows, done, &to_compute));
-            let writing = scope.spawn(move || write_windows(writer, columns, labelled, again));
+            let writing = scope.spawn(move || write_windows(writer, columns, labelled, again, summary));
             let computed = self.compute(&file, windows, to_write);
             let end = Err(Error::failure("the writing thread ended unexpectedly"));
-            (writing.join().unwrap_or(Written { rows: done, share: None, end }), computed)
+            let nothing = Written { rows: done, share: None, summary: Summary::default(), end };
+            (writing.join().unwrap_or(nothing), computed)
         });
         match computed.and(written.end) {
             Ok(()) => files.complete()?,
             Err(error) => return Err(files.keep(written.rows, written.share, error, self.console)),
         }
-        Ok(written.rows)
+        Ok(written.summary)
     }
 
     /// The computing thread, which is the one that loaded the model.
@@ -103,14 +124,12 @@ impl Pipeline<'_> {
         windows: Receiver<Result<PreparedWindow>>,
         to_write: SyncSender<LabelledWindow>,
     ) -> Result<()> {
-        let mut unreadable = 0;
         for window in windows {
-            let PreparedWindow { rows, prepared, share } = window?;
+            let PreparedWindow { rows, fates, prepared, half_empty, share } = window?;
             let mut work = 0;
             let logits = self.model.inference().logits(&*prepared.set, &mut |_, cost| work += cost as u64)?;
-            let window = LabelledWindow { usable: prepared.usable(rows.len()), rows, logits, share };
+            let window = LabelledWindow { rows, fates, logits, unread: prepared.unread, half_empty, share };
             check_finite(&window, file)?;
-            unreadable += window.rows.len() - window.usable.len();
             if let Some(share) = share {
                 self.bar.message(format!("{} of the input", units::percent(share)));
             }
@@ -119,10 +138,6 @@ impl Pipeline<'_> {
                 // The writer has ended; its error says why.
                 return Ok(());
             }
-        }
-        if unreadable > 0 {
-            let images = units::counted(unreadable as u64, "image");
-            self.console.warn(format!("{images} could not be read and got no label"));
         }
         Ok(())
     }
@@ -157,14 +172,23 @@ impl Reading<'_> {
 
     fn prepare(&self, rows: Vec<Row>, share: Option<f64>) -> Result<PreparedWindow> {
         let inputs = rows.iter().map(|row| self.input_columns.input_of(row)).collect::<Result<Vec<_>>>()?;
-        let inputs: Vec<&Input> = inputs.iter().collect();
+        let half_empty = inputs.iter().filter(|input| input.is_half_empty()).count() as u64;
+        let (given, inputs): (Vec<usize>, Vec<&Input>) =
+            inputs.iter().enumerate().filter(|(_, input)| !input.is_empty()).unzip();
         let prepared = self.transform.prepare(&inputs, Purpose::Inference, &mut |_| {})?;
-        let at = |index: usize, error: Error| match rows.get(index) {
+        let at = |index: usize, error: Error| match given.get(index).and_then(|&index| rows.get(index)) {
             Some(row) => error.row(row.number).line(row.line),
             None => error,
         };
         let prepared = handle_unusable(prepared, self.on_bad_input, self.console, &at)?;
-        Ok(PreparedWindow { rows, prepared, share })
+        let mut fates = vec![Fate::Empty; rows.len()];
+        for &index in &given {
+            fates[index] = Fate::Unreadable;
+        }
+        for (example, place) in prepared.usable(given.len()).into_iter().enumerate() {
+            fates[given[place]] = Fate::Answered(example);
+        }
+        Ok(PreparedWindow { rows, fates, prepared, half_empty, share })
     }
 }
 
@@ -174,18 +198,19 @@ fn write_windows(
     columns: &dyn OutputColumns,
     windows: Receiver<LabelledWindow>,
     again: u64,
+    mut summary: Summary,
 ) -> Written {
     let (mut rows, mut share) = (writer.rows(), None);
     let mut again = again as usize;
     for window in windows {
         let known = again.min(window.rows.len());
         again -= known;
-        if let Err(error) = write_window(&mut writer, columns, &window, known) {
-            return Written { rows, share, end: Err(error) };
+        if let Err(error) = write_window(&mut writer, columns, &window, known, &mut summary) {
+            return Written { rows, share, summary, end: Err(error) };
         }
         (rows, share) = (writer.rows(), window.share);
     }
-    Written { rows, share, end: writer.finish() }
+    Written { rows, share, summary, end: writer.finish() }
 }
 
 fn write_window(
@@ -193,19 +218,28 @@ fn write_window(
     columns: &dyn OutputColumns,
     window: &LabelledWindow,
     known: usize,
+    summary: &mut Summary,
 ) -> Result<()> {
-    let LabelledWindow { rows, usable, logits, .. } = window;
-    let mut labelled = usable.iter().enumerate().map(|(at, &index)| (index, at)).peekable();
-    for (index, row) in rows.iter().enumerate() {
-        let found = labelled.next_if(|(labelled, _)| *labelled == index);
-        if index < known {
-            continue;
-        }
-        match found {
-            Some((_, at)) => writer.write(row, &columns.values(logits.row(at)))?,
-            None => writer.write(row, &columns.empty())?,
+    for (row, fate) in window.rows.iter().zip(&window.fates).skip(known) {
+        match *fate {
+            Fate::Answered(example) => {
+                let answer = columns.answer(window.logits.row(example));
+                writer.write(row, &answer.values)?;
+                summary.count(answer.class);
+            }
+            Fate::Empty => {
+                writer.write(row, &columns.empty())?;
+                summary.empty += 1;
+            }
+            Fate::Unreadable => {
+                writer.write(row, &columns.empty())?;
+                summary.unreadable += 1;
+            }
         }
     }
+    // Of whole windows: after a resumption some of these texts were written before.
+    summary.unread.add(&window.unread);
+    summary.half_empty += window.half_empty;
     writer.flush()
 }
 
@@ -217,10 +251,13 @@ fn input_is_shorter(file: &Path) -> Error {
 }
 
 /// Refuses a window with logits that are not finite, naming the first such row.
-fn check_finite(LabelledWindow { rows, usable, logits, .. }: &LabelledWindow, file: &Path) -> Result<()> {
-    let is_bad = |(at, _): &(usize, &usize)| logits.row(*at).iter().any(|logit| !logit.is_finite());
-    match usable.iter().enumerate().find(is_bad).and_then(|(_, &index)| rows.get(index)) {
-        Some(row) => {
+fn check_finite(LabelledWindow { rows, fates, logits, .. }: &LabelledWindow, file: &Path) -> Result<()> {
+    let is_bad = |fate: &Fate| match *fate {
+        Fate::Answered(example) => logits.row(example).iter().any(|logit| !logit.is_finite()),
+        Fate::Empty | Fate::Unreadable => false,
+    };
+    match rows.iter().zip(fates).find(|(_, fate)| is_bad(fate)) {
+        Some((row, _)) => {
             Err(Error::failure("the logits are not finite").file(file).row(row.number).line(row.line).hint(NOT_FINITE))
         }
         None => Ok(()),

@@ -111,6 +111,7 @@ impl<'a> Run<'a> {
         console.note(&choices);
         let Data { mut summary, .. } = data;
         summary.push((splits.train.dataset.examples.unit().to_owned(), splits.train.statistics.clone()));
+        summary.extend(splits.train.remarks.iter().map(|remark| ("training texts".to_owned(), remark.clone())));
         Ok(Self {
             config,
             choices,
@@ -191,6 +192,11 @@ impl Splits {
         let valid = split(&data.valid, Purpose::Inference)?;
         let test = data.test.as_deref().map(|examples| split(examples, Purpose::Inference)).transpose()?;
         console.note(format!("training data: {}", train.statistics));
+        for (name, split) in [("training", Some(&train)), ("validation", Some(&valid)), ("test", test.as_ref())] {
+            for remark in split.into_iter().flat_map(|split| split.remarks.iter()) {
+                console.warn(format!("{name} data: {remark}"));
+            }
+        }
         train.warn_of_copies(&valid, "validation", console);
         if let Some(test) = &test {
             train.warn_of_copies(test, "test", console);

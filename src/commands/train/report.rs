@@ -92,6 +92,9 @@ pub fn print(run: &Run, metrics: &RunMetrics) {
     for (split, evaluation) in [("validation", &metrics.valid), ("test", &metrics.test)] {
         if let Some(evaluation) = evaluation {
             run.console.note(format!("{split}: {evaluation}"));
+            if let Some(warning) = evaluation.warning() {
+                run.console.warn(format!("{split}: {warning}"));
+            }
         }
     }
     let seconds = units::seconds(metrics.train_seconds);

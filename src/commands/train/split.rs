@@ -1,6 +1,7 @@
 //! A split of the data as the network reads it: tokenised or decoded once, and with what a person should know about it.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::time::Instant;
 
 use crate::commands::inputs::prepare;
@@ -17,6 +18,8 @@ pub struct PreparedSplit {
     pub dataset: Dataset,
     /// Of the examples' sizes.
     pub statistics: String,
+    /// What a person should know of them before trusting the results.
+    pub remarks: Rc<[String]>,
     /// What making the examples took.
     pub seconds: f64,
     /// As people read them, for the report; none of the training examples.
@@ -42,15 +45,17 @@ impl PreparedSplit {
     pub fn of(examples: &[Example], purpose: Purpose, preparation: SplitPreparation) -> Result<Self> {
         let SplitPreparation { task, values, names, transform, on_bad_input, cache, console } = preparation;
         let inputs: Vec<&Input> = examples.iter().map(|example| &example.input).collect();
-        let Examples { set, places, statistics, seconds } = cache.examples(transform.key(&inputs, purpose), || {
-            let began = Instant::now();
-            let prepared = prepare(transform, &inputs, purpose, on_bad_input, console)?;
-            let usable = prepared.usable(inputs.len());
-            // As often as the set has each of them.
-            let views = prepared.set.len() / usable.len().max(1);
-            let (places, seconds) = (usable.repeat(views).into(), began.elapsed().as_secs_f64());
-            Ok(Examples { set: prepared.set, places, statistics: prepared.statistics, seconds })
-        })?;
+        let Examples { set, places, statistics, remarks, seconds } =
+            cache.examples(transform.key(&inputs, purpose), || {
+                let began = Instant::now();
+                let prepared = prepare(transform, &inputs, purpose, on_bad_input, console)?;
+                let usable = prepared.usable(inputs.len());
+                // As often as the set has each of them.
+                let views = prepared.set.len() / usable.len().max(1);
+                let (places, seconds) = (usable.repeat(views).into(), began.elapsed().as_secs_f64());
+                let remarks = prepared.unread.remarks().into();
+                Ok(Examples { set: prepared.set, places, statistics: prepared.statistics, remarks, seconds })
+            })?;
         let usable: Vec<&Example> = places.iter().filter_map(|&place| examples.get(place)).collect();
         Ok(Self {
             texts: match purpose {
@@ -59,6 +64,7 @@ impl PreparedSplit {
             },
             dataset: Dataset { targets: task.parse(&usable, values, names)?, examples: set },
             statistics,
+            remarks,
             seconds,
         })
     }

@@ -1,0 +1,147 @@
+//! What `label` has written, counted, and how it is told at the end: labels, rows left without one and why, texts that
+//! were not read to their end. Even `--quiet` says what changes the meaning of the output.
+
+use std::time::Duration;
+
+use crate::cli::{LabelArgs, is_stream};
+use crate::console::table::{Column, Table};
+use crate::console::{Console, units};
+use crate::data::Labels;
+use crate::transform::Unread;
+
+/// More labels than this are not all shown: the most frequent are.
+const MOST_LABELS_SHOWN: usize = 20;
+const WIDEST_LABEL: usize = 40;
+/// That so many rows get the same label is worth a word.
+const ROWS_FOR_SUSPICION: u64 = 10;
+
+/// Counts over the rows that this call has written.
+#[derive(Default)]
+pub struct Summary {
+    /// Rows that were written by an interrupted call before this one, and are not counted.
+    before: u64,
+    /// Rows by label.
+    by_class: Vec<u64>,
+    /// Rows whose answer was less confident than asked for.
+    unsure: u64,
+    /// Rows without a text.
+    pub empty: u64,
+    /// Rows whose image could not be read.
+    pub unreadable: u64,
+    /// Pairs of which one text is empty.
+    pub half_empty: u64,
+    pub unread: Unread,
+}
+
+impl Summary {
+    /// Nothing counted yet, after `before` rows that an earlier call has written.
+    pub fn new(classes: usize, before: u64) -> Self {
+        Self { before, by_class: vec![0; classes], ..Self::default() }
+    }
+
+    /// Counts a row that got this label, or whose answer was not confident enough.
+    pub fn count(&mut self, class: Option<usize>) {
+        match class.and_then(|class| self.by_class.get_mut(class)) {
+            Some(rows) => *rows += 1,
+            None => self.unsure += 1,
+        }
+    }
+
+    fn labelled(&self) -> u64 {
+        self.by_class.iter().sum()
+    }
+
+    fn rows(&self) -> u64 {
+        self.labelled() + self.unsure + self.empty + self.unreadable
+    }
+
+    /// Tells it. `time` is what the call's own rows took.
+    pub fn print(&self, args: &LabelArgs, labels: &Labels, time: Duration, console: &Console) {
+        if self.before > 0 {
+            let before = units::counted(self.before, "row");
+            console.note(format!("counts are without the {before} that an earlier call has labelled"));
+        }
+        if self.rows() > 1 && self.labelled() + self.unsure > 0 {
+            console.note(self.table(args, labels));
+        }
+        for remark in self.unread.remarks().into_iter().chain(self.warnings(labels)) {
+            console.warn(remark);
+        }
+        let (labelled, rows) = (self.labelled() + self.before, self.rows() + self.before);
+        let mut told = match labelled == rows {
+            true => format!("{} labelled", units::counted(rows, "row")),
+            false => format!("{} of {} labelled", units::count(labelled), units::counted(rows, "row")),
+        };
+        if self.rows() > 1 {
+            told.push_str(&format!(" ({})", units::rate(self.rows() as f64 / time.as_secs_f64(), "rows")));
+        }
+        if !is_stream(&args.output) {
+            told.push_str(&format!(": {}", args.output.display()));
+        }
+        console.summary(told);
+    }
+
+    /// Rows and share of each label, the most frequent first, and of the rows without one.
+    fn table(&self, args: &LabelArgs, labels: &Labels) -> Table {
+        let mut table =
+            Table::new([Column::left("label").at_most(WIDEST_LABEL), Column::right("rows"), Column::right("share")]);
+        let all = self.rows().max(1) as f64;
+        let mut row = |name: String, rows: u64| {
+            table.row([name, units::count(rows), format!("{:.1} %", 100.0 * rows as f64 / all)]);
+        };
+        let mut counted: Vec<(u64, &String)> = self.by_class.iter().copied().zip(labels.names()).collect();
+        counted.sort_by(|a, b| b.0.cmp(&a.0));
+        let shown = if counted.len() > MOST_LABELS_SHOWN + 1 { MOST_LABELS_SHOWN } else { counted.len() };
+        for (rows, name) in &counted[..shown] {
+            row((*name).clone(), *rows);
+        }
+        if shown < counted.len() {
+            let rest = counted[shown..].iter().map(|(rows, _)| rows).sum();
+            row(format!("… {} more labels", counted.len() - shown), rest);
+        }
+        let written = args.unknown_label.as_ref().map_or("left empty".to_owned(), |name| format!("written as {name}"));
+        for (rows, why) in [
+            (self.unsure, format!("({written}: below {})", args.min_confidence.unwrap_or(0.0))),
+            (self.empty, "(left empty: no text)".to_owned()),
+            (self.unreadable, "(left empty: unreadable)".to_owned()),
+        ] {
+            if rows > 0 {
+                row(why, rows);
+            }
+        }
+        table
+    }
+
+    /// What changes the meaning of the output.
+    fn warnings(&self, labels: &Labels) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.empty > 0 {
+            let text = if self.empty == 1 { "no text and gets" } else { "no text and get" };
+            let has = if self.empty == 1 { "has" } else { "have" };
+            warnings.push(format!("{} {has} {text} no label", units::counted(self.empty, "row")));
+        }
+        if self.half_empty > 0 {
+            let (has, is) = if self.half_empty == 1 { ("has", "it is") } else { ("have", "they are") };
+            let pairs = units::counted(self.half_empty, "pair");
+            warnings.push(format!("{pairs} {has} one empty text; {is} labelled by the other alone"));
+        }
+        if self.unreadable > 0 {
+            let images = units::counted(self.unreadable, "image");
+            let get = if self.unreadable == 1 { "gets" } else { "get" };
+            warnings.push(format!("{images} could not be read and {get} no label"));
+        }
+        let given: Vec<&String> =
+            self.by_class.iter().zip(labels.names()).filter(|(rows, _)| **rows > 0).map(|(_, name)| name).collect();
+        if let [only] = given[..]
+            && labels.len() > 1
+            && self.labelled() >= ROWS_FOR_SUSPICION
+            && self.unsure == 0
+        {
+            warnings.push(format!(
+                "every row gets `{only}`: either the rows are alike, or the model always answers this; `rehead evaluate` \
+                 on labelled rows tells which"
+            ));
+        }
+        warnings
+    }
+}

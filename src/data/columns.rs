@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::format::FileLayout;
 use super::names::{IMAGE_NAMES, LABEL_NAMES, PAIR_NAMES, TEXT_NAMES};
 use super::options::{ReadOptions, TextColumns};
-use super::row::{Record, Row};
+use super::row::{Cell, Row};
 use super::{DetectedSetting, Input, Modality};
 use crate::error::{Error, Result, listed, nearest};
 
@@ -100,12 +100,14 @@ impl ResolvedColumns {
     }
 
     fn text_in(&self, row: &Row, column: &Column) -> Result<String> {
-        match value_in(row, column) {
-            Some(Cell::Text(text)) => Ok(text.to_owned()),
-            Some(Cell::Json(Value::Number(number))) => Ok(number.to_string()),
-            Some(Cell::Json(other)) => Err(self
-                .error_at(row, column, format!("the text is {}", kind_of(other)))
-                .hint("the text must be a string; write \"\" for no text")),
+        match row.cell(&column.name, column.index) {
+            Some(Cell::Text(text)) => Ok(text.into_owned()),
+            Some(Cell::Json(value)) => match &*value {
+                Value::Number(number) => Ok(number.to_string()),
+                other => Err(self
+                    .error_at(row, column, format!("the text is {}", kind_of(other)))
+                    .hint("the text must be a string; write \"\" for no text")),
+            },
             None => Err(self.error_at(row, column, "the text is missing").hint("write \"\" for no text")),
         }
     }
@@ -117,17 +119,17 @@ impl ResolvedColumns {
     /// With file, row and column, when the label is empty, missing, or neither a string, an integer nor a truth value.
     pub fn label_of<'r>(&self, row: &'r Row) -> Result<Option<RowLabel<'r>>> {
         let Some(column) = &self.label else { return Ok(None) };
-        let name = match value_in(row, column) {
-            Some(Cell::Text(text)) => Cow::Borrowed(text),
-            Some(Cell::Json(Value::Bool(truth))) => Cow::Borrowed(if *truth { "true" } else { "false" }),
-            Some(Cell::Json(Value::Number(number))) if number.is_i64() || number.is_u64() => {
-                Cow::Owned(number.to_string())
-            }
-            Some(Cell::Json(other)) => {
-                return Err(self
-                    .error_at(row, column, format!("the label is {}", kind_of(other)))
-                    .hint("a label must be a string, an integer or a truth value"));
-            }
+        let name = match row.cell(&column.name, column.index) {
+            Some(Cell::Text(text)) => text,
+            Some(Cell::Json(value)) => match &*value {
+                Value::Bool(truth) => Cow::Borrowed(if *truth { "true" } else { "false" }),
+                Value::Number(number) if number.is_i64() || number.is_u64() => Cow::Owned(number.to_string()),
+                other => {
+                    return Err(self
+                        .error_at(row, column, format!("the label is {}", kind_of(other)))
+                        .hint("a label must be a string, an integer or a truth value"));
+                }
+            },
             None => {
                 return Err(self.error_at(row, column, "the label is missing").hint("fill it in or delete the row"));
             }
@@ -135,7 +137,7 @@ impl ResolvedColumns {
         let length = name.len();
         let trimmed = match name {
             Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-            owned => owned,
+            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
         };
         if trimmed.is_empty() {
             return Err(self.error_at(row, column, "the label is empty").hint("fill it in or delete the row"));
@@ -169,23 +171,6 @@ pub struct RowLabel<'r> {
     pub name: Cow<'r, str>,
     /// Whether there was white space around it.
     pub was_trimmed: bool,
-}
-
-enum Cell<'r> {
-    Text(&'r str),
-    /// Anything but a string.
-    Json(&'r Value),
-}
-
-fn value_in<'r>(row: &'r Row, column: &Column) -> Option<Cell<'r>> {
-    match &row.record {
-        Record::Fields(fields) => fields.get(column.index).map(|field| Cell::Text(field)),
-        Record::Line(line) => Some(Cell::Text(line)),
-        Record::Object { members, .. } => members.get(&column.name).map(|value| match value {
-            Value::String(text) => Cell::Text(text),
-            other => Cell::Json(other),
-        }),
-    }
 }
 
 /// What a JSON value is, for messages.
@@ -398,6 +383,7 @@ fn given_column(layout: &FileLayout, given: &str, key: &str) -> Result<Column> {
 mod tests {
     use super::super::format::TextStyle;
     use super::super::formats::DEFAULT_OUTPUT;
+    use super::super::row::Record;
     use super::*;
 
     fn layout(columns: &[&str]) -> FileLayout {
@@ -408,6 +394,7 @@ mod tests {
             delimiter: b',',
             columns,
             style: TextStyle::default(),
+            schema: None,
         }
     }
 

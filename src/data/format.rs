@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use arrow_schema::SchemaRef;
 use serde::{Serialize, Serializer};
 
 use super::DetectedSetting;
@@ -104,6 +105,8 @@ pub struct FileLayout {
     pub columns: Vec<String>,
     /// How its text is written, which an output of the same format keeps.
     pub style: TextStyle,
+    /// The columns' types, in formats that say them.
+    pub schema: Option<SchemaRef>,
 }
 
 /// How the text of a table is written.

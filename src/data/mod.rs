@@ -7,6 +7,7 @@
 //! these says [`mod@format`]; the formats themselves are a file each. Tokens, pixels and batches are the business of
 //! later modules: nothing here knows a network.
 
+mod arrow_values;
 mod bounded_lines;
 pub mod columns;
 mod compression;
@@ -16,6 +17,7 @@ mod example;
 pub mod examples;
 pub mod format;
 mod formats;
+mod guard;
 pub mod inspect;
 mod inspect_text;
 pub mod labels;
@@ -27,6 +29,7 @@ pub mod row;
 pub mod split;
 pub mod stream;
 mod summary;
+pub mod typed;
 mod unsupported;
 pub mod writer;
 
@@ -39,6 +42,6 @@ pub use labels::Labels;
 pub use options::{ReadOptions, TextColumns, TrainedColumns};
 pub use overlap::{Overlap, overlap};
 pub use reader::RowReader;
-pub use row::{OutputValue, Record, Row};
+pub use row::{Cell, OutputValue, Record, Row};
 pub use summary::Summary;
 pub use writer::RowWriter;

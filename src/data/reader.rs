@@ -191,9 +191,9 @@ mod tests {
         assert_eq!(read("x.tsv.gz").unwrap(), (Some("tsv"), Compression::Gzip));
         assert_eq!(read("x.ndjson.zst").unwrap(), (Some("jsonl"), Compression::Zstd));
         assert_eq!(read("reviews").unwrap(), (None, Compression::None));
-        let error = read("x.parquet").unwrap_err();
+        let error = read("x.feather").unwrap_err();
         assert_eq!(error.exit_status(), 2);
-        assert!(error.hint_text().unwrap().contains("to_csv"));
+        assert!(error.hint_text().unwrap().contains("to_parquet"));
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
             ),
             ("x.json", b"[{\"a\":1}]", "row 1 (line 1): not a JSON object"),
             ("x.txt", b"a\n\xC3(\n", "row 2 (line 2): not UTF-8: byte 0xC3 at offset 2"),
-            ("x.csv", b"PAR1\x15", "the file is a column store"),
+            ("x.csv", b"PAR1\x15", "the content is a Parquet file, not text"),
         ];
         for (name, bytes, expected) in cases {
             assert!(refusal(name, bytes).contains(expected), "{}", refusal(name, bytes));

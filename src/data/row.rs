@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::typed::TypedRow;
+
 /// What a row holds.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
@@ -19,6 +21,28 @@ pub enum Record {
     },
     /// A line of text.
     Line(String),
+    /// A row of a format whose cells have types.
+    Typed(TypedRow),
+}
+
+/// What stands in a column of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell<'r> {
+    /// A text.
+    Text(Cow<'r, str>),
+    /// Anything but a text.
+    Json(Cow<'r, Value>),
+}
+
+impl<'r> Cell<'r> {
+    /// Texts as they are, other values as JSON writes them, `null` as nothing.
+    pub fn into_text(self) -> Cow<'r, str> {
+        match self {
+            Self::Text(text) => text,
+            Self::Json(Cow::Borrowed(value)) => json_text(value),
+            Self::Json(Cow::Owned(value)) => Cow::Owned(json_text(&value).into_owned()),
+        }
+    }
 }
 
 /// One row of a data file, and where it stands there.
@@ -33,14 +57,31 @@ pub struct Row {
 }
 
 impl Row {
-    /// The value in a column as text, given the column's name and its index in the header. `None` when a JSON object
-    /// lacks the key. Strings as they are, other JSON values as JSON writes them, `null` as nothing.
-    pub fn text(&self, name: &str, index: usize) -> Option<Cow<'_, str>> {
+    /// What stands in a column, given the column's name and its index in the header. `None` when a JSON object lacks
+    /// the key. An empty cell of a spreadsheet or Parquet file is an empty text.
+    pub fn cell(&self, name: &str, index: usize) -> Option<Cell<'_>> {
         match &self.record {
-            Record::Fields(fields) => fields.get(index).map(|field| Cow::Borrowed(field.as_str())),
-            Record::Line(line) => Some(Cow::Borrowed(line)),
-            Record::Object { members, .. } => members.get(name).map(json_text),
+            Record::Fields(fields) => fields.get(index).map(|field| Cell::Text(field.into())),
+            Record::Line(line) => Some(Cell::Text(line.into())),
+            Record::Object { members, .. } => members.get(name).map(|value| match value {
+                Value::String(text) => Cell::Text(text.into()),
+                other => Cell::Json(Cow::Borrowed(other)),
+            }),
+            Record::Typed(row) => match row.text(index) {
+                Some(text) => Some(Cell::Text(text.into())),
+                None => row.value(index).map(|value| match value {
+                    Value::String(text) => Cell::Text(text.into()),
+                    Value::Null => Cell::Text("".into()),
+                    other => Cell::Json(Cow::Owned(other)),
+                }),
+            },
         }
+    }
+
+    /// The value in a column as text, as [`Row::cell`] finds it: strings as they are, other JSON values as JSON writes
+    /// them, `null` as nothing.
+    pub fn text(&self, name: &str, index: usize) -> Option<Cow<'_, str>> {
+        self.cell(name, index).map(Cell::into_text)
     }
 }
 

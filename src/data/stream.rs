@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::compression::Compression;
-use super::unsupported::{sniff_magic, unsupported};
+use super::unsupported::unsupported_content;
 use crate::error::{Error, Result};
 use crate::interrupt;
 
@@ -76,7 +76,7 @@ impl RawStream {
         let metadata = std::fs::metadata(path).map_err(|error| Error::io(error, path))?;
         if metadata.is_dir() {
             return Err(Error::request("is a directory; a data file was expected").file(path).hint(
-                "name a .csv, .tsv, .jsonl or .txt file in it; for a folder of images, give a model for images",
+                "name a .csv, .tsv, .jsonl, .xlsx or .parquet file in it; for a folder of images, give a model for images",
             ));
         }
         let file = File::open(path).map_err(|error| Error::io(error, path))?;
@@ -103,7 +103,7 @@ impl RawStream {
                 .file(&name)
                 .hint("rename the file without the last extension"));
         }
-        if let Some(error) = unsupported(sniff_magic(&head)) {
+        if let Some(error) = unsupported_content(&head) {
             return Err(error.file(&name));
         }
         // Bytes of the stored file count when they are consumed, not when they are buffered: a small file would be read

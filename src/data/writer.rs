@@ -194,7 +194,11 @@ pub fn output_format(path: &Path, input: &FileLayout) -> Result<FileFormat> {
 }
 
 fn not_written(format: FileFormat) -> Error {
-    Error::request(format!("{format} have no columns for the labels")).hint("write .csv, .tsv or .jsonl")
+    let message = match format.names_columns() {
+        true => "this format is not written".to_owned(),
+        false => format!("{format} have no columns for the labels"),
+    };
+    Error::request(message).hint("write .csv, .tsv or .jsonl")
 }
 
 /// Whether what is written to `path` cannot be taken back: standard output, another open file by its number, a device,
@@ -319,7 +323,14 @@ mod tests {
     }
 
     fn layout(columns: &[String], format: FileFormat, delimiter: u8) -> FileLayout {
-        FileLayout { file: "in".into(), format, delimiter, columns: columns.to_vec(), style: TextStyle::default() }
+        FileLayout {
+            file: "in".into(),
+            format,
+            delimiter,
+            columns: columns.to_vec(),
+            style: TextStyle::default(),
+            schema: None,
+        }
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl Format for Delimited {
             delimiter,
             columns: columns.clone(),
             style: TextStyle::default(),
+            schema: None,
         };
         Ok(OpenedRows { layout, rows: Box::new(DelimitedRows { records, columns, delimiter }), choices })
     }
@@ -221,6 +222,7 @@ impl RowEncoder for DelimitedEncoder {
             Record::Fields(fields) => fields.iter().map(Cow::from).collect(),
             Record::Line(line) => vec![line.into()],
             Record::Object { members, .. } => self.object_fields(members)?,
+            Record::Typed(_) => self.typed_fields(row)?,
         };
         fields.extend(values.iter().map(|value| match value {
             OutputValue::Text(text) => text.into(),
@@ -273,16 +275,24 @@ impl DelimitedEncoder {
             return Err(Error::request(format!("the key `{key}` is not among the first row's keys"))
                 .hint("a table cannot take a new column later on: write to a .jsonl file"));
         }
-        let field = |column: &String| {
-            let field = members.get(column).map_or("".into(), json_text);
-            if field.contains('\0') {
-                return Err(Error::request("a NUL character, which a table cannot hold")
-                    .column(column)
-                    .hint("write to a .jsonl file"));
-            }
-            Ok(field)
-        };
+        let field = |column: &String| without_nul(column, members.get(column).map_or("".into(), json_text));
         columns.iter().map(field).collect()
+    }
+
+    /// The cells of a row of another kind of table.
+    fn typed_fields<'r>(&self, row: &'r Row) -> Result<Vec<Cow<'r, str>>> {
+        let columns = self.columns.iter().enumerate();
+        columns.map(|(index, name)| without_nul(name, row.text(name, index).unwrap_or_default())).collect()
+    }
+}
+
+/// A field that delimited text can hold.
+fn without_nul<'f>(column: &str, field: Cow<'f, str>) -> Result<Cow<'f, str>> {
+    match field.contains('\0') {
+        true => Err(Error::request("a NUL character, which a table cannot hold")
+            .column(column)
+            .hint("write to a .jsonl file")),
+        false => Ok(field),
     }
 }
 

@@ -58,6 +58,7 @@ fn opened(folder: &Path, files: Vec<String>, options: &ReadOptions) -> Result<Op
         delimiter: b',',
         columns,
         style: TextStyle::default(),
+        schema: None,
     };
     Ok(OpenedRows { layout, rows: Box::new(ImageRows(rows.into_iter())), choices: Vec::new() })
 }

@@ -50,6 +50,7 @@ impl Format for Jsonl {
             delimiter: b',',
             columns,
             style: TextStyle::default(),
+            schema: None,
         };
         rows.first = Some(first);
         Ok(OpenedRows { layout, rows: Box::new(rows), choices: Vec::new() })
@@ -133,6 +134,11 @@ impl RowEncoder for JsonlEncoder {
                     return Err(column_exists(key));
                 }
                 object.members(inside_braces(source));
+            }
+            Record::Typed(row) => {
+                for (index, column) in self.columns.iter().enumerate() {
+                    object.json(column, &row.value(index).unwrap_or_default().to_string());
+                }
             }
         }
         for (key, value) in self.added.iter().zip(values) {

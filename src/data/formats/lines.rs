@@ -39,6 +39,7 @@ impl Format for PlainLines {
             delimiter: b',',
             columns,
             style: TextStyle::default(),
+            schema: None,
         };
         Ok(OpenedRows { layout, rows: Box::new(LineRows { lines, buffer: Vec::new() }), choices: Vec::new() })
     }

@@ -5,12 +5,22 @@ mod csv;
 mod images;
 mod jsonl;
 mod lines;
+mod parquet;
+mod spreadsheet;
 
 use super::format::FileFormat;
 
 /// All formats. The order is that in which a stream without a telling name is sniffed: plain lines claim every stream,
 /// so they come last among the formats that are sniffed.
-pub static FORMATS: [FileFormat; 5] = [&jsonl::Jsonl, &csv::CSV, &csv::TSV, &lines::PlainLines, &images::ImageFolder];
+pub static FORMATS: [FileFormat; 7] = [
+    &jsonl::Jsonl,
+    &csv::CSV,
+    &csv::TSV,
+    &lines::PlainLines,
+    &spreadsheet::Spreadsheet,
+    &parquet::Parquet,
+    &images::ImageFolder,
+];
 
 /// The format of an output whose name does not say it, and whose input's format is not written.
 pub const DEFAULT_OUTPUT: FileFormat = &csv::CSV;

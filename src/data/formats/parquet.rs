@@ -1,0 +1,132 @@
+//! Parquet: a file of typed columns in groups of rows. Rows come in batches, so that memory does not grow with the
+//! file; a row keeps its batch, and with it every column's type, nested ones too.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+
+use crate::data::format::{FileLayout, Format, OpenedRows, RowSource, TextStyle};
+use crate::data::guard::guarded;
+use crate::data::options::ReadOptions;
+use crate::data::row::{Record, Row};
+use crate::data::stream::{ByteStream, is_standard_stream};
+use crate::data::typed::{BatchRow, TypedRow};
+use crate::error::{Error, Result};
+
+pub struct Parquet;
+
+impl Format for Parquet {
+    fn name(&self) -> &'static str {
+        "parquet"
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        &["parquet", "pq"]
+    }
+
+    fn open_path(&self, path: &Path, _options: &ReadOptions) -> Result<Option<OpenedRows>> {
+        let named = path
+            .extension()
+            .is_some_and(|extension| self.extensions().iter().any(|known| extension.eq_ignore_ascii_case(known)));
+        if !named || is_standard_stream(path) {
+            return Ok(None);
+        }
+        let file = File::open(path).map_err(|error| Error::io(error, path))?;
+        let metadata = file.metadata().map_err(|error| Error::io(error, path))?;
+        if metadata.is_dir() {
+            return Err(Error::request("is a folder of Parquet files; one file was expected")
+                .file(path)
+                .hint("name one of the files in it, or write the table as one file"));
+        }
+        if metadata.len() == 0 {
+            return Err(Error::request("the file is empty").file(path).hint("write or fetch the file again"));
+        }
+        guarded(path, || opened(path, file)).map(Some)
+    }
+
+    fn open_stream(&self, stream: ByteStream, _options: &ReadOptions) -> Result<OpenedRows> {
+        Err(Error::request("a Parquet file is read from its end, which a compressed file or a pipe does not give")
+            .file(stream.name)
+            .hint("name the uncompressed .parquet file itself"))
+    }
+}
+
+/// Bytes of a batch of rows in memory, about.
+const BATCH_BYTES: i64 = 8 << 20;
+/// Rows of a batch, at most.
+const BATCH_ROWS: i64 = 1024;
+
+fn opened(path: &Path, file: File) -> Result<OpenedRows> {
+    let failed = |error: ParquetError| damaged(&error, path);
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
+    let metadata = Arc::clone(builder.metadata());
+    let rows = metadata.file_metadata().num_rows().max(0);
+    let bytes: i64 = metadata.row_groups().iter().map(|group| group.total_byte_size().max(0)).sum();
+    let batch_rows = (BATCH_BYTES / (bytes / rows.max(1)).max(1)).clamp(1, BATCH_ROWS);
+    let schema = Arc::clone(builder.schema());
+    let batches = builder.with_batch_size(batch_rows as usize).build().map_err(failed)?;
+    let layout = FileLayout {
+        file: path.to_owned(),
+        format: &Parquet,
+        delimiter: b',',
+        columns: schema.fields().iter().map(|field| field.name().clone()).collect(),
+        style: TextStyle::default(),
+        schema: Some(schema),
+    };
+    let source = ParquetRows { file: path.to_owned(), batches, batch: None, remaining: rows as u64 };
+    Ok(OpenedRows { layout, rows: Box::new(source), choices: Vec::new() })
+}
+
+fn damaged(error: &ParquetError, path: &Path) -> Error {
+    let message = error.to_string();
+    let message = message.strip_prefix("Parquet error: ").unwrap_or(&message);
+    let hint = if message.contains("brotli") || message.contains("lzo") {
+        "write it with zstd, snappy, gzip or lz4 compression"
+    } else if message.contains("ncrypt") {
+        "write it without encryption"
+    } else {
+        "write or fetch the file again"
+    };
+    Error::request(format!("the Parquet file cannot be read: {message}")).file(path).hint(hint)
+}
+
+struct ParquetRows {
+    file: PathBuf,
+    batches: ParquetRecordBatchReader,
+    /// The batch that is being read, and the next of its rows.
+    batch: Option<(Arc<RecordBatch>, usize)>,
+    remaining: u64,
+}
+
+impl RowSource for ParquetRows {
+    fn next_row(&mut self, number: u64) -> Result<Option<Row>> {
+        loop {
+            if let Some((batch, next)) = &mut self.batch
+                && *next < batch.num_rows()
+            {
+                let row = BatchRow { batch: Arc::clone(batch), index: *next };
+                *next += 1;
+                self.remaining = self.remaining.saturating_sub(1);
+                return Ok(Some(Row { number, line: number, record: Record::Typed(TypedRow::Batch(row)) }));
+            }
+            let batches = &mut self.batches;
+            let batch = guarded(&self.file, || match batches.next() {
+                Some(Err(error)) => Err(damaged(&ParquetError::from(error), &self.file).row(number)),
+                Some(Ok(batch)) => Ok(Some(batch)),
+                None => Ok(None),
+            })?;
+            match batch {
+                Some(batch) => self.batch = Some((Arc::new(batch), 0)),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        Some(self.remaining)
+    }
+}

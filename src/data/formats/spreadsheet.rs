@@ -1,0 +1,381 @@
+//! Spreadsheets (.xlsx, .xlsm, .xlsb, .xls, .ods): the first sheet with data, or the one that is named. The first row
+//! with more than a title in it is the header. The sheet is held in memory; formulas stand for their last results, and
+//! error values for nothing.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::Path;
+use std::sync::Arc;
+
+use calamine::{CellErrorType, Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Sheets, Xlsx};
+
+use crate::data::DetectedSetting;
+use crate::data::format::{FileLayout, Format, OpenedRows, RowSource, TextStyle};
+use crate::data::guard::guarded;
+use crate::data::options::ReadOptions;
+use crate::data::row::{Record, Row};
+use crate::data::stream::{ByteStream, is_standard_stream};
+use crate::data::typed::{SheetCell, TypedRow};
+use crate::error::{Error, Result, listed};
+
+pub struct Spreadsheet;
+
+impl Format for Spreadsheet {
+    fn name(&self) -> &'static str {
+        "spreadsheet"
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        &["xlsx", "xlsm", "xlsb", "xls", "ods"]
+    }
+
+    fn open_path(&self, path: &Path, options: &ReadOptions) -> Result<Option<OpenedRows>> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        if !self.extensions().contains(&extension.as_str()) || is_standard_stream(path) || path.is_dir() {
+            return Ok(None);
+        }
+        guarded(path, || opened(path, options)).map(Some)
+    }
+
+    fn open_stream(&self, stream: ByteStream, _options: &ReadOptions) -> Result<OpenedRows> {
+        Err(Error::request("a spreadsheet is read from a file, not from a compressed file or a pipe")
+            .file(stream.name)
+            .hint("name the uncompressed file itself"))
+    }
+}
+
+/// The cells of a row that hold something, each with its column, and the row's number in the sheet, from 1.
+struct SparseRow {
+    line: u64,
+    cells: Vec<(usize, SheetCell)>,
+}
+
+fn opened(path: &Path, options: &ReadOptions) -> Result<OpenedRows> {
+    let mut workbook = workbook(path)?;
+    let (name, mut choices) = chosen_sheet(&mut workbook, path)?;
+    let mut rows = sheet_rows(&mut workbook, &name).map_err(|error| damaged(&error, path))?;
+    rows.retain(|row| row.cells.iter().any(|(_, cell)| !cell.is_empty()));
+    let title = if options.no_header { 0 } else { titles(&rows) };
+    if title > 0
+        && let Some(header) = rows.get(title)
+    {
+        choices.push(DetectedSetting::new(
+            "header",
+            format!("row {} of the sheet", header.line),
+            "above it is a title in a single cell",
+        ));
+    }
+    let mut rows = rows.into_iter().skip(title).peekable();
+    let header = if options.no_header { None } else { rows.next() };
+    // The row before the first one of data.
+    let line = header.as_ref().map(|header| header.line).or_else(|| Some(rows.peek()?.line - 1));
+    let Some(line) = line else {
+        return Err(Error::request(format!("the sheet `{name}` is empty"))
+            .file(path)
+            .hint("its first row must name the columns, such as text and label"));
+    };
+    let rows: Vec<SparseRow> = rows.collect();
+    choices.extend(error_values(&rows));
+    let columns = columns(header.as_ref(), &rows);
+    let layout = FileLayout {
+        file: path.to_owned(),
+        format: &Spreadsheet,
+        delimiter: b',',
+        columns: columns.clone(),
+        style: TextStyle::default(),
+        schema: None,
+    };
+    let source = SheetRows { line, rows: rows.into_iter().peekable(), width: columns.len(), skips: options.classes };
+    Ok(OpenedRows { layout, rows: Box::new(source), choices })
+}
+
+/// How many rows above the header hold a title: one cell each, where the row below has several.
+fn titles(rows: &[SparseRow]) -> usize {
+    let filled = |row: &SparseRow| row.cells.iter().filter(|(_, cell)| !cell.is_empty()).count();
+    let first = rows.iter().take_while(|row| filled(row) == 1).count();
+    match rows.get(first) {
+        // A column of texts with one stray cell far below is no title.
+        Some(_) if first <= MAX_TITLES => first,
+        _ => 0,
+    }
+}
+
+const MAX_TITLES: usize = 5;
+
+/// The columns' names: the header's, and none for a column that only further rows have; numbers where there is no
+/// header.
+fn columns(header: Option<&SparseRow>, rows: &[SparseRow]) -> Vec<String> {
+    let last = |row: &SparseRow| {
+        let filled = row.cells.iter().filter(|(_, cell)| !cell.is_empty());
+        filled.map(|(column, _)| column + 1).max().unwrap_or(0)
+    };
+    let width = rows.iter().map(last).max().unwrap_or(0).max(header.map_or(0, last));
+    let Some(header) = header else {
+        return (1..=width).map(|number| number.to_string()).collect();
+    };
+    let mut names = vec![String::new(); width];
+    for (column, cell) in &header.cells {
+        if let Some(name) = names.get_mut(*column) {
+            *name = match cell.value() {
+                serde_json::Value::String(text) => text,
+                serde_json::Value::Null => String::new(),
+                other => other.to_string(),
+            };
+        }
+    }
+    names
+}
+
+/// What there is to say about error values, which hold nothing.
+fn error_values(rows: &[SparseRow]) -> Option<DetectedSetting> {
+    let errors: Vec<(u64, &str)> = rows
+        .iter()
+        .flat_map(|row| row.cells.iter().map(move |(_, cell)| (row.line, cell)))
+        .filter_map(|(line, cell)| if let SheetCell::Error(name) = cell { Some((line, *name)) } else { None })
+        .collect();
+    let (line, name) = *errors.first()?;
+    let cells = if errors.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", errors.len()) };
+    Some(DetectedSetting::new(
+        "error values",
+        format!("{cells} read as empty"),
+        format!("the first is {name} in row {line} of the sheet"),
+    ))
+}
+
+struct SheetRows {
+    rows: std::iter::Peekable<std::vec::IntoIter<SparseRow>>,
+    /// The sheet's row that was read last.
+    line: u64,
+    width: usize,
+    /// Whether blank rows are left out rather than given as rows without content.
+    skips: bool,
+}
+
+impl RowSource for SheetRows {
+    fn next_row(&mut self, number: u64) -> Result<Option<Row>> {
+        let Some(next) = self.rows.peek() else { return Ok(None) };
+        self.line = if self.skips { next.line } else { self.line + 1 };
+        let mut cells = vec![SheetCell::Empty; self.width];
+        if next.line <= self.line
+            && let Some(row) = self.rows.next()
+        {
+            for (column, cell) in row.cells {
+                if let Some(place) = cells.get_mut(column) {
+                    *place = cell;
+                }
+            }
+        }
+        Ok(Some(Row { number, line: self.line, record: Record::Typed(TypedRow::Sheet(cells)) }))
+    }
+}
+
+fn workbook(path: &Path) -> Result<Sheets<BufReader<File>>> {
+    let mut head = Vec::new();
+    let mut file = File::open(path).map_err(|error| Error::io(error, path))?;
+    file.by_ref().take(8).read_to_end(&mut head).map_err(|error| Error::io(error, path))?;
+    file.rewind().map_err(|error| Error::io(error, path))?;
+    if head.is_empty() {
+        return Err(Error::request("the file is empty").file(path).hint("save or fetch the file again"));
+    }
+    let is_archive = head.starts_with(b"PK");
+    let is_compound = head.starts_with(b"\xD0\xCF\x11\xE0");
+    if !is_archive && !is_compound {
+        return Err(Error::request("the name says spreadsheet, the content is something else (text or HTML?)")
+            .file(path)
+            .hint(
+                "rename it to .csv or .tsv if it is text, or open it in a spreadsheet program and save it as .xlsx",
+            ));
+    }
+    let file = BufReader::new(file);
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let opened = match extension.as_str() {
+        // By the content: files of the older kind often have the newer one's name, and the other way round.
+        _ if is_compound && extension != "xls" => match calamine::open_workbook_from_rs(file) {
+            Ok(workbook) => Ok(Sheets::Xls(workbook)),
+            Err(calamine::XlsError::Password) => Err(calamine::Error::Xls(calamine::XlsError::Password)),
+            // What is left of the compound files that have these names is encrypted ones.
+            Err(_) => Err(calamine::Error::Msg("the workbook is protected by a password")),
+        },
+        "xls" if is_compound => calamine::open_workbook_from_rs(file).map(Sheets::Xls).map_err(calamine::Error::Xls),
+        "xlsb" => calamine::open_workbook_from_rs(file).map(Sheets::Xlsb).map_err(calamine::Error::Xlsb),
+        "ods" => calamine::open_workbook_from_rs(file).map(Sheets::Ods).map_err(calamine::Error::Ods),
+        _ => calamine::open_workbook_from_rs(file).map(Sheets::Xlsx).map_err(calamine::Error::Xlsx),
+    };
+    opened.map_err(|error| damaged(&error, path))
+}
+
+fn damaged(error: &calamine::Error, path: &Path) -> Error {
+    let message = error.to_string();
+    // Without the names of the layers that it came through: `Xlsx error: Zip error: …`.
+    let mut message = message.as_str();
+    while let Some((layer, rest)) = message.split_once(" error: ")
+        && !layer.contains(' ')
+    {
+        message = rest;
+    }
+    let is_protected = message.to_lowercase().contains("password");
+    let (message, hint) = match is_protected {
+        true => ("the workbook is protected by a password".to_owned(), "save it without a password"),
+        false => (
+            format!("the spreadsheet cannot be read: {message}"),
+            "open it in a spreadsheet program and save it again as .xlsx, or as CSV with UTF-8 encoding",
+        ),
+    };
+    Error::request(message).file(path).hint(hint)
+}
+
+/// The name of the sheet to read, and what there is to say about the choice.
+fn chosen_sheet(workbook: &mut Sheets<BufReader<File>>, path: &Path) -> Result<(String, Vec<DetectedSetting>)> {
+    let sheets = workbook.sheets_metadata().iter();
+    let visible: Vec<String> = sheets
+        .filter(|sheet| sheet.typ == SheetType::WorkSheet && sheet.visible == SheetVisible::Visible)
+        .map(|sheet| sheet.name.clone())
+        .collect();
+    let mut filled = Vec::new();
+    for name in visible {
+        if has_data(workbook, &name).map_err(|error| damaged(&error, path))? {
+            filled.push(name);
+        }
+    }
+    let mut filled = filled.into_iter();
+    let Some(first) = filled.next() else {
+        return Err(Error::request("the workbook has no data").file(path).hint("its hidden sheets are not read"));
+    };
+    let others: Vec<String> = filled.collect();
+    let mut choices = Vec::new();
+    if !others.is_empty() {
+        let reason = format!("the first sheet with data; not read: {}", listed(&others));
+        choices.push(DetectedSetting::new("sheet", &first, reason));
+    }
+    Ok((first, choices))
+}
+
+fn has_data(workbook: &mut Sheets<BufReader<File>>, name: &str) -> Result<bool, calamine::Error> {
+    let Sheets::Xlsx(workbook) = workbook else {
+        return Ok(workbook.worksheet_range(name)?.used_cells().next().is_some());
+    };
+    let mut cells = workbook.worksheet_cells_reader(name)?;
+    while let Some(cell) = cells.next_cell()? {
+        if *cell.get_value() != DataRef::Empty {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The rows of a sheet from the top, without those in which nothing was ever entered.
+fn sheet_rows(workbook: &mut Sheets<BufReader<File>>, name: &str) -> Result<Vec<SparseRow>, calamine::Error> {
+    if let Sheets::Xlsx(workbook) = workbook {
+        return xlsx_rows(workbook, name);
+    }
+    let range = workbook.worksheet_range(name)?;
+    let (first_row, first_column) = range.start().unwrap_or_default();
+    let mut rows = Rows::default();
+    for (row, column, value) in range.used_cells() {
+        let cell = sheet_cell(borrowed(value), None, false);
+        rows.push((row + first_row as usize) as u64, column + first_column as usize, cell);
+    }
+    Ok(rows.0)
+}
+
+/// Cell by cell, so that a stray cell far away costs nothing, and with the format of each number.
+fn xlsx_rows<R: Read + Seek>(workbook: &mut Xlsx<R>, name: &str) -> Result<Vec<SparseRow>, calamine::Error> {
+    let is_1904 = workbook.has_1904_epoch();
+    let mut cells = workbook.worksheet_cells_reader(name)?;
+    let formats: Vec<Option<Arc<str>>> = cells
+        .styles()
+        .iter()
+        .map(|style| {
+            let code = &style.number_format.as_ref()?.format_code;
+            (code != "General").then(|| Arc::from(code.as_str()))
+        })
+        .collect();
+    let mut rows = Rows::default();
+    while let Some((cell, style)) = cells.next_cell_with_style_id()? {
+        let (row, column) = cell.get_position();
+        let format = formats.get(style).cloned().flatten();
+        rows.push(u64::from(row), column as usize, sheet_cell(cell.get_value().clone(), format, is_1904));
+    }
+    Ok(rows.0)
+}
+
+/// Rows that are made of cells, which come row by row.
+#[derive(Default)]
+struct Rows(Vec<SparseRow>);
+
+impl Rows {
+    /// `row` and `column` are counted from 0.
+    fn push(&mut self, row: u64, column: usize, cell: SheetCell) {
+        if cell == SheetCell::Empty {
+            return;
+        }
+        match self.0.last_mut() {
+            Some(last) if last.line == row + 1 => last.cells.push((column, cell)),
+            _ => self.0.push(SparseRow { line: row + 1, cells: vec![(column, cell)] }),
+        }
+    }
+}
+
+fn borrowed(value: &Data) -> DataRef<'_> {
+    match value {
+        Data::Empty => DataRef::Empty,
+        Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => DataRef::SharedString(text),
+        Data::Bool(truth) => DataRef::Bool(*truth),
+        Data::Int(value) => DataRef::Int(*value),
+        Data::Float(value) => DataRef::Float(*value),
+        Data::DateTime(moment) => DataRef::DateTime(*moment),
+        Data::Error(error) => DataRef::Error(error.clone()),
+    }
+}
+
+fn sheet_cell(value: DataRef<'_>, format: Option<Arc<str>>, is_1904: bool) -> SheetCell {
+    match value {
+        DataRef::Empty => SheetCell::Empty,
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => SheetCell::Text(text),
+        DataRef::SharedString(text) => SheetCell::Text(text.to_owned()),
+        DataRef::Bool(truth) => SheetCell::Bool(truth),
+        DataRef::Int(value) => SheetCell::Number { value: value as f64, format },
+        DataRef::Float(value) => SheetCell::Number { value, format },
+        DataRef::DateTime(moment) => {
+            /// Days between the two days from which dates are counted.
+            const DAYS_TO_1904: f64 = 1462.0;
+            let shift = if is_1904 && moment.is_datetime() { DAYS_TO_1904 } else { 0.0 };
+            SheetCell::Date { serial: moment.as_f64() + shift, text: moment_text(&moment), format }
+        }
+        DataRef::Error(error) => SheetCell::Error(error_name(&error)),
+    }
+}
+
+/// `2024-03-01`, `2024-03-01 12:30:00` or `12:30:00`; a duration as hours, minutes and seconds.
+fn moment_text(moment: &ExcelDateTime) -> String {
+    let days = moment.as_f64();
+    if moment.is_duration() {
+        let seconds = (days.abs() * 86_400.0).round() as u64;
+        let sign = if days < 0.0 { "-" } else { "" };
+        return format!("{sign}{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    }
+    let (year, month, day, hour, minute, second, milli) = moment.to_ymd_hms_milli();
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    let mut time = format!("{hour:02}:{minute:02}:{second:02}");
+    if milli > 0 {
+        time.push_str(&format!(".{milli:03}"));
+    }
+    match (days < 1.0, time == "00:00:00") {
+        (true, _) => time,
+        (false, true) => date,
+        (false, false) => format!("{date} {time}"),
+    }
+}
+
+fn error_name(error: &CellErrorType) -> &'static str {
+    match error {
+        CellErrorType::Div0 => "#DIV/0!",
+        CellErrorType::NA => "#N/A",
+        CellErrorType::Name => "#NAME?",
+        CellErrorType::Null => "#NULL!",
+        CellErrorType::Num => "#NUM!",
+        CellErrorType::Ref => "#REF!",
+        CellErrorType::Value => "#VALUE!",
+        CellErrorType::GettingData => "#GETTING_DATA",
+    }
+}

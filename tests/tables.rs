@@ -1,0 +1,252 @@
+//! Spreadsheets and Parquet files as people have them: read wherever rows are read, written by `label` with every cell
+//! and column as it was.
+
+mod support;
+
+use std::sync::Arc;
+
+use arrow_array::builder::{ListBuilder, StringBuilder};
+use arrow_array::types::Int32Type;
+use arrow_array::{
+    ArrayRef, BooleanArray, Date32Array, DictionaryArray, Float64Array, Int64Array, LargeStringArray, RecordBatch,
+    StringArray, StringViewArray, TimestampMicrosecondArray,
+};
+use parquet::arrow::ArrowWriter;
+use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook, Worksheet};
+use support::{BASIC as TRAIN, Scene, csv, sentiment, training_scene};
+
+const MODEL: &str = "large_weights";
+const BASIC: &str = "label --model large_weights --device cpu --precision fp32 --threads 1";
+
+fn scene() -> Scene {
+    Scene::with_models(&[MODEL])
+}
+
+/// Writes a workbook with one sheet.
+fn workbook(scene: &Scene, name: &str, fill: impl FnOnce(&mut Worksheet)) {
+    let mut workbook = Workbook::new();
+    fill(workbook.add_worksheet());
+    workbook.save(scene.path(name)).unwrap();
+}
+
+fn strings(sheet: &mut Worksheet, first_row: u32, rows: &[&[&str]]) {
+    for (row, cells) in (first_row..).zip(rows) {
+        for (column, cell) in (0..).zip(*cells) {
+            if !cell.is_empty() {
+                sheet.write_string(row, column, *cell).unwrap();
+            }
+        }
+    }
+}
+
+fn parquet(scene: &Scene, name: &str, columns: Vec<(&str, ArrayRef)>) {
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)));
+    let batch = batch.unwrap();
+    let file = std::fs::File::create(scene.path(name)).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn texts(texts: &[&str]) -> ArrayRef {
+    Arc::new(StringArray::from(texts.to_vec()))
+}
+
+/// What `label` writes to standard output.
+fn labelled(scene: &Scene, input: &str, more: &str) -> String {
+    let words = format!("{BASIC} --input {input} --output - {more}");
+    scene.rehead(&words).ok().stdout_text().to_owned()
+}
+
+#[test]
+fn a_spreadsheet_and_a_parquet_file_give_what_a_csv_gives() {
+    let scene = scene();
+    let rows = [["007", "good film"], ["8", "bad, bad \"film\""], ["9", ""]];
+    scene.write("in.csv", "id,text\n007,good film\n8,\"bad, bad \"\"film\"\"\"\n9,\n");
+    workbook(&scene, "in.xlsx", |sheet| {
+        strings(sheet, 0, &[&["id", "text"]]);
+        for (row, cells) in (1..).zip(rows) {
+            strings(sheet, row, &[&cells]);
+        }
+    });
+    parquet(
+        &scene,
+        "in.parquet",
+        vec![("id", texts(&rows.map(|row| row[0]))), ("text", texts(&rows.map(|row| row[1])))],
+    );
+    let expected = labelled(&scene, "in.csv", "");
+    assert_eq!(expected.lines().count(), 4);
+    assert_eq!(labelled(&scene, "in.xlsx", ""), expected);
+    assert_eq!(labelled(&scene, "in.parquet", ""), expected);
+}
+
+#[test]
+fn cells_are_read_as_a_person_reads_them() {
+    let scene = scene();
+    workbook(&scene, "in.xlsx", |sheet| {
+        strings(sheet, 0, &[&["text", "number", "date", "time", "truth", "zeros", "formula", "error", "share"]]);
+        sheet.write_string(1, 0, "good film").unwrap();
+        sheet.write_number(1, 1, 12.0).unwrap();
+        let date = ExcelDateTime::from_ymd(2024, 3, 1).unwrap();
+        sheet.write_datetime_with_format(1, 2, &date, &Format::new().set_num_format("dd/mm/yyyy")).unwrap();
+        let moment = ExcelDateTime::from_ymd(2024, 3, 1).unwrap().and_hms(12, 30, 0).unwrap();
+        sheet.write_datetime_with_format(1, 3, &moment, &Format::new().set_num_format("d.m.yy h:mm")).unwrap();
+        sheet.write_boolean(1, 4, true).unwrap();
+        sheet.write_string(1, 5, "00123").unwrap();
+        sheet.write_formula(1, 6, Formula::new("=B2/8").set_result("1.5")).unwrap();
+        sheet.write_formula(1, 7, Formula::new("=NA()").set_result("#N/A")).unwrap();
+        sheet.write_number_with_format(1, 8, 0.25, &Format::new().set_num_format("0%")).unwrap();
+    });
+    let output = scene.rehead(&format!("{BASIC} --input in.xlsx --output out.csv")).ok();
+    output.says(&["1 cell read as empty", "#N/A in row 2"]);
+    let text = scene.text("out.csv");
+    let row = text.lines().nth(1).unwrap();
+    assert!(row.starts_with("good film,12,2024-03-01,2024-03-01 12:30:00,true,00123,1.5,,0.25,"), "{row}");
+}
+
+#[test]
+fn blank_rows_titles_and_sheets_are_told() {
+    let scene = scene();
+    let mut book = Workbook::new();
+    book.add_worksheet().set_name("Empty").unwrap();
+    let sheet = book.add_worksheet().set_name("Reviews").unwrap();
+    sheet.merge_range(0, 0, 0, 1, "Survey 2024", &Format::new()).unwrap();
+    strings(sheet, 2, &[&["text", "note"], &["good film", "x"], &[], &["bad film", ""]]);
+    strings(book.add_worksheet().set_name("Old").unwrap(), 0, &[&["text"], &["never read"]]);
+    let hidden = book.add_worksheet().set_name("Secret").unwrap();
+    strings(hidden, 0, &[&["text"], &["never read"]]);
+    hidden.set_hidden(true);
+    book.save(scene.path("in.xlsx")).unwrap();
+
+    let output = scene.rehead(&format!("{BASIC} --input in.xlsx --output out.csv")).ok();
+    let output = output.says(&["sheet = Reviews", "`Old`", "header = row 3 of the sheet"]);
+    output.check(!output.stderr.contains("Secret"), "nothing of a hidden sheet");
+    let text = scene.text("out.csv");
+    let rows: Vec<&str> = text.lines().collect();
+    assert_eq!(rows.len(), 4, "a blank row stays a row, so that the output lines up with the sheet: {rows:?}");
+    assert!(rows[1].starts_with("good film,x,") && rows[2].starts_with(",,") && rows[3].starts_with("bad film,,"));
+}
+
+#[test]
+fn training_reads_spreadsheets_and_parquet() {
+    let scene = training_scene();
+    let train = sentiment(64, 1);
+    scene.write("train.csv", csv(&train));
+    scene.rehead(&format!("{TRAIN} --strategy frozen --out of_csv")).ok();
+    workbook(&scene, "train.xlsx", |sheet| {
+        strings(sheet, 0, &[&["text", "label"]]);
+        for (row, (text, label)) in (1..).zip(&train) {
+            // A blank row in the middle is no row of the data.
+            let row = if row > 30 { row + 1 } else { row };
+            strings(sheet, row, &[&[text.as_str(), label]]);
+        }
+    });
+    let labels: DictionaryArray<Int32Type> = train.iter().map(|(_, label)| Some(*label)).collect();
+    let large = LargeStringArray::from_iter_values(train.iter().map(|(text, _)| text));
+    parquet(&scene, "train.parquet", vec![("text", Arc::new(large)), ("label", Arc::new(labels))]);
+    for kind in ["xlsx", "parquet"] {
+        let words = TRAIN.replace("train.csv", &format!("train.{kind}"));
+        scene.rehead(&format!("{words} --strategy frozen --out of_{kind}")).ok();
+        assert!(support::weights(&scene, "of_csv") == support::weights(&scene, &format!("of_{kind}")), "{kind}");
+    }
+    scene.rehead("inspect train.xlsx").ok();
+    scene.rehead("inspect train.parquet").ok();
+}
+
+#[test]
+fn labels_of_every_type_are_labels() {
+    let scene = training_scene();
+    let train = sentiment(64, 1);
+    let is_positive = || train.iter().map(|(_, label)| *label == "positive");
+    let inputs = StringViewArray::from_iter_values(train.iter().map(|(text, _)| text));
+    let write = |name: &str, labels: ArrayRef| {
+        parquet(&scene, name, vec![("text", Arc::new(inputs.clone())), ("label", labels)]);
+    };
+    write("ints.parquet", Arc::new(is_positive().map(|label| Some(i64::from(label))).collect::<Int64Array>()));
+    write("bools.parquet", Arc::new(is_positive().map(Some).collect::<BooleanArray>()));
+    workbook(&scene, "ints.xlsx", |sheet| {
+        strings(sheet, 0, &[&["text", "label"]]);
+        for (row, ((text, _), label)) in (1..).zip(train.iter().zip(is_positive())) {
+            sheet.write_string(row, 0, text).unwrap();
+            sheet.write_number(row, 1, f64::from(u8::from(label))).unwrap();
+        }
+    });
+    for (name, labels) in
+        [("ints.parquet", ["0", "1"]), ("bools.parquet", ["false", "true"]), ("ints.xlsx", ["0", "1"])]
+    {
+        let words =
+            format!("train --train {name} --model bare --strategy frozen --device cpu --threads 1 --out run_{name}");
+        scene.rehead(&words).ok();
+        let names = scene.json(&format!("run_{name}/config.json"))["id2label"].clone();
+        assert_eq!([names["0"].as_str().unwrap(), names["1"].as_str().unwrap()], labels, "{name}");
+    }
+}
+
+#[test]
+fn columns_of_every_type_are_written_as_text_and_json() {
+    let scene = scene();
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    lists.append_value([Some("a"), Some("b")]);
+    lists.append_null();
+    parquet(
+        &scene,
+        "in.parquet",
+        vec![
+            ("text", Arc::new(StringArray::from(vec![Some("good film"), None])) as ArrayRef),
+            ("n", Arc::new(Int64Array::from(vec![Some(7), None]))),
+            ("x", Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN)]))),
+            ("day", Arc::new(Date32Array::from(vec![Some(19_000), None]))),
+            ("at", Arc::new(TimestampMicrosecondArray::from(vec![Some(1_700_000_000_000_000), None]))),
+            ("tags", Arc::new(lists.finish())),
+        ],
+    );
+    scene.rehead(&format!("{BASIC} --input in.parquet --output out.csv")).ok();
+    let text = scene.text("out.csv");
+    let rows: Vec<&str> = text.lines().collect();
+    assert!(
+        rows[1].starts_with("good film,7,0.5,2022-01-08,2023-11-14 22:13:20,\"[\"\"a\"\",\"\"b\"\"]\","),
+        "{}",
+        rows[1]
+    );
+    assert!(rows[2].starts_with(",,,,,,"), "{}", rows[2]);
+    scene.rehead(&format!("{BASIC} --input in.parquet --output out.jsonl")).ok();
+    let text = scene.text("out.jsonl");
+    let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&rows[0]["n"], &rows[0]["tags"][1]), (&7.into(), &"b".into()));
+    assert!(rows[1]["n"].is_null() && rows[1]["text"].is_null() && rows[1]["tags"].is_null());
+}
+
+#[test]
+fn what_is_no_table_is_said() {
+    let scene = scene();
+    let refused = |name: &str, parts: &[&str]| {
+        scene.rehead(&format!("{BASIC} --input {name} --output out.csv")).refused().says(parts);
+    };
+    scene.write("empty.xlsx", "");
+    refused("empty.xlsx", &["the file is empty"]);
+    scene.write("text.xls", "text\tlabel\ngood\t1\n");
+    refused("text.xls", &["the name says spreadsheet", ".tsv"]);
+    scene.write("zip.xlsx", b"PK\x03\x04 and no archive");
+    refused("zip.xlsx", &["the spreadsheet cannot be read"]);
+    scene.write("torn.parquet", b"PAR1 and no more");
+    refused("torn.parquet", &["the Parquet file cannot be read"]);
+    workbook(&scene, "blank.xlsx", |_| ());
+    refused("blank.xlsx", &["the workbook has no data"]);
+    refused("absent.xlsx", &["no such file"]);
+    refused("absent.parquet", &["no such file"]);
+    parquet(&scene, "in.parquet", vec![("text", texts(&["good film"]))]);
+    scene.copy("in.parquet", "in.csv");
+    refused("in.csv", &["the content is a Parquet file", ".parquet"]);
+    let words = format!("{BASIC} --input - --output out.csv");
+    scene.rehead(&words).input(scene.bytes("in.parquet")).refused().says(&["a Parquet file", "not from a pipe"]);
+    workbook(&scene, "in.xlsx", |sheet| strings(sheet, 0, &[&["text"], &["good film"]]));
+    scene.rehead(&words).input(scene.bytes("in.xlsx")).refused().says(&["a spreadsheet", ".xlsx"]);
+    // Cut anywhere, a file is refused without a panic.
+    for name in ["in.parquet", "in.xlsx"] {
+        let bytes = scene.bytes(name);
+        for part in [8, bytes.len() / 2, bytes.len() - 1] {
+            scene.write(&format!("cut_{name}"), &bytes[..part]);
+            refused(&format!("cut_{name}"), &["error: "]);
+        }
+    }
+}

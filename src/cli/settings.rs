@@ -172,6 +172,7 @@ fn flag(setting: &'static Setting, differing: FlagHelp) -> Arg {
         // A minus sign belongs to the value, so that the message says what is expected instead.
         Accepts::Whole(_) | Accepts::Number(_) => flag.allow_negative_numbers(true),
         Accepts::Paths(_) => flag.num_args(1..).action(ArgAction::Append),
+        Accepts::Columns => flag.action(ArgAction::Append),
         Accepts::Word(..) if setting.value_name() == "C" => flag.allow_hyphen_values(true),
         _ => flag,
     }

@@ -84,7 +84,7 @@ mod tests {
                     --set patience=2 --delimiter ; --quiet";
         let config = resolved(line);
         assert_eq!(config.data.train, Path::new("a.csv").into());
-        assert_eq!(config.data.text.unwrap().to_vec(), ["t", "u"]);
+        assert_eq!(config.data.text.unwrap().to_vec(), ["t,u"]);
         assert_eq!(config.data.delimiter.unwrap().byte(), b';');
         assert_eq!(config.strategy.name, Strategy::Last(2));
         assert_eq!(config.run.device, Device::Cuda(1));

@@ -45,10 +45,8 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let hardware =
         Hardware::choose(args.inference.device, args.inference.precision, args.inference.threads, &mut choices)?;
     let directory = locate_model(&args.settings.model, args.quiet)?;
-    let options = ReadOptions {
-        modality: model::modality(&directory)?,
-        ..args.columns.read_options(args.settings.on_bad_input)?
-    };
+    let options =
+        ReadOptions { modality: model::modality(&directory)?, ..args.columns.read_options(args.settings.on_bad_input) };
     let set = load_labelled(&args.settings.train, &options, None)?;
     task::task(None)?.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
     for choice in &set.choices {

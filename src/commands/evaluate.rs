@@ -40,12 +40,13 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         check_writable(out, "--out", Some("give a new directory to --out"))?;
     }
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
-    let options = model.read_options(args.columns.read_options(args.bad_input.on_bad_input)?);
+    let options = model.read_options(args.columns.read_options(args.bad_input.on_bad_input));
     let set = load_labelled(&[&args.data], &options, Some(&model.classifier.labels))?;
     for choice in &set.choices {
         model.choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
     console.note(&model.choices);
+    set.columns.warnings.iter().for_each(|warning| console.warn(warning));
     console.note(format!("{}: {}", args.data.display(), set.summary));
 
     interrupt::listen();

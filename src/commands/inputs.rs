@@ -90,17 +90,13 @@ pub fn handle_unusable(
     Ok(prepared)
 }
 
-pub fn text_columns(columns: &Columns) -> Result<TextColumns> {
-    match &columns[..] {
-        [one] => Ok(TextColumns::One(one.clone())),
-        [first, second] => Ok(TextColumns::Two(first.clone(), second.clone())),
-        _ => Err(Error::request("one or two columns hold the text").key("text")),
-    }
+pub fn text_columns(columns: &Columns) -> TextColumns {
+    TextColumns::new(columns.to_vec())
 }
 
 impl ColumnArgs {
     /// How to read a data file, as far as the command line says.
-    pub fn read_options(&self, on_bad_input: OnBadInput) -> Result<ReadOptions> {
+    pub fn read_options(&self, on_bad_input: OnBadInput) -> ReadOptions {
         let ColumnArgs { delimiter, quote, no_header, encoding, .. } = *self;
         let form = FileForm { delimiter, quote, no_header, encoding, on_bad_input };
         read_options(self.text.as_ref(), self.label.as_deref(), form)
@@ -129,9 +125,9 @@ impl FileForm {
     }
 }
 
-pub fn read_options(text: Option<&Columns>, label: Option<&str>, form: FileForm) -> Result<ReadOptions> {
-    Ok(ReadOptions {
-        text: text.map(text_columns).transpose()?,
+pub fn read_options(text: Option<&Columns>, label: Option<&str>, form: FileForm) -> ReadOptions {
+    ReadOptions {
+        text: text.map(text_columns),
         label: label.map(str::to_owned),
         delimiter: form.delimiter.map(config::Delimiter::byte),
         quote: match form.quote {
@@ -143,5 +139,5 @@ pub fn read_options(text: Option<&Columns>, label: Option<&str>, form: FileForm)
         encoding: form.encoding.map(config::Encoding::decoder),
         skip_bad_rows: form.on_bad_input == OnBadInput::Skip,
         ..ReadOptions::default()
-    })
+    }
 }

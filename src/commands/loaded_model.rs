@@ -58,7 +58,7 @@ impl LoadedModel {
         let settings = config::saved_settings(&directory);
         let trained_on = if settings.is_file() {
             let saved = config::load(&settings)?;
-            TrainedColumns { text: saved.data.text.as_ref().map(text_columns).transpose()?, label: saved.data.label }
+            TrainedColumns { text: saved.data.text.as_ref().map(text_columns), label: saved.data.label }
         } else {
             TrainedColumns::default()
         };
@@ -72,7 +72,7 @@ impl LoadedModel {
         Inference { classifier, compute: hardware.compute, batch_tokens: *batch_tokens, lower_layers: None }
     }
 
-    /// How to read a data file: as given, else with the training file's columns where this file has them.
+    /// How to read a data file: as given, else by the training file's columns.
     pub fn read_options(&self, given: ReadOptions) -> ReadOptions {
         ReadOptions { trained_on: self.trained_on.clone(), modality: self.modality, ..given }
     }

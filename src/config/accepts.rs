@@ -120,7 +120,7 @@ pub enum Accepts {
     Text(&'static str),
     /// One path or several; says of what.
     Paths(&'static str),
-    /// One column, or two.
+    /// One column or several.
     Columns,
     /// A whole number within these limits.
     Whole(Whole),
@@ -195,7 +195,7 @@ impl fmt::Display for Accepts {
             Self::Text(what) => write!(f, "{what}, a text that is not empty"),
             Self::Paths(what) => write!(f, "{what}, or a list of several"),
             Self::Columns => f.write_str(
-                "the name of one column, or of two different ones as \"title,body\" or [\"title\", \"body\"]",
+                "the name of a column, or those of several different ones as \"title,body\" or [\"title\", \"body\"]",
             ),
             Self::Whole(limits) => limits.fmt(f),
             Self::Number(limits) => limits.fmt(f),

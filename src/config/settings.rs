@@ -59,10 +59,11 @@ pub static SETTINGS: &[Setting] = &[
     ),
     row(
         "data.text",
-        "--text COL[,COL2]",
+        "--text COL[,COL2,...]",
         Accepts::Columns,
         Unset("found by name and content"),
-        "Column of the text (two for pairs of texts), or of the image paths",
+        "Column of the text, or of the image paths; two columns are a pair of texts, three and more are joined to one \
+         text (also by giving the flag several times)",
     )
     .alias("image"),
     row(

@@ -8,39 +8,40 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::format::FileLayout;
-use super::names::{IMAGE_NAMES, LABEL_NAMES, PAIR_NAMES, TEXT_NAMES};
+use super::lookup::{Column, columns_of, given_column, guessed_image, guessed_text, usual_column};
+use super::names::LABEL_NAMES;
 use super::options::{ReadOptions, TextColumns};
 use super::row::{Cell, Row};
+use super::trained_columns::{
+    AS_IN_TRAINING, Findings, check_same_shape, label_instead, text_as_trained, trained_column,
+};
 use super::{DetectedSetting, Input, Modality};
-use crate::error::{Error, Result, listed, nearest};
-
-/// A column's name and its index in the header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Column {
-    name: String,
-    index: usize,
-}
+use crate::error::{Error, Result, listed};
 
 /// The columns that matter, found in a file.
 #[derive(Debug, Clone)]
 pub struct ResolvedColumns {
-    first: Column,
-    second: Option<Column>,
+    /// One: a text or an image path. Two: a pair of texts. More: parts of one text.
+    text: Vec<Column>,
     label: Option<Column>,
     file: PathBuf,
     /// The folder that image paths are relative to, when the model reads images.
     image_folder: Option<PathBuf>,
     /// What was chosen rather than given, with reasons.
     pub choices: Vec<DetectedSetting>,
+    /// Choices that somebody may not want, which are to be said even when quiet.
+    pub warnings: Vec<String>,
 }
 
 impl ResolvedColumns {
-    /// The column of the text or of the image paths, or the two columns of a pair.
+    /// The columns of the text, or the column of the image paths.
     pub fn text(&self) -> TextColumns {
-        match &self.second {
-            None => TextColumns::One(self.first.name.clone()),
-            Some(second) => TextColumns::Two(self.first.name.clone(), second.name.clone()),
-        }
+        TextColumns::new(self.text_names())
+    }
+
+    /// Their names, in the order in which they are read.
+    pub fn text_names(&self) -> impl Iterator<Item = &str> {
+        self.text.iter().map(|column| column.name.as_str())
     }
 
     /// The label's column, where there is one.
@@ -61,11 +62,8 @@ impl ResolvedColumns {
         if self.file.is_dir() {
             return Ok(());
         }
-        let used = [Some(&self.first), self.second.as_ref(), self.label.as_ref()];
-        let absent = used
-            .into_iter()
-            .flatten()
-            .find(|column| !columns_of(layout).any(|known| known.name.trim() == column.name.trim()));
+        let is_there = |column: &Column| columns_of(layout).any(|known| known.name.trim() == column.name.trim());
+        let absent = self.text.iter().chain(&self.label).find(|column| !is_there(column));
         match absent {
             None => Ok(()),
             Some(column) => Err(Error::request(format!(
@@ -81,22 +79,26 @@ impl ResolvedColumns {
         }
     }
 
-    /// What the network gets to see of a row.
+    /// What the network gets to see of a row. Of three columns and more, the parts that are not empty with a bar between
+    /// them: in Python, `" | ".join(part for part in parts if part.strip())`.
     ///
     /// # Errors
     /// With file, row and column, when a JSON object lacks the text or holds something else there.
     pub fn input_of(&self, row: &Row) -> Result<Input> {
-        let first = self.text_in(row, &self.first)?;
-        if let Some(folder) = &self.image_folder {
-            return match first.trim() {
-                "" => Err(self.error_at(row, &self.first, "the path of the image is empty").hint("fill it in")),
+        let mut texts = self.text.iter().map(|column| self.text_in(row, column)).collect::<Result<Vec<String>>>()?;
+        if let (Some(folder), Some(path), Some(column)) = (&self.image_folder, texts.first(), self.text.first()) {
+            return match path.trim() {
+                "" => Err(self.error_at(row, column, "the path of the image is empty").hint("fill it in")),
                 path => Ok(Input::Image(folder.join(path))),
             };
         }
-        Ok(match &self.second {
-            None => Input::Text(first),
-            Some(second) => Input::Pair(first, self.text_in(row, second)?),
-        })
+        if let [first, second] = texts.as_mut_slice() {
+            return Ok(Input::Pair(std::mem::take(first), std::mem::take(second)));
+        }
+        if texts.len() > 1 {
+            texts.retain(|part| !part.trim().is_empty());
+        }
+        Ok(Input::Text(texts.join(BETWEEN_PARTS)))
     }
 
     fn text_in(&self, row: &Row, column: &Column) -> Result<String> {
@@ -185,7 +187,9 @@ fn kind_of(value: &Value) -> String {
     }
 }
 
-const AS_IN_TRAINING: &str = "as in training";
+/// Between the parts of a text of three columns and more. Tokenizers have a token for the bar; a line end would be white
+/// space to most of them.
+const BETWEEN_PARTS: &str = " | ";
 
 /// Whether the label must be there: for training and evaluation, not for labelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,29 +205,19 @@ pub enum LabelColumn {
 /// # Errors
 /// With the file and the columns there are, when a column does not exist or cannot be found out.
 pub fn resolve(layout: &FileLayout, options: &ReadOptions, need: LabelColumn) -> Result<ResolvedColumns> {
-    let mut choices = Vec::new();
-    let label = resolve_label(layout, options, need, &mut choices)?;
-    let trained_on =
-        options.trained_on.text.as_ref().filter(|text| text.names().all(|name| exact_column(layout, name).is_some()));
-    if let (None, Some(trained_on)) = (&options.text, trained_on) {
-        choices.push(DetectedSetting::new("text", trained_on.to_string(), AS_IN_TRAINING));
-    }
-    let (first, second) = match options.text.as_ref().or(trained_on) {
-        Some(given) => {
-            let columns: Vec<Column> =
-                given.names().map(|name| given_column(layout, name, "text")).collect::<Result<_>>()?;
-            let mut columns = columns.into_iter();
-            match columns.next() {
-                Some(first) => (first, columns.next()),
-                None => return Err(Error::request("no column is named").key("text")),
-            }
+    let mut found = Findings::default();
+    let label = resolve_label(layout, options, need, &mut found)?;
+    let text = match (&options.text, &options.trained_on.text) {
+        (Some(given), trained_on) => given_text(layout, given, trained_on.as_ref(), options.modality)?,
+        (None, Some(trained_on)) if !layout.file.is_dir() => {
+            text_as_trained(layout, trained_on, label.as_ref(), options.modality, &mut found)?
         }
-        None if options.modality == Modality::Image => (guessed_image(layout, label.as_ref(), &mut choices)?, None),
-        None => guessed_text(layout, label.as_ref(), &mut choices)?,
+        (None, _) if options.modality == Modality::Image => {
+            vec![guessed_image(layout, label.as_ref(), &mut found.choices)?]
+        }
+        (None, _) => guessed_text(layout, label.as_ref(), &mut found.choices)?,
     };
-    if let Some(label) = &label
-        && (*label == first || Some(label) == second.as_ref())
-    {
+    if let Some(label) = label.as_ref().filter(|label| text.contains(label)) {
         return Err(Error::request("the same column is to be text and label")
             .file(&layout.file)
             .column(&label.name)
@@ -233,20 +227,50 @@ pub fn resolve(layout: &FileLayout, options: &ReadOptions, need: LabelColumn) ->
         true => layout.file.clone(),
         false => layout.file.parent().unwrap_or(Path::new("")).to_owned(),
     });
-    if let (Some(_), Some(second)) = (&image_folder, &second) {
+    if let (Some(_), [_, second, ..]) = (&image_folder, text.as_slice()) {
         return Err(Error::request("one column holds the path of the image")
             .file(&layout.file)
             .column(&second.name)
             .hint("name that column alone: --text COL"));
     }
-    Ok(ResolvedColumns { first, second, label, file: layout.file.clone(), image_folder, choices })
+    let Findings { choices, warnings } = found;
+    Ok(ResolvedColumns { text, label, file: layout.file.clone(), image_folder, choices, warnings })
+}
+
+/// The text's columns that somebody named.
+fn given_text(
+    layout: &FileLayout,
+    given: &TextColumns,
+    trained_on: Option<&TextColumns>,
+    modality: Modality,
+) -> Result<Vec<Column>> {
+    let mut text: Vec<Column> = Vec::new();
+    for name in given.names_in(&layout.columns) {
+        if name.trim().is_empty() {
+            return Err(Error::request(format!("`{given}` names a column without a name"))
+                .key("text")
+                .hint("write COL or COL,COL2; a name that holds a comma is written as it is"));
+        }
+        let column = given_column(layout, &name, "text")?;
+        if text.contains(&column) {
+            return Err(Error::request(format!("the column `{name}` is named twice"))
+                .key("text")
+                .hint("a pair needs two columns"));
+        }
+        text.push(column);
+    }
+    match trained_on {
+        Some(trained_on) if modality == Modality::Text => check_same_shape(layout, &text, trained_on)?,
+        _ => {}
+    }
+    Ok(text)
 }
 
 fn resolve_label(
     layout: &FileLayout,
     options: &ReadOptions,
     need: LabelColumn,
-    choices: &mut Vec<DetectedSetting>,
+    found: &mut Findings,
 ) -> Result<Option<Column>> {
     if let Some(given) = &options.label {
         return match given_column(layout, given, "label") {
@@ -254,129 +278,31 @@ fn resolve_label(
             found => found.map(Some),
         };
     }
-    let taken = |column: &Column| options.text.iter().flat_map(TextColumns::names).any(|name| name == column.name);
-    if let Some(column) =
-        options.trained_on.label.as_ref().and_then(|name| exact_column(layout, name)).filter(|column| !taken(column))
+    let text = match (&options.text, &options.trained_on.text) {
+        (Some(given), _) | (None, Some(given)) => given.names_in(&layout.columns),
+        (None, None) => Vec::new(),
+    };
+    let free = |column: &Column| !text.contains(&column.name);
+    if let Some(trained_on) = &options.trained_on.label
+        && !layout.file.is_dir()
     {
-        choices.push(DetectedSetting::new("label", &column.name, AS_IN_TRAINING));
-        return Ok(Some(column));
+        if let Some(column) = trained_column(layout, trained_on).filter(free) {
+            found.choices.push(DetectedSetting::new("label", &column.name, AS_IN_TRAINING));
+            return Ok(Some(column));
+        }
+        if need == LabelColumn::Needed {
+            return label_instead(layout, trained_on, &text, found).map(Some);
+        }
     }
-    let found = LABEL_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(|column| !taken(column));
-    if let Some(column) = &found {
-        choices.push(DetectedSetting::new("label", &column.name, "the usual name of a label column"));
+    let usual = LABEL_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(free);
+    if let Some(column) = &usual {
+        found.choices.push(DetectedSetting::new("label", &column.name, "the usual name of a label column"));
     } else if need == LabelColumn::Needed {
         return Err(Error::request(format!("no label column found; the columns are {}", listed(&layout.columns)))
             .file(&layout.file)
             .hint("name the column that holds the label: --label COL"));
     }
-    Ok(found)
-}
-
-fn guessed_text(
-    layout: &FileLayout,
-    label: Option<&Column>,
-    choices: &mut Vec<DetectedSetting>,
-) -> Result<(Column, Option<Column>)> {
-    if !layout.format.names_columns()
-        && let Some(line) = columns_of(layout).next()
-    {
-        return Ok((line, None));
-    }
-    let free = |column: &Column| label != Some(column);
-    // `text` goes before the pairs, except where there is a `text_pair` too.
-    let alone = usual_column(layout, TEXT_NAMES[0]).filter(free);
-    let paired = || {
-        PAIR_NAMES.iter().find_map(|(first, second)| {
-            let first = usual_column(layout, first).filter(free)?;
-            Some((first, usual_column(layout, second).filter(free)?))
-        })
-    };
-    let pair = match &alone {
-        None => paired(),
-        Some(text) => usual_column(layout, "text_pair").filter(free).map(|second| (text.clone(), second)),
-    };
-    if let Some((first, second)) = pair {
-        let value = format!("{},{}", first.name, second.name);
-        choices.push(DetectedSetting::new("text", value, "the usual names of a pair of texts"));
-        return Ok((first, Some(second)));
-    }
-    if let Some(column) = alone.or_else(|| TEXT_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(free)) {
-        choices.push(DetectedSetting::new("text", &column.name, "the usual name of a text column"));
-        return Ok((column, None));
-    }
-    let mut others = columns_of(layout).filter(free);
-    match (others.next(), others.next()) {
-        (Some(column), None) if column.name.is_empty() => Err(Error::request("the text's column has no name")
-            .file(&layout.file)
-            .line(1)
-            .hint("the first line must give each column a name; has this file a header?")),
-        (Some(column), None) => {
-            let reason = if label.is_some() {
-                "the only column that is not the label"
-            } else {
-                "the only column"
-            };
-            choices.push(DetectedSetting::new("text", &column.name, reason));
-            Ok((column, None))
-        }
-        _ => Err(Error::request(format!(
-            "no text column found; the columns are {}",
-            listed(&layout.columns)
-        ))
-        .file(&layout.file)
-        .hint(
-            "name the column that holds the text: --text COL (or COL,COL2 for pairs); the first line must be a header",
-        )),
-    }
-}
-
-fn guessed_image(layout: &FileLayout, label: Option<&Column>, choices: &mut Vec<DetectedSetting>) -> Result<Column> {
-    let free = |column: &Column| label != Some(column);
-    if let Some(column) = IMAGE_NAMES.iter().filter_map(|name| usual_column(layout, name)).find(free) {
-        choices.push(DetectedSetting::new("text", &column.name, "the usual name of a column of image paths"));
-        return Ok(column);
-    }
-    let mut others = columns_of(layout).filter(free);
-    match (others.next(), others.next()) {
-        (Some(column), None) => {
-            choices.push(DetectedSetting::new("text", &column.name, "the only column that is not the label"));
-            Ok(column)
-        }
-        _ => {
-            Err(Error::request(format!("no column of image paths found; the columns are {}", listed(&layout.columns)))
-                .file(&layout.file)
-                .hint("name the column that holds the path of the image: --text COL"))
-        }
-    }
-}
-
-fn columns_of(layout: &FileLayout) -> impl Iterator<Item = Column> + '_ {
-    layout.columns.iter().enumerate().map(|(index, name)| Column { name: name.clone(), index })
-}
-
-/// A column by one of the usual names, whatever its case and the white space around it.
-fn usual_column(layout: &FileLayout, usual: &str) -> Option<Column> {
-    columns_of(layout).find(|column| column.name.trim().eq_ignore_ascii_case(usual))
-}
-
-fn exact_column(layout: &FileLayout, name: &str) -> Option<Column> {
-    columns_of(layout).find(|column| column.name == name)
-}
-
-/// A column that was named by the person.
-fn given_column(layout: &FileLayout, given: &str, key: &str) -> Result<Column> {
-    if let Some(column) =
-        exact_column(layout, given).or_else(|| columns_of(layout).find(|column| column.name.trim() == given.trim()))
-    {
-        return Ok(column);
-    }
-    let known = listed(&layout.columns);
-    let error =
-        Error::request(format!("there is no such column; the columns are {known}")).file(&layout.file).column(given);
-    Err(match nearest(given, layout.columns.iter().map(String::as_str)) {
-        Some(near) => error.hint(format!("did you mean --{key} {near}?")),
-        None => error.hint(format!("name one of these with --{key}; the file's first line must be a header")),
-    })
+    Ok(usual)
 }
 
 #[cfg(test)]
@@ -430,7 +356,7 @@ mod tests {
 
     #[test]
     fn given_columns_must_exist() {
-        let options = ReadOptions { text: Some(TextColumns::One("txet".into())), ..ReadOptions::default() };
+        let options = ReadOptions { text: Some(TextColumns::new(["txet"])), ..ReadOptions::default() };
         let error = resolve(&layout(&["text", "label"]), &options, LabelColumn::Needed).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -438,7 +364,7 @@ mod tests {
         );
         assert_eq!(error.hint_text(), Some("did you mean --text text?"));
 
-        let options = ReadOptions { text: Some(TextColumns::One("label".into())), ..ReadOptions::default() };
+        let options = ReadOptions { text: Some(TextColumns::new(["label"])), ..ReadOptions::default() };
         let error = resolve(&layout(&["text", "label"]), &options, LabelColumn::Needed).unwrap_err();
         assert!(error.to_string().contains("no label column found"), "{error}");
         assert!(resolve(&layout(&["text", "label"]), &options, LabelColumn::Optional).unwrap().label().is_none());

@@ -151,10 +151,7 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
         format: layout.format,
         delimiter: layout.format.shown_delimiter(&layout),
         columns: named.map(|(name, examples)| ColumnReport { name: name.clone(), examples }).collect(),
-        text: columns
-            .iter()
-            .flat_map(|columns| columns.text().names().map(str::to_owned).collect::<Vec<_>>())
-            .collect(),
+        text: columns.iter().flat_map(|columns| columns.text_names().map(str::to_owned).collect::<Vec<_>>()).collect(),
         label: columns.as_ref().and_then(|columns| columns.label().map(str::to_owned)),
         choices,
         rows: counts.rows,

@@ -34,6 +34,9 @@ pub const PAIR_NAMES: [(&str, &str); 8] = [
     ("text", "text_pair"),
 ];
 
+/// Names of columns that number or name the rows.
+pub const KEY_NAMES: [&str; 10] = ["id", "idx", "index", "row", "row_id", "uid", "uuid", "guid", "key", "#"];
+
 /// Names of label columns, the likeliest first.
 pub const LABEL_NAMES: [&str; 9] =
     ["label", "labels", "class", "category", "target", "sentiment", "intent", "topic", "y"];

@@ -2,12 +2,8 @@
 //! is found out when the file is opened ([`super::reader`]) or its columns are resolved ([`super::columns`]).
 
 use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 
 use super::Modality;
-use crate::error::{Error, Result};
 
 /// How to read a file; everything that is not set is found out.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +12,7 @@ pub struct ReadOptions {
     pub text: Option<TextColumns>,
     /// The column that holds the label.
     pub label: Option<String>,
-    /// Used where `text` or `label` is not given and the file has these columns.
+    /// Used where `text` or `label` is not given; a file without them is only read where there is no doubt.
     pub trained_on: TrainedColumns,
     /// One ASCII character between fields.
     pub delimiter: Option<u8>,
@@ -57,69 +53,47 @@ pub struct TrainedColumns {
     pub label: Option<String>,
 }
 
-/// The column of the text, or the two columns of a pair.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum TextColumns {
-    /// A single text.
-    One(String),
-    /// The first and the second text of a pair, in this order.
-    Two(String, String),
-}
+/// The columns of the text, as somebody named them: one is a single text, two are a pair, three and more are joined to
+/// one text.
+///
+/// A name may hold a comma. So what was given is kept as it is, and read as several names only where the file has no
+/// column of exactly this name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextColumns(Vec<String>);
 
 impl TextColumns {
-    /// The one or two columns, the first text's first.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        let (first, second) = match self {
-            Self::One(column) => (column, None),
-            Self::Two(first, second) => (first, Some(second)),
-        };
-        std::iter::once(first.as_str()).chain(second.map(String::as_str))
+    /// Columns by the names, or comma-separated lists of names, that were given.
+    pub fn new(given: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self(given.into_iter().map(Into::into).collect())
     }
-}
 
-/// Parses `COL` or `COL,COL2`.
-impl FromStr for TextColumns {
-    type Err = Error;
+    /// As they were given.
+    pub fn given(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
 
-    fn from_str(given: &str) -> Result<Self> {
-        let names: Vec<&str> = given.split(',').map(str::trim).collect();
-        match names.as_slice() {
-            [""] => {
-                Err(Error::request("no column is named").key("text").hint("name one or two columns: COL or COL,COL2"))
+    /// The names that are meant in a file with these columns: a column of exactly the given name, otherwise what stands
+    /// between the commas.
+    pub fn names_in(&self, columns: &[String]) -> Vec<String> {
+        let is_column = |name: &str| columns.iter().any(|column| column == name || column.trim() == name.trim());
+        let names_of = |given: &str| -> Vec<String> {
+            if is_column(given) || !given.contains(',') {
+                return vec![given.to_owned()];
             }
-            [one] => Ok(Self::One((*one).to_owned())),
-            [one, two] if one == two => Err(Error::request(format!("the column `{one}` is named twice"))
-                .key("text")
-                .hint("a pair needs two columns")),
-            [one, two] if !one.is_empty() && !two.is_empty() => Ok(Self::Two((*one).to_owned(), (*two).to_owned())),
-            _ => Err(Error::request(format!("`{given}` does not name one or two columns"))
-                .key("text")
-                .hint("write COL or COL,COL2")),
-        }
+            given.split(',').map(|name| name.trim().to_owned()).collect()
+        };
+        self.given().flat_map(names_of).collect()
     }
-}
 
-impl TryFrom<String> for TextColumns {
-    type Error = Error;
-
-    fn try_from(given: String) -> Result<Self> {
-        given.parse()
-    }
-}
-
-impl From<TextColumns> for String {
-    fn from(columns: TextColumns) -> Self {
-        columns.to_string()
+    /// How many texts a network is shown of columns in this number.
+    pub fn is_pair(&self) -> bool {
+        self.0.len() == 2
     }
 }
 
 impl fmt::Display for TextColumns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::One(column) => f.write_str(column),
-            Self::Two(first, second) => write!(f, "{first},{second}"),
-        }
+        f.write_str(&self.0.join(","))
     }
 }
 
@@ -128,11 +102,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parses_the_flag() {
-        assert_eq!("a".parse::<TextColumns>().unwrap(), TextColumns::One("a".into()));
-        assert_eq!("a, b".parse::<TextColumns>().unwrap(), TextColumns::Two("a".into(), "b".into()));
-        for wrong in ["", ",", "a,", "a,a", "a,b,c"] {
-            assert!(wrong.parse::<TextColumns>().is_err(), "{wrong}");
-        }
+    fn a_column_with_a_comma_goes_before_a_list() {
+        let columns = ["What, and why?", "a", "b"].map(str::to_owned);
+        let names = |given: &[&str]| TextColumns::new(given.to_vec()).names_in(&columns);
+        assert_eq!(names(&["What, and why?"]), ["What, and why?"]);
+        assert_eq!(names(&["a, b"]), ["a", "b"]);
+        assert_eq!(names(&["What, and why?", "b"]), ["What, and why?", "b"]);
+        assert_eq!(names(&["a", "x,b"]), ["a", "x", "b"]);
     }
 }

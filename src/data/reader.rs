@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn sniff(first_line: &str, text: Option<&str>) -> String {
-        let text = text.map(|name| TextColumns::One(name.to_owned()));
+        let text = text.map(|name| TextColumns::new([name]));
         sniffed(first_line.as_bytes(), &ReadOptions { text, ..ReadOptions::default() }).unwrap().0.to_string()
     }
 

@@ -32,7 +32,7 @@ pub fn run(args: &InspectArgs) -> Result<()> {
         }
         show(&ImagesReport::of(path)?, args.json)
     } else {
-        show(&data::inspect::inspect(path, &args.columns.read_options(OnBadInput::Skip)?)?, args.json)
+        show(&data::inspect::inspect(path, &args.columns.read_options(OnBadInput::Skip))?, args.json)
     }
 }
 

@@ -31,13 +31,14 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     args.check()?;
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
     let options =
-        model.read_options(read_options(args.rows.text.as_ref(), None, FileForm::of_rows_to_label(&args.rows))?);
+        model.read_options(read_options(args.rows.text.as_ref(), None, FileForm::of_rows_to_label(&args.rows)));
     let rows = RowReader::open(&args.input, &options)?;
     let input_columns = resolve(rows.layout(), &options, LabelColumn::Optional)?;
     for choice in rows.choices().iter().chain(input_columns.choices.iter().filter(|choice| choice.setting == "text")) {
         model.choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
     console.note(&model.choices);
+    input_columns.warnings.iter().for_each(|warning| console.warn(warning));
 
     let column_options = ColumnOptions {
         probabilities: args.probabilities,

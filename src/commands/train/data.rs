@@ -31,7 +31,7 @@ impl Data {
     pub fn load(config: &mut RunConfig, modality: Modality, choices: &mut Choices, console: &Console) -> Result<Self> {
         let DataConfig { text, label, .. } = &config.data;
         let form = FileForm::of_run(&config.data);
-        let mut options = ReadOptions { modality, ..read_options(text.as_ref(), label.as_deref(), form)? };
+        let mut options = ReadOptions { modality, ..read_options(text.as_ref(), label.as_deref(), form) };
         let set = load_labelled(&config.data.train, &options, None)?;
         let task = task::task(config.data.task)?;
         let names = task.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
@@ -50,7 +50,7 @@ impl Data {
         if has_columns {
             options.text = Some(set.columns.text());
             options.label = set.columns.label().map(str::to_owned);
-            let names = set.columns.text().names().map(str::to_owned).collect();
+            let names = set.columns.text_names().map(str::to_owned).collect();
             config.data.text = Some(Columns::new(names).map_err(Error::request)?);
             config.data.label = options.label.clone();
         }

@@ -112,7 +112,10 @@ fn sniffed_column(first_line: &[u8], options: &ReadOptions) -> Option<(u8, Strin
     candidates.into_iter().find_map(|delimiter| {
         let names = first_record(first_line, delimiter);
         let has = |name: &str| names.iter().any(|known| known.trim() == name);
-        let first_of = |text: &TextColumns| text.names().all(has).then(|| text.names().next().map(str::to_owned))?;
+        let first_of = |text: &TextColumns| {
+            let wanted = text.names_in(&names);
+            wanted.iter().all(|name| has(name.trim())).then(|| wanted.first().cloned())?
+        };
         let usual = || {
             let pair = PAIR_NAMES.iter().find(|(first, second)| has(first) && has(second)).map(|(first, _)| *first);
             pair.or_else(|| TEXT_NAMES.iter().copied().find(|name| has(name))).map(str::to_owned)

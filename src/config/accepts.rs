@@ -140,7 +140,10 @@ impl Accepts {
 
     /// Whether it is the name of a file or folder, which a shell completes.
     pub fn is_path(&self) -> bool {
-        matches!(self, Self::Text(what) if what.starts_with("the path of") || what.starts_with("a model directory"))
+        match self {
+            Self::Text(what) => what.starts_with("the path of") || what.starts_with("a model directory"),
+            other => matches!(other, Self::Paths(_)),
+        }
     }
 
     /// The value that `text` stands for, as given to a flag or after the `=` of `--set`. What is not of the wanted

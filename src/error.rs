@@ -194,20 +194,50 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// libtorch's messages carry a C++ stack after the first line; people need the first line.
+/// A sentence of ours, with what libtorch said in brackets: its first line, as a C++ stack follows, and without what it
+/// says to its own developers.
 impl From<tch::TchError> for Error {
     fn from(error: tch::TchError) -> Self {
-        let text = error.to_string();
-        let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("unknown error").to_owned();
-        let error = Error::failure(format!("a computation failed in libtorch: {first}"));
-        if text.contains("out of memory")
-            || text.contains("can't allocate memory")
-            || text.contains("not enough memory")
-        {
-            return error.hint("less memory is needed with a smaller --batch-tokens or --max-length");
-        }
-        error
+        let text = match error {
+            tch::TchError::Torch(text) => text,
+            other => other.to_string(),
+        };
+        let (sentence, hint) = meaning(&text);
+        Error::failure(format!("{sentence} (libtorch: {})", first_words(&text))).fallback_hint(hint)
     }
+}
+
+/// What an error of libtorch means to a person, and what can be done about it.
+fn meaning(text: &str) -> (&'static str, &'static str) {
+    let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    if says(&["out of memory", "can't allocate memory", "not enough memory"]) {
+        ("there is not enough memory", "less memory is needed with a smaller --batch-tokens or --max-length")
+    } else if says(&["linalg", "cholesky", "singular", "not positive-definite"]) {
+        (
+            "a matrix of the features has no inverse, because too few of them differ",
+            "give more rows with different content",
+        )
+    } else if says(&["CUDA", "cuDNN", "cublas", "NVIDIA"]) {
+        ("the GPU reported an error", "see whether it works without the GPU: --device cpu")
+    } else if says(&["No such file", "open file failed", "failed finding central directory"]) {
+        ("a file of saved tensors cannot be read", "check that it is there and complete")
+    } else {
+        (
+            "a computation failed",
+            "see whether it works with --precision fp32 --device cpu; please report the command and this message",
+        )
+    }
+}
+
+fn first_words(text: &str) -> String {
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason given");
+    // `false INTERNAL ASSERT FAILED at "x.cpp":1, please report a bug to PyTorch. What happened`
+    let said = match first.split_once("please report a bug to PyTorch.") {
+        Some((_, said)) if !said.trim().is_empty() => said,
+        Some(_) => "an internal error",
+        None => first,
+    };
+    said.trim().to_owned()
 }
 
 /// The name in `known` nearest to `given`, when one is near enough to be what was meant.
@@ -227,5 +257,35 @@ pub fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
         [] => "none".to_owned(),
         [one] => one.clone(),
         [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_libtorch_says_comes_after_a_sentence() {
+        for (said, shown) in [
+            (
+                "\nfalse INTERNAL ASSERT FAILED at \"../aten/x.cpp\":61, please report a bug to PyTorch. Bad state\nframe #0",
+                "a computation failed (libtorch: Bad state)",
+            ),
+            (
+                "isOk INTERNAL ASSERT FAILED at \"x.cpp\":61, please report a bug to PyTorch. ",
+                "a computation failed (libtorch: an internal error)",
+            ),
+            (
+                "linalg.cholesky: not positive-definite",
+                "a matrix of the features has no inverse, because too few of them",
+            ),
+            ("CUDA out of memory. Tried", "there is not enough memory (libtorch: CUDA out of memory. Tried)"),
+            ("CUDA error: launch failure", "the GPU reported an error (libtorch: CUDA error: launch failure)"),
+            ("", "a computation failed (libtorch: no reason given)"),
+        ] {
+            let error = Error::from(tch::TchError::Torch(said.to_owned()));
+            assert!(error.to_string().starts_with(shown), "{error}");
+            assert!(error.hint_text().is_some() && error.exit_status() == 1);
+        }
     }
 }

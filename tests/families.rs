@@ -115,7 +115,7 @@ fn layers_that_share_their_weights_are_trained_or_frozen_together() {
     let words = |flags: &str| format!("train --train train.csv --model {model} --out run --epochs 1 {FLAGS} {flags}");
     scene.rehead(&words("--strategy last:2")).refused().says(&["one stage (`shared layers`)"]);
     scene.rehead(&words("--strategy lora")).refused().says(&["take no adapters", "full, frozen or bitfit"]);
-    scene.rehead(&words("--engine packed")).refused().says(&["only rust-bert computes a `albert`"]);
+    scene.rehead(&words("--engine packed")).refused().says(&["only rust-bert supports a `albert`"]);
     scene.rehead(&words("--stages 2")).refused().says(&["its layers have the same weights"]);
     for strategy in ["last:1", "gradual", "bitfit"] {
         let run = strategy.replace(':', "");
@@ -124,13 +124,13 @@ fn layers_that_share_their_weights_are_trained_or_frozen_together() {
     }
 }
 
-/// rust-bert computes in fp32 alone: another precision is not taken silently, and no hint names a flag that nobody gave.
+/// rust-bert supports only fp32: another precision is not taken silently, and no hint names a flag that nobody gave.
 #[test]
 fn the_precision_of_rust_bert_is_said() {
     let model = "albert/classifier";
     let scene = scene(model);
     let train = format!("train --train train.csv --model {model} --out run --device cpu --threads 1 --epochs 1");
-    let said = ["precision = fp32 (instead of bf16: rust-bert computes in fp32 alone)"];
+    let said = ["precision = fp32 (instead of bf16: rust-bert supports only fp32)"];
     scene.rehead(&format!("{train} --precision bf16")).ok().says(&said);
     assert!(scene.text("run/rehead.toml").contains("precision = \"fp32\""), "{}", scene.text("run/rehead.toml"));
     let label = "label --model run --input test.csv --output labelled.csv --device cpu --threads 1 --precision int8";

@@ -204,7 +204,7 @@ fn what_is_not_in_the_cache_cannot_be_had_without_a_network() {
     assert!(scene.hub.take_requests().is_empty());
 
     let refused = scene.command(&[ID]).env("HF_ENDPOINT", "http://127.0.0.1:9").output().unwrap();
-    assert_mentions(&complaint(&refused, 1), &["connection refused", "taken for a hub id", "model directory"]);
+    assert_mentions(&complaint(&refused, 1), &["connection refused", "looked up on the hub", "model directory"]);
     let unknown = scene.command(&[ID]).env("HF_ENDPOINT", "http://no-such-host.invalid").output().unwrap();
     assert_mentions(&complaint(&unknown, 1), &["no-such-host.invalid", "cannot be reached", "model directory"]);
 
@@ -315,7 +315,7 @@ fn a_server_that_knows_no_ranges_gets_its_way() {
 }
 
 #[test]
-fn wrong_content_is_noticed_and_fetched_anew() {
+fn wrong_content_is_noticed_and_fetched_again() {
     let scene = Scene::new();
     scene.hub.misbehave("model.safetensors", 1, What::Corrupt);
     printed(&scene.fetch(&[ID]));

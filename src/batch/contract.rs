@@ -15,7 +15,7 @@ pub enum View {
     Plain,
     /// As training sees it in this epoch; of sets that augment nothing, the same.
     Training {
-        /// From 0; with another epoch augmentation draws anew.
+        /// From 0; with another epoch augmentation draws again.
         epoch: u64,
     },
 }

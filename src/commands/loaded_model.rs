@@ -88,13 +88,13 @@ pub fn engine(setting: EngineSetting, directory: Option<&Path>, choices: &mut Ch
         (EngineSetting::Auto, None) => Engine::Packed,
     };
     match engine {
-        Engine::Packed => choices.record("engine", "packed", "the project's own layers know this family"),
-        Engine::RustBert => choices.record("engine", "rust-bert", "only rust-bert's layers know this family"),
+        Engine::Packed => choices.record("engine", "packed", "rehead's own layers support this family"),
+        Engine::RustBert => choices.record("engine", "rust-bert", "only rust-bert's layers support this family"),
     }
     Ok(engine)
 }
 
-/// What `engine` computes on: rust-bert knows fp32 alone, which is recorded where another precision was asked for or
+/// What `engine` computes on: rust-bert supports only fp32, which is recorded where another precision was asked for or
 /// chosen.
 ///
 /// # Errors
@@ -104,10 +104,10 @@ pub fn hardware_of_engine(engine: Engine, hardware: Hardware, choices: &mut Choi
         return Ok(hardware);
     }
     if hardware.int8 {
-        return Err(Error::request("rust-bert, which computes this model, knows fp32 alone")
+        return Err(Error::request("rust-bert, which runs this model, supports only fp32")
             .key("precision")
             .hint("leave out --precision int8"));
     }
-    choices.record("precision", "fp32", "instead of bf16: rust-bert computes in fp32 alone");
+    choices.record("precision", "fp32", "instead of bf16: rust-bert supports only fp32");
     Ok(Hardware { compute: tch::Kind::Float, ..hardware })
 }

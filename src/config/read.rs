@@ -100,11 +100,11 @@ pub fn read_set(set: &[String], problems: &mut Vec<Error>) -> Layer {
 fn syntax_error(error: &toml::de::Error, text: &str, path: &Path) -> Error {
     let message = error.message().trim().replace('\n', "; ");
     let Some(span) = error.span() else {
-        return Error::request(format!("not TOML: {message}")).file(path);
+        return Error::request(format!("not valid TOML: {message}")).file(path);
     };
     let before = text.get(..span.start).unwrap_or(text);
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    Error::request(format!("column {column}: not TOML: {message}"))
+    Error::request(format!("column {column}: not valid TOML: {message}"))
         .file(path)
         .line(line_of(text.as_bytes(), span.start))
 }

@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn what_is_no_toml_has_line_and_column() {
         let message = refused("[data]\ntrain = 'é' x\n", &[]);
-        assert!(message.contains("run.toml: line 2: column 13: not TOML: "), "{message}");
+        assert!(message.contains("run.toml: line 2: column 13: not valid TOML: "), "{message}");
         assert!(!message.contains("missing"), "{message}");
         assert!(refused("[data]\nmax_length = 99999999999999999999\n", &[]).contains("line 2"));
         assert!(refused("[data]\ntrain = 'a'\ntrain = 'b'\n", &[]).contains("line 3"));

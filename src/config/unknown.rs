@@ -23,7 +23,7 @@ pub fn unknown_name(name: &str, origin: &Origin) -> Error {
 /// A key that its section does not have.
 pub fn unknown_key(section: &str, name: &str, origin: &Origin) -> Error {
     let message =
-        format!("unknown key; section [{section}] knows {}", listed(settings::of_section(section).map(Setting::name)));
+        format!("unknown key; section [{section}] has {}", listed(settings::of_section(section).map(Setting::name)));
     let problem = origin.problem(message).key(format!("{section}.{name}"));
     with_meant(problem, settings::meant(Some(section), name), Some(section))
 }

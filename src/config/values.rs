@@ -74,7 +74,7 @@ words! {
 }
 
 words! {
-    /// How the token vectors of a text are pooled into the one vector that the head reads.
+    /// How the token vectors of a text are pooled.
     Pooling {
         /// The family's own way when the backbone is trained, the mean when it is frozen.
         Auto = "auto",

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// More classes than this are taken for a mistake in the choice of the column.
+/// More classes than this mean a mistake in the choice of the column.
 pub const MAX_LABELS: usize = 10_000;
 
 /// Distinct label names, numbered from 0. Serialised as the list of names.

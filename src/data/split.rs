@@ -44,7 +44,7 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
     if !(fraction > 0.0 && fraction < 1.0) {
         return Err(Error::request(format!("{fraction} is not between 0 and 1 (both excluded)"))
             .key("valid-fraction")
-            .hint("0.1 sets a tenth of the rows aside"));
+            .hint("0.1 holds out a tenth of the rows"));
     }
     let groups = grouped(examples);
     let classes = examples.iter().map(|example| example.label as usize + 1).max().unwrap_or(0);

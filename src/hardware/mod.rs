@@ -98,7 +98,7 @@ fn choose_compute(precision: Precision, device: Device, cpu: CpuAbilities, choic
         (Precision::Int8, _) => {
             return Err(Error::request("int8 needs a CPU with AVX-512 VNNI and bf16 instructions")
                 .key("precision")
-                .hint("--precision auto takes the fastest that this device has"));
+                .hint("--precision auto uses the fastest that this device has"));
         }
         (Precision::Auto, Device::Cpu) if cpu.bf16 => {
             choices.record("precision", "bf16", "this CPU multiplies bf16 matrices fast; weights are kept in fp32");
@@ -122,7 +122,7 @@ fn choose_device(device: config::Device, choices: &mut Choices) -> Result<Device
             load_cuda().map_err(|reason| {
                 Error::request(format!("cuda:{index} is not available: {reason}"))
                     .key("device")
-                    .hint("--device cpu runs on the processor, --device auto takes a GPU when there is one")
+                    .hint("--device cpu runs on the processor, --device auto uses a GPU when there is one")
             })?;
             let count = Cuda::device_count().max(0) as usize;
             if index >= count {

@@ -111,7 +111,7 @@ impl HubError {
                         .to_owned()
                 } else {
                     format!(
-                        "`{id}` is no directory here and was taken for a hub id; check the network (HTTPS_PROXY, \
+                        "there is no directory `{id}` here, so it was looked up on the hub: check the network (HTTPS_PROXY, \
                          HF_ENDPOINT), or give a model directory"
                     )
                 };

@@ -94,7 +94,7 @@ fn offline_snapshot(id: &str, cached: Option<PathBuf>, folder: &Path) -> Result<
         },
     };
     Err(Error::request(format!("{missing}, and HF_HUB_OFFLINE forbids fetching it")).file(folder).hint(format!(
-        "unset HF_HUB_OFFLINE and run `rehead fetch {id}`, or give a model directory: `{id}` is none here"
+        "unset HF_HUB_OFFLINE and run `rehead fetch {id}`, or give a model directory (there is none called `{id}` here)"
     )))
 }
 
@@ -206,7 +206,7 @@ fn shards(index: &Path) -> Result<Vec<String>> {
             || shard.split('/').any(|part| part.is_empty() || part == "..")
     };
     if let Some(shard) = shards.iter().find(odd) {
-        return Err(Error::request(format!("`{shard}` is no name of a part of the checkpoint")).file(index));
+        return Err(Error::request(format!("`{shard}` is not the name of a part of the checkpoint")).file(index));
     }
     Ok(shards.into_iter().collect())
 }

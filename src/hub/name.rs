@@ -89,7 +89,7 @@ pub fn interpret(model: &str, revision: Option<&str>) -> Result<Location> {
             .hint("give a model directory, or an id such as `sentence-transformers/all-MiniLM-L6-v2`"));
     }
     if let Err(reason) = check_revision(revision) {
-        return Err(Error::request(format!("`{revision}` is no revision: {reason}"))
+        return Err(Error::request(format!("`{revision}` is not a revision: {reason}"))
             .hint("a revision is a branch, a tag or a commit, written `org/name@revision`"));
     }
     Ok(Location::Hub(ModelId { id: id.to_owned(), revision: revision.to_owned() }))

@@ -70,7 +70,7 @@ impl HubSettings {
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
-            return Err(Error::request(format!("HF_ENDPOINT is `{endpoint}`, which is no web address"))
+            return Err(Error::request(format!("HF_ENDPOINT is `{endpoint}`, which is not a web address"))
                 .hint(format!("unset it, or write it like {ENDPOINT}")));
         }
         // The token of the environment goes before the one that a login has left in a file.
@@ -82,7 +82,7 @@ impl HubSettings {
         if let Some(Token { secret, source }) = &token
             && !secret.chars().all(|c| c.is_ascii_graphic())
         {
-            return Err(Error::request(format!("the token in {source} has characters that no token has"))
+            return Err(Error::request(format!("the token in {source} has characters that do not occur in tokens"))
                 .hint("copy it again, or remove it: public models need none"));
         }
         let offline = text("HF_HUB_OFFLINE").or_else(|| text("TRANSFORMERS_OFFLINE"));

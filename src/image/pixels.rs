@@ -26,7 +26,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// As many pixels as PIL decodes before it suspects a decompression bomb: half a gigabyte of RGB.
+    /// As many pixels as PIL decodes before it warns of a decompression bomb: half a gigabyte of RGB.
     fn default() -> Self {
         Self { pixels: 178_956_970 }
     }

@@ -43,14 +43,14 @@ impl Preprocessing {
             },
             None | Some("center") => Resize::Covering { height: scaled(crop.0), width: scaled(crop.1) },
             Some("border") => return Err(unsupported("input_size", "is not square, which crop_mode border wants")),
-            _ => return Err(unsupported("crop_mode", "is none of center, squash and border")),
+            _ => return Err(unsupported("crop_mode", "is not center, squash or border")),
         };
         let interpolation = match given("interpolation").map(|name| name.as_str().unwrap_or("?")) {
             Some("nearest") => Interpolation::Nearest,
             Some("bilinear" | "random") => Interpolation::Bilinear,
             None | Some("bicubic" | "") => Interpolation::Bicubic,
             Some("lanczos") => Interpolation::Lanczos,
-            _ => return Err(unsupported("interpolation", "is none of nearest, bilinear, bicubic, lanczos")),
+            _ => return Err(unsupported("interpolation", "is not nearest, bilinear, bicubic or lanczos")),
         };
         let mean = given("mean").map_or(Ok(IMAGENET.0), |value| channels(value, "mean"))?;
         let std = given("std").map_or(Ok(IMAGENET.1), |value| positive_channels(value, "std"))?;

@@ -62,7 +62,7 @@ impl Preprocessing {
                 _ => {
                     return Err(unsupported(
                         "resample",
-                        "is none of 0 (nearest), 1 (Lanczos), 2 (bilinear), 3 (bicubic)",
+                        "is not 0 (nearest), 1 (Lanczos), 2 (bilinear) or 3 (bicubic)",
                     ));
                 }
             },

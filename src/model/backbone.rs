@@ -107,7 +107,7 @@ pub trait Backbone {
     fn linears_mut(&mut self) -> Result<Vec<AdaptableLinear<'_>>> {
         Err(Error::request(format!("`lora`: a `{}` has no linear layers to adapt", self.description().family))
             .key("strategy.name")
-            .hint("take another strategy: `rehead train --help` lists them"))
+            .hint("use another strategy: `rehead train --help` lists them"))
     }
 }
 

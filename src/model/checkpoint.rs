@@ -210,7 +210,7 @@ impl Weights {
                 return Err(Error::request(format!("the tensor's type is {other:?}; weights must be floating point"))
                     .file(file)
                     .key(&entry.stored)
-                    .hint("quantised checkpoints cannot be fine-tuned; take the original one"));
+                    .hint("quantised checkpoints cannot be fine-tuned; use the original one"));
             }
         };
         let tensor = Tensor::f_from_data_size(bytes, shape, kind)?.f_to_kind(Kind::Float)?;
@@ -219,7 +219,7 @@ impl Weights {
             return Err(Error::request("the tensor holds values that are not finite numbers")
                 .file(file)
                 .key(&entry.stored)
-                .fallback_hint("its training diverged, or the file is damaged: take another checkpoint"));
+                .fallback_hint("its training diverged, or the file is damaged: use another checkpoint"));
         }
         let tensor = tensor.f_to_device(self.device)?;
         self.taken.borrow_mut().insert(name.to_owned());

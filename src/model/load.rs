@@ -112,9 +112,9 @@ fn refuse_engine(family: &dyn Family, engine: Engine) -> Result<()> {
     let name = family.name();
     Err(match engine {
         Engine::RustBert => {
-            Error::request(format!("rust-bert does not compute a `{name}`")).hint("leave out --engine rust-bert")
+            Error::request(format!("rust-bert does not support a `{name}`")).hint("leave out --engine rust-bert")
         }
-        Engine::Packed => Error::request(format!("only rust-bert computes a `{name}`")).hint("take --engine rust-bert"),
+        Engine::Packed => Error::request(format!("only rust-bert supports a `{name}`")).hint("use --engine rust-bert"),
     })
 }
 
@@ -250,7 +250,7 @@ fn head_of_checkpoint(spec: &HeadSpec, checkpoint: &Checkpoint, width: i64) -> R
                 return Err(Error::request("the checkpoint lacks a layer that its classifier needs")
                     .file(&checkpoint.directory)
                     .key(format!("{}.weight", layer.name))
-                    .hint("take the whole checkpoint, or train a new head with --pooling mean"));
+                    .hint("use the whole checkpoint, or train a new head with --pooling mean"));
             }
             let location = if *pretrained { ParameterLocation::PretrainedHead } else { ParameterLocation::Head };
             Some((stored_linear(weights, &layer.stored, width, width)?, location))

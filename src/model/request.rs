@@ -25,7 +25,7 @@ pub enum InputSpec {
         vocabulary: i64,
         /// Tokens of a text at most, special tokens included.
         positions: i64,
-        /// Kinds of segment: 2 where the texts of a pair are told apart.
+        /// Kinds of segment: 2 where the texts of a pair have different ones.
         segments: i64,
     },
     /// RGB images, prepared like this.

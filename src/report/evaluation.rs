@@ -20,7 +20,7 @@ impl Evaluation {
         (right > 1).then(|| {
             let share = units::percent(self.accuracy);
             format!(
-                "every row gets `{}`: the {share} that are correct are this label's rows, and nothing is told apart",
+                "every row gets `{}`: the {share} that are correct are this label's rows, and the network separates nothing",
                 self.labels[only]
             )
         })

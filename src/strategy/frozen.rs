@@ -36,7 +36,7 @@ pub fn fit(
     let &TrainRequest { task, train, valid, plan, cache, console, .. } = request;
     let features = match cache.features(key) {
         Some(features) => {
-            console.note("features: as computed before");
+            console.note("features: already computed");
             features
         }
         None => cache.keep_features(key, compute(classifier, request, checkpoint)?),

@@ -43,9 +43,9 @@ pub fn plan(
     let epochs = epochs(config, train, batch, choices);
     let micro_batch_tokens = micro_batch(config, batch, hardware, classifier);
     if !mix.is_none() && (micro_batch_tokens < 2 || batch == BatchSize::Examples(1)) {
-        return Err(Error::request("images are mixed in pairs, and a batch has room for one")
+        return Err(Error::request("images are mixed in pairs, and a batch holds only one")
             .key("training.batch_size")
-            .hint("take larger batches, or leave --mixup and --cutmix out"));
+            .hint("use larger batches, or leave out --mixup and --cutmix"));
     }
     let settings = &config.training;
     let mut plan = TrainPlan {

@@ -20,7 +20,7 @@ use crate::transform::tokenizer_files::TokenizerFiles;
 use crate::transform::unread::{CutTexts, Unread};
 use crate::transform::wordpiece::{Template, WordPieces};
 
-const BELONGING: &str = "take the tokenizer that belongs to this checkpoint";
+const BELONGING: &str = "use the tokenizer that belongs to this checkpoint";
 /// Texts that a thread tokenises before it looks for others.
 const CHUNK: usize = 64;
 /// A text is tokenised to its end, to say how much of it is not read, but no further than this many times the limit.
@@ -142,9 +142,7 @@ impl TextTokenizer {
                 let why = error.to_string();
                 // "WordPiece error: Missing [UNK] token": one error is enough.
                 let why = why.rsplit("error: ").next().unwrap_or_default();
-                Error::request(format!("a text cannot be made into tokens: {why}"))
-                    .file(&self.files.file)
-                    .hint(BELONGING)
+                Error::request(format!("the text cannot be tokenised: {why}")).file(&self.files.file).hint(BELONGING)
             })?;
             if self.segments <= 1 {
                 // Some families have one segment and the tokenizer of one with two.

@@ -189,7 +189,7 @@ fn make_special(tokenizer: &mut Tokenizer, token: AddedToken, vocabulary: &Path)
     let id = tokenizer.token_to_id(&name).ok_or_else(|| {
         Error::request(format!("the vocabulary has no `{name}`"))
             .file(vocabulary)
-            .hint("take the vocabulary that belongs to this checkpoint")
+            .hint("use the vocabulary that belongs to this checkpoint")
     })?;
     tokenizer.add_special_tokens(&[token]);
     Ok((name, id))

@@ -74,7 +74,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     Ok(())
 }
 
-/// That what is written instead of a label cannot be taken for one.
+/// That what is written instead of a label is not the name of one.
 fn check_unknown_label(args: &LabelArgs, labels: &Labels) -> Result<()> {
     match &args.unknown_label {
         Some(name) if labels.index_of(name).is_some() => {

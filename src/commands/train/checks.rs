@@ -52,7 +52,7 @@ fn check_same_settings(config: &RunConfig) -> Result<()> {
     let shown: Vec<String> = differences.iter().map(ToString::to_string).collect();
     Err(Error::request(format!("cannot continue with other settings: {}", shown.join("; ")))
         .file(file)
-        .hint("`rehead train --resume --out RUN` alone takes the saved ones; other settings want another --out"))
+        .hint("`rehead train --resume --out RUN` alone uses the saved ones; other settings need another --out"))
 }
 
 fn check_precision(config: &RunConfig) -> Result<()> {

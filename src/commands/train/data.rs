@@ -70,7 +70,7 @@ impl Data {
                     shared.rows, config.data.train, shared.contradictions
                 ));
             }
-            // Examples of all files are told apart by one numbering.
+            // Examples of all files are numbered together.
             let before = files.len() as u32;
             files.push(path.to_owned());
             Ok(other.examples.into_iter().map(|example| Example { file: example.file + before, ..example }).collect())

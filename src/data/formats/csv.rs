@@ -276,7 +276,7 @@ impl DelimitedEncoder {
             let key = members.keys().find(|key| !columns.contains(key));
             let key = key.map_or("", String::as_str);
             return Err(Error::request(format!("the key `{key}` is not among the first row's keys"))
-                .hint("a table cannot take a new column later on: write to a .jsonl file"));
+                .hint("a table cannot get a new column later on: write to a .jsonl file"));
         }
         let field = |column: &String| without_nul(column, members.get(column).map_or("".into(), json_text));
         columns.iter().map(field).collect()

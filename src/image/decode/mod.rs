@@ -48,7 +48,5 @@ pub fn decode_bytes(bytes: &[u8], limits: &Limits) -> Result<Image> {
         ImageFormat::Gif => gif::decode(bytes, limits),
         ImageFormat::Tiff => tiff::decode(bytes, limits),
     }));
-    decoded
-        .unwrap_or_else(|_| Err(Fault::Broken("its decoder gave up".to_owned())))
-        .map_err(|fault| fault.error(format))
+    decoded.unwrap_or_else(|_| Err(Fault::Broken("its decoder failed".to_owned()))).map_err(|fault| fault.error(format))
 }

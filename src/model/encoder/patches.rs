@@ -152,7 +152,7 @@ pub fn grid_of([height, width]: [i64; 2], patch: [i64; 2]) -> Result<[i64; 2]> {
         return Err(Error::request(format!(
             "images of {height}×{width} pixels are smaller than the network's patches of {tall}×{wide}"
         ))
-        .hint("take a larger image size"));
+        .hint("use a larger image size"));
     }
     Ok(grid)
 }

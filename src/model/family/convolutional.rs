@@ -72,10 +72,10 @@ pub fn refused_setting(key: &str, value: &Value, why: &str) -> Error {
 
 /// A setting of `model_args` that a family does not have.
 pub fn unsupported_setting(key: &str, value: &Value) -> Error {
-    refused_setting(key, value, "this setting is not supported").hint("take a network without it")
+    refused_setting(key, value, "this setting is not supported").hint("use a network without it")
 }
 
-const MATCHING: &str = "take the config.json that belongs to these weights";
+const MATCHING: &str = "use the config.json that belongs to these weights";
 
 /// A network, by the name that timm creates it under.
 #[derive(Debug)]

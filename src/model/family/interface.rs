@@ -62,8 +62,8 @@ pub trait Family: Sync {
     /// # Errors
     /// There is no such network, or the family does not begin from random weights.
     fn fresh(&self, network: &FreshNetwork, _request: &LoadRequest) -> Result<Parts> {
-        Err(Error::request(format!("`{}`: a `{}` cannot begin from random weights", network.architecture, self.name()))
-            .hint("begin from a trained network: leave --init random out"))
+        Err(Error::request(format!("`{}`: a `{}` cannot start from random weights", network.architecture, self.name()))
+            .hint("start from a trained network: leave out --init random"))
     }
 
     /// What a saved classifier needs beside its weights so that the family's Python library loads it.

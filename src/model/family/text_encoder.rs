@@ -121,7 +121,7 @@ const MEAN_OUTPUT: &str = "classifier";
 /// Buffers that older versions of transformers saved.
 const BUFFERS: &[&str] = &["embeddings.position_ids", "embeddings.token_type_ids"];
 
-const MATCHING: &str = "take the config.json that belongs to these weights";
+const MATCHING: &str = "use the config.json that belongs to these weights";
 
 const PYTHON_MODULE: [(&str, &str); 2] = [
     ("configuration_rehead.py", include_str!("python/configuration_rehead.py")),
@@ -204,7 +204,7 @@ impl TextEncoder {
             PositionNumbering::AfterPadding => {
                 let padding = settings.get(keys.padding, defaults.padding)?;
                 if !(0..vocabulary).contains(&padding) {
-                    let message = format!("{padding} is no token of a vocabulary of {vocabulary}");
+                    let message = format!("token {padding} is outside the vocabulary of {vocabulary}");
                     return Err(settings.refused(keys.padding, message));
                 }
                 padding + 1
@@ -258,7 +258,7 @@ impl TextEncoder {
         };
         match stages {
             1 if self.shares_layers => Ok(layers),
-            _ if self.shares_layers => refused("one".to_owned(), "its layers have the same weights: keep it whole"),
+            _ if self.shares_layers => refused("one".to_owned(), "its layers share their weights: keep it whole"),
             1.. if stages <= layers + 1 => Ok(stages - 1),
             _ => refused(format!("{}", layers + 1), "the embeddings are the first stage, and every layer is one"),
         }
@@ -319,7 +319,7 @@ impl Family for TextEncoder {
             Engine::RustBert => {
                 let (config, names, device) = (&config, &self.names, request.device);
                 let source = RustBertSource { checkpoint, config, prefix: names.prefix, stored_prefix: prefix, device };
-                let load = self.rust_bert.ok_or_else(|| Error::failure("rust-bert does not compute this family"))?;
+                let load = self.rust_bert.ok_or_else(|| Error::failure("rust-bert does not support this family"))?;
                 load(&source)?
             }
         };

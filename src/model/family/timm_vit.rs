@@ -83,7 +83,7 @@ fn sizes_named(name: &str) -> Option<[i64; 3]> {
 /// The name is none of a plain ViT.
 pub fn fresh_config(name: &str) -> Result<Value> {
     let Some([width, patch, image]) = sizes_named(name).filter(|[_, patch, image]| patch <= image) else {
-        return Err(Error::request(format!("`{name}` is no Vision Transformer that can be made"))
+        return Err(Error::request(format!("`{name}` is not a Vision Transformer that can be made"))
             .hint("vit_tiny_patch16_224, vit_small_patch16_224 and vit_base_patch16_224 can"));
     };
     Ok(json!({
@@ -189,7 +189,7 @@ fn converted_config(checkpoint: &Checkpoint) -> Result<Value> {
     let fits = |size: &[i64; 2]| (size[0] / tall.max(1)) * (size[1] / wide.max(1)) + 1 == positions;
     let side = (positions - 1).max(0).isqrt();
     let image = input_size(config).filter(fits).or_else(|| Some([side * tall, side * wide]).filter(fits));
-    let image = image.ok_or_else(|| refused("pos_embed", format!("{positions} positions are none of a square")))?;
+    let image = image.ok_or_else(|| refused("pos_embed", format!("{positions} positions do not form a square")))?;
 
     let mut converted = json!({
         "model_type": "vit",
@@ -220,7 +220,7 @@ fn shape<const DIMENSIONS: usize>(weights: &Weights, name: &str) -> Result<[i64;
     let sizes: Vec<i64> = found.iter().map(|&size| size as i64).collect();
     sizes
         .try_into()
-        .map_err(|_| Error::request(format!("shape {found:?} is none of a ViT's")).key(name).hint(SUPPORTED))
+        .map_err(|_| Error::request(format!("a ViT has no weights of shape {found:?} here")).key(name).hint(SUPPORTED))
 }
 
 /// The names here of a timm tensor; of a fused projection those of its parts.

@@ -140,7 +140,7 @@ const OTHER_PARTS: [&str; 7] = [
     "vit.embeddings.mask_token",
 ];
 
-const MATCHING: &str = "take the config.json that belongs to these weights, of a Vision Transformer";
+const MATCHING: &str = "use the config.json that belongs to these weights, of a Vision Transformer";
 
 /// Reads `config`, the `config.json` of a ViT, which messages call `file`: the encoder, and height and width of the
 /// images that its positions are for. `antialias` is as in [`EmbeddingsConfig::Patches`].
@@ -308,7 +308,7 @@ fn refuse_distilled(checkpoint: &Checkpoint) -> Result<()> {
     Err(Error::request("a DeiT with a distillation token is not supported; one without is")
         .file(&checkpoint.directory)
         .key(name)
-        .hint("take its variant without `distilled` in the name"))
+        .hint("use its variant without `distilled` in the name"))
 }
 
 #[cfg(test)]

@@ -136,9 +136,9 @@ impl Backbone for Albert {
     }
 
     fn linears_mut(&mut self) -> Result<Vec<AdaptableLinear<'_>>> {
-        Err(Error::request("`lora`: the layers of rust-bert, which compute an ALBERT, take no adapters")
+        Err(Error::request("`lora`: the layers of rust-bert, which run an ALBERT, have no adapters")
             .key("strategy.name")
-            .hint("take another strategy: full, frozen or bitfit"))
+            .hint("use another strategy: full, frozen or bitfit"))
     }
 
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {

@@ -150,9 +150,9 @@ impl Backbone for RustBert {
     }
 
     fn linears_mut(&mut self) -> Result<Vec<AdaptableLinear<'_>>> {
-        Err(Error::request("`lora`: the layers of rust-bert take no adapters")
+        Err(Error::request("`lora`: the layers of rust-bert have no adapters")
             .key("strategy.name")
-            .hint("leave out --engine rust-bert, or take another strategy"))
+            .hint("leave out --engine rust-bert, or use another strategy"))
     }
 
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {

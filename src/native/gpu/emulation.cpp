@@ -81,7 +81,7 @@ void resume(int thread) {
     swapcontext(&block->scheduler, &block->fibres[thread].context);
 }
 
-// Lets every thread of a warp go on up to where it waits; false when they are all waiting at the barrier or done.
+// Lets every thread of a warp continue to where it waits; false when they are all waiting at the barrier or done.
 bool step(int begin, int end) {
     int waiting = 0, done = 0;
     for (int thread = begin; thread < end; thread++) {

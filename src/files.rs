@@ -4,6 +4,8 @@
 //! A whole file is written under a temporary name in the same directory, synced, then renamed. What the bytes mean is
 //! not known here.
 
+pub mod placing;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

@@ -69,6 +69,18 @@ pub struct LabelArgs {
     #[arg(long, value_name = "NAME", requires = "min_confidence", help_heading = "Output")]
     pub unknown_label: Option<String>,
 
+    /// Then copy each image into the folder DIR/LABEL (below --min-confidence: DIR/unsure)
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub sort_into: Option<PathBuf>,
+
+    /// Link the images instead of copying them
+    #[arg(long, requires = "sort_into", conflicts_with = "move_images", help_heading = "Output")]
+    pub link: bool,
+
+    /// Move the images instead of copying them
+    #[arg(long = "move", requires = "sort_into", help_heading = "Output")]
+    pub move_images: bool,
+
     /// Continue an interrupted output file after its last complete row
     #[arg(long, help_heading = "Output")]
     pub resume: bool,

@@ -4,10 +4,12 @@ use serde::Serialize;
 
 use super::inputs::prepare;
 use super::loaded_model::LoadedModel;
+use super::origins::origins;
 use super::output::{check_writable, print};
+use super::trained_rows::{self, Known, TrainedRows};
 use crate::cli::EvaluateArgs;
-use crate::console::Console;
-use crate::data::{Example, Input, load_labelled};
+use crate::console::{Console, units};
+use crate::data::{Example, Input, Modality, Place, Sources, load_labelled};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::files::write_atomically;
@@ -64,6 +66,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         examples: prepared.set.clone(),
         targets: model.task.parse(&examples, &set.labels, &model.classifier.labels)?,
     };
+    say_if_trained_on(&model, &examples, &dataset, &console)?;
     let Evaluated { logits, evaluation } = score(model.task, &model.inference(), &dataset, "evaluating", &console)?;
     console.note(&evaluation);
     if let Some(warning) = evaluation.warning() {
@@ -83,8 +86,11 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         std::fs::create_dir_all(out).map_err(|error| Error::io(error, out))?;
         write_atomically(out.join("metrics.json"), format!("{json}\n").as_bytes())?;
         let predictions = Predictions::of_logits(&logits, &dataset.targets);
-        predictions.write(out, "test", model.classifier.labels.names())?;
         let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
+        let places: Vec<Place> = examples.iter().map(|example| example.place()).collect();
+        let sources = Sources { files: vec![args.data.clone()], options };
+        let labels = model.classifier.labels.names();
+        predictions.write(out, "test", labels, &origins(&sources, &places, &texts, labels, &console))?;
         let split = ScoredSplit {
             name: "test",
             evaluation: &report.test,
@@ -107,5 +113,26 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     } else if args.out.is_none() {
         print(&report.test.to_string())?;
     }
+    Ok(())
+}
+
+/// Says how many of the rows are rows that the model was trained on, where its run knows.
+fn say_if_trained_on(model: &LoadedModel, examples: &[&Example], dataset: &Dataset, console: &Console) -> Result<()> {
+    let Some(trained_on) = TrainedRows::read(&model.classifier.directory)? else { return Ok(()) };
+    let inputs = examples.iter().map(|example| &example.input);
+    let Known { rows, is_estimate } = trained_on.known(&trained_rows::digests(inputs, &*dataset.examples));
+    if rows == 0 {
+        return Ok(());
+    }
+    let all = examples.len() as u64;
+    let about = if is_estimate { "about " } else { "" };
+    let are = if rows == 1 { "is a row" } else { "are rows" };
+    let new = if model.modality == Modality::Image { "new images" } else { "new texts" };
+    let so = match 2 * rows >= all {
+        true => format!("the score says nothing about {new}"),
+        false => format!("the score is too optimistic about {new}"),
+    };
+    let share = format!("{about}{} of {}", units::count(rows.min(all)), units::counted(all, "row"));
+    console.warn(format!("{share} {are} that this model was trained on: {so}"));
     Ok(())
 }

@@ -14,5 +14,7 @@ pub mod label;
 mod loaded_model;
 mod locate;
 pub mod man;
+mod origins;
 mod output;
 pub mod train;
+mod trained_rows;

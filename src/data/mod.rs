@@ -2,7 +2,8 @@
 //!
 //! In the order in which a file meets it: [`stream`] opens and decompresses it, [`reader`] finds out which of the
 //! formats it has and gives its rows, [`columns`] says which columns hold the text and the label, [`labels`] numbers
-//! the classes, [`examples`] loads labelled files, `summary` counts what is odd about them, [`split`] sets rows aside for
+//! the classes, [`examples`] loads labelled files, `summary` counts what is odd about them, `origins` finds their
+//! rows again, [`split`] sets rows aside for
 //! validation, [`inspect`] reports on a file, and [`writer`] writes rows with added columns. What a format is to all of
 //! these says [`mod@format`]; the formats themselves are a file each. Tokens, pixels and batches are the business of
 //! later modules: nothing here knows a network.
@@ -24,6 +25,7 @@ pub mod labels;
 mod lookup;
 mod names;
 pub mod options;
+mod origins;
 mod overlap;
 pub mod reader;
 pub mod row;
@@ -42,6 +44,7 @@ pub use examples::{LabelledSet, load_labelled};
 pub use format::FileLayout;
 pub use labels::Labels;
 pub use options::{ReadOptions, TextColumns, TrainedColumns};
+pub use origins::{Origins, Sources};
 pub use overlap::{Overlap, overlap};
 pub use reader::RowReader;
 pub use row::{Cell, OutputValue, Record, Row};

@@ -1,8 +1,10 @@
-//! `predictions/SPLIT.csv` of a run: the true label of every row of a split and the network's predictions, in the order
-//! of the data. `rehead compare` pairs runs by these rows, and reports show them.
+//! `predictions/SPLIT.csv` of a run: every row of a split as it is in the data, with its number there, the true label
+//! and the network's predictions; and `predictions/mistakes.csv`, the wrong ones of these, the most confident first.
+//! `rehead compare` pairs runs by these rows, and reports show them.
 
 use std::path::{Path, PathBuf};
 
+use crate::data::Origins;
 use crate::error::{Error, Result};
 use crate::evaluation::{argmax, softmax};
 use crate::files::write_atomically;
@@ -41,26 +43,48 @@ impl Predictions {
         self.rows().map(|row| row.get(argmax(row)).copied().unwrap_or(f32::NAN)).collect()
     }
 
-    /// Saves them for the split `name` of a run.
-    pub fn write(&self, run: &Path, name: &str, labels: &[String]) -> Result<()> {
+    /// Saves them for the split `name` of a run, beside what its rows are in the data.
+    pub fn write(&self, run: &Path, name: &str, labels: &[String], origins: &Origins) -> Result<()> {
         let file = predictions_file(run, name);
-        let failed = |error: csv::Error| Error::failure(error.to_string()).file(&file);
-        let name_of = |label: usize| labels.get(label).map_or("", String::as_str);
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let fixed = ["row", "label", "predicted_label", "confidence"].map(str::to_owned);
-        let header = fixed.into_iter().chain(labels.iter().map(|label| format!("p_{label}")));
-        writer.write_record(header).map_err(failed)?;
-        for (index, (row, &truth)) in self.rows().zip(&self.truth).enumerate() {
-            let best = argmax(row);
-            let known = [(index + 1).to_string(), name_of(truth as usize).to_owned(), name_of(best).to_owned()];
-            let numbers = row.get(best).into_iter().chain(row).map(f32::to_string);
-            writer.write_record(known.into_iter().chain(numbers)).map_err(failed)?;
-        }
-        let bytes = writer.into_inner().map_err(|error| Error::failure(error.to_string()).file(&file))?;
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(|error| Error::io(error, folder))?;
         }
-        write_atomically(&file, &bytes)
+        let (predicted, confidence) = (self.predicted(), self.confidence());
+        self.write_rows(&file, 0..self.truth.len(), labels, origins)?;
+        let mut wrong: Vec<usize> = (0..self.truth.len()).filter(|&row| predicted[row] != self.truth[row]).collect();
+        wrong.sort_by(|&a, &b| confidence[b].total_cmp(&confidence[a]));
+        self.write_rows(&predictions_file(run, MISTAKES), wrong, labels, origins)
+    }
+
+    /// Writes the rows of these indices as CSV.
+    fn write_rows(
+        &self,
+        file: &Path,
+        indices: impl IntoIterator<Item = usize>,
+        labels: &[String],
+        origins: &Origins,
+    ) -> Result<()> {
+        let failed = |error: csv::Error| Error::failure(error.to_string()).file(file);
+        let name_of = |label: usize| labels.get(label).map_or("", String::as_str);
+        let rows: Vec<&[f32]> = self.rows().collect();
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let file_column = (!origins.files.is_empty()).then_some("file");
+        let before = ["row"].into_iter().chain(file_column).chain(origins.columns.iter().map(String::as_str));
+        let own = ["label", "prediction", "confidence"].into_iter().map(str::to_owned).chain(of_labels(labels));
+        writer.write_record(before.map(str::to_owned).chain(own)).map_err(failed)?;
+        for index in indices {
+            let (Some(row), Some(&truth)) = (rows.get(index), self.truth.get(index)) else { continue };
+            let best = argmax(row);
+            let number = origins.rows.get(index).map_or(index as u64 + 1, |&row| row).to_string();
+            let known = std::iter::once(number)
+                .chain(origins.files.get(index).cloned())
+                .chain(origins.values.get(index).into_iter().flatten().cloned())
+                .chain([name_of(truth as usize).to_owned(), name_of(best).to_owned()]);
+            let numbers = row.get(best).into_iter().chain(*row).map(f32::to_string);
+            writer.write_record(known.chain(numbers)).map_err(failed)?;
+        }
+        let bytes = writer.into_inner().map_err(|error| Error::failure(error.to_string()).file(file))?;
+        write_atomically(file, &bytes)
     }
 
     /// Reads what [`write`](Self::write) saved, to the last bit.
@@ -78,10 +102,16 @@ impl Predictions {
         };
         let mut predictions = Self::default();
         let index = |name: &str| labels.iter().position(|label| label == name);
-        for (row, record) in csv::Reader::from_reader(bytes.as_slice()).records().enumerate() {
+        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        let header = reader.headers().map_err(|error| bad(0, &error.to_string()))?.clone();
+        let column = |name: &str| header.iter().position(|column| column == name);
+        let truth_column = column("label").ok_or_else(|| bad(0, "no column `label`"))?;
+        let of_labels: Vec<usize> = of_labels(labels).filter_map(|name| column(&name)).collect();
+        for (row, record) in reader.records().enumerate() {
             let record = record.map_err(|error| bad(row + 1, &error.to_string()))?;
-            let truth = record.get(1).and_then(index).ok_or_else(|| bad(row + 1, "unknown label"))?;
-            let numbers: Vec<f32> = record.iter().skip(4).filter_map(|number| number.parse().ok()).collect();
+            let truth = record.get(truth_column).and_then(index).ok_or_else(|| bad(row + 1, "unknown label"))?;
+            let number = |&column: &usize| record.get(column)?.parse().ok();
+            let numbers: Vec<f32> = of_labels.iter().filter_map(number).collect();
             if numbers.len() != labels.len() {
                 return Err(bad(row + 1, "a probability is missing"));
             }
@@ -91,6 +121,23 @@ impl Predictions {
         Ok(predictions)
     }
 }
+
+/// The columns that are not the data's own.
+pub fn own_columns(labels: &[String]) -> Vec<String> {
+    ["row", "file", "label", "prediction", "confidence"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(of_labels(labels))
+        .collect()
+}
+
+/// The columns of the labels' probabilities.
+fn of_labels(labels: &[String]) -> impl Iterator<Item = String> {
+    labels.iter().map(|label| format!("p_{label}"))
+}
+
+/// As a split would be called.
+const MISTAKES: &str = "mistakes";
 
 fn predictions_file(run: &Path, name: &str) -> PathBuf {
     run.join("predictions").join(format!("{name}.csv"))
@@ -106,11 +153,23 @@ mod tests {
         let labels = ["a, \"b\"".to_owned(), "c".to_owned(), "ü".to_owned()];
         let logits = Rows { values: vec![0.1, 2.0, -3.0, 1.0, 0.0, 0.7], width: 3 };
         let written = Predictions::of_logits(&logits, &Targets::Classes(vec![2, 0]));
-        written.write(folder.path(), "test", &labels).unwrap();
+        let columns = vec!["id".to_owned(), "text".to_owned()];
+        let values = vec![vec!["x1".to_owned(), "a\nb".to_owned()], vec!["x2".to_owned(), String::new()]];
+        let origins = Origins { rows: vec![7, 3], files: vec![], columns, values };
+        written.write(folder.path(), "test", &labels, &origins).unwrap();
         let read = Predictions::read(folder.path(), "test", &labels).unwrap();
         assert_eq!(read, written);
         assert_eq!(read.predicted(), [1, 0]);
         assert!(read.confidence().iter().zip([0.865_f32, 0.473]).all(|(a, b)| (a - b).abs() < 1e-2));
+        let text = std::fs::read_to_string(predictions_file(folder.path(), "test")).unwrap();
+        assert!(
+            text.starts_with("row,id,text,label,prediction,confidence,\"p_a, \"\"b\"\"\",p_c,p_ü\n7,x1,\"a\nb\",ü,c,")
+        );
+        // What earlier versions wrote.
+        let before = "row,label,predicted_label,confidence,p_x,p_y\n1,y,x,0.75,0.75,0.25\n";
+        std::fs::write(predictions_file(folder.path(), "old"), before).unwrap();
+        let old = Predictions::read(folder.path(), "old", &["x".to_owned(), "y".to_owned()]).unwrap();
+        assert_eq!((old.truth, old.probabilities), (vec![1], vec![0.75, 0.25]));
         assert!(Predictions::read(folder.path(), "test", &labels[..2]).is_err());
         assert!(Predictions::read(folder.path(), "valid", &labels).is_err());
     }

@@ -5,10 +5,11 @@ use std::time::Instant;
 use super::runs::FinishedRun;
 use crate::baseline::{Baseline, LabelledInputs, Majority, Tfidf};
 use crate::commands::locate::locate_network;
+use crate::commands::origins::origins;
 use crate::commands::train::data::Data;
 use crate::config::{Choices, RunConfig};
 use crate::console::Console;
-use crate::data::{Example, Input, Modality};
+use crate::data::{Example, Input, Modality, Place};
 use crate::error::{Error, Result};
 use crate::evaluation::evaluate;
 use crate::hardware::Hardware;
@@ -34,10 +35,14 @@ pub fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<FinishedRu
     let data = Data::load(&mut config, modality, &mut choices, &Console::new(true))?;
     let classes = data.labels.len();
     let (train, valid) = (SplitInputs::of(&data.train), SplitInputs::of(&data.valid));
-    let (split, scored) = match &data.test {
-        Some(test) => ("test", SplitInputs::of(test)),
-        None => ("valid", SplitInputs::of(&data.valid)),
+    let (split, examples) = match &data.test {
+        Some(test) => ("test", test),
+        None => ("valid", &data.valid),
     };
+    let scored = SplitInputs::of(examples);
+    let places: Vec<Place> = examples.iter().map(Example::place).collect();
+    let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
+    let origins = origins(&data.sources, &places, &texts, data.labels.names(), &Console::new(true));
 
     let mut finished = Vec::new();
     for &name in names {
@@ -77,6 +82,7 @@ pub fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<FinishedRu
             &run,
             split,
             data.labels.names(),
+            &origins,
         )?;
         metrics.write(run.join("metrics.json"))?;
         finished.push(FinishedRun::read(metrics, &run)?);

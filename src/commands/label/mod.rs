@@ -1,9 +1,10 @@
 //! `rehead label`: labels every row of a file, a pipe or a folder of images. [`pipeline`] reads, computes and writes at
 //! the same time, [`output`] is the file as it grows, the task says which columns are added to a row, and [`summary`]
-//! counts what was written.
+//! counts what was written. [`sort`] puts labelled images into folders.
 
 mod output;
 mod pipeline;
+mod sort;
 mod summary;
 
 use std::time::Instant;
@@ -12,6 +13,7 @@ use crate::cli::LabelArgs;
 use crate::commands::inputs::{FileForm, read_options};
 use crate::commands::label::output::GrowingOutput;
 use crate::commands::label::pipeline::{Pipeline, Reading};
+use crate::commands::label::sort::Sorting;
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
 use crate::data::columns::LabelColumn;
@@ -32,6 +34,12 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
     let options =
         model.read_options(read_options(args.rows.text.as_ref(), None, FileForm::of_rows_to_label(&args.rows)));
+    check_unknown_label(args, &model.classifier.labels)?;
+    let mut sorting = Sorting::of(args, &model)?;
+    if let Some(sorting) = sorting.as_mut().filter(|sorting| sorting.is_all_that_is_left()) {
+        interrupt::listen();
+        return sorting.sort(&options, &console);
+    }
     let rows = RowReader::open(&args.input, &options)?;
     let input_columns = resolve(rows.layout(), &options, LabelColumn::Optional)?;
     for choice in rows.choices().iter().chain(input_columns.choices.iter().filter(|choice| choice.setting == "text")) {
@@ -46,7 +54,6 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         min_confidence: args.min_confidence.unwrap_or(0.0),
         unknown_label: args.unknown_label.clone(),
     };
-    check_unknown_label(args, &model.classifier.labels)?;
     let output_columns = &*model.task.columns(&model.classifier.labels, column_options);
     interrupt::listen();
     let output = GrowingOutput::open(args, rows.layout(), output_columns, &model)?;
@@ -71,7 +78,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     let summary = pipeline.run(rows, output)?;
     bar.finish();
     summary.print(args, &model.classifier.labels, began.elapsed(), &console);
-    Ok(())
+    sorting.map_or(Ok(()), |mut sorting| sorting.sort(&options, &console))
 }
 
 /// That what is written instead of a label is not the name of one.

@@ -166,7 +166,7 @@ impl Files {
 }
 
 /// `out.csv` grows as `out.partial.csv`: the extension, which says the format, stays.
-fn partial_name(output: &Path) -> PathBuf {
+pub fn partial_name(output: &Path) -> PathBuf {
     let stem = output.file_stem().unwrap_or_default().to_string_lossy();
     let name = match output.extension() {
         Some(extension) => format!("{stem}.partial.{}", extension.to_string_lossy()),

@@ -1,12 +1,12 @@
 //! The examples of a run: loaded, split, and what is in them printed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::commands::inputs::{FileForm, read_options};
 use crate::config::{Choices, Columns, DataConfig, RunConfig};
 use crate::console::Console;
 use crate::data::split::stratified;
-use crate::data::{Example, LabelledSet, Labels, Modality, ReadOptions, load_labelled, overlap};
+use crate::data::{Example, LabelledSet, Labels, Modality, ReadOptions, Sources, load_labelled, overlap};
 use crate::error::{Error, Result};
 use crate::task;
 
@@ -15,9 +15,8 @@ pub struct Data {
     pub train: Vec<Example>,
     pub valid: Vec<Example>,
     pub test: Option<Vec<Example>>,
-    #[allow(dead_code, reason = "for those who name the row of an example")]
-    /// What the examples' `file` counts: the training files, then those of the other splits.
-    pub files: Vec<PathBuf>,
+    /// The training files, then those of the other splits: what the examples' `file` counts.
+    pub sources: Sources,
     /// The distinct values of the label column.
     pub labels: Labels,
     /// The names of the head's outputs.
@@ -104,6 +103,6 @@ impl Data {
                 .file(columns.file())
                 .hint("give more rows, or a validation file with --valid"));
         }
-        Ok(Self { train, valid, test, files, labels, names, summary })
+        Ok(Self { train, valid, test, sources: Sources { files, options }, labels, names, summary })
     }
 }

@@ -43,7 +43,9 @@ impl SavedTraining {
     pub fn save(&self, run: &Run) -> Result<()> {
         run.classifier.save(run.out())?;
         run.transform.save(run.out())?;
-        self.valid_predictions.write(run.out(), "valid", run.labels.names())?;
+        let origins = run.origins(&run.splits.valid);
+        self.valid_predictions.write(run.out(), "valid", run.labels.names(), &origins)?;
+        run.splits.train.trained_rows.write(run.out())?;
         Snapshots::new(run.out())?.trained(self)
     }
 

@@ -9,9 +9,10 @@ use super::split::{PreparedSplit, SplitPreparation};
 use crate::commands::inputs::{TransformOptions, transform_for};
 use crate::commands::loaded_model::{engine, hardware_of_engine};
 use crate::commands::locate::locate_network;
+use crate::commands::origins::origins;
 use crate::config::{Choices, RunConfig, Strategy, Switch};
 use crate::console::Console;
-use crate::data::{Example, Labels};
+use crate::data::{Example, Labels, Origins, Sources};
 use crate::error::Result;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
@@ -48,6 +49,8 @@ pub struct Run<'a> {
     pub labels: Labels,
     pub task: &'static dyn Task,
     pub splits: Splits,
+    /// The files of the data.
+    pub sources: Sources,
     /// What is in the data: name, value.
     pub summary: Vec<(String, String)>,
     pub plan: TrainPlan,
@@ -109,7 +112,7 @@ impl<'a> Run<'a> {
             config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();
         let activation_cache = is_cached.then(|| cached::settings(&config, &mut choices));
         console.note(&choices);
-        let Data { mut summary, .. } = data;
+        let Data { mut summary, sources, .. } = data;
         summary.push((splits.train.dataset.examples.unit().to_owned(), splits.train.statistics.clone()));
         summary.extend(splits.train.remarks.iter().map(|remark| ("training texts".to_owned(), remark.clone())));
         Ok(Self {
@@ -121,6 +124,7 @@ impl<'a> Run<'a> {
             labels,
             task,
             splits,
+            sources,
             summary,
             plan,
             views: variation.views,
@@ -133,6 +137,11 @@ impl<'a> Run<'a> {
     /// The run directory.
     pub fn out(&self) -> &Path {
         &self.config.run.out
+    }
+
+    /// What the rows of a split are in their files.
+    pub fn origins(&self, split: &PreparedSplit) -> Origins {
+        origins(&self.sources, &split.places, &split.texts, self.labels.names(), self.console)
     }
 
     /// The features that an interrupted call has left.

@@ -25,7 +25,7 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
 fn write_test_predictions(run: &Run, test: Option<&Evaluated>) -> Result<Option<Predictions>> {
     let (Some(scored), Some(split)) = (test, &run.splits.test) else { return Ok(None) };
     let predictions = Predictions::of_logits(&scored.logits, &split.dataset.targets);
-    predictions.write(run.out(), "test", run.labels.names())?;
+    predictions.write(run.out(), "test", run.labels.names(), &run.origins(split))?;
     Ok(Some(predictions))
 }
 

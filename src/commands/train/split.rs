@@ -5,9 +5,10 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::commands::inputs::prepare;
+use crate::commands::trained_rows::{self, TrainedRows};
 use crate::config::OnBadInput;
 use crate::console::Console;
-use crate::data::{Example, Input, Labels};
+use crate::data::{Example, Input, Labels, Place};
 use crate::error::Result;
 use crate::inference::cache::{Cache, Examples};
 use crate::task::{Dataset, Task};
@@ -24,6 +25,10 @@ pub struct PreparedSplit {
     pub seconds: f64,
     /// As people read them, for the report; none of the training examples.
     pub texts: Vec<String>,
+    /// Where they stand in the data; none of the training examples.
+    pub places: Vec<Place>,
+    /// Digests of the training examples; none of the others.
+    pub trained_rows: TrainedRows,
 }
 
 /// How splits are prepared: the same for all of a run.
@@ -57,11 +62,14 @@ impl PreparedSplit {
                 Ok(Examples { set: prepared.set, places, statistics: prepared.statistics, remarks, seconds })
             })?;
         let usable: Vec<&Example> = places.iter().filter_map(|&place| examples.get(place)).collect();
+        let is_trained_on = purpose == Purpose::Training;
+        let digests = trained_rows::digests(usable.iter().map(|example| &example.input), &*set);
+        let trained_rows = if is_trained_on { TrainedRows::new(digests) } else { TrainedRows::default() };
+        let held_out = if is_trained_on { &[][..] } else { &usable[..] };
         Ok(Self {
-            texts: match purpose {
-                Purpose::Training => Vec::new(),
-                Purpose::Inference => usable.iter().map(|example| example.input.to_string()).collect(),
-            },
+            texts: held_out.iter().map(|example| example.input.to_string()).collect(),
+            places: held_out.iter().map(|example| example.place()).collect(),
+            trained_rows,
             dataset: Dataset { targets: task.parse(&usable, values, names)?, examples: set },
             statistics,
             remarks,

@@ -1,0 +1,326 @@
+//! `--sort-into DIR`: labelled images are copied, linked or moved into a folder for each label.
+//!
+//! It happens when the output is complete, and reads from it which image has which label, so that a killed call can be
+//! continued whatever it had done. Nothing is overwritten: what is there already under the same name stays.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::output::partial_name;
+use crate::cli::{LabelArgs, is_stream};
+use crate::commands::loaded_model::LoadedModel;
+use crate::commands::output::check_writable;
+use crate::console::{Console, units};
+use crate::data::columns::LabelColumn;
+use crate::data::{Modality, ReadOptions, RowReader, TextColumns, resolve};
+use crate::error::{Error, Result};
+use crate::files::{self, placing};
+use crate::interrupt;
+
+/// The folder of images whose label is not known, where `--unknown-label` names no other.
+const UNSURE: &str = "unsure";
+/// The column of a folder's images.
+const FILE_COLUMN: &str = "file";
+/// More folders than this are not counted one by one.
+const MOST_FOLDERS_SHOWN: usize = 20;
+/// Longer names of labels are cut; file systems have a limit of 255 bytes.
+const LONGEST_NAME: usize = 100;
+
+/// What is to be sorted where.
+pub struct Sorting<'a> {
+    args: &'a LabelArgs,
+    into: &'a Path,
+    /// The folder of each label.
+    folders: HashMap<String, String>,
+    /// That of images without a label.
+    unsure: String,
+    /// Images that are placed: one may be in several rows.
+    placed: HashSet<PathBuf>,
+    /// Folders that images were placed in.
+    entered: HashSet<PathBuf>,
+    /// Names that are given to files of this call.
+    taken: HashSet<PathBuf>,
+}
+
+/// How many images were placed in each folder, and what became of the others.
+#[derive(Default)]
+struct Sorted {
+    by_folder: HashMap<String, u64>,
+    there_already: u64,
+    unreadable: u64,
+}
+
+impl<'a> Sorting<'a> {
+    /// What `--sort-into` asks for, if it is given.
+    ///
+    /// # Errors
+    /// The input has no images, the output cannot be read again, or the folder cannot be written.
+    pub fn of(args: &'a LabelArgs, model: &LoadedModel) -> Result<Option<Self>> {
+        let Some(into) = args.sort_into.as_deref() else { return Ok(None) };
+        let refused = |message: &str| Error::request(message).key("sort-into");
+        if model.modality != Modality::Image {
+            return Err(refused("only images are sorted, and this model reads text").hint("leave it out"));
+        }
+        if is_stream(&args.output) {
+            return Err(refused("images are sorted by the finished output, which must be a file")
+                .hint("name one with --output"));
+        }
+        check_writable(into, "--sort-into", None)?;
+        let is_within = |folder: &Path| match (into.canonicalize(), folder.canonicalize()) {
+            (Ok(into), Ok(folder)) => into.starts_with(folder),
+            (Err(_), Ok(folder)) => std::path::absolute(into).is_ok_and(|into| into.starts_with(folder)),
+            _ => false,
+        };
+        if !args.move_images && args.input.is_dir() && is_within(&args.input) {
+            return Err(Error::request("the folder lies within the input, which would have each image twice")
+                .file(into)
+                .hint("name a folder outside with --sort-into, or move the images with --move"));
+        }
+        let mut used = HashSet::new();
+        let names = model.classifier.labels.names();
+        let folders = names.iter().map(|label| (label.clone(), folder_name(label, &mut used))).collect();
+        let unsure = folder_name(args.unknown_label.as_deref().unwrap_or(UNSURE), &mut used);
+        Ok(Some(Self {
+            args,
+            into,
+            folders,
+            unsure,
+            placed: HashSet::new(),
+            entered: HashSet::new(),
+            taken: HashSet::new(),
+        }))
+    }
+
+    /// Whether an earlier call has completed the output, so that sorting is all that is left to `--resume`.
+    pub fn is_all_that_is_left(&self) -> bool {
+        let output = &self.args.output;
+        self.args.resume && output.is_file() && !partial_name(output).exists()
+    }
+
+    /// Places every image that the output has a label for.
+    ///
+    /// # Errors
+    /// The output cannot be read, an image is gone or cannot be placed, or interrupted.
+    pub fn sort(&mut self, options: &ReadOptions, console: &Console) -> Result<()> {
+        let ImageColumn { column, folder, is_listing } = image_column(self.args, options)?;
+        let output = &self.args.output;
+        let text = Some(TextColumns::new([column.clone()]));
+        let mut rows =
+            RowReader::open(output, &ReadOptions { text, delimiter: options.delimiter, ..ReadOptions::default() })?;
+        let columns = rows.columns().to_vec();
+        let index = |name: &str| {
+            columns.iter().position(|column| column == name).ok_or_else(|| {
+                Error::request("this is not the output of labelling these images: a column is missing")
+                    .file(output)
+                    .column(name)
+            })
+        };
+        let (image, label, confidence) = (index(&column)?, index("predicted_label")?, index("confidence")?);
+        let mut sorted = Sorted::default();
+        for row in &mut rows {
+            let row = row?;
+            let value = |index: usize| row.text(&columns[index], index).unwrap_or_default().into_owned();
+            if interrupt::requested() {
+                let done = units::counted(sorted.by_folder.values().sum(), "image");
+                return Err(Error::interrupted(format!("{done} sorted")).hint("--resume sorts the others"));
+            }
+            if value(confidence).is_empty() {
+                sorted.unreadable += 1;
+                continue;
+            }
+            let name = self.folder_of(&value(label)).map_err(|error| error.file(output).row(row.number))?;
+            let path = value(image);
+            let is_new = self.place(&folder.join(if is_listing { &path } else { path.trim() }), &name)?;
+            *sorted.by_folder.entry(name).or_default() += 1;
+            sorted.there_already += u64::from(!is_new);
+        }
+        self.print(&sorted, console);
+        Ok(())
+    }
+
+    /// The folder of a label as the output has it.
+    fn folder_of(&self, label: &str) -> Result<String> {
+        if label.is_empty() || Some(label) == self.args.unknown_label.as_deref() {
+            return Ok(self.unsure.clone());
+        }
+        self.folders.get(label).cloned().ok_or_else(|| {
+            Error::request(format!("the label `{label}` is none of this model's"))
+                .hint("sort with the model that the output was labelled with")
+        })
+    }
+
+    /// Places an image in a folder; false where it was there already.
+    fn place(&mut self, image: &Path, folder: &str) -> Result<bool> {
+        if self.placed.contains(image) {
+            return Ok(false);
+        }
+        let folder = self.into.join(folder);
+        if !folder.is_dir() {
+            std::fs::create_dir_all(&folder).map_err(|error| Error::io(error, &folder))?;
+        }
+        if self.entered.insert(folder.clone()) {
+            files::remove_temporaries(&folder);
+        }
+        let failed = |error| {
+            let which = format!("{} cannot be placed here", image.display());
+            Error::io(error, &folder).context(which).hint("--resume sorts the others once this is put right")
+        };
+        for number in 1.. {
+            let name = folder.join(numbered(image, number));
+            if self.taken.contains(&name) {
+                continue;
+            }
+            let is_new = match self.place_as(image, &name) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+                placed => placed.map_err(failed)?,
+            };
+            self.taken.insert(name);
+            self.placed.insert(image.to_owned());
+            return Ok(is_new);
+        }
+        Ok(false)
+    }
+
+    /// Gives an image this name, unless another file has it; false where the image itself has it already.
+    fn place_as(&self, image: &Path, name: &Path) -> std::io::Result<bool> {
+        let is_there = name.symlink_metadata().is_ok();
+        if self.args.move_images {
+            // An earlier call may have moved it, or have been killed between the two halves of a move.
+            match (is_there, image.symlink_metadata().is_ok()) {
+                (true, false) => return Ok(false),
+                (true, true) if std::path::absolute(image)? == std::path::absolute(name)? => return Ok(false),
+                (true, true) if placing::are_equal(image, name)? => {
+                    std::fs::remove_file(image)?;
+                    return Ok(false);
+                }
+                _ => placing::move_to_new(image, name)?,
+            }
+        } else if self.args.link {
+            if is_there && files::is_same(image, name) {
+                return Ok(false);
+            }
+            placing::link_to_new(image, name)?;
+        } else {
+            if is_there && placing::are_equal(image, name)? {
+                return Ok(false);
+            }
+            placing::copy_to_new(image, name)?;
+        }
+        Ok(true)
+    }
+
+    fn print(&self, sorted: &Sorted, console: &Console) {
+        let mut folders: Vec<(&String, u64)> = sorted.by_folder.iter().map(|(name, &count)| (name, count)).collect();
+        folders.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        let all: u64 = folders.iter().map(|(_, count)| count).sum();
+        let mut shown: Vec<String> = folders
+            .iter()
+            .take(MOST_FOLDERS_SHOWN)
+            .map(|(name, count)| format!("{name} {}", units::count(*count)))
+            .collect();
+        if folders.len() > MOST_FOLDERS_SHOWN {
+            shown.push(format!("… {} more folders", folders.len() - MOST_FOLDERS_SHOWN));
+        }
+        if sorted.there_already > 0 {
+            console.note(format!("{} of them were there already", units::count(sorted.there_already)));
+        }
+        if sorted.unreadable > 0 {
+            let verb = if sorted.unreadable == 1 { "stays where it is" } else { "stay where they are" };
+            console.warn(format!("{} without a label {verb}", units::counted(sorted.unreadable, "image")));
+        }
+        let how = if self.args.move_images {
+            "moved"
+        } else if self.args.link {
+            "linked"
+        } else {
+            "copied"
+        };
+        let into = self.into.display();
+        console.summary(format!("{} {how} into {into}: {}", units::counted(all, "image"), shown.join(", ")));
+    }
+}
+
+/// Where the output names the images.
+struct ImageColumn {
+    column: String,
+    /// What the paths are relative to.
+    folder: PathBuf,
+    /// Whether the paths are those of a folder's files, rather than what somebody wrote.
+    is_listing: bool,
+}
+
+fn image_column(args: &LabelArgs, options: &ReadOptions) -> Result<ImageColumn> {
+    let listing =
+        |folder: &Path| ImageColumn { column: FILE_COLUMN.to_owned(), folder: folder.to_owned(), is_listing: true };
+    // The images may have been moved out of it already.
+    if args.input.is_dir() {
+        return Ok(listing(&args.input));
+    }
+    let folder = args.input.parent().unwrap_or(Path::new(""));
+    let rows = RowReader::open(&args.input, options)?;
+    if rows.layout().file.is_dir() {
+        return Ok(listing(folder));
+    }
+    let column = resolve(rows.layout(), options, LabelColumn::Optional)?.text().to_string();
+    Ok(ImageColumn { column, folder: folder.to_owned(), is_listing: false })
+}
+
+/// A name for the folder of a label that any file system takes and no other label has: what separates paths or is
+/// special somewhere becomes `_`.
+fn folder_name(label: &str, used: &mut HashSet<String>) -> String {
+    let is_special = |char: char| char.is_control() || "/\\:*?\"<>|".contains(char);
+    let plain: String = label.trim().chars().map(|char| if is_special(char) { '_' } else { char }).collect();
+    let mut name = plain.trim_end_matches(['.', ' ']).to_owned();
+    while name.len() > LONGEST_NAME {
+        name.pop();
+    }
+    // Hidden folders are not read as classes.
+    if name.starts_with('.') || name.is_empty() {
+        name.insert(0, '_');
+    }
+    let free = (1..).map(|number| if number == 1 { name.clone() } else { format!("{name}-{number}") });
+    // Some file systems do not tell capitals apart.
+    free.into_iter().find(|name| used.insert(name.to_lowercase())).unwrap_or_default()
+}
+
+/// A file's name; from the second on with the number before its extension: `a.jpg`, `a-2.jpg`.
+fn numbered(file: &Path, number: usize) -> OsString {
+    let name = file.file_name().unwrap_or_default();
+    if number == 1 {
+        return name.to_owned();
+    }
+    let mut numbered = file.file_stem().unwrap_or_default().to_owned();
+    numbered.push(format!("-{number}"));
+    if let Some(extension) = file.extension() {
+        numbered.push(".");
+        numbered.push(extension);
+    }
+    numbered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_have_safe_names_of_their_own() {
+        let mut used = HashSet::new();
+        let mut name = |label: &str| folder_name(label, &mut used);
+        assert_eq!(name("cats"), "cats");
+        assert_eq!(name("Cats"), "Cats-2");
+        assert_eq!(name("a/b"), "a_b");
+        assert_eq!(name("a_b"), "a_b-2");
+        assert_eq!(name(".."), "_");
+        assert_eq!(name(".hidden"), "_.hidden");
+        assert_eq!(name("what?."), "what_");
+        assert!(name(&"é".repeat(300)).len() <= LONGEST_NAME);
+    }
+
+    #[test]
+    fn files_of_one_name_are_numbered() {
+        assert_eq!(numbered(Path::new("x/a.jpg"), 1), "a.jpg");
+        assert_eq!(numbered(Path::new("x/a.b.jpg"), 2), "a.b-2.jpg");
+        assert_eq!(numbered(Path::new("a"), 3), "a-3");
+    }
+}

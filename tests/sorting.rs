@@ -1,0 +1,147 @@
+//! `rehead label --sort-into`: labelled images in a folder for each label, without losing or overwriting one.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+
+use image::{ImageFormat, Rgb, RgbImage};
+use support::{Lottery, Scene, fields};
+
+const NET: &str = r#"{"architecture": "resnet18", "num_classes": 2, "num_features": 16,
+    "model_args": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]},
+    "pretrained_cfg": {"input_size": [3, 32, 32], "crop_pct": 1.0, "interpolation": "bilinear",
+                       "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
+
+const LABEL: &str = "label --model run --device cpu --precision fp32 --threads 1 --input photos --output out.csv";
+
+/// A run with the labels `a-dark` and `b|light`, and ten images to label, in folders, two of them of the same name.
+fn scene() -> Scene {
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("net")).unwrap();
+    scene.write("net/config.json", NET);
+    let mut lottery = Lottery(2);
+    let mut picture = |path: &str, base: usize| {
+        let path = scene.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let picture = RgbImage::from_fn(36, 36, |_, _| Rgb([0, 1, 2].map(|_| (base + lottery.below(60)) as u8)));
+        picture.save_with_format(path, ImageFormat::Png).unwrap();
+    };
+    for index in 0..8 {
+        picture(&format!("train/a-dark/{index}.png"), 0);
+        picture(&format!("train/b|light/{index}.png"), 190);
+    }
+    for index in 0..4 {
+        picture(&format!("photos/{index}.png"), 190 * (index % 2));
+        picture(&format!("photos/more/{}.png", index + 2), 190 * (index % 2));
+    }
+    let words = "train --train train --valid train --model net --init random --device cpu --precision fp32 --threads 1";
+    scene.rehead(&format!("{words} --epochs 4 --batch-size 4 --lr 3e-3 --augment none --out run")).ok();
+    scene
+}
+
+/// By image its label and confidence.
+fn labels(scene: &Scene) -> BTreeMap<String, (String, String)> {
+    let text = scene.text("out.csv");
+    fields(&text)[1..].iter().map(|row| (row[0].to_owned(), (row[1].to_owned(), row[2].to_owned()))).collect()
+}
+
+/// The folder of a label.
+fn folder(label: &str) -> String {
+    if label.is_empty() { "unsure".to_owned() } else { label.replace('|', "_") }
+}
+
+#[test]
+fn images_are_copied_linked_or_moved_and_nothing_is_overwritten() {
+    let scene = scene();
+    let before = scene.everything_in("photos");
+    let outcome = scene.rehead(&format!("{LABEL} --sort-into sorted")).ok();
+    let labels = labels(&scene);
+    assert_eq!(labels.len(), 8);
+    assert!(scene.everything_in("photos") == before, "copies leave the images");
+    let sorted = scene.everything_in("sorted");
+    assert_eq!(sorted.values().flatten().count(), 8, "{outcome}");
+    for (image, (label, _)) in &labels {
+        let name = image.rsplit('/').next().unwrap().trim_end_matches(".png").to_owned();
+        let candidates = [format!("{name}.png"), format!("{name}-2.png")];
+        let content = before[image].clone().unwrap();
+        let found = candidates.iter().any(|name| {
+            scene.exists(&format!("sorted/{}/{name}", folder(label)))
+                && scene.bytes(&format!("sorted/{}/{name}", folder(label))) == content
+        });
+        assert!(found, "{image} as {label}\n{outcome}");
+    }
+    outcome.says(&["8 images copied into sorted: "]);
+    // Again: all are there already. Another file of the same name stays what it is.
+    let outcome = scene.rehead(&format!("{LABEL} --sort-into sorted")).ok();
+    assert!(scene.everything_in("sorted") == sorted, "{outcome}");
+    outcome.says(&["8 of them were there already"]);
+    let first = folder(&labels["0.png"].0);
+    std::fs::create_dir_all(scene.path(format!("linked/{first}"))).unwrap();
+    scene.write(&format!("linked/{first}/0.png"), "mine");
+    scene.rehead(&format!("{LABEL} --sort-into linked --link")).ok().says(&["8 images linked into linked: "]);
+    assert_eq!(scene.text(&format!("linked/{first}/0.png")), "mine");
+    assert_eq!(scene.bytes(&format!("linked/{first}/0-2.png")), before["0.png"].clone().unwrap());
+    assert!(scene.path(format!("linked/{first}/0-2.png")).symlink_metadata().unwrap().is_symlink());
+    // Moved, and continued after a kill in the middle of it.
+    let moved = scene.rehead(&format!("{LABEL} --sort-into moved --move")).ok();
+    assert!(scene.everything_in("photos").values().flatten().next().is_none(), "{moved}");
+    assert!(scene.everything_in("moved") == sorted);
+    moved.says(&["8 images moved into moved: "]);
+    for image in ["1.png", "more/4.png"] {
+        let name = format!("moved/{}/{}", folder(&labels[image].0), image.rsplit('/').next().unwrap());
+        scene.write(&format!("photos/{image}"), before[image].clone().unwrap());
+        if image == "1.png" {
+            scene.remove(&name);
+        }
+    }
+    let outcome = scene.rehead(&format!("{LABEL} --sort-into moved --move --resume")).ok();
+    assert!(scene.everything_in("photos").values().flatten().next().is_none(), "{outcome}");
+    assert!(scene.everything_in("moved") == sorted, "{outcome}");
+    outcome.says(&["7 of them were there already"]);
+}
+
+#[test]
+fn what_has_no_label_has_its_own_place() {
+    let scene = scene();
+    scene.write("photos/broken.png", "no image");
+    scene.rehead(&format!("{LABEL}")).refused();
+    scene.rehead(&format!("{LABEL} --on-bad-input skip")).ok();
+    let mut confidences: Vec<f64> =
+        labels(&scene).values().filter_map(|(_, confidence)| confidence.parse().ok()).collect();
+    confidences.sort_by(f64::total_cmp);
+    let threshold = confidences[4];
+    let words = format!("{LABEL} --on-bad-input skip --min-confidence {threshold}");
+    let outcome = scene.rehead(&format!("{words} --sort-into sorted")).ok();
+    let unsure =
+        labels(&scene).values().filter(|(label, confidence)| label.is_empty() && !confidence.is_empty()).count();
+    assert!(unsure > 0 && scene.everything_in("sorted/unsure").len() == unsure, "{outcome}");
+    assert!(scene.everything_in("sorted").keys().all(|name| !name.contains("broken")));
+    outcome.says(&["1 image without a label stays where it is", &format!("unsure {unsure}")]);
+    scene.rehead(&format!("{words} --unknown-label a/look --sort-into named")).ok();
+    assert_eq!(scene.everything_in("named/a_look").len(), unsure);
+    // In place.
+    scene.remove("photos/broken.png");
+    let nodes: u64 = scene.path("photos/0.png").metadata().unwrap().ino();
+    scene.rehead(&format!("{LABEL} --sort-into photos --move")).ok();
+    let (label, _) = &labels(&scene)["0.png"];
+    assert_eq!(scene.path(format!("photos/{}/0.png", folder(label))).metadata().unwrap().ino(), nodes);
+}
+
+#[test]
+fn what_cannot_be_sorted_is_refused() {
+    let scene = scene();
+    scene.add_model("classifier");
+    scene.write("in.csv", "text\ngood\n");
+    let before = scene.everything();
+    for (words, said) in [
+        (format!("{LABEL} --sort-into photos/sorted"), "within the input"),
+        (LABEL.replace("out.csv", "-") + " --sort-into sorted", "finished output"),
+        (format!("{LABEL} --sort-into sorted --link --move"), "cannot be used with"),
+        (format!("{LABEL} --move"), "--sort-into"),
+        ("label --model classifier --input in.csv --output out.csv --sort-into sorted".to_owned(), "only images"),
+    ] {
+        scene.rehead(&words).refused().says(&[said]);
+        assert!(scene.everything() == before, "{words}\n{}", scene.listing());
+    }
+}

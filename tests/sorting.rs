@@ -83,6 +83,7 @@ fn images_are_copied_linked_or_moved_and_nothing_is_overwritten() {
     assert_eq!(scene.text(&format!("linked/{first}/0.png")), "mine");
     assert_eq!(scene.bytes(&format!("linked/{first}/0-2.png")), before["0.png"].clone().unwrap());
     assert!(scene.path(format!("linked/{first}/0-2.png")).symlink_metadata().unwrap().is_symlink());
+    scene.remove("linked");
     // Moved, and continued after a kill in the middle of it.
     let moved = scene.rehead(&format!("{LABEL} --sort-into moved --move")).ok();
     assert!(scene.everything_in("photos").values().flatten().next().is_none(), "{moved}");

@@ -1,7 +1,8 @@
 //! The subcommands, a file or folder each: every one reads like the pipeline it runs.
 //!
 //! What several of them need stands in files of its own: [`locate`] finds the network, [`loaded_model`] loads a trained
-//! one, [`inputs`] makes examples of rows, [`output`] is where results go.
+//! one, [`inputs`] makes examples of rows, [`mod@origins`] finds their rows again, [`trained_rows`] tells which a model was
+//! trained on, [`output`] is where results go.
 
 pub mod advise;
 pub mod compare;

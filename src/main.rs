@@ -6,8 +6,10 @@ use rehead::cli::{Cli, Command};
 use rehead::commands;
 use rehead::console::Console;
 use rehead::hardware::allocator;
+use rehead::interrupt;
 
 fn main() -> ExitCode {
+    interrupt::install();
     allocator::keep_freed_memory();
     let cli = Cli::typed();
     if matches!(cli.command, Command::Label(_)) {
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             Console::new(false).error(&error);
-            ExitCode::from(error.exit_status())
+            interrupt::exit_at_once(error.exit_status())
         }
     }
 }

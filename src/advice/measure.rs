@@ -35,15 +35,15 @@ pub struct Measurements {
 const SHARES: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
 const FOLDS: usize = 5;
 
-/// Measures every stage. `watch` is called at each of [`steps`] steps.
+/// Measures every stage. `watch` hears of every step, among them [`steps`] fitted heads, and ends it with its error.
 ///
 /// # Errors
-/// No stage, too few rows, or features that are not finite.
+/// No stage, too few rows, features that are not finite, or `watch` says so.
 pub fn measure(
     stages: &[StageFeatures],
     labels: &[u32],
     seed: u64,
-    watch: &mut dyn FnMut() -> Result<()>,
+    watch: &mut dyn FnMut(probe::Step) -> Result<()>,
 ) -> Result<Measurements> {
     let folds = probe::Folds::new(labels, FOLDS, seed)?;
     let (last, earlier) = stages.split_last().ok_or_else(|| Error::failure("the network has no stages"))?;
@@ -77,7 +77,7 @@ pub fn measure(
     Ok(Measurements { stages: scores, curve, class_rows })
 }
 
-/// How often [`measure`] calls its watcher.
+/// How many heads [`measure`] fits.
 pub fn steps(stages: usize) -> usize {
     FOLDS * (stages + SHARES.len() - 1)
 }

@@ -15,3 +15,4 @@ pub mod recommend;
 
 pub use self::features::StageFeatures;
 pub use self::measure::{Measurements, StageScores, measure, steps};
+pub use self::probe::Step;

@@ -13,6 +13,15 @@ use tch::Tensor;
 
 use super::features::check;
 
+/// How far the measurements are: what their watcher hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A head's loss was computed once more.
+    Evaluated,
+    /// A head was fitted.
+    Fitted,
+}
+
 /// What was counted over all test folds, after training on `train_rows` rows in each round.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Score {
@@ -52,8 +61,11 @@ impl Folds {
     /// Fewer than three folds, or fewer rows than folds.
     pub fn new(labels: &[u32], count: usize, seed: u64) -> Result<Self> {
         if count < 3 || labels.len() < count {
-            return Err(Error::request(format!("{} rows cannot be dealt into {count} folds", labels.len()))
-                .hint("advice needs more labelled rows"));
+            return Err(Error::request(format!(
+                "advice needs at least {count} labelled rows, and there are {}",
+                labels.len()
+            ))
+            .hint("add labelled rows, or let `rehead train --strategy frozen` do with what there is"));
         }
         let classes = labels.iter().max().map_or(0, |&label| label as usize + 1);
         let mut by_class = vec![Vec::new(); classes];
@@ -83,14 +95,15 @@ impl Folds {
 }
 
 /// The score after training on each of `shares` of the training folds, each subset part of the next. `[1.0]` is a plain
-/// cross-validation. The penalty is chosen among `penalties`. `watch` is called after each training.
+/// cross-validation. The penalty is chosen among `penalties`. `watch` hears of every step, and ends it
+/// with its error.
 pub fn cross_validated(
     features: &Rows,
     labels: &[u32],
     folds: &Folds,
     shares: &[f64],
     penalties: &'static [f64],
-    watch: &mut dyn FnMut() -> Result<()>,
+    watch: &mut dyn FnMut(Step) -> Result<()>,
 ) -> Result<Vec<Score>> {
     check(features, labels)?;
     if folds.fold.len() != labels.len() {
@@ -108,7 +121,8 @@ pub fn cross_validated(
         for ((share, score), chosen) in shares.iter().zip(&mut scores).zip(&mut chosen) {
             let taken = ((train_rows.len() as f64 * share).round() as usize).clamp(1, train_rows.len());
             let train = part(&train_rows[..taken])?;
-            let (head, trial) = logistic::fit(&train.labelled(), &valid.labelled(), search, &mut |_| Ok(()))?;
+            let (head, trial) =
+                logistic::fit(&train.labelled(), &valid.labelled(), search, &mut |_| watch(Step::Evaluated))?;
             chosen.push(trial.l2);
             let logits = test.features.f_linear(&head.weight, Some(&head.bias))?;
             let values = to_vec::<f32>(&logits)?;
@@ -116,7 +130,7 @@ pub fn cross_validated(
             score.correct += predicted.zip(&test.labels).filter(|(a, b)| *a == **b as usize).count() as u64;
             score.rows += test.labels.len() as u64;
             score.train_rows += taken as f64 / folds.count as f64;
-            watch()?;
+            watch(Step::Fitted)?;
         }
     }
     for (score, mut chosen) in scores.iter_mut().zip(chosen) {
@@ -204,7 +218,7 @@ mod tests {
     }
 
     fn cross_validate(features: &Rows, labels: &[u32], shares: &[f64]) -> Result<Vec<Score>> {
-        cross_validated(features, labels, &Folds::new(labels, 5, 1)?, shares, logistic::QUICK.l2, &mut || Ok(()))
+        cross_validated(features, labels, &Folds::new(labels, 5, 1)?, shares, logistic::QUICK.l2, &mut |_| Ok(()))
     }
 
     #[test]

@@ -103,10 +103,12 @@ impl<'a> Problem<'a> {
         Self { rows, columns: rows.transposed(), labels, classes }
     }
 
-    /// Improves `linear` until it is best for `c`; returns the iterations taken.
-    pub fn solve(&self, linear: &mut SparseLinear, c: f64) -> Result<usize> {
+    /// Improves `linear` until it is best for `c`; returns the iterations taken. `watch` is asked before each
+    /// evaluation, and ends the search with its error.
+    pub fn solve(&self, linear: &mut SparseLinear, c: f64, watch: &mut dyn FnMut() -> Result<()>) -> Result<usize> {
         let mut residuals = vec![0.0; self.rows.rows() * outputs(self.classes)];
         lbfgs::minimise(&mut linear.weights, LIMITS, |point, gradient| {
+            watch()?;
             Ok(self.evaluate(point, c, &mut residuals, gradient))
         })
     }

@@ -29,6 +29,20 @@ pub struct Trial {
     pub iterations: usize,
 }
 
+/// How far a fit is: what its watcher hears.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// The loss was computed once, for the penalty of this number among so many.
+    Evaluated {
+        /// From 1 on.
+        penalty: usize,
+        /// How many may be tried; the search ends early where more would be worse.
+        penalties: usize,
+    },
+    /// The best head for one penalty was found.
+    Solved(Trial),
+}
+
 /// Features `[N, width]` with what is to be predicted from them.
 pub struct Labelled<'a> {
     /// One row an example, in any floating-point kind.
@@ -82,13 +96,13 @@ const MAX_ITERATIONS: usize = 300;
 /// Steps that L-BFGS remembers.
 const MEMORY: usize = 10;
 
-/// Fits a head on `train` and chooses the penalty by the loss on `valid`. `watch` hears of every
-/// penalty that was tried.
+/// Fits a head on `train` and chooses the penalty by the loss on `valid`. `watch` hears of every step, and ends the fit
+/// with its error.
 pub fn fit(
     train: &Labelled,
     valid: &Labelled,
     search: Search,
-    watch: &mut dyn FnMut(Trial) -> Result<()>,
+    watch: &mut dyn FnMut(Step) -> Result<()>,
 ) -> Result<(Linear, Trial)> {
     let x = train.features.f_to_kind(Kind::Double)?;
     let mean = x.f_mean_dim([0i64].as_slice(), true, Kind::Double)?;
@@ -103,10 +117,15 @@ pub fn fit(
 
     let limits = Limits { tolerance: search.tolerance, iterations: MAX_ITERATIONS, memory: MEMORY };
     let mut point = problem.start();
+    let (mut penalty, penalties) = (0, search.l2.len());
     let best = path::choose(search.l2, |l2| {
-        let iterations = lbfgs::minimise(&mut point, limits, |point, gradient| problem.evaluate(point, l2, gradient))?;
+        penalty += 1;
+        let iterations = lbfgs::minimise(&mut point, limits, |point, gradient| {
+            watch(Step::Evaluated { penalty, penalties })?;
+            problem.evaluate(point, l2, gradient)
+        })?;
         let trial = Trial { l2, valid_loss: valid_problem.mean_loss(&point)?, iterations };
-        watch(trial)?;
+        watch(Step::Solved(trial))?;
         Ok((trial.valid_loss, (point.clone(), trial)))
     })?;
     let (point, trial) = best.ok_or_else(|| {
@@ -294,8 +313,10 @@ mod tests {
         let targets = soft_targets(&labels, 2, 0.0, None)?;
         let labelled = || Labelled { features: &features, targets: &targets };
         let mut trials = Vec::new();
-        let (linear, best) = fit(&labelled(), &labelled(), THOROUGH, &mut |trial| {
-            trials.push(trial);
+        let (linear, best) = fit(&labelled(), &labelled(), THOROUGH, &mut |step| {
+            if let Step::Solved(trial) = step {
+                trials.push(trial);
+            }
             Ok(())
         })?;
         let scores = features.f_linear(&linear.weight, Some(&linear.bias))?;
@@ -304,6 +325,13 @@ mod tests {
             .eq_tensor(&Tensor::from_slice(&labels.iter().map(|&l| l as i64).collect::<Vec<_>>()));
         assert!(right.to_kind(Kind::Float).mean(Kind::Float).double_value(&[]) > 0.97);
         assert!(trials.iter().all(|trial| trial.valid_loss >= best.valid_loss));
+        // The watcher ends the fit at the next evaluation.
+        let mut heard = 0;
+        let stopped = fit(&labelled(), &labelled(), THOROUGH, &mut |_| {
+            heard += 1;
+            if heard == 3 { Err(Error::interrupted("stopped")) } else { Ok(()) }
+        });
+        assert!(stopped.is_err() && heard == 3);
         Ok(())
     }
 }

@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use tch::{Device, Tensor};
 
-use crate::error::{self, Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::inference::cache::Features;
 use crate::inference::{Inference, Partial, Rows, to_vec};
+use crate::interrupt;
+use crate::linear::logistic::Step;
 use crate::model::Classifier;
 use crate::model::checkpoint::{Weights, save_tensors};
 use crate::strategy::request::TrainRequest;
@@ -42,12 +44,30 @@ pub fn fit(
         None => cache.keep_features(key, compute(classifier, request, checkpoint)?),
     };
     let began = Instant::now();
+    // Many rows of wide features take minutes.
+    let bar = console.progress("head", None, "iterations");
     let fitted = task.fit_head(
         &LabelledFeatures { features: &features.train, targets: &train.targets },
         &LabelledFeatures { features: &features.valid, targets: &valid.targets },
         &plan.loss,
         &classifier.labels,
-    )?;
+        &mut |step| match step {
+            Step::Evaluated { penalty, penalties } => {
+                bar.message(format!("penalty {penalty} of {penalties}"));
+                bar.advance(1);
+                stop_if_asked()
+            }
+            Step::Solved(_) => Ok(()),
+        },
+    );
+    drop(bar);
+    let fitted = fitted.or_else(|error| {
+        if error.kind() == ErrorKind::Interrupted {
+            checkpoint.save_complete(&features)?;
+            return Err(Error::interrupted("the features of all examples are saved, the head is not fitted"));
+        }
+        Err(error)
+    })?;
     let linear = fitted.linear;
     classifier.head.set_output(&linear.weight, &linear.bias)?;
     console.note(format!("head: {}", fitted.description));
@@ -59,6 +79,10 @@ pub fn fit(
         tokens: (0..train.examples.len()).map(|index| train.examples.cost(index) as u64).sum(),
         valid_logits: Rows { values, width: task.head_width(&classifier.labels) },
     })
+}
+
+fn stop_if_asked() -> Result<()> {
+    if interrupt::requested() { Err(Error::interrupted("the head is not fitted")) } else { Ok(()) }
 }
 
 /// Runs the network over all examples.
@@ -77,8 +101,8 @@ fn compute(classifier: &Classifier, request: &TrainRequest, checkpoint: &Feature
         .features(&mut of_train, train, &mut watch)
         .and_then(|()| inference.features(&mut of_valid, valid, &mut watch));
     if let Err(error) = computed {
-        if error.kind() == error::ErrorKind::Interrupted {
-            checkpoint.save([("train", &of_train), ("valid", &of_valid)])?;
+        if error.kind() == ErrorKind::Interrupted {
+            checkpoint.save([("train", &of_train.rows, &of_train.done), ("valid", &of_valid.rows, &of_valid.done)])?;
             let done = of_train.done.iter().chain(&of_valid.done).filter(|&&done| done).count();
             return Err(Error::interrupted(format!("the features of {done} of {total} examples are saved")));
         }
@@ -113,11 +137,17 @@ impl FeatureCheckpoint {
         Ok(partial)
     }
 
-    fn save<'a>(&self, splits: impl IntoIterator<Item = (&'a str, &'a Partial)>) -> Result<()> {
+    fn save_complete(&self, features: &Features) -> Result<()> {
+        let done = [&features.train, &features.valid].map(|rows| vec![true; rows.len()]);
+        self.save([("train", &features.train, &done[0]), ("valid", &features.valid, &done[1])])
+    }
+
+    /// By split: rows, and which of them are done.
+    fn save(&self, splits: [(&str, &Rows, &[bool]); 2]) -> Result<()> {
         let mut tensors = Vec::new();
-        for (split, partial) in splits {
-            let done: Vec<f32> = partial.done.iter().map(|&done| f32::from(u8::from(done))).collect();
-            tensors.push((split.to_owned(), partial.rows.to_tensor()?));
+        for (split, rows, done) in splits {
+            let done: Vec<f32> = done.iter().map(|&done| f32::from(u8::from(done))).collect();
+            tensors.push((split.to_owned(), rows.to_tensor()?));
             tensors.push((format!("{split}.done"), Tensor::f_from_slice(&done)?));
         }
         if let Some(folder) = self.file.parent() {

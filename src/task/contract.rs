@@ -7,7 +7,7 @@ use crate::data::{Example, Labels, OutputValue};
 use crate::error::Result;
 use crate::evaluation::Evaluation;
 use crate::inference::Rows;
-use crate::linear::logistic::Linear;
+use crate::linear::logistic::{Linear, Step};
 use crate::task::loss::{Loss, LossSettings};
 use crate::task::targets::Targets;
 
@@ -39,16 +39,18 @@ pub trait Task: Sync {
     /// The loss of training on `targets`, on `device`.
     fn loss(&self, settings: &LossSettings, targets: &Targets, names: &Labels, device: Device) -> Result<Loss>;
 
-    /// Fits a linear head on features to convergence; its regularisation is chosen on `valid`.
+    /// Fits a linear head on features to convergence; its regularisation is chosen on `valid`. `watch` hears of every
+    /// step, and ends the fit with its error.
     ///
     /// # Errors
-    /// Features and targets do not belong together, or no solution is finite.
+    /// Features and targets do not belong together, no solution is finite, or `watch` says so.
     fn fit_head(
         &self,
         train: &LabelledFeatures,
         valid: &LabelledFeatures,
         settings: &LossSettings,
         names: &Labels,
+        watch: &mut dyn FnMut(Step) -> Result<()>,
     ) -> Result<FittedHead>;
 
     /// How good the logits of a dataset are.

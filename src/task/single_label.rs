@@ -8,7 +8,7 @@ use crate::data::{Example, Labels, OutputValue};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, argmax, evaluate, softmax};
 use crate::inference::Rows;
-use crate::linear::logistic::{self, Labelled, soft_targets};
+use crate::linear::logistic::{self, Labelled, Step, soft_targets};
 use crate::native;
 use crate::task::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Task};
 use crate::task::loss::{Criterion, Loss, LossSettings};
@@ -58,6 +58,7 @@ impl Task for SingleLabel {
         valid: &LabelledFeatures,
         settings: &LossSettings,
         names: &Labels,
+        watch: &mut dyn FnMut(Step) -> Result<()>,
     ) -> Result<FittedHead> {
         // The weights of the training data are those of the validation loss too.
         let weights = class_weights(settings, train.targets, names);
@@ -70,9 +71,9 @@ impl Task for SingleLabel {
             &Labelled { features: &train.features.to_tensor()?, targets: &train_targets },
             &Labelled { features: &valid.features.to_tensor()?, targets: &valid_targets },
             logistic::THOROUGH,
-            &mut |_| {
-                trials += 1;
-                Ok(())
+            &mut |step| {
+                trials += usize::from(matches!(step, Step::Solved(_)));
+                watch(step)
             },
         )?;
         let description = format!(

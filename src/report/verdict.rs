@@ -2,33 +2,34 @@
 
 use crate::console::units;
 use crate::error::listed;
-use crate::evaluation::comparison::{Comparison, Difference, More, Standing, Verdict};
+use crate::evaluation::comparison::{Comparison, Difference, More, Pair, Standing, Verdict};
 
-/// The verdict in a few sentences, for people who have never met a confidence interval.
-pub fn verdict(comparison: &Comparison) -> String {
+/// The verdict in a few sentences, for people who have never met a confidence interval. `split` is that of the rows:
+/// `test` or `valid`.
+pub fn verdict(comparison: &Comparison, split: &str) -> String {
+    let split = if split == "valid" { "validation" } else { split };
     let ranked = comparison.ranked();
     let mut sentences = match &comparison.verdict {
-        Verdict::Winner { name } => winner(comparison, name, &ranked),
-        Verdict::Equal { names, cheapest } => equal(comparison, names, cheapest, &ranked),
+        Verdict::Winner { name } => winner(comparison, split, name, &ranked),
+        Verdict::Equal { names, cheapest } => equal(comparison, split, names, cheapest, &ranked),
     };
     sentences.extend(by_macro_f1(comparison, &ranked));
     if comparison.seeds == 1 {
-        sentences.push(
-            "Only one seed was run, so this covers the choice of test rows but not the randomness of training: another \
-             seed may say otherwise. Run three or more (--seeds 3)."
-                .to_owned(),
-        );
+        sentences.push(format!(
+            "Only one seed was run, so this covers the choice of {split} rows but not the randomness of training: \
+             another seed may say otherwise. Run three or more (--seeds 3)."
+        ));
     }
     sentences.join(" ")
 }
 
-fn winner(comparison: &Comparison, name: &str, ranked: &[&Standing]) -> Vec<String> {
+fn winner(comparison: &Comparison, split: &str, name: &str, ranked: &[&Standing]) -> Vec<String> {
     let mut sentences = Vec::new();
     if let [first, second, rest @ ..] = ranked {
         let by = comparison.between(name, &second.name).map_or_else(String::new, |(accuracy, _)| points(&accuracy));
         let all = if rest.is_empty() { "" } else { ", and clearly better than every other too" };
         sentences.push(format!(
-            "`{name}` is best: test accuracy {:.3}, {by} above `{}`{}{all}.",
+            "`{name}` is best: {split} accuracy {:.3}, {by} above `{}`{}{all}.",
             first.accuracy.mean,
             second.name,
             if rest.is_empty() { "" } else { ", the next" },
@@ -44,13 +45,13 @@ fn winner(comparison: &Comparison, name: &str, ranked: &[&Standing]) -> Vec<Stri
     sentences
 }
 
-fn equal(comparison: &Comparison, names: &[String], cheapest: &str, ranked: &[&Standing]) -> Vec<String> {
+fn equal(comparison: &Comparison, split: &str, names: &[String], cheapest: &str, ranked: &[&Standing]) -> Vec<String> {
     let among = |standing: &&&Standing| names.contains(&standing.name);
     if let [only] = names {
         // Alone at the top without being the winner: nobody else was there.
         return vec![format!("`{only}` was not compared with anything.")];
     }
-    let data = measured_on(comparison);
+    let data = measured_on(comparison, split);
     let between = if names.len() == 2 { "between" } else { "among" };
     let mut sentences =
         vec![format!("No winner: there is no statistically clear difference {between} {} on {data}.", listed(names))];
@@ -70,25 +71,31 @@ fn equal(comparison: &Comparison, names: &[String], cheapest: &str, ranked: &[&S
             listed(baselines)
         ));
     }
-    // Differences smaller than half of the widest interval between the first and another could go unnoticed.
-    let widest = names
-        .iter()
-        .skip(1)
-        .filter_map(|other| comparison.between(names.first()?, other))
-        .map(|(accuracy, _)| (accuracy.high - accuracy.low) / 2.0)
-        .fold(0.0, f64::max);
-    let narrower = match comparison.more {
-        More::Rows => "more test rows",
-        More::Seeds => "more seeds",
-    };
-    if widest > 0.0 {
-        sentences.push(format!(
-            "A true difference of {:.1} points could go unnoticed with this much data; {narrower} would show smaller \
-             ones.",
-            100.0 * widest
-        ));
-    }
+    sentences.extend(unnoticed(comparison, split, names));
     sentences
+}
+
+/// What could go unnoticed: a difference as large as half of the widest interval between the first and another; and what
+/// would narrow that interval.
+fn unnoticed(comparison: &Comparison, split: &str, names: &[String]) -> Option<String> {
+    let first = names.first()?;
+    let half = |pair: &Pair| (pair.accuracy.high - pair.accuracy.low) / 2.0;
+    let with_first = |pair: &&Pair| {
+        [(&pair.a, &pair.b), (&pair.b, &pair.a)].iter().any(|(one, other)| *one == first && names.contains(other))
+    };
+    let widest = comparison.pairs.iter().filter(with_first).max_by(|one, other| half(one).total_cmp(&half(other)))?;
+    let narrower = match widest.more {
+        More::Rows => format!("more {split} rows"),
+        More::Seeds => "more seeds".to_owned(),
+    };
+    let points = 100.0 * half(widest);
+    let of = if names.len() > 2 { format!(" between `{}` and `{}`", widest.a, widest.b) } else { String::new() };
+    (points > 0.0).then(|| {
+        format!(
+            "A true difference of {points:.1} points{of} could go unnoticed with this much data; {narrower} would show \
+             smaller ones."
+        )
+    })
 }
 
 /// When macro-F1 clearly prefers another than accuracy does.
@@ -107,9 +114,9 @@ fn by_macro_f1(comparison: &Comparison, ranked: &[&Standing]) -> Option<String> 
 }
 
 /// `1,821 test rows and 3 seeds`.
-fn measured_on(comparison: &Comparison) -> String {
+fn measured_on(comparison: &Comparison, split: &str) -> String {
     let [rows, seeds] = [comparison.rows, comparison.seeds].map(|count| count as u64);
-    format!("{} and {}", units::counted(rows, "test row"), units::counted(seeds, "seed"))
+    format!("{} and {}", units::counted(rows, &format!("{split} row")), units::counted(seeds, "seed"))
 }
 
 /// `2.1 points (95 % interval 0.8 to 3.4)`.
@@ -138,7 +145,7 @@ mod tests {
                 baseline: ["majority", "tf-idf"].contains(&name),
             })
             .collect();
-        verdict(&compare(&list(|_| false), 2, &contenders).unwrap())
+        verdict(&compare(&list(|_| false), 2, &contenders).unwrap(), "test")
     }
 
     #[test]
@@ -148,12 +155,12 @@ mod tests {
         let majority = [vec![0; 200]];
         assert_eq!(
             words(&[("frozen", 2.0, &poor), ("full", 60.0, &good), ("majority", 0.0, &majority)]),
-            "`full` is best: test accuracy 0.975, 7.5 points (95 % interval 2.8 to 12.2) above `majority`, the next, \
+            "`full` is best: test accuracy 0.975, 7.5 points (95 % interval 2.6 to 12.4) above `majority`, the next, \
              and clearly better than every other too."
         );
         assert_eq!(
             words(&[("full", 60.0, &poor), ("tf-idf", 1.0, &good)]),
-            "`tf-idf` is best: test accuracy 0.975, 17.5 points (95 % interval 13.7 to 21.3) above `full`. It is a \
+            "`tf-idf` is best: test accuracy 0.975, 17.5 points (95 % interval 12.0 to 23.0) above `full`. It is a \
              baseline, made without the pretrained network: there is no evidence yet that fine-tuning beats it on \
              these data."
         );
@@ -175,8 +182,9 @@ mod tests {
             ]),
             "No winner: there is no statistically clear difference among `lora`, `tf-idf` and `full` on 200 test \
              rows and 3 seeds. Less accurate: `majority`. The cheapest of them to train is `tf-idf` (500 ms). `tf-idf` \
-             is a baseline: there is no evidence yet that fine-tuning beats it on these data. A true difference of 7.9 \
-             points could go unnoticed with this much data; more seeds would show smaller ones."
+             is a baseline: there is no evidence yet that fine-tuning beats it on these data. A true difference of 6.5 \
+             points between `full` and `lora` could go unnoticed with this much data; more seeds would show smaller \
+             ones."
         );
     }
 

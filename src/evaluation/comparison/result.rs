@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Contender<'a> {
     /// Different from every other contender's: pairs and the verdict refer to it.
     pub name: &'a str,
-    /// Label indices, one list a seed, all over the same test rows in the same order. A single list where others have
+    /// Label indices, one list a seed, all over the same rows in the same order. A single list where others have
     /// several stands for every seed: a method without chance.
     pub predictions: Vec<&'a [u32]>,
     /// What it costs: training time in seconds, the mean over seeds.
@@ -23,7 +23,7 @@ pub struct Summary {
     pub mean: f64,
     /// Sample standard deviation over seeds; `None` with one seed.
     pub spread: Option<f64>,
-    /// Lower end of the 95 % interval of the mean, for other test rows and, with two seeds or more, other seeds.
+    /// Lower end of the 95 % interval of the mean, for other rows and, with two seeds or more, other seeds.
     pub low: f64,
     /// Its upper end.
     pub high: f64,
@@ -38,7 +38,7 @@ pub struct Standing {
     pub baseline: bool,
     /// Training time, mean over seeds.
     pub seconds: f64,
-    /// Fraction of the test rows that are predicted correctly.
+    /// Fraction of the rows that are predicted correctly.
     pub accuracy: Summary,
     /// Fraction: the plain mean of F1 over the labels that occur.
     pub macro_f1: Summary,
@@ -63,7 +63,7 @@ impl Difference {
 }
 
 /// McNemar's exact test of one seed: whether the rows that only one of two contenders predicts correctly divide evenly.
-/// It speaks of two trained networks on other test rows, not of other seeds.
+/// It speaks of two trained networks on other rows, not of other seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Mcnemar {
     /// Which of the seeds, counted from 0 in the order given.
@@ -87,11 +87,13 @@ pub struct Pair {
     pub accuracy: Difference,
     /// Of macro-F1.
     pub macro_f1: Difference,
+    /// What would narrow the interval of the difference in accuracy most.
+    pub more: More,
     /// One test a seed that both have.
     pub mcnemar: Vec<Mcnemar>,
 }
 
-/// What the test accuracies allow to say.
+/// What the accuracies allow to say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -110,24 +112,24 @@ pub enum Verdict {
     },
 }
 
-/// What would narrow the deciding interval, that between the first and the second, most.
+/// What would narrow an interval most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum More {
-    /// Larger test data.
+    /// More rows to compare on.
     Rows,
     /// More runs of each strategy.
     Seeds,
 }
 
-/// Several contenders on the same test rows.
+/// Several contenders on the same rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// Test rows.
+    /// Rows that they are compared on.
     pub rows: usize,
-    /// Seeds of each contender with chance. With one, intervals cover the test rows only.
+    /// Seeds of each contender with chance. With one, intervals cover the choice of rows only.
     pub seeds: usize,
-    /// Labels of the data, whether or not they occur in the test rows.
+    /// Labels of the data, whether or not they occur in the rows.
     pub classes: usize,
     /// In the order of the contenders.
     pub standings: Vec<Standing>,
@@ -135,7 +137,7 @@ pub struct Comparison {
     pub pairs: Vec<Pair>,
     /// Decided by accuracy.
     pub verdict: Verdict,
-    /// `Rows` where neither would help more.
+    /// Of the deciding interval, that between the first and the second; `Rows` where neither would help more.
     pub more: More,
 }
 

@@ -1,4 +1,4 @@
-//! What the test accuracies allow to say: a winner, or those without a statistically clear difference from the best.
+//! What the accuracies allow to say: a winner, or those without a statistically clear difference from the best.
 
 use super::anova::{ALPHA, CrossedVariance};
 use super::result::{Comparison, More, Standing, Verdict};
@@ -24,10 +24,7 @@ pub fn judge(comparison: &Comparison, variances: &[CrossedVariance]) -> (Verdict
     };
     // Each of the others may displace the best by chance: the chance of that error is divided among them.
     let alpha = ALPHA.min(2.0 * ALPHA / others.len().max(1) as f64);
-    let more = match others.first().and_then(|second| lead_over(second)).map(|lead| lead.parts(ALPHA)) {
-        Some((rows, seeds)) if seeds > rows => More::Seeds,
-        _ => More::Rows,
-    };
+    let more = others.first().and_then(|second| lead_over(second)).map_or(More::Rows, |lead| lead.more());
     let verdict = if !others.is_empty() && others.iter().all(|other| is_clearly_worse(other, ALPHA)) {
         Verdict::Winner { name: first.name.clone() }
     } else {

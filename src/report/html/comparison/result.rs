@@ -8,7 +8,7 @@ use crate::report::html::text::quoted;
 use crate::report::verdict::verdict;
 
 pub(super) fn result(report: &ComparisonReport) -> Markup {
-    let verdict = verdict(report.comparison);
+    let verdict = verdict(report.comparison, report.split);
     let (first, more) = verdict.split_once(". ").unwrap_or((&verdict, ""));
     let content = html! {
         p.lead { (quoted(first)) @if !more.is_empty() { "." } }

@@ -24,7 +24,8 @@ def show(args):
                     found["full"] = probe
                 heads[*key, seed] = by_stage(found)
                 found["head"] = heads[*key, seed][rule.best_stage(given[*key, seed])]
-                cases.append(rule.Case((*key, seed), rows[key] / classes, found["head"], found["full"]))
+                error = rule.expected_error(given[*key, seed], rows[key])
+                cases.append(rule.Case((*key, seed), rows[key] / classes, found["head"], found["full"], error))
     whole = rule.fit(cases)
     rules = {name: rule.without(cases, name) for name in {case.key[0] for case in cases}}
     advice = {case.key: rules[case.key[0]].advise(case) for case in cases}

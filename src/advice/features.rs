@@ -112,4 +112,24 @@ pub mod samples {
         assert!(neighbours::leave_one_out(&zero, &labels)?.accuracy.is_finite());
         Ok(())
     }
+
+    /// Two, three or five rows, one class, two or three inputs repeated, more features than rows: a number.
+    #[test]
+    fn few_distinct_rows_have_finite_scores() -> Result<()> {
+        for (rows, distinct, classes) in
+            [(2, 2, 2), (3, 3, 2), (5, 5, 2), (5, 5, 1), (40, 2, 2), (60, 3, 3), (40, 2, 1), (40, 20, 20)]
+        {
+            for width in [1, 3, 64] {
+                let value = |row: usize, column: usize| ((row % distinct * 37 + column * 11) % 23) as f32 / 7.0;
+                let values = (0..rows).flat_map(|row| (0..width).map(move |column| value(row, column))).collect();
+                let features = Rows { values, width };
+                let labels: Vec<u32> = (0..rows).map(|row| (row % classes) as u32).collect();
+                let case = format!("{rows} rows, {distinct} distinct, {classes} classes, {width} features");
+                assert!(hscore::hscore(&features, &labels)?.is_finite(), "{case}");
+                assert!(logme::logme(&features, &labels)?.is_finite(), "{case}");
+                assert!(neighbours::leave_one_out(&features, &labels)?.accuracy.is_finite(), "{case}");
+            }
+        }
+        Ok(())
+    }
 }

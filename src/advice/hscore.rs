@@ -8,7 +8,7 @@
 use tch::{Kind, Tensor};
 
 use super::features::FeatureMatrix;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inference::Rows;
 
 /// The H-score of features `[N, D]` with the label of each row.
@@ -24,10 +24,16 @@ pub fn hscore(features: &Rows, labels: &[u32]) -> Result<f64> {
     let sums = x.f_transpose(0, 1)?.f_matmul(&y)?;
     let counts: Vec<f64> = counts.iter().map(|&count| count.max(1) as f64).collect();
     let means = sums.f_div(&Tensor::f_from_slice(&counts)?)?;
-    let factor = covariance.f_linalg_cholesky(false)?;
+    let factor = covariance.f_linalg_cholesky(false).map_err(|_| {
+        Error::request("the features hardly differ from row to row: too few different inputs to measure")
+            .hint("advice needs more labelled rows with different texts or images")
+    })?;
     let between = sums.f_mul(&means.f_cholesky_solve(&factor, false)?)?.f_sum(Kind::Double)?.f_double_value(&[])?;
     Ok((1.0 - shrinkage) * between / (rows - 1.0))
 }
+
+/// So that the covariance has an inverse.
+const LEAST_SHRINKAGE: f64 = 1e-9;
 
 /// Ledoit and Wolf's estimate from centred rows: `(1 − s) S + s · mean(diag S) · I`, and `s`.
 fn shrunk_covariance(x: &Tensor) -> Result<(Tensor, f64)> {
@@ -40,8 +46,9 @@ fn shrunk_covariance(x: &Tensor) -> Result<(Tensor, f64)> {
     let noise = (sum(lengths.f_square()?)? / rows - squares) / (rows * width);
     let distance = squares / width - scale * scale;
     let shrinkage = if distance > 0.0 { (noise / distance).clamp(0.0, 1.0) } else { 1.0 };
-    // Features that do not vary at all: any positive diagonal will do.
-    let ridge = if scale > 0.0 { shrinkage * scale } else { 1.0 };
+    // Features that do not vary at all: any positive diagonal will do. Some without noise (a few texts, repeated) ask for
+    // no shrinkage, and a covariance without an inverse is left.
+    let ridge = if scale > 0.0 { shrinkage.max(LEAST_SHRINKAGE) * scale } else { 1.0 };
     let shrunk = covariance.f_mul_scalar(1.0 - shrinkage)?;
     let _ = shrunk.f_diagonal(0, 0, 1)?.f_add_scalar_(ridge)?;
     Ok((shrunk, shrinkage))

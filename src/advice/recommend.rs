@@ -1,9 +1,10 @@
 //! From the measurements to advice: a new head alone, on which stage, or everything trained.
 //!
 //! Two rules, both checked on real runs in docs/advice.md. A head goes on the stage whose probe is best; this
-//! rule has no constants fitted to the runs. Whether training everything does better follows from the number of
+//! rule has no constants fitted to the runs. How much training everything would gain follows from the number of
 //! labelled rows per class: below and above a threshold, the expected change is the mean change in error of the runs
-//! there, and its range follows from their standard deviation.
+//! there, and its range follows from their standard deviation. Training everything is advised where that gain is worth
+//! its time. What is said in words is said here once, from the numbers that decided.
 
 use std::fmt;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::measure::{Measurements, StageScores};
 use super::probe::LearningCurve;
+use crate::console::units;
 use crate::data::Modality;
 use crate::error::{Error, Result};
 
@@ -21,12 +23,20 @@ struct Evidence {
     /// ln(error of full / error of a head on the best stage) with fewer and with more: mean and standard deviation.
     with_few: (f64, f64),
     with_many: (f64, f64),
+    /// How many times as long training everything took as a head on frozen features: the median.
+    times_as_long: f64,
 }
 
 /// Those of `benches/advice_study`.
-const TEXTS: Evidence = Evidence { many: 30.0, with_few: (0.143, 0.102), with_many: (-0.132, 0.266) };
+const TEXTS: Evidence =
+    Evidence { many: 30.0, with_few: (0.143, 0.102), with_many: (-0.132, 0.266), times_as_long: 17.0 };
 /// Those of `benches/advice_images`, where everything was better from the smallest number on; below it, as for texts.
-const IMAGES: Evidence = Evidence { many: 10.0, with_few: TEXTS.with_few, with_many: (-0.381, 0.53) };
+const IMAGES: Evidence =
+    Evidence { many: 10.0, with_few: TEXTS.with_few, with_many: (-0.381, 0.53), times_as_long: 23.0 };
+/// Points of accuracy that training everything must be expected to gain to be worth its time.
+const WORTH: f64 = 1.0;
+/// What choosing the stage by its probe gained over the last stage in the runs on texts, in points.
+const GAIN_OF_STAGE: f64 = 2.6;
 /// The 90 % range of a normal distribution, in standard deviations.
 const RANGE: f64 = 1.645;
 /// The share of the rows that `train` trains on; the others choose the penalty or the epoch.
@@ -76,7 +86,7 @@ pub struct Gain {
 /// What `rehead advise` recommends, with the numbers that it follows from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Advice {
-    /// Follows from the number of rows per class alone.
+    /// Everything where that is expected to gain at least `worth_points`, else a head.
     pub strategy: RecommendedStrategy,
     /// The stage whose features serve a head best.
     pub stage: String,
@@ -88,9 +98,13 @@ pub struct Advice {
     pub frozen_accuracy: f64,
     /// Of training everything, whatever is recommended.
     pub gain: Gain,
+    /// The expected gain from which training everything is advised.
+    pub worth_points: f64,
+    /// How many times as long training everything takes as a head, by the median of the runs.
+    pub times_as_long: f64,
     /// All labelled rows, divided by the classes that occur among the measured ones.
     pub rows_per_class: f64,
-    /// `Much` where the strategy is `Full`.
+    /// Whether `rows_per_class` are so many that training everything did better in the runs.
     pub size: Size,
     /// By the probes of the best and the last stage.
     pub similarity: Similarity,
@@ -113,18 +127,21 @@ pub fn recommend(measured: &Measurements, rows: usize, modality: Modality) -> Re
     let classes = measured.class_rows.iter().filter(|&&count| count > 0).count().max(1);
     let rows_per_class = rows as f64 / classes as f64;
     let error = expected_error(measured, best, rows);
-    let (strategy, (ratio, scatter)) = if rows_per_class >= evidence.many {
-        (RecommendedStrategy::Full, evidence.with_many)
+    let (size, (ratio, scatter)) = if rows_per_class >= evidence.many {
+        (Size::Much, evidence.with_many)
     } else {
-        (RecommendedStrategy::Frozen, evidence.with_few)
+        (Size::Little, evidence.with_few)
     };
     let points = |ratio: f64| 100.0 * error * (1.0 - ratio.exp());
     let gain =
         Gain { points: points(ratio), low: points(ratio + RANGE * scatter), high: points(ratio - RANGE * scatter) };
+    let strategy = if gain.points >= WORTH { RecommendedStrategy::Full } else { RecommendedStrategy::Frozen };
 
     let guess = measured.class_rows.iter().max().copied().unwrap_or(0) as f64
         / measured.class_rows.iter().sum::<usize>().max(1) as f64;
-    let beaten = best.name != last.name && best.probe.interval().low > last.probe.accuracy();
+    let is_clearly_better = |stage: &StageScores| stage.probe.interval().low > last.probe.accuracy();
+    let leading = best_stage(&measured.stages).unwrap_or(last);
+    let beaten = leading.name != last.name && is_clearly_better(leading);
     let guessing = best.probe.interval().low <= guess;
     let mut advice = Advice {
         strategy,
@@ -133,12 +150,19 @@ pub fn recommend(measured: &Measurements, rows: usize, modality: Modality) -> Re
         last_stage: best.name == last.name,
         frozen_accuracy: 1.0 - error,
         gain,
+        worth_points: WORTH,
+        times_as_long: evidence.times_as_long,
         rows_per_class,
-        size: if strategy == RecommendedStrategy::Full { Size::Much } else { Size::Little },
+        size,
         similarity: if beaten || guessing { Similarity::Far } else { Similarity::Near },
         reasons: Vec::new(),
     };
-    advice.reasons = reasons(&advice, last, best, guess, guessing, rows);
+    let stage = match (guessing, leading.name == last.name) {
+        (true, _) => hardly_separated(best, guess),
+        (false, true) => format!("Of all stages a head does best on the last one, `{}`.", last.name),
+        (false, false) => against_the_last(leading, last, beaten, divisible),
+    };
+    advice.reasons = vec![stage, head_alone(&advice, rows), everything(&advice)];
     Ok(advice)
 }
 
@@ -156,59 +180,73 @@ fn expected_error(measured: &Measurements, stage: &StageScores, rows: usize) -> 
     (1.0 - stage.probe.accuracy() - more.max(0.0)).max(0.002)
 }
 
-fn reasons(
-    advice: &Advice,
-    last: &StageScores,
-    best: &StageScores,
-    guess: f64,
-    guessing: bool,
-    rows: usize,
-) -> Vec<String> {
-    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
-    let mut reasons = Vec::new();
-    let stage = &advice.stage;
-    if guessing {
-        reasons.push(format!(
-            "The pretrained features hardly separate the classes: a head on them is correct for {} of unseen rows, \
-             always answering the most frequent label for {}.",
-            percent(best.probe.accuracy()),
-            percent(guess)
-        ));
-    } else if advice.last_stage {
-        reasons.push(format!(
-            "The task is close to what the network was pretrained for: a head does best on the last stage. With all \
-             {rows} rows it should be correct for about {} of new rows.",
-            percent(advice.frozen_accuracy)
-        ));
-    } else {
-        let how =
-            if advice.similarity == Similarity::Far { "clearly better" } else { "slightly better, perhaps by chance," };
-        reasons.push(format!(
-            "The stages after `{stage}` are specialised for another task: a head on `{stage}` does {how} than on \
-             `{}` ({} against {} of unseen rows). With all {rows} rows it should be correct for about {}.",
-            last.name,
-            percent(best.probe.accuracy()),
-            percent(last.probe.accuracy()),
-            percent(advice.frozen_accuracy)
-        ));
-    }
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn hardly_separated(best: &StageScores, guess: f64) -> String {
+    format!(
+        "The pretrained features hardly separate the classes: a head on them is correct for {} of unseen rows, always \
+         answering the most frequent label for {}.",
+        percent(best.probe.accuracy()),
+        percent(guess)
+    )
+}
+
+/// How an earlier stage compares with the last one.
+fn against_the_last(leading: &StageScores, last: &StageScores, clearly: bool, divisible: bool) -> String {
+    let (ahead, behind) = (leading.probe.accuracy(), last.probe.accuracy());
+    let chance = match (clearly, divisible) {
+        (true, _) => ", more than chance explains".to_owned(),
+        (false, true) => {
+            format!("; this may be chance, but choosing by it gained {GAIN_OF_STAGE} points on average in our runs")
+        }
+        (false, false) => "; this may be chance".to_owned(),
+    };
+    let whole =
+        if divisible { "" } else { " But a network for images is kept whole: its head goes on the last stage." };
+    format!(
+        "A head on the features after `{}` is correct for {} of unseen rows, on those of the last stage, `{}`, for {}: \
+         {:.1} points better{chance}.{whole}",
+        leading.name,
+        percent(ahead),
+        last.name,
+        percent(behind),
+        100.0 * (ahead - behind)
+    )
+}
+
+fn head_alone(advice: &Advice, rows: usize) -> String {
+    format!(
+        "Trained with all {}, that head should be correct for about {} of new rows.",
+        units::counted(rows as u64, "row"),
+        percent(advice.frozen_accuracy)
+    )
+}
+
+/// What training everything would gain, what it costs, and whether that is worth it.
+fn everything(advice: &Advice) -> String {
+    let Gain { points, low, high } = advice.gain;
     let rate = match advice.rows_per_class {
         few if few < 10.0 => format!("{few:.1}"),
         many => format!("{many:.0}"),
     };
-    let Gain { points, low, high } = advice.gain;
-    let meaning = match advice.strategy {
-        RecommendedStrategy::Full => "in our runs enough to train the whole network",
-        RecommendedStrategy::Frozen => "in our runs too few to train the whole network; a head alone needs fewer",
+    let verdict = match (advice.strategy, advice.size) {
+        (RecommendedStrategy::Full, _) => "worth it",
+        (RecommendedStrategy::Frozen, Size::Much) => "not worth it",
+        (RecommendedStrategy::Frozen, Size::Little) => "not worth it with so few rows",
     };
-    reasons.push(format!("There are {rate} labelled rows per class: {meaning}."));
-    reasons.push(format!(
-        "Training everything should change accuracy by {points:+.1} points (90 % range {low:+.1} to {high:+.1})."
-    ));
-    if low < 0.0 && high > 0.0 {
-        reasons.push("Either may turn out better: `rehead compare` trains both and shows which.".to_owned());
-    }
-    reasons
+    let either = if low < 0.0 && high > 0.0 {
+        " The range includes zero: `rehead compare` trains both and shows which is better here."
+    } else {
+        ""
+    };
+    format!(
+        "Training everything instead should change accuracy by {points:+.1} points (90 % range {low:+.1} to {high:+.1}, \
+         from our runs with about {rate} rows per class) and takes about {:.0} times as long: {verdict}, by the rule that \
+         it should gain {:.0} point or more.{either}",
+        advice.times_as_long, advice.worth_points
+    )
 }
 
 /// Where on the picture: rows of text, with the mark left out.
@@ -219,20 +257,20 @@ const PICTURE: [&str; 7] = [
     "               -------------------+-------------------",
     "far from it      head on an       |   train everything",
     "                 earlier stage    |",
-    "               few rows per class   many rows per class",
+    "                  little to gain  |   much to gain",
 ];
 
 impl Advice {
-    /// The four cases of size and similarity, with a mark at this one.
+    /// The four cases of gain and similarity, with a mark at this one.
     pub fn quadrant(&self) -> String {
         let line = match self.similarity {
             Similarity::Near => 1,
             Similarity::Far => 5,
         };
-        let column = match (self.size, self.similarity) {
-            (Size::Little, Similarity::Near) => 17,
-            (Size::Little, Similarity::Far) => 31,
-            (Size::Much, _) => 38,
+        let column = match (self.strategy, self.similarity) {
+            (RecommendedStrategy::Frozen, Similarity::Near) => 17,
+            (RecommendedStrategy::Frozen, Similarity::Far) => 31,
+            (RecommendedStrategy::Full, _) => 38,
         };
         let marked = |(index, text): (usize, &&str)| match index == line {
             true => {
@@ -306,13 +344,32 @@ mod tests {
         Ok(())
     }
 
+    /// Half a point is not worth a training of everything, however many rows there are; and the words say so with the
+    /// numbers that decided.
+    #[test]
+    fn a_small_gain_is_not_worth_its_time() -> Result<()> {
+        let advice = recommend(&measured(&[900, 950, 960], 2), 1000, Modality::Text)?;
+        assert_eq!((advice.strategy, advice.size), (RecommendedStrategy::Frozen, Size::Much));
+        let said = advice.to_string();
+        let expected = "by +0.5 points (90 % range -1.4 to +1.7, from our runs with about 500 rows per class) and takes \
+                        about 17 times as long: not worth it, by the rule that it should gain 1 point or more. The \
+                        range includes zero";
+        assert!(said.contains(expected) && said.starts_with("advice: frozen (train a new head alone)"), "{said}");
+        assert_eq!(said.matches("times as long").count(), 1, "{said}");
+        let worth = recommend(&measured(&[700, 750, 760], 2), 1000, Modality::Text)?.to_string();
+        assert!(worth.starts_with("advice: full") && worth.contains("times as long: worth it"), "{worth}");
+        Ok(())
+    }
+
     #[test]
     fn a_better_earlier_stage_means_far() -> Result<()> {
         let advice = recommend(&measured(&[600, 880, 800], 100), 1000, Modality::Text)?;
         assert_eq!((advice.stage.as_str(), advice.last_stage), ("layer 1", false));
         assert_eq!(advice.similarity, Similarity::Far);
         assert!((advice.frozen_accuracy - 0.88).abs() < 1e-9);
-        assert!(advice.reasons[0].contains("clearly better"), "{:?}", advice.reasons);
+        let expected = "for 88.0 % of unseen rows, on those of the last stage, `layer 2`, for 80.0 %: 8.0 points better, \
+                        more than chance";
+        assert!(advice.reasons[0].contains(expected), "{:?}", advice.reasons);
         // By less than chance brings about: near all the same. Of equals the last stage.
         assert_eq!(recommend(&measured(&[600, 805, 800], 100), 1000, Modality::Text)?.similarity, Similarity::Near);
         assert!(recommend(&measured(&[600, 800, 800], 100), 1000, Modality::Text)?.last_stage);
@@ -323,6 +380,9 @@ mod tests {
     fn a_network_that_is_kept_whole_is_advised_its_last_stage() -> Result<()> {
         let advice = recommend(&measured(&[600, 880, 800], 100), 1000, Modality::Image)?;
         assert_eq!((advice.stage.as_str(), advice.last_stage, advice.stages), ("layer 2", true, 3));
+        // That an earlier one is better is said all the same, and nothing else.
+        assert_eq!(advice.similarity, Similarity::Far);
+        assert!(advice.reasons[0].contains("kept whole") && !advice.to_string().contains("does best on the last"));
         Ok(())
     }
 
@@ -348,6 +408,7 @@ mod tests {
         for (probes, classes, expected) in [
             ([700, 800], 100, "the network      [x]              |"),
             ([700, 800], 2, "the network                       |   [x]"),
+            ([900, 980], 2, "the network      [x]              |"),
             ([800, 700], 100, "                 earlier stage [x]|"),
             ([800, 700], 2, "                 earlier stage    |   [x]"),
         ] {

@@ -1,6 +1,7 @@
 //! `rehead advise`: how well the pretrained network separates the classes, stage by stage, from one forward pass over
 //! (a part of) the training data; and from that what to train.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Instant;
 
@@ -28,6 +29,9 @@ use crate::model::{self, Classifier, HeadRequest, LoadRequest, Pooling, WeightDt
 use crate::report::metrics::to_readable_json;
 use crate::task;
 use crate::transform::Purpose;
+
+/// Fewer different inputs measure little more than themselves.
+const FEW_INPUTS: usize = 10;
 
 /// The rows that are measured: a quarter of those there are, within limits. More would tell little more, and cost more
 /// than a small part of the training that it may spare.
@@ -69,6 +73,15 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let began = Instant::now();
     let rows = measured_rows(&set.examples, args.settings.seed)?;
     let inputs: Vec<&Input> = rows.iter().map(|example| &example.input).collect();
+    let distinct = inputs.iter().collect::<HashSet<_>>().len();
+    if distinct < FEW_INPUTS {
+        let what = if options.modality == Modality::Text { "text" } else { "image" };
+        console.warn(format!(
+            "only {} among {} rows: the measurements say little of new rows",
+            units::counted(distinct as u64, &format!("different {what}")),
+            units::count(inputs.len() as u64)
+        ));
+    }
     let prepared = prepare(&transform, &inputs, Purpose::Inference, args.settings.on_bad_input, &console)?;
     let usable = prepared.usable(rows.len()).into_iter().filter_map(|place| rows.get(place));
     let labels: Vec<u32> = usable.map(|example| example.label).collect();
@@ -145,20 +158,6 @@ impl Report {
             100.0 * high,
             100.0 * most
         )?;
-        let best = stages.iter().max_by(|a, b| a.probe.accuracy().total_cmp(&b.probe.accuracy()));
-        if let Some(best) = best.filter(|best| best.name != last.name) {
-            let clearly = best.probe.interval().low > last.probe.accuracy();
-            let (gain, word) = (
-                100.0 * (best.probe.accuracy() - last.probe.accuracy()),
-                if clearly { "" } else { ", perhaps by chance" },
-            );
-            writeln!(
-                f,
-                "Features after `{}` do {gain:.1} points better{word}: \
-                 the later stages are specialised for another task.",
-                best.name
-            )?;
-        }
         if let [.., half, all] = curve.as_slice() {
             let gain = 100.0 * (all.accuracy() - half.accuracy());
             let (before, after) = (half.train_rows, all.train_rows);
@@ -223,8 +222,10 @@ fn stage_features(
 
 fn measure(stages: &[StageFeatures], labels: &[u32], seed: u64, console: &Console) -> Result<Measurements> {
     let bar = console.progress("measuring", Some(advice::steps(stages.len()) as u64), "heads");
-    let measurements = advice::measure(stages, labels, seed, &mut || {
-        bar.advance(1);
+    let measurements = advice::measure(stages, labels, seed, &mut |step| {
+        if step == advice::Step::Fitted {
+            bar.advance(1);
+        }
         match interrupt::requested() {
             true => Err(Error::interrupted("nothing was kept")),
             false => Ok(()),

@@ -34,7 +34,7 @@ fn strategies_stand_side_by_side_and_nothing_is_done_twice() {
     let before = scene.everything();
     let second = scene.rehead(COMPARE).ok();
     assert_eq!(second.stdout, first.stdout);
-    second.says(&["both/full/seed-43 is finished"]);
+    second.says(&["4 of 4: full with seed 43", "finished before: both/full/seed-43"]);
     assert!(scene.everything() == before, "the second comparison changed files");
 
     // One more seed is one more run of each.
@@ -48,9 +48,81 @@ fn a_comparison_is_not_gone_on_with_under_other_settings() {
     let scene = scene();
     scene.rehead(COMPARE).ok();
     let before = scene.everything();
-    scene.rehead(&format!("{COMPARE} --lr 1e-3")).refused().says(&["`training.lr`", "hint: "]);
+    scene.rehead(&format!("{COMPARE} --lr 1e-3")).refused().says(&["`training.lr`", "both/frozen/seed-42", "hint: "]);
     scene.rehead(&COMPARE.replace("--epochs 1", "--epochs 2")).refused().says(&["`training.epochs`"]);
     assert!(scene.everything() == before, "a refusal changed files");
+}
+
+/// Nor are results of other data or of another model, in whichever run and baseline they are.
+#[test]
+fn what_was_made_from_other_data_is_named_and_not_shown() {
+    let scene = scene();
+    scene.rehead(COMPARE).ok();
+    for (file, what) in [
+        ("train.csv", "the training data changed"),
+        ("test.csv", "the test data changed"),
+        ("bare/config.json", "the model changed"),
+    ] {
+        let kept = scene.bytes(file);
+        // As many rows with the same labels, or the same settings in other words.
+        let other = scene.text(file).replace("good", "great").replace("\n}", " \n}");
+        assert_ne!(other.as_bytes(), kept, "{file}");
+        scene.write(file, other);
+        let before = scene.everything();
+        scene.rehead(COMPARE).refused().says(&[what, "both/frozen/seed-42", "and 3 more", "hint: ", "--out"]);
+        assert!(scene.everything() == before, "a refusal changed files");
+        // One run that was made anew does not hide the others.
+        let full = COMPARE.replace("--out both", "--out both --strategies full");
+        scene.rehead(&full).refused().says(&[what, "both/full/seed-42"]);
+        scene.write(file, kept);
+        scene.rehead(COMPARE).ok();
+    }
+    // Baselines cost nothing: they are made again, and it is said.
+    let was = scene.text("both/tf-idf/predictions/test.csv");
+    scene.write("test.csv", csv(&sentiment(12, 5)));
+    for run in ["frozen", "full"] {
+        scene.remove(&format!("both/{run}"));
+    }
+    scene.rehead(COMPARE).ok().says(&["baselines", "the test data changed", "made again"]);
+    assert_ne!(scene.text("both/tf-idf/predictions/test.csv"), was);
+    let truth = |run: &str| scene.json(&format!("both/{run}/metrics.json"))["test"]["rows"].clone();
+    assert!(["frozen/seed-42", "full/seed-43", "majority", "tf-idf"].iter().all(|run| truth(run) == 12));
+    // A run of which nothing is recorded could be of anything.
+    scene.remove("both/full/seed-43/origin.json");
+    scene.rehead(COMPARE).refused().says(&["both/full/seed-43", "not recorded"]);
+}
+
+/// A line a run; at the end the run to go on with, the command that does, and the report, which links those of the runs.
+#[test]
+fn a_comparison_ends_with_the_run_to_go_on_with() {
+    let scene = scene();
+    let outcome = scene.rehead(COMPARE).ok();
+    let lines: Vec<String> =
+        outcome.stderr.lines().filter(|line| line.contains(" of 4: ")).map(str::to_owned).collect();
+    assert!(lines.len() == 4 && outcome.stderr.lines().count() < 20, "{}", outcome.stderr);
+    let recommended = scene.json("both/compare.json")["recommended"]["run"].as_str().unwrap().to_owned();
+    assert!(scene.exists(&format!("{recommended}/model.safetensors")), "{recommended}");
+    outcome.says(&["what to do next", &format!("rehead label --model {recommended} "), "both/report.html"]);
+    let page = scene.text("both/report.html");
+    let next = page.find("What to do next").unwrap();
+    assert!(next < page.find("Verdict").unwrap());
+    for seed in [42, 43] {
+        let link = format!("full/seed-{seed}/report.html");
+        assert!(page.contains(&format!("href=\"{link}\"")) && scene.exists(&format!("both/{link}")), "{link}");
+    }
+    let details = scene.rehead(&COMPARE.replace("--out both", "--out other -v")).ok();
+    assert!(details.stderr.contains("train.csv: ") && details.stderr.contains("validation"), "{}", details.stderr);
+}
+
+/// Without test data, rows are called by what they are.
+#[test]
+fn validation_rows_are_not_called_test_rows() {
+    let scene = scene();
+    let outcome =
+        scene.rehead(&COMPARE.replace("--test test.csv", "--valid test.csv").replace("--seeds 2", "--seeds 1")).ok();
+    let said = format!("{}{}", outcome.stdout_text(), outcome.stderr);
+    assert!(!said.contains("test row") && !said.contains("test accuracy") && said.contains("validation"), "{said}");
+    assert!(said.contains("--seeds 3") && said.contains("There are no test data"), "{said}");
 }
 
 /// All that a comparison found, without what a clock says.
@@ -83,7 +155,7 @@ fn an_interrupted_comparison_ends_as_if_it_had_not_been() {
     outcome.says(&["interrupted: ", "hint: continue with the same command"]);
 
     let resumed = scene.rehead(&command("both")).ok();
-    resumed.says(&["both/frozen/seed-42 is finished", "after step"]);
+    resumed.says(&["finished before: both/frozen/seed-42", "full with seed 42"]);
     assert_eq!(found(&scene, "both"), found(&scene, "whole"));
     for run in ["frozen/seed-42", "full/seed-42", "frozen/seed-43", "full/seed-43"] {
         assert!(weights(&scene, &format!("both/{run}")) == weights(&scene, &format!("whole/{run}")), "{run}");

@@ -51,6 +51,10 @@ pub struct CompareArgs {
         display_order = 0
     )]
     pub seeds: usize,
+
+    /// Print what every run says of itself, not only a line for each
+    #[arg(long, short, help_heading = "Output", display_order = 0, conflicts_with = "quiet")]
+    pub verbose: bool,
 }
 
 /// A flag for every setting but the strategy, of which a comparison has several.

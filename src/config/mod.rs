@@ -27,7 +27,7 @@ pub use choices::{Choice, Choices};
 pub use lists::{Columns, Paths};
 pub use resolve::{Flags, Request, load, resolve};
 pub use run::{DataConfig, ExecutionConfig, ModelConfig, RunConfig, StrategyConfig, TrainingConfig};
-pub use saved::{Difference, SAVED_SETTINGS, differences, saved_settings};
+pub use saved::{Difference, SAVED_SETTINGS, decisive_settings, differences, saved_settings};
 pub use values::{
     Augment, ClassWeights, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote,
     Schedule, Strategy, Switch, Task,

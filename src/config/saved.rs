@@ -1,6 +1,7 @@
 //! The settings as they are saved in a run directory: written as TOML with the reasons for what the program chose, and
 //! compared with what a resumed run asks for.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -83,6 +84,18 @@ pub fn differences(saved: &RunConfig, asked: &RunConfig) -> Result<Vec<Differenc
         }
     }
     Ok(differences)
+}
+
+/// The settings that decide a result, as they were asked for: by key the value as TOML, `unset` where it is left to the
+/// program.
+///
+/// # Errors
+/// A path that is not UTF-8 cannot be written as TOML.
+pub fn decisive_settings(asked: &RunConfig) -> Result<BTreeMap<String, String>> {
+    let table = table_of(asked)?;
+    let text = |setting| value_in(&table, setting).map_or("unset".to_owned(), toml_text);
+    let decisive = settings::SETTINGS.iter().filter(|setting| setting.changes_result);
+    Ok(decisive.map(|setting| (setting.path.to_owned(), text(setting))).collect())
 }
 
 /// The file of resolved settings in the run directory `run`.

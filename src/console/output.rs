@@ -1,5 +1,6 @@
 //! Lines on standard error: notes, titles, warnings and errors, above the bars that are being drawn.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,8 @@ pub struct Console {
     mode: Mode,
     colours: bool,
     output: Arc<Mutex<Output>>,
+    /// Of a brief console: the warnings that it has given.
+    given: Option<Arc<Mutex<HashSet<String>>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +59,16 @@ impl Console {
     fn with(mode: Mode, colours: bool, writer: Box<dyn Write + Send>) -> Self {
         let target = if mode == Mode::Terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let output = Output { writer, bars: MultiProgress::with_draw_target(target), drawn: 0 };
-        Self { mode, colours, output: Arc::new(Mutex::new(output)) }
+        Self { mode, colours, output: Arc::new(Mutex::new(output)), given: None }
+    }
+
+    /// The same console for one of many like runs: bars are drawn, notes left out, and each warning is given once.
+    pub fn brief(&self) -> Self {
+        Self { given: Some(Arc::default()), ..self.clone() }
+    }
+
+    fn has_notes(&self) -> bool {
+        self.mode != Mode::Quiet && self.given.is_none()
     }
 
     /// Whether only warnings and errors are shown.
@@ -66,7 +78,7 @@ impl Console {
 
     /// A fact on the way.
     pub fn note(&self, text: impl Display) {
-        if self.mode != Mode::Quiet {
+        if self.has_notes() {
             self.line(&plain(text));
         }
     }
@@ -75,6 +87,7 @@ impl Console {
     pub fn section(&self, title: impl Display) {
         let title = self.coloured(BOLD, &plain(title));
         match self.mode {
+            _ if !self.has_notes() => {}
             Mode::Quiet => {}
             Mode::Terminal => self.line(&format!("\n{title}")),
             Mode::Log => self.line(&title),
@@ -83,14 +96,20 @@ impl Console {
 
     /// The last line of a run: what came out and where it is.
     pub fn summary(&self, text: impl Display) {
-        if self.mode != Mode::Quiet {
+        if self.has_notes() {
             self.line(&self.coloured(BOLD, &plain(text)));
         }
     }
 
     /// Something that the person should know before trusting the result; shown when quiet too.
     pub fn warn(&self, text: impl Display) {
-        self.line(&format!("{} {}", self.coloured(YELLOW, "warning:"), plain(text)));
+        let text = plain(text);
+        if let Some(given) = &self.given
+            && !given.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone())
+        {
+            return;
+        }
+        self.line(&format!("{} {text}", self.coloured(YELLOW, "warning:")));
     }
 
     /// The error that ends the run, with its hint; shown when quiet too. A closed pipe is a normal end and says
@@ -205,6 +224,19 @@ pub mod tests {
         console.error(&Error::interrupted("the state is saved"));
         console.summary("done");
         assert_eq!(log.lines(), ["warning: few rows", "interrupted: the state is saved"]);
+    }
+
+    #[test]
+    fn a_brief_console_gives_each_warning_once_and_no_notes() {
+        let (console, log) = logged(Mode::Log);
+        let brief = console.brief();
+        for seed in 1..=2 {
+            brief.section("data");
+            brief.note("6,920 rows");
+            brief.warn("few rows");
+            console.note(format!("run {seed}"));
+        }
+        assert_eq!(log.lines(), ["warning: few rows", "run 1", "run 2"]);
     }
 
     #[test]

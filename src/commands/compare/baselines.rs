@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::origin::{ORIGIN, Origin};
 use super::runs::FinishedRun;
 use crate::baseline::{Baseline, LabelledInputs, Majority, Tfidf};
 use crate::commands::locate::locate_network;
@@ -12,18 +13,27 @@ use crate::console::Console;
 use crate::data::{Example, Input, Modality, Place};
 use crate::error::{Error, Result};
 use crate::evaluation::evaluate;
+use crate::files::write_atomically;
 use crate::hardware::Hardware;
+use crate::interrupt;
 use crate::report::{Predictions, RunMetrics};
 
-/// The baselines, fitted on the same rows as the strategies; each in a directory of its own, where it is found again.
-pub fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<FinishedRun>> {
+/// The baselines, fitted on the same rows as the strategies; each in a directory of its own, where it is found again if
+/// it was made from the same data (`content`) and settings.
+pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Result<Vec<FinishedRun>> {
+    let origin = content.of_baselines(shared)?;
     let folder = |name: &str| shared.run.out.join(name);
     let (_, modality) = locate_network(&shared.model, console.is_quiet())?;
     let names: &[&str] = match modality {
         Modality::Text => &["majority", "tf-idf"],
         Modality::Image => &["majority"],
     };
-    if names.iter().all(|name| folder(name).join("metrics.json").is_file()) {
+    let finished = || names.iter().map(|name| folder(name)).filter(|folder| folder.join("metrics.json").is_file());
+    let stale = finished().find_map(|folder| origin.difference(&folder));
+    if let Some(difference) = &stale {
+        console.note(format!("the baselines there were made from something else ({difference}): made again"));
+    }
+    if stale.is_none() && finished().count() == names.len() {
         return names
             .iter()
             .map(|name| FinishedRun::read(RunMetrics::read(folder(name).join("metrics.json"))?, &folder(name)))
@@ -49,7 +59,7 @@ pub fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<FinishedRu
         let began = Instant::now();
         let baseline: Box<dyn Baseline> = match name {
             "majority" => Box::new(Majority::fit(&train.labelled(), classes)?),
-            _ => Box::new(Tfidf::fit(&train.labelled(), &valid.labelled(), classes, &mut |_| Ok(()))?),
+            _ => Box::new(Tfidf::fit(&train.labelled(), &valid.labelled(), classes, &mut stop_if_asked)?),
         };
         let train_seconds = began.elapsed().as_secs_f64();
         let found = baseline.predict(&scored.inputs)?;
@@ -84,10 +94,19 @@ pub fn baselines(shared: &RunConfig, console: &Console) -> Result<Vec<FinishedRu
             data.labels.names(),
             &origins,
         )?;
+        write_atomically(run.join(ORIGIN), origin.to_json()?.as_bytes())?;
         metrics.write(run.join("metrics.json"))?;
         finished.push(FinishedRun::read(metrics, &run)?);
     }
     Ok(finished)
+}
+
+fn stop_if_asked() -> Result<()> {
+    match interrupt::requested() {
+        true => Err(Error::interrupted("the baselines are not fitted")
+            .hint("continue with the same command: finished runs are kept")),
+        false => Ok(()),
+    }
 }
 
 /// Examples as baselines take them.

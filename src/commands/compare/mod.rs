@@ -6,9 +6,12 @@
 //! said of the results is `evaluation::comparison`'s affair.
 //!
 //! [`pipeline`] runs it: `train` for every strategy and seed, [`baselines`], [`outcome`] (what they scored, as JSON,
-//! table and CSV) and [`page`] (the report). [`runs`] is what a finished run has left.
+//! table and CSV), [`next`] (which run to go on with) and [`page`] (the report). [`runs`] is what a finished run has
+//! left, [`origin`] what it was made from.
 
 mod baselines;
+mod next;
+mod origin;
 mod outcome;
 mod page;
 mod pipeline;

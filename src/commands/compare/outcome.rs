@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::next::{Recommendation, recommend};
 use super::runs::{Contender, FinishedRun, compared};
 use crate::console::{Column, Table, units};
 use crate::error::{Error, Result};
@@ -15,6 +16,8 @@ pub struct ComparisonOutcome {
     pub split: &'static str,
     /// The verdict in words.
     pub verdict: String,
+    /// `None` where no network was trained.
+    pub recommended: Option<Recommendation>,
     pub contenders: Vec<ContenderScores>,
     pub comparison: Comparison,
 }
@@ -43,9 +46,9 @@ impl ComparisonOutcome {
         let truth = &first.predictions.truth;
         for run in contenders.iter().flat_map(|contender| &contender.finished) {
             if run.predictions.truth != *truth {
-                return Err(Error::request("the run was evaluated on other rows than the others")
-                    .file(&run.run)
-                    .hint("delete its folder and compare again: it is then trained again"));
+                let (one, other) = (first.run.display(), run.run.display());
+                return Err(Error::request(format!("{one} and {other} were evaluated on different rows"))
+                    .hint("give a new directory to --out, and compare again"));
             }
         }
         let compared_ones: Vec<comparison::Contender> = contenders
@@ -60,7 +63,8 @@ impl ComparisonOutcome {
         let comparison = comparison::compare(truth, evaluation.labels.len(), &compared_ones)?;
         Ok(Self {
             split,
-            verdict: verdict(&comparison),
+            verdict: verdict(&comparison, split),
+            recommended: recommend(contenders, &comparison),
             contenders: contenders.iter().map(ContenderScores::of).collect::<Result<_>>()?,
             comparison,
         })
@@ -101,6 +105,7 @@ pub fn table(result: &ComparisonOutcome) -> Table {
     ]);
     for (entry, standing) in result.contenders.iter().zip(&result.comparison.standings) {
         let comparison::Summary { mean, spread, low, high } = standing.accuracy;
+        let spread = spread.filter(|_| entry.seeds.len() > 1);
         let spread = spread.map_or(String::new(), |spread| format!(" ± {spread:.3}"));
         let memory = if entry.baseline { String::new() } else { units::bytes(entry.peak_memory_bytes) };
         table.row([

@@ -1,11 +1,14 @@
 //! The report of a comparison.
 
+use std::path::Path;
+
 use super::outcome::ComparisonOutcome;
 use super::runs::{Contender, FinishedRun, compared};
 use crate::config::RunConfig;
+use crate::report::NextStep;
 use crate::report::html::comparison as page;
 
-pub fn html(shared: &RunConfig, contenders: &[Contender], result: &ComparisonOutcome) -> String {
+pub fn html(shared: &RunConfig, contenders: &[Contender], result: &ComparisonOutcome, next: &[NextStep]) -> String {
     let first = contenders.first().and_then(|contender| contender.finished.first());
     let shown: Vec<page::Contender> = contenders
         .iter()
@@ -24,7 +27,11 @@ pub fn html(shared: &RunConfig, contenders: &[Contender], result: &ComparisonOut
                 .filter_map(|run| {
                     let (_, evaluation) = compared(&run.metrics, &run.run).ok()?;
                     let FinishedRun { predicted, confidence, history, metrics, .. } = run;
-                    Some(page::ContenderRun { seed: metrics.seed, evaluation, predicted, confidence, history })
+                    let report = run.run.join("report.html");
+                    let report =
+                        report.is_file().then(|| report.strip_prefix(&shared.run.out).ok().map(Path::to_owned));
+                    let report = report.flatten();
+                    Some(page::ContenderRun { seed: metrics.seed, evaluation, predicted, confidence, history, report })
                 })
                 .collect(),
         })
@@ -47,6 +54,6 @@ pub fn html(shared: &RunConfig, contenders: &[Contender], result: &ComparisonOut
         truth: first.map_or(&[], |run| &run.predictions.truth),
         contenders: &shown,
         data: &data,
-        next: &[],
+        next,
     })
 }

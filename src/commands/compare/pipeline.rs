@@ -3,19 +3,22 @@
 use std::path::Path;
 
 use super::baselines::baselines;
+use super::origin::{self, Origin};
 use super::outcome::{ComparisonOutcome, csv, table};
-use super::page;
 use super::runs::{Contender, FinishedRun, add};
+use super::{next, page};
 use crate::cli::CompareArgs;
+use crate::commands::locate::locate_network;
 use crate::commands::output::print;
 use crate::commands::train::{Session, train};
 use crate::config::RunConfig;
-use crate::console::Console;
+use crate::console::{Console, units};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::write_atomically;
 use crate::hardware::memory;
 use crate::inference::cache::Cache;
 use crate::report::metrics::to_readable_json;
+use crate::report::next_steps;
 
 const COMPARISON: &str = "compare.json";
 
@@ -31,23 +34,14 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let runs = args.runs(&shared);
     let out = &shared.run.out;
     check_ours(out, &runs)?;
+    let (directory, _) = locate_network(&shared.model, console.is_quiet())?;
+    let content = Origin::of_content(&shared, directory.as_deref())?;
+    let origins = runs.iter().map(|run| content.of_run(run)).collect::<Result<Vec<_>>>()?;
+    origin::check(out, runs.iter().zip(&origins))?;
 
-    let cache = Cache::default();
-    let mut contenders: Vec<Contender> = Vec::new();
-    for config in &runs {
-        console.section(format!("{} with seed {}", config.strategy.name, config.training.seed));
-        let session = Session { resume: true, profile: false, cache: &cache };
-        memory::forget_peak();
-        let metrics = train(config.clone(), session, &console).map_err(|error| match error.kind() {
-            ErrorKind::Interrupted => {
-                Error::interrupted(error.to_string()).hint("continue with the same command: finished runs are kept")
-            }
-            _ => error,
-        })?;
-        add(&mut contenders, FinishedRun::read(metrics, &config.run.out)?, false);
-    }
+    let mut contenders = train_all(args, &runs, &origins, &console)?;
     console.section("baselines");
-    for run in baselines(&shared, &console)? {
+    for run in baselines(&shared, &content, &console)? {
         add(&mut contenders, run, true);
     }
 
@@ -55,15 +49,52 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let json = to_readable_json(&result)?;
     write_atomically(out.join(COMPARISON), format!("{json}\n").as_bytes())?;
     write_atomically(out.join("compare.csv"), csv(&contenders)?.as_bytes())?;
-    write_atomically(out.join("report.html"), page::html(&shared, &contenders, &result).as_bytes())?;
+    let steps = next::steps(result.recommended.as_ref(), &result.comparison, result.split);
+    let page = page::html(&shared, &contenders, &result, &steps);
+    write_atomically(out.join("report.html"), page.as_bytes())?;
     console.section("comparison");
     if args.run.json {
         print(&json)?;
     } else {
         print(&format!("{}\n\n{}", table(&result).to_string().trim_end(), result.verdict))?;
     }
-    console.summary(format!("the whole comparison: {}", out.join("report.html").display()));
+    next_steps::print(&steps, &console);
+    console.summary(format!("the report: {}", out.join("report.html").display()));
     Ok(())
+}
+
+/// Trains every run that is not finished, in order, with a line for each.
+fn train_all(args: &CompareArgs, runs: &[RunConfig], origins: &[Origin], console: &Console) -> Result<Vec<Contender>> {
+    let cache = Cache::default();
+    let mut contenders: Vec<Contender> = Vec::new();
+    // The same data are read for every run, and nobody reads their warnings six times.
+    let of_runs = if args.verbose { console.clone() } else { console.brief() };
+    if !args.verbose {
+        console.section(format!("{} (details of each: -v)", units::counted(runs.len() as u64, "run")));
+    }
+    for (number, (config, origin)) in (1..).zip(runs.iter().zip(origins)) {
+        if args.verbose {
+            console.section(format!("{} with seed {}", config.strategy.name, config.training.seed));
+        }
+        let was_there = config.run.out.join("metrics.json").is_file();
+        let origin = origin.to_json()?;
+        let session =
+            Session { resume: true, profile: false, cache: &cache, origin: Some((origin::ORIGIN, origin.as_str())) };
+        memory::forget_peak();
+        let metrics = train(config.clone(), session, &of_runs).map_err(|error| match error.kind() {
+            ErrorKind::Interrupted => {
+                Error::interrupted(error.to_string()).hint("continue with the same command: finished runs are kept")
+            }
+            _ => error,
+        })?;
+        let run = FinishedRun::read(metrics, &config.run.out)?;
+        if !args.verbose {
+            let when = if was_there { "finished before" } else { "trained" };
+            console.note(format!("{number} of {}: {}", runs.len(), run.in_a_line(when)?));
+        }
+        add(&mut contenders, run, false);
+    }
+    Ok(contenders)
 }
 
 /// A directory with something in it must be one that this comparison began.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::console::units;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::report::{Predictions, RunMetrics};
@@ -34,6 +35,20 @@ impl FinishedRun {
             run: run.to_owned(),
             metrics,
         })
+    }
+
+    /// `frozen with seed 42: test accuracy 0.950, macro-F1 0.949, trained in 2.0 s: both/frozen/seed-42`.
+    pub fn in_a_line(&self, when: &str) -> Result<String> {
+        let (split, evaluation) = compared(&self.metrics, &self.run)?;
+        let RunMetrics { strategy, seed, train_seconds, .. } = &self.metrics;
+        let (accuracy, macro_f1) = (evaluation.accuracy, evaluation.macro_f1);
+        let split = if split == "valid" { "validation" } else { split };
+        let seconds = units::seconds(*train_seconds);
+        let took = if when == "trained" { format!("trained in {seconds}") } else { when.to_owned() };
+        Ok(format!(
+            "{strategy} with seed {seed}: {split} accuracy {accuracy:.3}, macro-F1 {macro_f1:.3}, {took}: {}",
+            self.run.display()
+        ))
     }
 }
 

@@ -24,7 +24,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let console = Console::new(args.run.quiet);
     let config = args.resolve()?;
     config.check_paths(args.resume)?;
-    let session = Session { resume: args.resume, profile: args.profile, cache: &Cache::default() };
+    let session = Session { resume: args.resume, profile: args.profile, cache: &Cache::default(), origin: None };
     let metrics = train(config, session, &console)?;
     if args.run.json {
         print(&metrics.to_json()?)?;
@@ -65,6 +65,9 @@ fn begin(run: &Run) -> Result<()> {
     }
     let settings = config::saved_settings(out);
     if !(resume && settings.is_file()) {
+        if let Some((name, content)) = run.session.origin {
+            write_atomically(out.join(name), content.as_bytes())?;
+        }
         write_atomically(settings, run.config.to_toml(&run.choices)?.as_bytes())?;
     }
     interrupt::listen();

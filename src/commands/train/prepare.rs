@@ -36,6 +36,8 @@ pub struct Session<'a> {
     pub profile: bool,
     /// What earlier runs of this process have computed already.
     pub cache: &'a Cache,
+    /// A file for the run directory, name and content: what a comparison says the run is made from.
+    pub origin: Option<(&'a str, &'a str)>,
 }
 
 /// A run with all that it works with.

@@ -50,7 +50,7 @@ pub(super) fn differences(report: &ComparisonReport) -> Markup {
         let of_strategies = |gap: &&OrderedPair| !is_baseline(gap.better) && !is_baseline(gap.worse);
         let strategies = gaps.iter().filter(of_strategies).map(difference);
         let all = gaps.iter().map(difference).filter(|_| !gaps.iter().any(|gap| of_strategies(&gap)));
-        Scale::around(strategies.chain(all).flat_map(|gap| [gap.low, gap.high]).chain([0.0]), Unit::Points)
+        around_zero(strategies.chain(all).flat_map(|gap| [gap.low, gap.high]))
     };
     let accuracy = |gap: &OrderedPair| gap.accuracy;
     let macro_f1 = |gap: &OrderedPair| gap.macro_f1;
@@ -67,11 +67,18 @@ pub(super) fn differences(report: &ComparisonReport) -> Markup {
     let note = html! {
         p {
             "The accuracy of the first minus that of the second, in percentage points, on the same rows and seeds. "
-            "Where the 95\u{202f}% interval includes zero, the difference may be due to chance."
+            "Where the 95\u{202f}% interval includes zero, the vertical line, the difference may be due to chance."
         }
         p { "The intervals are not corrected for the number of pairs." }
     };
     section("differences", "Differences", note, content)
+}
+
+/// A scale that holds all values, and zero with some room on either side: what all intervals are read against.
+fn around_zero(values: impl Iterator<Item = f64>) -> Scale {
+    let values: Vec<f64> = values.collect();
+    let room = 0.08 * values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    Scale::around(values.into_iter().chain([-room, room]), Unit::Points)
 }
 
 fn forest(gaps: &[OrderedPair], difference: fn(&OrderedPair) -> Difference, scale: Scale) -> Markup {
@@ -88,7 +95,7 @@ fn forest(gaps: &[OrderedPair], difference: fn(&OrderedPair) -> Difference, scal
                 @for gap in gaps {
                     @let Difference { mean, low, high } = difference(gap);
                     @let class = if low > 0.0 || high < 0.0 { "c0" } else { "quiet" };
-                    @let strip = Strip::new(scale).rule("quiet", 0.0).interval(class, low, high).dot(class, mean);
+                    @let strip = Strip::new(scale).rule("ink", 0.0).interval(class, low, high).dot(class, mean);
                     @let text = format!("{} points, interval {} to {}", points(mean), points(low), points(high));
                     tr {
                         td.word { (label(gap.better)) span.soft { " – " } (label(gap.worse)) }
@@ -141,6 +148,15 @@ fn mcnemar(report: &ComparisonReport, gaps: &[OrderedPair]) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zero_is_never_at_the_edge() {
+        for values in [[0.1, 0.3], [0.28, 0.31], [-0.2, -0.1], [-0.1, 0.2], [0.0, 0.0]] {
+            let scale = around_zero(values.into_iter());
+            assert!((0.03..=0.97).contains(&scale.position(0.0)), "{values:?}: {scale:?}");
+            assert!(values.iter().all(|&value| (0.0..=1.0).contains(&scale.position(value))), "{values:?}: {scale:?}");
+        }
+    }
 
     #[test]
     fn points_have_signs() {

@@ -10,7 +10,7 @@ use super::differences::differences;
 use super::reliability::reliability;
 use super::result::result;
 use super::standings::standings;
-use super::view::{ComparisonReport, ranked, series};
+use super::view::{ComparisonReport, Series, ranked, series};
 use crate::console::units::counted;
 use crate::evaluation::comparison::Comparison;
 use crate::report::html::next_steps::next_steps;
@@ -20,17 +20,18 @@ use crate::report::html::text::{shown, split_name};
 /// The whole page.
 pub fn page(report: &ComparisonReport) -> String {
     let shown = series(report);
+    let (_, drawn): (Vec<Series>, Vec<Series>) = series(report).into_iter().partition(Series::is_constant);
     let body = html! {
         (header(report))
         (next_steps(report.next))
         (result(report))
         (standings(report, &shown))
         (differences(report))
-        (costs(report, &shown))
-        (curves(&shown))
-        (coverage(&shown))
-        (reliability(&ranked(report, &shown)))
-        (confusions(report, &shown))
+        (costs(report, &drawn))
+        (curves(&drawn))
+        (coverage(&drawn))
+        (reliability(&ranked(report, &drawn)))
+        (confusions(report, &drawn))
         (data(report.data))
     };
     skeleton("comparison", report.title, body)
@@ -115,6 +116,7 @@ mod tests {
                         predicted: &runs[one][seed],
                         confidence: if one == 3 { &[] } else { &confidence },
                         history: if one == 0 { &history } else { &history[..usize::from(one == 1)] },
+                        report: (one < 2).then(|| format!("{}/seed-{}/report.html", names[one], 42 + seed).into()),
                     })
                     .collect(),
             })
@@ -163,6 +165,10 @@ mod tests {
         assert!(place("full") < place("frozen") && place("frozen") < place("majority"), "{table}");
         assert!(table.contains(" ± ") && table.contains("22.7\u{202f}M") && table.contains("baseline"));
         assert!(!drawn(2, 1, "test").contains(" ± "));
+        assert!(table.contains("href=\"full/seed-42/report.html\"") && !table.contains("href=\"majority"), "{table}");
+        // A constant answer is a number to beat; no plot has it.
+        let (_, plots) = page.split_once("<section id=\"costs\"").unwrap();
+        assert!(plots.contains("bag-of-words") && !plots.contains("majority"), "{plots}");
     }
 
     #[test]
@@ -172,6 +178,7 @@ mod tests {
         let (differences, _) = differences.split_once("</section>").unwrap();
         let (first, _) = differences.split_once("</tr><tr>").unwrap();
         assert!(first.find("full") < first.find("frozen"), "{first}");
+        assert!(differences.contains("class=\"mark ink\""), "zero is drawn: {differences}");
         assert!(differences.contains("McNemar") && differences.contains("<td>44</td>"), "{differences}");
     }
 }

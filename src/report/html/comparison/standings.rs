@@ -1,5 +1,7 @@
 //! Scores and costs of every contender, the most accurate first.
 
+use std::path::Path;
+
 use maud::{Markup, html};
 
 use super::view::{ComparisonReport, Contender, Series, accuracy_scale, ranked};
@@ -57,7 +59,7 @@ fn standing(one: &Series, scale: Scale) -> Markup {
         tr {
             th.word scope="row" {
                 (sample(&one.class, Some(one.shape))) (label(name))
-                @if is_baseline { div.interval { "baseline" } }
+                @if is_baseline { div.interval { "baseline" } } @else { (reports(one.contender)) }
             }
             td { (summary(accuracy, several)) }
             td.draw.hide-narrow { (strip.finish(&text)) }
@@ -70,6 +72,30 @@ fn standing(one: &Series, scale: Scale) -> Markup {
             td { (known(saved_bytes)) }
         }
     }
+}
+
+/// Links to the runs' own reports.
+fn reports(contender: &Contender) -> Markup {
+    let linked: Vec<(u64, String)> =
+        contender.runs.iter().filter_map(|run| Some((run.seed, link(run.report.as_deref()?)))).collect();
+    html! {
+        @if !linked.is_empty() {
+            div.interval {
+                @if linked.len() == 1 { "report: " } @else { "reports: " }
+                @for (index, (seed, link)) in linked.iter().enumerate() {
+                    @if index > 0 { ", " }
+                    a href=(link) { "seed " (seed) }
+                }
+            }
+        }
+    }
+}
+
+/// A relative path as an address.
+fn link(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let text = path.to_string_lossy();
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// A score; its spread where it comes from several seeds.
@@ -93,6 +119,12 @@ fn short_count(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_are_addresses() {
+        assert_eq!(link(Path::new("last-2/seed-42/report.html")), "last-2/seed-42/report.html");
+        assert_eq!(link(Path::new("a b/ü#.html")), "a%20b/%C3%BC%23.html");
+    }
 
     #[test]
     fn counts_are_short() {

@@ -1,5 +1,7 @@
 //! What the page of a comparison is given, and what its sections share: each contender with its look in every plot.
 
+use std::path::PathBuf;
+
 use maud::{Markup, html};
 
 use crate::evaluation::Evaluation;
@@ -65,6 +67,8 @@ pub struct ContenderRun<'a> {
     pub confidence: &'a [f32],
     /// Steps and evaluations in order; empty for a baseline.
     pub history: &'a [Record],
+    /// The run's own report, relative to the folder of this page.
+    pub report: Option<PathBuf>,
 }
 
 /// A contender with its look in every plot, and all its runs' predictions together.
@@ -77,6 +81,11 @@ pub(super) struct Series<'a> {
 }
 
 impl Series<'_> {
+    /// Always the most frequent label: a number to beat, without anything that a plot would show.
+    pub fn is_constant(&self) -> bool {
+        self.contender.is_baseline && self.contender.name == "majority"
+    }
+
     pub fn has_confidence(&self) -> bool {
         self.predictions.rows() > 0
     }

@@ -1,0 +1,197 @@
+//! Which run to go on with after a comparison, and the commands that do.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::runs::{Contender, FinishedRun};
+use crate::evaluation::comparison::{Comparison, Verdict};
+use crate::report::NextStep;
+use crate::report::next_steps::{named, shell_word};
+
+/// So much accuracy may a cheaper strategy have less, where no difference is clear.
+const A_POINT: f64 = 0.01;
+
+/// The run to go on with.
+#[derive(Debug, Clone, Serialize)]
+pub struct Recommendation {
+    pub strategy: String,
+    pub seed: u64,
+    pub run: PathBuf,
+    /// Of the run, on the validation data, by which it was chosen among its strategy's seeds.
+    pub valid_accuracy: Option<f64>,
+    /// Why this strategy, in words that follow its name.
+    pub reason: String,
+}
+
+/// The recommended strategy's best run on the validation data. The strategy is the winner; or the cheapest to train of
+/// those that are not clearly worse than the best, and by no more than a point of accuracy. A baseline leaves no model: the
+/// best network is named then.
+pub fn recommend(contenders: &[Contender], comparison: &Comparison) -> Option<Recommendation> {
+    let ranked = comparison.ranked();
+    let is_network = |name: &str| contenders.iter().any(|contender| contender.name == name && !contender.baseline);
+    let best_network = ranked.iter().find(|standing| is_network(&standing.name))?;
+    let networks = contenders.iter().filter(|contender| !contender.baseline).count();
+    let (name, reason) = match &comparison.verdict {
+        Verdict::Winner { name } if is_network(name) => (name, "the best"),
+        Verdict::Winner { .. } => (&best_network.name, "the best of the networks, though a baseline is better"),
+        Verdict::Equal { .. } if networks == 1 => (&best_network.name, "the only network"),
+        Verdict::Equal { names, .. } => {
+            let equal = ranked.iter().filter(|standing| names.contains(&standing.name) && is_network(&standing.name));
+            let near = equal.filter(|standing| standing.accuracy.mean >= best_network.accuracy.mean - A_POINT);
+            match near.min_by(|a, b| a.seconds.total_cmp(&b.seconds)) {
+                None => (&best_network.name, "the best of the networks, though a baseline is better"),
+                Some(near) if near.name == best_network.name => {
+                    (&near.name, "the most accurate network, though not by a statistically clear difference")
+                }
+                Some(near) => (&near.name, "the cheapest to train of those as accurate as the best, to a point"),
+            }
+        }
+    };
+    let contender = contenders.iter().find(|contender| contender.name == *name)?;
+    let run = best_on_validation(&contender.finished)?;
+    Some(Recommendation {
+        strategy: name.clone(),
+        seed: run.metrics.seed,
+        run: run.run.clone(),
+        valid_accuracy: run.metrics.valid.as_ref().map(|valid| valid.accuracy),
+        reason: reason.to_owned(),
+    })
+}
+
+/// The most accurate run on the validation data; of equals that with the lower loss, then the earlier one.
+fn best_on_validation(runs: &[FinishedRun]) -> Option<&FinishedRun> {
+    let score = |run: &FinishedRun| run.metrics.valid.as_ref().map_or((0.0, f64::INFINITY), |v| (v.accuracy, v.loss));
+    runs.iter().reduce(|best, run| {
+        let ((accuracy, loss), (best_accuracy, best_loss)) = (score(run), score(best));
+        if accuracy > best_accuracy || (accuracy == best_accuracy && loss < best_loss) { run } else { best }
+    })
+}
+
+impl Recommendation {
+    /// ``Recommended run: `both/full/seed-43`: `full` is the best; of its 3 seeds, 43 is best …``.
+    pub fn in_words(&self, seeds: usize) -> String {
+        let Self { strategy, seed, run, valid_accuracy, reason } = self;
+        let run = named(&run.display().to_string());
+        let of_seeds = match valid_accuracy {
+            Some(accuracy) if seeds > 1 => {
+                format!("; of its {seeds} seeds, {seed} is best on the validation rows (accuracy {accuracy:.3})")
+            }
+            _ => String::new(),
+        };
+        format!("Recommended run: {run}: `{strategy}` is {reason}{of_seeds}.")
+    }
+}
+
+/// What to do after a comparison.
+pub fn steps(recommended: Option<&Recommendation>, comparison: &Comparison, split: &str) -> Vec<NextStep> {
+    let mut steps = Vec::new();
+    if let Some(recommended) = recommended {
+        let run = shell_word(&recommended.run);
+        steps.push(
+            NextStep::new(format!("{} Label with it:", recommended.in_words(comparison.seeds)))
+                .command(format!("rehead label --model {run} --input FILE --output labelled.csv")),
+        );
+    }
+    if comparison.seeds == 1 {
+        steps.push(NextStep::new(
+            "Only one seed was run, so the randomness of training is not covered: run the same command with \
+             `--seeds 3`. Finished runs are kept.",
+        ));
+    }
+    if split == "valid" {
+        steps.push(NextStep::new(
+            "There are no test data: the scores are those of the validation rows, which also chose the weights. Give \
+             labelled rows that no run has seen with `--test`.",
+        ));
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::comparison::{self, compare};
+    use crate::report::{Predictions, RunMetrics};
+
+    /// Contenders on 400 rows: name, baseline, wrong rows, seconds and validation accuracy of two seeds.
+    fn recommended(of: &[(&str, bool, usize, f64, [f64; 2])]) -> Recommendation {
+        let truth = vec![0; 400];
+        let labels: Vec<String> = ["a", "b"].map(str::to_owned).to_vec();
+        let finished = |&(name, _, wrong, seconds, valid): &(&str, bool, usize, f64, [f64; 2])| -> Vec<FinishedRun> {
+            let run = |(seed, accuracy): (usize, f64)| {
+                let predicted: Vec<u32> = (0..400).map(|row| u32::from((row + seed) % 400 < wrong)).collect();
+                let of_valid = |rows: usize| -> Vec<f32> {
+                    (0..rows)
+                        .flat_map(|row| if (row as f64) < accuracy * 100.0 { [1.0, 0.0] } else { [0.0, 1.0] })
+                        .collect()
+                };
+                let valid = crate::evaluation::evaluate(&of_valid(100), &[0; 100], &labels).unwrap();
+                let metrics = serde_json::json!({
+                    "model": "m", "strategy": name, "seed": seed, "train_rows": 9, "train_seconds": seconds,
+                    "tokens_per_second": null, "trainable_parameters": 1, "total_parameters": 1,
+                    "peak_memory_bytes": 1, "valid": valid,
+                });
+                let metrics: RunMetrics = serde_json::from_value(metrics).unwrap();
+                FinishedRun {
+                    run: format!("{name}/seed-{seed}").into(),
+                    metrics,
+                    predictions: Predictions { truth: truth.clone(), probabilities: Vec::new() },
+                    predicted,
+                    confidence: Vec::new(),
+                    history: Vec::new(),
+                    saved_bytes: 0,
+                }
+            };
+            valid.into_iter().enumerate().map(run).collect()
+        };
+        let contenders: Vec<Contender> = of
+            .iter()
+            .map(|one| Contender { name: one.0.to_owned(), baseline: one.1, finished: finished(one) })
+            .collect();
+        let compared: Vec<comparison::Contender> = contenders
+            .iter()
+            .map(|contender| comparison::Contender {
+                name: &contender.name,
+                predictions: contender.finished.iter().map(|run| run.predicted.as_slice()).collect(),
+                seconds: contender.mean_seconds(),
+                baseline: contender.baseline,
+            })
+            .collect();
+        recommend(&contenders, &compare(&truth, 2, &compared).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_best_seed_of_the_best_or_nearly_best_strategy_is_recommended() {
+        let majority = ("majority", true, 200, 0.0, [0.5, 0.5]);
+        for (contenders, run, reason) in [
+            // A winner, and its better seed.
+            (
+                vec![("frozen", false, 100, 1.0, [0.8, 0.9]), ("full", false, 4, 60.0, [0.9, 0.95])],
+                "full/seed-1",
+                "the best",
+            ),
+            // As good to half a point: the cheaper one.
+            (
+                vec![("frozen", false, 22, 1.0, [0.9, 0.8]), ("full", false, 20, 60.0, [0.9, 0.9])],
+                "frozen/seed-0",
+                "cheapest",
+            ),
+            // More than a point worse, if not clearly: the more accurate one.
+            (
+                vec![("frozen", false, 25, 1.0, [0.9, 0.8]), ("full", false, 20, 60.0, [0.9, 0.9])],
+                "full/seed-0",
+                "most accurate",
+            ),
+            (
+                vec![("tf-idf", true, 2, 1.0, [0.9, 0.9]), ("full", false, 80, 60.0, [0.7, 0.8])],
+                "full/seed-1",
+                "baseline is better",
+            ),
+        ] {
+            let found = recommended(&[contenders, vec![majority]].concat());
+            assert_eq!(found.run.display().to_string(), run, "{found:?}");
+            assert!(found.reason.contains(reason), "{found:?}");
+        }
+    }
+}

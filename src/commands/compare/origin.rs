@@ -1,0 +1,190 @@
+//! What a result of a comparison was made from: the content of data and model, and the settings. Each run and baseline
+//! keeps it in its directory; one that was made from something else is never shown as a result of this comparison.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, RunConfig};
+use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
+use crate::report::metrics::to_readable_json;
+
+/// The file in the directory of a run or baseline.
+pub const ORIGIN: &str = "origin.json";
+
+/// Kinds of model files that decide what a network computes.
+const MODEL_FILES: [&str; 4] = ["json", "safetensors", "txt", "model"];
+
+/// What decides a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// By name (`the training data`, …) the fingerprint of the content.
+    content: BTreeMap<String, String>,
+    /// By key, as they were asked for. Paths are not among them: their content is.
+    settings: BTreeMap<String, String>,
+}
+
+impl Origin {
+    /// That of all runs of a comparison, without their own settings. `model` is where the network is.
+    pub fn of_content(shared: &RunConfig, model: Option<&Path>) -> Result<Self> {
+        let data = &shared.data;
+        let mut content = BTreeMap::new();
+        let train: Vec<&Path> = data.train.iter().map(PathBuf::as_path).collect();
+        content.insert("the training data".to_owned(), fingerprint(&train, |_| true)?);
+        for (name, file) in [("the validation data", &data.valid), ("the test data", &data.test)] {
+            if let Some(file) = file {
+                content.insert(name.to_owned(), fingerprint(&[file], |_| true)?);
+            }
+        }
+        if let Some(model) = model {
+            let is_part = |file: &Path| file.extension().is_some_and(|kind| MODEL_FILES.iter().any(|&one| kind == one));
+            content.insert("the model".to_owned(), fingerprint(&[model], is_part)?);
+        }
+        Ok(Self { content, settings: BTreeMap::new() })
+    }
+
+    /// The same with the settings of one run.
+    pub fn of_run(&self, run: &RunConfig) -> Result<Self> {
+        let mut settings = config::decisive_settings(run)?;
+        settings.retain(|key, _| !["data.train", "data.valid", "data.test", "model.model"].contains(&key.as_str()));
+        Ok(Self { content: self.content.clone(), settings })
+    }
+
+    /// The same with the settings that the baselines heed: how the data are read and divided.
+    pub fn of_baselines(&self, shared: &RunConfig) -> Result<Self> {
+        let mut origin = self.of_run(shared)?;
+        origin.content.remove("the model");
+        origin.settings.retain(|key, _| key.starts_with("data.") || key == "training.seed");
+        Ok(origin)
+    }
+
+    pub fn to_json(&self) -> Result<String> {
+        to_readable_json(self)
+    }
+
+    /// In what the result in `folder` differs, in words; `None` where it was made from this.
+    pub fn difference(&self, folder: &Path) -> Option<String> {
+        let saved = std::fs::read_to_string(folder.join(ORIGIN)).ok();
+        let Some(saved) = saved.and_then(|text| serde_json::from_str::<Self>(&text).ok()) else {
+            return Some("it is not recorded which data it was made from".to_owned());
+        };
+        let names = self.content.keys().chain(saved.content.keys().filter(|name| !self.content.contains_key(*name)));
+        let of_content = names.filter(|name| self.content.get(*name) != saved.content.get(*name));
+        let mut differences: Vec<String> = of_content.map(|name| format!("{name} changed")).collect();
+        for (key, now) in &self.settings {
+            // What another version did not know yet has its default.
+            if let Some(was) = saved.settings.get(key).filter(|was| *was != now) {
+                differences.push(format!("`{key}` was {was}, now {now}"));
+            }
+        }
+        (!differences.is_empty()).then(|| differences.join("; "))
+    }
+}
+
+/// That what is in the directories of `runs`, with the origins they have now, was made from the same.
+///
+/// # Errors
+/// Names each run that was made from something else.
+pub fn check<'a>(out: &Path, runs: impl IntoIterator<Item = (&'a RunConfig, &'a Origin)>) -> Result<()> {
+    let stale: Vec<String> = runs
+        .into_iter()
+        .filter(|(run, _)| run.run.out.join("rehead.toml").is_file())
+        .filter_map(|(run, origin)| Some(format!("{} ({})", run.run.out.display(), origin.difference(&run.run.out)?)))
+        .collect();
+    match stale.as_slice() {
+        [] => Ok(()),
+        [only] => Err(Error::request(format!("a run there was made from something else: {only}"))),
+        [first, rest @ ..] => {
+            Err(Error::request(format!("runs there were made from something else: {first} and {} more", rest.len())))
+        }
+    }
+    .map_err(|error| {
+        let out = out.display();
+        error
+            .file(&*out.to_string())
+            .hint(format!("give a new directory to --out, or delete {out} to train all runs again"))
+    })
+}
+
+/// Of the content of files, and of all files below folders, with their names there; those that `is_part` of it.
+fn fingerprint(paths: &[&Path], is_part: impl Fn(&Path) -> bool) -> Result<String> {
+    let mut hash = Fingerprint::default();
+    for path in paths {
+        for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
+            let entry = entry.map_err(|error| Error::failure(error.to_string()).file(path))?;
+            let file = entry.path();
+            if entry.file_type().is_file() && (path.is_file() || is_part(file)) {
+                let name = file.strip_prefix(path).unwrap_or(file).to_string_lossy();
+                hash.bytes(format!("{}:{name}", name.len()));
+                add_content(&mut hash, file)?;
+            }
+        }
+    }
+    Ok(hash.finish())
+}
+
+fn add_content(hash: &mut Fingerprint, file: &Path) -> Result<()> {
+    let failed = |error| Error::io(error, file);
+    let opened = File::open(file).map_err(failed)?;
+    let size = opened.metadata().map_err(failed)?.len();
+    hash.bytes(format!(":{size}:"));
+    let mut content = BufReader::with_capacity(1 << 20, opened);
+    loop {
+        let bytes = content.fill_buf().map_err(failed)?;
+        let read = bytes.len();
+        if read == 0 {
+            return Ok(());
+        }
+        hash.bytes(bytes);
+        content.consume(read);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(content: &[(&str, &str)], settings: &[(&str, &str)]) -> Origin {
+        let map = |of: &[(&str, &str)]| of.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Origin { content: map(content), settings: map(settings) }
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = origin(&[("the training data", "1")], &[("training.lr", "unset"), ("data.quote", "\"none\"")]);
+        assert!(now.difference(folder.path()).unwrap().contains("not recorded"));
+        for (saved, expected) in [
+            (now.clone(), None),
+            (origin(&[("the training data", "2")], &[]), Some("the training data changed")),
+            (
+                origin(&[("the training data", "1"), ("the test data", "1")], &[("training.lr", "0.1")]),
+                Some("the test data changed; `training.lr` was 0.1, now unset"),
+            ),
+        ] {
+            std::fs::write(folder.path().join(ORIGIN), saved.to_json().unwrap()).unwrap();
+            assert_eq!(now.difference(folder.path()).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn the_fingerprint_is_of_names_and_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &str| std::fs::write(folder.path().join(name), content).unwrap();
+        let found =
+            || fingerprint(&[folder.path()], |file| file.extension().is_some_and(|kind| kind == "csv")).unwrap();
+        write("a.csv", "1");
+        let first = found();
+        write("b.txt", "2");
+        assert_eq!(found(), first);
+        write("a.csv", "3");
+        let second = found();
+        assert_ne!(second, first);
+        std::fs::rename(folder.path().join("a.csv"), folder.path().join("c.csv")).unwrap();
+        assert!(found() != second && found() != first);
+    }
+}

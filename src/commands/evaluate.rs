@@ -1,5 +1,7 @@
 //! `rehead evaluate`: how good a model is on labelled data.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::inputs::prepare;
@@ -15,8 +17,10 @@ use crate::evaluation::Evaluation;
 use crate::files::write_atomically;
 use crate::interrupt;
 use crate::report::Predictions;
-use crate::report::html::run::{ScoredSplit, evaluation_page};
+use crate::report::html::run::{Origin, ScoredSplit, evaluation_page, row_origins};
 use crate::report::metrics::to_readable_json;
+use crate::report::next_steps::run::{RunFacts, SplitFacts, run_steps};
+use crate::report::provenance::Provenance;
 use crate::task::{Dataset, Evaluated, score};
 use crate::transform::Purpose;
 
@@ -90,23 +94,18 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         let places: Vec<Place> = examples.iter().map(|example| example.place()).collect();
         let sources = Sources { files: vec![args.data.clone()], options };
         let labels = model.classifier.labels.names();
-        predictions.write(out, "test", labels, &origins(&sources, &places, &texts, labels, &console))?;
-        let split = ScoredSplit {
-            name: "test",
-            evaluation: &report.test,
-            truth: &predictions.truth,
-            probabilities: &predictions.probabilities,
-            texts: &texts,
-            modality: model.modality,
-        };
+        let origins = origins(&sources, &places, &texts, labels, &console);
+        predictions.write(out, "test", labels, &origins)?;
+        let found = row_origins(&origins, |_| Some(args.data.clone()).filter(|data| !data.is_dir()));
         let data = [
             ("model".to_owned(), args.model.clone()),
             (args.data.display().to_string(), set.summary.to_string()),
             (unit.to_owned(), prepared.statistics.clone()),
         ];
-        let title = format!("{} on {}", args.model, args.data.display());
-        write_atomically(out.join("report.html"), evaluation_page(&title, &split, &data).as_bytes())?;
-        console.summary(format!("written: {}", out.join("report.html").display()));
+        let page = page(args, model.modality, &report.test, &predictions, (&texts, &found), &data);
+        write_atomically(out.join("report.html"), page.as_bytes())?;
+        console.summary(report.test.sentence(""));
+        console.summary(format!("report: {}", out.join("report.html").display()));
     }
     if args.json {
         print(&json)?;
@@ -135,4 +134,26 @@ fn say_if_trained_on(model: &LoadedModel, examples: &[&Example], dataset: &Datas
     let share = format!("{about}{} of {}", units::count(rows.min(all)), units::counted(all, "row"));
     console.warn(format!("{share} {are} that this model was trained on: {so}"));
     Ok(())
+}
+
+/// `report.html`.
+fn page(
+    args: &EvaluateArgs,
+    modality: Modality,
+    evaluation: &Evaluation,
+    predictions: &Predictions,
+    (texts, origins): (&[String], &[Origin]),
+    data: &[(String, String)],
+) -> String {
+    let Predictions { truth, probabilities } = predictions;
+    let next = run_steps(&RunFacts {
+        model: Path::new(&args.model),
+        modality,
+        training: None,
+        splits: &[SplitFacts { called: "test", evaluation, truth, probabilities }],
+        remarks: &[],
+    });
+    let split = ScoredSplit { name: "test", evaluation, truth, probabilities, texts, modality, origins };
+    let title = format!("{} on {}", args.model, args.data.display());
+    evaluation_page(&title, &split, data, &next, &Provenance::now())
 }

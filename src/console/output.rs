@@ -76,6 +76,11 @@ impl Console {
         self.mode == Mode::Quiet
     }
 
+    /// Whether a person looks at a terminal, which shows bars and colours.
+    pub fn is_terminal(&self) -> bool {
+        self.mode == Mode::Terminal
+    }
+
     /// A fact on the way.
     pub fn note(&self, text: impl Display) {
         if self.has_notes() {

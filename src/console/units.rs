@@ -54,6 +54,14 @@ pub fn percent(share: f64) -> String {
     format!("{} %", (100.0 * share.clamp(0.0, 1.0)).floor())
 }
 
+/// A share from 0 to 1 as a bar of eighths of blocks, at most `widest` columns wide. For terminals.
+pub fn bar(share: f64, widest: usize) -> String {
+    const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    let eighths = (share.clamp(0.0, 1.0) * widest as f64 * 8.0).round() as usize;
+    let part = Some(EIGHTHS[eighths % 8]).filter(|part| *part != ' ');
+    std::iter::repeat_n('█', eighths / 8).chain(part).collect()
+}
+
 /// `512 B`, `86.7 MiB`: binary multiples.
 pub fn bytes(number: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -107,6 +115,12 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (22_713_216, "22,713,216")] {
             assert_eq!(count(number), text);
         }
+    }
+
+    #[test]
+    fn bars_are_drawn_in_eighths() {
+        assert_eq!([0.0, 0.5, 0.55, 1.0, 7.0].map(|share| bar(share, 4)), ["", "██", "██▎", "████", "████"]);
+        assert_eq!(bar(f64::NAN, 4), "");
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(super) fn summarise(examples: &[Example], labels: &Labels, files: Vec<String
 
 impl Summary {
     /// A row as messages name it: with its file where there are several.
-    fn shown(&self, place: Place) -> String {
+    pub fn row_name(&self, place: Place) -> String {
         match self.files.get(place.file as usize) {
             Some((file, _)) if self.files.len() > 1 => format!("row {} of {file}", place.row),
             _ => format!("row {}", place.row),
@@ -108,7 +108,7 @@ impl fmt::Display for Summary {
             }
         }
         if let Some((row, earlier)) = self.contradicting_rows.first() {
-            write!(f, " ({} against {})", self.shown(*row), self.shown(*earlier))?;
+            write!(f, " ({} against {})", self.row_name(*row), self.row_name(*earlier))?;
         }
         if self.trimmed_labels > 0 {
             write!(f, "; white space taken off {}", counted(self.trimmed_labels, "label"))?;

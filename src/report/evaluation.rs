@@ -26,6 +26,21 @@ impl Evaluation {
         })
     }
 
+    /// `Accuracy on 210 test rows: 0.781 (95 % interval 0.72 to 0.83), macro-F1 0.774`. `split`: `test`, `validation`,
+    /// or nothing.
+    pub fn sentence(&self, split: &str) -> String {
+        let interval = self.accuracy_interval();
+        let noun = if split.is_empty() { "row".to_owned() } else { format!("{split} row") };
+        format!(
+            "Accuracy on {}: {:.3} (95 % interval {:.2} to {:.2}), macro-F1 {:.3}",
+            units::counted(self.rows, &noun),
+            self.accuracy,
+            interval.low,
+            interval.high,
+            self.macro_f1
+        )
+    }
+
     /// `accuracy 0.887 (95 % 0.872 to 0.901), macro-F1 0.886, loss 0.312, calibration error 0.041, 1,821 rows`.
     pub fn summary(&self) -> String {
         format!(
@@ -40,34 +55,41 @@ impl Evaluation {
     }
 }
 
-/// The summary and the table by label, in label order; of many labels those with the lowest F1, worst first.
+/// The summary and the table by label.
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown: Vec<&(String, ClassScores)> = self.per_class.iter().collect();
-        let omitted = shown.len().saturating_sub(MOST_CLASSES_SHOWN);
-        if omitted > 0 {
-            // Labels without rows have an F1 of 0 because there is nothing to predict, and come last.
-            shown.sort_by(|(_, a), (_, b)| (a.support == 0).cmp(&(b.support == 0)).then(a.f1.total_cmp(&b.f1)));
-            shown.truncate(MOST_CLASSES_SHOWN);
-        }
-        let mut table = Table::new([
-            Column::left("label").at_most(WIDEST_LABEL),
-            Column::right("precision"),
-            Column::right("recall"),
-            Column::right("F1"),
-            Column::right("rows"),
-        ]);
-        for (label, scores) in shown {
-            let ratios = [scores.precision, scores.recall, scores.f1].map(|ratio| format!("{ratio:.3}"));
-            let [precision, recall, f1] = ratios;
-            table.row([label.clone(), precision, recall, f1, units::count(scores.support)]);
-        }
-        write!(f, "{}\n{table}", self.summary())?;
-        if omitted > 0 {
-            write!(f, "\n… and {omitted} labels with a higher F1 or without rows (all are in metrics.json)")?;
-        }
-        Ok(())
+        write!(f, "{}\n{}", self.summary(), table(self, false))
     }
+}
+
+/// Precision, recall and F1 by label, in label order; of many labels those with the lowest F1, worst first. With
+/// `bars`, for a terminal, each F1 is drawn too.
+pub fn table(evaluation: &Evaluation, bars: bool) -> String {
+    let mut shown: Vec<&(String, ClassScores)> = evaluation.per_class.iter().collect();
+    let omitted = shown.len().saturating_sub(MOST_CLASSES_SHOWN);
+    if omitted > 0 {
+        // Labels without rows have an F1 of 0 because there is nothing to predict, and come last.
+        shown.sort_by(|(_, a), (_, b)| (a.support == 0).cmp(&(b.support == 0)).then(a.f1.total_cmp(&b.f1)));
+        shown.truncate(MOST_CLASSES_SHOWN);
+    }
+    let columns = [
+        Column::left("label").at_most(WIDEST_LABEL),
+        Column::right("precision"),
+        Column::right("recall"),
+        Column::right("F1"),
+        Column::right("rows"),
+    ];
+    let mut table = Table::new(columns.into_iter().chain(bars.then(|| Column::left(""))));
+    for (label, scores) in shown {
+        let ratios = [scores.precision, scores.recall, scores.f1].map(|ratio| format!("{ratio:.3}"));
+        let [precision, recall, f1] = ratios;
+        table.row([label.clone(), precision, recall, f1, units::count(scores.support), units::bar(scores.f1, 20)]);
+    }
+    let mut text = table.to_string();
+    if omitted > 0 {
+        text += &format!("\n… and {omitted} labels with a higher F1 or without rows (all are in metrics.json)");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -88,6 +110,18 @@ mod tests {
                 "no         0.500   1.000  0.667     1",
             ]
         );
+    }
+
+    #[test]
+    fn a_terminal_gets_bars_and_a_sentence() {
+        let labels = ["yes", "no"].map(str::to_owned);
+        let evaluation = evaluate(&[3.0, 1.0, 1.0, 0.5, 0.0, 2.0, 0.0, 2.0], &[0, 0, 1, 0], &labels).unwrap();
+        assert_eq!(
+            evaluation.sentence("test"),
+            "Accuracy on 4 test rows: 0.750 (95 % interval 0.30 to 0.95), macro-F1 0.733"
+        );
+        let drawn = super::table(&evaluation, true);
+        assert!(drawn.lines().nth(1).unwrap().ends_with("3  ████████████████"), "{drawn}");
     }
 
     #[test]

@@ -7,6 +7,8 @@ pub mod html;
 pub mod metrics;
 pub mod next_steps;
 pub mod predictions;
+pub mod provenance;
+pub mod threshold;
 pub mod verdict;
 
 pub use metrics::RunMetrics;

@@ -6,7 +6,7 @@ use crate::commands::inputs::{FileForm, read_options};
 use crate::config::{Choices, Columns, DataConfig, RunConfig};
 use crate::console::Console;
 use crate::data::split::stratified;
-use crate::data::{Example, LabelledSet, Labels, Modality, ReadOptions, Sources, load_labelled, overlap};
+use crate::data::{Example, LabelledSet, Labels, Modality, ReadOptions, Sources, Summary, load_labelled, overlap};
 use crate::error::{Error, Result};
 use crate::task;
 
@@ -21,6 +21,8 @@ pub struct Data {
     pub labels: Labels,
     /// The names of the head's outputs.
     pub names: Labels,
+    /// What is in the training files, before validation rows are held out.
+    pub training: Summary,
     /// What is in the files, by file, and what was held out.
     pub summary: Vec<(String, String)>,
 }
@@ -76,7 +78,7 @@ impl Data {
         };
         let test = config.data.test.as_deref().map(&mut load).transpose()?;
         let valid = config.data.valid.as_deref().map(&mut load).transpose()?;
-        let LabelledSet { examples, columns, .. } = set;
+        let LabelledSet { examples, columns, summary: training, .. } = set;
         let (train, valid) = match valid {
             Some(valid) => (examples, valid),
             None => {
@@ -103,6 +105,6 @@ impl Data {
                 .file(columns.file())
                 .hint("give more rows, or a validation file with --valid"));
         }
-        Ok(Self { train, valid, test, sources: Sources { files, options }, labels, names, summary })
+        Ok(Self { train, valid, test, sources: Sources { files, options }, labels, names, training, summary })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::outcome::SavedTraining;
 use super::prepare::{Run, Session};
-use super::{checks, report};
+use super::{checks, ending, report};
 use crate::cli::TrainArgs;
 use crate::commands::output::{print, unwritable};
 use crate::config::{self, RunConfig};
@@ -11,7 +11,7 @@ use crate::error::{self, Error, Result};
 use crate::files::{remove_temporaries, write_atomically};
 use crate::inference::cache::Cache;
 use crate::interrupt;
-use crate::report::RunMetrics;
+use crate::report::{NextStep, RunMetrics};
 use crate::strategy;
 use crate::task::{Evaluated, score};
 use crate::training::snapshot::Snapshots;
@@ -25,20 +25,35 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let config = args.resolve()?;
     config.check_paths(args.resume)?;
     let session = Session { resume: args.resume, profile: args.profile, cache: &Cache::default(), origin: None };
-    let metrics = train(config, session, &console)?;
+    let out = config.run.out.clone();
+    let Finished { metrics, next } = complete(config, session, &console)?;
+    ending::print(&metrics, &out, &next, &console);
     if args.run.json {
         print(&metrics.to_json()?)?;
     }
     Ok(())
 }
 
-/// Trains as `config` says, into `config.run.out`.
+/// Trains as `config` says, into `config.run.out`: one run of several.
 pub fn train(config: RunConfig, session: Session, console: &Console) -> Result<RunMetrics> {
+    let Finished { metrics, .. } = complete(config, session, console)?;
+    ending::print_line(&metrics, console);
+    Ok(metrics)
+}
+
+/// A run that is done.
+struct Finished {
+    metrics: RunMetrics,
+    /// What to do next; nothing of a run that had been finished before.
+    next: Vec<NextStep>,
+}
+
+fn complete(config: RunConfig, session: Session, console: &Console) -> Result<Finished> {
     checks::check(&config, session.resume)?;
     if session.resume
         && let Some(metrics) = checks::finished(&config.run.out, console)?
     {
-        return Ok(metrics);
+        return Ok(Finished { metrics, next: Vec::new() });
     }
     checks::check_directories(&config)?;
 
@@ -49,10 +64,9 @@ pub fn train(config: RunConfig, session: Session, console: &Console) -> Result<R
         None => train_and_save(&mut run).map_err(|error| with_resume_hint(&run, error))?,
     };
     let test = test(&run).map_err(|error| with_resume_hint(&run, error))?;
-    let metrics = report::write(&run, &outcome, test.as_ref())?;
+    let (metrics, next) = report::write(&run, &outcome, test.as_ref())?;
     finish(&run)?;
-    report::print(&run, &metrics);
-    Ok(metrics)
+    Ok(Finished { metrics, next })
 }
 
 /// Makes the run directory and saves the settings in it. From now on an interrupted run can be resumed.

@@ -12,7 +12,7 @@ use crate::commands::locate::locate_network;
 use crate::commands::origins::origins;
 use crate::config::{Choices, RunConfig, Strategy, Switch};
 use crate::console::Console;
-use crate::data::{Example, Labels, Origins, Sources};
+use crate::data::{Example, Labels, Origins, Sources, Summary};
 use crate::error::Result;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
@@ -53,6 +53,8 @@ pub struct Run<'a> {
     pub splits: Splits,
     /// The files of the data.
     pub sources: Sources,
+    /// What is in the training files, before validation rows are held out.
+    pub training: Summary,
     /// What is in the data: name, value.
     pub summary: Vec<(String, String)>,
     pub plan: TrainPlan,
@@ -114,7 +116,7 @@ impl<'a> Run<'a> {
             config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();
         let activation_cache = is_cached.then(|| cached::settings(&config, &mut choices));
         console.note(&choices);
-        let Data { mut summary, sources, .. } = data;
+        let Data { mut summary, training, sources, .. } = data;
         summary.push((splits.train.dataset.examples.unit().to_owned(), splits.train.statistics.clone()));
         summary.extend(splits.train.remarks.iter().map(|remark| ("training texts".to_owned(), remark.clone())));
         Ok(Self {
@@ -127,6 +129,7 @@ impl<'a> Run<'a> {
             task,
             splits,
             sources,
+            training,
             summary,
             plan,
             views: variation.views,
@@ -142,8 +145,10 @@ impl<'a> Run<'a> {
     }
 
     /// What the rows of a split are in their files.
-    pub fn origins(&self, split: &PreparedSplit) -> Origins {
-        origins(&self.sources, &split.places, &split.texts, self.labels.names(), self.console)
+    pub fn origins<'s>(&self, split: &'s PreparedSplit) -> &'s Origins {
+        split
+            .origins
+            .get_or_init(|| origins(&self.sources, &split.places, &split.texts, self.labels.names(), self.console))
     }
 
     /// The features that an interrupted call has left.

@@ -1,31 +1,88 @@
-//! What a run leaves for programs and people: predictions, metrics and the report in its directory, and the result on
-//! the terminal.
+//! What a run leaves for programs and people in its directory: predictions, metrics and the report.
+
+use std::path::Path;
 
 use super::outcome::SavedTraining;
 use super::prepare::Run;
-use crate::config;
-use crate::console::units;
+use super::split::PreparedSplit;
+use crate::config::{self, DataConfig, Strategy};
+use crate::data::Place;
 use crate::error::{Error, Result};
+use crate::evaluation::Evaluation;
 use crate::files::write_atomically;
-use crate::report::html::run::{RunReport, ScoredSplit, page};
-use crate::report::{Predictions, RunMetrics};
+use crate::report::html::run::{Origin, RunReport, ScoredSplit, page, row_origins};
+use crate::report::next_steps::run::{RunFacts, SplitFacts, Training, run_steps};
+use crate::report::next_steps::shell_word;
+use crate::report::provenance::Provenance;
+use crate::report::{NextStep, Predictions, RunMetrics};
 use crate::task::Evaluated;
 use crate::training::history;
 
-/// Writes predictions, metrics and the report, and prints the result.
-pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Result<RunMetrics> {
+/// Writes predictions, metrics and the report. Returns the metrics and what the report says is to be done next.
+pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Result<(RunMetrics, Vec<NextStep>)> {
     let test_predictions = write_test_predictions(run, test)?;
     let metrics = metrics(run, outcome, test);
     metrics.write(run.out().join("metrics.json"))?;
-    let page = html(run, &metrics, &outcome.valid_predictions, test_predictions.as_ref())?;
-    write_atomically(run.out().join("report.html"), page.as_bytes())?;
-    Ok(metrics)
+    let splits = [
+        ("valid", &metrics.valid, Some(&outcome.valid_predictions), Some(&run.splits.valid)),
+        ("test", &metrics.test, test_predictions.as_ref(), run.splits.test.as_ref()),
+    ];
+    let shown: Vec<ShownSplit> = splits
+        .into_iter()
+        .filter_map(|(name, evaluation, predictions, split)| {
+            let (evaluation, predictions, split) = (evaluation.as_ref()?, predictions?, split?);
+            Some(ShownSplit { name, evaluation, predictions, origins: origins(run, split), split })
+        })
+        .collect();
+    let next = next_steps(run, &metrics, &shown);
+    write_atomically(run.out().join("report.html"), html(run, &metrics, &shown, &next)?.as_bytes())?;
+    Ok((metrics, next))
+}
+
+/// A split with all that its part of the report is made from.
+struct ShownSplit<'a> {
+    name: &'static str,
+    evaluation: &'a Evaluation,
+    predictions: &'a Predictions,
+    origins: Vec<Origin>,
+    split: &'a PreparedSplit,
+}
+
+/// Where the rows of a split come from.
+fn origins(run: &Run, split: &PreparedSplit) -> Vec<Origin> {
+    let file = |place: &Place| run.sources.files.get(place.file as usize).filter(|file| !file.is_dir()).cloned();
+    row_origins(run.origins(split), |row| split.places.get(row).and_then(file))
+}
+
+fn next_steps(run: &Run, metrics: &RunMetrics, splits: &[ShownSplit]) -> Vec<NextStep> {
+    let splits: Vec<SplitFacts> = splits
+        .iter()
+        .map(|shown| SplitFacts {
+            called: if shown.name == "valid" { "validation" } else { shown.name },
+            evaluation: shown.evaluation,
+            truth: &shown.predictions.truth,
+            probabilities: &shown.predictions.probabilities,
+        })
+        .collect();
+    run_steps(&RunFacts {
+        model: run.out(),
+        modality: run.transform.modality(),
+        training: Some(&Training {
+            summary: &run.training,
+            options: data_options(&run.config.data),
+            pretrained: &metrics.model,
+            is_frozen: run.config.strategy.name == Strategy::Frozen,
+            has_module: run.out().join("modeling_rehead.py").is_file(),
+        }),
+        splits: &splits,
+        remarks: &run.splits.train.remarks,
+    })
 }
 
 fn write_test_predictions(run: &Run, test: Option<&Evaluated>) -> Result<Option<Predictions>> {
     let (Some(scored), Some(split)) = (test, &run.splits.test) else { return Ok(None) };
     let predictions = Predictions::of_logits(&scored.logits, &split.dataset.targets);
-    predictions.write(run.out(), "test", run.labels.names(), &run.origins(split))?;
+    predictions.write(run.out(), "test", run.labels.names(), run.origins(split))?;
     Ok(Some(predictions))
 }
 
@@ -54,49 +111,47 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
     }
 }
 
+/// The options that name the data, for a command that takes the same.
+fn data_options(data: &DataConfig) -> String {
+    let mut words: Vec<String> = data.train.iter().map(|file| format!("--train {}", shell_word(file))).collect();
+    for (option, file) in [("--valid", &data.valid), ("--test", &data.test)] {
+        words.extend(file.as_ref().map(|file| format!("{option} {}", shell_word(file))));
+    }
+    let text = data.text.as_ref().map(ToString::to_string);
+    // The usual names are found again.
+    for (option, column) in [("--text", text), ("--label", data.label.clone())] {
+        let column = column.filter(|column| option.trim_start_matches('-') != column);
+        words.extend(column.map(|column| format!("{option} {}", shell_word(Path::new(&column)))));
+    }
+    words.join(" ")
+}
+
 /// `report.html`.
-fn html(run: &Run, metrics: &RunMetrics, valid: &Predictions, test: Option<&Predictions>) -> Result<String> {
+fn html(run: &Run, metrics: &RunMetrics, splits: &[ShownSplit], next: &[NextStep]) -> Result<String> {
     let file = config::saved_settings(run.out());
     let settings = std::fs::read_to_string(&file).map_err(|error| Error::io(error, &file))?;
     let history = history::read(run.out().join("history.jsonl"))?;
-    let splits: Vec<ScoredSplit> = [
-        ("valid", &metrics.valid, Some(valid), Some(&run.splits.valid)),
-        ("test", &metrics.test, test, run.splits.test.as_ref()),
-    ]
-    .into_iter()
-    .filter_map(|(name, evaluation, predictions, split)| {
-        let (evaluation, predictions, split) = (evaluation.as_ref()?, predictions?, split?);
-        Some(ScoredSplit {
-            name,
-            evaluation,
-            truth: &predictions.truth,
-            probabilities: &predictions.probabilities,
-            texts: &split.texts,
+    let splits: Vec<ScoredSplit> = splits
+        .iter()
+        .map(|shown| ScoredSplit {
+            name: shown.name,
+            evaluation: shown.evaluation,
+            truth: &shown.predictions.truth,
+            probabilities: &shown.predictions.probabilities,
+            texts: &shown.split.texts,
             modality: run.transform.modality(),
+            origins: &shown.origins,
         })
-    })
-    .collect();
+        .collect();
     Ok(page(&RunReport {
         title: &run.out().display().to_string(),
         metrics,
         settings: &settings,
         history: &history,
         data: &run.summary,
+        classes: &run.training.classes,
         splits: &splits,
+        next,
+        provenance: &Provenance::now(),
     }))
-}
-
-/// Prints the result.
-pub fn print(run: &Run, metrics: &RunMetrics) {
-    run.console.section("result");
-    for (split, evaluation) in [("validation", &metrics.valid), ("test", &metrics.test)] {
-        if let Some(evaluation) = evaluation {
-            run.console.note(format!("{split}: {evaluation}"));
-            if let Some(warning) = evaluation.warning() {
-                run.console.warn(format!("{split}: {warning}"));
-            }
-        }
-    }
-    let seconds = units::seconds(metrics.train_seconds);
-    run.console.summary(format!("{} trained in {seconds}: {}", metrics.strategy, run.out().display()));
 }

@@ -1,5 +1,6 @@
 //! A split of the data as the network reads it: tokenised or decoded once, and with what a person should know about it.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Instant;
@@ -8,7 +9,7 @@ use crate::commands::inputs::prepare;
 use crate::commands::trained_rows::{self, TrainedRows};
 use crate::config::OnBadInput;
 use crate::console::Console;
-use crate::data::{Example, Input, Labels, Place};
+use crate::data::{Example, Input, Labels, Origins, Place};
 use crate::error::Result;
 use crate::inference::cache::{Cache, Examples};
 use crate::task::{Dataset, Task};
@@ -27,6 +28,8 @@ pub struct PreparedSplit {
     pub texts: Vec<String>,
     /// Where they stand in the data; none of the training examples.
     pub places: Vec<Place>,
+    /// What they are in their files, once somebody has asked.
+    pub origins: OnceCell<Origins>,
     /// Digests of the training examples; none of the others.
     pub trained_rows: TrainedRows,
 }
@@ -69,6 +72,7 @@ impl PreparedSplit {
         Ok(Self {
             texts: held_out.iter().map(|example| example.input.to_string()).collect(),
             places: held_out.iter().map(|example| example.place()).collect(),
+            origins: OnceCell::new(),
             trained_rows,
             dataset: Dataset { targets: task.parse(&usable, values, names)?, examples: set },
             statistics,

@@ -47,7 +47,12 @@ pub(super) fn section(id: &str, heading: &str, note: Markup, content: Markup) ->
 
 /// What is known of the data: name, value.
 pub(super) fn data(lines: &[(String, String)]) -> Markup {
-    let content = html! {
+    section("data", "Data", html! {}, data_table(lines))
+}
+
+/// The same without a heading.
+pub(super) fn data_table(lines: &[(String, String)]) -> Markup {
+    html! {
         @if lines.is_empty() { p { "No description of the data was saved." } } @else {
             table {
                 tbody {
@@ -57,8 +62,7 @@ pub(super) fn data(lines: &[(String, String)]) -> Markup {
                 }
             }
         }
-    };
-    section("data", "Data", html! {}, content)
+    }
 }
 
 /// A plot with its caption and, for several series, its legend.

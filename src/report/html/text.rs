@@ -25,11 +25,13 @@ pub(super) fn label(name: &str) -> Markup {
     }
 }
 
-/// Our own text, with names between backquotes set as names.
+/// Our own text, with names between backquotes set as names, and options and commands as code.
 pub(super) fn quoted(text: &str) -> Markup {
     html! {
         @for (index, part) in text.split('`').enumerate() {
-            @if index % 2 == 1 { (label(part)) } @else { (part) }
+            @if index % 2 == 0 { (part) }
+            @else if part.starts_with("--") || part.starts_with("rehead ") { code { (shown(part)) } }
+            @else { (label(part)) }
         }
     }
 }

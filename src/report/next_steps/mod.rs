@@ -3,6 +3,8 @@
 //!
 //! A list is made by whoever knows the result; here is what it consists of and how a terminal shows it.
 
+pub mod run;
+
 use std::path::Path;
 
 use crate::console::Console;
@@ -40,7 +42,7 @@ pub fn print(steps: &[NextStep], console: &Console) {
     for (number, step) in (1..).zip(steps) {
         console.note(format!("{number}. {}", step.text));
         if let Some(command) = &step.command {
-            console.note(format!("     {command}"));
+            command.lines().for_each(|line| console.note(format!("     {line}")));
         }
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn possible_label_errors(scored: &[SplitView]) -> Markup {
                             span {
                                 "perhaps " (scored.label(row.likeliest)) " (" (probability(row.likeliest)) ")?"
                             }
+                            (scored.origin(row.row))
                         }
                         (scored.text(row.row))
                     }

@@ -103,6 +103,7 @@ mod tests {
             probabilities: &probabilities,
             texts: &[],
             modality: Modality::Text,
+            origins: &[],
         };
         let drawn = self::labels(&SplitView::of(&split), "").into_string();
         let (shown, more) = drawn.split_once("<summary>The other 18 labels").unwrap();

@@ -27,6 +27,7 @@ pub(super) fn mistakes(scored: &SplitView, prefix: &str) -> Markup {
                     p {
                         span { b { (percent(predictions.confidence[row])) } " " (scored.label(predicted)) }
                         span { "labelled " (scored.label(truth)) " (" (percent(scored.probability(row, truth))) ")" }
+                        (scored.origin(row))
                     }
                     (scored.text(row))
                 }

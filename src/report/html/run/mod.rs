@@ -3,10 +3,12 @@
 
 mod confidence;
 mod confusions;
+mod data;
 mod examples;
 mod label_errors;
 mod labels;
 mod mistakes;
+mod origins;
 mod page;
 mod result;
 mod settings;
@@ -14,5 +16,6 @@ mod thresholds;
 mod training;
 mod view;
 
+pub use origins::{Origin, row_origins};
 pub use page::{evaluation_page, page};
 pub use view::{RunReport, ScoredSplit};

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::confidence::confidence;
 use super::confusions::confusion_matrix;
+use super::data::data;
 use super::label_errors::possible_label_errors;
 use super::labels::labels;
 use super::mistakes::mistakes;
@@ -13,8 +14,11 @@ use super::thresholds::thresholds;
 use super::training::training;
 use super::view::{RunReport, ScoredSplit, SplitView};
 use crate::console::units::counted;
-use crate::report::html::page::{data, section, skeleton};
+use crate::report::NextStep;
+use crate::report::html::next_steps::next_steps;
+use crate::report::html::page::{self, section, skeleton};
 use crate::report::html::text::shown;
+use crate::report::provenance::Provenance;
 
 /// The whole page.
 pub fn page(report: &RunReport) -> String {
@@ -26,6 +30,7 @@ pub fn page(report: &RunReport) -> String {
         scored.iter().enumerate().filter(|(index, _)| *index != first).map(|(_, s)| s).collect();
     let body = html! {
         (header(report))
+        (next_steps(report.next))
         (result(report, main, &others))
         (training(report))
         @if let Some(main) = main {
@@ -47,17 +52,24 @@ pub fn page(report: &RunReport) -> String {
                 (mistakes(other, &prefix))
             }
         }
-        (data(report.data))
+        (data(report))
         (settings(report))
     };
     skeleton("run", report.title, body)
 }
 
 /// The page of one split, of which only a model and data are known. `data`: name, value.
-pub fn evaluation_page(title: &str, split: &ScoredSplit, data: &[(String, String)]) -> String {
+pub fn evaluation_page(
+    title: &str,
+    split: &ScoredSplit,
+    data: &[(String, String)],
+    next: &[NextStep],
+    provenance: &Provenance,
+) -> String {
     let scored = [SplitView::of(split)];
     let body = html! {
-        header { h1 { (shown(title)) } }
+        header { h1 { (shown(title)) } p.facts { (provenance.date) } }
+        (next_steps(next))
         @for scored in &scored {
             (section("result", "Result", html! {}, headline(None, scored)))
             (labels(scored, ""))
@@ -67,7 +79,7 @@ pub fn evaluation_page(title: &str, split: &ScoredSplit, data: &[(String, String
             (mistakes(scored, ""))
         }
         (possible_label_errors(&scored))
-        (self::data(data))
+        (page::data(data))
     };
     skeleton("run", title, body)
 }
@@ -81,6 +93,7 @@ fn header(report: &RunReport) -> Markup {
                 (shown(&metrics.model)) " · strategy " (metrics.strategy) " · "
                 (counted(metrics.train_rows, "training row"))
                 " · " (counted(u64::from(metrics.epochs), "epoch")) " · seed " (metrics.seed)
+                " · " (report.provenance.date)
             }
         }
         nav aria-label="Sections" {
@@ -101,6 +114,7 @@ mod tests {
     use crate::data::Modality;
     use crate::evaluation::{Evaluation, evaluate};
     use crate::report::RunMetrics;
+    use crate::report::html::run::Origin;
     use crate::training::history::{EvaluationRecord, Record, StepRecord};
 
     const HOSTILE: &str = "<script>alert(1)</script>";
@@ -143,6 +157,9 @@ mod tests {
     fn drawn(splits: &[&str], history: &[Record], strategy: &str) -> String {
         let evaluation = evaluation();
         let texts: Vec<String> = (0..6).map(|row| format!("text {row} {HOSTILE}")).collect();
+        let origins: Vec<Origin> = (0..6)
+            .map(|row| Origin { row: 10 + row, file: Some("in/a.csv".into()), id: Some(("id".into(), HOSTILE.into())) })
+            .collect();
         let split = |name| ScoredSplit {
             name,
             evaluation: &evaluation,
@@ -150,6 +167,7 @@ mod tests {
             probabilities: &PROBABILITIES,
             texts: &texts,
             modality: Modality::Text,
+            origins: &origins,
         };
         let splits: Vec<ScoredSplit> = splits.iter().map(|&name| split(name)).collect();
         let metrics = RunMetrics {
@@ -172,7 +190,17 @@ mod tests {
             rehead_version: RunMetrics::VERSION.to_owned(),
         };
         let data = [("training data".to_owned(), HOSTILE.to_owned())];
-        page(&RunReport { title: HOSTILE, metrics: &metrics, settings: HOSTILE, history, data: &data, splits: &splits })
+        page(&RunReport {
+            title: HOSTILE,
+            metrics: &metrics,
+            settings: HOSTILE,
+            history,
+            data: &data,
+            classes: &[("food".to_owned(), 60), (HOSTILE.to_owned(), 1)],
+            splits: &splits,
+            next: &[NextStep::new("Look at `food`.").command(HOSTILE)],
+            provenance: &Provenance { date: "today".to_owned(), command: HOSTILE.to_owned() },
+        })
     }
 
     #[test]
@@ -185,6 +213,7 @@ mod tests {
         ] {
             let page = drawn(splits, &history, strategy);
             for id in [
+                "next",
                 "result",
                 "training",
                 "labels",
@@ -230,6 +259,7 @@ mod tests {
         let (mistakes, errors) = mistakes.split_once("<section id=\"label-errors\"").unwrap();
         let place = |row: usize| mistakes.find(&format!("text {row} "));
         assert!(place(3) < place(4) && place(3).is_some() && place(0).is_none());
-        assert!(errors.contains("text 3 ") && errors.contains("Test data: "));
+        assert!(mistakes.contains("row 13 of <span class=\"name\">a.csv</span>"), "{mistakes}");
+        assert!(errors.contains("row 13 of") && errors.contains("text 3 ") && errors.contains("Test data: "));
     }
 }

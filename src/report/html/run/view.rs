@@ -4,12 +4,15 @@ use std::path::Path;
 
 use maud::{Markup, html};
 
+use super::origins::Origin;
+use crate::console::units;
 use crate::data::Modality;
 use crate::evaluation::Evaluation;
-use crate::report::RunMetrics;
 use crate::report::html::outcomes::Outcomes;
-use crate::report::html::text::{label, long_text, split_name};
+use crate::report::html::text::{label, long_text, shown, split_name};
 use crate::report::html::thumbnail::thumbnail;
+use crate::report::provenance::Provenance;
+use crate::report::{NextStep, RunMetrics};
 use crate::training::history::Record;
 
 /// With fewer rows than this, the shape of a curve is mostly chance.
@@ -27,8 +30,14 @@ pub struct RunReport<'a> {
     pub history: &'a [Record],
     /// What is in the data: name, value.
     pub data: &'a [(String, String)],
+    /// Each label with its rows in the training data, validation rows included.
+    pub classes: &'a [(String, u64)],
     /// Validation data first, then test data where there are any.
     pub splits: &'a [ScoredSplit<'a>],
+    /// What to do next, the most important first.
+    pub next: &'a [NextStep],
+    /// When and how the run was made.
+    pub provenance: &'a Provenance,
 }
 
 /// A split with the predictions of the trained network.
@@ -45,6 +54,8 @@ pub struct ScoredSplit<'a> {
     pub texts: &'a [String],
     /// What `texts` holds: texts, or paths of images.
     pub modality: Modality,
+    /// Where each row comes from; empty where that is not known.
+    pub origins: &'a [Origin],
 }
 
 impl ScoredSplit<'_> {
@@ -81,6 +92,20 @@ impl<'a> SplitView<'a> {
     pub fn probability(&self, row: usize, label: u32) -> f64 {
         let at = row * self.labels.len() + label as usize;
         self.split.probabilities.get(at).map_or(f64::NAN, |&probability| f64::from(probability))
+    }
+
+    /// The file's row, and its id where it has one.
+    pub fn origin(&self, row: usize) -> Markup {
+        let Some(origin) = self.split.origins.get(row) else { return html! {} };
+        let file = |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        html! {
+            @if let Some(path) = &origin.file {
+                span title=(shown(&path.display().to_string())) {
+                    "row " (units::count(origin.row)) " of " span.name { (shown(&file(path))) }
+                }
+            }
+            @if let Some((column, value)) = &origin.id { span { (shown(column)) " " b { (shown(value)) } } }
+        }
     }
 
     pub fn text(&self, row: usize) -> Markup {

@@ -1,0 +1,62 @@
+//! What `rehead train` says at its end: how good the model is, which weights were kept, where the report is, and what
+//! to do next.
+
+use std::path::Path;
+
+use crate::config::Strategy;
+use crate::console::{Console, units};
+use crate::evaluation::Evaluation;
+use crate::report::next_steps::{self, NextStep};
+use crate::report::{RunMetrics, evaluation::table};
+
+/// The whole ending, for a run that was asked for alone.
+pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Console) {
+    console.section("result");
+    let scored = [("test", &metrics.test), ("validation", &metrics.valid)];
+    let mut scored = scored.into_iter().filter_map(|(split, found)| Some((split, found.as_ref()?)));
+    if let Some((split, main)) = scored.next() {
+        console.summary(main.sentence(split));
+        console.note(table(main, console.is_terminal()));
+        warn(split, main, console);
+    }
+    for (split, other) in scored {
+        console.note(other.sentence(split));
+        warn(split, other, console);
+    }
+    if let Some(kept) = kept_epoch(metrics) {
+        console.note(kept);
+    }
+    let seconds = units::seconds(metrics.train_seconds);
+    console.note(format!("model: {} ({}, trained in {seconds})", out.display(), metrics.strategy));
+    console.summary(format!("report: {}", out.join("report.html").display()));
+    next_steps::print(next, console);
+}
+
+/// One line, for a run among others.
+pub fn print_line(metrics: &RunMetrics, console: &Console) {
+    let scored = [("test", &metrics.test), ("validation", &metrics.valid)];
+    if let Some((split, main)) = scored.into_iter().find_map(|(split, found)| Some((split, found.as_ref()?))) {
+        let seconds = units::seconds(metrics.train_seconds);
+        console.note(format!("{} trained in {seconds}: {}", metrics.strategy, main.sentence(split)));
+        warn(split, main, console);
+    }
+}
+
+fn warn(split: &str, evaluation: &Evaluation, console: &Console) {
+    if let Some(warning) = evaluation.warning() {
+        console.warn(format!("{split}: {warning}"));
+    }
+}
+
+/// `weights kept: epoch 2 of 3 (best macro-F1 on validation: 0.781)`; nothing where there were no epochs to choose
+/// from.
+fn kept_epoch(metrics: &RunMetrics) -> Option<String> {
+    let (epoch, valid) = (metrics.best_epoch?, metrics.valid.as_ref()?);
+    if metrics.strategy == Strategy::Frozen.to_string() {
+        return None;
+    }
+    Some(format!(
+        "weights kept: epoch {epoch} of {} (best macro-F1 on validation: {:.3})",
+        metrics.epochs, valid.macro_f1
+    ))
+}

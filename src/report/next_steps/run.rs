@@ -1,0 +1,412 @@
+//! What to do next after a run or an evaluation, made from its data and its predictions.
+
+use std::path::Path;
+
+use super::{MOST_STEPS, NextStep, named, shell_word};
+use crate::console::units::{count, counted};
+use crate::data::{Modality, Summary};
+use crate::error::listed;
+use crate::evaluation::coverage::Coverage;
+use crate::evaluation::label_errors::suspected;
+use crate::evaluation::{Evaluation, argmax};
+use crate::report::threshold::worthwhile;
+
+/// A 95 % interval wider than this allows no conclusion worth the name.
+const WIDE: f64 = 0.2;
+/// A mean confidence above the accuracy by less than this is no reason to do anything.
+const OVERCONFIDENT: f64 = 0.03;
+/// Labels with fewer rows may well be missed by chance.
+const FEWEST_MISSED: u64 = 3;
+/// When more than this share of the labels look wrong, it is rather the network that is.
+const MOST_DOUBTFUL: f64 = 0.1;
+/// Of many labels so many are named.
+const NAMED: usize = 3;
+
+/// What is known of a model and its scores.
+pub struct RunFacts<'a> {
+    /// The model's directory or id.
+    pub model: &'a Path,
+    /// What it reads.
+    pub modality: Modality,
+    /// The training data as they were read; `None` where only a model is known.
+    pub training: Option<&'a Training<'a>>,
+    /// Validation data first, then test data where there are any.
+    pub splits: &'a [SplitFacts<'a>],
+    /// What of the training texts is not read, in sentences, with what to do about it.
+    pub remarks: &'a [String],
+}
+
+/// The training data and how they were used.
+pub struct Training<'a> {
+    /// What is in them, before validation rows were held out.
+    pub summary: &'a Summary,
+    /// The options that name these data: `--train FILE --label COLUMN …`.
+    pub options: String,
+    /// As `--model` takes it: where training began.
+    pub pretrained: &'a str,
+    /// Whether only the head was trained.
+    pub is_frozen: bool,
+    /// Whether Python needs leave to run the module in the run's directory.
+    pub has_module: bool,
+}
+
+/// A split and what the network says of it.
+pub struct SplitFacts<'a> {
+    /// `validation` or `test`.
+    pub called: &'a str,
+    /// The scores of these predictions.
+    pub evaluation: &'a Evaluation,
+    /// The index of each row's label.
+    pub truth: &'a [u32],
+    /// Row-major, `[rows, labels]`.
+    pub probabilities: &'a [f32],
+}
+
+impl SplitFacts<'_> {
+    fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.probabilities.chunks_exact(self.evaluation.per_class.len().max(1))
+    }
+
+    /// `99 validation rows`.
+    fn counted_rows(&self) -> String {
+        counted(self.evaluation.rows, &format!("{} row", self.called))
+    }
+
+    /// The most frequent label and its share.
+    fn majority(&self) -> Option<(&str, f64)> {
+        let (name, scores) = self.evaluation.per_class.iter().max_by_key(|(_, scores)| scores.support)?;
+        (self.evaluation.rows > 0).then(|| (name.as_str(), scores.support as f64 / self.evaluation.rows as f64))
+    }
+
+    fn is_better_than_majority(&self) -> bool {
+        self.majority().is_none_or(|(_, share)| self.evaluation.accuracy_interval().low > share)
+    }
+
+    fn coverage(&self) -> Coverage {
+        let confidence: Vec<f64> = self.rows().map(|row| f64::from(row[argmax(row)])).collect();
+        let correct: Vec<bool> =
+            self.rows().zip(self.truth).map(|(row, &label)| argmax(row) == label as usize).collect();
+        Coverage::of(&confidence, &correct)
+    }
+
+    fn mean_confidence(&self) -> f64 {
+        let rows = self.evaluation.rows.max(1) as f64;
+        self.rows().map(|row| f64::from(row[argmax(row)])).sum::<f64>() / rows
+    }
+}
+
+/// The steps, the most important first, at most [`MOST_STEPS`]. The last is always how to label new data.
+pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
+    let main = facts.splits.last();
+    let mut steps: Vec<NextStep> = main.and_then(missed_labels).into_iter().collect();
+    if let Some(training) = facts.training {
+        steps.extend(contradictions(training.summary));
+        steps.extend(lonely_labels(training.summary));
+    }
+    steps.extend(main.and_then(|main| no_better_than_majority(main, facts)));
+    steps.extend(facts.remarks.iter().map(|remark| NextStep::new(format!("In the training data, {remark}."))));
+    steps.extend(main.and_then(|main| score_to_doubt(main, facts)));
+    steps.extend(possible_label_errors(facts.splits));
+    steps.extend(main.and_then(overconfident));
+    steps.truncate(MOST_STEPS - 1);
+    let is_calm = steps.len() <= 2;
+    if let Some(training) = facts.training.filter(|training| is_calm && training.is_frozen) {
+        steps.push(compare(facts, training));
+    }
+    steps.push(label(facts, main));
+    if let Some(training) = facts.training.filter(|_| is_calm && facts.modality == Modality::Text) {
+        steps.push(python(facts, training));
+    }
+    steps
+}
+
+/// `a`, `b`, `c` and 4 more, between backquotes.
+fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let all: Vec<&str> = names.collect();
+    let mut shown: Vec<String> = all.iter().take(NAMED).map(|name| name.replace('`', "'")).collect();
+    match all.len().saturating_sub(NAMED) {
+        0 => listed(&shown),
+        more => {
+            shown.iter_mut().for_each(|name| *name = format!("`{name}`"));
+            format!("{} and {more} more", shown.join(", "))
+        }
+    }
+}
+
+/// Labels that some rows have and no prediction.
+fn missed_labels(main: &SplitFacts) -> Option<NextStep> {
+    let mut predicted = vec![0u64; main.evaluation.per_class.len()];
+    main.rows().for_each(|row| predicted[argmax(row)] += 1);
+    let classes = || main.evaluation.per_class.iter().zip(&predicted);
+    if let Some(((only, _), _)) = classes().find(|(_, rows)| **rows == main.evaluation.rows && **rows > 0)
+        && classes().filter(|((_, scores), _)| scores.support > 0).count() > 1
+    {
+        return Some(NextStep::new(format!(
+            "All {} are predicted as {}: the network tells nothing apart. Train it longer (`--epochs`), train more of \
+             it (`--strategy full`), or give it more rows of the other labels.",
+            main.counted_rows(),
+            named(only)
+        )));
+    }
+    let missed = || classes().filter(|((_, scores), rows)| **rows == 0 && scores.support >= FEWEST_MISSED);
+    let rows: u64 = missed().map(|((_, scores), _)| scores.support).sum();
+    let one = missed().count() == 1;
+    (rows > 0).then(|| {
+        NextStep::new(format!(
+            "{} {} never predicted, though {} of the {} {} {}: add training rows of {}, or let rare labels count more \
+             with `--class-weights balanced`.",
+            some(missed().map(|((name, _), _)| name.as_str())),
+            if one { "is" } else { "are" },
+            count(rows),
+            main.counted_rows(),
+            if rows == 1 { "has" } else { "have" },
+            if one { "it" } else { "them" },
+            if one { "this label" } else { "these labels" },
+        ))
+    })
+}
+
+/// Texts that have one label here and another there.
+fn contradictions(summary: &Summary) -> Option<NextStep> {
+    let rows = summary.contradictions;
+    let example = summary.contradicting_rows.first().map_or_else(String::new, |(row, earlier)| {
+        format!(" (such as {} against {})", summary.row_name(*row), summary.row_name(*earlier))
+    });
+    (rows > 0).then(|| {
+        NextStep::new(format!(
+            "{} of the training data {} a text that appears with another label too{example}: decide which label is \
+             right, and correct the others.",
+            counted(rows, "row"),
+            if rows == 1 { "has" } else { "have" },
+        ))
+    })
+}
+
+/// Labels with a single row.
+fn lonely_labels(summary: &Summary) -> Option<NextStep> {
+    let lonely = || summary.classes.iter().filter(|(_, rows)| *rows == 1).map(|(name, _)| name.as_str());
+    let number = lonely().count();
+    (number > 0).then(|| {
+        NextStep::new(format!(
+            "{} {} one row{} in the training data: too few to learn from, and none to check on. Add rows, or put such \
+             labels together: `--min-rows-per-label 2 --other other`.",
+            some(lonely()),
+            if number == 1 { "has" } else { "have" },
+            if number == 1 { "" } else { " each" },
+        ))
+    })
+}
+
+fn no_better_than_majority(main: &SplitFacts, facts: &RunFacts) -> Option<NextStep> {
+    let (name, share) = main.majority().filter(|_| !main.is_better_than_majority())?;
+    let way = match facts.training {
+        Some(training) if training.is_frozen => "Train more of the network (`--strategy full`), or give it more rows.",
+        Some(_) => "Give it more rows, train longer (`--epochs`), or begin with another model.",
+        None => "Check that the data are of the kind that it was trained on.",
+    };
+    Some(NextStep::new(format!(
+        "The {} do not show that the network does better than always answering {} ({:.0} %). {way}",
+        main.counted_rows(),
+        named(name),
+        100.0 * share
+    )))
+}
+
+/// A score that is optimistic or rests on few rows.
+fn score_to_doubt(main: &SplitFacts, facts: &RunFacts) -> Option<NextStep> {
+    let interval = main.evaluation.accuracy_interval();
+    let is_wide = interval.high - interval.low > WIDE;
+    let range = format!("{:.0} to {:.0} %", 100.0 * interval.low, 100.0 * interval.high);
+    let model = shell_word(facts.model);
+    let test = if facts.modality == Modality::Image { "TEST_FOLDER" } else { "TEST.csv" };
+    let evaluate =
+        format!("rehead evaluate --model {model} --data {test} --out {}", shell_word(&beside(facts, "-test")));
+    if main.called == "validation" {
+        let few = if is_wide { format!(", and {} leave it open: {range}", main.counted_rows()) } else { String::new() };
+        let step = NextStep::new(format!(
+            "There were no test data. The score is optimistic, since the weights were chosen on the validation \
+             rows{few}. Score the model on labelled rows that it has never seen."
+        ));
+        return Some(step.command(evaluate));
+    }
+    is_wide.then(|| {
+        NextStep::new(format!(
+            "{} are few: the accuracy on many more rows may be anything from {range}. Score more of them before you \
+             rely on it.",
+            main.counted_rows()
+        ))
+        .command(evaluate)
+    })
+}
+
+fn possible_label_errors(splits: &[SplitFacts]) -> Option<NextStep> {
+    let found = splits.iter().map(|s| suspected(s.probabilities, s.truth, s.evaluation.per_class.len()).len());
+    let (found, all) = (found.sum::<usize>() as u64, splits.iter().map(|split| split.evaluation.rows).sum::<u64>());
+    // A network that knows little contradicts many labels, and says nothing by it.
+    let rows = if found as f64 > MOST_DOUBTFUL * all as f64 { 0 } else { found };
+    let names: Vec<&str> = splits.iter().map(|split| split.called).collect();
+    (rows > 0).then(|| {
+        NextStep::new(format!(
+            "{} of the {} data may have a wrong label: look at {} in the report, under `Possible label errors`.",
+            counted(rows, "row"),
+            names.join(" and "),
+            if rows == 1 { "it" } else { "them" }
+        ))
+    })
+}
+
+fn overconfident(main: &SplitFacts) -> Option<NextStep> {
+    let (confidence, accuracy) = (main.mean_confidence(), main.evaluation.accuracy);
+    let excess = confidence - accuracy;
+    (excess > OVERCONFIDENT && confidence > main.evaluation.accuracy_interval().high).then(|| {
+        NextStep::new(format!(
+            "The network is overconfident: its mean confidence is {:.0} %, its accuracy {:.0} %. Do not take its \
+             confidence for a probability; choose a threshold by the accuracy that it gives, under `Choosing a \
+             confidence threshold` in the report.",
+            100.0 * confidence,
+            100.0 * accuracy
+        ))
+    })
+}
+
+/// The question that a run alone does not answer.
+fn compare(facts: &RunFacts, training: &Training) -> NextStep {
+    let or_without = match facts.modality {
+        Modality::Text => ", and whether it beats TF-IDF, which needs no network",
+        Modality::Image => "",
+    };
+    NextStep::new(format!("See whether training more of the network is worth its time{or_without}.")).command(format!(
+        "rehead compare {} --model {} --strategies frozen,last:2,full --seeds 3 --out {}",
+        training.options,
+        shell_word(Path::new(training.pretrained)),
+        shell_word(&beside(facts, "-compared")),
+    ))
+}
+
+fn label(facts: &RunFacts, main: Option<&SplitFacts>) -> NextStep {
+    let (what, input) = match facts.modality {
+        Modality::Image => ("a folder of images", "IMAGES/"),
+        Modality::Text => ("a file of new texts", "NEW.csv"),
+    };
+    let point = main.and_then(|main| worthwhile(&main.coverage(), main.evaluation.accuracy));
+    let (threshold, option) = match point.zip(main) {
+        Some((point, main)) => (
+            format!(
+                " With `--min-confidence {}` the doubtful rows stay empty, for people to decide: {:.0} % of the {} \
+                 rows then get a label, and {:.0} % of these are correct.",
+                point.threshold,
+                100.0 * point.coverage(),
+                main.called,
+                100.0 * point.accuracy().unwrap_or(0.0)
+            ),
+            format!(" --min-confidence {}", point.threshold),
+        ),
+        None => (String::new(), String::new()),
+    };
+    let model = shell_word(facts.model);
+    NextStep::new(format!("Label {what}.{threshold}"))
+        .command(format!("rehead label --model {model} --input {input} --output LABELLED.csv{option}"))
+}
+
+fn python(facts: &RunFacts, training: &Training) -> NextStep {
+    let leave = if training.has_module { ", trust_remote_code=True" } else { "" };
+    let directory = facts.model.display().to_string().replace('\\', r"\\").replace('"', "\\\"");
+    let load = |class: &str, leave: &str| format!("{class}.from_pretrained(\"{directory}\"{leave})");
+    NextStep::new("Use it in Python, with the same probabilities.").command(format!(
+        "from transformers import AutoModelForSequenceClassification, AutoTokenizer\ntokenizer = {}\nmodel = {}",
+        load("AutoTokenizer", ""),
+        load("AutoModelForSequenceClassification", leave)
+    ))
+}
+
+/// A folder beside the model's, with a word after its name.
+fn beside(facts: &RunFacts, word: &str) -> std::path::PathBuf {
+    let mut path = facts.model.as_os_str().to_owned();
+    path.push(word);
+    path.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::evaluate;
+
+    /// Rows of `(label, predicted, confidence)` among three labels.
+    fn split(rows: &[(u32, usize, f32)]) -> (Vec<u32>, Vec<f32>, Evaluation) {
+        let truth: Vec<u32> = rows.iter().map(|row| row.0).collect();
+        let probabilities: Vec<f32> = rows
+            .iter()
+            .flat_map(|&(_, predicted, p)| {
+                (0..3).map(move |class| if class == predicted { p } else { (1.0 - p) / 2.0 })
+            })
+            .collect();
+        let logits: Vec<f32> = probabilities.iter().map(|p| p.ln()).collect();
+        let evaluation = evaluate(&logits, &truth, &["a", "b", "c"].map(str::to_owned)).unwrap();
+        (truth, probabilities, evaluation)
+    }
+
+    fn steps(rows: &[(u32, usize, f32)], called: &str, classes: &[(&str, u64)]) -> Vec<NextStep> {
+        let (truth, probabilities, evaluation) = split(rows);
+        let summary = Summary {
+            classes: classes.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect(),
+            ..Summary::default()
+        };
+        let (options, pretrained) = ("--train 'my data.csv'".to_owned(), "bert");
+        let training = Training { summary: &summary, options, pretrained, is_frozen: true, has_module: true };
+        run_steps(&RunFacts {
+            model: Path::new("runs/x"),
+            modality: Modality::Text,
+            training: Some(&training),
+            splits: &[SplitFacts { called, evaluation: &evaluation, truth: &truth, probabilities: &probabilities }],
+            remarks: &[],
+        })
+    }
+
+    #[track_caller]
+    fn check_says(steps: &[NextStep], words: &str) {
+        assert!(steps.iter().any(|step| step.text.contains(words)), "{words}: {steps:#?}");
+        assert!(steps.len() <= MOST_STEPS);
+    }
+
+    #[test]
+    fn a_good_run_is_used() {
+        let rows: Vec<_> = (0..600).map(|row| (row % 3, (row % 3) as usize, 0.99)).collect();
+        let steps = steps(&rows, "test", &[("a", 9), ("b", 9), ("c", 9)]);
+        let commands: Vec<&str> = steps.iter().filter_map(|step| step.command.as_deref()).collect();
+        assert!(commands[0].starts_with("rehead compare --train 'my data.csv' --model bert "), "{steps:#?}");
+        assert_eq!(commands[1], "rehead label --model runs/x --input NEW.csv --output LABELLED.csv");
+        assert!(commands[2].contains("from_pretrained(\"runs/x\", trust_remote_code=True)"));
+        assert_eq!(steps.len(), 3);
+    }
+
+    #[test]
+    fn what_is_wrong_comes_first() {
+        let rows: Vec<_> = (0..60).map(|row| (row % 3, if row % 3 == 0 { 0 } else { 1 }, 0.97)).collect();
+        let steps = steps(&rows, "validation", &[("a", 9), ("b", 1), ("c", 1)]);
+        check_says(&steps, "`c` is never predicted, though 20 of the 60 validation rows have it");
+        check_says(&steps, "`b` and `c` have one row each");
+        check_says(&steps, "There were no test data. The score is optimistic");
+        assert!(steps[steps.len() - 1].command.as_ref().unwrap().starts_with("rehead label"), "{steps:#?}");
+    }
+
+    #[test]
+    fn a_network_that_answers_one_label_is_told_of() {
+        let rows: Vec<_> = (0..60).map(|row| (row % 3, 1, 0.5)).collect();
+        let steps = steps(&rows, "test", &[("a", 9), ("b", 9), ("c", 9)]);
+        check_says(&steps, "All 60 test rows are predicted as `b`");
+        check_says(&steps, "do not show that the network does better than always answering");
+    }
+
+    #[test]
+    fn confidence_beyond_the_accuracy_is_told_of_with_a_threshold() {
+        let rows: Vec<_> = (0..300)
+            .map(|row| match row % 4 {
+                0 => (0, 1, 0.8),
+                _ => (row % 3, (row % 3) as usize, 0.99 + row as f32 / 1e5),
+            })
+            .collect();
+        let steps = steps(&rows, "test", &[("a", 9), ("b", 9), ("c", 9)]);
+        check_says(&steps, "overconfident: its mean confidence is 94 %, its accuracy 75 %");
+        assert!(steps.iter().any(|step| step.command.as_ref().is_some_and(|c| c.contains("--min-confidence 0.991"))));
+    }
+}

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 
 /// Replaces the content of `path`, or creates it, by `bytes`.
 ///
@@ -141,6 +141,19 @@ pub fn check_output_directory(path: &Path, option: &str, when_occupied: Option<&
             _ => Err(Error::io(error, path).hint(another)),
         },
     }
+}
+
+/// The directory whose name is like that of `path`, which is not there, beside where it would be.
+pub fn similar(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let entries = fs::read_dir(parent.unwrap_or(Path::new("."))).ok()?.flatten();
+    let names: Vec<String> = entries
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| path.file_name().is_some_and(|wanted| wanted != name.as_str()))
+        .collect();
+    let name = nearest(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(parent.map_or_else(|| PathBuf::from(name), |parent| parent.join(name)))
 }
 
 /// Finds out whether files can be written into `directory`, or into what would become it, by writing one. Leaves

@@ -413,10 +413,6 @@ fn model_directories_that_cannot_be_used() {
             LABEL, &["classifier/config.json: `id2label`: ", "class 0"]),
         ("another count of labels", |s| s.edit_json("classifier/config.json", |c| c["num_labels"] = json!(5)),
             LABEL, &["classifier/config.json: `num_labels`: 5", "2 classes"]),
-        ("labels that are numbers", |s| names(s, json!({"0": 1, "1": 2})),
-            LABEL, &["classifier/config.json: `id2label`: "]),
-        ("one label twice", |s| names(s, json!({"0": "a", "1": "a"})),
-            LABEL, &["classifier/config.json", "`a`"]),
         ("a regression", |s| s.edit_json("classifier/config.json", |c| c["problem_type"] = json!("regression")),
             LABEL, &["classifier/config.json: `problem_type`: "]),
     }

@@ -272,7 +272,23 @@ fn pickles_are_refused_with_the_command_that_converts_them() {
     scene.hub.commit("org/old", &[("config.json", CONFIG), ("pytorch_model.bin", b"pickle"), ("vocab.txt", b"[PAD]")]);
     let refusal = complaint(&scene.fetch(&["org/old"]), 2);
     assert_mentions(&refusal, &["pytorch_model.bin", "run code", "python -c", "save_pretrained('old')"]);
-    assert!(!scene.home.path().join("hub/models--org--old").exists(), "nothing is fetched of it");
+    let requests = scene.hub.take_requests();
+    let fetched = |file: &str| content_requests(&requests, file);
+    assert_eq!((fetched("pytorch_model.bin"), fetched("vocab.txt")), (0, 0), "its config.json alone is fetched");
+}
+
+#[test]
+fn a_family_that_is_not_there_is_told_before_anything_else_is_fetched() {
+    let scene = Scene::new();
+    let config = br#"{"model_type": "distilbert"}"#;
+    scene.hub.commit("org/other", &[("config.json", config), ("model.safetensors", b"w"), ("vocab.txt", b"[PAD]\n")]);
+    let said = complaint(&scene.fetch(&["org/other"]), 2);
+    assert_mentions(&said, &["config.json", "`distilbert`", "supported for texts: `bert`", "for images: `vit`"]);
+    let requests = scene.hub.take_requests();
+    assert_eq!(content_requests(&requests, "model.safetensors") + content_requests(&requests, "vocab.txt"), 0);
+    // A family that is not there comes before what its weights are.
+    scene.hub.commit("org/pickled", &[("config.json", config), ("pytorch_model.bin", b"pickle")]);
+    assert_mentions(&complaint(&scene.fetch(&["org/pickled"]), 2), &["`distilbert`"]);
 }
 
 #[test]

@@ -79,6 +79,11 @@ impl CompareArgs {
         config::resolve(&self.run.request(&self.settings.given, false))
     }
 
+    /// What to say about given settings that change nothing in any of the runs.
+    pub fn without_effect(&self) -> Option<String> {
+        config::without_effect(&config::given(&self.run.request(&self.settings.given, false)), &self.strategies)
+    }
+
     /// The settings of every run, seed by seed and strategy by strategy, each with a directory of its own below the
     /// comparison's, such as `last-2/seed-42`. All hold out the same rows for validation.
     pub fn runs(&self, shared: &RunConfig) -> Vec<RunConfig> {

@@ -60,6 +60,12 @@ impl TrainArgs {
     pub fn resolve(&self) -> Result<RunConfig> {
         config::resolve(&self.run.request(&self.settings.given, self.resume))
     }
+
+    /// What to say about given settings that change nothing in the run.
+    pub fn without_effect(&self, config: &RunConfig) -> Option<String> {
+        let given = config::given(&self.run.request(&self.settings.given, self.resume));
+        config::without_effect(&given, &[config.strategy.name])
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::inputs::{TransformOptions, prepare, transform_for};
+use super::inputs::{TransformOptions, language_fit, prepare, transform_for};
 use super::loaded_model::engine;
 use super::locate::locate_model;
 use super::output::print;
@@ -82,6 +82,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
             units::count(inputs.len() as u64)
         ));
     }
+    language_fit(&transform, inputs.iter().copied(), &console);
     let prepared = prepare(&transform, &inputs, Purpose::Inference, args.settings.on_bad_input, &console)?;
     let usable = prepared.usable(rows.len()).into_iter().filter_map(|place| rows.get(place));
     let labels: Vec<u32> = usable.map(|example| example.label).collect();

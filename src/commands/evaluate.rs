@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::inputs::prepare;
+use super::inputs::{language_fit, prepare};
 use super::loaded_model::LoadedModel;
 use super::origins::origins;
 use super::output::{check_writable, print};
@@ -22,7 +22,7 @@ use crate::report::metrics::to_readable_json;
 use crate::report::next_steps::run::{RunFacts, SplitFacts, run_steps};
 use crate::report::provenance::Provenance;
 use crate::task::{Dataset, Evaluated, score};
-use crate::transform::Purpose;
+use crate::transform::{LanguageFit, Purpose};
 
 /// What is printed with `--json` and saved as `metrics.json`.
 #[derive(Serialize)]
@@ -32,6 +32,9 @@ struct Report {
     seconds: f64,
     peak_memory_bytes: u64,
     test: Evaluation,
+    /// Whether the tokenizer knows the language of the texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<LanguageFit>,
     choices: crate::config::Choices,
     rehead_version: &'static str,
 }
@@ -58,6 +61,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     interrupt::listen();
     let began = std::time::Instant::now();
     let inputs: Vec<&Input> = set.examples.iter().map(|example| &example.input).collect();
+    let language = language_fit(&model.transform, inputs.iter().copied(), &console);
     let prepared = prepare(&model.transform, &inputs, Purpose::Inference, args.bad_input.on_bad_input, &console)?;
     let examples: Vec<&Example> =
         prepared.usable(inputs.len()).into_iter().filter_map(|place| set.examples.get(place)).collect();
@@ -82,6 +86,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         seconds: began.elapsed().as_secs_f64(),
         peak_memory_bytes: model.hardware.peak_memory_bytes(),
         test: evaluation,
+        language,
         choices: model.choices,
         rehead_version: env!("CARGO_PKG_VERSION"),
     };

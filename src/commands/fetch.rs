@@ -5,7 +5,7 @@ use std::io::Write;
 use super::locate::hub_id;
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::hub;
+use crate::{hub, model};
 
 /// Fetches what is missing of the model and prints its directory, alone on standard output.
 ///
@@ -13,7 +13,8 @@ use crate::hub;
 /// Those of [`hub::locate_revision`].
 pub fn run(id: &str, revision: Option<&str>, quiet: bool) -> Result<()> {
     let report = Console::new(quiet).download();
-    let directory = hub::locate_revision(&hub_id(id, &report), revision, &report)?;
+    let hooks = hub::Hooks { report: &report, check: &model::check_family };
+    let directory = hub::locate_revision(&hub_id(id, &report), revision, hooks)?;
     let mut line = directory.into_os_string().into_encoded_bytes();
     line.push(b'\n');
     let mut output = std::io::stdout().lock();

@@ -12,7 +12,7 @@ use crate::image::Augmentation;
 use crate::model::{Classifier, InputSpec};
 use crate::transform::images::ImageTransform;
 use crate::transform::text::TextTokenizer;
-use crate::transform::{Prepared, Purpose, Transform};
+use crate::transform::{LanguageFit, Prepared, Purpose, Transform};
 
 /// How inputs are to be seen, where that is not the model's own affair.
 #[derive(Default)]
@@ -67,6 +67,17 @@ pub fn prepare(
         console.warn(format!("{count} of {} images cannot be read and are left out", inputs.len()));
     }
     Ok(prepared)
+}
+
+/// Measures whether the tokenizer knows the language of the inputs, and warns where it does not. `None` of images.
+pub fn language_fit<'a>(
+    transform: &Transform,
+    inputs: impl IntoIterator<Item = &'a Input>,
+    console: &Console,
+) -> Option<LanguageFit> {
+    let fit = transform.language_fit(&inputs.into_iter().collect::<Vec<_>>())?;
+    fit.warnings().for_each(|warning| console.warn(warning));
+    Some(fit)
 }
 
 /// Decides about inputs that cannot be used: the first becomes the error, or (`Skip`) all are reported. `at` adds an

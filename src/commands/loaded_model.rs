@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::inference::budget::inference_budget;
-use crate::model::{self, Classifier, Engine, HeadRequest, LoadRequest, WeightDtype};
+use crate::model::{self, Classifier, Engine, HeadRequest, InputSpec, LoadRequest, WeightDtype};
 use crate::task::{self, Task};
 use crate::transform::Transform;
 
@@ -47,8 +47,13 @@ impl LoadedModel {
         for line in report.lines() {
             console.note(format!("weights {line}"));
         }
+        report.warnings.iter().for_each(|warning| console.warn(warning));
+        if let (InputSpec::Image(_), Some(_)) = (&classifier.input, args.max_length) {
+            return Err(Error::request("this model reads images").key("max_length").hint("leave --max-length out"));
+        }
         let options = TransformOptions { max_length: args.max_length, ..TransformOptions::default() };
         let transform = transform_for(&classifier, options)?;
+        transform.warnings().iter().for_each(|warning| console.warn(warning));
         let batch_tokens = match (args.batch_tokens, args.batch_size, &transform) {
             (Some(tokens), ..) => tokens,
             (None, Some(examples), Transform::Text(tokenizer)) => examples.saturating_mul(tokenizer.max_length()),

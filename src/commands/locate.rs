@@ -3,19 +3,25 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Init, ModelConfig};
+use crate::config::{Init, ModelConfig, saved_settings};
 use crate::console::{Console, DownloadEvent};
 use crate::data::Modality;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::{hub, model};
 
 /// The directory that `--model` names: itself, or a hub id's place in the cache; or a file of weights.
-pub fn locate_model(model: &str, quiet: bool) -> Result<PathBuf> {
-    if model.ends_with(".safetensors") && Path::new(model).is_file() {
-        return Ok(PathBuf::from(model));
+pub fn locate_model(name: &str, quiet: bool) -> Result<PathBuf> {
+    if name.ends_with(".safetensors") && Path::new(name).is_file() {
+        return Ok(PathBuf::from(name));
+    }
+    let path = Path::new(name);
+    if saved_settings(path).is_file() && !path.join("config.json").exists() {
+        return Err(Error::request("this run has no model yet").file(path).hint(format!(
+            "it was interrupted or is still at work: `rehead train --resume --out {name}` continues it"
+        )));
     }
     let report = Console::new(quiet).download();
-    hub::locate(&hub_id(model, &report), &report)
+    hub::locate(&hub_id(name, &report), hub::Hooks { report: &report, check: &model::check_family })
 }
 
 /// A hub id as it is; for an architecture's bare name, which no directory has, that of its usual trained network.

@@ -29,8 +29,8 @@ pub struct Number {
     pub max: Bound<f64>,
 }
 
-/// Passes over the training data; 0 leaves the model untrained.
-pub const EPOCHS: Whole = Whole { min: 0, max: 10_000 };
+/// Passes over the training data.
+pub const EPOCHS: Whole = Whole { min: 1, max: 10_000 };
 /// At least the first and the last special token and something between them, or what a pair of texts needs.
 pub const MAX_LENGTH: Whole = Whole { min: 4, max: 1_000_000 };
 /// Tokens of a batch, examples of a batch, steps, epochs to wait: counts that cannot be 0.
@@ -39,7 +39,13 @@ pub const COUNT: Whole = Whole { min: 1, max: 1_000_000_000 };
 pub const THREADS: Whole = Whole { min: 1, max: 4096 };
 /// TOML's integers are signed.
 pub const SEED: Whole = Whole { min: 0, max: i64::MAX as u64 };
-/// Any finite number above 0, such as a learning rate.
+/// A learning rate: usual ones are between 1e-5 and 1e-2, and AdamW moves every weight by about as much in a step.
+pub const LEARNING_RATE: Number = Number { min: Excluded(0.0), max: Included(1.0) };
+/// Decoupled weight decay: usual is 0 to 0.3.
+pub const WEIGHT_DECAY: Number = Number { min: Included(0.0), max: Included(10.0) };
+/// The parameter of a Beta distribution, of which more than this is one half whatever is drawn; 0 turns mixing off.
+pub const MIXING: Number = Number { min: Included(0.0), max: Included(100.0) };
+/// Any finite number above 0, such as a norm.
 pub const POSITIVE: Number = Number { min: Excluded(0.0), max: Unbounded };
 /// Any finite number from 0 on, such as a factor that 0 turns off.
 pub const NOT_NEGATIVE: Number = Number { min: Included(0.0), max: Unbounded };

@@ -11,6 +11,7 @@
 
 pub mod accepts;
 mod choices;
+mod effect;
 mod layer;
 mod lists;
 mod problems;
@@ -24,8 +25,9 @@ mod unknown;
 mod values;
 
 pub use choices::{Choice, Choices};
+pub use effect::without_effect;
 pub use lists::{Columns, Paths};
-pub use resolve::{Flags, Request, load, resolve};
+pub use resolve::{Flags, Request, given, load, resolve};
 pub use run::{DataConfig, ExecutionConfig, ModelConfig, RunConfig, StrategyConfig, TrainingConfig};
 pub use saved::{Difference, SAVED_SETTINGS, decisive_settings, differences, saved_settings};
 pub use values::{

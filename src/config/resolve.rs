@@ -10,10 +10,11 @@ use super::layer::{Given, Layer, Origin};
 use super::problems::all_problems;
 use super::read;
 use super::run::RunConfig;
-use super::saved::saved_settings;
+use super::saved::{SAVED_SETTINGS, saved_settings};
 use super::setting::{DefaultValue, Setting};
 use super::settings::{self, EXCLUSIVE};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// What was asked for, unresolved.
 #[derive(Debug, Default)]
@@ -55,13 +56,39 @@ pub fn resolve(request: &Request) -> Result<RunConfig> {
     layers.push(read::read_set(&request.set, &mut problems));
     layers.push(flag_layer(&request.flags, &mut problems));
     if request.resume {
-        let out = layers.iter().rev().find_map(|layer| layer.get("run.out")?.value.as_str());
-        let saved = out.map(|out| saved_settings(Path::new(out))).filter(|saved| saved.is_file());
-        if let Some(saved) = saved {
-            layers.insert(1, read::read_file(&saved, &mut problems));
+        let given = |path: &str| layers.iter().rev().find_map(|layer| layer.get(path)?.value.as_str());
+        let out = given("run.out").map(Path::new);
+        let saved = out.map(saved_settings).filter(|saved| saved.is_file());
+        match (saved, out, given("data.train")) {
+            (Some(saved), ..) => layers.insert(1, read::read_file(&saved, &mut problems)),
+            // A call with all settings may begin the run that later calls continue.
+            (None, Some(out), None) => return Err(no_such_run(out)),
+            _ => {}
         }
     }
     merge(layers, problems)
+}
+
+/// The settings that somebody gave in `request`, whatever their values are: not the defaults, and not what an earlier
+/// run has saved, where also stands what was chosen automatically.
+pub fn given(request: &Request) -> Vec<&'static Setting> {
+    // Problems are for `resolve` to answer with.
+    let mut ignored = Vec::new();
+    let written = request.config.iter().filter(|path| path.file_name().is_none_or(|name| name != SAVED_SETTINGS));
+    let file = written.map(|path| read::read_file(path, &mut ignored)).collect::<Vec<_>>();
+    let layers = file
+        .into_iter()
+        .chain([read::read_set(&request.set, &mut Vec::new()), flag_layer(&request.flags, &mut Vec::new())]);
+    layers.flat_map(Layer::into_given).map(|given| given.setting).collect()
+}
+
+fn no_such_run(out: &Path) -> Error {
+    let error =
+        Error::request(if out.is_dir() { "there is no run in this directory" } else { "no such run" }).file(out);
+    match files::similar(out) {
+        Some(near) => error.hint(format!("did you mean {}?", near.display())),
+        None => error.hint("--resume continues the run in --out: give its directory, or all settings to begin it"),
+    }
 }
 
 /// The settings in one file over the defaults, such as those saved in a run directory.
@@ -181,7 +208,7 @@ mod tests {
         assert!(refused(COMPLETE, &["trainng.lr=1"]).contains("did you mean [training]?"));
         assert!(
             refused(COMPLETE, &["lr="])
-                .contains("`training.lr`: found the text \"\", expected a number above 0 (from --set lr=)")
+                .contains("`training.lr`: found the text \"\", expected a number above 0 and up to 1 (from --set lr=)")
         );
         assert!(refused(COMPLETE, &["lr=1\nepochs=2"]).contains("expected a number above 0"));
     }
@@ -207,7 +234,7 @@ mod tests {
         assert!(message.starts_with("8 problems:\n"), "{message}");
         for part in [
             "line 2: `data.valid_fraction`: found 2, expected a number above 0 and below 1",
-            "line 6: `training.epochs`: found -3, expected a whole number from 0 to 10000",
+            "line 6: `training.epochs`: found -3, expected a whole number from 1 to 10000",
             "line 7: `training.lr`: found the text \"fast\", expected a number above 0",
             "`training.schedule`: found the text \"cosin\"",
             "did you mean `cosine`?",

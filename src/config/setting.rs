@@ -178,7 +178,6 @@ mod tests {
         for (name, value) in [
             ("lr", "1"),
             ("lr", "2e-5"),
-            ("epochs", "0"),
             ("seed", "9223372036854775807"),
             ("dropout", "0"),
             ("warmup_ratio", "1.0"),
@@ -193,6 +192,9 @@ mod tests {
             ("lr", "nan"),
             ("lr", "inf"),
             ("lr", "\"fast\""),
+            ("lr", "2e5"),
+            ("weight_decay", "1e6"),
+            ("epochs", "0"),
             ("epochs", "2.5"),
             ("epochs", "-1"),
             ("epochs", "10_001"),
@@ -209,8 +211,11 @@ mod tests {
         ] {
             assert!(check(name, value).is_err(), "{name} {value}");
         }
-        assert_eq!(check("lr", "\"fast\""), Err("found the text \"fast\", expected a number above 0".into()));
-        assert_eq!(check("epochs", "-1"), Err("found -1, expected a whole number from 0 to 10000".into()));
+        assert_eq!(
+            check("lr", "\"fast\""),
+            Err("found the text \"fast\", expected a number above 0 and up to 1".into())
+        );
+        assert_eq!(check("epochs", "-1"), Err("found -1, expected a whole number from 1 to 10000".into()));
         assert_eq!(check("dropout", "1.5"), Err("found 1.5, expected a number from 0 and below 1".into()));
     }
 }

@@ -5,8 +5,8 @@
 //! at once is in [`EXCLUSIVE`]; how files, `--set` and flags are read is in [`super::read`].
 
 use super::accepts::{
-    Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, IMAGE_SIZE, LAYERS, MAX_LENGTH, MEGABYTES, NOT_NEGATIVE,
-    POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS,
+    Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, IMAGE_SIZE, LAYERS, LEARNING_RATE, MAX_LENGTH, MEGABYTES,
+    MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS, WEIGHT_DECAY,
 };
 use super::setting::{DefaultValue, Setting, row};
 use super::values::{
@@ -210,12 +210,12 @@ pub static SETTINGS: &[Setting] = &[
         "Passes over the training data",
     )
     .elsewhere(&["num_train_epochs", "num_epochs"]),
-    row("training.lr", "--lr X", Accepts::Number(POSITIVE), Unset("by the strategy"), "Peak learning rate")
+    row("training.lr", "--lr X", Accepts::Number(LEARNING_RATE), Unset("by the strategy"), "Peak learning rate")
         .elsewhere(&["learning_rate", "learningrate"]),
     row(
         "training.head_lr",
         "--head-lr X",
-        Accepts::Number(POSITIVE),
+        Accepts::Number(LEARNING_RATE),
         Unset("same as --lr"),
         "Peak learning rate of the head",
     )
@@ -258,7 +258,7 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "training.weight_decay",
         "--weight-decay X",
-        Accepts::Number(NOT_NEGATIVE),
+        Accepts::Number(WEIGHT_DECAY),
         DefaultValue::Fixed("0.01"),
         "Decoupled weight decay (AdamW)",
     )
@@ -289,14 +289,14 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "training.mixup",
         "--mixup ALPHA",
-        Accepts::Number(NOT_NEGATIVE),
+        Accepts::Number(MIXING),
         DefaultValue::Fixed("0.0"),
         "Mixup: mix pairs of images; ALPHA is the parameter of the Beta distribution, 0.2 is usual, 0 turns it off",
     ),
     row(
         "training.cutmix",
         "--cutmix ALPHA",
-        Accepts::Number(NOT_NEGATIVE),
+        Accepts::Number(MIXING),
         DefaultValue::Fixed("0.0"),
         "CutMix: paste a rectangle of another image into each; ALPHA as for --mixup, 1 is usual. With both, each batch \
          uses one of them",

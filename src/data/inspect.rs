@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::columns::{LabelColumn, ResolvedColumns, resolve};
 use super::format::FileFormat;
 use super::labels::MAX_LABELS;
+use super::language::{LanguageReport, Languages};
 use super::options::ReadOptions;
 use super::reader::RowReader;
 use super::row::Row;
@@ -50,6 +51,8 @@ pub struct DataReport {
     pub characters: Option<Distribution>,
     /// The same in words, which are what white space separates.
     pub words: Option<Distribution>,
+    /// Languages other than English, of the first texts; the most frequent one first.
+    pub languages: Vec<LanguageReport>,
     /// Whether the file was read to its end. When it was not, the first problem says why, and all numbers are of the
     /// rows before.
     pub readable: bool,
@@ -161,6 +164,7 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
         contradictions: counts.contradictions,
         characters: Distribution::of(counts.characters),
         words: Distribution::of(counts.words),
+        languages: counts.languages.reports(),
         readable: stopped_by.is_none(),
         problems,
     })
@@ -208,6 +212,7 @@ struct Counts {
     empty: u64,
     characters: Vec<u32>,
     words: Vec<u32>,
+    languages: Languages,
     /// Texts with each sign of damage, in the order of [`SIGNS`].
     signs: [u64; SIGNS.len()],
 }
@@ -281,6 +286,7 @@ impl Counts {
         let words: usize = texts.iter().map(|text| text.split_whitespace().count()).sum();
         self.characters.push(u32::try_from(input.chars()).unwrap_or(u32::MAX));
         self.words.push(u32::try_from(words).unwrap_or(u32::MAX));
+        self.languages.add(texts);
         for (count, (_, shows)) in self.signs.iter_mut().zip(SIGNS) {
             *count += u64::from(texts.iter().any(|text| shows(text)));
         }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::DetectedSetting;
 use super::inspect::{DataReport, Distribution};
-use crate::console::units::counted;
+use super::language::LanguageReport;
+use crate::console::units::{counted, percent};
+use crate::error::listed;
 
 impl fmt::Display for DataReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,6 +52,10 @@ impl fmt::Display for DataReport {
                 let Distribution { min, median, mean, p95, max } = lengths;
                 writeln!(f, "  {name:<16}{min:>8}{median:>8}{mean:>8.1}{p95:>8}{max:>8}")?;
             }
+        }
+        for LanguageReport { language, share, models } in &self.languages {
+            let models = listed(models);
+            writeln!(f, "\nlanguage: {} of the texts in {language}; models that know it: {models}", percent(*share))?;
         }
         if self.problems.is_empty() {
             return writeln!(f, "\nnothing looks wrong");

@@ -2,11 +2,11 @@
 //!
 //! In the order in which a file meets it: [`stream`] opens and decompresses it, [`reader`] finds out which of the
 //! formats it has and gives its rows, [`columns`] says which columns hold the text and the label, [`labels`] numbers
-//! the classes, [`examples`] loads labelled files, `summary` counts what is odd about them, `origins` finds their
-//! rows again, [`split`] sets rows aside for
-//! validation, [`inspect`] reports on a file, and [`writer`] writes rows with added columns. What a format is to all of
-//! these says [`mod@format`]; the formats themselves are a file each. Tokens, pixels and batches are the business of
-//! later modules: nothing here knows a network.
+//! the classes, [`examples`] loads labelled files, `summary` counts what is odd about them, `origins` finds their rows
+//! again, [`split`] sets rows aside for validation, [`inspect`] reports on a file, [`language`] tells what texts are
+//! written in, and [`writer`] writes rows with added columns. What a format is to all of these says [`mod@format`]; the
+//! formats themselves are a file each. Tokens, pixels and batches are the business of later modules: nothing here knows
+//! a network.
 
 mod arrow_values;
 mod bounded_lines;
@@ -22,6 +22,7 @@ mod guard;
 pub mod inspect;
 mod inspect_text;
 pub mod labels;
+pub mod language;
 mod lookup;
 mod names;
 pub mod options;

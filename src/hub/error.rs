@@ -2,9 +2,11 @@
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::files::similar;
 use crate::hub::name::ModelId;
 use crate::hub::settings::HubSettings;
 
@@ -110,12 +112,17 @@ impl HubError {
                      from the file named in SSL_CERT_FILE"
                         .to_owned()
                 } else {
+                    let near = similar(Path::new(id)).map(|near| format!("did you mean {}? ", near.display()));
                     format!(
-                        "there is no directory `{id}` here, so it was looked up on the hub: check the network (HTTPS_PROXY, \
-                         HF_ENDPOINT), or give a model directory"
+                        "{}`{id}` was looked up on the hub: check the network (HTTPS_PROXY, HF_ENDPOINT), or give a \
+                         model directory",
+                        near.unwrap_or_default()
                     )
                 };
-                return Error::failure(format!("the hub at {endpoint} cannot be reached: {reason}")).hint(hint);
+                return Error::failure(format!(
+                    "there is no directory `{id}` here, and the hub at {endpoint} cannot be reached: {reason}"
+                ))
+                .hint(hint);
             }
             Self::Damaged(what) => {
                 return Error::failure(format!("downloading `{id}`: {what}, {TRIES} times in a row"))

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::console::DownloadEvent;
 use crate::error::{Error, Result, listed};
+use crate::files::similar;
 use crate::hub::client;
 use crate::hub::download::{Download, unwritable};
 use crate::hub::error::HubError;
@@ -47,20 +48,29 @@ const OPTIONAL: [&str; 10] = [
 /// # Errors
 /// A wrong request (exit status 2): no such directory or model, no access to it, no safetensors in it, not in the cache
 /// while offline. A failure (exit status 1): no network, a problem at the hub, an interrupted download, a full disk.
-pub fn locate(model: &str, report: &dyn Fn(DownloadEvent)) -> Result<PathBuf> {
-    locate_revision(model, None, report)
+pub fn locate(model: &str, hooks: Hooks) -> Result<PathBuf> {
+    locate_revision(model, None, hooks)
+}
+
+/// What a caller has to say while a model is looked up.
+#[derive(Clone, Copy)]
+pub struct Hooks<'a> {
+    /// Told of what happens.
+    pub report: &'a dyn Fn(DownloadEvent),
+    /// Judges a model by its `config.json`, before anything else of it is fetched.
+    pub check: &'a dyn Fn(&Path) -> Result<()>,
 }
 
 /// As [`locate`], with the revision (branch, tag or commit) apart from the name.
-pub fn locate_revision(model: &str, revision: Option<&str>, report: &dyn Fn(DownloadEvent)) -> Result<PathBuf> {
+pub fn locate_revision(model: &str, revision: Option<&str>, hooks: Hooks) -> Result<PathBuf> {
     match name::interpret(model, revision)? {
         Location::Directory(directory) => Ok(directory),
-        Location::Hub(wanted) => snapshot(&wanted, &HubSettings::from_environment()?, report),
+        Location::Hub(wanted) => snapshot(&wanted, &HubSettings::from_environment()?, hooks),
     }
 }
 
 /// The snapshot directory of a model in the cache, made complete.
-fn snapshot(wanted: &ModelId, settings: &HubSettings, report: &dyn Fn(DownloadEvent)) -> Result<PathBuf> {
+fn snapshot(wanted: &ModelId, settings: &HubSettings, hooks: Hooks) -> Result<PathBuf> {
     let repo = wanted.repo();
     let folder = settings.cache.path().join(repo.folder_name());
     let cached = if is_commit(&wanted.revision) {
@@ -73,13 +83,13 @@ fn snapshot(wanted: &ModelId, settings: &HubSettings, report: &dyn Fn(DownloadEv
         return offline_snapshot(&wanted.id, cached, &folder);
     }
     let complete = cached.filter(|snapshot| first_missing(snapshot).is_none());
-    match update(wanted, settings, &folder, complete.is_some(), report) {
+    match update(wanted, settings, &folder, complete.is_some(), hooks) {
         Ok(snapshot) => Ok(snapshot),
         Err(HubError::Local(error)) => Err(error),
         Err(error) => {
             let error = error.explain(wanted, settings);
             let Some(snapshot) = complete else { return Err(error) };
-            report(DownloadEvent::Note(&format!("using the copy of `{}` in the cache: {error}", wanted.id)));
+            (hooks.report)(DownloadEvent::Note(&format!("using the copy of `{}` in the cache: {error}", wanted.id)));
             Ok(snapshot)
         }
     }
@@ -94,7 +104,9 @@ fn offline_snapshot(id: &str, cached: Option<PathBuf>, folder: &Path) -> Result<
         },
     };
     Err(Error::request(format!("{missing}, and HF_HUB_OFFLINE forbids fetching it")).file(folder).hint(format!(
-        "unset HF_HUB_OFFLINE and run `rehead fetch {id}`, or give a model directory (there is none called `{id}` here)"
+        "{}unset HF_HUB_OFFLINE and run `rehead fetch {id}`, or give a model directory (there is none called `{id}` \
+         here)",
+        similar(Path::new(id)).map(|near| format!("did you mean {}? Else ", near.display())).unwrap_or_default()
     )))
 }
 
@@ -104,7 +116,7 @@ fn update(
     settings: &HubSettings,
     folder: &Path,
     quick: bool,
-    report: &dyn Fn(DownloadEvent),
+    hooks: Hooks,
 ) -> Result<PathBuf, HubError> {
     let (network, api) = (Network::new(settings), client::addresses(settings)?);
     let description = client::describe(&network, &api, wanted, quick)?;
@@ -117,10 +129,8 @@ fn update(
             .hint("only models in the Hugging Face layout (config.json, model.safetensors) can be used")
             .into());
     }
-    let weights = weights_among(&files, id)?;
-
     let at_commit = ModelId { id: id.clone(), revision: commit.to_owned() };
-    let download = Download::new(settings, &network, api.repo(at_commit.repo()), folder, commit, report);
+    let download = Download::new(settings, &network, api.repo(at_commit.repo()), folder, commit, hooks.report);
     let changed = Cell::new(false);
     let fetch = |file: &str| {
         // `exists` follows the link: one that leads to a deleted blob is fetched again.
@@ -130,8 +140,11 @@ fn update(
         changed.set(true);
         download.fetch(file)
     };
-    // The small files first: a model that one may not have is refused before the large download begins.
+    // The small files first: a model that one may not have, or of another family, is refused before the large download
+    // begins.
     fetch(CONFIG)?;
+    (hooks.check)(&snapshot.join(CONFIG))?;
+    let weights = weights_among(&files, id)?;
     for file in OPTIONAL.into_iter().filter(|file| files.contains(file)) {
         fetch(file)?;
     }

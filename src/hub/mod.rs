@@ -16,4 +16,4 @@ mod name;
 mod network;
 mod settings;
 
-pub use lookup::{locate, locate_revision};
+pub use lookup::{Hooks, locate, locate_revision};

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use hf_hub::{Repo, RepoType};
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
+use crate::files::similar;
 
 /// The branch that is meant when no revision is named.
 pub const DEFAULT_REVISION: &str = "main";
@@ -69,7 +70,7 @@ pub fn interpret(model: &str, revision: Option<&str>) -> Result<Location> {
         return Err(Error::request(format!("`{model}` is the address of a page, not a model id"))
             .hint(format!("give the id alone: {id}")));
     }
-    if looks_like_a_path(model) {
+    if looks_like_a_path(model) || is_beside_models(path) {
         return Err(no_such_directory(path));
     }
 
@@ -119,19 +120,22 @@ fn id_in_address(text: &str) -> Option<String> {
     check_id(&id).is_ok().then_some(id)
 }
 
+/// Whether `folder/name`, which could be a hub id, is meant as a directory: the folder is one that runs or models are
+/// kept in, by its name or by what is in it.
+fn is_beside_models(path: &Path) -> bool {
+    const USUAL: [&str; 9] = ["run", "runs", "model", "models", "checkpoints", "out", "output", "outputs", "results"];
+    let Some(folder) = path.parent().filter(|folder| folder.components().count() == 1) else { return false };
+    let is_model = |entry: &Path| {
+        ["config.json", "rehead.toml", "model.safetensors"].iter().any(|name| entry.join(name).is_file())
+    };
+    let entries = || std::fs::read_dir(folder).into_iter().flatten().flatten();
+    folder.to_str().is_some_and(|name| USUAL.contains(&name)) || entries().any(|entry| is_model(&entry.path()))
+}
+
 fn no_such_directory(path: &Path) -> Error {
-    let error = Error::request("no such directory").file(path);
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let siblings: Vec<String> = std::fs::read_dir(parent)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.path().is_dir())
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
-    let wanted = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    match nearest(wanted, siblings.iter().map(String::as_str)) {
-        Some(name) => error.hint(format!("did you mean {}?", parent.join(name).display())),
+    let error = Error::request("no such directory, so no model and no run").file(path);
+    match similar(path) {
+        Some(near) => error.hint(format!("did you mean {}?", near.display())),
         None if path.starts_with("~") => error.hint("the shell expands `~` only where it is not quoted"),
         None => error.hint("give a directory that holds config.json and model.safetensors, or a hub id `org/name`"),
     }
@@ -209,6 +213,9 @@ mod tests {
             let error = interpret(path, None).unwrap_err();
             assert!(error.to_string().contains("no such directory"), "{path}: {error}");
             assert_eq!(error.exit_status(), 2);
+        }
+        for run in ["runs/absent", "models/absent"] {
+            assert!(interpret(run, None).unwrap_err().to_string().contains("no such directory"), "{run}");
         }
         assert!(interpret("./sr", None).unwrap_err().hint_text().unwrap().contains("src"));
     }

@@ -351,6 +351,10 @@ pub struct LoadReport {
     pub missing: Vec<String>,
     /// Weights of an old head, or of parts that classification does not use.
     pub unused: Vec<String>,
+    /// The head of another job, which is not used: what it does, for people.
+    pub other_head: Option<String>,
+    /// What a person should know before trusting the labels.
+    pub warnings: Vec<String>,
 }
 
 /// What a tensor is that the network has not taken.
@@ -407,6 +411,7 @@ impl LoadReport {
                 lines.push(format!("{what}: {}", named(names)));
             }
         }
+        lines.extend(self.other_head.iter().map(|head| format!("not used: the head of {head}")));
         lines
     }
 }

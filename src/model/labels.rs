@@ -1,19 +1,21 @@
 //! The labels of a classifier that comes from a checkpoint, and what kind of answer it gives.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
 use crate::data::Labels;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, listed};
 
-/// The class names of a checkpoint: timm's `label_names`, transformers' `id2label`, or `LABEL_0` and so on as
-/// transformers calls them. `weight` names the weight of its head's output layer.
+/// The class names of a checkpoint, each with its own name and without blanks around it: timm's `label_names`,
+/// transformers' `id2label`, or `LABEL_0` and so on as transformers calls them. `weight` names the weight of its head's
+/// output layer. Names that had to be changed go into `warnings`.
 ///
 /// # Errors
 /// There is no head, or the names are not those of its classes.
-pub fn stored_labels(checkpoint: &Checkpoint, weight: &str) -> Result<Labels> {
+pub fn stored_labels(checkpoint: &Checkpoint, weight: &str, warnings: &mut Vec<String>) -> Result<Labels> {
     let file = checkpoint.config_file();
     let Some(&[classes, _]) = checkpoint.weights.shape(weight) else {
         return Err(Error::request("this model has no classification head")
@@ -28,7 +30,7 @@ pub fn stored_labels(checkpoint: &Checkpoint, weight: &str) -> Result<Labels> {
             .hint("config.json must count and name every class of the head once")
     };
     if let Some(names) = listed_names(checkpoint) {
-        return from_list(names, classes, &file);
+        return distinct(from_list(names, classes, &file)?, &file, warnings);
     }
     let given = |key: &str| checkpoint.config.get(key).filter(|value| !value.is_null());
     if let Some(count) = given("num_labels").filter(|count| count.as_u64() != Some(classes as u64)) {
@@ -44,15 +46,53 @@ pub fn stored_labels(checkpoint: &Checkpoint, weight: &str) -> Result<Labels> {
     if names.len() > classes {
         return Err(refused("id2label", format!("names {} labels; the head has {classes} classes", names.len())));
     }
-    let name =
-        |index: usize| names.get(&index.to_string()).and_then(Value::as_str).filter(|name| !name.trim().is_empty());
+    let name = |index: usize| names.get(&index.to_string()).and_then(word);
     let names = (0..classes).map(|index| {
-        name(index).map(str::to_owned).ok_or_else(|| {
+        name(index).ok_or_else(|| {
             refused("id2label", format!("names no label for class {index}; the head has {classes} classes"))
         })
     });
-    Labels::in_order(names.collect::<Result<Vec<_>>>()?)
-        .map_err(|error| error.file(&file).key("id2label").hint("it must name every class once"))
+    distinct(names.collect::<Result<Vec<_>>>()?, &file, warnings)
+}
+
+/// A name as a file writes it: a text that is not blank, or a number.
+fn word(name: &Value) -> Option<String> {
+    match name {
+        Value::String(name) if !name.trim().is_empty() => Some(name.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The names as labels. Classes that share a name get their index behind it, as in ImageNet, which has two kinds of
+/// `crane`.
+fn distinct(mut names: Vec<String>, file: &Path, warnings: &mut Vec<String>) -> Result<Labels> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for name in &names {
+        *counts.entry(name.clone()).or_default() += 1;
+    }
+    let mut repeated: Vec<&str> = counts.iter().filter(|(_, count)| **count > 1).map(|(name, _)| &**name).collect();
+    repeated.sort_unstable();
+    if let [first, ..] = repeated[..] {
+        let classes = names.iter().enumerate().filter(|(_, name)| *name == first);
+        let made = classes.map(|(index, name)| format!("{name}_{index}"));
+        let others = match repeated.len() - 1 {
+            0 => String::new(),
+            1 => ", and another name is shared too".to_owned(),
+            count => format!(", and {count} other names are shared too"),
+        };
+        warnings.push(format!(
+            "{}: several classes are called `{first}`: they become {}{others}",
+            file.display(),
+            listed(made.collect::<Vec<_>>())
+        ));
+    }
+    for (index, name) in names.iter_mut().enumerate() {
+        if counts.get(name).is_some_and(|count| *count > 1) {
+            *name = format!("{name}_{index}");
+        }
+    }
+    Labels::in_order(names).map_err(|error| error.file(file).key("id2label").hint("it must name every class once"))
 }
 
 /// What a head answers where nothing says otherwise.
@@ -74,18 +114,17 @@ fn listed_names(checkpoint: &Checkpoint) -> Option<&Value> {
     [Some(config), config.get("pretrained_cfg")].into_iter().flatten().find(|config| of(config))?.get("label_names")
 }
 
-fn from_list(names: &Value, classes: usize, file: &Path) -> Result<Labels> {
+fn from_list(names: &Value, classes: usize, file: &Path) -> Result<Vec<String>> {
     let refused = |message: String| {
         Error::request(message)
             .file(file)
             .key("label_names")
             .hint("it must be a list that names every class of the head once")
     };
-    let names: Option<Vec<String>> =
-        names.as_array().and_then(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect());
+    let names: Option<Vec<String>> = names.as_array().and_then(|list| list.iter().map(word).collect());
     let names = names.ok_or_else(|| refused("must be a list of words".to_owned()))?;
     if names.len() != classes {
         return Err(refused(format!("{} names; the head has {classes} classes", names.len())));
     }
-    Labels::in_order(names).map_err(|error| refused(error.to_string()))
+    Ok(names)
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use tch::Device;
 
+use super::architectures::other_head;
 use super::checkpoint::{Checkpoint, Leftover, LoadReport, Weights, read_config, weight_files};
 use super::classifier::Classifier;
 use super::family::{FAMILIES, Family, FreshNetwork, HeadLayers, HeadSpec, HiddenLayer, Leftovers, Parts};
@@ -47,6 +48,18 @@ fn family_of(directory: &Path) -> Result<&'static dyn Family> {
     Ok(family)
 }
 
+/// That the network of a `config.json` is of a supported family, as far as the file names it.
+///
+/// # Errors
+/// It is not, or the file cannot be read.
+pub fn check_family(config_file: &Path) -> Result<()> {
+    let config = read_config(config_file.parent().unwrap_or(Path::new(".")))?;
+    match network_name(&config) {
+        Some((key, name)) if by_config(&config).is_none() => Err(unsupported(key, name).file(config_file)),
+        _ => Ok(()),
+    }
+}
+
 /// The hub id of the trained network that an architecture's bare name stands for.
 pub fn pretrained_id(architecture: &str) -> Option<String> {
     FAMILIES.iter().find_map(|family| family.pretrained_id(architecture))
@@ -56,6 +69,9 @@ pub fn pretrained_id(architecture: &str) -> Option<String> {
 /// or timm's, and the tensors' names tell which.
 fn open(path: &Path, device: Device) -> Result<(&'static dyn Family, Checkpoint)> {
     let weights_alone = path.is_file() || (!path.join("config.json").exists() && weight_files(path).is_ok());
+    if !weights_alone {
+        check_family(&path.join("config.json"))?;
+    }
     let checkpoint = match weights_alone {
         true => {
             let weights = if path.is_file() { Weights::open_file(path, device)? } else { Weights::open(path, device)? };
@@ -70,7 +86,7 @@ fn open(path: &Path, device: Device) -> Result<(&'static dyn Family, Checkpoint)
     };
     match found {
         Some(family) => Ok((family, checkpoint)),
-        None => Err(unsupported(&checkpoint, weights_alone)),
+        None => Err(unrecognised(&checkpoint, weights_alone)),
     }
 }
 
@@ -83,26 +99,31 @@ fn network_name(config: &Value) -> Option<(&'static str, &str)> {
     ["architecture", "model_type"].into_iter().find_map(|key| Some((key, config.get(key)?.as_str()?)))
 }
 
-fn unsupported(checkpoint: &Checkpoint, weights_alone: bool) -> Error {
+/// The families by what they read, every one by name.
+fn supported() -> String {
     let families = |modality: Modality| {
         let of = FAMILIES.iter().filter(|family| family.modality() == modality);
         listed(of.map(|family| family.name()))
     };
-    let supported =
-        format!("supported: for text {}; for images {}", families(Modality::Text), families(Modality::Image));
+    format!("supported for texts: {}; for images: {}", families(Modality::Text), families(Modality::Image))
+}
+
+/// The error for a network of another family. `key` is where its name stands.
+fn unsupported(key: &str, name: &str) -> Error {
+    Error::request(format!("`{name}`: networks of this family are not supported")).key(key).hint(supported())
+}
+
+/// The error for weights that neither a name nor the tensors tell the family of.
+fn unrecognised(checkpoint: &Checkpoint, weights_alone: bool) -> Error {
     if weights_alone {
         return Error::request("the tensors' names are not those of a supported network")
             .file(&checkpoint.directory)
-            .hint(format!("put the model's config.json beside the weights; {supported}"));
+            .hint(format!("put the model's config.json beside the weights; {}", supported()));
     }
-    let (key, what) = match network_name(&checkpoint.config) {
-        Some((key, name)) => (key, format!("`{name}`")),
-        None => ("model_type", "no `model_type`".to_owned()),
-    };
-    Error::request(format!("{what}: this kind of model is not supported"))
+    Error::request("the file does not say what network this is, and the tensors' names are not those of a known one")
         .file(checkpoint.config_file())
-        .key(key)
-        .hint(supported)
+        .key("model_type")
+        .hint(supported())
 }
 
 fn refuse_engine(family: &dyn Family, engine: Engine) -> Result<()> {
@@ -126,22 +147,28 @@ impl Classifier {
     pub fn load(directory: &Path, request: &LoadRequest) -> Result<(Self, LoadReport)> {
         let (family, mut checkpoint) = open(directory, request.device)?;
         refuse_engine(family, request.engine)?;
+        let other = other_head(&checkpoint.config);
+        if let (HeadRequest::FromCheckpoint, Some(other)) = (&request.head, other) {
+            return Err(other.refused().file(checkpoint.config_file()));
+        }
+        let other_head = other.map(|other| other.to_string());
         let parts = family.load(&mut checkpoint, request)?;
         let mut report = LoadReport::default();
         let width = parts.backbone.feature_width();
         let new = match request.head {
             HeadRequest::FromCheckpoint => None,
-            HeadRequest::Any { .. } if has_head(&parts.head, &checkpoint) => None,
+            HeadRequest::Any { .. } if other_head.is_none() && has_head(&parts.head, &checkpoint) => None,
             HeadRequest::Any { placeholder } => {
                 Some(NewHead { labels: placeholder, pooling: None, dropout: None, seed: 0 })
             }
             HeadRequest::New { labels, pooling, dropout, seed } => Some(NewHead { labels, pooling, dropout, seed }),
         };
         let (labels, pooling, head) = match new {
-            None => head_of_checkpoint(&parts.head, &checkpoint, width)?,
+            None => head_of_checkpoint(&parts.head, &checkpoint, width, &mut report.warnings)?,
             Some(new) => new.build(&parts, Some(&checkpoint.weights), request.device, &mut report.missing)?,
         };
         report.account(&checkpoint, &parts.leftovers.network, |name| leftover_of(&parts.leftovers, name))?;
+        report.other_head = other_head.filter(|_| !report.unused.is_empty());
         // A new head has tensors that the checkpoint lacks.
         let problem_type = match report.missing.is_empty() {
             true => stored_problem_type(&checkpoint, labels.len()),
@@ -237,11 +264,16 @@ fn layers_of(spec: &HeadSpec, pooling: Pooling) -> &HeadLayers {
 }
 
 /// The labels, pooling and head of a checkpoint.
-fn head_of_checkpoint(spec: &HeadSpec, checkpoint: &Checkpoint, width: i64) -> Result<(Labels, Pooling, Head)> {
+fn head_of_checkpoint(
+    spec: &HeadSpec,
+    checkpoint: &Checkpoint,
+    width: i64,
+    warnings: &mut Vec<String>,
+) -> Result<(Labels, Pooling, Head)> {
     let layers = layers_of(spec, spec.pooling);
     let weights = &checkpoint.weights;
     let stored = &layers.output.stored;
-    let labels = stored_labels(checkpoint, &format!("{stored}.weight"))?;
+    let labels = stored_labels(checkpoint, &format!("{stored}.weight"), warnings)?;
     let output = stored_linear(weights, stored, labels.len() as i64, width)?;
     let hidden = match &layers.hidden {
         None => None,

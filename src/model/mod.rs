@@ -5,6 +5,7 @@
 //! networks that those do not compute. The families (`family/`) say which networks there are.
 
 pub mod activation;
+mod architectures;
 pub mod backbone;
 pub mod checkpoint;
 mod classifier;
@@ -25,6 +26,6 @@ mod rust_bert;
 pub use self::backbone::Backbone;
 pub use self::classifier::Classifier;
 pub use self::layers::WeightDtype;
-pub use self::load::{engines, modality, pretrained_id};
+pub use self::load::{check_family, engines, modality, pretrained_id};
 pub use self::pass::{DropoutKeys, Pass, Pooling};
 pub use self::request::{Engine, HeadRequest, InputSpec, LoadRequest};

@@ -50,6 +50,10 @@ pub struct RunMetrics {
     /// decoding images. The same whether this run or an earlier one of a comparison did it.
     #[serde(default)]
     pub prepare_seconds: f64,
+    /// What the tokenizer makes of the training texts (tokens per word, languages that it does not know); null for
+    /// images, and in files of versions that did not measure it.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub language: serde_json::Value,
     /// What was chosen automatically (device, precision, …), each with its reason.
     #[serde(default)]
     pub choices: serde_json::Value,
@@ -186,6 +190,7 @@ mod tests {
             test: None,
             best_epoch: Some(2),
             epochs: 3,
+            language: Value::Null,
             choices: json!({ "precision": { "value": "bf16", "because": "the CPU has avx512_bf16" } }),
             rehead_version: RunMetrics::VERSION.to_owned(),
         }

@@ -27,8 +27,12 @@ pub fn task(name: Option<config::Task>) -> Result<&'static dyn Task> {
 /// There is no such task in this version.
 pub fn task_of(problem_type: &str) -> Result<&'static dyn Task> {
     TASKS.into_iter().find(|task| task.problem_type() == problem_type).ok_or_else(|| {
-        let known: Vec<&str> = TASKS.iter().map(|task| task.problem_type()).collect();
-        Error::request(format!("`{problem_type}` models are not supported; {} models are", known.join(", ")))
+        let what = match problem_type {
+            "multi_label_classification" => "a multi-label model (each text may have several labels)".to_owned(),
+            "regression" => "a regression model (it gives a number, not a label)".to_owned(),
+            other => format!("a model for `{other}`"),
+        };
+        Error::request(format!("this is {what}; single-label models are supported"))
             .key("problem_type")
             .hint("train a single-label head on its backbone with `rehead train`")
     })

@@ -1,17 +1,23 @@
 //! From an input as a person wrote it to what a backbone reads: one [`Transform`] for all that a model sees.
 
+mod growth;
+mod guard;
 pub mod images;
+mod language_fit;
 mod lengths;
 mod long_text;
 mod prepared;
 pub mod text;
+mod tokenizer_class;
 mod tokenizer_files;
+mod tokenizer_settings;
 mod unread;
 mod wordpiece;
 
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::language_fit::LanguageFit;
 pub use self::lengths::{LengthStatistics, Tokenized};
 pub use self::prepared::{Prepared, Purpose};
 pub use self::unread::{CutTexts, Unread};
@@ -50,6 +56,22 @@ impl Transform {
         match self {
             Self::Text(_) => Modality::Text,
             Self::Image(_) => Modality::Image,
+        }
+    }
+
+    /// What a person should know before trusting what is made of the inputs.
+    pub fn warnings(&self) -> &[String] {
+        match self {
+            Self::Text(tokenizer) => tokenizer.warnings(),
+            Self::Image(_) => &[],
+        }
+    }
+
+    /// Whether it knows the language of the inputs; `None` where they are no texts.
+    pub fn language_fit(&self, inputs: &[&Input]) -> Option<LanguageFit> {
+        match self {
+            Self::Text(tokenizer) => Some(tokenizer.language_fit(inputs)),
+            Self::Image(_) => None,
         }
     }
 

@@ -14,6 +14,8 @@ use crate::batch::TokenizedSet;
 use crate::config::accepts::MAX_LENGTH;
 use crate::data::Input;
 use crate::error::{Error, Result};
+use crate::transform::guard::guarded;
+use crate::transform::language_fit::LanguageFit;
 use crate::transform::lengths::Tokenized;
 use crate::transform::long_text;
 use crate::transform::tokenizer_files::TokenizerFiles;
@@ -33,6 +35,8 @@ pub struct TextTokenizer {
     pieces: Option<WordPieces>,
     /// Of one text and of two.
     templates: [Option<Template>; 2],
+    /// At which end a long text is cut.
+    side: TruncationDirection,
     /// Whether a long text may be cut before it is tokenised.
     splits_at_spaces: bool,
     max_length: usize,
@@ -70,8 +74,23 @@ impl TextTokenizer {
         segments: i64,
         max_length: Option<usize>,
     ) -> Result<Self> {
-        let mut files = TokenizerFiles::read(directory)?;
+        let files = TokenizerFiles::read(directory)?;
         let max_length = length_limit(&files, positions, max_length)?;
+        let file = files.file.clone();
+        let most = positions.max(0) as usize;
+        guarded(|| Self::of_files(files, vocabulary, segments, max_length, most)).unwrap_or_else(|why| {
+            Err(Error::request(format!("the tokenizer cannot be used: {why}")).file(file).hint(BELONGING))
+        })
+    }
+
+    fn of_files(
+        mut files: TokenizerFiles,
+        vocabulary: i64,
+        segments: i64,
+        max_length: usize,
+        most: usize,
+    ) -> Result<Self> {
+        let side = files.truncation_side()?;
         let tokenizer = &mut files.tokenizer;
         let highest = tokenizer.get_vocab(true).values().copied().max().unwrap_or(0);
         if i64::from(highest) >= vocabulary {
@@ -90,26 +109,56 @@ impl TextTokenizer {
                 max_length,
                 strategy: TruncationStrategy::LongestFirst,
                 stride: 0,
-                direction: TruncationDirection::Right,
+                direction: side,
             }))
             .map_err(|error| {
                 Error::request(format!("cannot truncate to {max_length} tokens: {error}")).key("max_length")
             })?;
         let pieces = WordPieces::of(tokenizer);
         let templates = [1, 2].map(|texts| Template::of(tokenizer, texts, max_length));
-        let splits_at_spaces = long_text::splits_at_spaces(tokenizer);
-        let (mute, most) = (mute_ids(tokenizer), positions.max(0) as usize);
-        Ok(Self { files, pieces, templates, splits_at_spaces, max_length, most, segments, vocabulary, mute })
+        let special = templates.iter().flatten().flat_map(Template::special_ids);
+        if let Some(id) = special.into_iter().find(|&id| i64::from(id) >= vocabulary) {
+            return Err(beyond(id, vocabulary).file(&files.file).hint(BELONGING));
+        }
+        let splits_at_spaces = side == TruncationDirection::Right && long_text::splits_at_spaces(tokenizer);
+        let mute = mute_ids(tokenizer);
+        Ok(Self { files, pieces, templates, side, splits_at_spaces, max_length, most, segments, vocabulary, mute })
     }
 
-    /// Longer texts lose their end beyond this many tokens, special ones included.
+    /// What a person should know before trusting the tokens.
+    pub fn warnings(&self) -> &[String] {
+        &self.files.warnings
+    }
+
+    /// Whether the tokenizer knows the language of the inputs.
+    pub fn language_fit(&self, inputs: &[&Input]) -> LanguageFit {
+        let unknown = self.files.unknown_token();
+        LanguageFit::measure(inputs, |word| {
+            let ids = guarded(|| self.ids_of_word(word)).ok()?.ok()?;
+            Some((ids.len(), ids.iter().filter(|&&id| Some(id) == unknown).count()))
+        })
+    }
+
+    fn ids_of_word(&self, word: &str) -> tokenizers::Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        match self.pieces.as_ref().filter(|pieces| pieces.is_plain(word)) {
+            Some(pieces) => pieces.read(word, usize::MAX, &mut ids)?,
+            // Some tokenizers know words with the space before them.
+            None => ids = self.files.tokenizer.encode_fast(format!(" {word}"), false)?.get_ids().to_vec(),
+        }
+        Ok(ids)
+    }
+
+    /// Longer texts are cut to this many tokens, special ones included.
     pub fn max_length(&self) -> usize {
         self.max_length
     }
 
     /// Changes when the same texts would become other tokens.
     pub fn identity(&self) -> String {
-        format!("{} {} {} {}", self.files.file.display(), self.max_length, self.segments, self.vocabulary)
+        let Self { files, max_length, segments, vocabulary, side, .. } = self;
+        let (file, settings) = (files.file.display(), files.identity());
+        format!("{file} {max_length} {segments} {vocabulary} {side:?} {settings}")
     }
 
     /// Tokenises all inputs, in parallel, in their order.
@@ -133,13 +182,13 @@ impl TextTokenizer {
         let mut chunk = Chunk::default();
         for input in inputs {
             let start = chunk.ids.len();
-            let length = match input {
-                Input::Text(text) => self.push(&[text], &mut chunk),
-                Input::Pair(first, second) => self.push(&[first, second], &mut chunk),
+            let texts: &[&str] = match input {
+                Input::Text(text) => &[text],
+                Input::Pair(first, second) => &[first, second],
                 Input::Image(path) => return Err(Error::request("this model reads text, not images").file(path)),
             };
-            let length = length.map_err(|error| {
-                let why = error.to_string();
+            let length = guarded(|| self.push(texts, &mut chunk));
+            let length = length.and_then(|length| length.map_err(|error| error.to_string())).map_err(|why| {
                 // "WordPiece error: Missing [UNK] token": one error is enough.
                 let why = why.rsplit("error: ").next().unwrap_or_default();
                 Error::request(format!("the text cannot be tokenised: {why}")).file(&self.files.file).hint(BELONGING)
@@ -176,14 +225,15 @@ impl TextTokenizer {
             into.segments.extend_from_slice(encoding.get_type_ids());
             return Ok(self.length_of(&encoding, texts));
         };
-        // How two share the room depends on all that they have.
-        let most = if texts.len() == 1 { template.room.saturating_mul(COUNTED_TIMES) } else { usize::MAX };
+        // How two share the room depends on all that they have, and the end of a text on all of it.
+        let is_cut_behind = texts.len() == 1 && self.side == TruncationDirection::Right;
+        let most = if is_cut_behind { template.room.saturating_mul(COUNTED_TIMES) } else { usize::MAX };
         for (index, ids) in into.texts.iter_mut().enumerate() {
             ids.clear();
             pieces.read(texts.get(index).unwrap_or(&""), most, ids)?;
         }
         let before = into.ids.len();
-        let left = template.push(&into.texts, &mut into.ids, &mut into.segments);
+        let left = template.push(&into.texts, self.side, &mut into.ids, &mut into.segments);
         let read = into.texts.iter().map(Vec::len).sum::<usize>();
         Ok(Length { tokens: into.ids.len() - before + left, is_counted: read <= most })
     }
@@ -216,8 +266,7 @@ impl TextTokenizer {
             return refused(format!("the special tokens make a text of {found} tokens where {most} are the limit"));
         }
         if let Some(id) = ids.iter().find(|&&id| i64::from(id) >= self.vocabulary) {
-            let rows = self.vocabulary;
-            return refused(format!("gives the token id {id}, and the model's embedding has {rows} rows"));
+            return Err(beyond(*id, self.vocabulary).file(&self.files.file).hint(BELONGING));
         }
         if ids.is_empty() {
             return refused("a text has no tokens, and this tokenizer adds no special ones".into());
@@ -253,6 +302,10 @@ fn mute_ids(tokenizer: &Tokenizer) -> HashSet<u32> {
     let added = tokenizer.get_added_tokens_decoder().into_iter();
     let special = added.filter(|(_, token)| token.special).map(|(id, _)| id);
     special.chain(unknown.and_then(|token| tokenizer.token_to_id(&token))).collect()
+}
+
+fn beyond(id: u32, rows: i64) -> Error {
+    Error::request(format!("gives the token id {id}, and the model's embedding has {rows} rows"))
 }
 
 /// How many tokens a text may have: what the run asks for, else what the tokenizer's files or the model allow, and no
@@ -312,60 +365,13 @@ mod tests {
 
     /// Text of whatever may be hard to normalise or to split.
     fn wild(random: &mut Random) -> String {
+        #[rustfmt::skip]
         const PARTS: &[&str] = &[
-            " ",
-            " ",
-            "  ",
-            "\t",
-            "\r\n",
-            "\0",
-            "\u{7f}",
-            "\u{b}",
-            "the",
-            "THE",
-            "unbelievable",
-            "it's",
-            "don’t",
-            "e\u{301}",
-            "\u{301}",
-            "É",
-            "İ",
-            "ß",
-            "ẞ",
-            "Σ",
-            "ΑΣ",
-            "\u{212a}",
-            "≮",
-            "\u{37e}",
-            "\u{a0}",
-            "\u{3000}",
-            "\u{2028}",
-            "\u{85}",
-            "\u{200b}",
-            "\u{200d}",
-            "\u{feff}",
-            "\u{ad}",
-            "\u{fffd}",
-            "\u{e000}",
-            "中",
-            "中文字",
-            "한국어",
-            "ガ",
-            "か\u{3099}",
-            "👩‍🚀",
-            "「",
-            "—",
-            "...",
-            "[",
-            "]",
-            "[SEP]",
-            "[sep]",
-            "[MASK]",
-            "##ing",
-            "$1,000.00",
-            "a_b",
-            "<br />",
-            "\u{323}\u{307}",
+            " ", " ", "  ", "\t", "\r\n", "\0", "\u{7f}", "\u{b}", "the", "THE", "unbelievable", "it's", "don’t",
+            "e\u{301}", "\u{301}", "É", "İ", "ß", "ẞ", "Σ", "ΑΣ", "\u{212a}", "≮", "\u{37e}", "\u{a0}", "\u{3000}",
+            "\u{2028}", "\u{85}", "\u{200b}", "\u{200d}", "\u{feff}", "\u{ad}", "\u{fffd}", "\u{e000}", "中", "中文字",
+            "한국어", "ガ", "か\u{3099}", "👩‍🚀", "「", "—", "...", "[", "]", "[SEP]", "[sep]", "[MASK]", "##ing",
+            "$1,000.00", "a_b", "<br />", "\u{323}\u{307}",
         ];
         let mut text = String::new();
         for _ in 0..random.below(40) {
@@ -417,8 +423,25 @@ mod tests {
                 assert!(tokenizer.pieces.is_some() && tokenizer.templates[0].is_some());
                 compare(&tokenizer, &singles);
                 compare(&tokenizer, &pairs);
+                let left = cut_in_front(directory, max_length);
+                assert!(left.pieces.is_some() && left.side == TruncationDirection::Left);
+                compare(&left, &singles);
+                compare(&left, &pairs);
             }
         }
+    }
+
+    /// The tokenizer in `directory`, with a setting that has long texts lose their beginning.
+    fn cut_in_front(directory: &Path, max_length: usize) -> TextTokenizer {
+        let copy = tempfile::tempdir().expect("a directory");
+        for name in ["tokenizer.json", "vocab.txt"].iter().filter(|name| directory.join(name).is_file()) {
+            std::fs::copy(directory.join(name), copy.path().join(name)).expect("a copy");
+        }
+        let config = std::fs::read(directory.join("tokenizer_config.json")).unwrap_or_else(|_| b"{}".to_vec());
+        let mut config: Value = serde_json::from_slice(&config).expect("JSON");
+        config["truncation_side"] = "left".into();
+        std::fs::write(copy.path().join("tokenizer_config.json"), config.to_string()).expect("a file");
+        load(copy.path(), max_length)
     }
 
     #[test]

@@ -1,38 +1,23 @@
 //! A checkpoint's tokenizer files: read into a [`Tokenizer`], and written into a run directory.
 //!
-//! `tokenizer.json` says everything. Older checkpoints have a vocabulary only, from which the tokenizer is built that
-//! belongs to such files: WordPiece (`vocab.txt`) or byte-level BPE (`vocab.json` and `merges.txt`). How texts are
-//! truncated and what an example looks like is `text.rs`'s affair.
+//! The vocabulary is in `tokenizer.json`, in older checkpoints in `vocab.txt` (WordPiece) or in `vocab.json` and
+//! `merges.txt` (byte-level BPE). What the other files add is in `tokenizer_settings.rs` and `tokenizer_class.rs`. How
+//! texts are truncated and what an example looks like is `text.rs`'s affair.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::processors::bert::BertProcessing;
-use tokenizers::processors::roberta::RobertaProcessing;
-use tokenizers::{AddedToken, Tokenizer};
+use tokenizers::{Tokenizer, TruncationDirection};
 
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
-use crate::json::{self, COMPLETE};
-
-const CONFIG: &str = "tokenizer_config.json";
-const SPECIAL_TOKENS: &str = "special_tokens_map.json";
-
-/// The roles of special tokens in Python's configuration, and what tokens in these roles are usually called.
-const ROLES: [(&str, &[&str]); 7] = [
-    ("pad_token", &["[PAD]", "<pad>"]),
-    ("unk_token", &["[UNK]", "<unk>"]),
-    ("cls_token", &["[CLS]", "<s>"]),
-    ("sep_token", &["[SEP]", "</s>"]),
-    ("bos_token", &["<s>"]),
-    ("eos_token", &["</s>"]),
-    ("mask_token", &["[MASK]", "<mask>"]),
-];
+use crate::json::COMPLETE;
+use crate::transform::growth::grows_without_bounds;
+use crate::transform::guard::guarded;
+use crate::transform::tokenizer_class::TokenizerClass;
+use crate::transform::tokenizer_settings::{CONFIG, ROLES, SPECIAL_TOKENS, TokenizerSettings};
 
 /// What a checkpoint's directory says about its tokenizer.
 pub struct TokenizerFiles {
@@ -40,34 +25,10 @@ pub struct TokenizerFiles {
     /// The file that the tokenizer was read from, for messages.
     pub file: PathBuf,
     pub directory: PathBuf,
-    settings: Settings,
-}
-
-/// `tokenizer_config.json` and `special_tokens_map.json`; an empty object for each that is not there.
-struct Settings {
-    config: Value,
-    special_tokens: Value,
-}
-
-impl Settings {
-    fn read(directory: &Path) -> Result<Self> {
-        let read = |name: &str| -> Result<Value> {
-            Ok(json::read(&directory.join(name))?.unwrap_or_else(|| Value::Object(Default::default())))
-        };
-        Ok(Self { config: read(CONFIG)?, special_tokens: read(SPECIAL_TOKENS)? })
-    }
-
-    fn flag(&self, key: &str) -> Option<bool> {
-        self.config.get(key).and_then(Value::as_bool)
-    }
-
-    /// The token in a role (`sep_token`), where the files name it.
-    fn token(&self, role: &str) -> Option<&str> {
-        [&self.config, &self.special_tokens].into_iter().find_map(|settings| match settings.get(role)? {
-            Value::String(token) => Some(token.as_str()),
-            token => token.get("content")?.as_str(),
-        })
-    }
+    settings: TokenizerSettings,
+    class: TokenizerClass,
+    /// What a person should know before trusting the tokens.
+    pub warnings: Vec<String>,
 }
 
 impl TokenizerFiles {
@@ -76,34 +37,70 @@ impl TokenizerFiles {
     /// # Errors
     /// There is no tokenizer file, or it cannot be read.
     pub fn read(directory: &Path) -> Result<Self> {
-        let settings = Settings::read(directory)?;
+        let settings = TokenizerSettings::read(directory)?;
+        let named = TokenizerClass::of(&settings)?;
         let [json, pieces, bytes, merges] =
             ["tokenizer.json", "vocab.txt", "vocab.json", "merges.txt"].map(|name| directory.join(name));
-        let (tokenizer, file) = if json.is_file() {
+        let (mut tokenizer, file, class) = if json.is_file() {
             let content = std::fs::read(&json).map_err(|error| Error::io(error, &json))?;
             let tokenizer = parse(&content).map_err(|error| {
                 Error::request(format!("the tokenizer cannot be read: {error}")).file(&json).hint(COMPLETE)
             })?;
-            (tokenizer, json)
+            (tokenizer, json, named)
         } else if pieces.is_file() {
-            (word_pieces(&pieces, &settings)?, pieces)
+            (word_pieces(&pieces)?, pieces, TokenizerClass::Bert)
         } else if bytes.is_file() && merges.is_file() {
-            (byte_level_bpe(&bytes, &merges, &settings)?, bytes)
+            (byte_level_bpe(&bytes, &merges)?, bytes, TokenizerClass::Roberta)
         } else {
             return Err(nothing_to_read(directory));
         };
-        Ok(Self { tokenizer, file, directory: directory.to_owned(), settings })
+        let mut warnings = Vec::new();
+        if class.lower_cases_unasked(tokenizer.get_normalizer(), &settings) {
+            warnings.push(format!(
+                "{}: texts are lower-cased, though this tokenizer keeps capitals: transformers' BertTokenizer does so \
+                 where tokenizer_config.json does not say `\"do_lower_case\": false`",
+                file.display()
+            ));
+        }
+        let class = guarded(|| class.apply(&mut tokenizer, &settings, &file))
+            .map_err(|why| Error::request(format!("the tokenizer cannot be used: {why}")).file(&file).hint(COMPLETE))
+            .flatten()?;
+        if tokenizer.get_normalizer().is_some_and(|normalizer| guarded(|| grows_without_bounds(normalizer)) == Ok(true))
+        {
+            return Err(Error::request("its normalizer makes texts more than a hundred times as long")
+                .file(file)
+                .key("normalizer")
+                .hint("use the tokenizer that belongs to this checkpoint"));
+        }
+        Ok(Self { tokenizer, file, directory: directory.to_owned(), settings, class, warnings })
+    }
+
+    /// At which end a long text is cut: as `tokenizer_config.json` says, else as `tokenizer.json` does.
+    pub fn truncation_side(&self) -> Result<TruncationDirection> {
+        let stored = || self.tokenizer.get_truncation().map(|stored| stored.direction);
+        Ok(self.settings.truncation_side()?.or_else(stored).unwrap_or(TruncationDirection::Right))
+    }
+
+    /// Changes when other settings would make other tokens of a text.
+    pub fn identity(&self) -> String {
+        format!("{:?} {}", self.class, self.settings.config)
     }
 
     /// The length that `tokenizer_config.json` limits texts to; huge numbers stand for no limit.
     pub fn model_max_length(&self) -> Option<i64> {
-        let length = self.settings.config.get("model_max_length").and_then(Value::as_f64);
-        length.filter(|&length| length < 1e6).map(|length| length as i64)
+        self.settings.model_max_length()
+    }
+
+    /// The token that stands for what is unknown, where there is one.
+    pub fn unknown_token(&self) -> Option<u32> {
+        let named = self.settings.token("unk_token").map(|token| token.content);
+        let names = named.iter().map(String::as_str).chain(["[UNK]", "<unk>"]);
+        names.filter_map(|name| self.tokenizer.token_to_id(name)).next()
     }
 
     /// `tokenizer_config.json`'s path, for messages.
     pub fn config_file(&self) -> PathBuf {
-        self.directory.join(CONFIG)
+        self.settings.file()
     }
 
     /// Writes the files into a run directory, so that Python tokenises as this run does: at most `max_length` tokens,
@@ -124,7 +121,11 @@ impl TokenizerFiles {
                 false => &["input_ids", "attention_mask"],
             };
             settings.insert("model_input_names".into(), inputs.into());
-            if !settings.contains_key("tokenizer_class") {
+            if self.truncation_side()? == TruncationDirection::Left {
+                settings.insert("truncation_side".into(), "left".into());
+            }
+            // A class that knows better than the file would make another tokenizer of it.
+            if !settings.contains_key("tokenizer_class") || TokenizerClass::of(&self.settings)? != self.class {
                 // Python's class for any tokenizer.json knows no token's role by itself.
                 settings.insert("tokenizer_class".into(), "PreTrainedTokenizerFast".into());
                 settings.extend(self.unnamed_roles());
@@ -167,82 +168,23 @@ fn nothing_to_read(directory: &Path) -> Error {
     }
 }
 
-/// Reads a `tokenizer.json`. The library panics on some that make no sense; nobody needs to see how.
+/// Reads a `tokenizer.json`.
 fn parse(bytes: &[u8]) -> std::result::Result<Tokenizer, String> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let parsed = std::panic::catch_unwind(|| Tokenizer::from_bytes(bytes));
-    std::panic::set_hook(hook);
-    match parsed {
-        Ok(parsed) => parsed.map_err(|error| error.to_string()),
-        Err(panic) => Err(panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "it is damaged".to_owned())),
-    }
+    guarded(|| Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())).flatten()
 }
 
 fn unreadable_vocabulary(error: impl std::fmt::Display, file: &Path) -> Error {
     Error::request(format!("the vocabulary cannot be read: {error}")).file(file).hint(COMPLETE)
 }
 
-/// Makes a token of the vocabulary special; its name and id.
-fn make_special(tokenizer: &mut Tokenizer, token: AddedToken, vocabulary: &Path) -> Result<(String, u32)> {
-    let name = token.content.clone();
-    let id = tokenizer.token_to_id(&name).ok_or_else(|| {
-        Error::request(format!("the vocabulary has no `{name}`"))
-            .file(vocabulary)
-            .hint("use the vocabulary that belongs to this checkpoint")
-    })?;
-    tokenizer.add_special_tokens(&[token]);
-    Ok((name, id))
+/// WordPiece from a plain vocabulary.
+fn word_pieces(vocabulary: &Path) -> Result<Tokenizer> {
+    let model = WordPiece::from_file(&vocabulary.to_string_lossy()).build();
+    Ok(Tokenizer::new(model.map_err(|error| unreadable_vocabulary(error, vocabulary))?))
 }
 
-/// WordPiece from a plain vocabulary, as Python's `BertTokenizer` builds it.
-fn word_pieces(vocabulary: &Path, settings: &Settings) -> Result<Tokenizer> {
-    let named = |role: &str, default: &str| settings.token(role).unwrap_or(default).to_owned();
-    let model = WordPiece::from_file(&vocabulary.to_string_lossy())
-        .unk_token(named("unk_token", "[UNK]"))
-        .build()
-        .map_err(|error| unreadable_vocabulary(error, vocabulary))?;
-    let mut tokenizer = Tokenizer::new(model);
-    let mut special = |role: &str, default: &str| {
-        make_special(&mut tokenizer, AddedToken::from(named(role, default), true), vocabulary)
-    };
-    let separator = special("sep_token", "[SEP]")?;
-    let class = special("cls_token", "[CLS]")?;
-    for (role, default) in [("unk_token", "[UNK]"), ("pad_token", "[PAD]"), ("mask_token", "[MASK]")] {
-        let _absent_is_fine = special(role, default);
-    }
-    tokenizer
-        .with_normalizer(Some(BertNormalizer::new(
-            true,
-            settings.flag("tokenize_chinese_chars").unwrap_or(true),
-            settings.flag("strip_accents"),
-            settings.flag("do_lower_case").unwrap_or(true),
-        )))
-        .with_pre_tokenizer(Some(BertPreTokenizer))
-        .with_post_processor(Some(BertProcessing::new(separator, class)));
-    Ok(tokenizer)
-}
-
-/// Byte-level BPE from a vocabulary and its merges, as Python's `RobertaTokenizer` builds it.
-fn byte_level_bpe(vocabulary: &Path, merges: &Path, settings: &Settings) -> Result<Tokenizer> {
-    let model = BPE::from_file(&vocabulary.to_string_lossy(), &merges.to_string_lossy())
-        .build()
-        .map_err(|error| unreadable_vocabulary(error, vocabulary))?;
-    let mut tokenizer = Tokenizer::new(model);
-    let mut special = |role: &str, default: &str| {
-        let token = AddedToken::from(settings.token(role).unwrap_or(default), true);
-        // The space before a masked word belongs to the word.
-        let token = if role == "mask_token" { token.lstrip(true) } else { token };
-        make_special(&mut tokenizer, token, vocabulary)
-    };
-    let separator = special("sep_token", "</s>")?;
-    let class = special("cls_token", "<s>")?;
-    for (role, default) in [("unk_token", "<unk>"), ("pad_token", "<pad>"), ("mask_token", "<mask>")] {
-        let _absent_is_fine = special(role, default);
-    }
-    let add_prefix_space = settings.flag("add_prefix_space").unwrap_or(false);
-    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(add_prefix_space, true, true))).with_post_processor(Some(
-        RobertaProcessing::new(separator, class).trim_offsets(true).add_prefix_space(add_prefix_space),
-    ));
-    Ok(tokenizer)
+/// Byte-level BPE from a vocabulary and its merges.
+fn byte_level_bpe(vocabulary: &Path, merges: &Path) -> Result<Tokenizer> {
+    let model = BPE::from_file(&vocabulary.to_string_lossy(), &merges.to_string_lossy()).build();
+    Ok(Tokenizer::new(model.map_err(|error| unreadable_vocabulary(error, vocabulary))?))
 }

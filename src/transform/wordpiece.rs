@@ -13,7 +13,7 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{
     Encoding, Model, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType, PostProcessor, PreTokenizedString,
-    PreTokenizer, Tokenizer,
+    PreTokenizer, Tokenizer, TruncationDirection,
 };
 
 type Pieces = HashMap<Box<[u8]>, u32>;
@@ -60,7 +60,11 @@ impl WordPieces {
         let plain = matches!(tokenizer.get_pre_tokenizer(), Some(PreTokenizerWrapper::BertPreTokenizer(_)));
         let added = tokenizer.get_added_tokens_decoder();
         // Those that match normalised text could stand in it without being seen.
-        if !plain || !normalizer.clean_text || added.values().any(|token| token.normalized) {
+        if !plain
+            || !normalizer.clean_text
+            || tokenizer.get_encode_special_tokens()
+            || added.values().any(|token| token.normalized)
+        {
             return None;
         }
         Self::with(model, *normalizer, added.into_values().map(|token| token.content).collect())
@@ -226,14 +230,31 @@ impl Template {
         Some(Self { parts, room })
     }
 
-    /// Adds ids and segments of texts, cut to the room there is; returns how many ids of theirs had none.
-    pub fn push(&self, texts: &[Vec<u32>; 2], ids: &mut Vec<u32>, segments: &mut Vec<u32>) -> usize {
+    /// The ids of the special tokens.
+    pub fn special_ids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.parts.iter().filter_map(|(part, _)| match part {
+            Part::Special(id) => Some(*id),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// Adds ids and segments of texts, cut at `side` to the room there is; returns how many ids of theirs had none.
+    pub fn push(
+        &self,
+        texts: &[Vec<u32>; 2],
+        side: TruncationDirection,
+        ids: &mut Vec<u32>,
+        segments: &mut Vec<u32>,
+    ) -> usize {
         let lengths = texts.each_ref().map(Vec::len);
         let kept = longest_first(lengths, self.room);
         for (part, segment) in &self.parts {
             match *part {
                 Part::Special(id) => ids.push(id),
-                Part::Text(text) => ids.extend_from_slice(&texts[text][..kept[text]]),
+                Part::Text(text) => ids.extend_from_slice(match side {
+                    TruncationDirection::Right => &texts[text][..kept[text]],
+                    TruncationDirection::Left => &texts[text][texts[text].len() - kept[text]..],
+                }),
             }
             segments.resize(ids.len(), *segment);
         }

@@ -83,6 +83,7 @@ pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Res
             test: (split == "test").then(|| evaluation.clone()),
             best_epoch: None,
             epochs: 1,
+            language: serde_json::Value::Null,
             choices: serde_json::Value::Null,
             rehead_version: RunMetrics::VERSION.to_owned(),
         };

@@ -31,6 +31,9 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let console = Console::new(args.run.quiet);
     let shared = args.resolve()?;
     shared.check_paths(true)?;
+    if let Some(idle) = args.without_effect() {
+        console.warn(idle);
+    }
     let runs = args.runs(&shared);
     let out = &shared.run.out;
     check_ours(out, &runs)?;

@@ -51,6 +51,9 @@ pub struct ModelReport {
     pooling: Option<Pooling>,
     /// `None` where the network cannot be loaded at all.
     head: Option<HeadState>,
+    /// What a head of another job does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_head: Option<String>,
     /// Of the head, where it can be used.
     labels: Vec<String>,
     /// Weights of other tasks' heads, and of parts that classification does not use.
@@ -88,6 +91,7 @@ impl ModelReport {
             image_size: None,
             pooling: None,
             head: None,
+            other_head: None,
             labels: Vec::new(),
             unused: Vec::new(),
             run: settings.is_file().then(|| settings.display().to_string()),
@@ -159,6 +163,8 @@ impl ModelReport {
         self.feature_width = Some(backbone.feature_width());
         self.pooling = Some(classifier.pooling);
         self.unused = loaded.unused;
+        self.problems.extend(loaded.warnings);
+        self.other_head = loaded.other_head;
         match &classifier.input {
             InputSpec::Image(preprocessing) => {
                 let (height, width) = preprocessing.output();
@@ -168,6 +174,7 @@ impl ModelReport {
             InputSpec::Text { .. } => {
                 self.reads = Some("text");
                 if let Transform::Text(tokenizer) = transform_for(&classifier, TransformOptions::default())? {
+                    self.problems.extend_from_slice(tokenizer.warnings());
                     self.max_length = Some(tokenizer.max_length());
                 }
             }
@@ -210,6 +217,9 @@ impl fmt::Display for ModelReport {
         match self.head {
             None => {}
             Some(HeadState::None) => {
+                if let Some(other) = &self.other_head {
+                    writeln!(f, "  its head      of {other}: not used")?;
+                }
                 writeln!(f, "  head          none: give it one with `rehead train --model {}`", self.directory)?;
             }
             Some(HeadState::Unusable) => writeln!(f, "  head          cannot be used, see below")?,

@@ -9,6 +9,8 @@ mod summary;
 
 use std::time::Instant;
 
+use std::sync::Once;
+
 use crate::cli::LabelArgs;
 use crate::commands::inputs::{FileForm, read_options};
 use crate::commands::label::output::GrowingOutput;
@@ -71,6 +73,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         transform: &model.transform,
         on_bad_input: args.rows.on_bad_input,
         window: pipeline::window(args.window, &model.transform),
+        language: Once::new(),
         console: &console,
     };
     let pipeline = Pipeline { reading, model: &model, output_columns, bar: &bar, console: &console };

@@ -4,9 +4,10 @@
 //! order and memory stay as they are whatever the file's length.
 
 use std::path::Path;
+use std::sync::Once;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::commands::inputs::handle_unusable;
+use crate::commands::inputs::{handle_unusable, language_fit};
 use crate::commands::label::output::GrowingOutput;
 use crate::commands::label::summary::Summary;
 use crate::commands::loaded_model::LoadedModel;
@@ -34,6 +35,8 @@ pub struct Reading<'a> {
     pub on_bad_input: OnBadInput,
     /// Rows that are computed together.
     pub window: usize,
+    /// Whether the language of the texts was looked at.
+    pub language: Once,
     pub console: &'a Console,
 }
 
@@ -175,6 +178,7 @@ impl Reading<'_> {
         let half_empty = inputs.iter().filter(|input| input.is_half_empty()).count() as u64;
         let (given, inputs): (Vec<usize>, Vec<&Input>) =
             inputs.iter().enumerate().filter(|(_, input)| !input.is_empty()).unzip();
+        self.language.call_once(|| drop(language_fit(self.transform, inputs.iter().copied(), self.console)));
         let prepared = self.transform.prepare(&inputs, Purpose::Inference, &mut |_| {})?;
         let at = |index: usize, error: Error| match given.get(index).and_then(|&index| rows.get(index)) {
             Some(row) => error.row(row.number).line(row.line),

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use tch::Kind;
 
-use crate::config::{Augment, Choices, RunConfig, Strategy};
+use crate::config::{Augment, Choices, Pooling as PoolingSetting, RunConfig, Strategy};
 use crate::console::{Console, units};
 use crate::data::{Labels, Modality};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::model::checkpoint::LoadReport;
-use crate::model::{Classifier, Engine, HeadRequest, InputSpec, LoadRequest, WeightDtype};
+use crate::model::{Classifier, Engine, HeadRequest, InputSpec, LoadRequest, Pooling, WeightDtype};
 use crate::strategy::{self, reinit};
 use crate::task::Task;
 
@@ -63,6 +63,9 @@ fn with_new_head(
     };
     classifier.problem_type = task.problem_type().to_owned();
     check_input(config, &classifier.input)?;
+    if config.model.pooling == PoolingSetting::Cls && classifier.pooling != Pooling::Cls {
+        console.warn("`--pooling cls` has no effect: this network has no first token, its features are averaged");
+    }
     if let (Some(size), InputSpec::Image(preprocessing)) = (config.data.image_size, &classifier.input) {
         classifier.set_preprocessing(preprocessing.at_size(size as u32))?;
     }

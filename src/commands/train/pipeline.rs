@@ -24,6 +24,9 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let console = Console::new(args.run.quiet);
     let config = args.resolve()?;
     config.check_paths(args.resume)?;
+    if let Some(idle) = args.without_effect(&config) {
+        console.warn(idle);
+    }
     let session = Session { resume: args.resume, profile: args.profile, cache: &Cache::default(), origin: None };
     let out = config.run.out.clone();
     let Finished { metrics, next } = complete(config, session, &console)?;

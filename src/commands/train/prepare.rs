@@ -6,7 +6,7 @@ use super::data::Data;
 use super::network::{self, NetworkRequest};
 use super::resolved;
 use super::split::{PreparedSplit, SplitPreparation};
-use crate::commands::inputs::{TransformOptions, transform_for};
+use crate::commands::inputs::{TransformOptions, language_fit, transform_for};
 use crate::commands::loaded_model::{engine, hardware_of_engine};
 use crate::commands::locate::locate_network;
 use crate::commands::origins::origins;
@@ -25,7 +25,7 @@ use crate::strategy::{self, TrainRequest, cached, plan, variation};
 use crate::task::{self, Task};
 use crate::training::reduce::SingleDevice;
 use crate::training::{FitOptions, TrainPlan};
-use crate::transform::{Purpose, Transform};
+use crate::transform::{LanguageFit, Purpose, Transform};
 
 /// What belongs to the call rather than to the run.
 #[derive(Clone, Copy)]
@@ -55,6 +55,8 @@ pub struct Run<'a> {
     pub sources: Sources,
     /// What is in the training files, before validation rows are held out.
     pub training: Summary,
+    /// Whether the tokenizer knows the language of the training texts.
+    pub language: Option<LanguageFit>,
     /// What is in the data: name, value.
     pub summary: Vec<(String, String)>,
     pub plan: TrainPlan,
@@ -96,6 +98,8 @@ impl<'a> Run<'a> {
 
         let variation = variation::variation(&mut config, &classifier.input, &mut choices);
         let transform = training_transform(&config, &classifier, &variation)?;
+        transform.warnings().iter().for_each(|warning| console.warn(warning));
+        let language = language_fit(&transform, data.train.iter().map(|example| &example.input), console);
         resolved::sizes(&mut config, &transform, &mut choices);
         let preparation = SplitPreparation {
             task,
@@ -130,6 +134,7 @@ impl<'a> Run<'a> {
             splits,
             sources,
             training,
+            language,
             summary,
             plan,
             views: variation.views,

@@ -106,6 +106,7 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
         test: test.map(|scored| scored.evaluation.clone()),
         best_epoch: outcome.best_epoch,
         epochs: outcome.epochs,
+        language: serde_json::to_value(&run.language).unwrap_or_default(),
         choices: serde_json::to_value(&run.choices).unwrap_or_default(),
         rehead_version: RunMetrics::VERSION.to_owned(),
     }

@@ -186,6 +186,7 @@ mod tests {
             test: None,
             best_epoch: Some(2),
             epochs: 2,
+            language: serde_json::Value::Null,
             choices: serde_json::json!([{ "key": "lr", "value": HOSTILE, "reason": "usual" }]),
             rehead_version: RunMetrics::VERSION.to_owned(),
         };

@@ -1,0 +1,54 @@
+//! Settings that somebody gave and that change nothing in this run. What each setting does is in [`super::settings`].
+
+use super::setting::Setting;
+use super::values::Strategy;
+use crate::error::listed;
+
+/// What steers the optimizer, which a head on frozen features does without: a solver fits it to the end.
+const OPTIMISATION: [&str; 14] = [
+    "training.epochs",
+    "training.lr",
+    "training.head_lr",
+    "training.layer_decay",
+    "training.batch_tokens",
+    "training.batch_size",
+    "training.micro_batch_tokens",
+    "training.weight_decay",
+    "training.warmup_ratio",
+    "training.schedule",
+    "training.max_grad_norm",
+    "training.patience",
+    "training.log_every",
+    "strategy.head_init",
+];
+
+/// A sentence about those of the `given` settings that have no effect with any of the strategies; `None` where all
+/// have one.
+pub fn without_effect(given: &[&Setting], strategies: &[Strategy]) -> Option<String> {
+    let names: Vec<&str> =
+        given.iter().filter(|setting| OPTIMISATION.contains(&setting.path)).map(|setting| setting.flag()).collect();
+    if names.is_empty() || strategies.iter().any(|strategy| *strategy != Strategy::Frozen) {
+        return None;
+    }
+    let verb = if names.len() == 1 { "has" } else { "have" };
+    Some(format!(
+        "{} {verb} no effect with --strategy frozen: a solver fits the head on the features until nothing improves",
+        listed(names)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::find;
+
+    #[test]
+    fn what_steers_the_optimizer_is_idle_when_frozen() {
+        let given: Vec<&Setting> = ["epochs", "seed", "lr"].into_iter().filter_map(find).collect();
+        let said = without_effect(&given, &[Strategy::Frozen]).unwrap();
+        assert!(said.starts_with("`--epochs` and `--lr` have no effect with --strategy frozen"), "{said}");
+        assert_eq!(without_effect(&given, &[Strategy::Frozen, Strategy::Full]), None);
+        assert_eq!(without_effect(&given[1..2], &[Strategy::Frozen]), None);
+        assert!(OPTIMISATION.iter().all(|path| find(path).is_some()));
+    }
+}

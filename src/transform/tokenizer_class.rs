@@ -1,0 +1,306 @@
+//! Which of transformers' tokenizer classes a checkpoint's tokenizer is of, and what that class makes of it.
+//!
+//! transformers takes the vocabulary alone from `tokenizer.json` (or `vocab.txt`) for the classes that it knows:
+//! normalizer, pre-tokenizer and special tokens are those of the class, with the settings of `tokenizer_config.json`.
+//! Other classes take all of `tokenizer.json`. Checked against transformers 5.17.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tokenizers::models::ModelWrapper;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::replace::Replace;
+use tokenizers::normalizers::{BertNormalizer, Lowercase, NFKD, Precompiled, Sequence, StripAccents};
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
+use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
+use tokenizers::processors::bert::BertProcessing;
+use tokenizers::processors::roberta::RobertaProcessing;
+use tokenizers::{AddedToken, AddedVocabulary, NormalizerWrapper, Tokenizer};
+
+use crate::error::{Error, Result, listed};
+use crate::transform::tokenizer_settings::TokenizerSettings;
+
+/// A class of transformers, as far as it tokenises differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenizerClass {
+    Bert,
+    Roberta,
+    Albert,
+    XlmRoberta,
+    Camembert,
+    /// Takes all of `tokenizer.json`.
+    AsStored,
+}
+
+/// Classes that are Python code of their own, around a vocabulary that says too little by itself.
+const PYTHON_ALONE: [&str; 6] = [
+    "BertJapaneseTokenizer",
+    "BertweetTokenizer",
+    "PhobertTokenizer",
+    "FlaubertTokenizer",
+    "XLMTokenizer",
+    "CanineTokenizer",
+];
+
+impl TokenizerClass {
+    /// The class that the files name, else that of the family of networks.
+    ///
+    /// # Errors
+    /// It is one that only Python has.
+    pub fn of(settings: &TokenizerSettings) -> Result<Self> {
+        Ok(match settings.class() {
+            Some("BertTokenizer" | "ElectraTokenizer" | "SqueezeBertTokenizer") => Self::Bert,
+            Some("RobertaTokenizer" | "BartTokenizer" | "LongformerTokenizer") => Self::Roberta,
+            Some("AlbertTokenizer") => Self::Albert,
+            Some("XLMRobertaTokenizer") => Self::XlmRoberta,
+            Some("CamembertTokenizer") => Self::Camembert,
+            Some(name) if PYTHON_ALONE.contains(&name) => {
+                return Err(Error::request(format!(
+                    "`{name}` exists in Python alone, so texts cannot be tokenised here"
+                ))
+                .file(settings.file())
+                .key("tokenizer_class")
+                .hint("use a model of the same language whose tokenizer is BERT's, RoBERTa's or XLM-RoBERTa's"));
+            }
+            Some(_) => Self::AsStored,
+            None => match settings.model_type() {
+                Some("bert") => Self::Bert,
+                Some("roberta") => Self::Roberta,
+                Some("albert") => Self::Albert,
+                Some("xlm-roberta") => Self::XlmRoberta,
+                Some("camembert") => Self::Camembert,
+                _ => Self::AsStored,
+            },
+        })
+    }
+
+    /// Gives the tokenizer, which was read from `file` or has a bare vocabulary, what this class and the settings say:
+    /// normalizer, pre-tokenizer, added tokens, and the special ones around a text.
+    ///
+    /// # Errors
+    /// A setting that makes no sense, a special token that the vocabulary lacks, an added token with another id than
+    /// it would get.
+    ///
+    /// Answers with the class that did it: a vocabulary of another kind than the class has is taken as it is stored.
+    pub fn apply(self, tokenizer: &mut Tokenizer, settings: &TokenizerSettings, file: &Path) -> Result<Self> {
+        let class = if self.suits(tokenizer) { self } else { Self::AsStored };
+        class.set_model(tokenizer, settings);
+        class.set_normalizer(tokenizer, settings)?;
+        class.set_pre_tokenizer(tokenizer, settings)?;
+        class.set_added_tokens(tokenizer, settings, file)?;
+        class.set_post_processor(tokenizer, settings, file)?;
+        tokenizer.set_encode_special_tokens(settings.flag("split_special_tokens")?.unwrap_or(false));
+        Ok(class)
+    }
+
+    /// Whether the vocabulary is of the kind that the class works with.
+    fn suits(self, tokenizer: &Tokenizer) -> bool {
+        match tokenizer.get_model() {
+            ModelWrapper::WordPiece(_) => self == Self::Bert,
+            ModelWrapper::BPE(_) => self == Self::Roberta,
+            ModelWrapper::Unigram(_) => matches!(self, Self::Albert | Self::XlmRoberta | Self::Camembert),
+            ModelWrapper::WordLevel(_) => false,
+        }
+    }
+
+    /// What the class decides about the pieces, whatever `tokenizer.json` says.
+    fn set_model(self, tokenizer: &mut Tokenizer, settings: &TokenizerSettings) {
+        let changed: ModelWrapper = match (self, tokenizer.get_model()) {
+            (Self::Bert, ModelWrapper::WordPiece(model)) => {
+                let usual = WordPiece::default();
+                let unknown = settings.token("unk_token").map_or(usual.unk_token, |token| token.content);
+                if model.unk_token == unknown
+                    && model.continuing_subword_prefix == usual.continuing_subword_prefix
+                    && model.max_input_chars_per_word == usual.max_input_chars_per_word
+                {
+                    return;
+                }
+                let (prefix, most) = (usual.continuing_subword_prefix, usual.max_input_chars_per_word);
+                let mut changed = model.clone();
+                changed.unk_token = unknown;
+                changed.continuing_subword_prefix = prefix;
+                changed.max_input_chars_per_word = most;
+                changed.into()
+            }
+            (Self::Roberta, ModelWrapper::BPE(model)) => {
+                if model.dropout.is_none() && !model.fuse_unk && !model.ignore_merges && model.unk_token.is_none() {
+                    return;
+                }
+                let mut changed = model.clone();
+                (changed.dropout, changed.unk_token) = (None, None);
+                (changed.fuse_unk, changed.ignore_merges) = (false, false);
+                changed.into()
+            }
+            _ => return,
+        };
+        tokenizer.with_model(changed);
+    }
+
+    fn set_normalizer(self, tokenizer: &mut Tokenizer, settings: &TokenizerSettings) -> Result<()> {
+        let flag = |key: &str, default: bool| settings.flag(key).map(|flag| flag.unwrap_or(default));
+        match self {
+            Self::AsStored => {}
+            Self::Bert => {
+                tokenizer.with_normalizer(Some(BertNormalizer::new(
+                    true,
+                    flag("tokenize_chinese_chars", true)?,
+                    settings.flag("strip_accents")?,
+                    flag("do_lower_case", true)?,
+                )));
+            }
+            Self::Roberta => {
+                tokenizer.with_normalizer(None::<NormalizerWrapper>);
+            }
+            Self::XlmRoberta | Self::Camembert => {
+                let precompiled = precompiled(tokenizer);
+                tokenizer.with_normalizer(precompiled);
+            }
+            Self::Albert => {
+                let quotes = |two: &str| {
+                    Replace::new(two.to_owned(), "\"")
+                        .map(NormalizerWrapper::from)
+                        .map_err(|error| Error::failure(format!("no normalizer for quotation marks: {error}")))
+                };
+                let mut steps = vec![quotes("``")?, quotes("''")?];
+                if !flag("keep_accents", false)? {
+                    steps.extend([NFKD.into(), StripAccents.into()]);
+                }
+                if flag("do_lower_case", true)? {
+                    steps.push(Lowercase.into());
+                }
+                steps.extend(precompiled(tokenizer).map(NormalizerWrapper::from));
+                tokenizer.with_normalizer(Some(Sequence::new(steps)));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_pre_tokenizer(self, tokenizer: &mut Tokenizer, settings: &TokenizerSettings) -> Result<()> {
+        let prefix = settings.flag("add_prefix_space")?;
+        match self {
+            Self::AsStored => {}
+            Self::Bert => {
+                tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+            }
+            Self::Roberta => {
+                tokenizer.with_pre_tokenizer(Some(ByteLevel::new(prefix.unwrap_or(false), true, true)));
+            }
+            Self::Albert | Self::XlmRoberta | Self::Camembert => {
+                let scheme = if prefix.unwrap_or(true) { PrependScheme::Always } else { PrependScheme::Never };
+                tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(vec![
+                    WhitespaceSplit.into(),
+                    Metaspace::new('▁', scheme, true).into(),
+                ])));
+            }
+        }
+        Ok(())
+    }
+
+    /// The tokens beside the vocabulary. They come after the normalizer, which some of them are matched behind.
+    fn set_added_tokens(self, tokenizer: &mut Tokenizer, settings: &TokenizerSettings, file: &Path) -> Result<()> {
+        let mut tokens: BTreeMap<u32, AddedToken> = settings.added_tokens()?.into_iter().collect();
+        if self != Self::AsStored {
+            if !settings.lists_all_added_tokens() {
+                tokens.extend(tokenizer.get_added_tokens_decoder());
+            }
+            tokenizer.with_added_vocabulary(AddedVocabulary::new());
+        }
+        let roles: Vec<AddedToken> = settings.role_tokens().collect();
+        let is_role = |token: &AddedToken| roles.iter().any(|role| role.content == token.content);
+        for token in tokens.values_mut().filter(|token| is_role(token)) {
+            token.special = true;
+        }
+        tokenizer.add_tokens(&tokens.values().cloned().collect::<Vec<_>>());
+        let moved: Vec<&str> = tokens
+            .iter()
+            .filter(|(id, token)| tokenizer.token_to_id(&token.content) != Some(**id))
+            .map(|(_, token)| token.content.as_str())
+            .collect();
+        if !moved.is_empty() {
+            return Err(Error::request(format!("the added tokens {} have other ids in the vocabulary", listed(moved)))
+                .file(file)
+                .hint("use the tokenizer files that belong to this checkpoint, all from one place"));
+        }
+
+        let is_new = |tokenizer: &Tokenizer, token: &AddedToken| {
+            !tokenizer.get_added_tokens_decoder().values().any(|known| known.content == token.content)
+        };
+        // A role of which the vocabulary knows nothing is no harm.
+        let usual = self.usual_tokens().iter().map(|name| AddedToken::from(*name, true));
+        for token in roles.into_iter().chain(usual) {
+            if is_new(tokenizer, &token) && tokenizer.token_to_id(&token.content).is_some() {
+                tokenizer.add_tokens(&[token]);
+            }
+        }
+        for token in settings.other_special_tokens() {
+            if is_new(tokenizer, &token) {
+                tokenizer.add_tokens(&[token]);
+            }
+        }
+        Ok(())
+    }
+
+    /// What tokens are called whose role no file names.
+    fn usual_tokens(self) -> &'static [&'static str] {
+        match self {
+            Self::AsStored => &[],
+            Self::Bert => &["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
+            Self::Albert => &["[CLS]", "[SEP]", "<unk>", "<pad>", "[MASK]"],
+            Self::Roberta | Self::XlmRoberta => &["<s>", "</s>", "<unk>", "<pad>", "<mask>"],
+            Self::Camembert => {
+                &["<s>", "</s>", "<unk>", "<pad>", "<mask>", "<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]
+            }
+        }
+    }
+
+    fn set_post_processor(self, tokenizer: &mut Tokenizer, settings: &TokenizerSettings, file: &Path) -> Result<()> {
+        let special = |role: &str, usual: &str| {
+            let name = settings.token(role).map_or_else(|| usual.to_owned(), |token| token.content);
+            let id = tokenizer.token_to_id(&name).ok_or_else(|| {
+                Error::request(format!("the vocabulary has no `{name}`"))
+                    .file(file)
+                    .hint("use the vocabulary that belongs to this checkpoint")
+            })?;
+            Ok::<_, Error>((name, id))
+        };
+        match self {
+            Self::AsStored => {}
+            Self::Bert | Self::Albert => {
+                let processor = BertProcessing::new(special("sep_token", "[SEP]")?, special("cls_token", "[CLS]")?);
+                tokenizer.with_post_processor(Some(processor));
+            }
+            Self::Roberta => {
+                let (separator, class) = (special("sep_token", "</s>")?, special("cls_token", "<s>")?);
+                let prefix = settings.flag("add_prefix_space")?.unwrap_or(false);
+                let processor = RobertaProcessing::new(separator, class).trim_offsets(true).add_prefix_space(prefix);
+                tokenizer.with_post_processor(Some(processor));
+            }
+            Self::XlmRoberta | Self::Camembert => {
+                let processor = RobertaProcessing::new(special("eos_token", "</s>")?, special("bos_token", "<s>")?);
+                tokenizer.with_post_processor(Some(processor));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether texts are lower-cased because no setting says otherwise, though `tokenizer.json` does not do so.
+    pub fn lower_cases_unasked(self, stored: Option<&NormalizerWrapper>, settings: &TokenizerSettings) -> bool {
+        let keeps_case = matches!(stored, Some(NormalizerWrapper::BertNormalizer(normalizer)) if !normalizer.lowercase);
+        self == Self::Bert && keeps_case && matches!(settings.flag("do_lower_case"), Ok(None))
+    }
+}
+
+/// SentencePiece's own normalisation, where the tokenizer has it.
+fn precompiled(tokenizer: &Tokenizer) -> Option<Precompiled> {
+    let find = |step: &NormalizerWrapper| match step {
+        NormalizerWrapper::Precompiled(precompiled) => Some(precompiled.clone()),
+        _ => None,
+    };
+    match tokenizer.get_normalizer()? {
+        NormalizerWrapper::Sequence(steps) => steps.as_ref().iter().find_map(find),
+        one => find(one),
+    }
+}

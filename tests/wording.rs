@@ -98,7 +98,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) {
 fn is_data(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
     ["csv", "tsv", "jsonl", "json", "safetensors", "svg", "png"].contains(&ending)
-        || path.ends_with("data/unlabelled.txt")
+        || (ending == "txt" && path.parent().is_some_and(|folder| folder.ends_with("data")))
 }
 
 /// In small letters, on one line, with single blanks, and without marks of comments and continued strings.

@@ -38,7 +38,7 @@ fn training_files_must_agree_and_messages_name_the_file() {
     let two = |files: &str| scene.rehead(&format!("{FROZEN} --train {files}"));
     two("a.csv b.csv").refused().says(&["b.csv: column `text`: there is no such column, which a.csv has", "`body`"]);
     scene.write("b.csv", "text,label\nfine film,positive\ndull film,\n");
-    two("a.csv b.csv").refused().says(&["b.csv: row 2 (line 3): column `label`"]);
+    two("a.csv b.csv").refused().says(&["b.csv: column `label`: 1 of 22 labels is empty: row 2 of b.csv"]);
     two("a.csv a.csv").refused().says(&["a.csv is given twice"]);
     scene.write("b.csv", "text,label\n");
     two("a.csv b.csv").refused().says(&["b.csv: ", "no rows"]);
@@ -182,4 +182,277 @@ fn three_columns_are_parts_of_one_text() {
     scene.rehead("evaluate --model run --data parts.csv").ok();
     scene.write("two.csv", "title,body\na film,good fun\n");
     scene.rehead("label --model run --input two.csv --output -").refused().says(&["`notes` is not in this file"]);
+}
+
+/// Rows of two classes with labels as given, in turn.
+fn rows_with(labels: &[&str], rows: usize) -> String {
+    let texts = sentiment(rows, 9);
+    let lines: String = texts
+        .iter()
+        .zip(labels.iter().cycle())
+        .map(|((text, _), label)| format!("{text},\"{}\"\n", label.replace('"', "\"\"")))
+        .collect();
+    format!("text,label\n{lines}")
+}
+
+fn metrics_labels(scene: &Scene) -> Vec<String> {
+    let metrics = scene.json("run/metrics.json");
+    let classes = metrics["valid"]["per_class"].as_object().unwrap();
+    classes.keys().cloned().collect()
+}
+
+#[test]
+fn invisible_characters_around_labels_are_taken_off() {
+    let scene = Scene::with_models(&["bare"]);
+    let labels = ["negative", "positive", "\u{FEFF}negative", "positive\u{200B}", "negative\u{A0}", "positive  "];
+    scene.write("train.csv", rows_with(&labels, 48));
+    let outcome = scene.rehead(&format!("{FROZEN} --train train.csv")).ok();
+    let outcome = outcome.says(&["48 rows, 2 classes: negative 24, positive 24", "taken off 32 labels"]);
+    assert!(!outcome.stderr.contains("look alike"), "{outcome}");
+    assert_eq!(metrics_labels(&scene), ["negative", "positive"]);
+    scene.rehead("evaluate --model run --data train.csv").ok();
+    let inspected = scene.rehead("inspect train.csv").ok();
+    assert!(inspected.stdout_text().contains("classes (2)"), "{inspected}");
+}
+
+#[test]
+fn labels_that_look_alike_are_named_and_merged() {
+    for labels in [["Negative", "positive", "negative", "Positive"], ["café", "thé", "cafe\u{301}", "the\u{301}"]] {
+        let scene = Scene::with_models(&["bare"]);
+        let weighted = [labels[0], labels[1], labels[0], labels[1], labels[2], labels[3]];
+        scene.write("train.csv", rows_with(&weighted, 48));
+        let (first, second) = (format!("`{}` 16, `{}` 8", labels[0], labels[2]), "--merge-labels makes them one");
+        let outcome = scene.rehead(&format!("{FROZEN} --train train.csv --quiet")).ok();
+        outcome.says(&["warning: labels that look alike are different classes", &first, second]);
+        let inspected = scene.rehead("inspect train.csv").ok();
+        assert!(inspected.stdout_text().contains(&first), "{inspected}");
+        scene.remove("run");
+        let outcome = scene.rehead(&format!("{FROZEN} --train train.csv --merge-labels")).ok();
+        outcome.says(&[&format!("merged into `{}` (16 rows): `{}` 8", labels[0], labels[2]), "48 rows, 2 classes:"]);
+        let kept = metrics_labels(&scene);
+        assert!(kept.len() == 2 && kept.contains(&labels[0].to_owned()), "{kept:?}");
+        // The raw file again: what training did is done to it.
+        let evaluated = scene.rehead("evaluate --model run --data train.csv --json").ok();
+        assert_eq!(evaluated.json()["test"]["rows"], 48);
+    }
+}
+
+#[test]
+fn empty_labels_stop_or_are_left_out() {
+    let scene = training_scene();
+    let with_empty = |name: &str| {
+        let mut lines: Vec<String> = scene.text(name).lines().map(str::to_owned).collect();
+        for row in [3, 14] {
+            let (text, _) = lines[row].rsplit_once(',').unwrap();
+            lines[row] = format!("{text},{}", if row == 3 { "" } else { " \u{200B}" });
+        }
+        scene.write(name, lines.join("\n"));
+    };
+    with_empty("train.csv");
+    let train = format!("{BASIC} --strategy frozen");
+    scene.rehead(&format!("{train} --out run")).refused().says(&[
+        "train.csv: column `label`: 2 of 64 labels are empty: rows 3, 14 (the first on line 4)",
+        "--on-empty-label skip",
+    ]);
+    scene.rehead("advise --train train.csv --model bare").refused().says(&["2 of 64 labels are empty"]);
+    scene.rehead("advise --train train.csv --model bare --on-empty-label skip").ok().says(&["62 rows"]);
+    let says = ["62 rows, 2 classes", "2 rows without a label left out"];
+    scene.rehead(&format!("{train} --out run --on-empty-label skip")).ok().says(&says);
+    let inspected = scene.rehead("inspect train.csv").ok();
+    assert!(inspected.stdout_text().contains("no label in 2 rows (3.1 %), the first in row 3"), "{inspected}");
+    with_empty("test.csv");
+    scene.rehead("evaluate --model run --data test.csv").refused().says(&["2 of 20 labels are empty: rows 3, 14"]);
+    let evaluated = scene.rehead("evaluate --model run --data test.csv --on-empty-label skip --json").ok();
+    assert_eq!(evaluated.json()["test"]["rows"], 18);
+    scene.write("x.jsonl", "{\"text\":\"bad\",\"label\":null}\n{\"text\":\"good\",\"label\":\"positive\"}\n");
+    scene.rehead("evaluate --model run --data x.jsonl").refused().says(&["1 of 2 labels is empty: row 1"]);
+    let evaluated = scene.rehead("evaluate --model run --data x.jsonl --on-empty-label skip --json").ok();
+    assert_eq!(evaluated.json()["test"]["rows"], 1);
+}
+
+#[test]
+fn a_label_map_renames_and_leaves_out() {
+    let scene = Scene::with_models(&["bare"]);
+    scene.write("train.csv", rows_with(&["bad", "good", "awful", "great", "junk"], 60));
+    scene.write("map.csv", "from,to\nbad,negative\nawful,negative\ngood,positive\ngreat,positive\njunk,\nGood,x\n");
+    let train = |map: &str| scene.rehead(&format!("{FROZEN} --train train.csv --label-map {map}")).ok();
+    train("map.csv").says(&[
+        "48 rows, 2 classes: negative 24, positive 24",
+        "map.csv: 48 rows renamed, 12 rows left out",
+        "warning: map.csv: `Good` never appears in the training data (`Good`: did you mean `good`?)",
+    ]);
+    assert_eq!(metrics_labels(&scene), ["negative", "positive"]);
+    let whole = weights(&scene, "run");
+    // Raw labels and new ones mean the same to the model.
+    scene.write("test.csv", "text,label\ngood fun,great\nbad film,negative\nbore,junk\n");
+    let evaluated = scene.rehead("evaluate --model run --data test.csv --json").ok();
+    assert_eq!(evaluated.json()["test"]["rows"], 2);
+    evaluated.says(&["left out as in training: `junk` 1"]);
+    scene.write(
+        "map.json",
+        r#"{"bad": "negative", "awful": "negative", "good": "positive", "great": "positive", "junk": ""}"#,
+    );
+    scene.write("map.toml", "bad = 'negative'\nawful = 'negative'\ngood = 'positive'\ngreat = 'positive'\njunk = ''\n");
+    for map in ["map.json", "map.toml"] {
+        scene.remove("run");
+        train(map);
+        assert_eq!(weights(&scene, "run"), whole, "{map}");
+    }
+    // A validation file is resolved as the training file was.
+    scene.remove("run");
+    scene.write("valid.csv", rows_with(&["bad", "great", "junk"], 18));
+    train("map.csv --valid valid.csv").says(&["12 rows, 2 classes", "6 rows left out"]);
+    // And a model that has never seen a map gets one in `evaluate`.
+    scene.write("raw.csv", "text,label\ngood fun,gut\nbad film,schlecht\n");
+    scene.write("german.csv", "gut,positive\nschlecht,negative\n");
+    scene.rehead("evaluate --model run --data raw.csv").refused().says(&["`gut` is unknown", "--label-map FILE"]);
+    scene.rehead("evaluate --model run --data raw.csv --label-map german.csv").ok();
+    scene.write("bad.csv", "a,b,c\n");
+    scene.remove("run");
+    for (map, says) in [("absent.csv", "absent.csv"), ("bad.csv", "3 fields where FROM,TO are two")] {
+        scene.rehead(&format!("{FROZEN} --train train.csv --label-map {map}")).refused().says(&[says]);
+    }
+}
+
+#[test]
+fn rare_labels_are_named_left_out_or_put_together() {
+    let scene = Scene::with_models(&["bare"]);
+    let rare = "weird film,weird\nodd film,odd\nodd plot,odd\n";
+    scene.write("train.csv", csv(&sentiment(60, 1)) + rare);
+    let train = |more: &str| scene.rehead(&format!("{FROZEN} --train train.csv {more}"));
+    let says = "warning: the class `weird` has one row; it can be neither split nor measured; --min-rows-per-label 2";
+    train("").ok().says(&[says]);
+    scene.remove("run");
+    train("--min-rows-per-label 3").ok().says(&[
+        "60 rows, 2 classes",
+        "2 labels with fewer than 3 rows (3 rows together) are left out: `odd` 2, `weird` 1",
+    ]);
+    scene.write("test.csv", "text,label\ngood fun,positive\nweird,weird\nnew,new\n");
+    let evaluated = scene.rehead("evaluate --model run --data test.csv --json").ok();
+    assert_eq!(evaluated.json()["test"]["rows"], 1);
+    scene.remove("run");
+    train("--min-rows-per-label 3 --other rest").ok().says(&["63 rows, 3 classes", "become `rest`"]);
+    let evaluated = scene.rehead("evaluate --model run --data test.csv --json").ok();
+    assert_eq!(evaluated.json()["test"]["rows"], 3);
+    scene.remove("run");
+    train("--other rest").refused().says(&["`data.other`", "--min-rows-per-label N"]);
+    train("--min-rows-per-label 1000").refused().says(&["no row is left"]);
+    let many: String = (0..13).map(|class| format!("text {class},class{class}\nmore {class},class{class}\n")).collect();
+    scene.write("many.csv", csv(&sentiment(60, 1)) + &many);
+    scene.rehead(&format!("{FROZEN} --train many.csv")).ok().says(&["positive 30, class0 2", "and 5 more"]);
+}
+
+#[test]
+fn scores_and_joined_labels_are_no_classes() {
+    let scene = Scene::with_models(&["bare"]);
+    let scores: Vec<String> = (0..40).map(|tenth| format!("{:.1}", 1.0 + f64::from(tenth) / 10.0)).collect();
+    let scores: Vec<&str> = scores.iter().map(String::as_str).collect();
+    scene.write("scores.csv", rows_with(&scores, 160));
+    scene.write("joined.csv", rows_with(&["a", "b", "a|b", "b|c", "c"], 60));
+    scene.write("lists.csv", rows_with(&["['a', 'b']", "['b']", "['a']"], 60));
+    let train = |file: &str, more: &str| scene.rehead(&format!("{FROZEN} --train {file} {more}"));
+    for (file, says) in [
+        ("scores.csv", "40 different numbers, such as `1.0`"),
+        ("joined.csv", "several labels a row"),
+        ("lists.csv", "several labels a row"),
+    ] {
+        train(file, "").refused().says(&[says, "--task", "hint: "]);
+        let inspected = scene.rehead(&format!("inspect {file}")).ok();
+        assert!(inspected.stdout_text().contains(says), "{inspected}");
+        train(file, "--task single-label").ok().says(&["warning: ", says]);
+        scene.remove("run");
+    }
+    train("joined.csv", "--task multi-label").refused().says(&["`multi-label` is not available", "--label-map"]);
+    train("scores.csv", "--task regression").refused().says(&["`regression` is not available", "--label-map"]);
+    // Not so sure: said, and trained.
+    scene.write("stars.csv", rows_with(&["1.0", "1.5", "2.0", "2.5", "3.0", "3.5"], 60));
+    train("stars.csv", "").ok().says(&["warning: the labels are 6 different numbers"]);
+    scene.remove("run");
+    let numbers: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    scene.write("numbers.csv", rows_with(&numbers.iter().map(String::as_str).collect::<Vec<_>>(), 160));
+    train("numbers.csv", "").ok().says(&["warning: the labels are 40 different whole numbers"]);
+}
+
+#[test]
+fn words_for_nothing_stay_labels_and_are_said() {
+    let scene = Scene::with_models(&["bare"]);
+    scene.write("train.csv", rows_with(&["NA", "nan", "null", "0", "false"], 60));
+    let outcome = scene.rehead(&format!("{FROZEN} --train train.csv --quiet")).ok();
+    outcome.says(&["warning: `NA` 12, `nan` 12, `null` 12 look like missing values and are taken as classes"]);
+    assert_eq!(metrics_labels(&scene), ["0", "NA", "false", "nan", "null"]);
+}
+
+#[test]
+fn odd_labels_are_labels() {
+    let scene = Scene::with_models(&["bare"]);
+    let long = "x".repeat(300);
+    let labels = [
+        "a, b",
+        "say \"hi\"",
+        "two\nlines",
+        "🎉👨\u{200D}👩\u{200D}👧",
+        &long,
+        "../../etc",
+        "=1+1",
+        "p_a",
+        "label_1",
+        "</script><script>",
+        "ש לום",
+        "naïve",
+    ];
+    scene.write("train.csv", rows_with(&labels, 240));
+    let outcome = scene.rehead(&format!("{FROZEN} --train train.csv --quiet")).ok();
+    assert_eq!(outcome.stderr, "");
+    let mut expected: Vec<&str> = labels.to_vec();
+    expected.sort_unstable();
+    let mut kept = metrics_labels(&scene);
+    kept.sort_unstable();
+    assert_eq!(kept, expected);
+    scene.rehead("evaluate --model run --data train.csv --quiet --out scores").ok();
+    scene.rehead("label --model run --input train.csv --output out.csv --quiet --probabilities").ok();
+}
+
+#[test]
+fn evaluate_takes_variants_of_the_models_labels() {
+    let scene = Scene::with_models(&["bare"]);
+    scene.write("train.csv", rows_with(&["Very bad", "good"], 40));
+    scene.rehead(&format!("{FROZEN} --train train.csv --quiet")).ok();
+    scene.write("test.csv", "text,label\nbad,very_bad\nbad,VERY BAD\nfun,good\nfun,mixed\n");
+    scene
+        .rehead("evaluate --model run --data test.csv")
+        .refused()
+        .says(&["the label `mixed` is unknown", "`mixed` 1×"]);
+    scene.write("test.csv", "text,label\nbad,very_bad\nbad,VERY BAD\nfun,good\n");
+    let evaluated = scene.rehead("evaluate --model run --data test.csv --quiet").ok();
+    evaluated.says(&["warning: taken as the model's label `Very bad`: `very_bad` 1, `VERY BAD` 1"]);
+    // A head whose classes have no names, by their index.
+    scene.copy("run", "unnamed");
+    scene.edit_json("unnamed/config.json", |config| {
+        config["id2label"] = serde_json::json!({"0": "LABEL_0", "1": "LABEL_1"});
+        config["label2id"] = serde_json::json!({"LABEL_0": 0, "LABEL_1": 1});
+    });
+    scene.write("test.csv", "text,label\nbad,0\nfun,1\n");
+    let evaluated = scene.rehead("evaluate --model unnamed --data test.csv --json --quiet").ok();
+    assert_eq!(evaluated.json()["test"]["rows"], 2);
+    evaluated.says(&["taken as the model's label `LABEL_0`: `0` 1"]);
+    scene.write("test.csv", "text,label\nbad,0\nfun,2\n");
+    scene.rehead("evaluate --model unnamed --data test.csv").refused().says(&["the label `2` is unknown"]);
+}
+
+#[test]
+fn a_run_is_not_resumed_with_labels_resolved_otherwise() {
+    let scene = training_scene();
+    scene.write("map.csv", "negative,bad\n");
+    scene.rehead(&format!("{BASIC} --strategy frozen --label-map map.csv --out run")).ok();
+    // As if it had been interrupted.
+    scene.remove("run/metrics.json");
+    for checkpoint in ["run/checkpoints", "run/model.safetensors"] {
+        if scene.exists(checkpoint) {
+            scene.remove(checkpoint);
+        }
+    }
+    scene.write("map.csv", "negative,awful\n");
+    scene.rehead("train --resume --out run").refused().says(&["other classes than when this run began"]);
+    scene.write("map.csv", "negative,bad\n");
+    scene.rehead("train --resume --out run").ok();
 }

@@ -1,5 +1,7 @@
 //! `rehead advise`: its flags and its help.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::settings::setting_flags;
@@ -44,6 +46,11 @@ setting_flags! {
     AdviseSettings {
         train: Paths = "data.train",
         on_bad_input: OnBadInput = "data.on_bad_input",
+        on_empty_label: OnBadInput = "data.on_empty_label",
+        label_map: Option<PathBuf> = "data.label_map",
+        merge_labels: bool = "data.merge_labels",
+        min_rows_per_label: Option<u64> = "data.min_rows_per_label",
+        other: Option<String> = "data.other",
         model: String = "model.model",
         seed: u64 = "training.seed" {
             heading: "Data",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::{ColumnArgs, InferenceArgs, OnBadInputArgs};
+use super::shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, OnBadInputArgs};
 
 const EVALUATE_EXAMPLES: &str = "\
 Examples:
@@ -23,6 +23,10 @@ pub struct EvaluateArgs {
     /// How the data file is read.
     #[command(flatten)]
     pub columns: ColumnArgs,
+
+    /// How its labels are read.
+    #[command(flatten)]
+    pub labels: LabelRuleArgs,
 
     /// What happens when an image cannot be read.
     #[command(flatten)]

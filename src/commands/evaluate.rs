@@ -10,8 +10,12 @@ use super::origins::origins;
 use super::output::{check_writable, print};
 use super::trained_rows::{self, Known, TrainedRows};
 use crate::cli::EvaluateArgs;
+use crate::config::OnBadInput;
 use crate::console::{Console, units};
-use crate::data::{Example, Input, Modality, Place, Sources, load_labelled};
+use crate::data::{
+    Example, Input, KnownLabels, LabelMap, LabelRules, LabelledSet, Modality, Place, ReadOptions, Sources,
+    load_labelled,
+};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::files::write_atomically;
@@ -49,14 +53,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         check_writable(out, "--out", Some("give a new directory to --out"))?;
     }
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
-    let options = model.read_options(args.columns.read_options(args.bad_input.on_bad_input));
-    let set = load_labelled(&[&args.data], &options, Some(&model.classifier.labels))?;
-    for choice in &set.choices {
-        model.choices.record(choice.setting, &choice.value, choice.reason.clone());
-    }
-    console.note(&model.choices);
-    set.columns.warnings.iter().for_each(|warning| console.warn(warning));
-    console.note(format!("{}: {}", args.data.display(), set.summary));
+    let (set, options) = load(args, &mut model, &console)?;
 
     interrupt::listen();
     let began = std::time::Instant::now();
@@ -161,4 +158,24 @@ fn page(
     let split = ScoredSplit { name: "test", evaluation, truth, probabilities, texts, modality, origins };
     let title = format!("{} on {}", args.model, args.data.display());
     evaluation_page(&title, &split, data, &next, &Provenance::now())
+}
+
+/// The labelled examples, with what is in them said, and how they were read.
+fn load(args: &EvaluateArgs, model: &mut LoadedModel, console: &Console) -> Result<(LabelledSet, ReadOptions)> {
+    let mut options = model.read_options(args.columns.read_options(args.bad_input.on_bad_input));
+    options.label_rules = LabelRules {
+        skip_empty: args.labels.on_empty_label == OnBadInput::Skip,
+        map: args.labels.label_map.as_deref().map(LabelMap::read).transpose()?,
+        ..LabelRules::default()
+    };
+    let known = KnownLabels { labels: &model.classifier.labels, resolution: &model.label_resolution };
+    let set = load_labelled(&[&args.data], &options, Some(known))?;
+    for choice in &set.choices {
+        model.choices.record(choice.setting, &choice.value, choice.reason.clone());
+    }
+    console.note(&model.choices);
+    set.warnings.iter().for_each(|warning| console.warn(warning));
+    console.note(format!("{}: {}", args.data.display(), set.summary));
+    set.notes.iter().for_each(|note| console.note(note));
+    Ok((set, options))
 }

@@ -5,7 +5,7 @@ use crate::cli::{ColumnArgs, LabelRowArgs};
 use crate::config::{self, Columns, DataConfig, OnBadInput};
 use crate::console::Console;
 use crate::data::options::Quote;
-use crate::data::{Input, ReadOptions, TextColumns};
+use crate::data::{Input, LabelMap, LabelRules, ReadOptions, TextColumns};
 use crate::error::{Error, Result};
 use crate::hardware::memory::available_bytes;
 use crate::image::Augmentation;
@@ -99,6 +99,20 @@ pub fn handle_unusable(
         console.warn(format!("left out: {error}"));
     }
     Ok(prepared)
+}
+
+/// What is asked for about labels.
+///
+/// # Errors
+/// The file of new names cannot be used.
+pub fn label_rules(data: &DataConfig) -> Result<LabelRules> {
+    Ok(LabelRules {
+        skip_empty: data.on_empty_label == OnBadInput::Skip,
+        map: data.label_map.as_deref().map(LabelMap::read).transpose()?,
+        merge: data.merge_labels,
+        min_rows: data.min_rows_per_label.unwrap_or(0),
+        other: data.other.clone(),
+    })
 }
 
 pub fn text_columns(columns: &Columns) -> TextColumns {

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::inputs::{TransformOptions, text_columns, transform_for};
 use super::locate::locate_model;
+use super::saved_rules;
 use crate::cli::InferenceArgs;
 use crate::config::{self, Choices, Engine as EngineSetting};
 use crate::console::Console;
-use crate::data::{Modality, ReadOptions, TrainedColumns};
+use crate::data::{LabelResolution, Modality, ReadOptions, TrainedColumns};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
@@ -28,6 +29,8 @@ pub struct LoadedModel {
     pub choices: Choices,
     /// The columns that the run was trained on; empty for a model that rehead did not train.
     trained_on: TrainedColumns,
+    /// What training made of its labels.
+    pub label_resolution: LabelResolution,
     pub modality: Modality,
 }
 
@@ -67,9 +70,20 @@ impl LoadedModel {
         } else {
             TrainedColumns::default()
         };
+        let label_resolution = saved_rules::read(&directory)?;
         let task = task::task_of(&classifier.problem_type)
             .map_err(|error| error.file(classifier.directory.join("config.json")))?;
-        Ok(Self { classifier, task, transform, hardware, batch_tokens, choices, trained_on, modality })
+        Ok(Self {
+            classifier,
+            task,
+            transform,
+            hardware,
+            batch_tokens,
+            choices,
+            trained_on,
+            label_resolution,
+            modality,
+        })
     }
 
     pub fn inference(&self) -> Inference<'_> {

@@ -2,7 +2,7 @@
 //!
 //! What several of them need stands in files of its own: [`locate`] finds the network, [`loaded_model`] loads a trained
 //! one, [`inputs`] makes examples of rows, [`mod@origins`] finds their rows again, [`trained_rows`] tells which a model was
-//! trained on, [`output`] is where results go.
+//! trained on, [`saved_rules`] what it made of their labels, [`output`] is where results go.
 
 pub mod advise;
 pub mod compare;
@@ -17,5 +17,6 @@ mod locate;
 pub mod man;
 mod origins;
 mod output;
+mod saved_rules;
 pub mod train;
 mod trained_rows;

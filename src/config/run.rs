@@ -60,6 +60,16 @@ pub struct DataConfig {
     pub no_header: bool,
     /// The encoding of text files; `None`: found out.
     pub encoding: Option<Encoding>,
+    /// Whether rows without a label end the run or are left out.
+    pub on_empty_label: OnBadInput,
+    /// The file with new names of labels.
+    pub label_map: Option<PathBuf>,
+    /// Whether labels that look alike become one.
+    pub merge_labels: bool,
+    /// Labels with fewer training rows are left out, or become `other`.
+    pub min_rows_per_label: Option<u64>,
+    /// What labels with too few rows become. Only set together with `min_rows_per_label`.
+    pub other: Option<String>,
     /// What a label is; `None`: single-label.
     pub task: Option<Task>,
     /// Tokens kept of each example, special tokens included.
@@ -183,6 +193,16 @@ impl RunConfig {
             }
         }
         let when_occupied = "give a new directory to --out, or continue this run with --resume";
+        if let Some(error) = self.data.label_map.as_ref().and_then(|map| Some((map.metadata().err()?, map))) {
+            problems.push(Error::io(error.0, error.1).key("data.label_map"));
+        }
+        if self.data.other.is_some() && self.data.min_rows_per_label.is_none() {
+            problems.push(
+                Error::request("there are no labels for it: it is the name of those with too few rows")
+                    .key("data.other")
+                    .hint("say how few with --min-rows-per-label N"),
+            );
+        }
         let checked = files::check_output_directory(&self.run.out, "--out", (!resume).then_some(when_occupied));
         problems.extend(checked.err());
         all_problems(problems)

@@ -102,6 +102,43 @@ pub static SETTINGS: &[Setting] = &[
         "Encoding of text files, such as cp1252, utf-16 or shift_jis",
     ),
     row(
+        "data.on_empty_label",
+        "--on-empty-label fail|skip",
+        Accepts::words::<OnBadInput>(),
+        DefaultValue::Fixed("fail"),
+        "Stop at rows without a label, or leave them out and say how many",
+    ),
+    row(
+        "data.label_map",
+        "--label-map FILE",
+        Accepts::Text("the path of a file"),
+        DefaultValue::None,
+        "Rename labels before they become classes: a CSV or TSV with lines FROM,TO, or a JSON or TOML object; an empty \
+         TO leaves the label's rows out",
+    ),
+    row(
+        "data.merge_labels",
+        "--merge-labels",
+        Accepts::YesNo,
+        DefaultValue::Fixed("false"),
+        "Merge labels that differ only in case, blanks, underscores, hyphens or Unicode form; the most frequent spelling \
+         is kept",
+    ),
+    row(
+        "data.min_rows_per_label",
+        "--min-rows-per-label N",
+        Accepts::Whole(COUNT),
+        DefaultValue::None,
+        "Leave out labels with fewer training rows (or put them into one, see --other)",
+    ),
+    row(
+        "data.other",
+        "--other NAME",
+        Accepts::Text("the name of a label"),
+        DefaultValue::None,
+        "Label that those with too few rows become, instead of being left out",
+    ),
+    row(
         "data.task",
         "--task single-label",
         Accepts::words::<Task>(),

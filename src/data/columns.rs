@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::format::FileLayout;
+use super::label_text::trimmed_cow;
 use super::lookup::{Column, columns_of, given_column, guessed_image, guessed_text, usual_column};
 use super::names::LABEL_NAMES;
 use super::options::{ReadOptions, TextColumns};
@@ -114,16 +115,17 @@ impl ResolvedColumns {
         }
     }
 
-    /// The label of a row, without white space around it; `None` when the columns were resolved without a label.
-    /// Borrowed from the row where possible.
+    /// The label of a row, without white space and other invisible characters around it; an empty one where the row has
+    /// none. `None` when the columns were resolved without a label. Borrowed from the row where possible.
     ///
     /// # Errors
-    /// With file, row and column, when the label is empty, missing, or neither a string, an integer nor a truth value.
+    /// With file, row and column, when the label is neither a string, an integer nor a truth value.
     pub fn label_of<'r>(&self, row: &'r Row) -> Result<Option<RowLabel<'r>>> {
         let Some(column) = &self.label else { return Ok(None) };
         let name = match row.cell(&column.name, column.index) {
             Some(Cell::Text(text)) => text,
             Some(Cell::Json(value)) => match &*value {
+                Value::Null => Cow::Borrowed(""),
                 Value::Bool(truth) => Cow::Borrowed(if *truth { "true" } else { "false" }),
                 Value::Number(number) if number.is_i64() || number.is_u64() => Cow::Owned(number.to_string()),
                 other => {
@@ -132,19 +134,11 @@ impl ResolvedColumns {
                         .hint("a label must be a string, an integer or a truth value"));
                 }
             },
-            None => {
-                return Err(self.error_at(row, column, "the label is missing").hint("fill it in or delete the row"));
-            }
+            None => return Ok(Some(RowLabel { name: Cow::Borrowed(""), was_trimmed: false, is_absent: true })),
         };
         let length = name.len();
-        let trimmed = match name {
-            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
-        };
-        if trimmed.is_empty() {
-            return Err(self.error_at(row, column, "the label is empty").hint("fill it in or delete the row"));
-        }
-        Ok(Some(RowLabel { was_trimmed: trimmed.len() < length, name: trimmed }))
+        let name = trimmed_cow(name);
+        Ok(Some(RowLabel { was_trimmed: name.len() < length, name, is_absent: false }))
     }
 
     /// Gives an error about a row's label its place.
@@ -169,10 +163,12 @@ impl ResolvedColumns {
 /// The name of a row's label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowLabel<'r> {
-    /// Without the white space around it, and never empty.
+    /// Without white space and other invisible characters around it; empty: the row has no label.
     pub name: Cow<'r, str>,
-    /// Whether there was white space around it.
+    /// Whether there was something invisible around it.
     pub was_trimmed: bool,
+    /// Whether the row does not even have the column, as an object without the key.
+    pub is_absent: bool,
 }
 
 /// What a JSON value is, for messages.
@@ -255,7 +251,7 @@ fn given_text(
         if text.contains(&column) {
             return Err(Error::request(format!("the column `{name}` is named twice"))
                 .key("text")
-                .hint("a pair needs two columns"));
+                .hint("name each column once"));
         }
         text.push(column);
     }
@@ -386,9 +382,9 @@ mod tests {
             label(r#"{"label": 0.5}"#).unwrap_err(),
             "x.csv: row 3 (line 3): column `label`: the label is the number 0.5"
         );
-        assert!(label(r#"{"label": null}"#).unwrap_err().ends_with("the label is null"));
-        assert!(label(r#"{"label": "  "}"#).unwrap_err().ends_with("the label is empty"));
-        assert!(label("{}").unwrap_err().ends_with("the label is missing"));
+        for none in [r#"{"label": null}"#, r#"{"label": " \u200b"}"#, "{}"] {
+            assert_eq!(label(none).unwrap(), "", "{none}");
+        }
         let text = |source: &str| columns.input_of(&object(source)).map_err(|error| error.to_string());
         assert_eq!(text(r#"{"text": 12}"#).unwrap(), Input::Text("12".into()));
         assert!(text(r#"{"text": ["a"]}"#).unwrap_err().ends_with("the text is an array"));

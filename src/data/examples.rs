@@ -1,18 +1,17 @@
-//! Loads labelled files into memory as typed examples, their labels numbered. What is odd about them is counted by
-//! [`super::summary`].
+//! Loads labelled files into memory as typed examples. What their labels mean is found out by `label_reading.rs`, what is
+//! odd about them is counted by `summary.rs`.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use super::columns::{LabelColumn, ResolvedColumns, resolve};
-use super::labels::{Labels, MAX_LABELS, too_many};
+use super::label_reading::{KnownLabels, LabelReading, ReadLabels};
+use super::label_rules::LabelResolution;
+use super::labels::Labels;
 use super::options::ReadOptions;
 use super::reader::RowReader;
-use super::row::Row;
 use super::summary::{Summary, summarise};
 use super::{DetectedSetting, Example};
-use crate::console::units::counted;
-use crate::error::{Error, Result, listed, nearest};
+use crate::error::{Error, Result};
 
 /// One labelled file, or several that were read as one.
 #[derive(Debug, Clone)]
@@ -21,32 +20,34 @@ pub struct LabelledSet {
     pub examples: Vec<Example>,
     /// The classes: those that were found in the file, or those that were given.
     pub labels: Labels,
+    /// How the labels became these classes.
+    pub resolution: LabelResolution,
     /// Counts of rows, classes and oddities.
     pub summary: Summary,
     /// Which columns hold the text and the label, in the first file.
     pub columns: ResolvedColumns,
     /// What was chosen rather than given, with reasons: format, delimiter, columns.
     pub choices: Vec<DetectedSetting>,
+    /// What was done to the labels.
+    pub notes: Vec<String>,
+    /// What may not have been meant, about the labels and the columns; to be said even when quiet.
+    pub warnings: Vec<String>,
 }
 
-/// Loads labelled files as one set. Without `known` the labels are discovered; with it they must be among those. Whether
-/// the discovered ones are enough to train on is for the task to say. The first file decides about the columns: the
-/// others must have the same.
+/// Loads labelled files as one set. Without `known` the labels are discovered, and cleaned by the rules of `options`;
+/// with it they must mean labels that are known. Whether the discovered ones are enough to train on is for the task to
+/// say. The first file decides about the columns: the others must have the same.
 ///
 /// # Errors
 /// When a file cannot be read, has no rows, lacks a column, or has an empty or unknown label.
 pub fn load_labelled<P: AsRef<Path>>(
     files: &[P],
     options: &ReadOptions,
-    known: Option<&Labels>,
+    known: Option<KnownLabels>,
 ) -> Result<LabelledSet> {
     let options = &ReadOptions { classes: true, ..options.clone() };
-    let mut names = match known {
-        None => LabelNames::discovered(),
-        Some(labels) => LabelNames::known(labels),
-    };
+    let mut reading = LabelReading::default();
     let mut examples = Vec::new();
-    let mut trimmed_labels = 0;
     let mut sources: Vec<ResolvedColumns> = Vec::new();
     let mut choices = Vec::new();
     for (file, path) in (0..).zip(files) {
@@ -54,17 +55,16 @@ pub fn load_labelled<P: AsRef<Path>>(
         if sources.is_empty() {
             choices.append(&mut source.choices);
         }
-        let before = examples.len();
+        let before = reading.rows;
         for row in &mut source.rows {
             let row = row?;
             let Some(label) = source.columns.label_of(&row)? else { continue };
-            trimmed_labels += u64::from(label.was_trimmed);
-            let index = names.index_of(&label.name, file, &row);
+            let index = reading.take(&label, file, &row);
             if let Some(label) = index.map_err(|error| source.columns.at_label(error, row.number, row.line))? {
                 examples.push(Example { input: source.columns.input_of(&row)?, label, file, row: row.number });
             }
         }
-        if examples.len() == before && names.first_unknown.is_none() {
+        if reading.rows == before {
             return Err(Error::request("the file has a header but no rows")
                 .file(&source.rows.layout().file)
                 .hint("it needs at least two rows with different labels"));
@@ -72,26 +72,34 @@ pub fn load_labelled<P: AsRef<Path>>(
         sources.push(source.columns);
     }
     let columns = sources.first().cloned().ok_or_else(|| Error::request("no file is given").key("train"))?;
-    if let (Some(unknown), Some(labels)) = (&names.first_unknown, known) {
-        let error = unknown_label(&unknown.name, &names.unknown_counts, labels);
-        let columns = sources.get(unknown.file as usize).unwrap_or(&columns);
-        return Err(columns.at_label(error, unknown.row, unknown.line));
-    }
-    let labels = match known {
-        Some(labels) => labels.clone(),
-        None => {
-            let labels = Labels::from_names(names.found.iter().map(String::as_str))?;
-            let final_index: Vec<u32> =
-                names.found.iter().map(|name| labels.index_of(name).unwrap_or_default()).collect();
-            for example in &mut examples {
-                example.label = final_index.get(example.label as usize).copied().unwrap_or_default();
-            }
-            labels
-        }
+    reading.check_empty(&sources, options.label_rules.skip_empty)?;
+    let ReadLabels { labels, classes, resolution, notes, mut warnings } = match known {
+        None => reading.discovered(&options.label_rules).map_err(|error| columns.at_label_column(error))?,
+        Some(known) => reading.looked_up(known, &options.label_rules, &sources)?,
     };
-    let files = sources.iter().map(|columns| columns.file().display().to_string()).collect();
-    let summary = Summary { trimmed_labels, ..summarise(&examples, &labels, files) };
-    Ok(LabelledSet { examples, labels, summary, columns, choices })
+    let class = |label: u32| classes.get(label as usize).copied().flatten();
+    let labelled = examples.len();
+    examples.retain_mut(|example| match class(example.label) {
+        Some(class) => {
+            example.label = class;
+            true
+        }
+        None => false,
+    });
+    if examples.is_empty() {
+        return Err(columns
+            .at_label_column(Error::request("no row is left after cleaning the labels"))
+            .hint("check --on-empty-label, --label-map and --min-rows-per-label"));
+    }
+    let names = sources.iter().map(|columns| columns.file().display().to_string()).collect();
+    let summary = Summary {
+        trimmed_labels: reading.trimmed,
+        empty_labels: reading.empty,
+        left_out: (labelled - examples.len()) as u64,
+        ..summarise(&examples, &labels, names)
+    };
+    warnings.splice(0..0, columns.warnings.iter().cloned());
+    Ok(LabelledSet { examples, labels, resolution, summary, columns, choices, notes, warnings })
 }
 
 /// A labelled file that is open, with its columns found.
@@ -127,93 +135,9 @@ impl Source {
     }
 }
 
-/// Names of labels seen so far: numbered as they come when they are being discovered, looked up when they are known.
-struct LabelNames {
-    indices: HashMap<String, u32>,
-    /// The discovered names in the order of their provisional indices.
-    found: Vec<String>,
-    discovering: bool,
-    first_unknown: Option<UnknownLabel>,
-    unknown_counts: HashMap<String, u64>,
-}
-
-struct UnknownLabel {
-    name: String,
-    file: u32,
-    row: u64,
-    line: u64,
-}
-
-impl LabelNames {
-    fn discovered() -> Self {
-        Self {
-            indices: HashMap::new(),
-            found: Vec::new(),
-            discovering: true,
-            first_unknown: None,
-            unknown_counts: HashMap::new(),
-        }
-    }
-
-    fn known(labels: &Labels) -> Self {
-        let indices = (0..).zip(labels.names()).map(|(index, name)| (name.clone(), index)).collect();
-        Self { indices, discovering: false, ..Self::discovered() }
-    }
-
-    /// The index of a row's label; `None` for one that is not known, which is counted, so that the error can list all
-    /// of them.
-    fn index_of(&mut self, name: &str, file: u32, row: &Row) -> Result<Option<u32>> {
-        if let Some(&index) = self.indices.get(name) {
-            return Ok(Some(index));
-        }
-        if self.discovering {
-            if self.found.len() == MAX_LABELS {
-                return Err(too_many());
-            }
-            let index = self.found.len() as u32;
-            self.indices.insert(name.to_owned(), index);
-            self.found.push(name.to_owned());
-            return Ok(Some(index));
-        }
-        self.first_unknown.get_or_insert_with(|| UnknownLabel {
-            name: name.to_owned(),
-            file,
-            row: row.number,
-            line: row.line,
-        });
-        // Bounded: a wrong column may hold another name in every row.
-        if self.unknown_counts.len() < MAX_LABELS || self.unknown_counts.contains_key(name) {
-            *self.unknown_counts.entry(name.to_owned()).or_default() += 1;
-        }
-        Ok(None)
-    }
-}
-
-/// How many unknown labels a message names.
-const SHOWN_LABELS: usize = 5;
-
-/// The error for labels that the model or the training file does not have.
-fn unknown_label(first: &str, counts: &HashMap<String, u64>, labels: &Labels) -> Error {
-    let near = nearest(first, labels.names().iter().map(String::as_str));
-    let meant = near.map(|near| format!("; the nearest known one is `{near}`")).unwrap_or_default();
-    let rows: u64 = counts.values().sum();
-    let mut counts: Vec<(&str, u64)> = counts.iter().map(|(name, &count)| (name.as_str(), count)).collect();
-    counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    let mut all: Vec<String> =
-        counts.iter().take(SHOWN_LABELS).map(|(name, count)| format!("`{name}` {count}×")).collect();
-    if counts.len() > SHOWN_LABELS {
-        all.push(format!("and {} more", counts.len() - SHOWN_LABELS));
-    }
-    let known = listed(labels.names().iter().take(10)) + if labels.len() > 10 { " and others" } else { "" };
-    Error::request(format!("the label `{first}` is unknown{meant}")).hint(format!(
-        "the model's labels are {known}; unknown ones appear in {}: {}",
-        counted(rows, "row"),
-        all.join(", ")
-    ))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::label_findings::LabelFindings;
     use super::super::{Input, Place};
     use super::*;
 
@@ -221,11 +145,12 @@ mod tests {
         Place { file: 0, row }
     }
 
-    fn load(name: &str, content: &str, known: Option<&Labels>) -> Result<LabelledSet> {
+    fn load(name: &str, content: &str, labels: Option<&Labels>) -> Result<LabelledSet> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
-        load_labelled(&[path], &ReadOptions::default(), known)
+        let resolution = &LabelResolution::default();
+        load_labelled(&[path], &ReadOptions::default(), labels.map(|labels| KnownLabels { labels, resolution }))
     }
 
     fn refusal(content: &str) -> String {
@@ -249,7 +174,9 @@ mod tests {
             contradictions: 2,
             contradicting_rows: vec![(at(4), at(1)), (at(6), at(1))],
             trimmed_labels: 1,
-            joined_labels: 0,
+            empty_labels: 0,
+            left_out: 0,
+            findings: LabelFindings::default(),
             longest_chars: 1,
         };
         assert_eq!(set.summary, expected);
@@ -268,7 +195,10 @@ mod tests {
     fn refuses_what_cannot_be_trained_on() {
         assert_eq!(refusal(""), "the file is empty");
         assert_eq!(refusal("text,label\n"), "the file has a header but no rows");
-        assert_eq!(refusal("text,label\na,x\nb,\n"), "row 2 (line 3): column `label`: the label is empty");
+        assert_eq!(
+            refusal("text,label\na,x\nb,\n"),
+            "column `label`: 1 of 2 labels is empty: row 2 (the first on line 3)"
+        );
         assert_eq!(refusal("text,label\na,x\nb\n"), "row 2 (line 3): 1 field where the header has 2");
         let many: String = (0..10_001).map(|row| format!("a,{row}\n")).collect();
         assert!(
@@ -289,7 +219,7 @@ mod tests {
             error.hint_text(),
             Some(
                 "the model's labels are `negative` and `positive`; unknown ones appear in 3 rows: \
-                 `mixed` 2×, `postive` 1×"
+                 `mixed` 2×, `postive` 1×; --label-map FILE renames them"
             )
         );
         // A class may be absent, and one class is enough, when the labels are known.

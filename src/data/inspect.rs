@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::columns::{LabelColumn, ResolvedColumns, resolve};
 use super::format::FileFormat;
+use super::label_findings::LabelFindings;
 use super::labels::MAX_LABELS;
 use super::language::{LanguageReport, Languages};
 use super::options::ReadOptions;
@@ -18,7 +19,7 @@ use super::reader::RowReader;
 use super::row::Row;
 use super::{DetectedSetting, Input};
 use crate::console::units::counted;
-use crate::error::{Error, Result, listed};
+use crate::error::{Error, Result};
 
 /// What is in a data file.
 #[derive(Debug, Clone, Serialize)]
@@ -204,7 +205,8 @@ struct Counts {
     faulty_labels: u64,
     first_faulty_label: Option<String>,
     trimmed_labels: u64,
-    joined_labels: u64,
+    empty_labels: u64,
+    first_empty_label: u64,
     /// The hash of the label that each text, by its hash, appeared with first.
     texts: HashMap<u64, u64>,
     duplicates: u64,
@@ -253,10 +255,16 @@ impl Counts {
         let input = columns.input_of(row)?;
         let label_hash = match columns.label_of(row) {
             Ok(None) => 0,
+            Ok(Some(label)) if label.name.is_empty() => {
+                if self.empty_labels == 0 {
+                    self.first_empty_label = row.number;
+                }
+                self.empty_labels += 1;
+                0
+            }
             Ok(Some(label)) => {
                 self.labelled += 1;
                 self.trimmed_labels += u64::from(label.was_trimmed);
-                self.joined_labels += u64::from(label.name.contains('|'));
                 if self.labels.len() < MAX_LABELS || self.labels.contains_key(&*label.name) {
                     *self.labels.entry(label.name.to_string()).or_default() += 1;
                 } else {
@@ -310,12 +318,19 @@ impl Counts {
             problems
                 .push(format!("{} cannot be used as label; the first: {first}", counted(self.faulty_labels, "row")));
         }
+        if self.empty_labels > 0 {
+            problems.push(format!(
+                "no label in {}, the first in row {}; --on-empty-label skip leaves them out",
+                self.share(self.empty_labels),
+                self.first_empty_label
+            ));
+        }
         problems.extend(self.label_problems());
         for (count, what) in [
             (self.contradictions, "a text that appears with another label in an earlier row"),
             (self.empty, "an empty text"),
             (self.duplicates, "text and label of an earlier row repeated"),
-            (self.trimmed_labels, "white space around the label, which is taken off"),
+            (self.trimmed_labels, "white space or invisible characters around the label, which are taken off"),
         ] {
             if count > 0 {
                 problems.push(format!("{what}: {}", self.share(count)));
@@ -340,11 +355,10 @@ impl Counts {
             problems.push(format!("every row has the label `{}`: at least two classes are needed", largest.label));
             return problems;
         }
-        if self.joined_labels > 0 {
-            problems.push(format!(
-                "several labels joined by `|`, which this version reads as one label: {}",
-                self.share(self.joined_labels)
-            ));
+        let sizes: Vec<(String, u64)> = classes.iter().map(|class| (class.label.clone(), class.rows)).collect();
+        let findings = LabelFindings::of(&sizes);
+        if findings.other_task.as_ref().is_some_and(|other| other.sure) {
+            problems.extend(findings.sentences().into_iter().take(1));
             return problems;
         }
         if self.labelled >= 20 && count * 2 > self.labelled {
@@ -355,16 +369,8 @@ impl Counts {
             ));
             return problems;
         }
-        let mut folded: HashMap<String, &str> = HashMap::new();
-        for class in &classes {
-            if let Some(other) = folded.insert(class.label.to_lowercase(), &class.label) {
-                problems.push(format!(
-                    "the labels {} differ only in case: are they one class?",
-                    listed([other, &class.label])
-                ));
-            }
-        }
-        let tiny: Vec<&ClassReport> = classes.iter().filter(|class| class.rows < 10).collect();
+        problems.extend(findings.sentences());
+        let tiny: Vec<&ClassReport> = classes.iter().filter(|class| (2..10).contains(&class.rows)).collect();
         if !tiny.is_empty() && self.labelled >= 20 {
             let mut shown: Vec<String> =
                 tiny.iter().rev().take(5).map(|class| format!("{} {}", class.label, class.rows)).collect();
@@ -438,7 +444,7 @@ mod tests {
             "U+FFFD",
             "white space at the beginning or end of the text",
             "empty text",
-            "differ only in case",
+            "`Spam` 1; --merge-labels",
             "unequal",
             "fewer than 10",
             "around the label",
@@ -455,7 +461,7 @@ mod tests {
         let unclear = report("x.csv", "a,b,c\n1,2,3\n");
         assert!(unclear.text.is_empty() && finds(&unclear, "no text column found"));
         let empty_label = report("x.csv", "text,label\na,x\nb,\nc,y\n");
-        assert!(empty_label.readable && finds(&empty_label, "1 row cannot be used as label"));
+        assert!(empty_label.readable && finds(&empty_label, "no label in 1 row (33.3 %), the first in row 2"));
         let ids: String = (0..50).map(|row| format!("text {row},id{row}\n")).collect();
         assert!(finds(&report("x.csv", &format!("text,label\n{ids}")), "is it really the label?"));
         let lines = report("x.txt", "a\nb\n");

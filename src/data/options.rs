@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::Modality;
+use super::{LabelRules, Modality};
 
 /// How to read a file; everything that is not set is found out.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,8 @@ pub struct ReadOptions {
     pub skip_bad_rows: bool,
     /// The longest row that is accepted, in bytes; 64 MiB when not set.
     pub max_row_bytes: Option<usize>,
+    /// How labels are cleaned.
+    pub label_rules: LabelRules,
     /// What the model reads.
     pub modality: Modality,
     /// Whether the rows of a folder of class folders have the class as their label.

@@ -7,9 +7,11 @@ use std::fmt;
 use serde::Serialize;
 
 use super::example::Place;
+use super::label_findings::LabelFindings;
+use super::label_text::brief;
 use super::labels::Labels;
 use super::{Example, Input};
-use crate::console::units::counted;
+use crate::console::units::{self, counted};
 
 /// What is in a labelled set, and what is odd about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -28,16 +30,22 @@ pub struct Summary {
     pub contradictions: u64,
     /// The first few of these: the row, and the earlier row that says otherwise.
     pub contradicting_rows: Vec<(Place, Place)>,
-    /// Labels that had white space around them, which was taken off.
+    /// Labels that had white space or other invisible characters at an end, which were taken off.
     pub trimmed_labels: u64,
-    /// Labels that hold a `|`, as several labels joined to one do.
-    pub joined_labels: u64,
+    /// Rows without a label, which were left out.
+    pub empty_labels: u64,
+    /// Rows whose label was left out by a rule.
+    pub left_out: u64,
+    /// What looks wrong about the labels.
+    pub findings: LabelFindings,
     /// Characters of the longest text, both of a pair together; 0 for images.
     pub longest_chars: usize,
 }
 
 /// How many pairs of rows a list of examples names.
 const SHOWN_ROWS: usize = 5;
+/// How many classes a line names, the largest.
+const SHOWN_CLASSES: usize = 10;
 
 /// Counts what is in `examples`, which come from `files` (as messages name them).
 pub(super) fn summarise(examples: &[Example], labels: &Labels, files: Vec<String>) -> Summary {
@@ -53,7 +61,6 @@ pub(super) fn summarise(examples: &[Example], labels: &Labels, files: Vec<String
         if let Some(rows) = rows_of.get_mut(example.file as usize) {
             *rows += 1;
         }
-        summary.joined_labels += u64::from(labels.name(example.label).contains('|'));
         summary.empty_texts += u64::from(example.input.is_empty());
         summary.longest_chars = summary.longest_chars.max(example.input.chars());
         let earlier = seen.entry(&example.input).or_default();
@@ -72,6 +79,7 @@ pub(super) fn summarise(examples: &[Example], labels: &Labels, files: Vec<String
     }
     summary.files = files.into_iter().zip(rows_of).collect();
     summary.classes = labels.names().iter().cloned().zip(counts).collect();
+    summary.findings = LabelFindings::of(&summary.classes);
     summary
 }
 
@@ -87,16 +95,20 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let classes: Vec<String> =
-            self.classes.iter().take(10).map(|(name, count)| format!("{name} {count}")).collect();
+        let mut classes: Vec<&(String, u64)> = self.classes.iter().collect();
+        classes.sort_by(|a, b| b.1.cmp(&a.1));
+        let shown: Vec<String> =
+            classes.iter().take(SHOWN_CLASSES).map(|(name, rows)| format!("{} {rows}", brief(name))).collect();
         write!(f, "{}", counted(self.rows, "row"))?;
         if self.files.len() > 1 {
             let files: Vec<String> = self.files.iter().map(|(file, rows)| format!("{file} {rows}")).collect();
             write!(f, " ({})", files.join(", "))?;
         }
-        write!(f, ", {} classes: {}", self.classes.len(), classes.join(", "))?;
-        if self.classes.len() > 10 {
-            write!(f, ", …")?;
+        let count = classes.len() as u64;
+        let noun = if count == 1 { "class" } else { "classes" };
+        write!(f, ", {} {noun}: {}", units::count(count), shown.join(", "))?;
+        if classes.len() > SHOWN_CLASSES {
+            write!(f, " and {} more", classes.len() - SHOWN_CLASSES)?;
         }
         for (count, what) in [
             (self.empty_texts, "empty"),
@@ -111,10 +123,13 @@ impl fmt::Display for Summary {
             write!(f, " ({} against {})", self.row_name(*row), self.row_name(*earlier))?;
         }
         if self.trimmed_labels > 0 {
-            write!(f, "; white space taken off {}", counted(self.trimmed_labels, "label"))?;
+            write!(f, "; white space or invisible characters taken off {}", counted(self.trimmed_labels, "label"))?;
         }
-        if self.joined_labels > 0 {
-            write!(f, "; {} with `|`, taken as one label each", counted(self.joined_labels, "label"))?;
+        for (count, what) in [(self.empty_labels, "without a label left out"), (self.left_out, "left out by the rules")]
+        {
+            if count > 0 {
+                write!(f, "; {} {what}", counted(count, "row"))?;
+            }
         }
         Ok(())
     }

@@ -89,14 +89,20 @@ pub fn label_instead(layout: &FileLayout, trained_on: &str, text: &[String], fou
 /// A model of pairs is given single texts, or the other way round.
 pub fn check_same_shape(layout: &FileLayout, text: &[Column], trained_on: &TextColumns) -> Result<()> {
     let named = listed(trained_on.given());
+    let several = trained_on.given().count() > 1;
+    let columns = if several { "columns" } else { "column" };
     let (message, hint) = match (trained_on.is_pair(), text.len() == 2) {
         (true, true) | (false, false) => return Ok(()),
         (true, false) => (
-            format!("this model was trained on pairs of texts (the columns {named}), and gets no pair here"),
+            format!("this model was trained on pairs of texts (the {columns} {named}), and gets no pair here"),
             "name the two columns of the pair: --text COL,COL2",
         ),
+        (false, true) if several => (
+            format!("this model was trained on single texts (the {columns} {named}), and gets a pair here"),
+            "name one column, or as many as in training: --text COL,COL2,COL3",
+        ),
         (false, true) => (
-            format!("this model was trained on single texts (the column {named}), and gets a pair here"),
+            format!("this model was trained on single texts (the {columns} {named}), and gets a pair here"),
             "name one column: --text COL",
         ),
     };

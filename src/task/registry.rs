@@ -15,9 +15,18 @@ const TASKS: [&dyn Task; 1] = [&SingleLabel];
 pub fn task(name: Option<config::Task>) -> Result<&'static dyn Task> {
     let name = name.unwrap_or(config::Task::SingleLabel);
     TASKS.into_iter().find(|task| task.name() == name).ok_or_else(|| {
-        Error::request(format!("`{name}` is not available in this version"))
-            .key("task")
-            .hint("`single-label` gives each example one of the labels")
+        let hint = match name {
+            config::Task::MultiLabel => {
+                "for now give each row its main label (--label-map FILE renames joined ones), or train a yes-or-no \
+                 classifier for each label, with --task single-label"
+            }
+            config::Task::Regression => {
+                "for now put the numbers into a few classes, such as low, medium and high (--label-map FILE renames), \
+                 and train with --task single-label"
+            }
+            config::Task::SingleLabel => "`single-label` gives each example one of the labels",
+        };
+        Error::request(format!("`{name}` is not available in this version")).key("task").hint(hint)
     })
 }
 

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use crate::commands::inputs::{FileForm, read_options};
+use crate::commands::inputs::{FileForm, label_rules, read_options};
 use crate::config::{Choices, Columns, DataConfig, RunConfig};
 use crate::console::Console;
 use crate::data::split::stratified;
-use crate::data::{Example, LabelledSet, Labels, Modality, ReadOptions, Sources, Summary, load_labelled, overlap};
+use crate::data::{
+    Example, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality, ReadOptions, Sources, Summary,
+    load_labelled, overlap,
+};
 use crate::error::{Error, Result};
 use crate::task;
 
@@ -23,6 +26,8 @@ pub struct Data {
     pub names: Labels,
     /// What is in the training files, before validation rows are held out.
     pub training: Summary,
+    /// How the labels of the training data became these.
+    pub resolution: LabelResolution,
     /// What is in the files, by file, and what was held out.
     pub summary: Vec<(String, String)>,
 }
@@ -33,6 +38,7 @@ impl Data {
         let DataConfig { text, label, .. } = &config.data;
         let form = FileForm::of_run(&config.data);
         let mut options = ReadOptions { modality, ..read_options(text.as_ref(), label.as_deref(), form) };
+        options.label_rules = label_rules(&config.data)?;
         let set = load_labelled(&config.data.train, &options, None)?;
         let task = task::task(config.data.task)?;
         let names = task.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
@@ -47,6 +53,10 @@ impl Data {
             summary.push((name, content));
         };
         note(config.data.train.to_string(), set.summary.to_string(), &mut summary);
+        for content in &set.notes {
+            note("labels".to_owned(), content.clone(), &mut summary);
+        }
+        say_what_is_odd(&set, config, console)?;
         // Other files are read as these are; a folder has no columns to name.
         if has_columns {
             options.text = Some(set.columns.text());
@@ -56,14 +66,19 @@ impl Data {
             config.data.label = options.label.clone();
         }
 
-        let labels = set.labels.clone();
+        let (labels, resolution) = (set.labels.clone(), set.resolution.clone());
         let mut files = config.data.train.to_vec();
+        let known = KnownLabels { labels: &labels, resolution: &resolution };
+        // They get what was made of the training labels.
+        options.label_rules = LabelRules { skip_empty: options.label_rules.skip_empty, ..LabelRules::default() };
         let mut load = |path: &Path| -> Result<Vec<Example>> {
             let columns = !path.is_dir();
             let text = options.text.clone().filter(|_| columns);
             let label = options.label.clone().filter(|_| columns);
-            let other = load_labelled(&[path], &ReadOptions { text, label, ..options.clone() }, Some(&labels))?;
+            let other = load_labelled(&[path], &ReadOptions { text, label, ..options.clone() }, Some(known))?;
             note(path.display().to_string(), other.summary.to_string(), &mut summary);
+            other.notes.iter().for_each(|note| console.note(format!("{}: {note}", path.display())));
+            other.warnings.iter().for_each(|text| console.warn(format!("{}: {text}", path.display())));
             let shared = overlap(&set.examples, &other.examples);
             if shared.rows > 0 {
                 console.warn(format!(
@@ -82,22 +97,10 @@ impl Data {
         let (train, valid) = match valid {
             Some(valid) => (examples, valid),
             None => {
-                let fraction = config.data.valid_fraction.unwrap_or_else(|| {
-                    choices.record("valid_fraction", 0.1, "no --valid file was given");
-                    0.1
-                });
-                config.data.valid_fraction = Some(fraction);
-                let split = stratified(&examples, fraction, config.data.split_seed.unwrap_or(config.training.seed))?;
-                for &class in &split.unvalidated {
-                    console.warn(format!(
-                        "no validation row for `{}`: all its rows have the same text",
-                        labels.name(class)
-                    ));
-                }
-                let pick = |indices: &[usize]| indices.iter().map(|&index| examples[index].clone()).collect::<Vec<_>>();
-                let held_out = format!("{} of the training rows held out", split.valid.len());
+                let (train, valid) = hold_out(&examples, &labels, &training, config, choices, console)?;
+                let held_out = format!("{} of the training rows held out", valid.len());
                 note("validation".to_owned(), held_out, &mut summary);
-                (pick(&split.train), pick(&split.valid))
+                (train, valid)
             }
         };
         if train.is_empty() || valid.is_empty() {
@@ -105,6 +108,47 @@ impl Data {
                 .file(columns.file())
                 .hint("give more rows, or a validation file with --valid"));
         }
-        Ok(Self { train, valid, test, sources: Sources { files, options }, labels, names, training, summary })
+        let sources = Sources { files, options };
+        Ok(Self { train, valid, test, sources, labels, names, resolution, training, summary })
     }
+}
+
+/// Splits the training examples where no validation data are given: those to train on, and those held out.
+fn hold_out(
+    examples: &[Example],
+    labels: &Labels,
+    training: &Summary,
+    config: &mut RunConfig,
+    choices: &mut Choices,
+    console: &Console,
+) -> Result<(Vec<Example>, Vec<Example>)> {
+    let fraction = config.data.valid_fraction.unwrap_or_else(|| {
+        choices.record("valid_fraction", 0.1, "no --valid file was given");
+        0.1
+    });
+    config.data.valid_fraction = Some(fraction);
+    let split = stratified(examples, fraction, config.data.split_seed.unwrap_or(config.training.seed))?;
+    // Those of a single row are named with the other findings about the labels.
+    let is_single = |class: u32| training.findings.single.iter().any(|name| name == labels.name(class));
+    for &class in split.unvalidated.iter().filter(|&&class| !is_single(class)) {
+        console.warn(format!("no validation row for `{}`: all its rows have the same text", labels.name(class)));
+    }
+    let pick = |indices: &[usize]| indices.iter().filter_map(|&index| examples.get(index).cloned()).collect::<Vec<_>>();
+    Ok((pick(&split.train), pick(&split.valid)))
+}
+
+/// Says what looks wrong about the training data.
+///
+/// # Errors
+/// The labels are hardly classes, and nobody asked for them as such.
+fn say_what_is_odd(set: &LabelledSet, config: &RunConfig, console: &Console) -> Result<()> {
+    let findings = &set.summary.findings;
+    match &findings.other_task {
+        Some(other) if other.sure && config.data.task.is_none() => {
+            return Err(set.columns.at_label_column(other.refusal()));
+        }
+        _ => {}
+    }
+    set.warnings.iter().chain(&findings.sentences()).for_each(|text| console.warn(text));
+    Ok(())
 }

@@ -5,6 +5,7 @@ use super::prepare::{Run, Session};
 use super::{checks, ending, report};
 use crate::cli::TrainArgs;
 use crate::commands::output::{print, unwritable};
+use crate::commands::saved_rules;
 use crate::config::{self, RunConfig};
 use crate::console::Console;
 use crate::error::{self, Error, Result};
@@ -81,7 +82,9 @@ fn begin(run: &Run) -> Result<()> {
         remove_temporaries(&out.join("checkpoints"));
     }
     let settings = config::saved_settings(out);
-    if !(resume && settings.is_file()) {
+    let continued = resume && settings.is_file();
+    saved_rules::write(out, &run.label_resolution, continued)?;
+    if !continued {
         if let Some((name, content)) = run.session.origin {
             write_atomically(out.join(name), content.as_bytes())?;
         }

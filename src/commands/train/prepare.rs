@@ -12,7 +12,7 @@ use crate::commands::locate::locate_network;
 use crate::commands::origins::origins;
 use crate::config::{Choices, RunConfig, Strategy, Switch};
 use crate::console::Console;
-use crate::data::{Example, Labels, Origins, Sources, Summary};
+use crate::data::{Example, LabelResolution, Labels, Origins, Sources, Summary};
 use crate::error::Result;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
@@ -49,6 +49,8 @@ pub struct Run<'a> {
     pub transform: Transform,
     /// The names of the head's outputs.
     pub labels: Labels,
+    /// How the labels of the training data became these.
+    pub label_resolution: LabelResolution,
     pub task: &'static dyn Task,
     pub splits: Splits,
     /// The files of the data.
@@ -120,7 +122,7 @@ impl<'a> Run<'a> {
             config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();
         let activation_cache = is_cached.then(|| cached::settings(&config, &mut choices));
         console.note(&choices);
-        let Data { mut summary, training, sources, .. } = data;
+        let Data { mut summary, training, sources, resolution: label_resolution, .. } = data;
         summary.push((splits.train.dataset.examples.unit().to_owned(), splits.train.statistics.clone()));
         summary.extend(splits.train.remarks.iter().map(|remark| ("training texts".to_owned(), remark.clone())));
         Ok(Self {
@@ -130,6 +132,7 @@ impl<'a> Run<'a> {
             classifier,
             transform,
             labels,
+            label_resolution,
             task,
             splits,
             sources,

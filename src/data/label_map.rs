@@ -1,0 +1,153 @@
+//! The file of `--label-map`: which label is to be called what, and which are to be left out. Two columns of a CSV or TSV
+//! file, or an object of JSON or TOML.
+
+use std::path::{Path, PathBuf};
+
+use super::label_text::trimmed;
+use crate::error::{Error, Result};
+
+/// New names of labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelMap {
+    /// Where it was read.
+    pub file: PathBuf,
+    /// A label and its new name; `None`: its rows are left out.
+    pub entries: Vec<(String, Option<String>)>,
+}
+
+/// First lines that say what the columns are.
+const HEADERS: [(&str, &[&str]); 2] = [
+    ("from", &["from", "old", "source", "label", "raw", "before", "original", "value"]),
+    ("to", &["to", "new", "target", "label", "class", "name", "after", "mapped", "category"]),
+];
+
+impl LabelMap {
+    /// Reads a map; its form follows from the file's extension, CSV where that says nothing.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not of this form, or gives a label two names.
+    pub fn read(file: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => Error::request("the file is not UTF-8 text").file(file),
+            _ => Error::io(error, file).key("label-map"),
+        })?;
+        let text = text.trim_start_matches('\u{FEFF}');
+        let extension = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let pairs = match extension.as_str() {
+            "json" => from_json(text),
+            "toml" => from_toml(text),
+            _ => from_table(text, (extension == "tsv").then_some(b'\t')),
+        };
+        let pairs = pairs.map_err(|error| {
+            error.file(file).hint(
+                "the map has a line FROM,TO for each label (or is a JSON or TOML object of such pairs); an empty TO \
+                 leaves the label out",
+            )
+        })?;
+        let mut entries: Vec<(String, Option<String>)> = Vec::new();
+        for (from, to) in pairs {
+            let (from, to) = (trimmed(&from).to_owned(), trimmed(&to).to_owned());
+            let to = Some(to).filter(|to| !to.is_empty());
+            match entries.iter().find(|(known, _)| *known == from) {
+                Some((_, known)) if *known != to => {
+                    return Err(Error::request(format!("the label `{from}` is given two names"))
+                        .file(file)
+                        .hint("keep one of the lines"));
+                }
+                Some(_) => {}
+                None => entries.push((from, to)),
+            }
+        }
+        match entries.is_empty() {
+            true => Err(Error::request("the label map is empty").file(file).hint("write FROM,TO on each line")),
+            false => Ok(Self { file: file.to_owned(), entries }),
+        }
+    }
+}
+
+fn from_json(text: &str) -> Result<Vec<(String, String)>> {
+    let map: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|error| Error::request(format!("not a JSON object: {error}")))?;
+    map.into_iter()
+        .map(|(from, to)| match to {
+            serde_json::Value::Null => Ok((from, String::new())),
+            serde_json::Value::String(to) => Ok((from, to)),
+            serde_json::Value::Number(to) => Ok((from, to.to_string())),
+            serde_json::Value::Bool(to) => Ok((from, to.to_string())),
+            _ => Err(Error::request(format!("the new name of `{from}` is not a text"))),
+        })
+        .collect()
+}
+
+fn from_toml(text: &str) -> Result<Vec<(String, String)>> {
+    let map: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| Error::request(format!("not TOML: {}", error.message())))?;
+    map.into_iter()
+        .map(|(from, to)| match to {
+            toml::Value::String(to) => Ok((from, to)),
+            toml::Value::Integer(to) => Ok((from, to.to_string())),
+            toml::Value::Boolean(to) => Ok((from, to.to_string())),
+            _ => Err(Error::request(format!("the new name of `{from}` is not a text"))),
+        })
+        .collect()
+}
+
+fn from_table(text: &str, delimiter: Option<u8>) -> Result<Vec<(String, String)>> {
+    let first = text.lines().next().unwrap_or_default();
+    let found = [b'\t', b';', b','].into_iter().find(|&byte| first.as_bytes().contains(&byte));
+    let delimiter = delimiter.or(found).unwrap_or(b',');
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut pairs = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| Error::request(format!("not a table: {error}")))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        match record.iter().collect::<Vec<_>>().as_slice() {
+            [from, to] => pairs.push(((*from).to_owned(), (*to).to_owned())),
+            fields => {
+                let found = crate::console::units::counted(fields.len() as u64, "field");
+                return Err(Error::request(format!("{found} where FROM,TO are two")).line(line));
+            }
+        }
+    }
+    let [(_, from), (_, to)] = HEADERS;
+    let is_header = |pair: &(String, String)| {
+        from.contains(&trimmed(&pair.0).to_lowercase().as_str())
+            && to.contains(&trimmed(&pair.1).to_lowercase().as_str())
+    };
+    if pairs.first().is_some_and(is_header) {
+        pairs.remove(0);
+    }
+    Ok(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<Vec<(String, Option<String>)>> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        LabelMap::read(&file).map(|map| map.entries)
+    }
+
+    #[test]
+    fn every_form_says_the_same() {
+        let expected = [("a".to_owned(), Some("x y".to_owned())), ("b, c".to_owned(), None)];
+        for (name, text) in [
+            ("m.csv", "from,to\n a ,x y\n\"b, c\",\n"),
+            ("m.csv", "\u{FEFF}a;x y\r\nb, c;\r\n"),
+            ("m.tsv", "a\tx y\nb, c\t\n"),
+            ("m.json", r#"{"a": "x y", "b, c": null}"#),
+            ("m.toml", "a = 'x y'\n'b, c' = ''\n"),
+        ] {
+            assert_eq!(read(name, text).unwrap(), expected, "{text}");
+        }
+        for (name, text) in
+            [("m.csv", ""), ("m.csv", "a\n"), ("m.csv", "a,b\na,c\n"), ("m.json", "[]"), ("m.toml", "a = []")]
+        {
+            assert_eq!(read(name, text).unwrap_err().exit_status(), 2, "{text}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The labels of rows as they are read: numbered as they come, and given a class at the end, when all of them are known.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::columns::{ResolvedColumns, RowLabel};
+use super::label_rules::{LabelResolution, LabelRules, Meaning, Resolved, shown};
+use super::labels::{Labels, MAX_LABELS, too_many};
+use super::row::Row;
+use crate::console::units::counted;
+use crate::error::{Error, Result, listed, nearest};
+
+/// The labels of a model or of the training data, and how theirs were resolved.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownLabels<'a> {
+    /// The classes.
+    pub labels: &'a Labels,
+    /// What training made of the labels in its files.
+    pub resolution: &'a LabelResolution,
+}
+
+/// The labels read so far.
+#[derive(Default)]
+pub struct LabelReading {
+    /// Rows that were read, with and without a label.
+    pub rows: u64,
+    /// Labels that had something invisible at an end.
+    pub trimmed: u64,
+    /// Rows without a label.
+    pub empty: u64,
+    /// Of these, rows without the column.
+    absent: u64,
+    first_empty: Vec<Place>,
+    indices: HashMap<String, u32>,
+    found: Vec<FoundLabel>,
+}
+
+/// A distinct label, and where it was first.
+struct FoundLabel {
+    name: String,
+    rows: u64,
+    first: Place,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    file: u32,
+    row: u64,
+    line: u64,
+}
+
+/// What became of the labels.
+pub struct ReadLabels {
+    /// The classes.
+    pub labels: Labels,
+    /// For each index that [`LabelReading::take`] gave, its class; none: left out.
+    pub classes: Vec<Option<u32>>,
+    /// How the labels became these classes.
+    pub resolution: LabelResolution,
+    /// What was done.
+    pub notes: Vec<String>,
+    /// What may not have been meant.
+    pub warnings: Vec<String>,
+}
+
+/// How many labels or rows a message names.
+const SHOWN: usize = 5;
+const SHOWN_ROWS: usize = 10;
+
+impl LabelReading {
+    /// The index of a row's label among those read; none for a row without one, which is counted.
+    ///
+    /// # Errors
+    /// There are more different labels than can be classes.
+    pub fn take(&mut self, label: &RowLabel, file: u32, row: &Row) -> Result<Option<u32>> {
+        self.rows += 1;
+        let first = Place { file, row: row.number, line: row.line };
+        if label.name.is_empty() {
+            self.empty += 1;
+            self.absent += u64::from(label.is_absent);
+            if self.first_empty.len() < SHOWN_ROWS {
+                self.first_empty.push(first);
+            }
+            return Ok(None);
+        }
+        self.trimmed += u64::from(label.was_trimmed);
+        if let Some(&index) = self.indices.get(&*label.name) {
+            if let Some(found) = self.found.get_mut(index as usize) {
+                found.rows += 1;
+            }
+            return Ok(Some(index));
+        }
+        if self.found.len() == MAX_LABELS {
+            return Err(too_many());
+        }
+        let index = self.found.len() as u32;
+        self.indices.insert(label.name.to_string(), index);
+        self.found.push(FoundLabel { name: label.name.to_string(), rows: 1, first });
+        Ok(Some(index))
+    }
+
+    /// That every row has a label, unless such rows are to be left out.
+    ///
+    /// # Errors
+    /// With the number of those without, and the first of them.
+    pub fn check_empty(&self, sources: &[ResolvedColumns], skip: bool) -> Result<()> {
+        let (Some(first), false) = (self.first_empty.first(), skip) else { return Ok(()) };
+        let name = |place: &Place| match sources.get(place.file as usize) {
+            Some(columns) if sources.len() > 1 => format!("{} of {}", place.row, columns.file().display()),
+            _ => place.row.to_string(),
+        };
+        let mut rows: Vec<String> = self.first_empty.iter().map(name).collect();
+        if self.empty > rows.len() as u64 {
+            rows.push("…".to_owned());
+        }
+        let (verb, noun) = if self.empty == 1 { ("is", "row") } else { ("are", "rows") };
+        let what = if self.absent == self.empty { "missing" } else { "empty" };
+        let error = Error::request(format!(
+            "{} of {} labels {verb} {what}: {noun} {} (the first on line {})",
+            self.empty,
+            self.rows,
+            rows.join(", "),
+            first.line
+        ));
+        let error = error.hint("fill them in, or leave these rows out with --on-empty-label skip");
+        Err(match sources.get(first.file as usize) {
+            Some(columns) => columns.at_label_column(error),
+            None => error,
+        })
+    }
+
+    /// The labels as classes of their own, by the rules.
+    ///
+    /// # Errors
+    /// The rules leave nothing.
+    pub fn discovered(&self, rules: &LabelRules) -> Result<ReadLabels> {
+        let found: Vec<(String, u64)> = self.found.iter().map(|label| (label.name.clone(), label.rows)).collect();
+        let Resolved { resolution, notes, warnings } = rules.resolve(&found)?;
+        let name_of = |label: &FoundLabel| match resolution.renames.get(&label.name) {
+            None => Some(label.name.clone()),
+            Some(renamed) => renamed.clone(),
+        };
+        let labels = Labels::from_names(self.found.iter().filter_map(name_of))?;
+        let class = |label: &FoundLabel| name_of(label).and_then(|name| labels.index_of(&name));
+        let classes = self.found.iter().map(class).collect();
+        Ok(ReadLabels { labels, classes, resolution, notes, warnings })
+    }
+
+    /// The labels as classes that are known.
+    ///
+    /// # Errors
+    /// Some mean none of them.
+    pub fn looked_up(&self, known: KnownLabels, rules: &LabelRules, sources: &[ResolvedColumns]) -> Result<ReadLabels> {
+        let KnownLabels { labels, resolution } = known;
+        let map = rules.map.as_ref();
+        let mapped = |name: &str| map.and_then(|map| map.entries.iter().find(|(from, _)| from == name));
+        let meaning = |label: &FoundLabel| match mapped(&label.name) {
+            Some((_, None)) => Meaning::LeftOut,
+            Some((_, Some(name))) => resolution.meaning(name, labels),
+            None => resolution.meaning(&label.name, labels),
+        };
+        let meanings: Vec<(&FoundLabel, Meaning)> = self.found.iter().map(|label| (label, meaning(label))).collect();
+        let of = |wanted: &dyn Fn(&Meaning) -> bool| -> Vec<(&str, u64)> {
+            let found = meanings.iter().filter(|(_, meaning)| wanted(meaning));
+            found.map(|(label, _)| (label.name.as_str(), label.rows)).collect()
+        };
+        let unknown = of(&|meaning| *meaning == Meaning::Unknown);
+        if let Some((first, _)) = meanings.iter().find(|(_, meaning)| *meaning == Meaning::Unknown) {
+            let error = unknown_label(&first.name, unknown, labels);
+            return Err(match sources.get(first.first.file as usize) {
+                Some(columns) => columns.at_label(error, first.first.row, first.first.line),
+                None => error,
+            });
+        }
+        let mut notes = Vec::new();
+        let left_out = of(&|meaning| *meaning == Meaning::LeftOut);
+        if !left_out.is_empty() {
+            notes.push(format!("left out as in training: {}", shown(&left_out)));
+        }
+        let mut warnings = Vec::new();
+        let mut variants: BTreeMap<u32, Vec<(&str, u64)>> = BTreeMap::new();
+        for (label, meaning) in &meanings {
+            if let Meaning::Variant(class) = meaning {
+                variants.entry(*class).or_default().push((&label.name, label.rows));
+            }
+        }
+        for (class, names) in variants {
+            warnings.push(format!("taken as the model's label `{}`: {}", labels.name(class), shown(&names)));
+        }
+        let classes = meanings.iter().map(|(_, meaning)| match meaning {
+            Meaning::Class(class) | Meaning::Variant(class) => Some(*class),
+            Meaning::LeftOut | Meaning::Unknown => None,
+        });
+        Ok(ReadLabels {
+            classes: classes.collect(),
+            labels: labels.clone(),
+            resolution: resolution.clone(),
+            notes,
+            warnings,
+        })
+    }
+}
+
+/// The error for labels that the model or the training file does not have.
+fn unknown_label(first: &str, mut counts: Vec<(&str, u64)>, labels: &Labels) -> Error {
+    let near = nearest(first, labels.names().iter().map(String::as_str));
+    let meant = near.map(|near| format!("; the nearest known one is `{near}`")).unwrap_or_default();
+    let rows: u64 = counts.iter().map(|(_, count)| count).sum();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    let mut all: Vec<String> = counts.iter().take(SHOWN).map(|(name, count)| format!("`{name}` {count}×")).collect();
+    if counts.len() > SHOWN {
+        all.push(format!("and {} more", counts.len() - SHOWN));
+    }
+    let known = listed(labels.names().iter().take(10)) + if labels.len() > 10 { " and others" } else { "" };
+    Error::request(format!("the label `{first}` is unknown{meant}")).hint(format!(
+        "the model's labels are {known}; unknown ones appear in {}: {}; --label-map FILE renames them",
+        counted(rows, "row"),
+        all.join(", ")
+    ))
+}

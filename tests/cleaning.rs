@@ -180,6 +180,12 @@ fn three_columns_are_parts_of_one_text() {
     };
     assert_eq!(label("run", "new.csv"), label("joined", "new_joined.csv"));
     scene.rehead("evaluate --model run --data parts.csv").ok();
+    scene.write("new.jsonl", r#"{"title": "a film", "notes": null, "body": "good fun"}"#);
+    scene.write("new_joined.csv", "text\na film | good fun\n");
+    let labelled = scene.rehead("label --model run --input new.jsonl --output - --quiet").ok();
+    let confidence = labelled.json()["confidence"].as_f64().unwrap().to_string();
+    let expected = label("joined", "new_joined.csv");
+    assert!(expected.contains(&confidence), "{confidence} in {expected}");
     scene.write("two.csv", "title,body\na film,good fun\n");
     scene.rehead("label --model run --input two.csv --output -").refused().says(&["`notes` is not in this file"]);
 }

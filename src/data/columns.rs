@@ -86,7 +86,12 @@ impl ResolvedColumns {
     /// # Errors
     /// With file, row and column, when a JSON object lacks the text or holds something else there.
     pub fn input_of(&self, row: &Row) -> Result<Input> {
-        let mut texts = self.text.iter().map(|column| self.text_in(row, column)).collect::<Result<Vec<String>>>()?;
+        let mut texts = match self.text.as_slice() {
+            [] | [_] | [_, _] => {
+                self.text.iter().map(|column| self.text_in(row, column)).collect::<Result<Vec<_>>>()?
+            }
+            parts => parts.iter().map(|column| self.part_in(row, column)).collect::<Result<Vec<_>>>()?,
+        };
         if let (Some(folder), Some(path), Some(column)) = (&self.image_folder, texts.first(), self.text.first()) {
             return match path.trim() {
                 "" => Err(self.error_at(row, column, "the path of the image is empty").hint("fill it in")),
@@ -100,6 +105,15 @@ impl ResolvedColumns {
             texts.retain(|part| !part.trim().is_empty());
         }
         Ok(Input::Text(texts.join(BETWEEN_PARTS)))
+    }
+
+    /// One of several parts, which a row need not have.
+    fn part_in(&self, row: &Row, column: &Column) -> Result<String> {
+        match row.cell(&column.name, column.index) {
+            None => Ok(String::new()),
+            Some(Cell::Json(value)) if value.is_null() => Ok(String::new()),
+            Some(_) => self.text_in(row, column),
+        }
     }
 
     fn text_in(&self, row: &Row, column: &Column) -> Result<String> {

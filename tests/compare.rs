@@ -125,6 +125,39 @@ fn validation_rows_are_not_called_test_rows() {
     assert!(said.contains("--seeds 3") && said.contains("There are no test data"), "{said}");
 }
 
+/// A handful of rows, one text, one class among the test rows: numbers or a plain refusal.
+#[test]
+fn very_little_is_compared_or_refused_plainly() {
+    let scene = scene();
+    let rows = |texts: &[(&str, &str)], count: usize| -> String {
+        let rows = texts.iter().cycle().take(count);
+        "text,label\n".to_owned() + &rows.map(|(text, label)| format!("{text},{label}\n")).collect::<String>()
+    };
+    let (good, bad, fun) = (("good", "pos"), ("bad", "neg"), ("fun", "pos"));
+    for (number, (train, test)) in [
+        (rows(&[good, bad], 40), rows(&[good], 1)),
+        (rows(&[good, ("good", "neg")], 40), rows(&[good, bad], 2)),
+        (rows(&[good, bad, fun, ("bore", "neg"), ("great", "pos")], 5), rows(&[good, bad, fun], 3)),
+        (rows(&[good, bad], 2), rows(&[good, bad], 5)),
+        (csv(&sentiment(40, 1)), rows(&[good, fun], 5)),
+        (rows(&[good, fun], 20), rows(&[good], 3)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        scene.write("train.csv", train);
+        scene.write("test.csv", test);
+        let outcome = scene.rehead(&COMPARE.replace("--out both", &format!("--out little{number}"))).run();
+        let said = format!("{}{}", outcome.stdout_text(), outcome.stderr);
+        outcome.check(matches!(outcome.status.code(), Some(0 | 2)), "numbers or a refusal");
+        outcome.check(!said.contains("torch") && !said.contains("NaN") && !said.contains("inf"), "our words");
+        if outcome.status.code() == Some(0) {
+            let page = scene.text(&format!("little{number}/report.html"));
+            outcome.check(!page.contains("NaN"), "a page without NaN");
+        }
+    }
+}
+
 /// All that a comparison found, without what a clock says.
 fn found(scene: &Scene, out: &str) -> (Vec<Value>, Value) {
     let mut result = scene.json(&format!("{out}/compare.json"));

@@ -104,7 +104,9 @@ pub struct Advice {
     pub times_as_long: f64,
     /// All labelled rows, divided by the classes that occur among the measured ones.
     pub rows_per_class: f64,
-    /// Whether `rows_per_class` are so many that training everything did better in the runs.
+    /// Labelled rows per class from which training everything did better in the runs.
+    pub many_rows_per_class: f64,
+    /// Whether there are so many.
     pub size: Size,
     /// By the probes of the best and the last stage.
     pub similarity: Similarity,
@@ -153,6 +155,7 @@ pub fn recommend(measured: &Measurements, rows: usize, modality: Modality) -> Re
         worth_points: WORTH,
         times_as_long: evidence.times_as_long,
         rows_per_class,
+        many_rows_per_class: evidence.many,
         size,
         similarity: if beaten || guessing { Similarity::Far } else { Similarity::Near },
         reasons: Vec::new(),
@@ -231,22 +234,34 @@ fn everything(advice: &Advice) -> String {
         few if few < 10.0 => format!("{few:.1}"),
         many => format!("{many:.0}"),
     };
-    let verdict = match (advice.strategy, advice.size) {
-        (RecommendedStrategy::Full, _) => "worth it",
-        (RecommendedStrategy::Frozen, Size::Much) => "not worth it",
-        (RecommendedStrategy::Frozen, Size::Little) => "not worth it with so few rows",
+    let many = advice.many_rows_per_class;
+    let such = match advice.size {
+        Size::Much => format!("{many:.0} labelled rows per class or more"),
+        Size::Little => format!("fewer than {many:.0} labelled rows per class"),
     };
-    let either = if low < 0.0 && high > 0.0 {
-        " The range includes zero: `rehead compare` trains both and shows which is better here."
+    let verdict = if advice.strategy == RecommendedStrategy::Full { "worth it" } else { "not worth it" };
+    let may_be_otherwise = match advice.strategy {
+        RecommendedStrategy::Full => low < 0.0,
+        RecommendedStrategy::Frozen => high >= advice.worth_points,
+    };
+    let compare = if may_be_otherwise {
+        " Here it may be otherwise: `rehead compare` trains both and shows which is better."
     } else {
         ""
     };
+    let [points, low, high] = [points, low, high].map(signed);
     format!(
-        "Training everything instead should change accuracy by {points:+.1} points (90 % range {low:+.1} to {high:+.1}, \
-         from our runs with about {rate} rows per class) and takes about {:.0} times as long: {verdict}, by the rule that \
-         it should gain {:.0} point or more.{either}",
+        "Training everything instead should change accuracy by {points} points (90 % range {low} to {high}) and takes \
+         about {:.0} times as long: {verdict}, by the rule that it should gain {:.0} point or more. The numbers are those \
+         of our runs with {such}; here there are {rate}.{compare}",
         advice.times_as_long, advice.worth_points
     )
+}
+
+/// `+0.5`, `-1.4`, `0.0`.
+fn signed(points: f64) -> String {
+    let text = format!("{points:+.1}");
+    if matches!(text.as_str(), "+0.0" | "-0.0") { "0.0".to_owned() } else { text }
 }
 
 /// Where on the picture: rows of text, with the mark left out.
@@ -351,11 +366,14 @@ mod tests {
         let advice = recommend(&measured(&[900, 950, 960], 2), 1000, Modality::Text)?;
         assert_eq!((advice.strategy, advice.size), (RecommendedStrategy::Frozen, Size::Much));
         let said = advice.to_string();
-        let expected = "by +0.5 points (90 % range -1.4 to +1.7, from our runs with about 500 rows per class) and takes \
-                        about 17 times as long: not worth it, by the rule that it should gain 1 point or more. The \
-                        range includes zero";
+        let expected = "by +0.5 points (90 % range -1.4 to +1.7) and takes about 17 times as long: not worth it, by the \
+                        rule that it should gain 1 point or more. The numbers are those of our runs with 30 labelled \
+                        rows per class or more; here there are 500. Here it may be otherwise";
         assert!(said.contains(expected) && said.starts_with("advice: frozen (train a new head alone)"), "{said}");
         assert_eq!(said.matches("times as long").count(), 1, "{said}");
+        // Nothing to gain at all: then nothing needs to be compared.
+        let perfect = recommend(&measured(&[1000, 1000, 1000], 2), 1000, Modality::Text)?.to_string();
+        assert!(perfect.contains("by 0.0 points") && !perfect.contains("rehead compare"), "{perfect}");
         let worth = recommend(&measured(&[700, 750, 760], 2), 1000, Modality::Text)?.to_string();
         assert!(worth.starts_with("advice: full") && worth.contains("times as long: worth it"), "{worth}");
         Ok(())

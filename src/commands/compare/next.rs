@@ -69,7 +69,7 @@ fn best_on_validation(runs: &[FinishedRun]) -> Option<&FinishedRun> {
 }
 
 impl Recommendation {
-    /// ``Recommended run: `both/full/seed-43`: `full` is the best; of its 3 seeds, 43 is best …``.
+    /// ``Recommended run: `both/full/seed-43`. `full` is the best; of its 3 seeds, 43 is best …``.
     pub fn in_words(&self, seeds: usize) -> String {
         let Self { strategy, seed, run, valid_accuracy, reason } = self;
         let run = named(&run.display().to_string());
@@ -79,7 +79,7 @@ impl Recommendation {
             }
             _ => String::new(),
         };
-        format!("Recommended run: {run}: `{strategy}` is {reason}{of_seeds}.")
+        format!("Recommended run: {run}. `{strategy}` is {reason}{of_seeds}.")
     }
 }
 

@@ -22,7 +22,8 @@ pub(super) fn standings(report: &ComparisonReport, all: &[Series]) -> Markup {
                         th.word scope="col" { "strategy" } th scope="col" { (split_name(report.split)) " accuracy" }
                         th.draw.ends.hide-narrow scope="col" { span { (low) } span { (high) } }
                         th scope="col" { "macro-F1" } th scope="col" { "training" }
-                        th scope="col" { "parameters trained" } th scope="col" { "memory" } th scope="col" { "saved" }
+                        th.hide-narrow scope="col" { "parameters trained" }
+                        th.hide-narrow scope="col" { "memory" } th.hide-narrow scope="col" { "saved" }
                     }
                 }
                 tbody { @for one in ranked(report, all) { (standing(one, scale)) } }
@@ -38,7 +39,7 @@ pub(super) fn standings(report: &ComparisonReport, all: &[Series]) -> Markup {
         } @else {
             p { "The most accurate first. Below, and in the plot: the 95\u{202f}% interval for other rows." }
         }
-        p { "Training: time of one run. Memory: the peak of the process." }
+        p { "Seeds lead to the reports of their runs. Training: time of one run. Memory: the peak of the process." }
     };
     section("standings", "Scores and costs", note, content)
 }
@@ -65,11 +66,11 @@ fn standing(one: &Series, scale: Scale) -> Markup {
             td.draw.hide-narrow { (strip.finish(&text)) }
             td { (summary(&one.standing.macro_f1, several)) }
             td { (units::seconds(seconds)) }
-            td {
+            td.hide-narrow {
                 @if total == 0 { "–" } @else { (short_count(trainable)) div.interval { "of " (short_count(total)) } }
             }
-            td { (known(peak_memory)) }
-            td { (known(saved_bytes)) }
+            td.hide-narrow { (known(peak_memory)) }
+            td.hide-narrow { (known(saved_bytes)) }
         }
     }
 }
@@ -80,11 +81,11 @@ fn reports(contender: &Contender) -> Markup {
         contender.runs.iter().filter_map(|run| Some((run.seed, link(run.report.as_deref()?)))).collect();
     html! {
         @if !linked.is_empty() {
-            div.interval {
-                @if linked.len() == 1 { "report: " } @else { "reports: " }
+            div.interval.seeds {
+                @if linked.len() == 1 { "seed " } @else { "seeds " }
                 @for (index, (seed, link)) in linked.iter().enumerate() {
-                    @if index > 0 { ", " }
-                    a href=(link) { "seed " (seed) }
+                    @if index > 0 { ", " wbr; }
+                    a href=(link) title={ "The report of the run with seed " (seed) } { (seed) }
                 }
             }
         }

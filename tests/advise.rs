@@ -17,7 +17,9 @@ fn every_stage_is_measured_and_nothing_is_written() {
     let scene = scene(80);
     let before = scene.everything();
     let outcome = scene.rehead(ADVISE).ok();
-    for part in ["embeddings", "layer.0", "linear head", "A head on the frozen network is correct for"] {
+    for part in
+        ["embeddings", "layer.0", "linear head", "A head on the frozen network, on its last stage, is correct for"]
+    {
         outcome.check(outcome.stdout_text().contains(part), part);
     }
     let json = scene.rehead(&format!("{ADVISE} --json --quiet")).ok().json();

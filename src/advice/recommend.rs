@@ -252,8 +252,8 @@ fn everything(advice: &Advice) -> String {
     let [points, low, high] = [points, low, high].map(signed);
     format!(
         "Training everything instead should change accuracy by {points} points (90 % range {low} to {high}) and takes \
-         about {:.0} times as long: {verdict}, by the rule that it should gain {:.0} point or more. The numbers are those \
-         of our runs with {such}; here there are {rate}.{compare}",
+         about {:.0} times as long: {verdict}, by the rule that it should gain {:.0} point or more. The numbers are \
+         those of our runs with {such}; here there are {rate}.{compare}",
         advice.times_as_long, advice.worth_points
     )
 }
@@ -366,9 +366,9 @@ mod tests {
         let advice = recommend(&measured(&[900, 950, 960], 2), 1000, Modality::Text)?;
         assert_eq!((advice.strategy, advice.size), (RecommendedStrategy::Frozen, Size::Much));
         let said = advice.to_string();
-        let expected = "by +0.5 points (90 % range -1.4 to +1.7) and takes about 17 times as long: not worth it, by the \
-                        rule that it should gain 1 point or more. The numbers are those of our runs with 30 labelled \
-                        rows per class or more; here there are 500. Here it may be otherwise";
+        let expected = "by +0.5 points (90 % range -1.4 to +1.7) and takes about 17 times as long: not worth it, by \
+                        the rule that it should gain 1 point or more. The numbers are those of our runs with 30 \
+                        labelled rows per class or more; here there are 500. Here it may be otherwise";
         assert!(said.contains(expected) && said.starts_with("advice: frozen (train a new head alone)"), "{said}");
         assert_eq!(said.matches("times as long").count(), 1, "{said}");
         // Nothing to gain at all: then nothing needs to be compared.
@@ -385,8 +385,8 @@ mod tests {
         assert_eq!((advice.stage.as_str(), advice.last_stage), ("layer 1", false));
         assert_eq!(advice.similarity, Similarity::Far);
         assert!((advice.frozen_accuracy - 0.88).abs() < 1e-9);
-        let expected = "for 88.0 % of unseen rows, on those of the last stage, `layer 2`, for 80.0 %: 8.0 points better, \
-                        more than chance";
+        let expected = "for 88.0 % of unseen rows, on those of the last stage, `layer 2`, for 80.0 %: 8.0 points \
+                        better, more than chance";
         assert!(advice.reasons[0].contains(expected), "{:?}", advice.reasons);
         // By less than chance brings about: near all the same. Of equals the last stage.
         assert_eq!(recommend(&measured(&[600, 805, 800], 100), 1000, Modality::Text)?.similarity, Similarity::Near);

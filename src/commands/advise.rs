@@ -166,8 +166,8 @@ impl Report {
         let most = class_rows.iter().max().copied().unwrap_or(0) as f64 / self.measured_rows.max(1) as f64;
         writeln!(
             f,
-            "A head on the frozen network is correct for {:.1} % of unseen rows (95 % interval {:.1} to {:.1}); always \
-             answering the most frequent label, for {:.1} %.",
+            "A head on the frozen network, on its last stage, is correct for {:.1} % of unseen rows (95 % \
+             interval {:.1} to {:.1}); always answering the most frequent label, for {:.1} %.",
             100.0 * last.probe.accuracy(),
             100.0 * low,
             100.0 * high,

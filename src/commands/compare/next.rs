@@ -25,8 +25,8 @@ pub struct Recommendation {
 }
 
 /// The recommended strategy's best run on the validation data. The strategy is the winner; or the cheapest to train of
-/// those that are not clearly worse than the best, and by no more than a point of accuracy. A baseline leaves no model: the
-/// best network is named then.
+/// those that are not clearly worse than the best, and by no more than a point of accuracy. A baseline leaves no model:
+/// the best network is named then.
 pub fn recommend(contenders: &[Contender], comparison: &Comparison) -> Option<Recommendation> {
     let ranked = comparison.ranked();
     let is_network = |name: &str| contenders.iter().any(|contender| contender.name == name && !contender.baseline);

@@ -115,7 +115,12 @@ fn fingerprint(paths: &[&Path], is_part: impl Fn(&Path) -> bool) -> Result<Strin
     let mut hash = Fingerprint::default();
     for path in paths {
         for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
-            let entry = entry.map_err(|error| Error::failure(error.to_string()).file(path))?;
+            let entry = match entry {
+                // A link back to a folder above holds nothing new.
+                Err(error) if error.loop_ancestor().is_some() => continue,
+                Err(error) => return Err(Error::io(error.into(), path)),
+                Ok(entry) => entry,
+            };
             let file = entry.path();
             if entry.file_type().is_file() && (path.is_file() || is_part(file)) {
                 let name = file.strip_prefix(path).unwrap_or(file).to_string_lossy();

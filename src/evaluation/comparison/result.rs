@@ -97,7 +97,7 @@ pub struct Pair {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Better than every other: wrong in at most 5 % of cases where another is as good.
+    /// Better than every other: wrong in about 5 % of cases at most where another is as good.
     Winner {
         /// As in the standings.
         name: String,

@@ -69,6 +69,9 @@ pub(super) fn differences(report: &ComparisonReport) -> Markup {
             "The accuracy of the first minus that of the second, in percentage points, on the same rows and seeds. "
             "Where the 95\u{202f}% interval includes zero, the vertical line, the difference may be due to chance."
         }
+        @if report.comparison.seeds > 1 {
+            p { "How much seeds differ is estimated from all strategies together: a few seeds of one say little." }
+        }
         p { "The intervals are not corrected for the number of pairs." }
     };
     section("differences", "Differences", note, content)

@@ -23,7 +23,7 @@ pub(super) fn result(report: &ComparisonReport) -> Markup {
     let note = html! {
         p {
             "A winner is named when the 95\u{202f}% intervals of its differences to all the others lie above zero. Of "
-            "100 comparisons of equally good strategies, at most 5 name a winner by chance."
+            "100 comparisons of equally good strategies, about 5 name a winner by chance."
         }
     };
     section("result", "Verdict", note, content)

@@ -175,13 +175,14 @@ impl fmt::Display for UnknownLanguage {
         let Self { language, share_of_texts, tokens_per_word, share_unknown, models, .. } = self;
         let of_texts = match share_of_texts {
             0.995.. => "the texts are".to_owned(),
-            share => format!("{} of the texts are", percent(*share)),
+            // Short texts may be in it, too, without a word that tells.
+            share => format!("at least {} of the texts are", percent(*share)),
         };
         let how = match (*share_unknown, *tokens_per_word) {
             (UNKNOWN.., _) => format!("{} of the tokens only say that something is unknown", percent(*share_unknown)),
             (_, tokens) => format!("it cuts a word into {tokens:.1} tokens on average (1.2 is usual for English)"),
         };
         write!(f, "{of_texts} in {language}, which this model's tokenizer does not know: {how}. ")?;
-        write!(f, "Take a model that has learned it, such as {}", listed(models))
+        write!(f, "Use a model that knows it, such as {}", listed(models))
     }
 }

@@ -108,7 +108,7 @@ impl Transform {
     /// Changes when an input would be seen otherwise.
     pub fn settings(&self) -> String {
         match self {
-            Self::Text(tokenizer) => format!("{}", tokenizer.max_length()),
+            Self::Text(tokenizer) => tokenizer.settings(),
             Self::Image(images) => format!("{:?}", images.preprocessing),
         }
     }

@@ -156,9 +156,12 @@ impl TextTokenizer {
 
     /// Changes when the same texts would become other tokens.
     pub fn identity(&self) -> String {
-        let Self { files, max_length, segments, vocabulary, side, .. } = self;
-        let (file, settings) = (files.file.display(), files.identity());
-        format!("{file} {max_length} {segments} {vocabulary} {side:?} {settings}")
+        format!("{} {} {} {}", self.files.file.display(), self.segments, self.vocabulary, self.settings())
+    }
+
+    /// The same without the place of its files and what the network is.
+    pub fn settings(&self) -> String {
+        format!("{} {:?} {}", self.max_length, self.side, self.files.identity())
     }
 
     /// Tokenises all inputs, in parallel, in their order.

@@ -54,17 +54,18 @@ impl TokenizerFiles {
         } else {
             return Err(nothing_to_read(directory));
         };
+        let is_unasked = class.lower_cases_unasked(tokenizer.get_normalizer(), &settings);
+        let class = guarded(|| class.apply(&mut tokenizer, &settings, &file))
+            .map_err(|why| Error::request(format!("the tokenizer cannot be used: {why}")).file(&file).hint(COMPLETE))
+            .flatten()?;
         let mut warnings = Vec::new();
-        if class.lower_cases_unasked(tokenizer.get_normalizer(), &settings) {
+        if is_unasked && class == TokenizerClass::Bert {
             warnings.push(format!(
                 "{}: texts are lower-cased, though this tokenizer keeps capitals: transformers' BertTokenizer does so \
                  where tokenizer_config.json does not say `\"do_lower_case\": false`",
                 file.display()
             ));
         }
-        let class = guarded(|| class.apply(&mut tokenizer, &settings, &file))
-            .map_err(|why| Error::request(format!("the tokenizer cannot be used: {why}")).file(&file).hint(COMPLETE))
-            .flatten()?;
         if tokenizer.get_normalizer().is_some_and(|normalizer| guarded(|| grows_without_bounds(normalizer)) == Ok(true))
         {
             return Err(Error::request("its normalizer makes texts more than a hundred times as long")

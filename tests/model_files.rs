@@ -56,12 +56,13 @@ const TEXTS: &str = "text\nThe film was Great\nCafé au lait\ncafe AU lait\nÉ c
 fn settings_beside_the_tokenizer_count_as_in_transformers() {
     let scene = Scene::with_models(&["classifier"]);
     scene.write("in.csv", TEXTS);
-    let changes: [(&str, Value); 7] = [
+    let changes: [(&str, Value); 8] = [
         ("keeps_case", json!({ "do_lower_case": false })),
         ("keeps_accents", json!({ "strip_accents": false })),
         ("strips_accents", json!({ "do_lower_case": false, "strip_accents": true })),
         ("chinese_words", json!({ "tokenize_chinese_chars": false })),
         ("fast", json!({ "tokenizer_class": "BertTokenizerFast", "do_lower_case": false })),
+        ("distilbert", json!({ "tokenizer_class": "DistilBertTokenizer", "do_lower_case": false })),
         ("as_stored", json!({ "tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": false })),
         ("split_special", json!({ "split_special_tokens": true })),
     ];
@@ -138,7 +139,10 @@ fn long_texts_are_cut_where_the_settings_say() {
     }
     model(&scene, "roberta/classifier", "roberta_left");
     scene.edit_json("roberta_left/tokenizer_config.json", |config| config["truncation_side"] = "left".into());
-    let models = ["left", "right", "roberta_left"];
+    model(&scene, "classifier", "one_segment");
+    let names = json!(["input_ids", "attention_mask"]);
+    scene.edit_json("one_segment/tokenizer_config.json", |config| config["model_input_names"] = names);
+    let models = ["left", "right", "roberta_left", "one_segment"];
     check_in_python(&scene, &models);
     scene.write("in.csv", format!("text\n{long}\nshort\n"));
     check_in_python(&scene, &models);

@@ -164,6 +164,11 @@ impl TextTokenizer {
         format!("{} {:?} {}", self.max_length, self.side, self.files.identity())
     }
 
+    /// Whether the second of two texts has a segment of its own.
+    fn has_segments(&self) -> bool {
+        self.segments > 1 && self.files.gives_segments()
+    }
+
     /// Tokenises all inputs, in parallel, in their order.
     pub fn tokenize<'a>(&self, inputs: impl IntoIterator<Item = &'a Input>) -> Result<Tokenized> {
         let inputs: Vec<&Input> = inputs.into_iter().collect();
@@ -196,7 +201,7 @@ impl TextTokenizer {
                 let why = why.rsplit("error: ").next().unwrap_or_default();
                 Error::request(format!("the text cannot be tokenised: {why}")).file(&self.files.file).hint(BELONGING)
             })?;
-            if self.segments <= 1 {
+            if !self.has_segments() {
                 // Some families have one segment and the tokenizer of one with two.
                 chunk.segments[start..].fill(0);
             }
@@ -283,7 +288,7 @@ impl TextTokenizer {
 
     /// Writes the tokenizer's files into a run directory, so that Python tokenises as this run does.
     pub fn save(&self, into: &Path) -> Result<()> {
-        self.files.save(into, self.max_length, self.segments > 1)
+        self.files.save(into, self.max_length, self.has_segments())
     }
 }
 

@@ -35,14 +35,26 @@ pub enum TokenizerClass {
     AsStored,
 }
 
+/// Names of BERT's class, and one that derives from it.
+const LIKE_BERT: [&str; 7] = [
+    "BertTokenizer",
+    "DistilBertTokenizer",
+    "ElectraTokenizer",
+    "SqueezeBertTokenizer",
+    "MobileBertTokenizer",
+    "LxmertTokenizer",
+    "LayoutLMTokenizer",
+];
+
 /// Classes that are Python code of their own, around a vocabulary that says too little by itself.
-const PYTHON_ALONE: [&str; 6] = [
+const PYTHON_ALONE: [&str; 7] = [
     "BertJapaneseTokenizer",
     "BertweetTokenizer",
     "PhobertTokenizer",
     "FlaubertTokenizer",
     "XLMTokenizer",
     "CanineTokenizer",
+    "TapasTokenizer",
 ];
 
 impl TokenizerClass {
@@ -52,8 +64,8 @@ impl TokenizerClass {
     /// It is one that only Python has.
     pub fn of(settings: &TokenizerSettings) -> Result<Self> {
         Ok(match settings.class() {
-            Some("BertTokenizer" | "ElectraTokenizer" | "SqueezeBertTokenizer") => Self::Bert,
-            Some("RobertaTokenizer" | "BartTokenizer" | "LongformerTokenizer") => Self::Roberta,
+            Some(name) if LIKE_BERT.contains(&name) => Self::Bert,
+            Some("RobertaTokenizer" | "BartTokenizer" | "LongformerTokenizer" | "LEDTokenizer") => Self::Roberta,
             Some("AlbertTokenizer") => Self::Albert,
             Some("XLMRobertaTokenizer") => Self::XlmRoberta,
             Some("CamembertTokenizer") => Self::Camembert,

@@ -92,6 +92,11 @@ impl TokenizerFiles {
         self.settings.model_max_length()
     }
 
+    /// Whether the network is given segments.
+    pub fn gives_segments(&self) -> bool {
+        self.settings.gives_segments()
+    }
+
     /// The token that stands for what is unknown, where there is one.
     pub fn unknown_token(&self) -> Option<u32> {
         let named = self.settings.token("unk_token").map(|token| token.content);

@@ -92,6 +92,14 @@ impl TokenizerSettings {
         length.filter(|&length| length < 1e6).map(|length| length as i64)
     }
 
+    /// Whether the network is given segments: as `model_input_names` says, else as the class does.
+    pub fn gives_segments(&self) -> bool {
+        match self.config.get("model_input_names") {
+            Some(Value::Array(names)) => names.iter().any(|name| name == "token_type_ids"),
+            _ => self.class() != Some("DistilBertTokenizer"),
+        }
+    }
+
     /// At which end a long text is cut, where `tokenizer_config.json` says it.
     ///
     /// # Errors

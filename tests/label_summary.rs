@@ -90,10 +90,33 @@ fn an_empty_text_gets_no_label() {
     scene.write("empty.csv", "text\n\" \"\n\"\"\n");
     scene.rehead(&format!("{BASIC} --input empty.csv --output none.csv")).ok().says(&["0 of 2 rows labelled"]);
     assert_eq!(scene.text("none.csv").lines().skip(1).filter(|line| line.ends_with(",,")).count(), 2);
-    // In JSON it is null.
-    scene.write("in.jsonl", "{\"text\":\"\"}\n{\"text\":\"good\"}\n");
+    // In JSON it is null, and a text that is null is an empty one.
+    scene.write("in.jsonl", "{\"text\":\"\"}\n{\"text\":\"good\"}\n{\"text\":null}\n");
     scene.rehead(&format!("{BASIC} --input in.jsonl --output out.jsonl")).ok();
-    assert!(scene.text("out.jsonl").starts_with("{\"text\":\"\",\"predicted_label\":null,\"confidence\":null}\n"));
+    let lines = scene.text("out.jsonl");
+    assert!(lines.starts_with("{\"text\":\"\",\"predicted_label\":null,\"confidence\":null}\n"), "{lines}");
+    assert!(lines.ends_with("{\"text\":null,\"predicted_label\":null,\"confidence\":null}\n"), "{lines}");
+}
+
+/// What an interrupted call has written is counted too.
+#[test]
+fn a_continued_output_is_counted_whole() {
+    let scene = scene();
+    let good = some_rows(250).replace("\n7,", "\n7,\n8888,");
+    let mut lines: Vec<&str> = good.lines().collect();
+    lines.insert(232, "one,field,too,many");
+    scene.write("in.csv", lines.join("\n") + "\n");
+    let words = format!("{BASIC} --input in.csv --output out.csv --window 50 --min-confidence 0.6");
+    scene.rehead(&words).refused().says(&["200 rows (79 %) are kept"]);
+    scene.write("in.csv", &good);
+    let outcome = scene.rehead(&format!("{words} --resume")).ok();
+    let counts = counted(&scene.text("out.csv"));
+    for label in ["bad", "mixed", "good"] {
+        let line = outcome.stderr.lines().find(|line| line.starts_with(&format!("{label} "))).unwrap_or_default();
+        let rows = line.split_whitespace().nth(1).map_or(0, |rows| rows.parse().unwrap());
+        assert_eq!(rows, counts.get(label).copied().unwrap_or(0), "{label}\n{outcome}");
+    }
+    outcome.says(&["1 row has no text and gets no label", &format!("\n{} of 251 rows labelled (", 251 - counts[""])]);
 }
 
 #[test]

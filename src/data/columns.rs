@@ -121,6 +121,7 @@ impl ResolvedColumns {
             Some(Cell::Text(text)) => Ok(text.into_owned()),
             Some(Cell::Json(value)) => match &*value {
                 Value::Number(number) => Ok(number.to_string()),
+                Value::Null => Ok(String::new()),
                 other => Err(self
                     .error_at(row, column, format!("the text is {}", kind_of(other)))
                     .hint("the text must be a string; write \"\" for no text")),

@@ -13,9 +13,10 @@ use std::sync::Once;
 
 use crate::cli::LabelArgs;
 use crate::commands::inputs::{FileForm, read_options};
-use crate::commands::label::output::GrowingOutput;
+use crate::commands::label::output::{GrowingOutput, partial_name};
 use crate::commands::label::pipeline::{Pipeline, Reading};
 use crate::commands::label::sort::Sorting;
+use crate::commands::label::summary::Summary;
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
 use crate::data::columns::LabelColumn;
@@ -63,6 +64,9 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     if done > 0 {
         console.note(format!("continuing after row {}", units::count(done)));
     }
+    let labels = &model.classifier.labels;
+    let mut summary = Summary::new(labels.len(), done);
+    summary.count_before(&partial_name(&args.output), args, model.modality, labels);
     let unit = match model.transform {
         Transform::Text(_) => "tokens",
         Transform::Image(_) => "images",
@@ -78,9 +82,9 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     };
     let pipeline = Pipeline { reading, model: &model, output_columns, bar: &bar, console: &console };
     let began = Instant::now();
-    let summary = pipeline.run(rows, output)?;
+    let summary = pipeline.run(rows, output, summary)?;
     bar.finish();
-    summary.print(args, &model.classifier.labels, began.elapsed(), &console);
+    summary.print(args, labels, began.elapsed(), &console);
     sorting.map_or(Ok(()), |mut sorting| sorting.sort(&options, &console))
 }
 

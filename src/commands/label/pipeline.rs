@@ -91,8 +91,8 @@ struct Written {
 }
 
 impl Pipeline<'_> {
-    /// Reads, computes and writes until the input ends. Returns what was written.
-    pub fn run(&self, rows: RowReader, output: GrowingOutput) -> Result<Summary> {
+    /// Reads, computes and writes until the input ends, and adds what was written to `summary`.
+    pub fn run(&self, rows: RowReader, output: GrowingOutput, summary: Summary) -> Result<Summary> {
         let GrowingOutput { writer, files } = output;
         let done = writer.rows();
         // Windows begin where they would have begun, since what is computed together decides the last digits: the rows
@@ -103,7 +103,6 @@ impl Pipeline<'_> {
         let file = rows.layout().file.clone();
         let (to_compute, windows) = sync_channel::<Result<PreparedWindow>>(1);
         let (to_write, labelled) = sync_channel::<LabelledWindow>(1);
-        let summary = Summary::new(self.model.classifier.labels.len(), done);
 
         let (written, computed) = std::thread::scope(|scope| {
             scope.spawn(move || reading.read(rows, done, &to_compute));

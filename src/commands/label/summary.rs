@@ -1,12 +1,14 @@
 //! What `label` has written, counted, and how it is told at the end: labels, rows left without one and why, texts that
 //! were not read to their end. Even `--quiet` says what changes the meaning of the output.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::{LabelArgs, is_stream};
+use crate::config::Delimiter;
 use crate::console::table::{Column, Table};
 use crate::console::{Console, units};
-use crate::data::Labels;
+use crate::data::{Labels, Modality, ReadOptions, RowReader};
 use crate::transform::Unread;
 
 /// More labels than this are not all shown: the most frequent are.
@@ -15,11 +17,13 @@ const WIDEST_LABEL: usize = 40;
 /// That so many rows get the same label is worth a word.
 const ROWS_FOR_SUSPICION: u64 = 10;
 
-/// Counts over the rows that this call has written.
+/// Counts over the rows of the output.
 #[derive(Default)]
 pub struct Summary {
-    /// Rows that were written by an interrupted call before this one, and are not counted.
+    /// Rows that were written by an interrupted call before this one.
     before: u64,
+    /// Whether these are counted too. What of their texts was not read is not.
+    before_is_counted: bool,
     /// Rows by label.
     by_class: Vec<u64>,
     /// Rows whose answer was less confident than asked for.
@@ -37,6 +41,34 @@ impl Summary {
     /// Nothing counted yet, after `before` rows that an earlier call has written.
     pub fn new(classes: usize, before: u64) -> Self {
         Self { before, by_class: vec![0; classes], ..Self::default() }
+    }
+
+    /// Counts the rows that the interrupted call before this one has written into `partial`. Where they cannot be read
+    /// again, they are not counted, which the end says.
+    pub fn count_before(&mut self, partial: &Path, args: &LabelArgs, modality: Modality, labels: &Labels) {
+        let mut counted = Self::new(self.by_class.len(), self.before);
+        if self.before > 0 && counted.count_output(partial, args, modality, labels).is_some() {
+            *self = Self { before_is_counted: true, ..counted };
+        }
+    }
+
+    /// Counts the rows of an output; `None` where it cannot be read, or has another number of rows.
+    fn count_output(&mut self, file: &Path, args: &LabelArgs, modality: Modality, labels: &Labels) -> Option<()> {
+        let delimiter = args.rows.delimiter.map(Delimiter::byte);
+        let mut rows = RowReader::open(file, &ReadOptions { delimiter, ..ReadOptions::default() }).ok()?;
+        let columns = rows.columns().to_vec();
+        let index = |name: &str| columns.iter().position(|column| column == name);
+        let (label, confidence) = (index("predicted_label")?, index("confidence")?);
+        for row in &mut rows {
+            let row = row.ok()?;
+            if row.text("confidence", confidence)?.is_empty() {
+                *(if modality == Modality::Image { &mut self.unreadable } else { &mut self.empty }) += 1;
+            } else {
+                let label = row.text("predicted_label", label)?;
+                self.count(labels.index_of(&label).map(|class| class as usize));
+            }
+        }
+        (self.rows() == self.before).then_some(())
     }
 
     /// Counts a row that got this label, or whose answer was not confident enough.
@@ -57,23 +89,27 @@ impl Summary {
 
     /// Tells it. `time` is what the call's own rows took.
     pub fn print(&self, args: &LabelArgs, labels: &Labels, time: Duration, console: &Console) {
-        if self.before > 0 {
+        if self.before > 0 && !self.before_is_counted {
             let before = units::counted(self.before, "row");
             console.note(format!("counts are without the {before} that an earlier call has labelled"));
         }
         if self.rows() > 1 && self.labelled() + self.unsure > 0 {
             console.note(self.table(args, labels));
         }
-        for remark in self.unread.remarks().into_iter().chain(self.warnings(labels)) {
+        let since = if self.before > 0 { format!("after row {}: ", units::count(self.before)) } else { String::new() };
+        let unread = self.unread.remarks().into_iter().map(|remark| since.clone() + &remark);
+        for remark in unread.chain(self.warnings(labels)) {
             console.warn(remark);
         }
-        let (labelled, rows) = (self.labelled() + self.before, self.rows() + self.before);
+        let uncounted = if self.before_is_counted { 0 } else { self.before };
+        let (labelled, rows) = (self.labelled() + uncounted, self.rows() + uncounted);
+        let own = rows - self.before;
         let mut told = match labelled == rows {
             true => format!("{} labelled", units::counted(rows, "row")),
             false => format!("{} of {} labelled", units::count(labelled), units::counted(rows, "row")),
         };
-        if self.rows() > 1 {
-            told.push_str(&format!(" ({})", units::rate(self.rows() as f64 / time.as_secs_f64(), "rows")));
+        if own > 1 {
+            told.push_str(&format!(" ({})", units::rate(own as f64 / time.as_secs_f64(), "rows")));
         }
         if !is_stream(&args.output) {
             told.push_str(&format!(": {}", args.output.display()));

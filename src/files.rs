@@ -4,6 +4,8 @@
 //! A whole file is written under a temporary name in the same directory, synced, then renamed. What the bytes mean is
 //! not known here.
 
+mod directories;
+mod locks;
 pub mod placing;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -12,12 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use directories::{remove_empty, uppermost_new};
+pub use locks::{Lock, is_occupied, lock_directory, lock_file};
+
 use crate::error::{Error, Result, nearest};
 
 /// Replaces the content of `path`, or creates it, by `bytes`.
 ///
-/// A reader, or a crash at any moment, finds the old content or the new, never a part. What is not a regular file
-/// (`/dev/stdout`, a named pipe) is written to directly.
+/// A reader, or a crash at any moment, finds the old content or the new, never a part. A symbolic link is followed, and
+/// the mode of an existing file stays. What is not a regular file (`/dev/stdout`, a named pipe) is written to directly.
 pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
     write_atomically_with(path, |writer| writer.write_all(bytes).map_err(|error| Error::io(error, path)))
@@ -28,9 +33,10 @@ pub fn write_atomically_with(
     path: impl AsRef<Path>,
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
 ) -> Result<()> {
-    let path = path.as_ref();
+    let path = &followed(path.as_ref());
     let failed = |error: io::Error| explained(error, path);
-    match fs::metadata(path) {
+    let existing = fs::metadata(path);
+    match &existing {
         Ok(found) if found.is_dir() => return Err(Error::request("is a directory, not a file").file(path)),
         Ok(found) if !found.is_file() => {
             let mut writer = BufWriter::new(OpenOptions::new().write(true).open(path).map_err(failed)?);
@@ -41,6 +47,10 @@ pub fn write_atomically_with(
     }
     let temporary = Temporary(temporary_name(path)?);
     let file = OpenOptions::new().write(true).create_new(true).open(&temporary.0).map_err(failed)?;
+    if let Ok(existing) = existing {
+        // A file system without modes refuses; the content matters more.
+        let _ = file.set_permissions(existing.permissions());
+    }
     let mut writer = BufWriter::new(file);
     fill(&mut writer)?;
     let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
@@ -74,13 +84,43 @@ pub fn continue_at(path: &Path, length: u64) -> Result<File> {
     opened().map_err(|error| Error::io(error, path))
 }
 
-/// Gives a file that has grown whole its name, replacing what had the name before. The content is on the disk first, so
-/// that a power failure cannot leave a torn file under the new name.
+/// Where a path leads: the file that symbolic links stand for, whether it exists or not.
+pub fn followed(path: &Path) -> PathBuf {
+    /// As many as Linux follows.
+    const MAX_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = fs::read_link(&path) else { break };
+        // What stands for an open file by its number is no path.
+        if path.starts_with("/proc") || path.starts_with("/dev") {
+            break;
+        }
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
+}
+
+/// Lets a file that grows be read by those alone who may read the one that it will replace.
+pub fn restrict_like(growing: &Path, existing: &Path) {
+    #[cfg(unix)]
+    if let Ok(existing) = fs::metadata(existing) {
+        use std::os::unix::fs::PermissionsExt;
+        /// We write to it, whatever the mode says.
+        const OWN: u32 = 0o600;
+        let _ = fs::set_permissions(growing, fs::Permissions::from_mode(existing.permissions().mode() | OWN));
+    }
+}
+
+/// Gives a file that has grown whole its name, replacing what had the name before and keeping its mode. The content is
+/// on the disk first, so that a power failure cannot leave a torn file under the new name.
 ///
 /// # Errors
 /// The plain error of the system, for the caller to say what could not be written.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     File::open(from)?.sync_all()?;
+    if let Ok(existing) = fs::metadata(to) {
+        let _ = fs::set_permissions(from, existing.permissions());
+    }
     fs::rename(from, to)?;
     sync_directory(to);
     Ok(())
@@ -130,7 +170,7 @@ pub fn check_distinct(input: &Path, output: &Path) -> Result<()> {
 /// `when_occupied`, the hint of the error, it must also be empty.
 pub fn check_output_directory(path: &Path, option: &str, when_occupied: Option<&str>) -> Result<()> {
     let another = format!("give another directory to {option}");
-    match (path.read_dir().map(|mut entries| entries.next().is_some()), when_occupied) {
+    match (is_occupied(path), when_occupied) {
         (Ok(true), Some(hint)) => Err(Error::request("the output directory is not empty").file(path).hint(hint)),
         (Ok(_), _) => Ok(()),
         (Err(error), _) => match error.kind() {
@@ -159,18 +199,12 @@ pub fn similar(path: &Path) -> Option<PathBuf> {
 /// Finds out whether files can be written into `directory`, or into what would become it, by writing one. Leaves
 /// nothing behind.
 pub fn try_writing_into(directory: &Path) -> io::Result<()> {
-    let created = directory
-        .ancestors()
-        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
-        .last()
-        .map(Path::to_owned);
+    let created = uppermost_new(directory);
     let probe = directory.join(".rehead-probe");
     let written = fs::create_dir_all(directory).and_then(|()| fs::write(&probe, b""));
     let _ = fs::remove_file(&probe);
     if let Some(created) = created {
-        // Only empty directories are removed: what another process has put there stays.
-        let mut directory = directory.to_owned();
-        while fs::remove_dir(&directory).is_ok() && directory != created && directory.pop() {}
+        remove_empty(directory, &created);
     }
     written
 }
@@ -337,6 +371,23 @@ mod tests {
         try_writing_into(&folder.path().join("new/below")).unwrap();
         assert_eq!(names(folder.path()), ["a"]);
         assert!(try_writing_into(&file.join("below")).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_modes_are_kept() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::write(&real, "old").unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("real", &link).unwrap();
+        write_atomically(&link, b"new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&real).unwrap(), b"new");
+        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+        symlink("absent", folder.path().join("dangling")).unwrap();
+        assert_eq!(followed(&folder.path().join("dangling")), folder.path().join("absent"));
     }
 
     #[cfg(unix)]

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, DictionaryArray, Float64Array, Int64Array, LargeStringArray, RecordBatch,
-    StringArray, StringViewArray, TimestampMicrosecondArray,
+    Array, ArrayRef, BooleanArray, Date32Array, DictionaryArray, Float64Array, Int64Array, LargeStringArray,
+    RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray,
 };
+use arrow_schema::DataType;
+use calamine::{Data, Reader};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook, Worksheet};
-use support::{BASIC as TRAIN, Scene, csv, sentiment, training_scene};
+use support::{BASIC as TRAIN, Lottery, Scene, csv, sentiment, training_scene};
 
 const MODEL: &str = "large_weights";
 const BASIC: &str = "label --model large_weights --device cpu --precision fp32 --threads 1";
@@ -98,7 +101,7 @@ fn cells_are_read_as_a_person_reads_them() {
         sheet.write_number_with_format(1, 8, 0.25, &Format::new().set_num_format("0%")).unwrap();
     });
     let output = scene.rehead(&format!("{BASIC} --input in.xlsx --output out.csv")).ok();
-    output.says(&["1 cell read as empty", "#N/A in row 2"]);
+    output.says(&["1 cell with an error value is read as empty", "#N/A", "row 2"]);
     let text = scene.text("out.csv");
     let row = text.lines().nth(1).unwrap();
     assert!(row.starts_with("good film,12,2024-03-01,2024-03-01 12:30:00,true,00123,1.5,,0.25,"), "{row}");
@@ -248,5 +251,162 @@ fn what_is_no_table_is_said() {
             scene.write(&format!("cut_{name}"), &bytes[..part]);
             refused(&format!("cut_{name}"), &["error: "]);
         }
+    }
+}
+
+/// The cells of a workbook's first sheet.
+fn sheet(scene: &Scene, name: &str) -> Vec<Vec<Data>> {
+    let mut book: calamine::Xlsx<_> = calamine::open_workbook(scene.path(name)).unwrap();
+    let range = book.worksheet_range_at(0).unwrap().unwrap();
+    range.rows().map(<[Data]>::to_vec).collect()
+}
+
+fn batches(scene: &Scene, name: &str) -> Vec<RecordBatch> {
+    let file = std::fs::File::open(scene.path(name)).unwrap();
+    ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_workbook_keeps_its_cells() {
+    let scene = scene();
+    workbook(&scene, "in.xlsx", |sheet| {
+        strings(sheet, 0, &[&["text", "n", "day", "truth", "zeros", "share"]]);
+        sheet.write_string(1, 0, "=1+1 is a good film").unwrap();
+        sheet.write_number(1, 1, 12.5).unwrap();
+        let day = ExcelDateTime::from_ymd(2024, 3, 1).unwrap();
+        sheet.write_datetime_with_format(1, 2, &day, &Format::new().set_num_format("dd/mm/yyyy")).unwrap();
+        sheet.write_boolean(1, 3, true).unwrap();
+        sheet.write_string(1, 4, "007").unwrap();
+        sheet.write_number_with_format(1, 5, 0.25, &Format::new().set_num_format("0.0%")).unwrap();
+        strings(sheet, 3, &[&["bad film"]]);
+    });
+    scene.rehead(&format!("{BASIC} --input in.xlsx --output out.xlsx --probabilities")).ok();
+    let (before, after) = (sheet(&scene, "in.xlsx"), sheet(&scene, "out.xlsx"));
+    assert_eq!(after.len(), 4, "the blank row stays where it was");
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before[..], after[..6]);
+    }
+    let texts: Vec<String> = after[0][6..].iter().map(ToString::to_string).collect();
+    assert_eq!(texts.join(","), "predicted_label,confidence,p_bad,p_mixed,p_good");
+    assert!(matches!(after[1][6], Data::String(_)) && matches!(after[1][7], Data::Float(_)), "{:?}", after[1]);
+    let styles = {
+        let mut book: calamine::Xlsx<_> = calamine::open_workbook(scene.path("out.xlsx")).unwrap();
+        let styles = book.worksheet_style("Sheet1").unwrap();
+        let code = |column| styles.get((1, column)).unwrap().number_format.clone().unwrap().format_code;
+        [code(2), code(5)]
+    };
+    assert_eq!(styles, ["dd/mm/yyyy", "0.0%"]);
+    // The same rows give the same file.
+    scene.rehead(&format!("{BASIC} --input in.xlsx --output again.xlsx --probabilities")).ok();
+    assert!(scene.bytes("out.xlsx") == scene.bytes("again.xlsx"));
+    scene.rehead(&format!("{BASIC} --input in.xlsx --output out.xls")).refused().says(&["not written", ".xlsx"]);
+}
+
+#[test]
+fn parquet_keeps_its_columns_and_types() {
+    let scene = scene();
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    lists.append_value([Some("a"), Some("b")]);
+    lists.append_null();
+    let words: DictionaryArray<Int32Type> = vec![Some("x"), None].into_iter().collect();
+    parquet(
+        &scene,
+        "in.parquet",
+        vec![
+            ("text", Arc::new(StringViewArray::from(vec![Some("good film"), None])) as ArrayRef),
+            ("n", Arc::new(Int64Array::from(vec![Some(7), None]))),
+            (
+                "at",
+                Arc::new(TimestampMicrosecondArray::from(vec![Some(1_700_000_000_000_000), None]).with_timezone("UTC")),
+            ),
+            ("tags", Arc::new(lists.finish())),
+            ("kind", Arc::new(words)),
+        ],
+    );
+    scene.rehead(&format!("{BASIC} --input in.parquet --output out.parquet")).ok();
+    let (before, after) = (batches(&scene, "in.parquet"), batches(&scene, "out.parquet"));
+    let kept: Vec<usize> = (0..5).collect();
+    assert_eq!(before[0], after[0].project(&kept).unwrap());
+    let schema = after[0].schema();
+    assert_eq!(*schema.field(5).data_type(), DataType::Utf8);
+    assert_eq!(*schema.field(6).data_type(), DataType::Float64);
+    assert!(after[0].column(6).is_null(1) && after[0].column(5).is_null(1), "an empty text has no label");
+}
+
+#[test]
+fn tables_change_into_each_other() {
+    let scene = scene();
+    scene.write("in.csv", "id,text\n007,good film\n8,=bad film\n");
+    for kind in ["xlsx", "parquet"] {
+        scene.rehead(&format!("{BASIC} --input in.csv --output out.{kind}")).ok();
+        // What was added is a column of the file now.
+        let again = format!("{BASIC} --input out.{kind} --output again.csv");
+        scene.rehead(&again).refused().says(&["predicted_label", "--column-prefix"]);
+        scene.rehead(&format!("{again} --column-prefix second_")).ok();
+        let text = scene.text("again.csv");
+        let header = "id,text,predicted_label,confidence,second_predicted_label,second_confidence";
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+        assert_eq!(rows[0].join(","), header);
+        assert_eq!((rows[1][0], rows[2][1]), ("007", "=bad film"));
+        assert_eq!((rows[1][2], rows[1][3]), (rows[1][4], rows[1][5]));
+    }
+    scene.write("in.jsonl", "{\"text\":\"good film\",\"n\":1.5,\"ok\":true}\n{\"n\":2,\"text\":null}\n");
+    // From a pipe too, which is read once.
+    let words = format!("{BASIC} --input - --output piped.xlsx");
+    scene.rehead(&words).input("{\"text\":\"good film\",\"n\":1.5,\"ok\":true}\n").ok();
+    let cells = sheet(&scene, "piped.xlsx");
+    assert_eq!(cells[1][..3], [Data::String("good film".into()), Data::Float(1.5), Data::Bool(true)]);
+    workbook(&scene, "in.xlsx", |sheet| {
+        strings(sheet, 0, &[&["text", "n", "", "n"], &["good film"]]);
+        sheet.write_number(1, 1, 3.0).unwrap();
+        sheet.write_number(1, 3, 0.5).unwrap();
+    });
+    scene.rehead(&format!("{BASIC} --input in.xlsx --output from_sheet.parquet")).ok();
+    let batch = &batches(&scene, "from_sheet.parquet")[0];
+    let schema = batch.schema();
+    let fields: Vec<String> = schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect();
+    let expected =
+        ["text Utf8", "n Int64", "column_3 Utf8", "n_4 Float64", "predicted_label Utf8", "confidence Float64"];
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn limits_of_excel_are_said() {
+    let scene = scene();
+    let long = "good film ".repeat(4_000);
+    scene.write("in.csv", format!("text\n{long}\n"));
+    let outcome = scene.rehead(&format!("{BASIC} --input in.csv --output out.xlsx --quiet")).ok();
+    outcome.says(&["1 cell is cut to the 32767 characters", "row 1, column `text`"]);
+    let path = scene.path("many.parquet");
+    let batch =
+        RecordBatch::try_from_iter([("text", Arc::new(StringArray::from(vec!["x"; 100_000])) as ArrayRef)]).unwrap();
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    (0..11).for_each(|_| writer.write(&batch).unwrap());
+    writer.close().unwrap();
+    let words = format!("{BASIC} --input many.parquet --output many.xlsx");
+    scene.rehead(&words).refused().says(&["1,048,575 rows", ".parquet"]);
+}
+
+#[test]
+fn an_interrupted_table_goes_on_to_be_the_same() {
+    let scene = scene();
+    let mut lottery = Lottery(7);
+    let texts: Vec<String> = (0..6_000).map(|_| lottery.words(1, 9)).collect();
+    parquet(&scene, "in.parquet", vec![("text", Arc::new(StringArray::from_iter_values(&texts)))]);
+    let long = "--input in.parquet --window 100 --batch-tokens 64";
+    for kind in ["parquet", "xlsx"] {
+        scene.rehead(&format!("{BASIC} {long} --output whole.{kind}")).ok();
+        let words = format!("{BASIC} {long} --output out.{kind}");
+        let grown = format!("out.partial.{kind}.jsonl");
+        let mut running = scene.rehead(&words).start();
+        let is_long = |scene: &Scene| scene.path(&grown).metadata().is_ok_and(|file| file.len() > 30_000);
+        assert!(running.wait_until(|_| is_long(&scene)), "too fast to be interrupted");
+        running.signal(libc::SIGKILL);
+        running.wait();
+        assert!(!scene.exists(&format!("out.{kind}")));
+        let outcome = scene.rehead(&format!("{words} --resume")).ok();
+        outcome.says(&["continuing after row"]);
+        assert!(scene.bytes(&format!("out.{kind}")) == scene.bytes(&format!("whole.{kind}")), "{kind}");
+        assert!(!scene.exists(&grown) && !scene.exists(&format!("{grown}.origin.json")), "{}", scene.listing());
     }
 }

@@ -24,8 +24,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = LABEL_EXAMPLES)]
 pub struct LabelArgs {
-    /// Rows to label: .csv, .tsv, .jsonl or .txt (also .gz, .zst), a folder of images, or `-` for standard input with
-    /// one text per line
+    /// Rows to label: .csv, .tsv, .jsonl or .txt (also .gz, .zst), .xlsx, .parquet, a folder of images, or `-` for
+    /// standard input with one text per line
     #[arg(long, value_name = "FILE|DIR|-", help_heading = "Data")]
     pub input: PathBuf,
 
@@ -37,7 +37,7 @@ pub struct LabelArgs {
     #[arg(long, value_name = "RUN|DIR|ID", help_heading = "Model")]
     pub model: String,
 
-    /// File for the labelled rows, or `-` for standard output
+    /// File for the labelled rows (.csv, .tsv, .jsonl, .xlsx, .parquet), or `-` for standard output
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     pub output: PathBuf,
 
@@ -81,6 +81,10 @@ pub struct LabelArgs {
     #[arg(long = "move", requires = "sort_into", help_heading = "Output")]
     pub move_images: bool,
 
+    /// Begin the names of added columns with PREFIX, to label a file again or by another model
+    #[arg(long, value_name = "PREFIX", help_heading = "Output")]
+    pub column_prefix: Option<String>,
+
     /// Continue an interrupted output file after its last complete row
     #[arg(long, help_heading = "Output")]
     pub resume: bool,
@@ -120,6 +124,11 @@ setting_flags! {
 }
 
 impl LabelArgs {
+    /// The name in the output of an added column.
+    pub fn added_column(&self, name: &str) -> String {
+        format!("{}{name}", self.column_prefix.as_deref().unwrap_or_default())
+    }
+
     /// What no single flag can tell: a stream cannot be resumed, and a file cannot be labelled onto itself.
     pub fn check(&self) -> Result<()> {
         if self.resume && (is_stream(&self.output) || is_stream(&self.input)) {

@@ -18,7 +18,7 @@ use crate::data::{
 };
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
-use crate::files::write_atomically;
+use crate::files::{lock_directory, write_atomically};
 use crate::interrupt;
 use crate::report::Predictions;
 use crate::report::html::run::{Origin, ScoredSplit, evaluation_page, row_origins};
@@ -49,6 +49,7 @@ struct Report {
 /// The model or the data cannot be used, or interrupted.
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     let console = Console::new(args.quiet);
+    let _lock = args.out.as_deref().map(lock_directory).transpose()?;
     if let Some(out) = &args.out {
         check_writable(out, "--out", Some("give a new directory to --out"))?;
     }

@@ -145,8 +145,11 @@ fn dictionary_key(array: &dyn Array, index: usize) -> Option<usize> {
     usize::try_from(key.as_u64()?).ok()
 }
 
-/// A date or a time as ISO 8601 writes it, with a blank between the two.
-fn moment(array: &dyn Array, index: usize) -> Option<String> {
+/// A date or a time as ISO 8601 writes it, with a blank between the two; `None` where the column holds neither.
+pub fn moment(array: &dyn Array, index: usize) -> Option<String> {
+    if array.is_null(index) {
+        return None;
+    }
     fn date<T: ArrowTemporalType>(array: &dyn Array, index: usize) -> Option<String>
     where
         i64: From<T::Native>,

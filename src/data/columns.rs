@@ -28,6 +28,8 @@ pub struct ResolvedColumns {
     file: PathBuf,
     /// The folder that image paths are relative to, when the model reads images.
     image_folder: Option<PathBuf>,
+    /// The rows are a folder's files.
+    is_listing: bool,
     /// What was chosen rather than given, with reasons.
     pub choices: Vec<DetectedSetting>,
     /// Choices that somebody may not want, which are to be said even when quiet.
@@ -95,7 +97,11 @@ impl ResolvedColumns {
         if let (Some(folder), Some(path), Some(column)) = (&self.image_folder, texts.first(), self.text.first()) {
             return match path.trim() {
                 "" => Err(self.error_at(row, column, "the path of the image is empty").hint("fill it in")),
-                path => Ok(Input::Image(folder.join(path))),
+                // A listed name is taken as it is; blanks around a typed one are meant if there is such a file.
+                trimmed if trimmed.len() < path.len() && !self.is_listing && !folder.join(path).exists() => {
+                    Ok(Input::Image(folder.join(trimmed)))
+                }
+                _ => Ok(Input::Image(folder.join(path))),
             };
         }
         if let [first, second] = texts.as_mut_slice() {
@@ -245,7 +251,9 @@ pub fn resolve(layout: &FileLayout, options: &ReadOptions, need: LabelColumn) ->
             .hint("name that column alone: --text COL"));
     }
     let Findings { choices, warnings } = found;
-    Ok(ResolvedColumns { text, label, file: layout.file.clone(), image_folder, choices, warnings })
+    let warnings = layout.warnings.iter().cloned().chain(warnings).collect();
+    let (file, is_listing) = (layout.file.clone(), layout.file.is_dir());
+    Ok(ResolvedColumns { text, label, file, image_folder, is_listing, choices, warnings })
 }
 
 /// The text's columns that somebody named.
@@ -332,6 +340,7 @@ mod tests {
             columns,
             style: TextStyle::default(),
             schema: None,
+            warnings: Vec::new(),
         }
     }
 

@@ -98,7 +98,12 @@ pub fn load_labelled<P: AsRef<Path>>(
         left_out: (labelled - examples.len()) as u64,
         ..summarise(&examples, &labels, names)
     };
-    warnings.splice(0..0, columns.warnings.iter().cloned());
+    let of_source = |columns: &ResolvedColumns, warning: &String| match sources.len() {
+        1 => warning.clone(),
+        _ => format!("{}: {warning}", columns.file().display()),
+    };
+    let of_sources = sources.iter().flat_map(|columns| columns.warnings.iter().map(move |text| (columns, text)));
+    warnings.splice(0..0, of_sources.map(|(columns, text)| of_source(columns, text)));
     Ok(LabelledSet { examples, labels, resolution, summary, columns, choices, notes, warnings })
 }
 
@@ -124,7 +129,7 @@ impl Source {
             let why = rows.choices().iter().map(|choice| format!(" ({})", choice.reason)).collect::<String>();
             return Err(Error::request(format!("plain lines of text have no labels{why}"))
                 .file(&layout.file)
-                .hint("pass a .csv, .tsv or .jsonl file with a text and a label column"));
+                .hint("pass a .csv, .tsv, .jsonl, .xlsx or .parquet file with a text and a label column"));
         }
         if let Some(first) = first.filter(|_| !layout.file.is_dir()) {
             first.check_that_has(layout)?;

@@ -57,6 +57,25 @@ pub trait Format: Sync {
         None
     }
 
+    /// The extensions of files that are only written as a whole, by [`Format::whole_writer`]: they cannot be continued
+    /// row by row.
+    fn written_whole(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Begins a file that is written as a whole: the rows of `input` with the columns `added`.
+    ///
+    /// # Errors
+    /// The file cannot be created, or the columns do not fit the format.
+    fn whole_writer(&self, path: &Path, _input: &FileLayout, _added: &[AddedColumn]) -> Result<Box<dyn WholeWriter>> {
+        Err(Error::request(format!("{} is not written", self.name())).file(path))
+    }
+
+    /// The most rows that a file can hold, in formats that have a limit.
+    fn max_rows(&self) -> Option<u64> {
+        None
+    }
+
     /// What writes the rows of `input` with the columns `added` in this format; `None` in formats that are not written.
     fn encoder(&self, _input: &FileLayout, _added: &[String]) -> Option<Box<dyn RowEncoder>> {
         None
@@ -107,6 +126,8 @@ pub struct FileLayout {
     pub style: TextStyle,
     /// The columns' types, in formats that say them.
     pub schema: Option<SchemaRef>,
+    /// What is not read of it, which changes what its rows mean.
+    pub warnings: Vec<String>,
 }
 
 /// How the text of a table is written.
@@ -185,6 +206,30 @@ pub trait RowEncoder: Send {
     fn complete_rows(&self, file: &Path) -> Result<CompleteRows>;
 }
 
+/// A column that is added to those of the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedColumn {
+    /// Its header.
+    pub name: String,
+    /// Whether numbers stand in it, rather than texts.
+    pub is_number: bool,
+}
+
+/// Writes a file that is only whole at its end.
+pub trait WholeWriter: Send {
+    /// Adds a row and the values of the added columns, in their order.
+    ///
+    /// # Errors
+    /// The row does not fit the format, or writing fails.
+    fn write(&mut self, row: &Row, values: &[OutputValue]) -> Result<()>;
+
+    /// Ends the file. Returns what there is to say about it.
+    ///
+    /// # Errors
+    /// Writing fails.
+    fn finish(self: Box<Self>) -> Result<Vec<String>>;
+}
+
 /// How much of a partly written file is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CompleteRows {
@@ -203,5 +248,5 @@ pub fn empty_file(name: &Path) -> Error {
 pub fn column_exists(name: &str) -> Error {
     Error::request("the input already has a column of this name, which is to be added")
         .column(name)
-        .hint("was this file labelled before? Rename or remove the column")
+        .hint("was this file labelled before? --column-prefix NEW_ names the added columns apart")
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::typed::TypedRow;
 
@@ -57,6 +58,24 @@ pub struct Row {
 }
 
 impl Row {
+    /// Adds all that the row holds to a digest of rows.
+    pub fn add_to(&self, digest: &mut Sha256) {
+        let mut part = |bytes: &[u8]| {
+            digest.update((bytes.len() as u64).to_le_bytes());
+            digest.update(bytes);
+        };
+        match &self.record {
+            Record::Fields(fields) => fields.iter().for_each(|field| part(field.as_bytes())),
+            Record::Object { source, .. } => part(source.as_bytes()),
+            Record::Line(line) => part(line.as_bytes()),
+            Record::Typed(row) => (0..row.width()).for_each(|column| match row.text(column) {
+                Some(text) => part(text.as_bytes()),
+                None => part(row.value(column).unwrap_or_default().to_string().as_bytes()),
+            }),
+        }
+        part(b"end of the row");
+    }
+
     /// What stands in a column, given the column's name and its index in the header. `None` when a JSON object lacks
     /// the key. An empty cell of a spreadsheet or Parquet file is an empty text.
     pub fn cell(&self, name: &str, index: usize) -> Option<Cell<'_>> {

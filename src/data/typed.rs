@@ -73,6 +73,13 @@ impl SheetCell {
         }
     }
 
+    /// The moment of a date's serial number, in milliseconds since the beginning of 1970.
+    pub fn milliseconds_since_1970(serial: f64) -> i64 {
+        const DAYS_TO_1970: f64 = 25_569.0;
+        const MILLISECONDS_A_DAY: f64 = 86_400_000.0;
+        ((serial - DAYS_TO_1970) * MILLISECONDS_A_DAY).round() as i64
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         match self {
@@ -122,6 +129,16 @@ impl TypedRow {
         match self {
             Self::Sheet(cells) => cells.len(),
             Self::Batch(BatchRow { batch, .. }) => batch.num_columns(),
+        }
+    }
+
+    /// The date or time in a Parquet file's column of those, as ISO 8601 writes it with a blank between the two.
+    pub fn moment(&self, column: usize) -> Option<String> {
+        match self {
+            Self::Sheet(_) => None,
+            Self::Batch(BatchRow { batch, index }) => {
+                arrow_values::moment(batch.columns().get(column)?.as_ref(), *index)
+            }
         }
     }
 }

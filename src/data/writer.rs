@@ -8,6 +8,8 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::compression::Compression;
 use super::format::{FileFormat, FileLayout, RowEncoder, column_exists};
 use super::formats::DEFAULT_OUTPUT;
@@ -29,6 +31,8 @@ pub struct RowWriter {
     input: PathBuf,
     buffer: Vec<u8>,
     handed_on: u64,
+    /// Of the bytes handed on since it was last taken.
+    digest: Sha256,
     rows: u64,
 }
 
@@ -75,6 +79,19 @@ impl RowWriter {
         Ok(writer)
     }
 
+    /// Continues a file after its first `bytes`, which hold `rows` rows; what follows is cut off.
+    ///
+    /// # Errors
+    /// As for [`RowWriter::create`].
+    pub fn continue_at(path: &Path, input: &FileLayout, added: &[String], rows: u64, bytes: u64) -> Result<Self> {
+        let format = checked(path, input, added)?;
+        let target = Box::new(files::continue_at(path, bytes)?);
+        let mut writer = Self::unopened(target, path, format, input, added)?;
+        writer.handed_on = bytes;
+        writer.rows = rows;
+        Ok(writer)
+    }
+
     /// Writes to any stream, beginning with the header. `name` is for messages.
     pub fn to_stream(
         target: Box<dyn Write + Send>,
@@ -101,7 +118,7 @@ impl RowWriter {
     ) -> Result<Self> {
         let encoder = format.encoder(input, added).ok_or_else(|| not_written(format).file(name))?;
         let (name, input) = (name.to_owned(), input.file.clone());
-        Ok(Self { target, name, encoder, input, buffer: Vec::new(), handed_on: 0, rows: 0 })
+        Ok(Self { target, name, encoder, input, buffer: Vec::new(), handed_on: 0, digest: Sha256::new(), rows: 0 })
     }
 
     /// Rows written, those found by [`RowWriter::resume`] included.
@@ -113,6 +130,11 @@ impl RowWriter {
     /// [`RowWriter::flush`] the file is that long.
     pub fn bytes(&self) -> u64 {
         self.handed_on + self.buffer.len() as u64
+    }
+
+    /// The digest of the bytes handed on since the last call.
+    pub fn take_digest(&mut self) -> Sha256 {
+        std::mem::take(&mut self.digest)
     }
 
     /// Adds a row with the values of the added columns, in their order.
@@ -147,6 +169,7 @@ impl RowWriter {
 
     fn hand_on(&mut self) -> Result<()> {
         self.target.write_all(&self.buffer).map_err(|error| Error::io(error, &self.name))?;
+        self.digest.update(&self.buffer);
         self.handed_on += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -163,7 +186,11 @@ fn checked(path: &Path, input: &FileLayout, added: &[String]) -> Result<FileForm
     Ok(format)
 }
 
-fn check_added(input: &FileLayout, added: &[String]) -> Result<()> {
+/// That no added column has the name of one of the input's.
+///
+/// # Errors
+/// The first name that the input has already.
+pub fn check_added(input: &FileLayout, added: &[String]) -> Result<()> {
     let mut names: HashSet<&str> = input.columns.iter().map(String::as_str).collect();
     match added.iter().find(|name| !names.insert(name)) {
         Some(name) => Err(column_exists(name).file(&input.file)),
@@ -179,15 +206,16 @@ pub fn output_format(path: &Path, input: &FileLayout) -> Result<FileFormat> {
     if is_standard_stream(path) {
         return Ok(like_input);
     }
-    let named = NamedType::of(path)
-        .map_err(|_| Error::request("this format is not written").file(path).hint("write .csv, .tsv or .jsonl"))?;
+    let named =
+        NamedType::of(path).map_err(|_| not_written_hint(Error::request("this format is not written").file(path)))?;
     if named.compression != Compression::None {
         return Err(Error::request("compressed output is not written")
             .file(path)
             .hint("write to - and compress there: --output - | gzip > FILE"));
     }
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     match named.format {
-        Some(format) if is_written(format) => Ok(format),
+        Some(format) if is_written(format) || format.written_whole().contains(&extension.as_str()) => Ok(format),
         Some(format) => Err(not_written(format).file(path)),
         None => Ok(like_input),
     }
@@ -198,7 +226,11 @@ fn not_written(format: FileFormat) -> Error {
         true => "this format is not written".to_owned(),
         false => format!("{format} have no columns for the labels"),
     };
-    Error::request(message).hint("write .csv, .tsv or .jsonl")
+    not_written_hint(Error::request(message))
+}
+
+fn not_written_hint(error: Error) -> Error {
+    error.hint("write .csv, .tsv, .jsonl, .xlsx or .parquet")
 }
 
 /// Whether what is written to `path` cannot be taken back: standard output, another open file by its number, a device,
@@ -330,6 +362,7 @@ mod tests {
             columns: columns.to_vec(),
             style: TextStyle::default(),
             schema: None,
+            warnings: Vec::new(),
         }
     }
 

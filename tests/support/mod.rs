@@ -114,6 +114,10 @@ impl Scene {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.strip_prefix(&root).unwrap().display().to_string();
+                // The lock of a killed process goes with the next command.
+                if name.ends_with(".rehead.lock") {
+                    continue;
+                }
                 let content = path.is_file().then(|| fs::read(&path).unwrap());
                 if content.is_none() {
                     folders.push(path);

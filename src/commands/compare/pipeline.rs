@@ -14,7 +14,7 @@ use crate::commands::train::{Session, train};
 use crate::config::RunConfig;
 use crate::console::{Console, units};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::write_atomically;
+use crate::files::{self, write_atomically};
 use crate::hardware::memory;
 use crate::inference::cache::Cache;
 use crate::report::metrics::to_readable_json;
@@ -30,6 +30,7 @@ const COMPARISON: &str = "compare.json";
 pub fn run(args: &CompareArgs) -> Result<()> {
     let console = Console::new(args.run.quiet);
     let shared = args.resolve()?;
+    let _lock = files::lock_directory(&shared.run.out)?;
     shared.check_paths(true)?;
     if let Some(idle) = args.without_effect() {
         console.warn(idle);
@@ -102,7 +103,7 @@ fn train_all(args: &CompareArgs, runs: &[RunConfig], origins: &[Origin], console
 
 /// A directory with something in it must be one that this comparison began.
 fn check_ours(out: &Path, runs: &[RunConfig]) -> Result<()> {
-    let occupied = out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    let occupied = files::is_occupied(out).unwrap_or(false);
     let ours = out.join(COMPARISON).is_file() || runs.iter().any(|run| run.run.out.is_dir());
     match occupied && !ours {
         true => Err(Error::request("the output directory is not empty, and holds no comparison")

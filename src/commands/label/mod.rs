@@ -1,9 +1,12 @@
 //! `rehead label`: labels every row of a file, a pipe or a folder of images. [`pipeline`] reads, computes and writes at
-//! the same time, [`output`] is the file as it grows, the task says which columns are added to a row, and [`summary`]
-//! counts what was written. [`sort`] puts labelled images into folders.
+//! the same time, [`output`] is the file as it grows, with [`progress`] beside it, or as it is made at the end
+//! ([`assemble`]), the task says which columns are added to a row, and [`summary`] counts what was written. [`sort`]
+//! puts labelled images into folders.
 
+mod assemble;
 mod output;
 mod pipeline;
+mod progress;
 mod sort;
 mod summary;
 
@@ -13,7 +16,7 @@ use std::sync::Once;
 
 use crate::cli::LabelArgs;
 use crate::commands::inputs::{FileForm, read_options};
-use crate::commands::label::output::{GrowingOutput, partial_name};
+use crate::commands::label::output::{GrowingOutput, Labelling};
 use crate::commands::label::pipeline::{Pipeline, Reading};
 use crate::commands::label::sort::Sorting;
 use crate::commands::label::summary::Summary;
@@ -59,14 +62,17 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     };
     let output_columns = &*model.task.columns(&model.classifier.labels, column_options);
     interrupt::listen();
-    let output = GrowingOutput::open(args, rows.layout(), output_columns, &model)?;
+    let labelling = Labelling { args, options: &options, input: &rows, columns: output_columns, model: &model };
+    let output = GrowingOutput::open(&labelling)?;
     let done = output.rows();
     if done > 0 {
         console.note(format!("continuing after row {}", units::count(done)));
     }
     let labels = &model.classifier.labels;
     let mut summary = Summary::new(labels.len(), done);
-    summary.count_before(&partial_name(&args.output), args, model.modality, labels);
+    if let Some(partial) = output.grown() {
+        summary.count_before(partial, args, model.modality, labels);
+    }
     let unit = match model.transform {
         Transform::Text(_) => "tokens",
         Transform::Image(_) => "images",

@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::cli::LabelArgs;
+use crate::commands::label::assemble::Assembly;
+use crate::commands::label::progress::{self, ProgressLog, Record, SameRows};
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
-use crate::data::writer::{is_stream, output_format};
-use crate::data::{FileLayout, RowWriter};
+use crate::data::format::{AddedColumn, FileFormat, WholeWriter};
+use crate::data::writer::{check_added, is_stream, output_format};
+use crate::data::{FileLayout, OutputValue, ReadOptions, Record as RowRecord, Row, RowReader, RowWriter};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{self, write_atomically};
+use crate::files::{self, Lock};
 use crate::inference::to_vec;
 use crate::model::Classifier;
 use crate::task::OutputColumns;
@@ -21,116 +24,327 @@ use crate::transform::Transform;
 
 /// The output as it grows.
 pub struct GrowingOutput {
-    pub writer: RowWriter,
+    pub writer: LabelWriter,
     pub files: OutputFiles,
 }
 
 /// The files of a growing output; none for a stream.
 pub struct OutputFiles {
     files: Option<Files>,
+    /// Keeps others from writing the same output.
+    _lock: Option<Lock>,
 }
 
 struct Files {
     /// The file that grows.
     partial: PathBuf,
-    /// The note beside it that says what it is the output of.
-    note: PathBuf,
+    /// The note beside it that says what it is the output of; none where it cannot be continued.
+    note: Option<PathBuf>,
     /// The name that it takes in the end.
     output: PathBuf,
+    /// How the output is made, where it is more than what has grown.
+    assembly: Option<Assembly>,
 }
 
 /// What a growing output is the output of: it is only continued by the same call.
 #[derive(Serialize, Deserialize, PartialEq)]
 struct Origin {
     input: String,
+    /// The input's columns.
+    columns: Vec<String>,
     model: String,
     added_columns: Vec<String>,
     min_confidence: f64,
     #[serde(default)]
     unknown_label: Option<String>,
-    text: String,
+    /// How the rows are read.
+    rows: String,
+    precision: String,
+}
+
+/// What an output is made of.
+pub struct Labelling<'a> {
+    pub args: &'a LabelArgs,
+    pub options: &'a ReadOptions,
+    pub input: &'a RowReader,
+    pub columns: &'a dyn OutputColumns,
+    pub model: &'a LoadedModel,
+}
+
+impl Labelling<'_> {
+    fn layout(&self) -> &FileLayout {
+        self.input.layout()
+    }
+
+    /// The added columns, and whether numbers stand in them.
+    fn added(&self) -> Vec<AddedColumn> {
+        let example = self.columns.answer(&vec![0.0; self.model.classifier.labels.len()]).values;
+        let is_number = |index: usize| matches!(example.get(index), Some(OutputValue::Number(_)));
+        let names = self.columns.names().into_iter().enumerate();
+        names
+            .map(|(index, name)| AddedColumn { name: self.args.added_column(&name), is_number: is_number(index) })
+            .collect()
+    }
+
+    fn origin(&self, names: &[String]) -> Result<Origin> {
+        let Self { args, model, .. } = self;
+        Ok(Origin {
+            input: args.input.display().to_string(),
+            columns: self.layout().columns.clone(),
+            model: fingerprint(&model.classifier, &model.transform)?,
+            added_columns: names.to_vec(),
+            min_confidence: args.min_confidence.unwrap_or(0.0),
+            unknown_label: args.unknown_label.clone(),
+            rows: format!("{:?}", args.rows),
+            precision: format!("{:?}", args.inference.precision),
+        })
+    }
 }
 
 impl GrowingOutput {
     /// Begins an output, or continues an interrupted one.
     ///
     /// # Errors
-    /// The output cannot be written, an interrupted one is in the way or is the output of another call, or there is
-    /// nothing to resume.
-    pub fn open(
-        args: &LabelArgs,
-        input: &FileLayout,
-        columns: &dyn OutputColumns,
-        model: &LoadedModel,
-    ) -> Result<Self> {
-        let names = columns.names();
-        if is_stream(&args.output) {
-            if args.resume {
-                return Err(Error::request("what went into a pipe or device cannot be resumed")
-                    .file(&args.output)
-                    .hint("write to a file"));
-            }
-            let writer = RowWriter::create(&args.output, input, &names)?;
-            return Ok(Self { writer, files: OutputFiles { files: None } });
+    /// The output cannot be written, another process is writing it, an interrupted one is in the way or is the output
+    /// of another call or of other rows, or there is nothing to resume.
+    pub fn open(labelling: &Labelling) -> Result<Self> {
+        let Labelling { args, .. } = labelling;
+        let input = labelling.layout();
+        let added = labelling.added();
+        let names: Vec<String> = added.iter().map(|column| column.name.clone()).collect();
+        check_added(input, &names)?;
+        let output = &files::followed(&args.output);
+        let format = output_format(output, input)?;
+        check_row_count(format, labelling.input.row_count(), output)?;
+        let is_whole = format.encoder(input, &[]).is_none();
+        if is_stream(output) {
+            return to_stream(labelling, is_whole, &names);
         }
-        let output = &args.output;
-        check_output(output, input)?;
+        if output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(Error::request("the output is a directory").file(output).hint("name a file with --output"));
+        }
+        let lock = files::lock_file(output)?;
         let partial = partial_name(output);
-        let note = note_name(&partial);
-        let origin = Origin {
-            input: args.input.display().to_string(),
-            model: fingerprint(&model.classifier, &model.transform)?,
-            added_columns: names.clone(),
-            min_confidence: args.min_confidence.unwrap_or(0.0),
-            unknown_label: args.unknown_label.clone(),
-            text: format!("{:?}", args.rows.text),
+        if is_whole && is_stream(&args.input) {
+            let writer = format.whole_writer(&partial, input, &added).map_err(unwritable)?;
+            let files = Files { partial, note: None, output: output.clone(), assembly: None };
+            let writer = LabelWriter { sink: Sink::Whole(writer), rows: 0, log: None, max_rows: format.max_rows() };
+            return Ok(Self { writer, files: OutputFiles { files: Some(files), _lock: lock } });
+        }
+        let (assembly, partial, layout) = match is_whole {
+            false => (None, partial, input.clone()),
+            true => {
+                let (input, options) = (args.input.clone(), labelling.options.clone());
+                // What grows is the added columns alone.
+                let layout = FileLayout { columns: Vec::new(), schema: None, ..labelling.layout().clone() };
+                (Some(Assembly { format, input, options, added }), labels_name(&partial), layout)
+            }
         };
+        let files = Files { note: Some(note_name(&partial)), partial, output: output.clone(), assembly };
+        let writer = files.grow(labelling, &layout, &names)?;
+        let writer = LabelWriter { max_rows: format.max_rows(), ..writer };
+        Ok(Self { writer, files: OutputFiles { files: Some(files), _lock: lock } })
+    }
+
+    /// The file that grows; none for a stream.
+    pub fn grown(&self) -> Option<&Path> {
+        self.files.files.as_ref().map(|files| files.partial.as_path())
+    }
+
+    /// Rows that an earlier call has written.
+    pub fn rows(&self) -> u64 {
+        self.writer.rows
+    }
+}
+
+fn to_stream(labelling: &Labelling, is_whole: bool, names: &[String]) -> Result<GrowingOutput> {
+    let output = &labelling.args.output;
+    if labelling.args.resume {
+        return Err(Error::request("what went into a pipe or device cannot be resumed")
+            .file(output)
+            .hint("write to a file"));
+    }
+    if is_whole {
+        return Err(Error::request("a file of this format cannot be written into a pipe or device")
+            .file(output)
+            .hint("write to a file, or .csv"));
+    }
+    let writer = RowWriter::create(output, labelling.layout(), names)?;
+    let writer = LabelWriter { sink: Sink::Rows { writer, keeps_rows: true }, rows: 0, log: None, max_rows: None };
+    Ok(GrowingOutput { writer, files: OutputFiles { files: None, _lock: None } })
+}
+
+/// That a format holds so many rows, where their number is known.
+fn check_row_count(format: FileFormat, rows: Option<u64>, output: &Path) -> Result<()> {
+    match (format.max_rows(), rows) {
+        (Some(most), Some(rows)) if rows > most => Err(too_many_rows(most).file(output)),
+        _ => Ok(()),
+    }
+}
+
+fn too_many_rows(most: u64) -> Error {
+    Error::request(format!("a sheet of Excel holds {} rows and a header, and there are more", units::count(most)))
+        .hint("write to a .csv or .parquet file")
+}
+
+fn unwritable(error: Error) -> Error {
+    error.hint("name a file that can be written with --output")
+}
+
+impl Files {
+    /// Begins the file that grows, or continues it.
+    fn grow(&self, labelling: &Labelling, layout: &FileLayout, names: &[String]) -> Result<LabelWriter> {
+        let Self { partial, output, .. } = self;
+        let Some(note) = &self.note else { return Err(Error::failure("an output without a note").file(partial)) };
+        let args = labelling.args;
+        let origin = labelling.origin(names)?;
         let exists = partial.exists();
         if exists && !args.resume {
             return Err(Error::request("an interrupted output is here")
-                .file(&partial)
+                .file(partial)
                 .hint(format!("--resume continues it; to begin again, delete it and {}", note.display())));
         }
+        let mut records = Vec::new();
         if exists {
-            check_origin(&note, &origin)?;
+            let (saved, recorded) = progress::read(note)?;
+            check_origin(note, &saved, &origin)?;
+            records = progress::intact(recorded, partial)?;
+            check_rows(labelling, &records)?;
         } else if args.resume && output.exists() {
             return Err(Error::request("the output is complete: there is nothing to resume")
                 .file(output)
                 .hint("without --resume the input is labelled again, into this file"));
         }
-        let text = serde_json::to_string_pretty(&origin)
-            .map_err(|error| Error::failure(format!("cannot be written: {error}")).file(&note))?;
-        let unwritable = |error: Error| error.hint("name a file that can be written with --output");
-        write_atomically(&note, text.as_bytes()).map_err(unwritable)?;
-        let files = Files { partial, note, output: output.clone() };
-        let writer = RowWriter::resume(&files.partial, input, &names).map_err(|error| {
+        let log = ProgressLog::begin(note, &origin, &records).map_err(unwritable)?;
+        let written = match records.last() {
+            Some(last) => RowWriter::continue_at(partial, layout, names, last.rows, last.bytes),
+            None => RowWriter::create(partial, layout, names),
+        };
+        let writer = written.map_err(|error| {
             if !exists {
-                files.remove();
+                self.remove();
             }
             unwritable(error)
         })?;
-        Ok(Self { writer, files: OutputFiles { files: Some(files) } })
+        files::restrict_like(partial, output);
+        let rows = writer.rows();
+        let sink = Sink::Rows { writer, keeps_rows: self.assembly.is_none() };
+        Ok(LabelWriter { sink, rows, log: Some(log), max_rows: None })
     }
 
-    /// Rows that an earlier call has written.
-    pub fn rows(&self) -> u64 {
-        self.writer.rows()
+    fn remove(&self) {
+        let _ = std::fs::remove_file(&self.partial);
+        if let Some(note) = &self.note {
+            let _ = std::fs::remove_file(note);
+        }
     }
 }
 
-fn check_output(output: &Path, input: &FileLayout) -> Result<()> {
-    if output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        return Err(Error::request("the output is a directory").file(output).hint("name a file with --output"));
+/// That the input still begins with the rows that are labelled.
+fn check_rows(labelling: &Labelling, records: &[Record]) -> Result<()> {
+    let Some(last) = records.last() else { return Ok(()) };
+    let file = &labelling.layout().file;
+    let mut same = SameRows::new(records);
+    let rows = RowReader::open(&labelling.args.input, labelling.options)?;
+    for row in rows.take(usize::try_from(last.rows).unwrap_or(usize::MAX)) {
+        same.take(&row?, file)?;
     }
-    output_format(output, input).map(drop)
+    same.finish(file)
+}
+
+/// Writes rows with their labels, and records how far it has come.
+pub struct LabelWriter {
+    sink: Sink,
+    rows: u64,
+    log: Option<ProgressLog>,
+    max_rows: Option<u64>,
+}
+
+enum Sink {
+    Rows {
+        writer: RowWriter,
+        /// Whether the input's columns are written, or the added ones alone.
+        keeps_rows: bool,
+    },
+    Whole(Box<dyn WholeWriter>),
+}
+
+impl LabelWriter {
+    /// Rows written, those of an earlier call included.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Adds a row with the values of the added columns, in their order.
+    ///
+    /// # Errors
+    /// The row does not fit the output, or writing fails.
+    pub fn write(&mut self, row: &Row, values: &[OutputValue]) -> Result<()> {
+        if let Some(most) = self.max_rows.filter(|&most| self.rows >= most) {
+            return Err(too_many_rows(most).row(row.number).line(row.line));
+        }
+        match &mut self.sink {
+            Sink::Rows { writer, keeps_rows: true } => writer.write(row, values)?,
+            Sink::Rows { writer, keeps_rows: false } => {
+                let bare = Row { number: row.number, line: row.line, record: RowRecord::Fields(Vec::new()) };
+                writer.write(&bare, values)?;
+            }
+            Sink::Whole(writer) => writer.write(row, values)?,
+        }
+        if let Some(log) = &mut self.log {
+            log.row(row);
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Hands every collected row on, and records that they are written.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub fn flush(&mut self) -> Result<()> {
+        let Sink::Rows { writer, .. } = &mut self.sink else { return Ok(()) };
+        writer.flush()?;
+        match &mut self.log {
+            Some(log) => log.record(self.rows, writer.bytes(), writer.take_digest()),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends what is written. Returns what there is to say about it.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub fn finish(mut self) -> Result<Vec<String>> {
+        self.flush()?;
+        match self.sink {
+            Sink::Rows { writer, .. } => writer.finish().map(|()| Vec::new()),
+            Sink::Whole(writer) => writer.finish(),
+        }
+    }
 }
 
 impl OutputFiles {
     /// The output takes its name.
-    pub fn complete(&self) -> Result<()> {
-        let Some(Files { partial, note, output }) = &self.files else { return Ok(()) };
-        files::rename(partial, output).map_err(|error| Error::io(error, output))?;
-        std::fs::remove_file(note).map_err(|error| Error::io(error, note))
+    pub fn complete(&self, console: &Console) -> Result<()> {
+        let Some(files) = &self.files else { return Ok(()) };
+        let Files { partial, note, output, assembly } = files;
+        let renamed = |from: &Path| files::rename(from, output).map_err(|error| Error::io(error, output));
+        match (assembly, note) {
+            (Some(assembly), Some(note)) => {
+                let whole = partial_name(output);
+                let (_, records) = progress::read::<Origin>(note)?;
+                let kept = format!("every row is labelled; --resume writes {} of them", output.display());
+                assembly.write(partial, &records, &whole, console).map_err(|error| error.hint(kept))?;
+                renamed(&whole)?;
+                std::fs::remove_file(partial).map_err(|error| Error::io(error, partial))?;
+            }
+            _ => renamed(partial)?,
+        }
+        match note {
+            Some(note) => std::fs::remove_file(note).map_err(|error| Error::io(error, note)),
+            None => Ok(()),
+        }
     }
 
     /// Keeps whole windows of rows for `--resume`, or nothing at all, and says so in the error. `share` is that of the
@@ -146,7 +360,7 @@ impl OutputFiles {
             _ => error,
         };
         let Some(files) = &self.files else { return error };
-        if rows == 0 {
+        if rows == 0 || files.note.is_none() {
             files.remove();
             return error;
         }
@@ -159,20 +373,27 @@ impl OutputFiles {
     }
 }
 
-impl Files {
-    fn remove(&self) {
-        let _ = (std::fs::remove_file(&self.partial), std::fs::remove_file(&self.note));
-    }
-}
-
 /// `out.csv` grows as `out.partial.csv`: the extension, which says the format, stays.
-pub fn partial_name(output: &Path) -> PathBuf {
+fn partial_name(output: &Path) -> PathBuf {
     let stem = output.file_stem().unwrap_or_default().to_string_lossy();
     let name = match output.extension() {
         Some(extension) => format!("{stem}.partial.{}", extension.to_string_lossy()),
         None => format!("{stem}.partial"),
     };
     output.with_file_name(name)
+}
+
+/// Labels that grow on their own, until the output is made of them.
+fn labels_name(partial: &Path) -> PathBuf {
+    let mut name = partial.as_os_str().to_owned();
+    name.push(".jsonl");
+    name.into()
+}
+
+/// Whether an interrupted output is there.
+pub fn is_interrupted(output: &Path) -> bool {
+    let partial = partial_name(&files::followed(output));
+    partial.exists() || labels_name(&partial).exists()
 }
 
 /// The whole name counts: `out.csv` and `out.jsonl` may grow side by side.
@@ -182,16 +403,7 @@ fn note_name(partial: &Path) -> PathBuf {
     name.into()
 }
 
-fn check_origin(note: &Path, origin: &Origin) -> Result<()> {
-    let bytes = std::fs::read(note).map_err(|error| {
-        Error::io(error, note)
-            .context("the note that says what the interrupted output is made of")
-            .hint("delete the partial output to begin again")
-    })?;
-    let saved: Origin = serde_json::from_slice(&bytes).map_err(|error| {
-        Error::request(format!("this is not the note that says what the interrupted output is made of: {error}"))
-            .file(note)
-    })?;
+fn check_origin(note: &Path, saved: &Origin, origin: &Origin) -> Result<()> {
     let differs = |what: &str| {
         Err(Error::request(format!("the interrupted output was made with another {what}"))
             .file(note)
@@ -200,10 +412,13 @@ fn check_origin(note: &Path, origin: &Origin) -> Result<()> {
     if saved.input != origin.input {
         return differs("input");
     }
+    if saved.columns != origin.columns {
+        return differs("input: its columns have changed");
+    }
     if saved.model != origin.model {
         return differs("model");
     }
-    if saved != *origin {
+    if saved != origin {
         return differs("set of output options");
     }
     Ok(())

@@ -8,12 +8,12 @@ use std::sync::Once;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::commands::inputs::{handle_unusable, language_fit};
-use crate::commands::label::output::GrowingOutput;
+use crate::commands::label::output::{GrowingOutput, LabelWriter};
 use crate::commands::label::summary::Summary;
 use crate::commands::loaded_model::LoadedModel;
 use crate::config::OnBadInput;
 use crate::console::{Console, Progress, units};
-use crate::data::{Input, ResolvedColumns, Row, RowReader, RowWriter};
+use crate::data::{Input, ResolvedColumns, Row, RowReader};
 use crate::error::{Error, Result};
 use crate::evaluation::NOT_FINITE;
 use crate::inference::Rows;
@@ -87,7 +87,8 @@ struct Written {
     rows: u64,
     share: Option<f64>,
     summary: Summary,
-    end: Result<()>,
+    /// What there is to say about the output.
+    end: Result<Vec<String>>,
 }
 
 impl Pipeline<'_> {
@@ -113,7 +114,12 @@ impl Pipeline<'_> {
             (writing.join().unwrap_or(nothing), computed)
         });
         match computed.and(written.end) {
-            Ok(()) => files.complete()?,
+            Ok(remarks) => {
+                for remark in remarks {
+                    self.console.warn(remark);
+                }
+                files.complete(self.console)?;
+            }
             Err(error) => return Err(files.keep(written.rows, written.share, error, self.console)),
         }
         Ok(written.summary)
@@ -197,7 +203,7 @@ impl Reading<'_> {
 
 /// The writing thread: writes what is labelled, except for the first `again` rows, which are written already.
 fn write_windows(
-    mut writer: RowWriter,
+    mut writer: LabelWriter,
     columns: &dyn OutputColumns,
     windows: Receiver<LabelledWindow>,
     again: u64,
@@ -217,7 +223,7 @@ fn write_windows(
 }
 
 fn write_window(
-    writer: &mut RowWriter,
+    writer: &mut LabelWriter,
     columns: &dyn OutputColumns,
     window: &LabelledWindow,
     known: usize,

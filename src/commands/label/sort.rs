@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::output::partial_name;
+use super::output::is_interrupted;
 use crate::cli::{LabelArgs, is_stream};
 use crate::commands::loaded_model::LoadedModel;
 use crate::commands::output::check_writable;
@@ -95,7 +95,7 @@ impl<'a> Sorting<'a> {
     /// Whether an earlier call has completed the output, so that sorting is all that is left to `--resume`.
     pub fn is_all_that_is_left(&self) -> bool {
         let output = &self.args.output;
-        self.args.resume && output.is_file() && !partial_name(output).exists()
+        self.args.resume && output.is_file() && !is_interrupted(output)
     }
 
     /// Places every image that the output has a label for.
@@ -116,7 +116,8 @@ impl<'a> Sorting<'a> {
                     .column(name)
             })
         };
-        let (image, label, confidence) = (index(&column)?, index("predicted_label")?, index("confidence")?);
+        let added = |name: &str| index(&self.args.added_column(name));
+        let (image, label, confidence) = (index(&column)?, added("predicted_label")?, added("confidence")?);
         let mut sorted = Sorted::default();
         for row in &mut rows {
             let row = row?;

@@ -57,14 +57,14 @@ impl Summary {
         let delimiter = args.rows.delimiter.map(Delimiter::byte);
         let mut rows = RowReader::open(file, &ReadOptions { delimiter, ..ReadOptions::default() }).ok()?;
         let columns = rows.columns().to_vec();
-        let index = |name: &str| columns.iter().position(|column| column == name);
+        let index = |name: &str| columns.iter().position(|column| *column == args.added_column(name));
         let (label, confidence) = (index("predicted_label")?, index("confidence")?);
         for row in &mut rows {
             let row = row.ok()?;
-            if row.text("confidence", confidence)?.is_empty() {
+            if row.text(&columns[confidence], confidence)?.is_empty() {
                 *(if modality == Modality::Image { &mut self.unreadable } else { &mut self.empty }) += 1;
             } else {
-                let label = row.text("predicted_label", label)?;
+                let label = row.text(&columns[label], label)?;
                 self.count(labels.index_of(&label).map(|class| class as usize));
             }
         }

@@ -9,7 +9,7 @@ use crate::commands::saved_rules;
 use crate::config::{self, RunConfig};
 use crate::console::Console;
 use crate::error::{self, Error, Result};
-use crate::files::{remove_temporaries, write_atomically};
+use crate::files::{lock_directory, remove_temporaries, write_atomically};
 use crate::inference::cache::Cache;
 use crate::interrupt;
 use crate::report::{NextStep, RunMetrics};
@@ -24,6 +24,7 @@ use crate::training::snapshot::Snapshots;
 pub fn run(args: &TrainArgs) -> Result<()> {
     let console = Console::new(args.run.quiet);
     let config = args.resolve()?;
+    let _lock = lock_directory(&config.run.out)?;
     config.check_paths(args.resume)?;
     if let Some(idle) = args.without_effect(&config) {
         console.warn(idle);

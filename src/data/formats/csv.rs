@@ -56,6 +56,7 @@ impl Format for Delimited {
             columns: columns.clone(),
             style: TextStyle::default(),
             schema: None,
+            warnings: Vec::new(),
         };
         Ok(OpenedRows { layout, rows: Box::new(DelimitedRows { records, columns, delimiter }), choices })
     }

@@ -51,6 +51,7 @@ impl Format for Jsonl {
             columns,
             style: TextStyle::default(),
             schema: None,
+            warnings: Vec::new(),
         };
         rows.first = Some(first);
         Ok(OpenedRows { layout, rows: Box::new(rows), choices: Vec::new() })

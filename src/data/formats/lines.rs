@@ -40,6 +40,7 @@ impl Format for PlainLines {
             columns,
             style: TextStyle::default(),
             schema: None,
+            warnings: Vec::new(),
         };
         Ok(OpenedRows { layout, rows: Box::new(LineRows { lines, buffer: Vec::new() }), choices: Vec::new() })
     }

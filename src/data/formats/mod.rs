@@ -6,7 +6,9 @@ mod images;
 mod jsonl;
 mod lines;
 mod parquet;
+mod parquet_writer;
 mod spreadsheet;
+mod xlsx_writer;
 
 use super::format::FileFormat;
 

@@ -9,7 +9,8 @@ use arrow_array::RecordBatch;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 
-use crate::data::format::{FileLayout, Format, OpenedRows, RowSource, TextStyle};
+use super::parquet_writer::ParquetWriter;
+use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, RowSource, TextStyle, WholeWriter};
 use crate::data::guard::guarded;
 use crate::data::options::ReadOptions;
 use crate::data::row::{Record, Row};
@@ -48,6 +49,14 @@ impl Format for Parquet {
         guarded(path, || opened(path, file)).map(Some)
     }
 
+    fn written_whole(&self) -> &'static [&'static str] {
+        self.extensions()
+    }
+
+    fn whole_writer(&self, path: &Path, input: &FileLayout, added: &[AddedColumn]) -> Result<Box<dyn WholeWriter>> {
+        Ok(Box::new(ParquetWriter::create(path, input, added)?))
+    }
+
     fn open_stream(&self, stream: ByteStream, _options: &ReadOptions) -> Result<OpenedRows> {
         Err(Error::request("a Parquet file is read from its end, which a compressed file or a pipe does not give")
             .file(stream.name)
@@ -76,6 +85,7 @@ fn opened(path: &Path, file: File) -> Result<OpenedRows> {
         columns: schema.fields().iter().map(|field| field.name().clone()).collect(),
         style: TextStyle::default(),
         schema: Some(schema),
+        warnings: Vec::new(),
     };
     let source = ParquetRows { file: path.to_owned(), batches, batch: None, remaining: rows as u64 };
     Ok(OpenedRows { layout, rows: Box::new(source), choices: Vec::new() })

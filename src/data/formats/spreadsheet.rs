@@ -7,10 +7,13 @@ use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use calamine::{CellErrorType, Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Sheets, Xlsx};
 
+use super::xlsx_writer::{MAX_ROWS, XlsxWriter};
+use crate::console::units::counted;
 use crate::data::DetectedSetting;
-use crate::data::format::{FileLayout, Format, OpenedRows, RowSource, TextStyle};
+use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, RowSource, TextStyle, WholeWriter};
 use crate::data::guard::guarded;
 use crate::data::options::ReadOptions;
 use crate::data::row::{Record, Row};
@@ -35,6 +38,19 @@ impl Format for Spreadsheet {
             return Ok(None);
         }
         guarded(path, || opened(path, options)).map(Some)
+    }
+
+    fn written_whole(&self) -> &'static [&'static str] {
+        &["xlsx"]
+    }
+
+    fn whole_writer(&self, path: &Path, input: &FileLayout, added: &[AddedColumn]) -> Result<Box<dyn WholeWriter>> {
+        Ok(Box::new(XlsxWriter::create(path, input, added)?))
+    }
+
+    fn max_rows(&self) -> Option<u64> {
+        // The header is one of them.
+        Some(MAX_ROWS - 1)
     }
 
     fn open_stream(&self, stream: ByteStream, _options: &ReadOptions) -> Result<OpenedRows> {
@@ -75,15 +91,17 @@ fn opened(path: &Path, options: &ReadOptions) -> Result<OpenedRows> {
             .hint("its first row must name the columns, such as text and label"));
     };
     let rows: Vec<SparseRow> = rows.collect();
-    choices.extend(error_values(&rows));
+    let warnings = error_values(&rows).into_iter().collect();
     let columns = columns(header.as_ref(), &rows);
+    let schema = Some(Arc::new(schema(&columns, &rows)));
     let layout = FileLayout {
         file: path.to_owned(),
         format: &Spreadsheet,
         delimiter: b',',
         columns: columns.clone(),
         style: TextStyle::default(),
-        schema: None,
+        schema,
+        warnings,
     };
     let source = SheetRows { line, rows: rows.into_iter().peekable(), width: columns.len(), skips: options.classes };
     Ok(OpenedRows { layout, rows: Box::new(source), choices })
@@ -126,20 +144,44 @@ fn columns(header: Option<&SparseRow>, rows: &[SparseRow]) -> Vec<String> {
     names
 }
 
+/// The types of the columns, for a file that needs them: that of all cells which are not empty, and text where they
+/// differ.
+fn schema(columns: &[String], rows: &[SparseRow]) -> Schema {
+    let mut kinds: Vec<Option<DataType>> = vec![None; columns.len()];
+    for (column, cell) in rows.iter().flat_map(|row| &row.cells) {
+        let kind = match cell {
+            SheetCell::Empty => continue,
+            SheetCell::Bool(_) => DataType::Boolean,
+            SheetCell::Date { serial, .. } if *serial >= 1.0 => DataType::Timestamp(TimeUnit::Millisecond, None),
+            SheetCell::Number { .. } if cell.value().is_i64() => DataType::Int64,
+            SheetCell::Number { .. } => DataType::Float64,
+            SheetCell::Text(_) | SheetCell::Date { .. } | SheetCell::Error(_) => DataType::Utf8,
+        };
+        let Some(known) = kinds.get_mut(*column) else { continue };
+        let merged = match known.take() {
+            None => kind,
+            Some(before) if before == kind => kind,
+            Some(DataType::Int64 | DataType::Float64) if matches!(kind, DataType::Int64 | DataType::Float64) => {
+                DataType::Float64
+            }
+            Some(_) => DataType::Utf8,
+        };
+        *known = Some(merged);
+    }
+    let kinds = kinds.into_iter().map(|kind| kind.unwrap_or(DataType::Utf8));
+    Schema::new(columns.iter().zip(kinds).map(|(name, kind)| Field::new(name, kind, true)).collect::<Vec<_>>())
+}
+
 /// What there is to say about error values, which hold nothing.
-fn error_values(rows: &[SparseRow]) -> Option<DetectedSetting> {
+fn error_values(rows: &[SparseRow]) -> Option<String> {
     let errors: Vec<(u64, &str)> = rows
         .iter()
         .flat_map(|row| row.cells.iter().map(move |(_, cell)| (row.line, cell)))
         .filter_map(|(line, cell)| if let SheetCell::Error(name) = cell { Some((line, *name)) } else { None })
         .collect();
     let (line, name) = *errors.first()?;
-    let cells = if errors.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", errors.len()) };
-    Some(DetectedSetting::new(
-        "error values",
-        format!("{cells} read as empty"),
-        format!("the first is {name} in row {line} of the sheet"),
-    ))
+    let (cells, are) = (counted(errors.len() as u64, "cell"), if errors.len() == 1 { "is" } else { "are" });
+    Some(format!("{cells} with an error value {are} read as empty, the first ({name}) in row {line} of the sheet"))
 }
 
 struct SheetRows {

@@ -1,0 +1,20 @@
+//! Directories that are made on the way to something, and removed again while nothing is in them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The uppermost of the directories that are missing on the way to `directory`, itself included.
+pub fn uppermost_new(directory: &Path) -> Option<PathBuf> {
+    directory
+        .ancestors()
+        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
+        .last()
+        .map(Path::to_owned)
+}
+
+/// Removes `directory` and those around it up to `uppermost`, while they are empty: what another process has put there
+/// stays.
+pub fn remove_empty(directory: &Path, uppermost: &Path) {
+    let mut directory = directory.to_owned();
+    while fs::remove_dir(&directory).is_ok() && directory != uppermost && directory.pop() {}
+}

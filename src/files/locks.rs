@@ -1,0 +1,116 @@
+//! Locks on places that are written: a second process that wants to write there is told of the first.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::directories::{remove_empty, uppermost_new};
+use crate::error::{Error, Result};
+
+/// Keeps other processes of ours from writing to the same place, until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    /// Its lock is let go of when it is closed.
+    _file: File,
+    path: PathBuf,
+    /// The uppermost directory that was made for it.
+    made: Option<PathBuf>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+        if let (Some(made), Some(directory)) = (&self.made, self.path.parent()) {
+            remove_empty(directory, made);
+        }
+    }
+}
+
+/// The name of the lock file in a directory of results.
+const DIRECTORY_LOCK: &str = ".rehead.lock";
+
+/// Locks a file that is about to be written: a hidden file beside it says so. `None` where nothing can be locked.
+///
+/// # Errors
+/// Another process has locked it.
+pub fn lock_file(path: &Path) -> Result<Option<Lock>> {
+    let Some(name) = path.file_name() else { return Ok(None) };
+    let lock = path.with_file_name(format!(".{}.rehead.lock", name.to_string_lossy()));
+    try_lock(&lock, path, None, "--output")
+}
+
+/// Locks a directory of results, and makes it if it is not there. `None` where nothing can be locked; what is wrong with
+/// the directory is then for others to say.
+///
+/// # Errors
+/// Another process has locked it.
+pub fn lock_directory(path: &Path) -> Result<Option<Lock>> {
+    let made = uppermost_new(path);
+    if fs::create_dir_all(path).is_err() {
+        return Ok(None);
+    }
+    try_lock(&path.join(DIRECTORY_LOCK), path, made, "--out")
+}
+
+fn try_lock(lock: &Path, place: &Path, made: Option<PathBuf>, option: &str) -> Result<Option<Lock>> {
+    loop {
+        let Ok(mut file) = OpenOptions::new().create(true).read(true).append(true).open(lock) else { return Ok(None) };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(_)) => return Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                let holder = match holder.trim() {
+                    "" => "another rehead".to_owned(),
+                    holder => format!("another rehead (process {holder})"),
+                };
+                return Err(Error::request(format!("{holder} is writing here"))
+                    .file(place)
+                    .hint(format!("wait until it has ended, or give another place to {option}")));
+            }
+        }
+        #[cfg(unix)]
+        if file.metadata().is_ok_and(|found| std::os::unix::fs::MetadataExt::nlink(&found) == 0) {
+            // The holder has removed it between our opening it and its letting go.
+            continue;
+        }
+        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+        return Ok(Some(Lock { _file: file, path: lock.to_owned(), made }));
+    }
+}
+
+/// Whether something is in a directory, other than our lock.
+///
+/// # Errors
+/// The plain error of the system.
+pub fn is_occupied(directory: &Path) -> io::Result<bool> {
+    let is_lock = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() == DIRECTORY_LOCK);
+    Ok(!directory.read_dir()?.all(is_lock))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_empty(folder: &Path) -> bool {
+        fs::read_dir(folder).unwrap().next().is_none()
+    }
+
+    #[test]
+    fn a_place_is_locked_once_and_nothing_of_it_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("new/run");
+        let held = lock_directory(&run).unwrap().unwrap();
+        assert!(!is_occupied(&run).unwrap());
+        let refused = lock_directory(&run).unwrap_err();
+        assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(held);
+        assert!(is_empty(folder.path()));
+        let output = folder.path().join("out.csv");
+        let held = lock_file(&output).unwrap().unwrap();
+        assert_eq!(lock_file(&output).unwrap_err().exit_status(), 2);
+        drop(held);
+        assert!(is_empty(folder.path()));
+    }
+}

@@ -1,0 +1,128 @@
+//! Folders of images as people have them: nothing in them vanishes without a word, names are taken as they are, and a
+//! folder that is no set of classes is explained.
+
+mod support;
+
+use image::{ImageFormat, Rgb, RgbImage};
+use support::{Lottery, Scene};
+
+const NET: &str = r#"{"architecture": "resnet18", "num_classes": 2, "num_features": 16,
+    "model_args": {"layers": [2, 1, 1, 1], "channels": [8, 8, 16, 16]},
+    "pretrained_cfg": {"input_size": [3, 32, 32], "crop_pct": 1.0, "interpolation": "bilinear",
+                       "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
+
+const TRAIN: &str =
+    "train --model net --init random --device cpu --precision fp32 --threads 1 --epochs 1 --batch-size 8 --train";
+
+fn scene() -> Scene {
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("net")).unwrap();
+    scene.write("net/config.json", NET);
+    scene
+}
+
+/// An image whose halves are brighter on the left or on the right.
+fn image(scene: &Scene, name: &str, left: bool) {
+    let mut lottery = Lottery(name.bytes().map(u64::from).sum());
+    let picture = RgbImage::from_fn(32, 32, |x, _| {
+        let base = if (x < 16) == left { 150 } else { 60 };
+        Rgb([0, 1, 2].map(|_| (base + lottery.below(60)) as u8))
+    });
+    std::fs::create_dir_all(scene.path(name).parent().unwrap()).unwrap();
+    picture.save_with_format(scene.path(name), ImageFormat::Png).unwrap();
+}
+
+fn classes(scene: &Scene, folder: &str, names: [&str; 2]) {
+    for index in 0..8 {
+        image(scene, &format!("{folder}/{}/{index}.png", names[0]), true);
+        image(scene, &format!("{folder}/{}/{index}.png", names[1]), false);
+    }
+}
+
+fn file(scene: &Scene, name: &str) {
+    std::fs::create_dir_all(scene.path(name).parent().unwrap()).unwrap();
+    scene.write(name, "not an image that is read");
+}
+
+#[test]
+fn what_is_ignored_is_counted_and_said() {
+    let scene = scene();
+    classes(&scene, "data", ["left", "right"]);
+    for name in ["left/a.heic", "left/b.HEIC", "right/c.ppm", "right/notes.txt"] {
+        file(&scene, &format!("data/{name}"));
+    }
+    // What systems leave there is nobody's data.
+    for name in [".DS_Store", "left/Thumbs.db", "left/._0.png", "__MACOSX/left/0.png", "right/desktop.ini"] {
+        file(&scene, &format!("data/{name}"));
+    }
+    let words = format!("{TRAIN} data --out run --quiet");
+    scene.rehead(&words).ok().says(&["4 files ignored: 2 .heic, 1 .ppm, 1 .txt; convert images to JPEG or PNG"]);
+    let words = "label --model run --input data --output out.csv --quiet --device cpu --threads 1";
+    scene.rehead(words).ok().says(&["4 files ignored"]);
+    assert_eq!(scene.text("out.csv").lines().count(), 17);
+}
+
+#[test]
+fn a_class_without_images_is_named() {
+    let scene = scene();
+    classes(&scene, "data", ["left", "right"]);
+    file(&scene, "data/phones/1.heic");
+    file(&scene, "data/phones/2.heic");
+    let words = format!("{TRAIN} data --out run");
+    scene.rehead(&words).refused().says(&[
+        "the class `phones` has no image",
+        "2 .heic",
+        "convert images to JPEG or PNG",
+    ]);
+    scene.remove("data/phones");
+    std::fs::create_dir(scene.path("data/empty")).unwrap();
+    scene.rehead(&words).refused().says(&["the class `empty` has no image", "it is empty"]);
+    scene.remove("data/empty");
+    std::fs::create_dir(scene.path("data/.hidden")).unwrap();
+    scene.rehead(&words).ok();
+}
+
+#[test]
+fn names_are_taken_as_they_are() {
+    let scene = scene();
+    classes(&scene, "data", ["left", " right"]);
+    // Beside each other: with the blank and without.
+    image(&scene, "data/left/ a.png", true);
+    image(&scene, "data/left/a.png", false);
+    scene.rehead(&format!("{TRAIN} data --out run")).ok();
+    let label = "label --model run --device cpu --threads 1 --probabilities";
+    scene.rehead(&format!("{label} --input data --output folder.csv")).ok();
+    let folder = scene.text("folder.csv");
+    assert!(folder.contains("\n right/0.png,") && folder.contains("\nleft/ a.png,"), "{folder}");
+    let answer = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(&format!("{name},"))).unwrap();
+        line[name.len()..].to_owned()
+    };
+    assert_ne!(answer(&folder, "left/ a.png"), answer(&folder, "left/a.png"));
+    // A typed name is what it is where there is such a file, and without its blanks where there is none.
+    scene.write("data/list.csv", "file\nleft/ a.png\nleft/a.png\n left/0.png \n");
+    scene.rehead(&format!("{label} --input data/list.csv --output list.csv")).ok();
+    let list = scene.text("list.csv");
+    for (typed, name) in [("left/ a.png", "left/ a.png"), ("left/a.png", "left/a.png"), (" left/0.png ", "left/0.png")]
+    {
+        assert_eq!(answer(&list, typed), answer(&folder, name), "{typed:?}");
+    }
+}
+
+#[test]
+fn folders_that_are_no_classes_are_explained() {
+    let scene = scene();
+    for split in ["train", "test", "extra"] {
+        classes(&scene, &format!("data/{split}"), ["left", "right"]);
+    }
+    let refused = |folder: &str, parts: &[&str]| {
+        scene.rehead(&format!("{TRAIN} {folder} --out run")).refused().says(parts);
+    };
+    refused("data", &["parts of a data set", "--train data/train --test data/test", "`extra`"]);
+    refused("data/train/left", &["the images lie in this folder itself", "data/train"]);
+    scene.remove("data/test");
+    scene.remove("data/extra");
+    refused("data", &["one folder in it, `train`", "`left`, `right`", "name that folder: data/train"]);
+    image(&scene, "data/train/stray.png", true);
+    refused("data/train", &["stray.png", "not in a class folder"]);
+}

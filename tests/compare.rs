@@ -122,6 +122,7 @@ fn validation_rows_are_not_called_test_rows() {
         scene.rehead(&COMPARE.replace("--test test.csv", "--valid test.csv").replace("--seeds 2", "--seeds 1")).ok();
     let said = format!("{}{}", outcome.stdout_text(), outcome.stderr);
     assert!(!said.contains("test row") && !said.contains("test accuracy") && said.contains("validation"), "{said}");
+    assert!(said.contains("validation accuracy") && !said.contains("valid accuracy"), "{said}");
     assert!(said.contains("--seeds 3") && said.contains("There are no test data"), "{said}");
 }
 

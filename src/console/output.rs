@@ -17,6 +17,8 @@ pub struct Console {
     output: Arc<Mutex<Output>>,
     /// Of a brief console: the warnings that it has given.
     given: Option<Arc<Mutex<HashSet<String>>>>,
+    /// What warnings are about, when they could be about several things.
+    about: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +61,17 @@ impl Console {
     fn with(mode: Mode, colours: bool, writer: Box<dyn Write + Send>) -> Self {
         let target = if mode == Mode::Terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let output = Output { writer, bars: MultiProgress::with_draw_target(target), drawn: 0 };
-        Self { mode, colours, output: Arc::new(Mutex::new(output)), given: None }
+        Self { mode, colours, output: Arc::new(Mutex::new(output)), given: None, about: None }
     }
 
     /// The same console for one of many like runs: bars are drawn, notes left out, and each warning is given once.
     pub fn brief(&self) -> Self {
         Self { given: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// The same console with a name before its warnings: that of a run among several.
+    pub fn about(&self, run: impl Display) -> Self {
+        Self { about: Some(plain(run)), ..self.clone() }
     }
 
     fn has_notes(&self) -> bool {
@@ -114,7 +121,8 @@ impl Console {
         {
             return;
         }
-        self.line(&format!("{} {text}", self.coloured(YELLOW, "warning:")));
+        let about = self.about.as_ref().map_or(String::new(), |run| format!("{run}: "));
+        self.line(&format!("{} {about}{text}", self.coloured(YELLOW, "warning:")));
     }
 
     /// The error that ends the run, with its hint; shown when quiet too. A closed pipe is a normal end and says
@@ -236,12 +244,13 @@ pub mod tests {
         let (console, log) = logged(Mode::Log);
         let brief = console.brief();
         for seed in 1..=2 {
-            brief.section("data");
-            brief.note("6,920 rows");
-            brief.warn("few rows");
+            let of_run = brief.about(format!("seed {seed}"));
+            of_run.section("data");
+            of_run.note("6,920 rows");
+            of_run.warn("few rows");
             console.note(format!("run {seed}"));
         }
-        assert_eq!(log.lines(), ["warning: few rows", "run 1", "run 2"]);
+        assert_eq!(log.lines(), ["warning: seed 1: few rows", "run 1", "run 2"]);
     }
 
     #[test]

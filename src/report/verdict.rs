@@ -4,10 +4,15 @@ use crate::console::units;
 use crate::error::listed;
 use crate::evaluation::comparison::{Comparison, Difference, More, Pair, Standing, Verdict};
 
+/// A split's name in a sentence: `validation`, `test`.
+pub fn split_name(split: &str) -> &str {
+    if split == "valid" { "validation" } else { split }
+}
+
 /// The verdict in a few sentences, for people who have never met a confidence interval. `split` is that of the rows:
 /// `test` or `valid`.
 pub fn verdict(comparison: &Comparison, split: &str) -> String {
-    let split = if split == "valid" { "validation" } else { split };
+    let split = split_name(split);
     let ranked = comparison.ranked();
     let mut sentences = match &comparison.verdict {
         Verdict::Winner { name } => winner(comparison, split, name, &ranked),

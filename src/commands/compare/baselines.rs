@@ -1,5 +1,6 @@
 //! The baselines of a comparison, fitted and evaluated on the rows of the runs.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::origin::{ORIGIN, Origin};
@@ -16,6 +17,7 @@ use crate::evaluation::evaluate;
 use crate::files::write_atomically;
 use crate::hardware::Hardware;
 use crate::interrupt;
+use crate::report::verdict::split_name;
 use crate::report::{Predictions, RunMetrics};
 
 /// The baselines, fitted on the same rows as the strategies; each in a directory of its own, where it is found again if
@@ -28,16 +30,10 @@ pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Res
         Modality::Text => &["majority", "tf-idf"],
         Modality::Image => &["majority"],
     };
-    let finished = || names.iter().map(|name| folder(name)).filter(|folder| folder.join("metrics.json").is_file());
-    let stale = finished().find_map(|folder| origin.difference(&folder));
-    if let Some(difference) = &stale {
-        console.note(format!("the baselines there were made from something else ({difference}): made again"));
-    }
-    if stale.is_none() && finished().count() == names.len() {
-        return names
-            .iter()
-            .map(|name| FinishedRun::read(RunMetrics::read(folder(name).join("metrics.json"))?, &folder(name)))
-            .collect();
+    let folders: Vec<PathBuf> = names.iter().map(|name| folder(name)).collect();
+    if are_finished(&folders, &origin, console) {
+        let read = |folder: &PathBuf| FinishedRun::read(RunMetrics::read(folder.join("metrics.json"))?, folder);
+        return folders.iter().map(read).collect();
     }
     let mut config = shared.clone();
     let mut choices = Choices::default();
@@ -66,7 +62,7 @@ pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Res
         // Scores are made from logits: the logarithms of probabilities are such.
         let logits: Vec<f32> = found.probabilities.iter().map(|p| p.max(1e-30).ln()).collect();
         let evaluation = evaluate(&logits, &scored.labels, data.labels.names())?;
-        console.note(format!("{}: {split} {}", baseline.name(), evaluation.summary()));
+        console.note(format!("{}: {} {}", baseline.name(), split_name(split), evaluation.summary()));
         let metrics = RunMetrics {
             model: "none".to_owned(),
             strategy: baseline.name().to_owned(),
@@ -100,6 +96,16 @@ pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Res
         finished.push(FinishedRun::read(metrics, &run)?);
     }
     Ok(finished)
+}
+
+/// Whether all baselines are in their folders, made from `origin`. Of something else they are named.
+fn are_finished(folders: &[PathBuf], origin: &Origin, console: &Console) -> bool {
+    let finished = || folders.iter().filter(|folder| folder.join("metrics.json").is_file());
+    let stale = finished().find_map(|folder| origin.difference(folder));
+    if let Some(difference) = &stale {
+        console.note(format!("the baselines there were made from something else ({difference}): made again"));
+    }
+    stale.is_none() && finished().count() == folders.len()
 }
 
 fn stop_if_asked() -> Result<()> {

@@ -34,15 +34,15 @@ impl Origin {
         let data = &shared.data;
         let mut content = BTreeMap::new();
         let train: Vec<&Path> = data.train.iter().map(PathBuf::as_path).collect();
-        content.insert("the training data".to_owned(), fingerprint(&train, |_| true)?);
+        content.insert("the training data".to_owned(), fingerprint(&train, usize::MAX, |_| true)?);
         for (name, file) in [("the validation data", &data.valid), ("the test data", &data.test)] {
             if let Some(file) = file {
-                content.insert(name.to_owned(), fingerprint(&[file], |_| true)?);
+                content.insert(name.to_owned(), fingerprint(&[file], usize::MAX, |_| true)?);
             }
         }
         if let Some(model) = model {
             let is_part = |file: &Path| file.extension().is_some_and(|kind| MODEL_FILES.iter().any(|&one| kind == one));
-            content.insert("the model".to_owned(), fingerprint(&[model], is_part)?);
+            content.insert("the model".to_owned(), fingerprint(&[model], 1, is_part)?);
         }
         Ok(Self { content, settings: BTreeMap::new() })
     }
@@ -110,11 +110,12 @@ pub fn check<'a>(out: &Path, runs: impl IntoIterator<Item = (&'a RunConfig, &'a 
     })
 }
 
-/// Of the content of files, and of all files below folders, with their names there; those that `is_part` of it.
-fn fingerprint(paths: &[&Path], is_part: impl Fn(&Path) -> bool) -> Result<String> {
+/// Of the content of files, and of the files that are so deep below folders, with their names there; of these those that
+/// `is_part` of it.
+fn fingerprint(paths: &[&Path], depth: usize, is_part: impl Fn(&Path) -> bool) -> Result<String> {
     let mut hash = Fingerprint::default();
     for path in paths {
-        for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
+        for entry in walkdir::WalkDir::new(path).max_depth(depth).follow_links(true).sort_by_file_name() {
             let entry = match entry {
                 // A link back to a folder above holds nothing new.
                 Err(error) if error.loop_ancestor().is_some() => continue,
@@ -181,7 +182,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, content: &str| std::fs::write(folder.path().join(name), content).unwrap();
         let found =
-            || fingerprint(&[folder.path()], |file| file.extension().is_some_and(|kind| kind == "csv")).unwrap();
+            || fingerprint(&[folder.path()], 1, |file| file.extension().is_some_and(|kind| kind == "csv")).unwrap();
         write("a.csv", "1");
         let first = found();
         write("b.txt", "2");
@@ -190,6 +191,10 @@ mod tests {
         let second = found();
         assert_ne!(second, first);
         std::fs::rename(folder.path().join("a.csv"), folder.path().join("c.csv")).unwrap();
-        assert!(found() != second && found() != first);
+        let third = found();
+        assert!(third != second && third != first);
+        std::fs::create_dir(folder.path().join("below")).unwrap();
+        write("below/a.csv", "4");
+        assert_eq!(found(), third, "deeper than asked for");
     }
 }

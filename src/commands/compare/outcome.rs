@@ -7,7 +7,7 @@ use super::runs::{Contender, FinishedRun, compared};
 use crate::console::{Column, Table, units};
 use crate::error::{Error, Result};
 use crate::evaluation::comparison::{self, Comparison};
-use crate::report::verdict::verdict;
+use crate::report::verdict::{split_name, verdict};
 
 /// What `compare.json` holds.
 #[derive(Serialize)]
@@ -96,7 +96,7 @@ pub fn table(result: &ComparisonOutcome) -> Table {
     let mut table = Table::new([
         Column::left("strategy"),
         Column::right("seeds"),
-        Column::right(format!("{} accuracy", result.split)),
+        Column::right(format!("{} accuracy", split_name(result.split))),
         Column::right("95 % interval"),
         Column::right("macro-F1"),
         Column::right("training"),

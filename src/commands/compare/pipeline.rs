@@ -77,15 +77,16 @@ fn train_all(args: &CompareArgs, runs: &[RunConfig], origins: &[Origin], console
         console.section(format!("{} (details of each: -v)", units::counted(runs.len() as u64, "run")));
     }
     for (number, (config, origin)) in (1..).zip(runs.iter().zip(origins)) {
+        let name = format!("{} with seed {}", config.strategy.name, config.training.seed);
         if args.verbose {
-            console.section(format!("{} with seed {}", config.strategy.name, config.training.seed));
+            console.section(&name);
         }
         let was_there = config.run.out.join("metrics.json").is_file();
         let origin = origin.to_json()?;
         let session =
             Session { resume: true, profile: false, cache: &cache, origin: Some((origin::ORIGIN, origin.as_str())) };
         memory::forget_peak();
-        let metrics = train(config.clone(), session, &of_runs).map_err(|error| match error.kind() {
+        let metrics = train(config.clone(), session, &of_runs.about(&name)).map_err(|error| match error.kind() {
             ErrorKind::Interrupted => {
                 Error::interrupted(error.to_string()).hint("continue with the same command: finished runs are kept")
             }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::console::units;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
+use crate::report::verdict::split_name;
 use crate::report::{Predictions, RunMetrics};
 use crate::training::history::{self, Record};
 
@@ -42,11 +43,11 @@ impl FinishedRun {
         let (split, evaluation) = compared(&self.metrics, &self.run)?;
         let RunMetrics { strategy, seed, train_seconds, .. } = &self.metrics;
         let (accuracy, macro_f1) = (evaluation.accuracy, evaluation.macro_f1);
-        let split = if split == "valid" { "validation" } else { split };
         let seconds = units::seconds(*train_seconds);
         let took = if when == "trained" { format!("trained in {seconds}") } else { when.to_owned() };
         Ok(format!(
-            "{strategy} with seed {seed}: {split} accuracy {accuracy:.3}, macro-F1 {macro_f1:.3}, {took}: {}",
+            "{strategy} with seed {seed}: {} accuracy {accuracy:.3}, macro-F1 {macro_f1:.3}, {took}: {}",
+            split_name(split),
             self.run.display()
         ))
     }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::console::units;
 use crate::evaluation::interval::Interval;
+pub(super) use crate::report::verdict::split_name;
 
 /// The narrow space that no line breaks at.
 const THIN: char = '\u{202f}';
@@ -88,11 +89,6 @@ pub(super) fn number(value: f64) -> String {
 pub(super) fn capitalised(word: &str) -> String {
     let mut chars = word.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// A split's name in a sentence: `validation`, `test`.
-pub(super) fn split_name(split: &str) -> &str {
-    if split == "valid" { "validation" } else { split }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::Place;
 use super::columns::{LabelColumn, resolve};
 use super::options::ReadOptions;
 use super::reader::RowReader;
+use super::row::{Record, json_text};
 use crate::error::{Error, Result};
 
 /// The column of a folder's images.
@@ -112,6 +113,13 @@ impl Sources {
                 let cell =
                     |&column: &usize| Some((names[column].clone(), row.text(&given[column], column)?.into_owned()));
                 values[*index] = kept.iter().filter_map(cell).collect();
+                // Later rows of JSON may have keys that the first has not.
+                if let Record::Object { members, .. } = &row.record {
+                    for (key, value) in members.iter().filter(|(key, _)| !given.contains(key)) {
+                        add_columns(columns, std::slice::from_ref(key));
+                        values[*index].insert(key.clone(), json_text(value).into_owned());
+                    }
+                }
             }
         }
         if left.peek().is_some() { Err(changed()) } else { Ok(()) }
@@ -176,7 +184,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("a.csv"), folder.path().join("b.jsonl"));
         std::fs::write(&first, "id,text,label\n1,x,pos\n2,y,neg\n3,z,pos\n").unwrap();
-        std::fs::write(&second, "{\"text\":\"w\",\"label\":\"neg\",\"source\":[1]}\n").unwrap();
+        let objects =
+            "{\"text\":\"w\",\"label\":\"neg\",\"source\":[1]}\n{\"text\":\"v\",\"label\":\"neg\",\"more\":2}\n";
+        std::fs::write(&second, objects).unwrap();
         let sources = Sources { files: vec![first.clone(), second.clone()], options: ReadOptions::default() };
         let place = |file, row| Place { file, row };
         let texts = ["z", "w", "x"].map(str::to_owned);
@@ -185,6 +195,9 @@ mod tests {
         assert_eq!(found.files, [&first, &second, &first].map(|path| path.display().to_string()));
         assert_eq!(found.columns, ["id", "text", "source"]);
         assert_eq!(found.values, [["3", "z", ""], ["", "w", "[1]"], ["1", "x", ""]]);
+        let later = sources.origins(&[place(1, 2)], &["v".to_owned()]).unwrap();
+        assert_eq!(later.columns, ["text", "source", "more"]);
+        assert_eq!(later.values, [["v", "", "2"]]);
         std::fs::write(&first, "id,text,label\n1,x,pos\n").unwrap();
         let error = sources.origins(&[place(0, 3)], &texts[..1]).unwrap_err();
         assert!(error.to_string().ends_with("the file has changed since it was read"));

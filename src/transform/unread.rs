@@ -45,6 +45,7 @@ impl Unread {
     pub fn remarks(&self) -> Vec<String> {
         let of_all = |part: u64| match self.texts {
             1 => "the text".to_owned(),
+            all if all == part => format!("all {}", counted(all, "text")),
             all => format!("{} of {}", count(part), counted(all, "text")),
         };
         let mut remarks = Vec::new();

@@ -19,7 +19,7 @@ use crate::transform::language_fit::LanguageFit;
 use crate::transform::lengths::Tokenized;
 use crate::transform::long_text;
 use crate::transform::tokenizer_files::TokenizerFiles;
-use crate::transform::unread::{CutTexts, Unread};
+use crate::transform::unread::{CutTexts, Length, Unread};
 use crate::transform::wordpiece::{Template, WordPieces};
 
 const BELONGING: &str = "use the tokenizer that belongs to this checkpoint";
@@ -209,18 +209,13 @@ impl TextTokenizer {
             let ids = &chunk.ids[start..];
             self.check(ids, &chunk.segments[start..])?;
             let unknown = u64::from(!input.is_empty() && ids.iter().all(|id| self.mute.contains(id)));
-            chunk.unread.add(&Unread { texts: 1, cut: self.cut_text(ids.len(), length), unknown });
+            chunk.unread.add(&Unread {
+                texts: 1,
+                cut: CutTexts::of_text(ids.len(), &length, self.max_length, self.most),
+                unknown,
+            });
         }
         Ok(chunk)
-    }
-
-    /// The counts of a text of `length` tokens of which `kept` are read.
-    fn cut_text(&self, kept: usize, length: Length) -> CutTexts {
-        if length.tokens <= kept && length.is_counted {
-            return CutTexts::default();
-        }
-        let (limit, most, kept, tokens) = (self.max_length, self.most, kept as u64, length.tokens as u64);
-        CutTexts { texts: 1, limit, most, kept, tokens, longest: length.tokens, at_least: !length.is_counted }
     }
 
     /// Adds the ids and segments of a text, or of two, cut at the limit; returns how long they were before.
@@ -290,13 +285,6 @@ impl TextTokenizer {
     pub fn save(&self, into: &Path) -> Result<()> {
         self.files.save(into, self.max_length, self.has_segments())
     }
-}
-
-/// Tokens that a text has before it is cut, special ones included.
-struct Length {
-    tokens: usize,
-    /// Otherwise it has at least as many.
-    is_counted: bool,
 }
 
 /// The ids of special tokens and of what stands for the unknown.

@@ -63,7 +63,25 @@ impl Unread {
     }
 }
 
+/// Tokens that a text has before it is cut, special ones included.
+pub struct Length {
+    /// As far as they were counted.
+    pub tokens: usize,
+    /// Otherwise it has at least as many.
+    pub is_counted: bool,
+}
+
 impl CutTexts {
+    /// The counts of one text, of which `kept` tokens are read.
+    pub fn of_text(kept: usize, length: &Length, limit: usize, most: usize) -> Self {
+        let &Length { tokens, is_counted } = length;
+        if tokens <= kept && is_counted {
+            return Self::default();
+        }
+        let (kept, all) = (kept as u64, tokens as u64);
+        Self { texts: 1, limit, most, kept, tokens: all, longest: tokens, at_least: !is_counted }
+    }
+
     /// Adds the counts of other texts.
     fn add(&mut self, other: &Self) {
         self.texts += other.texts;

@@ -11,7 +11,7 @@ use crate::commands::origins::origins;
 use crate::commands::train::data::Data;
 use crate::config::{Choices, RunConfig};
 use crate::console::Console;
-use crate::data::{Example, Input, Modality, Place};
+use crate::data::{Example, Input, Modality, Origins, Place};
 use crate::error::{Error, Result};
 use crate::evaluation::evaluate;
 use crate::files::write_atomically;
@@ -46,9 +46,7 @@ pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Res
         None => ("valid", &data.valid),
     };
     let scored = SplitInputs::of(examples);
-    let places: Vec<Place> = examples.iter().map(Example::place).collect();
-    let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
-    let origins = origins(&data.sources, &places, &texts, data.labels.names(), &Console::new(true));
+    let origins = origins_of(examples, &data);
 
     let mut finished = Vec::new();
     for &name in names {
@@ -114,6 +112,13 @@ fn stop_if_asked() -> Result<()> {
             .hint("continue with the same command: finished runs are kept")),
         false => Ok(()),
     }
+}
+
+/// What the rows of examples are in the files of the data.
+fn origins_of(examples: &[Example], data: &Data) -> Origins {
+    let places: Vec<Place> = examples.iter().map(Example::place).collect();
+    let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
+    origins(&data.sources, &places, &texts, data.labels.names(), &Console::new(true))
 }
 
 /// Examples as baselines take them.

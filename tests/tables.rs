@@ -124,6 +124,14 @@ fn blank_rows_titles_and_sheets_are_told() {
     let output = scene.rehead(&format!("{BASIC} --input in.xlsx --output out.csv")).ok();
     let output = output.says(&["sheet = Reviews", "`Old`", "header = row 3 of the sheet"]);
     output.check(!output.stderr.contains("Secret"), "nothing of a hidden sheet");
+    for (sheet, text) in [("Old", "never read"), ("3", "never read"), ("Secret", "never read"), ("2", "bad film")] {
+        scene.rehead(&format!("{BASIC} --input in.xlsx --sheet {sheet} --output sheet.csv --quiet")).ok();
+        assert!(scene.text("sheet.csv").contains(text), "{sheet}");
+    }
+    scene
+        .rehead(&format!("{BASIC} --input in.xlsx --sheet 9 --output x.csv"))
+        .refused()
+        .says(&["no sheet `9`", "`Reviews`"]);
     let text = scene.text("out.csv");
     let rows: Vec<&str> = text.lines().collect();
     assert_eq!(rows.len(), 4, "a blank row stays a row, so that the output lines up with the sheet: {rows:?}");

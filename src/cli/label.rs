@@ -117,6 +117,7 @@ setting_flags! {
         quote: Quote = "data.quote",
         no_header: bool = "data.no_header" { help: "The first row is data too; columns then go by number: --text 2" },
         encoding: Option<Encoding> = "data.encoding",
+        sheet: Option<String> = "data.sheet",
         on_bad_input: OnBadInput = "data.on_bad_input" {
             help: "Stop when a row or an image cannot be read, or leave its label empty (or the row out) and say so",
         },

@@ -44,6 +44,7 @@ setting_flags! {
         quote: Quote = "data.quote",
         no_header: bool = "data.no_header",
         encoding: Option<Encoding> = "data.encoding",
+        sheet: Option<String> = "data.sheet",
     }
 }
 

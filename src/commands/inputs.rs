@@ -123,34 +123,36 @@ impl ColumnArgs {
     /// How to read a data file, as far as the command line says.
     pub fn read_options(&self, on_bad_input: OnBadInput) -> ReadOptions {
         let ColumnArgs { delimiter, quote, no_header, encoding, .. } = *self;
-        let form = FileForm { delimiter, quote, no_header, encoding, on_bad_input };
+        let sheet = self.sheet.as_deref();
+        let form = FileForm { delimiter, quote, no_header, encoding, sheet, on_bad_input };
         read_options(self.text.as_ref(), self.label.as_deref(), form)
     }
 }
 
 /// How the files of a command are written, and what is done about rows that cannot be read.
 #[derive(Debug, Clone, Copy)]
-pub struct FileForm {
+pub struct FileForm<'a> {
     pub delimiter: Option<config::Delimiter>,
     pub quote: config::Quote,
     pub no_header: bool,
     pub encoding: Option<config::Encoding>,
+    pub sheet: Option<&'a str>,
     pub on_bad_input: OnBadInput,
 }
 
-impl FileForm {
-    pub fn of_run(data: &DataConfig) -> Self {
+impl<'a> FileForm<'a> {
+    pub fn of_run(data: &'a DataConfig) -> Self {
         let DataConfig { delimiter, quote, no_header, encoding, on_bad_input, .. } = *data;
-        Self { delimiter, quote, no_header, encoding, on_bad_input }
+        Self { delimiter, quote, no_header, encoding, sheet: data.sheet.as_deref(), on_bad_input }
     }
 
-    pub fn of_rows_to_label(rows: &LabelRowArgs) -> Self {
+    pub fn of_rows_to_label(rows: &'a LabelRowArgs) -> Self {
         let LabelRowArgs { delimiter, quote, no_header, encoding, on_bad_input, .. } = *rows;
-        Self { delimiter, quote, no_header, encoding, on_bad_input }
+        Self { delimiter, quote, no_header, encoding, sheet: rows.sheet.as_deref(), on_bad_input }
     }
 }
 
-pub fn read_options(text: Option<&Columns>, label: Option<&str>, form: FileForm) -> ReadOptions {
+pub fn read_options(text: Option<&Columns>, label: Option<&str>, form: FileForm<'_>) -> ReadOptions {
     ReadOptions {
         text: text.map(text_columns),
         label: label.map(str::to_owned),
@@ -162,6 +164,7 @@ pub fn read_options(text: Option<&Columns>, label: Option<&str>, form: FileForm)
         },
         no_header: form.no_header,
         encoding: form.encoding.map(config::Encoding::decoder),
+        sheet: form.sheet.map(str::to_owned),
         skip_bad_rows: form.on_bad_input == OnBadInput::Skip,
         ..ReadOptions::default()
     }

@@ -63,6 +63,7 @@ mod tests {
             quote: Quote::None,
             no_header: true,
             encoding: Some("cp1252".parse().unwrap()),
+            sheet: Some("Reviews".into()),
             on_empty_label: OnBadInput::Skip,
             label_map: Some("map.csv".into()),
             merge_labels: true,

@@ -60,6 +60,8 @@ pub struct DataConfig {
     pub no_header: bool,
     /// The encoding of text files; `None`: found out.
     pub encoding: Option<Encoding>,
+    /// The sheet of a spreadsheet, by name or number; `None`: the first one with data.
+    pub sheet: Option<String>,
     /// Whether rows without a label end the run or are left out.
     pub on_empty_label: OnBadInput,
     /// The file with new names of labels.

@@ -102,6 +102,13 @@ pub static SETTINGS: &[Setting] = &[
         "Encoding of text files, such as cp1252, utf-16 or shift_jis",
     ),
     row(
+        "data.sheet",
+        "--sheet NAME|N",
+        Accepts::Text("the name of a sheet, or its number"),
+        Unset("the first one with data"),
+        "Sheet of a spreadsheet that is read, by its name or its number from 1",
+    ),
+    row(
         "data.on_empty_label",
         "--on-empty-label fail|skip",
         Accepts::words::<OnBadInput>(),

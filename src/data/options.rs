@@ -22,6 +22,8 @@ pub struct ReadOptions {
     pub no_header: bool,
     /// The encoding of text files.
     pub encoding: Option<&'static encoding_rs::Encoding>,
+    /// The sheet of a spreadsheet, by name or number from 1; the first one with data when not set.
+    pub sheet: Option<String>,
     /// Rows that cannot be read are left out and counted, instead of ending the reading.
     pub skip_bad_rows: bool,
     /// The longest row that is accepted, in bytes; 64 MiB when not set.

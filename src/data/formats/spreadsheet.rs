@@ -68,7 +68,10 @@ struct SparseRow {
 
 fn opened(path: &Path, options: &ReadOptions) -> Result<OpenedRows> {
     let mut workbook = workbook(path)?;
-    let (name, mut choices) = chosen_sheet(&mut workbook, path)?;
+    let (name, mut choices) = match &options.sheet {
+        Some(given) => (given_sheet(&workbook, given, path)?, Vec::new()),
+        None => chosen_sheet(&mut workbook, path)?,
+    };
     let mut rows = sheet_rows(&mut workbook, &name).map_err(|error| damaged(&error, path))?;
     rows.retain(|row| row.cells.iter().any(|(_, cell)| !cell.is_empty()));
     let title = if options.no_header { 0 } else { titles(&rows) };
@@ -266,6 +269,19 @@ fn damaged(error: &calamine::Error, path: &Path) -> Error {
     Error::request(message).file(path).hint(hint)
 }
 
+/// The name of the sheet that somebody named, or gave the number of.
+fn given_sheet(workbook: &Sheets<BufReader<File>>, given: &str, path: &Path) -> Result<String> {
+    let names = workbook.sheet_names();
+    let numbered = given.parse::<usize>().ok().and_then(|number| names.get(number.checked_sub(1)?));
+    match names.iter().find(|name| *name == given).or(numbered) {
+        Some(name) => Ok(name.clone()),
+        None => Err(Error::request(format!("there is no sheet `{given}`; the sheets are {}", listed(&names)))
+            .file(path)
+            .key("sheet")
+            .hint("name one of these with --sheet, or give its number, from 1")),
+    }
+}
+
 /// The name of the sheet to read, and what there is to say about the choice.
 fn chosen_sheet(workbook: &mut Sheets<BufReader<File>>, path: &Path) -> Result<(String, Vec<DetectedSetting>)> {
     let sheets = workbook.sheets_metadata().iter();
@@ -281,12 +297,12 @@ fn chosen_sheet(workbook: &mut Sheets<BufReader<File>>, path: &Path) -> Result<(
     }
     let mut filled = filled.into_iter();
     let Some(first) = filled.next() else {
-        return Err(Error::request("the workbook has no data").file(path).hint("its hidden sheets are not read"));
+        return Err(Error::request("the workbook has no data").file(path).hint("name a hidden sheet with --sheet"));
     };
     let others: Vec<String> = filled.collect();
     let mut choices = Vec::new();
     if !others.is_empty() {
-        let reason = format!("the first sheet with data; not read: {}", listed(&others));
+        let reason = format!("the first sheet with data; --sheet NAME reads another: {}", listed(&others));
         choices.push(DetectedSetting::new("sheet", &first, reason));
     }
     Ok((first, choices))

@@ -38,7 +38,7 @@ pub fn write(run: &Path, resolution: &LabelResolution, continued: bool) -> Resul
     if continued && read(run)? != *resolution {
         return Err(Error::request("the labels become other classes than when this run began")
             .file(file(run))
-            .hint("put the data and the label map back as they were, or begin anew with another --out"));
+            .hint("put the data and the label map back as they were, or start again with another --out"));
     }
     if resolution.is_identity() {
         return Ok(());

@@ -34,7 +34,7 @@ pub struct OtherTask {
     pub sure: bool,
 }
 
-/// Different decimals from which they are taken for scores.
+/// Different decimals from which they count as scores.
 const SCORES: usize = 6;
 /// Different numbers from which there is hardly a doubt.
 const MANY: usize = 20;

@@ -126,8 +126,9 @@ fn choose_device(device: config::Device, choices: &mut Choices) -> Result<Device
             })?;
             let count = Cuda::device_count().max(0) as usize;
             if index >= count {
+                let gpus = if count == 1 { "GPU" } else { "GPUs" };
                 return Err(Error::request(format!(
-                    "cuda:{index} is not available: this machine has {count} GPUs, numbered from 0"
+                    "cuda:{index} is not available: this machine has {count} {gpus}, numbered from 0"
                 ))
                 .key("device"));
             }

@@ -131,7 +131,8 @@ impl Cache {
         }
         let size = units::bytes(placement.bytes());
         let place = if in_memory { format!("{size} in memory") } else { format!("{size} in {}", file.display()) };
-        console.note(format!("cached lower layers (the first {} stages): computed once, {place}", request.stages));
+        let stages = units::counted(request.stages as u64, "stage");
+        console.note(format!("cached lower layers (the first {stages}): computed once, {place}"));
         let made = if in_memory {
             placement.compute_in_memory(request, console)?
         } else {

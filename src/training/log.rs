@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tch::Tensor;
 
+use crate::console::units::counted;
 use crate::console::{Console, Progress, Table};
 use crate::error::Result;
 use crate::evaluation::Evaluation;
@@ -93,7 +94,7 @@ impl<'a> TrainLog<'a> {
     /// Says that training ends because patience is exhausted, and after how many epochs without improvement.
     pub fn stopped_early(&self, state: &TrainState) {
         let epochs = state.best.epochs_without_improvement();
-        self.console.note(format!("no improvement for {epochs} epochs: stopping early"));
+        self.console.note(format!("no improvement for {}: stopping early", counted(epochs.into(), "epoch")));
     }
 
     /// Training has ended; `profile` says where the time went, when that was asked for.

@@ -85,7 +85,7 @@ impl ImageTransform {
         let images = ImageSet { files, preprocessing, augmentation, seed, limits, reservation };
         let set: Arc<dyn ExampleSet> = match self.views {
             views if augmented && views > 0 => {
-                statistics.push_str(&format!("; {views} views of each"));
+                statistics.push_str(&format!("; {} of each", counted(views as u64, "view")));
                 Arc::new(FixedViews { images, views })
             }
             _ => Arc::new(images),

@@ -6,7 +6,7 @@
 //! said of the results is `evaluation::comparison`'s affair.
 //!
 //! [`pipeline`] runs it: `train` for every strategy and seed, [`baselines`], [`outcome`] (what they scored, as JSON,
-//! table and CSV), [`next`] (which run to go on with) and [`page`] (the report). [`runs`] is what a finished run has
+//! table and CSV), [`next`] (which run to continue with) and [`page`] (the report). [`runs`] is what a finished run has
 //! left, [`origin`] what it was made from.
 
 mod baselines;

@@ -1,4 +1,4 @@
-//! Which run to go on with after a comparison, and the commands that do.
+//! Which run to continue with after a comparison, and the commands that do.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::report::next_steps::{named, shell_word};
 /// So much accuracy may a cheaper strategy have less, where no difference is clear.
 const A_POINT: f64 = 0.01;
 
-/// The run to go on with.
+/// The run to continue with.
 #[derive(Debug, Clone, Serialize)]
 pub struct Recommendation {
     pub strategy: String,

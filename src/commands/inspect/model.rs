@@ -206,7 +206,7 @@ impl fmt::Display for ModelReport {
             [first, .., last] => writeln!(f, "  stages        {}: {first} to {last}", self.stages.len())?,
         }
         if let Some(width) = self.feature_width {
-            writeln!(f, "  features      {width} wide")?;
+            writeln!(f, "  features      {width} numbers")?;
         }
         if let Some(length) = self.max_length {
             writeln!(f, "  max length    {length} tokens")?;

@@ -232,6 +232,7 @@ fn labels_that_look_alike_are_named_and_merged() {
         outcome.says(&["warning: labels that look alike are different classes", &first, second]);
         let inspected = scene.rehead("inspect train.csv").ok();
         assert!(inspected.stdout_text().contains(&first), "{inspected}");
+        assert!(scene.text("run/report.html").contains("look alike and count as different classes"));
         scene.remove("run");
         let outcome = scene.rehead(&format!("{FROZEN} --train train.csv --merge-labels")).ok();
         outcome.says(&[&format!("merged into `{}` (16 rows): `{}` 8", labels[0], labels[2]), "48 rows, 2 classes:"]);

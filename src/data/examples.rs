@@ -92,12 +92,16 @@ pub fn load_labelled<P: AsRef<Path>>(
             .hint("check --on-empty-label, --label-map and --min-rows-per-label"));
     }
     let names = sources.iter().map(|columns| columns.file().display().to_string()).collect();
-    let summary = Summary {
+    let mut summary = Summary {
         trimmed_labels: reading.trimmed,
         empty_labels: reading.empty,
         left_out: (labelled - examples.len()) as u64,
         ..summarise(&examples, &labels, names)
     };
+    if columns.file().is_dir() {
+        // Folders are classes, whatever their names.
+        summary.findings.other_task = None;
+    }
     let of_source = |columns: &ResolvedColumns, warning: &String| match sources.len() {
         1 => warning.clone(),
         _ => format!("{}: {warning}", columns.file().display()),

@@ -240,7 +240,7 @@ impl LabelResolution {
         let class = |name: &str| known.index_of(name);
         match self.renames.get(label) {
             Some(None) => return Meaning::LeftOut,
-            Some(Some(name)) => return class(name).map_or_else(|| self.of_others(), Meaning::Class),
+            Some(Some(name)) => return class(name).map_or_else(|| self.of_others(known), Meaning::Class),
             None => {}
         }
         if let Some(class) = class(label) {
@@ -262,17 +262,16 @@ impl LabelResolution {
         if let Some(index) = label.parse().ok().filter(unnamed) {
             return Meaning::Variant(index);
         }
-        match self.of_others() {
-            Meaning::LeftOut => Meaning::LeftOut,
-            _ => match &self.rare {
-                Some(Rare::Becomes(other)) => class(other).map_or(Meaning::Unknown, Meaning::Class),
-                _ => Meaning::Unknown,
-            },
-        }
+        self.of_others(known)
     }
 
-    fn of_others(&self) -> Meaning {
-        if self.rare == Some(Rare::LeftOut) { Meaning::LeftOut } else { Meaning::Unknown }
+    /// What a label is that training never saw.
+    fn of_others(&self, known: &Labels) -> Meaning {
+        match &self.rare {
+            Some(Rare::LeftOut) => Meaning::LeftOut,
+            Some(Rare::Becomes(other)) => known.index_of(other).map_or(Meaning::Unknown, Meaning::Class),
+            None => Meaning::Unknown,
+        }
     }
 }
 

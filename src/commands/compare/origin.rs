@@ -16,6 +16,9 @@ use crate::report::metrics::to_readable_json;
 /// The file in the directory of a run or baseline.
 pub const ORIGIN: &str = "origin.json";
 
+/// Settings whose content counts, not the path.
+const PATHS: [&str; 5] = ["data.train", "data.valid", "data.test", "data.label_map", "model.model"];
+
 /// Kinds of model files that decide what a network computes.
 const MODEL_FILES: [&str; 4] = ["json", "safetensors", "txt", "model"];
 
@@ -35,7 +38,9 @@ impl Origin {
         let mut content = BTreeMap::new();
         let train: Vec<&Path> = data.train.iter().map(PathBuf::as_path).collect();
         content.insert("the training data".to_owned(), fingerprint(&train, usize::MAX, |_| true)?);
-        for (name, file) in [("the validation data", &data.valid), ("the test data", &data.test)] {
+        for (name, file) in
+            [("the validation data", &data.valid), ("the test data", &data.test), ("the label map", &data.label_map)]
+        {
             if let Some(file) = file {
                 content.insert(name.to_owned(), fingerprint(&[file], usize::MAX, |_| true)?);
             }
@@ -50,7 +55,7 @@ impl Origin {
     /// The same with the settings of one run.
     pub fn of_run(&self, run: &RunConfig) -> Result<Self> {
         let mut settings = config::decisive_settings(run)?;
-        settings.retain(|key, _| !["data.train", "data.valid", "data.test", "model.model"].contains(&key.as_str()));
+        settings.retain(|key, _| !PATHS.contains(&key.as_str()));
         Ok(Self { content: self.content.clone(), settings })
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::outcome::SavedTraining;
 use super::prepare::Run;
 use super::split::PreparedSplit;
-use crate::config::{self, DataConfig, Strategy};
+use crate::config::{self, DataConfig, OnBadInput, Strategy};
 use crate::data::Place;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
@@ -118,12 +118,16 @@ fn data_options(data: &DataConfig) -> String {
     for (option, file) in [("--valid", &data.valid), ("--test", &data.test)] {
         words.extend(file.as_ref().map(|file| format!("{option} {}", shell_word(file))));
     }
-    let text = data.text.as_ref().map(ToString::to_string);
-    // The usual names are found again.
-    for (option, column) in [("--text", text), ("--label", data.label.clone())] {
-        let column = column.filter(|column| option.trim_start_matches('-') != column);
-        words.extend(column.map(|column| format!("{option} {}", shell_word(Path::new(&column)))));
-    }
+    // The usual names are found again. A column has a flag of its own, since its name may hold a comma.
+    let flag = |flag: &str, name: &str| format!("--{flag} {}", shell_word(Path::new(name)));
+    let text = data.text.as_deref().filter(|names| *names != ["text"]);
+    words.extend(text.unwrap_or_default().iter().map(|name| flag("text", name)));
+    words.extend(data.label.iter().filter(|name| *name != "label").map(|name| flag("label", name)));
+    words.extend((data.on_empty_label == OnBadInput::Skip).then(|| "--on-empty-label skip".to_owned()));
+    words.extend(data.label_map.as_ref().map(|map| format!("--label-map {}", shell_word(map))));
+    words.extend(data.merge_labels.then(|| "--merge-labels".to_owned()));
+    words.extend(data.min_rows_per_label.map(|rows| format!("--min-rows-per-label {rows}")));
+    words.extend(data.other.iter().map(|name| flag("other", name)));
     words.join(" ")
 }
 

@@ -102,6 +102,7 @@ pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
     if let Some(training) = facts.training {
         steps.extend(contradictions(training.summary));
         steps.extend(lonely_labels(training.summary));
+        steps.extend(look_alike_labels(training.summary));
     }
     steps.extend(main.and_then(|main| no_better_than_majority(main, facts)));
     steps.extend(facts.remarks.iter().map(|remark| NextStep::new(format!("In the training data, {remark}."))));
@@ -195,6 +196,22 @@ fn lonely_labels(summary: &Summary) -> Option<NextStep> {
             if number == 1 { "" } else { " each" },
         ))
     })
+}
+
+/// Labels that are probably one.
+fn look_alike_labels(summary: &Summary) -> Option<NextStep> {
+    let groups = &summary.findings.lookalikes;
+    let first = groups.first()?;
+    let names = listed(first.iter().map(|(name, _)| name.replace('`', "'")));
+    let more = match groups.len() {
+        1 => String::new(),
+        2 => ", and so do those of another group".to_owned(),
+        groups => format!(", and so do those of {} other groups", groups - 1),
+    };
+    Some(NextStep::new(format!(
+        "The labels {names} look alike and count as different classes{more}. If they mean the same, train again with \
+         `--merge-labels`."
+    )))
 }
 
 fn no_better_than_majority(main: &SplitFacts, facts: &RunFacts) -> Option<NextStep> {
@@ -377,6 +394,15 @@ mod tests {
         assert_eq!(commands[1], "rehead label --model runs/x --input NEW.csv --output LABELLED.csv");
         assert!(commands[2].contains("from_pretrained(\"runs/x\", trust_remote_code=True)"));
         assert_eq!(steps.len(), 3);
+    }
+
+    #[test]
+    fn labels_that_look_alike_are_to_be_merged() {
+        let mut summary = Summary::default();
+        assert_eq!(look_alike_labels(&summary), None);
+        summary.findings.lookalikes = vec![vec![("Bug".to_owned(), 40), ("bug".to_owned(), 12)]];
+        let step = look_alike_labels(&summary).unwrap();
+        assert!(step.text.starts_with("The labels `Bug` and `bug` look alike and count as"), "{step:?}");
     }
 
     #[test]

@@ -205,7 +205,7 @@ fn outputs_that_cannot_be_written() {
         ("labels compressed", |_| {}, &LABEL.replace("out.csv", "out.csv.gz"), &["out.csv.gz: "]),
         ("nothing to resume", |s| s.write("out.csv", "x"),
             &format!("{LABEL} --resume"), &["out.csv: ", "nothing to resume"]),
-        ("no run to resume", |_| {}, "train --resume --out run", &["train"]),
+        ("no run to resume", |_| {}, "train --resume --out run", &["run: no such run"]),
     }
 }
 

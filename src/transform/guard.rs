@@ -32,7 +32,21 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     let line = text.and_then(|text| text.lines().next()).unwrap_or("no reason given");
-    format!("the `tokenizers` library fails on it ({line})")
+    match line.contains(ENDLESS) {
+        true => plainly(line),
+        false => format!("the `tokenizers` library fails on it ({line})"),
+    }
+}
+
+/// How the library of patterns says that it gives one up.
+const ENDLESS: &str = "retry-limit";
+
+/// An error of the crate for people: one `error` in `WordPiece error: Missing [UNK] token` is enough.
+pub fn plainly(why: &str) -> String {
+    match why.contains(ENDLESS) {
+        true => "a pattern in the tokenizer's file needs endless time for it".to_owned(),
+        false => why.rsplit("error: ").next().unwrap_or_default().to_owned(),
+    }
 }
 
 #[cfg(test)]

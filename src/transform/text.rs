@@ -14,7 +14,7 @@ use crate::batch::TokenizedSet;
 use crate::config::accepts::MAX_LENGTH;
 use crate::data::Input;
 use crate::error::{Error, Result};
-use crate::transform::guard::guarded;
+use crate::transform::guard::{guarded, plainly};
 use crate::transform::language_fit::LanguageFit;
 use crate::transform::lengths::Tokenized;
 use crate::transform::long_text;
@@ -196,11 +196,12 @@ impl TextTokenizer {
                 Input::Image(path) => return Err(Error::request("this model reads text, not images").file(path)),
             };
             let length = guarded(|| self.push(texts, &mut chunk));
-            let length = length.and_then(|length| length.map_err(|error| error.to_string())).map_err(|why| {
-                // "WordPiece error: Missing [UNK] token": one error is enough.
-                let why = why.rsplit("error: ").next().unwrap_or_default();
-                Error::request(format!("the text cannot be tokenised: {why}")).file(&self.files.file).hint(BELONGING)
-            })?;
+            let length =
+                length.and_then(|length| length.map_err(|error| plainly(&error.to_string()))).map_err(|why| {
+                    Error::request(format!("the text cannot be tokenised: {why}"))
+                        .file(&self.files.file)
+                        .hint(BELONGING)
+                })?;
             if !self.has_segments() {
                 // Some families have one segment and the tokenizer of one with two.
                 chunk.segments[start..].fill(0);

@@ -99,13 +99,14 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         let labels = model.classifier.labels.names();
         let origins = origins(&sources, &places, &texts, labels, &console);
         predictions.write(out, "test", labels, &origins)?;
+        let languages: Vec<String> = report.language.iter().flat_map(LanguageFit::warnings).collect();
         let found = row_origins(&origins, |_| Some(args.data.clone()).filter(|data| !data.is_dir()));
         let data = [
             ("model".to_owned(), args.model.clone()),
             (args.data.display().to_string(), set.summary.to_string()),
             (unit.to_owned(), prepared.statistics.clone()),
         ];
-        let page = page(args, model.modality, &report.test, &predictions, (&texts, &found), &data);
+        let page = page(args, model.modality, &report.test, &predictions, (&texts, &found), &data, &languages);
         write_atomically(out.join("report.html"), page.as_bytes())?;
         console.summary(report.test.sentence(""));
         console.summary(format!("report: {}", out.join("report.html").display()));
@@ -147,6 +148,7 @@ fn page(
     predictions: &Predictions,
     (texts, origins): (&[String], &[Origin]),
     data: &[(String, String)],
+    languages: &[String],
 ) -> String {
     let Predictions { truth, probabilities } = predictions;
     let next = run_steps(&RunFacts {
@@ -154,6 +156,7 @@ fn page(
         modality,
         training: None,
         splits: &[SplitFacts { called: "test", evaluation, truth, probabilities }],
+        languages,
         remarks: &[],
     });
     let split = ScoredSplit { name: "test", evaluation, truth, probabilities, texts, modality, origins };

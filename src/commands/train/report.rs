@@ -17,6 +17,7 @@ use crate::report::provenance::Provenance;
 use crate::report::{NextStep, Predictions, RunMetrics};
 use crate::task::Evaluated;
 use crate::training::history;
+use crate::transform::LanguageFit;
 
 /// Writes predictions, metrics and the report. Returns the metrics and what the report says is to be done next.
 pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Result<(RunMetrics, Vec<NextStep>)> {
@@ -75,6 +76,7 @@ fn next_steps(run: &Run, metrics: &RunMetrics, splits: &[ShownSplit]) -> Vec<Nex
             has_module: run.out().join("modeling_rehead.py").is_file(),
         }),
         splits: &splits,
+        languages: &run.language.iter().flat_map(LanguageFit::warnings).collect::<Vec<_>>(),
         remarks: &run.splits.train.remarks,
     })
 }

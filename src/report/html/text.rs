@@ -21,7 +21,10 @@ pub(super) fn label(name: &str) -> Markup {
     html! {
         bdi.label {
             @if name.is_empty() { "(empty)" }
-            @for part in name.split_inclusive(['_', '/']) { (part) wbr; }
+            @for (index, part) in name.split_inclusive(['_', '/']).enumerate() {
+                @if index > 0 { wbr; }
+                (part)
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Small copies of images, written into the page itself.
+//! Copies of images, written into the page itself: a small one to look through many, a larger one to look at.
 
 use std::path::Path;
 
@@ -7,17 +7,32 @@ use base64::engine::general_purpose::STANDARD;
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 
-use crate::image::{Interpolation, Limits, Preprocessing, Resize, decode, prepare};
+use crate::image::{Image, Interpolation, Limits, Preprocessing, Resize, decode, prepare};
 
-/// The longer side of a thumbnail, in pixels.
-const SIDE: u32 = 128;
-const QUALITY: u8 = 80;
+/// The longer side of a small copy, in pixels, and JPEG's quality.
+const SMALL: (u32, u8) = (176, 78);
+/// The same of a large one. A page holds up to a hundred of them, and is to stay a file that can be sent.
+const LARGE: (u32, u8) = (512, 72);
 
-/// A `data:` address of a small copy of the image; `None` when it cannot be read (any more).
-pub fn thumbnail(file: &Path) -> Option<String> {
+/// Two copies of an image, each as a `data:` address.
+pub struct Copies {
+    pub small: String,
+    pub large: String,
+}
+
+/// `None` when the image cannot be read (any more).
+pub fn copies(file: &Path) -> Option<Copies> {
     let image = decode(file, &Limits::default()).ok()?;
+    let small = copy(&image, SMALL)?;
+    let is_small = image.height.max(image.width) <= SMALL.0;
+    Some(Copies { large: if is_small { small.clone() } else { copy(&image, LARGE)? }, small })
+}
+
+fn copy(image: &Image, (side, quality): (u32, u8)) -> Option<String> {
     let longest = image.height.max(image.width).max(1);
-    let scaled = |side: u32| if longest > SIDE { (side * SIDE / longest).max(1) } else { side };
+    let scaled = |length: u32| {
+        if longest > side { (u64::from(length) * u64::from(side) / u64::from(longest)).max(1) as u32 } else { length }
+    };
     let (height, width) = (scaled(image.height), scaled(image.width));
     let preprocessing = Preprocessing {
         resize: Resize::Exact { height, width },
@@ -26,8 +41,8 @@ pub fn thumbnail(file: &Path) -> Option<String> {
         mean: [0.0; 3],
         std: [1.0; 3],
     };
-    let pixels = prepare(&image, &preprocessing).ok()?;
+    let pixels = prepare(image, &preprocessing).ok()?;
     let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, QUALITY).encode(&pixels, width, height, ExtendedColorType::Rgb8).ok()?;
+    JpegEncoder::new_with_quality(&mut bytes, quality).encode(&pixels, width, height, ExtendedColorType::Rgb8).ok()?;
     Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes)))
 }

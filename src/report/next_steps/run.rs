@@ -32,6 +32,8 @@ pub struct RunFacts<'a> {
     pub training: Option<&'a Training<'a>>,
     /// Validation data first, then test data where there are any.
     pub splits: &'a [SplitFacts<'a>],
+    /// Languages of the training texts that the tokenizer does not know, in sentences, with what to do about it.
+    pub languages: &'a [String],
     /// What of the training texts is not read, in sentences, with what to do about it.
     pub remarks: &'a [String],
 }
@@ -78,6 +80,20 @@ impl SplitFacts<'_> {
         (self.evaluation.rows > 0).then(|| (name.as_str(), scores.support as f64 / self.evaluation.rows as f64))
     }
 
+    /// How often each label is predicted.
+    fn predicted(&self) -> Vec<u64> {
+        let mut predicted = vec![0; self.evaluation.per_class.len()];
+        self.rows().for_each(|row| predicted[argmax(row)] += 1);
+        predicted
+    }
+
+    /// The label that every row gets, though the rows have several.
+    fn only_answer(&self) -> Option<&str> {
+        let several = self.evaluation.per_class.iter().filter(|(_, scores)| scores.support > 0).count() > 1;
+        let only = self.predicted().iter().position(|&rows| rows == self.evaluation.rows).filter(|_| several)?;
+        self.evaluation.per_class.get(only).map(|(name, _)| name.as_str())
+    }
+
     fn is_better_than_majority(&self) -> bool {
         self.majority().is_none_or(|(_, share)| self.evaluation.accuracy_interval().low > share)
     }
@@ -98,15 +114,18 @@ impl SplitFacts<'_> {
 /// The steps, the most important first, at most [`MOST_STEPS`]. The last is always how to label new data.
 pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
     let main = facts.splits.last();
-    let mut steps: Vec<NextStep> = main.and_then(missed_labels).into_iter().collect();
+    let mut steps: Vec<NextStep> = facts.languages.iter().map(|found| NextStep::new(sentence(found))).collect();
+    if let Some(training) = facts.training {
+        steps.extend(lookalikes(facts, training.summary));
+    }
+    steps.extend(main.and_then(missed_labels));
+    steps.extend(main.and_then(|main| score_to_doubt(main, facts)));
     if let Some(training) = facts.training {
         steps.extend(contradictions(training.summary));
-        steps.extend(lonely_labels(training.summary));
-        steps.extend(look_alike_labels(training.summary));
+        steps.extend(lonely_labels(facts, training.summary));
     }
     steps.extend(main.and_then(|main| no_better_than_majority(main, facts)));
     steps.extend(facts.remarks.iter().map(|remark| NextStep::new(format!("In the training data, {remark}."))));
-    steps.extend(main.and_then(|main| score_to_doubt(main, facts)));
     steps.extend(possible_label_errors(facts.splits));
     steps.extend(main.and_then(overconfident));
     steps.truncate(MOST_STEPS - 1);
@@ -119,6 +138,13 @@ pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
         steps.push(python(facts, training));
     }
     steps
+}
+
+/// With a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map_or_else(String::new, |first| first.to_uppercase().collect());
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
 }
 
 /// `a`, `b`, `c` and 4 more, between backquotes.
@@ -136,12 +162,9 @@ fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 /// Labels that some rows have and no prediction.
 fn missed_labels(main: &SplitFacts) -> Option<NextStep> {
-    let mut predicted = vec![0u64; main.evaluation.per_class.len()];
-    main.rows().for_each(|row| predicted[argmax(row)] += 1);
+    let predicted = main.predicted();
     let classes = || main.evaluation.per_class.iter().zip(&predicted);
-    if let Some(((only, _), _)) = classes().find(|(_, rows)| **rows == main.evaluation.rows && **rows > 0)
-        && classes().filter(|((_, scores), _)| scores.support > 0).count() > 1
-    {
+    if let Some(only) = main.only_answer() {
         return Some(NextStep::new(format!(
             "All {} are predicted as {}: the network tells nothing apart. Train it longer (`--epochs`), train more of \
              it (`--strategy full`), or give it more rows of the other labels.",
@@ -183,39 +206,50 @@ fn contradictions(summary: &Summary) -> Option<NextStep> {
     })
 }
 
-/// Labels with a single row.
-fn lonely_labels(summary: &Summary) -> Option<NextStep> {
-    let lonely = || summary.classes.iter().filter(|(_, rows)| *rows == 1).map(|(name, _)| name.as_str());
-    let number = lonely().count();
-    (number > 0).then(|| {
+/// Labels that are different classes and probably one.
+fn lookalikes(facts: &RunFacts, summary: &Summary) -> Option<NextStep> {
+    let groups = &summary.findings.lookalikes;
+    let shown = |group: &Vec<(String, u64)>| {
+        let names = group.iter().map(|(name, rows)| format!("{} ({})", named(name), counted(*rows, "row")));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let mut all: Vec<String> = groups.iter().take(NAMED).map(shown).collect();
+    if let Some(more) = groups.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        all.push(format!("and {more} more such {}", if more == 1 { "group" } else { "groups" }));
+    }
+    (!groups.is_empty()).then(|| {
         NextStep::new(format!(
-            "{} {} one row{} in the training data: too few to learn from, and none to check on. Add rows, or put such \
-             labels together: `--min-rows-per-label 2 --other other`.",
-            some(lonely()),
-            if number == 1 { "has" } else { "have" },
-            if number == 1 { "" } else { " each" },
+            "These labels look alike and count as different classes: {}. If they mean the same, make them one.",
+            all.join("; ")
         ))
+        .command(again(facts, "--merge-labels", "-merged"))
     })
 }
 
-/// Labels that are probably one.
-fn look_alike_labels(summary: &Summary) -> Option<NextStep> {
-    let groups = &summary.findings.lookalikes;
-    let first = groups.first()?;
-    let names = listed(first.iter().map(|(name, _)| name.replace('`', "'")));
-    let more = match groups.len() {
-        1 => String::new(),
-        2 => ", and so do those of another group".to_owned(),
-        groups => format!(", and so do those of {} other groups", groups - 1),
+/// The command that trains again with the same settings and one more option.
+fn again(facts: &RunFacts, option: &str, word: &str) -> String {
+    let settings = shell_word(&facts.model.join("rehead.toml"));
+    format!("rehead train --config {settings} {option} --out {}", shell_word(&beside(facts, word)))
+}
+
+/// Labels with a single row.
+fn lonely_labels(facts: &RunFacts, summary: &Summary) -> Option<NextStep> {
+    let lonely = || summary.classes.iter().filter(|(_, rows)| *rows == 1).map(|(name, _)| name.as_str());
+    let (each, way, option) = match lonely().count() {
+        0 => return None,
+        1 => ("has one row", "leave it out", "--min-rows-per-label 2"),
+        _ => ("have one row each", "put such labels into one", "--min-rows-per-label 2 --other other"),
     };
-    Some(NextStep::new(format!(
-        "The labels {names} look alike and count as different classes{more}. If they mean the same, train again with \
-         `--merge-labels`."
-    )))
+    let text = format!(
+        "{} {each} in the training data: too few to learn from, and none to check on. Add rows, or {way}.",
+        some(lonely())
+    );
+    Some(NextStep::new(text).command(again(facts, option, "-grouped")))
 }
 
 fn no_better_than_majority(main: &SplitFacts, facts: &RunFacts) -> Option<NextStep> {
-    let (name, share) = main.majority().filter(|_| !main.is_better_than_majority())?;
+    // Of a network that gives one answer to everything, more is said already.
+    let (name, share) = main.majority().filter(|_| !main.is_better_than_majority() && main.only_answer().is_none())?;
     let way = match facts.training {
         Some(training) if training.is_frozen => "Train more of the network (`--strategy full`), or give it more rows.",
         Some(_) => "Give it more rows, train longer (`--epochs`), or begin with another model.",
@@ -375,6 +409,7 @@ mod tests {
             modality: Modality::Text,
             training: Some(&training),
             splits: &[SplitFacts { called, evaluation: &evaluation, truth: &truth, probabilities: &probabilities }],
+            languages: &[],
             remarks: &[],
         })
     }
@@ -398,11 +433,16 @@ mod tests {
 
     #[test]
     fn labels_that_look_alike_are_to_be_merged() {
+        let (model, modality, splits) = (Path::new("runs/x"), Modality::Text, &[]);
+        let facts = RunFacts { model, modality, training: None, splits, languages: &[], remarks: &[] };
         let mut summary = Summary::default();
-        assert_eq!(look_alike_labels(&summary), None);
-        summary.findings.lookalikes = vec![vec![("Bug".to_owned(), 40), ("bug".to_owned(), 12)]];
-        let step = look_alike_labels(&summary).unwrap();
-        assert!(step.text.starts_with("The labels `Bug` and `bug` look alike and count as"), "{step:?}");
+        assert_eq!(lookalikes(&facts, &summary), None);
+        summary.findings.lookalikes = vec![vec![("Bug".to_owned(), 40), ("bug".to_owned(), 1)]];
+        let step = lookalikes(&facts, &summary).unwrap();
+        let said = "These labels look alike and count as different classes: `Bug` (40 rows), `bug` (1 row). If";
+        assert!(step.text.starts_with(said), "{step:?}");
+        let command = "rehead train --config runs/x/rehead.toml --merge-labels --out runs/x-merged";
+        assert_eq!(step.command.as_deref(), Some(command));
     }
 
     #[test]
@@ -411,6 +451,9 @@ mod tests {
         let steps = steps(&rows, "validation", &[("a", 9), ("b", 1), ("c", 1)]);
         check_says(&steps, "`c` is never predicted, though 20 of the 60 validation rows have it");
         check_says(&steps, "`b` and `c` have one row each");
+        assert!(steps.iter().any(|step| step.command.as_ref().is_some_and(|command| {
+            command.starts_with("rehead train --config runs/x/rehead.toml --min-rows-per-label 2 --other other --out ")
+        })));
         check_says(&steps, "There were no test data. The score is optimistic");
         assert!(steps[steps.len() - 1].command.as_ref().unwrap().starts_with("rehead label"), "{steps:#?}");
     }
@@ -420,6 +463,12 @@ mod tests {
         let rows: Vec<_> = (0..60).map(|row| (row % 3, 1, 0.5)).collect();
         let steps = steps(&rows, "test", &[("a", 9), ("b", 9), ("c", 9)]);
         check_says(&steps, "All 60 test rows are predicted as `b`");
+    }
+
+    #[test]
+    fn a_network_that_guesses_is_told_of() {
+        let rows: Vec<_> = (0..60).map(|row| (row % 3, (row / 3 % 3) as usize, 0.5)).collect();
+        let steps = steps(&rows, "test", &[("a", 9), ("b", 9), ("c", 9)]);
         check_says(&steps, "do not show that the network does better than always answering");
     }
 

@@ -7,9 +7,9 @@ use crate::report::html::outcomes::Outcomes;
 use crate::report::html::text::{label, percent, shown};
 
 /// Matrices of more labels serve nobody on a page; their largest confusions are listed.
-const LARGEST_MATRIX: usize = 20;
-/// Columns have names when there are at most so many of at most so many characters, numbers otherwise.
-const NAMED_COLUMNS: (usize, usize) = (6, 14);
+const LARGEST_MATRIX: usize = 30;
+/// The names of columns lie when there are at most so many of at most so many characters, and stand otherwise.
+const LYING_NAMES: (usize, usize) = (6, 14);
 const MOST_CONFUSIONS: usize = 20;
 
 /// The rows of one label that are predicted as another.
@@ -62,17 +62,17 @@ pub fn confusion(matrix: &[Vec<u64>], labels: &[String], predictions: &Outcomes)
 
 fn matrix(matrix: &[Vec<u64>], labels: &[String]) -> Markup {
     let name = |index: usize| shown(labels.get(index).map_or("?", String::as_str));
-    let short = labels.iter().all(|label| label.chars().count() <= NAMED_COLUMNS.1);
-    let named = matrix.len() <= NAMED_COLUMNS.0 && short;
+    let short = labels.iter().all(|label| label.chars().count() <= LYING_NAMES.1);
+    let few = matrix.len() <= LYING_NAMES.0 && short;
     html! {
         div.scroll {
-            table.matrix.few[named] {
+            table.matrix.few[few] {
                 thead {
                     tr {
                         td style="background:none" {}
                         @for column in 0..matrix.len() {
                             th scope="col" title=(name(column)) {
-                                @if named { (label(&name(column))) } @else { (column + 1) }
+                                @if few { (label(&name(column))) } @else { div.standing { bdi { (name(column)) } } }
                             }
                         }
                     }
@@ -82,7 +82,6 @@ fn matrix(matrix: &[Vec<u64>], labels: &[String]) -> Markup {
                         @let support = row.iter().sum::<u64>();
                         tr {
                             th scope="row" title=(name(truth)) {
-                                @if !named { span.quiet { (truth + 1) " " } }
                                 (label(&name(truth)))
                             }
                             @for (predicted, &rows) in row.iter().enumerate() {
@@ -194,6 +193,10 @@ mod tests {
             drawn.contains("2 of 3 rows of “a” predicted as “b”: 66.7\u{202f}%") && drawn.contains("&lt;c&gt;"),
             "{drawn}"
         );
+        // Thirty still are a matrix, with every name at its row and at its column.
+        let names: Vec<String> = (0..30).map(|class| format!("class_{class}")).collect();
+        let drawn = confusion(&vec![vec![1; 30]; 30], &names, &predictions()).into_string();
+        assert!(drawn.matches("<th scope=\"col\" title=\"class_29\"><div class=\"standing\">").count() == 1, "{drawn}");
         let many: Vec<String> = (0..50).map(|class| format!("class {class}")).collect();
         let drawn = confusion(&vec![vec![0; 50]; 50], &many, &predictions()).into_string();
         assert!(drawn.contains("class 1") && !drawn.contains("class 40"), "{drawn}");

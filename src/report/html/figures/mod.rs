@@ -2,8 +2,10 @@
 
 mod confusion;
 mod coverage;
+mod precision_recall;
 mod reliability;
 
 pub use confusion::{confusion, confusion_note, confusions};
 pub use coverage::{CoveragePoint, coverage_line, coverage_plot, coverage_table};
+pub use precision_recall::precision_recall;
 pub use reliability::{confidence_histogram, reliability_figure};

@@ -55,7 +55,7 @@ pub fn precision_recall(truth: &[u32], probabilities: &[f32], labels: &[String])
     let legend = html! {
         @for (index, curve) in &curves {
             (legend_entry(class(*index), None, html! {
-                span { (label(name(*index))) ", average precision " (percent(curve.average_precision)) }
+                bdi { (label(name(*index))) ", average precision " (percent(curve.average_precision)) }
             }))
         }
     };

@@ -43,6 +43,7 @@ pub fn reliability_figure(size: Size, caption: Markup, class: &str, predictions:
         plot.whisker(&format!("{class} thin"), confidence, interval.low, interval.high);
     }
     plot.line(class, &filled().map(|(_, confidence, accuracy)| (confidence, accuracy)).collect::<Vec<_>>());
+    let most = bins.iter().map(|bin| bin.rows).max().unwrap_or(1).max(1);
     for (bin, confidence, accuracy) in filled() {
         let tip = format!(
             "confidence about {}: {} of {} correct ({})",
@@ -51,7 +52,9 @@ pub fn reliability_figure(size: Size, caption: Markup, class: &str, predictions:
             counted(bin.rows, "row"),
             percent(accuracy)
         );
-        plot.marker(class, 0, (confidence, accuracy), &tip);
+        // The area of a dot is in proportion to its rows.
+        let radius = 2.5 + 6.5 * (bin.rows as f64 / most as f64).sqrt();
+        plot.dot(class, (confidence, accuracy), if size == Size::Plain { radius } else { 0.7 * radius }, &tip);
     }
     let description = format!(
         "Accuracy against confidence in bins; mean confidence {}, accuracy {}",

@@ -90,6 +90,16 @@ impl Plot {
         }
     }
 
+    /// A dot whose area says how much it stands for. `radius`: in units of the drawing.
+    pub fn dot(&mut self, class: &str, at: (f64, f64), radius: f64, tip: &str) {
+        if at.0.is_finite() && at.1.is_finite() {
+            let (x, y) = (number(self.at_x(at.0)), number(self.at_y(at.1)));
+            self.layers.push(html! {
+                circle class={ "marker " (class) } cx=(x) cy=(y) r=(number(radius)) { title { (tip) } }
+            });
+        }
+    }
+
     /// An upright interval.
     pub fn whisker(&mut self, class: &str, x: f64, low: f64, high: f64) {
         if [x, low, high].into_iter().all(f64::is_finite) {

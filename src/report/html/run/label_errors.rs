@@ -23,7 +23,7 @@ pub(super) fn possible_label_errors(scored: &[SplitView]) -> Markup {
             @if errors.is_empty() {
                 p { "No label looks doubtful." }
             } @else {
-                (rows(errors, |row| {
+                (rows(scored, errors, |row| {
                     let probability = |label| percent(scored.probability(row.row, label));
                     html! {
                         p {
@@ -33,7 +33,7 @@ pub(super) fn possible_label_errors(scored: &[SplitView]) -> Markup {
                             }
                             (scored.origin(row.row))
                         }
-                        (scored.text(row.row))
+                        (scored.text(row.row, &format!("{}-label-error-{}", scored.split.name, row.row)))
                     }
                 }))
             }

@@ -20,8 +20,9 @@ pub(super) fn mistakes(scored: &SplitView, prefix: &str) -> Markup {
                 (counted(wrong.len() as u64, "row"))
                 @if wrong.len() == 1 { " is" } @else { " are" } " predicted wrongly"
                 @if wrong.len() > MOST_ROWS { "; these are the " (MOST_ROWS) " with the highest confidence" } "."
+                @if prefix.is_empty() { " All are in " code { "predictions/mistakes.csv" } "." }
             }
-            (rows(&wrong, |&row| {
+            (rows(scored, &wrong, |&row| {
                 let (truth, predicted) = (predictions.truth[row], predictions.predicted[row]);
                 html! {
                     p {
@@ -29,7 +30,7 @@ pub(super) fn mistakes(scored: &SplitView, prefix: &str) -> Markup {
                         span { "labelled " (scored.label(truth)) " (" (percent(scored.probability(row, truth))) ")" }
                         (scored.origin(row))
                     }
-                    (scored.text(row))
+                    (scored.text(row, &format!("{prefix}mistake-{row}")))
                 }
             }))
         }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::confidence::confidence;
 use super::confusions::confusion_matrix;
 use super::data::data;
+use super::examples::correct_images;
 use super::label_errors::possible_label_errors;
 use super::labels::labels;
 use super::mistakes::mistakes;
@@ -14,6 +15,7 @@ use super::thresholds::thresholds;
 use super::training::training;
 use super::view::{RunReport, ScoredSplit, SplitView};
 use crate::console::units::counted;
+use crate::data::Modality;
 use crate::report::NextStep;
 use crate::report::html::next_steps::next_steps;
 use crate::report::html::page::{self, section, skeleton};
@@ -40,6 +42,7 @@ pub fn page(report: &RunReport) -> String {
             (thresholds(main, ""))
             (mistakes(main, ""))
             (possible_label_errors(&scored))
+            (correct_images(main, ""))
         }
         @for other in others {
             @let prefix = format!("{}-", other.split.name);
@@ -79,6 +82,7 @@ pub fn evaluation_page(
             (mistakes(scored, ""))
         }
         (possible_label_errors(&scored))
+        @for scored in &scored { (correct_images(scored, "")) }
         (page::data(data))
     };
     skeleton("run", title, body)
@@ -102,6 +106,9 @@ fn header(report: &RunReport) -> Markup {
                 a href="#labels" { "Labels" } a href="#confusions" { "Confusions" }
                 a href="#confidence" { "Confidence" } a href="#thresholds" { "Thresholds" }
                 a href="#mistakes" { "Mistakes" } a href="#label-errors" { "Possible label errors" }
+                @if report.splits.iter().any(|split| split.modality == Modality::Image) {
+                    a href="#examples" { "Correct examples" }
+                }
             }
             a href="#data" { "Data" } a href="#settings" { "Settings" }
         }
@@ -111,7 +118,6 @@ fn header(report: &RunReport) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Modality;
     use crate::evaluation::{Evaluation, evaluate};
     use crate::report::RunMetrics;
     use crate::report::html::run::Origin;

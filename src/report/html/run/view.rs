@@ -10,7 +10,7 @@ use crate::data::Modality;
 use crate::evaluation::Evaluation;
 use crate::report::html::outcomes::Outcomes;
 use crate::report::html::text::{label, long_text, shown, split_name};
-use crate::report::html::thumbnail::thumbnail;
+use crate::report::html::thumbnail::copies;
 use crate::report::provenance::Provenance;
 use crate::report::{NextStep, RunMetrics};
 use crate::training::history::Record;
@@ -108,17 +108,31 @@ impl<'a> SplitView<'a> {
         }
     }
 
-    pub fn text(&self, row: usize) -> Markup {
+    /// The row's text, or its image, which opens larger under the name `id`.
+    pub fn text(&self, row: usize, id: &str) -> Markup {
         match self.split.texts.get(row) {
             Some(text) if text.trim().is_empty() => html! { blockquote.soft { "(empty)" } },
-            Some(file) if self.split.modality == Modality::Image => html! {
-                figure.thumbnail {
-                    @if let Some(address) = thumbnail(Path::new(file)) { img src=(address) alt=(file); }
-                    figcaption { code { (file) } }
-                }
-            },
+            Some(file) if self.split.modality == Modality::Image => picture(Path::new(file), id),
             Some(text) => long_text(text),
             None => html! { blockquote.soft { "row " (row + 1) " of the " (self.split.called()) " data" } },
+        }
+    }
+}
+
+/// A small copy of an image that opens a larger one above the page, which Escape or a click closes.
+fn picture(file: &Path, id: &str) -> Markup {
+    let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let (name, path) = (shown(&name), shown(&file.display().to_string()));
+    html! {
+        figure.picture {
+            @if let Some(copies) = copies(file) {
+                button type="button" popovertarget=(id) title="Open larger" { img src=(copies.small) alt=(name); }
+                div.large popover id=(id) {
+                    button type="button" popovertarget=(id) title="Close" { img src=(copies.large) alt=(path); }
+                    p { (path) }
+                }
+            }
+            figcaption title=(path) { (name) }
         }
     }
 }

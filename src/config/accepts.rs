@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use toml::{Table, Value};
 
+use super::forms::{Forms, one_of};
 use super::lists::{Columns, Paths};
-use super::values::{Forms, one_of};
 
 /// The limits of a whole number, both included.
 #[derive(Debug, Clone, Copy)]

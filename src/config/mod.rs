@@ -12,6 +12,7 @@
 pub mod accepts;
 mod choices;
 mod effect;
+mod forms;
 mod layer;
 mod lists;
 mod problems;

@@ -6,13 +6,7 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::nearest;
-
-/// A setting that is one of several words, or of a few forms such as `last:N`.
-pub trait Forms {
-    /// All of them, as messages and help list them.
-    const FORMS: &'static [&'static str];
-}
+use super::forms::{Forms, unknown_word};
 
 /// An enum of fixed words: `FromStr`, `Display` and [`Forms`] from one list.
 macro_rules! words {
@@ -424,22 +418,6 @@ impl fmt::Display for Encoding {
 
 as_text!(Augment, Init, OnBadInput, Quote, Encoding);
 as_text!(HeadInit, ClassWeights, Switch, Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
-
-/// `` `a`, `b` or `c` ``.
-pub(super) fn one_of(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-    match quoted.as_slice() {
-        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
-        _ => quoted.concat(),
-    }
-}
-
-fn unknown_word(text: &str, words: &[&str]) -> String {
-    match nearest(text, words.iter().copied()) {
-        Some(word) => format!("expected {}; did you mean `{word}`?", one_of(words)),
-        None => format!("expected {}", one_of(words)),
-    }
-}
 
 #[cfg(test)]
 mod tests {

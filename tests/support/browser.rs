@@ -123,11 +123,12 @@ impl Browser {
         self.events.iter().filter(of_these).map(Value::to_string).collect()
     }
 
-    /// The addresses that were asked for, but for the page itself.
+    /// The addresses that were asked for, but for the page itself and what is written into it.
     pub fn requests(&self) -> Vec<String> {
         let sent = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
         let asked = sent.filter(|event| event["params"]["type"] != "Document");
-        asked.map(|event| event["params"]["request"]["url"].to_string()).collect()
+        let addresses = asked.filter_map(|event| event["params"]["request"]["url"].as_str());
+        addresses.filter(|address| !address.starts_with("data:")).map(str::to_owned).collect()
     }
 
     /// The whole page as a PNG.

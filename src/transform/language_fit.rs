@@ -136,7 +136,7 @@ fn count(text: &str, tokens_of: impl Fn(&str) -> Option<(usize, usize)>) -> Coun
         let is_word = letters > 0 || !word.is_ascii();
         let Some((tokens, unknown)) = is_word.then(|| tokens_of(word)).flatten() else { continue };
         // Commas and quotation marks are tokens of their own.
-        let marks = word.chars().filter(|c| c.is_ascii_punctuation()).count();
+        let marks = word.chars().filter(char::is_ascii_punctuation).count();
         let tokens = tokens.saturating_sub(marks).max(1);
         counts.words += 1;
         counts.letters += letters;

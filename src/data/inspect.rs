@@ -444,7 +444,7 @@ mod tests {
             "U+FFFD",
             "white space at the beginning or end of the text",
             "empty text",
-            "`Spam` 1; --merge-labels",
+            "`spam` 2, `Spam` 1 (they differ in case); --merge-labels",
             "unequal",
             "fewer than 10",
             "around the label",

@@ -149,6 +149,28 @@ impl Error {
         self
     }
 
+    /// Adds to the message: `3 fields where the header has 2; there are 4 such rows`.
+    pub fn more(mut self, text: impl fmt::Display) -> Self {
+        self.message = format!("{}; {text}", self.message);
+        self
+    }
+
+    /// Adds another way out to the hint.
+    pub fn or_hint(mut self, hint: impl fmt::Display) -> Self {
+        self.context.hint = Some(match self.hint_text() {
+            Some(first) => format!("{first}; {hint}"),
+            None => hint.to_string(),
+        });
+        self
+    }
+
+    /// The message with its place in the file, without the file.
+    pub fn without_file(&self) -> String {
+        let text = self.to_string();
+        let file = self.context.file.as_ref().map(|file| format!("{}: ", file.display()));
+        file.and_then(|file| text.strip_prefix(&file)).unwrap_or(&text).to_owned()
+    }
+
     /// Its kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind

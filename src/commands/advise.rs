@@ -53,6 +53,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
         ReadOptions { modality: model::modality(&directory)?, ..args.columns.read_options(args.settings.on_bad_input) };
     let options = ReadOptions { label_rules: label_rules(args)?, ..options };
     let set = load_labelled(&args.settings.train, &options, None)?;
+    set.reading_warnings.iter().for_each(|warning| console.warn(warning));
     task::task(None)?.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
     for choice in &set.choices {
         choices.record(choice.setting, &choice.value, choice.reason.clone());

@@ -178,7 +178,7 @@ fn load(args: &EvaluateArgs, model: &mut LoadedModel, console: &Console) -> Resu
         model.choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
     console.note(&model.choices);
-    set.warnings.iter().for_each(|warning| console.warn(warning));
+    set.reading_warnings.iter().chain(&set.warnings).for_each(|warning| console.warn(warning));
     console.note(format!("{}: {}", args.data.display(), set.summary));
     set.notes.iter().for_each(|note| console.note(note));
     Ok((set, options))

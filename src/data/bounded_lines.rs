@@ -18,24 +18,38 @@ pub struct BoundedLines {
     /// Lines taken so far.
     pub taken: u64,
     limit: usize,
+    /// Whether the place in the stream is lost, and nothing more can be read.
+    pub is_lost: bool,
 }
 
 impl BoundedLines {
     /// Lines of at most `limit` bytes, [`MAX_RECORD_BYTES`] when not given.
     pub fn of_stream(stream: ByteStream, limit: Option<usize>) -> Self {
         let ByteStream { reader, name, skipped, .. } = stream;
-        Self { reader, name, offset: skipped, taken: 0, limit: limit.unwrap_or(MAX_RECORD_BYTES) }
+        Self { reader, name, offset: skipped, taken: 0, limit: limit.unwrap_or(MAX_RECORD_BYTES), is_lost: false }
+    }
+
+    /// The lines of some bytes in memory.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let reader = Box::new(std::io::Cursor::new(bytes.to_owned()));
+        Self { reader, name: PathBuf::new(), offset: 0, taken: 0, limit: MAX_RECORD_BYTES, is_lost: false }
     }
 
     /// The lines of a file that this program wrote.
     pub fn of_file(file: &Path) -> Result<Self> {
         let opened = std::fs::File::open(file).map_err(|error| Error::io(error, file))?;
         let reader = Box::new(std::io::BufReader::with_capacity(super::stream::BUFFER_BYTES, opened));
-        Ok(Self { reader, name: file.to_owned(), offset: 0, taken: 0, limit: MAX_RECORD_BYTES })
+        Ok(Self { reader, name: file.to_owned(), offset: 0, taken: 0, limit: MAX_RECORD_BYTES, is_lost: false })
     }
 
     pub fn name(&self) -> &Path {
         &self.name
+    }
+
+    /// The same lines, with another bound of their length.
+    #[cfg(test)]
+    pub fn at_most(self, limit: usize) -> Self {
+        Self { limit, ..self }
     }
 
     /// Whether there is nothing more to take.
@@ -47,10 +61,12 @@ impl BoundedLines {
     /// Appends the next line with its line end to `buffer`; false at the end of the stream.
     pub fn append_to(&mut self, buffer: &mut Vec<u8>) -> Result<bool> {
         let before = buffer.len();
+        let was_lost = std::mem::replace(&mut self.is_lost, true);
         let room = self.limit.saturating_sub(before) as u64 + 1;
         let read = (&mut self.reader).take(room).read_until(b'\n', buffer);
         let read = read.map_err(|error| read_error(error, &self.name).line(self.taken + 1))?;
         if read == 0 {
+            self.is_lost = was_lost;
             return Ok(false);
         }
         self.offset += read as u64;
@@ -59,8 +75,9 @@ impl BoundedLines {
             return Err(Error::request(format!("longer than {} bytes", self.limit))
                 .file(&self.name)
                 .line(self.taken)
-                .hint("is a quote not closed, or is this not a text file?"));
+                .hint("is a quote not closed, or is this not a text file? Where quotes are text: --quote none"));
         }
+        self.is_lost = was_lost;
         Ok(true)
     }
 
@@ -94,12 +111,12 @@ pub fn checked_text(bytes: &[u8], offset: u64) -> Result<&str> {
     if valid.contains(&0) {
         let at = offset + valid.iter().take_while(|&&byte| byte != 0).count() as u64;
         return Err(Error::request(format!("a NUL byte at offset {at} of the file"))
-            .hint("is the file damaged, or UTF-16? Then: iconv -f UTF-16 -t UTF-8 OLD > NEW"));
+            .hint("is the file damaged, or UTF-16 without a byte-order mark? Then: --encoding utf-16le"));
     }
     text.map_err(|_| {
         let byte = bytes.get(valid.len()).copied().unwrap_or_default();
         let at = offset + valid.len() as u64;
         Error::request(format!("not UTF-8: byte 0x{byte:02X} at offset {at} of the file"))
-            .hint("convert the file: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW (or whatever its encoding is)")
+            .hint("if the file is not UTF-8, name its encoding, such as --encoding cp1252; else fix these bytes")
     })
 }

@@ -140,21 +140,16 @@ impl ResolvedColumns {
     /// none. `None` when the columns were resolved without a label. Borrowed from the row where possible.
     ///
     /// # Errors
-    /// With file, row and column, when the label is neither a string, an integer nor a truth value.
+    /// With file, row and column, when the label is neither a string, a number, a truth value, nor a list of one of these.
     pub fn label_of<'r>(&self, row: &'r Row) -> Result<Option<RowLabel<'r>>> {
         let Some(column) = &self.label else { return Ok(None) };
         let name = match row.cell(&column.name, column.index) {
             Some(Cell::Text(text)) => text,
-            Some(Cell::Json(value)) => match &*value {
-                Value::Null => Cow::Borrowed(""),
-                Value::Bool(truth) => Cow::Borrowed(if *truth { "true" } else { "false" }),
-                Value::Number(number) if number.is_i64() || number.is_u64() => Cow::Owned(number.to_string()),
-                other => {
-                    return Err(self
-                        .error_at(row, column, format!("the label is {}", kind_of(other)))
-                        .hint("a label must be a string, an integer or a truth value"));
-                }
-            },
+            Some(Cell::Json(value)) if value.is_null() => Cow::Borrowed(""),
+            Some(Cell::Json(value)) => json_label(&value).map(Cow::Owned).ok_or_else(|| {
+                self.error_at(row, column, format!("the label is {}", kind_of(&value)))
+                    .hint("a label must be a string, a number or a truth value, or a list of one of these")
+            })?,
             None => return Ok(Some(RowLabel { name: Cow::Borrowed(""), was_trimmed: false, is_absent: true })),
         };
         let length = name.len();
@@ -192,6 +187,20 @@ pub struct RowLabel<'r> {
     pub is_absent: bool,
 }
 
+/// A JSON value as a label: a string, a number as it is written, a truth value, or the one element of a list.
+fn json_label(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Array(list) => match list.as_slice() {
+            [one @ (Value::String(_) | Value::Number(_) | Value::Bool(_))] => json_label(one),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// What a JSON value is, for messages.
 fn kind_of(value: &Value) -> String {
     match value {
@@ -222,6 +231,33 @@ pub enum LabelColumn {
 /// # Errors
 /// With the file and the columns there are, when a column does not exist or cannot be found out.
 pub fn resolve(layout: &FileLayout, options: &ReadOptions, need: LabelColumn) -> Result<ResolvedColumns> {
+    let found = find_columns(layout, options, need).map_err(|error| match &layout.style.header_doubt {
+        Some(doubt) => error.or_hint(doubt),
+        None => error,
+    })?;
+    found.text.iter().chain(&found.label).try_for_each(|column| check_unique(layout, column))?;
+    Ok(found)
+}
+
+/// A column that is used needs a name of its own.
+fn check_unique(layout: &FileLayout, used: &Column) -> Result<()> {
+    let namesakes: Vec<usize> =
+        columns_of(layout).filter(|column| column.name == used.name).map(|column| column.index + 1).collect();
+    match namesakes[..] {
+        [first, second, ..] => Err(Error::request(format!(
+            "the columns {first} and {second} are both named `{}`",
+            used.name
+        ))
+        .file(&layout.file)
+        .line(1)
+        .hint(
+            "a column that is used needs a name of its own: rename one of them, or name another with --text or --label",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn find_columns(layout: &FileLayout, options: &ReadOptions, need: LabelColumn) -> Result<ResolvedColumns> {
     let mut found = Findings::default();
     let label = resolve_label(layout, options, need, &mut found)?;
     let text = match (&options.text, &options.trained_on.text) {
@@ -402,9 +438,11 @@ mod tests {
         assert_eq!(label(r#"{"label": -1}"#).unwrap(), "-1");
         assert_eq!(label(r#"{"label": true}"#).unwrap(), "true");
         assert_eq!(label(r#"{"label": " a "}"#).unwrap(), "a");
+        assert_eq!(label(r#"{"label": 1.0}"#).unwrap(), "1.0");
+        assert_eq!(label(r#"{"label": ["a"]}"#).unwrap(), "a");
         assert_eq!(
-            label(r#"{"label": 0.5}"#).unwrap_err(),
-            "x.csv: row 3 (line 3): column `label`: the label is the number 0.5"
+            label(r#"{"label": ["a", "b"]}"#).unwrap_err(),
+            "x.csv: row 3 (line 3): column `label`: the label is an array"
         );
         for none in [r#"{"label": null}"#, r#"{"label": " \u200b"}"#, "{}"] {
             assert_eq!(label(none).unwrap(), "", "{none}");

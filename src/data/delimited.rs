@@ -1,174 +1,381 @@
-//! The records of CSV and TSV, made of lines by the `csv` crate.
+//! The records of CSV and TSV: lines of fields, some of which are enclosed in quotes and may then hold line breaks.
 //!
-//! That parser always finds some reading. What it forgives and RFC 4180 does not is refused here: an unterminated quote
-//! and text after a closing quote mean that rows were glued together or torn apart. A quote inside an unquoted field is
-//! text. Knows records and fields; header, column names and rows are the business of [`super::formats`].
+//! RFC 4180 is read strictly: an unterminated quote and text after a closing quote mean that rows were glued together or
+//! torn apart, so they are refused, and reading goes on with the next line. A quote inside an unquoted field is text.
+//! Two habits of people are understood where they can mean one thing only: a blank before a quoted field, and, in tables
+//! with tabs, quotes that are text. Knows records and fields; header, column names and rows are the business of
+//! [`super::formats`].
 
-use std::io::{self, Read};
+use std::collections::VecDeque;
 use std::path::Path;
 
 use super::bounded_lines::{BoundedLines, checked_text, content_length};
-use super::stream::read_error;
 use crate::error::{Error, Result};
 
-/// The lines of one record, as the parser asks for them: it never gets to see the lines of the next.
-struct RecordLines {
-    lines: BoundedLines,
-    /// What the record was read from. It ends with a line feed even where the file lacks the last one.
-    bytes: Vec<u8>,
-    /// How much of it the parser has.
-    served: usize,
-    /// Whether the parser asked for more after the last line, as it does only within quotes.
-    is_cut_short: bool,
+/// How fields are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    pub delimiter: u8,
+    /// What encloses fields; `None` where quotes are text.
+    pub quote: Option<u8>,
+    /// Whether a quote that encloses no whole field is text, as in tables with tabs, rather than a fault.
+    pub quotes_may_be_text: bool,
 }
 
-impl RecordLines {
-    /// Takes one more line; false at the end of the stream.
-    fn take_line(&mut self) -> Result<bool> {
-        let taken = self.lines.append_to(&mut self.bytes)?;
-        if taken && !self.bytes.ends_with(b"\n") {
-            self.bytes.push(b'\n');
-        }
-        Ok(taken)
+impl Dialect {
+    /// As RFC 4180 has it, but for the delimiter.
+    pub fn strict(delimiter: u8) -> Self {
+        Self { delimiter, quote: Some(b'"'), quotes_may_be_text: false }
     }
-}
 
-impl Read for RecordLines {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.served == self.bytes.len() {
-            self.is_cut_short = !self.take_line().map_err(io::Error::other)?;
-        }
-        let mut rest = self.bytes.get(self.served..).unwrap_or_default();
-        let read = rest.read(buffer)?;
-        self.served += read;
-        Ok(read)
+    fn count_unquoted(self, line: &[u8]) -> usize {
+        1 + line.iter().filter(|&&byte| byte == self.delimiter).count()
     }
 }
 
 /// Reads delimited records, one at a time, into reused memory.
 pub struct DelimitedRecords {
-    parser: csv::Reader<RecordLines>,
-    fields: csv::ByteRecord,
-    delimiter: u8,
+    lines: BoundedLines,
+    dialect: Dialect,
+    /// Lines that were read and do not belong to the current record, as they are in the file.
+    pending: VecDeque<Vec<u8>>,
+    /// What the current record was read from. It ends with a line feed even where the file lacks the last one.
+    bytes: Vec<u8>,
+    /// The fields without quotes, one after the other, and where each of them ends.
+    contents: Vec<u8>,
+    ends: Vec<usize>,
+    /// How many fields a record must have, once that is known.
+    expected: Option<usize>,
+    /// A line without anything is a record with one empty field, instead of nothing.
+    keeps_blank_lines: bool,
     /// Line on which the current record begins.
     pub line: u64,
+    /// Blank lines that were passed over, up to the current record.
+    pub blank_lines: u64,
+    /// Whether quotes of the current record were taken as text though they might have enclosed fields.
+    pub took_quotes_as_text: bool,
+    /// Whether a blank stood before or after a quoted field of the current record.
+    pub had_blank_at_quote: bool,
     /// Offset of the current record's first byte in the stream.
     offset: u64,
+    fault: Option<Fault>,
+}
+
+/// Why a record's quotes cannot be understood.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// The field that opens at this place of the record is not closed before the end of the file.
+    Unclosed(usize),
+    /// Something stands between the closing quote of this field and the next delimiter.
+    TextAfterQuote(usize),
 }
 
 impl DelimitedRecords {
-    pub fn new(lines: BoundedLines, delimiter: u8) -> Self {
-        let parser = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            // A carriage return alone ends no line; the one before a line feed is taken off in `contents`.
-            .terminator(csv::Terminator::Any(b'\n'))
-            .from_reader(RecordLines { lines, bytes: Vec::new(), served: 0, is_cut_short: false });
-        Self { parser, fields: csv::ByteRecord::new(), delimiter, line: 0, offset: 0 }
+    pub fn new(lines: BoundedLines, dialect: Dialect) -> Self {
+        Self {
+            lines,
+            dialect,
+            pending: VecDeque::new(),
+            bytes: Vec::new(),
+            contents: Vec::new(),
+            ends: Vec::new(),
+            expected: None,
+            keeps_blank_lines: false,
+            line: 0,
+            blank_lines: 0,
+            took_quotes_as_text: false,
+            had_blank_at_quote: false,
+            offset: 0,
+            fault: None,
+        }
+    }
+
+    /// Says how many fields the header has. In a table of one column a blank line is a row too.
+    pub fn expect(&mut self, fields: usize) {
+        self.expected = Some(fields);
+        self.keeps_blank_lines = fields == 1;
     }
 
     pub fn name(&self) -> &Path {
-        self.parser.get_ref().lines.name()
+        self.lines.name()
     }
 
     /// The offset after the current record.
     pub fn end_offset(&self) -> u64 {
-        self.parser.get_ref().lines.offset
+        self.lines.offset - self.pending.iter().map(|line| line.len() as u64).sum::<u64>()
     }
 
     /// Whether the current record has its line end.
     pub fn is_terminated(&self) -> bool {
-        self.end_offset() - self.offset == self.bytes().len() as u64
+        self.end_offset() - self.offset == self.bytes.len() as u64
     }
 
     pub fn field_count(&self) -> usize {
-        self.fields.len()
+        self.ends.len()
     }
 
-    /// What the current record was read from.
-    fn bytes(&self) -> &[u8] {
-        &self.parser.get_ref().bytes
+    /// Whether the current record holds a blank between a delimiter and a quote.
+    pub fn has_blank_before_quote(&self) -> bool {
+        let quote = self.dialect.quote.unwrap_or(b'"');
+        self.bytes.windows(3).any(|three| three == [self.dialect.delimiter, b' ', quote])
     }
 
     /// The current record's fields without quotes.
     fn contents(&self) -> impl Iterator<Item = &[u8]> {
-        let ends_with_return = self.bytes().ends_with(b"\r\n");
-        self.fields.iter().enumerate().map(move |(index, field)| match field {
-            [content @ .., b'\r'] if ends_with_return && self.is_last(index) => content,
-            _ => field,
-        })
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, &end)| self.contents.get(begin..end).unwrap_or_default())
+    }
+
+    /// Passes over one line, whatever it holds.
+    pub fn skip_line(&mut self) -> Result<()> {
+        self.bytes.clear();
+        self.take_line().map(drop)
     }
 
     /// Moves to the next record that is not a blank line; false at the end of the stream.
     ///
     /// # Errors
-    /// With file and line, for an unterminated quote, text after a closing quote, an overlong record.
+    /// With file and line, for an unterminated quote or text after a closing quote, after which the next line can be
+    /// read, and for an overlong record, after which nothing can.
     pub fn advance(&mut self) -> Result<bool> {
-        let source = self.parser.get_mut();
+        let mut blank = 0;
+        self.fault = None;
         loop {
-            source.bytes.clear();
-            source.served = 0;
-            self.offset = source.lines.offset;
-            if !source.take_line()? {
+            self.bytes.clear();
+            self.offset = self.end_offset();
+            if !self.take_line()? {
                 return Ok(false);
             }
-            if content_length(&source.bytes) > 0 {
+            if content_length(&self.bytes) > 0 || self.keeps_blank_lines {
+                break;
+            }
+            blank += 1;
+        }
+        self.blank_lines += blank;
+        self.line = self.lines.taken - self.pending.len() as u64;
+        (self.took_quotes_as_text, self.had_blank_at_quote) = (false, false);
+        self.parse()?;
+        let Some(fault) = self.fault else { return Ok(true) };
+        if self.dialect.quotes_may_be_text && self.first_line_is_whole() {
+            self.give_back_later_lines();
+            self.parse_unquoted();
+            self.took_quotes_as_text = true;
+            return Ok(true);
+        }
+        let error = self.quote_error(fault).file(self.name()).line(self.line);
+        // Whatever is wrong with this line, the next ones are rows of their own.
+        self.give_back_later_lines();
+        Err(error)
+    }
+
+    /// Whether the last call of [`Self::advance`] refused a record after which the next one can be read.
+    pub fn goes_on(&self) -> bool {
+        self.fault.is_some()
+    }
+
+    /// Whether the current record was refused since the file ends in the middle of it.
+    pub fn is_torn(&self) -> bool {
+        match self.fault {
+            None => false,
+            Some(Fault::Unclosed(_)) => true,
+            Some(Fault::TextAfterQuote(_)) => !self.is_terminated(),
+        }
+    }
+
+    /// Takes one more line; false at the end of the stream.
+    fn take_line(&mut self) -> Result<bool> {
+        let taken = match self.pending.pop_front() {
+            Some(line) => {
+                self.bytes.extend_from_slice(&line);
+                true
+            }
+            None => self.lines.append_to(&mut self.bytes)?,
+        };
+        if taken && !self.bytes.ends_with(b"\n") {
+            self.bytes.push(b'\n');
+        }
+        Ok(taken)
+    }
+
+    /// The length of the current record's first line, with its line end.
+    fn first_line_length(&self) -> usize {
+        self.bytes.iter().position(|&byte| byte == b'\n').map_or(self.bytes.len(), |end| end + 1)
+    }
+
+    /// Whether the first line has all fields of a row when quotes are text.
+    fn first_line_is_whole(&self) -> bool {
+        let line = self.bytes.get(..self.first_line_length()).unwrap_or_default();
+        self.expected.is_some_and(|expected| expected > 1 && self.dialect.count_unquoted(line) == expected)
+    }
+
+    /// Makes the current record its first line; the others are read again.
+    fn give_back_later_lines(&mut self) {
+        let is_terminated = self.is_terminated();
+        let later = self.bytes.split_off(self.first_line_length());
+        let mut lines: Vec<Vec<u8>> = later.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+        if let Some(last) = lines.last_mut().filter(|_| !is_terminated) {
+            // The line feed that the file lacks.
+            last.pop();
+        }
+        for line in lines.into_iter().rev() {
+            self.pending.push_front(line);
+        }
+    }
+
+    /// Takes the current record's fields apart, reading on where a quoted field does. What is wrong with its quotes is
+    /// put into `fault`.
+    fn parse(&mut self) -> Result<()> {
+        self.contents.clear();
+        self.ends.clear();
+        let mut at = Some(0);
+        while let Some(begin) = at {
+            at = match self.opening_quote(begin) {
+                Some(open) => self.parse_quoted(open)?,
+                None => self.parse_plain(begin),
+            };
+            self.ends.push(self.contents.len());
+            if self.fault.is_some() {
                 break;
             }
         }
-        self.line = source.lines.taken;
-        let read = self.parser.read_byte_record(&mut self.fields);
-        let read = read.map_err(|error| own_error(error, self.name()).line(self.line))?;
-        match self.misquoted() {
-            Some((index, at)) => Err(self.quote_error(index, at).file(self.name()).line(self.line)),
-            None => Ok(read),
+        Ok(())
+    }
+
+    /// Takes the current record's fields apart where quotes are text.
+    fn parse_unquoted(&mut self) {
+        self.contents.clear();
+        self.ends.clear();
+        self.fault = None;
+        let mut at = Some(0);
+        while let Some(begin) = at {
+            at = self.parse_plain(begin);
+            self.ends.push(self.contents.len());
         }
     }
 
-    /// Whether the current record was refused for its last field, on which the file ends in the middle.
-    pub fn is_torn(&self) -> bool {
-        let ends_within = self.parser.get_ref().is_cut_short || !self.is_terminated();
-        ends_within && self.misquoted().is_some_and(|(index, _)| self.is_last(index))
+    /// Takes the field that begins at `begin` as it is. Returns where the next one begins, if there is one.
+    fn parse_plain(&mut self, begin: usize) -> Option<usize> {
+        let rest = self.bytes.get(begin..).unwrap_or_default();
+        let end = memchr::memchr2(self.dialect.delimiter, b'\n', rest).unwrap_or(rest.len());
+        let is_last = rest.get(end) != Some(&self.dialect.delimiter);
+        let content = rest.get(..end).unwrap_or_default();
+        let content = if is_last { content.strip_suffix(b"\r").unwrap_or(content) } else { content };
+        self.contents.extend_from_slice(content);
+        (!is_last).then_some(begin + end + 1)
     }
 
-    fn is_last(&self, index: usize) -> bool {
-        index + 1 == self.fields.len()
-    }
-
-    /// The first field whose quotes the parser forgave: its index and where it begins in the record.
-    fn misquoted(&self) -> Option<(usize, usize)> {
-        let bytes = self.bytes();
-        if !bytes.contains(&b'"') {
+    /// Where the quote stands that encloses the field which begins at `begin`; `None` for a field without quotes.
+    fn opening_quote(&mut self, begin: usize) -> Option<usize> {
+        let quote = self.dialect.quote?;
+        let rest = self.bytes.get(begin..).unwrap_or_default();
+        if rest.first() == Some(&quote) {
+            return Some(begin);
+        }
+        let blanks = rest.iter().take_while(|&&byte| byte == b' ').count();
+        if self.dialect.quotes_may_be_text || blanks == 0 || rest.get(blanks) != Some(&quote) {
             return None;
         }
-        let mut rest = bytes;
-        for (index, content) in self.contents().enumerate() {
-            let after = if rest.starts_with(b"\"") {
-                after_quoted(rest, content)
-            } else {
-                let end = rest.iter().position(|byte| [self.delimiter, b'\n'].contains(byte));
-                rest.get(end.unwrap_or(rest.len())..)
-            };
-            match after {
-                Some(after) => rest = after.get(1..).unwrap_or_default(),
-                None => return Some((index, bytes.len() - rest.len())),
+        // After a blank the quote may be text, unless it is closed where the field ends.
+        let mut at = begin + blanks + 1;
+        loop {
+            at += self.bytes.get(at..)?.iter().position(|&byte| byte == quote)? + 1;
+            if self.bytes.get(at) != Some(&quote) {
+                break;
             }
+            at += 1;
         }
-        None
+        self.after_quoted(at)?;
+        self.had_blank_at_quote = true;
+        Some(begin + blanks)
     }
 
-    fn quote_error(&self, index: usize, at: usize) -> Error {
-        if !(self.parser.get_ref().is_cut_short && self.is_last(index)) {
-            return Error::request(format!("text after the closing quote of field {}", index + 1))
-                .hint("write a quote inside a quoted field twice (\"\"), and quote a field that begins with a quote");
+    /// What follows a closing quote, which ends at `at`: the place of the next field, nothing, or (`None`) text.
+    fn after_quoted(&self, at: usize) -> Option<Option<usize>> {
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        let blanks = rest.iter().take_while(|&&byte| byte == b' ' && self.dialect.delimiter != b' ').count();
+        match rest.get(blanks..).unwrap_or_default() {
+            [byte, ..] if *byte == self.dialect.delimiter => Some(Some(at + blanks + 1)),
+            [] | [b'\n', ..] | [b'\r', b'\n', ..] => Some(None),
+            _ => None,
         }
-        let lines_before = self.bytes().iter().take(at).filter(|&&byte| byte == b'\n').count();
-        Error::request(format!(
-            "the quote opened on line {} is not closed before the end of the file",
-            self.line + lines_before as u64
-        ))
-        .hint("close the quote; a quote inside a quoted field is written twice (\"\")")
+    }
+
+    /// Takes the field whose quote stands at `open`, without its quotes. Returns where the next one begins, if there
+    /// is one.
+    fn parse_quoted(&mut self, open: usize) -> Result<Option<usize>> {
+        let quote = self.dialect.quote.unwrap_or(b'"');
+        let mut at = open + 1;
+        loop {
+            let rest = self.bytes.get(at..).unwrap_or_default();
+            let Some(length) = memchr::memchr(quote, rest) else {
+                self.contents.extend_from_slice(rest);
+                at = self.bytes.len();
+                if self.next_line_is_a_row()? || !self.take_line()? {
+                    self.fault = Some(Fault::Unclosed(open));
+                    return Ok(None);
+                }
+                continue;
+            };
+            self.contents.extend_from_slice(rest.get(..length).unwrap_or_default());
+            at += length + 1;
+            if self.bytes.get(at) == Some(&quote) {
+                self.contents.push(quote);
+                at += 1;
+                continue;
+            }
+            return Ok(match self.after_quoted(at) {
+                Some(next) => {
+                    self.had_blank_at_quote |= self.bytes.get(at) == Some(&b' ');
+                    next
+                }
+                None => {
+                    self.fault = Some(Fault::TextAfterQuote(self.ends.len()));
+                    None
+                }
+            });
+        }
+    }
+
+    /// Whether quotes are text here for all that can be seen: this line has all fields of a row though a quote is open
+    /// at its end, and so has the next one.
+    fn next_line_is_a_row(&mut self) -> Result<bool> {
+        if !self.dialect.quotes_may_be_text || !self.first_line_is_whole() {
+            return Ok(false);
+        }
+        if self.first_line_length() < self.bytes.len() {
+            return Ok(false);
+        }
+        if self.pending.is_empty() {
+            let mut line = Vec::new();
+            if !self.lines.append_to(&mut line)? {
+                return Ok(true);
+            }
+            self.pending.push_back(line);
+        }
+        let next = self.pending.front().map_or(0, |line| self.dialect.count_unquoted(line));
+        Ok(Some(next) == self.expected)
+    }
+
+    fn quote_error(&self, fault: Fault) -> Error {
+        match fault {
+            Fault::TextAfterQuote(index) => {
+                Error::request(format!("text after the closing quote of field {}", index + 1)).hint(
+                    "write a quote inside a quoted field twice (\"\"), and quote a field that begins with a quote; \
+                     where quotes are text: --quote none",
+                )
+            }
+            Fault::Unclosed(at) => {
+                let lines_before = self.bytes.iter().take(at).filter(|&&byte| byte == b'\n').count();
+                Error::request(format!(
+                    "the quote opened on line {} is not closed before the end of the file",
+                    self.line + lines_before as u64
+                ))
+                .hint(
+                    "close the quote; a quote inside a quoted field is written twice (\"\"); where quotes are text: \
+                     --quote none",
+                )
+            }
+        }
     }
 
     /// The current record's fields in turn, checked to be UTF-8 without NUL.
@@ -176,7 +383,7 @@ impl DelimitedRecords {
     /// # Errors
     /// With file and line, and the field's index (from 0) for the caller to name.
     pub fn fields(&self) -> Result<impl Iterator<Item = String> + '_, (Option<usize>, Error)> {
-        checked_text(self.bytes(), self.offset).map_err(|error| {
+        checked_text(&self.bytes, self.offset).map_err(|error| {
             let is_bad = |content: &[u8]| checked_text(content, 0).is_err();
             (self.contents().position(is_bad), error.file(self.name()).line(self.line))
         })?;
@@ -185,67 +392,107 @@ impl DelimitedRecords {
     }
 }
 
-/// What follows in `record` after the quoted field that it begins with, if that means `content` and nothing else.
-fn after_quoted<'r>(record: &'r [u8], content: &[u8]) -> Option<&'r [u8]> {
-    let mut rest = record.strip_prefix(b"\"")?;
-    for (index, part) in content.split(|&byte| byte == b'"').enumerate() {
-        if index > 0 {
-            rest = rest.strip_prefix(b"\"\"")?;
+/// The first records of a table's beginning, without fields where these cannot be made out: for finding out what it is.
+pub fn sample(beginning: &[u8], dialect: Dialect, most: usize) -> Vec<Vec<String>> {
+    // What follows the last line end may be cut short; a single line is all there is.
+    let whole = beginning.iter().rposition(|&byte| byte == b'\n').map_or(beginning.len(), |end| end + 1);
+    let bytes = beginning.get(..whole).unwrap_or_default();
+    let mut records = DelimitedRecords::new(BoundedLines::of_bytes(bytes), dialect);
+    let mut sampled: Vec<Vec<String>> = Vec::new();
+    while sampled.len() < most {
+        match records.advance() {
+            Ok(true) => {
+                records.expected.get_or_insert(records.ends.len());
+                sampled.push(records.contents().map(|field| String::from_utf8_lossy(field).into_owned()).collect());
+            }
+            Err(_) if records.goes_on() => sampled.push(Vec::new()),
+            _ => break,
         }
-        rest = rest.strip_prefix(part)?;
     }
-    rest.strip_prefix(b"\"")
+    sampled
 }
 
-/// The error that came up while the parser read, out of its wrapping.
-fn own_error(error: csv::Error, name: &Path) -> Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error.downcast().unwrap_or_else(|error| read_error(error, name)),
-        other => Error::failure(format!("{other:?}")).file(name),
+/// Whether a table's beginning shows that its quotes are text: quotes enclose no whole fields somewhere, and every line
+/// has as many fields as the first when quotes are text.
+pub fn quotes_are_text(beginning: &[u8], delimiter: u8) -> bool {
+    let whole = beginning.iter().rposition(|&byte| byte == b'\n').map_or(beginning.len(), |end| end + 1);
+    let bytes = beginning.get(..whole).unwrap_or_default();
+    if !bytes.contains(&b'"') {
+        return false;
     }
+    let dialect = Dialect { delimiter, quote: Some(b'"'), quotes_may_be_text: true };
+    let mut lines = bytes.split(|&byte| byte == b'\n').filter(|line| content_length(line) > 0 && *line != b"\r");
+    let Some(expected) = lines.next().map(|line| dialect.count_unquoted(line)) else { return false };
+    if expected < 2 || !lines.all(|line| dialect.count_unquoted(line) == expected) {
+        return false;
+    }
+    let mut records = DelimitedRecords::new(BoundedLines::of_bytes(bytes), dialect);
+    records.expected = Some(expected);
+    while let Ok(true) = records.advance() {
+        if records.took_quotes_as_text {
+            return true;
+        }
+    }
+    false
 }
 
-/// The fields of a header line, as far as they can be made out: for sniffing.
-pub fn first_record(line: &[u8], delimiter: u8) -> Vec<String> {
-    let parser = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(line);
-    match parser.into_records().next() {
-        Some(Ok(record)) => record.iter().map(str::to_owned).collect(),
-        _ => vec![String::new()],
-    }
+/// How records are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Writing {
+    pub delimiter: u8,
+    /// What encloses fields that need it; `None` writes fields as they are.
+    pub quote: Option<u8>,
+    /// Lines end in a carriage return and a line feed.
+    pub crlf: bool,
 }
 
 /// Appends a record with its line end, each field quoted when it must be.
-pub fn push_record(
-    buffer: &mut Vec<u8>,
-    delimiter: u8,
-    fields: impl IntoIterator<Item: AsRef<[u8]>>,
-) -> csv::Result<()> {
+///
+/// # Errors
+/// Where nothing is quoted, a field that holds the delimiter or a line break.
+pub fn push_record(buffer: &mut Vec<u8>, writing: Writing, fields: impl IntoIterator<Item: AsRef<[u8]>>) -> Result<()> {
+    let Writing { delimiter, quote, crlf } = writing;
+    let Some(quote) = quote else { return push_unquoted(buffer, writing, fields) };
     let mut writer = csv::WriterBuilder::new()
         .delimiter(delimiter)
+        .quote(quote)
+        .terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
         // One record per writer: its own buffer need not be large.
         .buffer_capacity(1024)
         .from_writer(buffer);
-    writer.write_record(fields)?;
-    Ok(writer.flush()?)
+    writer.write_record(fields).map_err(|error| Error::failure(error.to_string()))?;
+    writer.flush().map_err(|error| Error::failure(error.to_string()))
+}
+
+fn push_unquoted(
+    buffer: &mut Vec<u8>,
+    Writing { delimiter, crlf, .. }: Writing,
+    fields: impl IntoIterator<Item: AsRef<[u8]>>,
+) -> Result<()> {
+    for (index, field) in fields.into_iter().enumerate() {
+        let field = field.as_ref();
+        if field.iter().any(|byte| [delimiter, b'\n', b'\r'].contains(byte)) {
+            let shown = String::from_utf8_lossy(field).into_owned();
+            return Err(Error::request(format!("{shown:?} cannot be written without quotes"))
+                .hint("write to a .jsonl file, or a table with another delimiter"));
+        }
+        if index > 0 {
+            buffer.push(delimiter);
+        }
+        buffer.extend_from_slice(field);
+    }
+    buffer.extend_from_slice(if crlf { b"\r\n" } else { b"\n" });
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::stream::ByteStream;
     use crate::random::Random;
 
     fn read(bytes: &[u8]) -> Result<Vec<Vec<String>>> {
-        let lines = BoundedLines::of_stream(
-            ByteStream {
-                reader: Box::new(io::Cursor::new(bytes.to_owned())),
-                name: "x.csv".into(),
-                skipped: 0,
-                first_line: Vec::new(),
-            },
-            Some(1000),
-        );
-        let mut records = DelimitedRecords::new(lines, b',');
+        let lines = BoundedLines::of_bytes(bytes).at_most(1000);
+        let mut records = DelimitedRecords::new(lines, Dialect::strict(b','));
         let mut read = Vec::new();
         while records.advance()? {
             read.push(records.fields().map_err(|(_, error)| error)?.collect());
@@ -300,5 +547,48 @@ mod tests {
             accepted += 1;
         }
         assert!(accepted > 3_000, "{accepted}");
+    }
+
+    /// Fields of a table with tabs, whose rows have two fields.
+    fn read_tabs(text: &str) -> Vec<Vec<String>> {
+        let dialect = Dialect { delimiter: b'\t', quote: Some(b'"'), quotes_may_be_text: true };
+        let mut records = DelimitedRecords::new(BoundedLines::of_bytes(text.as_bytes()), dialect);
+        records.expect(2);
+        let mut read = Vec::new();
+        while records.advance().unwrap() {
+            read.push(records.fields().map_err(|(_, error)| error).unwrap().collect());
+        }
+        read
+    }
+
+    #[test]
+    fn quotes_in_tables_with_tabs_are_text_where_every_line_is_a_row() {
+        assert_eq!(read_tabs("ham\t\"yes\nspam\twin\" now\n"), [["ham", "\"yes"], ["spam", "win\" now"]]);
+        assert_eq!(read_tabs("ham\t\"yes\nspam\t\"win\"\n"), [["ham", "\"yes"], ["spam", "win"]]);
+        assert_eq!(read_tabs("ham\t\"yes\" he said\n"), [["ham", "\"yes\" he said"]]);
+        assert_eq!(read_tabs("ham\t\"yes"), [["ham", "\"yes"]]);
+        assert_eq!(read_tabs("ham\t\"two\nlines\"\nspam\tx\n"), [["ham", "two\nlines"], ["spam", "x"]]);
+        assert_eq!(read_tabs("\"two\nlines\"\tham\n\"a\tb\"\tx\n"), [["two\nlines", "ham"], ["a\tb", "x"]]);
+        assert!(quotes_are_text(b"ham\t\"yes\nspam\twin\" now\n", b'\t'));
+        assert!(!quotes_are_text(b"ham\t\"yes\"\nspam\t\"two\nlines\"\n", b'\t'));
+    }
+
+    #[test]
+    fn a_blank_before_a_quoted_field_is_no_text() {
+        assert_eq!(read(b"\"a, b\", \"c\"\"d\" , e\n").unwrap(), [["a, b", "c\"d", " e"]]);
+        assert_eq!(read(b"a, \"b\" c\n").unwrap(), [["a", " \"b\" c"]]);
+    }
+
+    #[test]
+    fn reading_goes_on_after_a_fault() {
+        let lines = BoundedLines::of_bytes(b"a,\"x\nb,y\nc,\"z\"\n");
+        let mut records = DelimitedRecords::new(lines, Dialect::strict(b','));
+        assert!(records.advance().is_err() && records.goes_on());
+        for (line, fields) in [(2, ["b", "y"]), (3, ["c", "z"])] {
+            assert!(records.advance().unwrap());
+            let read: Vec<String> = records.fields().map_err(|(_, error)| error).unwrap().collect();
+            assert_eq!((records.line, read), (line, fields.map(str::to_owned).to_vec()));
+        }
+        assert!(!records.advance().unwrap());
     }
 }

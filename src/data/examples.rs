@@ -28,6 +28,8 @@ pub struct LabelledSet {
     pub columns: ResolvedColumns,
     /// What was chosen rather than given, with reasons: format, delimiter, columns.
     pub choices: Vec<DetectedSetting>,
+    /// What a person should know of how the rows were read, with the file.
+    pub reading_warnings: Vec<String>,
     /// What was done to the labels.
     pub notes: Vec<String>,
     /// What may not have been meant, about the labels and the columns; to be said even when quiet.
@@ -49,26 +51,37 @@ pub fn load_labelled<P: AsRef<Path>>(
     let mut reading = LabelReading::default();
     let mut examples = Vec::new();
     let mut sources: Vec<ResolvedColumns> = Vec::new();
-    let mut choices = Vec::new();
+    let (mut choices, mut reading_warnings) = (Vec::new(), Vec::new());
     for (file, path) in (0..).zip(files) {
         let mut source = Source::open(path.as_ref(), options, sources.first())?;
         if sources.is_empty() {
             choices.append(&mut source.choices);
         }
         let before = reading.rows;
+        let log = source.rows.log();
         for row in &mut source.rows {
             let row = row?;
             let Some(label) = source.columns.label_of(&row)? else { continue };
             let index = reading.take(&label, file, &row);
             if let Some(label) = index.map_err(|error| source.columns.at_label(error, row.number, row.line))? {
-                examples.push(Example { input: source.columns.input_of(&row)?, label, file, row: row.number });
+                match source.columns.input_of(&row) {
+                    Ok(input) => examples.push(Example { input, label, file, row: row.number }),
+                    Err(error) if options.skip_bad_rows => log.bad_row(&error),
+                    Err(error) => return Err(error),
+                }
             }
         }
         if reading.rows == before {
-            return Err(Error::request("the file has a header but no rows")
+            let message = match log.bad_rows() {
+                0 => "the file has a header but no rows".to_owned(),
+                _ => format!("no row can be read: {}", log.described_bad_rows()),
+            };
+            return Err(Error::request(message)
                 .file(&source.rows.layout().file)
                 .hint("it needs at least two rows with different labels"));
         }
+        let file = source.columns.file().display();
+        reading_warnings.extend(log.take_warnings().into_iter().map(|warning| format!("{file}: {warning}")));
         sources.push(source.columns);
     }
     let columns = sources.first().cloned().ok_or_else(|| Error::request("no file is given").key("train"))?;
@@ -108,7 +121,7 @@ pub fn load_labelled<P: AsRef<Path>>(
     };
     let of_sources = sources.iter().flat_map(|columns| columns.warnings.iter().map(move |text| (columns, text)));
     warnings.splice(0..0, of_sources.map(|(columns, text)| of_source(columns, text)));
-    Ok(LabelledSet { examples, labels, resolution, summary, columns, choices, notes, warnings })
+    Ok(LabelledSet { examples, labels, resolution, summary, columns, choices, notes, reading_warnings, warnings })
 }
 
 /// A labelled file that is open, with its columns found.
@@ -131,9 +144,10 @@ impl Source {
         let layout = rows.layout();
         if !rows.format().names_columns() {
             let why = rows.choices().iter().map(|choice| format!(" ({})", choice.reason)).collect::<String>();
-            return Err(Error::request(format!("plain lines of text have no labels{why}"))
-                .file(&layout.file)
-                .hint("pass a .csv, .tsv, .jsonl, .xlsx or .parquet file with a text and a label column"));
+            return Err(Error::request(format!("plain lines of text have no labels{why}")).file(&layout.file).hint(
+                "pass a .csv, .tsv, .jsonl, .xlsx or .parquet file with a text and a label column; for a table without a header: \
+                     --no-header --text 2 --label 1",
+            ));
         }
         if let Some(first) = first.filter(|_| !layout.file.is_dir()) {
             first.check_that_has(layout)?;

@@ -165,8 +165,14 @@ impl Default for TextStyle {
 /// Reading is strict: what does not fit is an error with its row and line, never a guess, since a row that is silently
 /// skipped or shifted ends up as a wrong label.
 pub trait RowSource: Send {
-    /// The next row, which is row `number` of the file; `None` at the end. Not called again after an error.
+    /// The next row, which is row `number` of the file; `None` at the end. Not called again after an error, unless
+    /// [`RowSource::goes_on`].
     fn next_row(&mut self, number: u64) -> Result<Option<Row>>;
+
+    /// Whether the error that the last call gave is that of one row, and the next one can be read.
+    fn goes_on(&self) -> bool {
+        false
+    }
 
     /// How many rows are left, where that is known without reading them.
     fn remaining(&self) -> Option<u64> {

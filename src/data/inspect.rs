@@ -16,6 +16,7 @@ use super::labels::MAX_LABELS;
 use super::language::{LanguageReport, Languages};
 use super::options::ReadOptions;
 use super::reader::RowReader;
+use super::reading_log::ReadingLog;
 use super::row::Row;
 use super::{DetectedSetting, Input};
 use crate::console::units::counted;
@@ -118,7 +119,9 @@ const EXAMPLE_CHARS: usize = 60;
 /// # Errors
 /// When the file cannot be opened or its header cannot be read. A fault in a later row becomes a problem of the report.
 pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
+    let options = &ReadOptions { skip_bad_rows: true, ..options.clone() };
     let mut reader = RowReader::open(path, options)?;
+    let log = reader.log();
     let layout = reader.layout().clone();
     let mut choices = reader.choices().to_vec();
     let (columns, unresolved) = match resolve(&layout, options, LabelColumn::Optional) {
@@ -131,23 +134,29 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
     let mut counts = Counts::default();
     let mut stopped_by = None;
     for row in &mut reader {
-        let counted = row.and_then(|row| {
-            keep_examples(&row, &layout.columns, &mut examples);
-            counts.rows += 1;
-            columns.as_ref().map_or(Ok(()), |columns| counts.take(&row, columns))
-        });
-        if let Err(error) = counted {
-            stopped_by = Some(error);
-            break;
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => {
+                stopped_by = Some(error);
+                break;
+            }
+        };
+        keep_examples(&row, &layout.columns, &mut examples);
+        match columns.as_ref().map_or(Ok(()), |columns| counts.take(&row, columns)) {
+            Ok(()) => counts.rows += 1,
+            Err(error) => log.bad_row(&error),
         }
     }
 
     let mut problems = Vec::new();
     problems.extend(stopped_by.as_ref().map(|error| format!("cannot be used as it is: {}", with_hint(error))));
     problems.extend(unresolved.as_ref().map(with_hint));
-    if counts.rows == 0 && stopped_by.is_none() {
+    if counts.rows == 0 && stopped_by.is_none() && log.bad_rows() == 0 {
         problems.push("there is a header but no rows".to_owned());
     }
+    // Why a header is doubted may be said with the columns that were not found.
+    let said = problems.concat();
+    problems.extend(reading_problems(&log, counts.rows).into_iter().filter(|problem| !said.contains(problem)));
     problems.extend(counts.problems());
     let named = layout.columns.iter().zip(examples);
     Ok(DataReport {
@@ -166,9 +175,27 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
         characters: Distribution::of(counts.characters),
         words: Distribution::of(counts.words),
         languages: counts.languages.reports(),
-        readable: stopped_by.is_none(),
+        readable: stopped_by.is_none() && log.bad_rows() == 0,
         problems,
     })
+}
+
+/// What looks wrong about how the rows are written, the `rows` that can be read counted by others.
+fn reading_problems(log: &ReadingLog, rows: u64) -> Vec<String> {
+    let mut problems = Vec::new();
+    let bad = log.bad_rows();
+    if bad > 0 {
+        problems.push(format!(
+            "{bad} of {} cannot be used: {} (hint: {}; or leave such rows out: \
+             --on-bad-input skip)",
+            counted(rows + bad, "row"),
+            log.described_bad_rows(),
+            log.first_hint()
+        ));
+    }
+    problems.extend(log.take_remarks());
+    problems.extend(log.notes());
+    problems
 }
 
 fn with_hint(error: &Error) -> String {

@@ -18,6 +18,32 @@ pub const TEXT_NAMES: [&str; 14] = [
     "prompt",
 ];
 
+/// Names of other columns by which a header is known.
+pub const OTHER_NAMES: [&str; 22] = [
+    "id",
+    "idx",
+    "index",
+    "name",
+    "date",
+    "time",
+    "timestamp",
+    "created_at",
+    "author",
+    "user",
+    "rating",
+    "score",
+    "stars",
+    "url",
+    "source",
+    "split",
+    "lang",
+    "language",
+    "subject",
+    "description",
+    "price",
+    "unnamed: 0",
+];
+
 /// Names of columns with the path of an image, the likeliest first.
 pub const IMAGE_NAMES: [&str; 9] =
     ["image", "image_path", "file", "file_name", "filename", "filepath", "path", "img", "image_file"];

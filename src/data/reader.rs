@@ -5,12 +5,15 @@ use std::path::Path;
 
 use super::DetectedSetting;
 use super::compression::Compression;
+use super::delimited::{Dialect, sample};
 use super::format::{FileFormat, FileLayout, OpenedRows, RowSource};
 use super::formats::FORMATS;
 use super::options::ReadOptions;
+use super::reading_log::ReadingLog;
 use super::row::Row;
-use super::stream::{BytesRead, RawStream, is_standard_stream};
+use super::stream::{ByteStream, BytesRead, RawStream, is_standard_stream};
 use super::unsupported::unsupported;
+use crate::console::units::counted;
 use crate::error::{Error, Result};
 
 /// What a file's name says about it.
@@ -53,8 +56,14 @@ impl NamedType {
 pub struct RowReader {
     layout: FileLayout,
     source: Box<dyn RowSource>,
+    /// Rows that were given out.
     rows: u64,
+    /// Rows of the file up to here, those that cannot be read included.
+    numbered: u64,
     failed: bool,
+    /// Whether rows that cannot be read are left out.
+    skip: bool,
+    log: ReadingLog,
     choices: Vec<DetectedSetting>,
     bytes_read: BytesRead,
 }
@@ -76,9 +85,17 @@ impl RowReader {
 
     /// Reads a stream; its first line decides what `named` leaves open.
     fn of_stream(stream: RawStream, named: NamedType, options: &ReadOptions) -> Result<Self> {
-        let (stream, bytes_read) = stream.decompressed(named.compression)?;
+        let (stream, bytes_read) = stream.decompressed(named.compression, options)?;
         let mut choices = Vec::new();
         let format = match named.format {
+            // A file of lines may be a table all the same.
+            Some(format) if !format.names_columns() => match table_in_lines(&stream, options) {
+                Some((table, reason)) => {
+                    choices.push(DetectedSetting::new("format", table.name(), reason));
+                    table
+                }
+                None => format,
+            },
             Some(format) => format,
             None => {
                 let (format, reason) = sniffed(&stream.first_line, options)
@@ -87,13 +104,16 @@ impl RowReader {
                 format
             }
         };
-        Ok(Self::of_opened(format.open_stream(stream, options)?, choices, bytes_read))
+        choices.extend(stream.choices.iter().cloned());
+        let (log, skip) = (stream.log.clone(), options.skip_bad_rows);
+        Ok(Self { log, skip, ..Self::of_opened(format.open_stream(stream, options)?, choices, bytes_read) })
     }
 
     fn of_opened(opened: OpenedRows, mut choices: Vec<DetectedSetting>, bytes_read: BytesRead) -> Self {
         let OpenedRows { layout, rows: source, choices: of_format } = opened;
         choices.extend(of_format);
-        Self { layout, source, rows: 0, failed: false, choices, bytes_read }
+        let log = ReadingLog::default();
+        Self { layout, source, rows: 0, numbered: 0, failed: false, skip: false, choices, bytes_read, log }
     }
 
     /// The columns' names, as in [`FileLayout::columns`].
@@ -136,10 +156,54 @@ impl RowReader {
         Ok(count)
     }
 
+    /// What is noticed while the rows are read; may be asked while another thread reads.
+    pub fn log(&self) -> ReadingLog {
+        self.log.clone()
+    }
+
     fn read(&mut self) -> Result<Option<Row>> {
-        let row = self.source.next_row(self.rows + 1)?;
-        self.rows += u64::from(row.is_some());
-        Ok(row)
+        loop {
+            let row = self.source.next_row(self.numbered + 1);
+            match row {
+                Err(error) if self.source.goes_on() => {
+                    self.numbered += 1;
+                    self.log.bad_row(&error);
+                    if !self.skip {
+                        return Err(self.with_later_bad_rows(error));
+                    }
+                }
+                row => {
+                    let row = row?;
+                    self.rows += u64::from(row.is_some());
+                    self.numbered += u64::from(row.is_some());
+                    return Ok(row);
+                }
+            }
+        }
+    }
+
+    /// The error of a row that cannot be read, with how many others there are; the rest of a file is read for that.
+    fn with_later_bad_rows(&mut self, first: Error) -> Error {
+        let first = first.or_hint("or leave such rows out: --on-bad-input skip");
+        if self.bytes_read.total.is_none() {
+            return first;
+        }
+        loop {
+            match self.source.next_row(self.numbered + 1) {
+                Ok(Some(_)) => {}
+                Err(error) if self.source.goes_on() => self.log.bad_row(&error),
+                _ => break,
+            }
+            self.numbered += 1;
+        }
+        match self.log.bad_rows() {
+            0 | 1 => first,
+            count => first.more(format!(
+                "{count} of {} cannot be read: {}",
+                counted(self.numbered, "row"),
+                self.log.described_bad_rows()
+            )),
+        }
     }
 }
 
@@ -154,6 +218,22 @@ impl Iterator for RowReader {
         self.failed = row.is_err();
         row.transpose()
     }
+}
+
+/// The format of the table that a file of lines is by its first line, with the reason: a header of several columns, as
+/// many of which stand in the lines below, or what was asked for.
+fn table_in_lines(stream: &ByteStream, options: &ReadOptions) -> Option<(FileFormat, String)> {
+    let (format, reason) = sniffed(&stream.first_line, options)?;
+    let delimiters = options.delimiter.map_or(vec![b'\t', b';', b'|', b','], |delimiter| vec![delimiter]);
+    let is_table = delimiters.into_iter().any(|delimiter| {
+        let strict = Dialect::strict(delimiter);
+        // Beside tabs quotes may well be text.
+        let dialect = if delimiter == b'\t' { Dialect { quote: None, ..strict } } else { strict };
+        let rows = sample(&stream.head, dialect, 50);
+        let width = rows.first().map_or(0, Vec::len);
+        width > 1 && rows.iter().all(|row| row.len() == width)
+    });
+    (is_table && format.names_columns()).then_some((format, reason))
 }
 
 /// The format of a stream without a telling name, by its first line, with the reason.
@@ -271,12 +351,15 @@ mod tests {
         }
         assert!(refusal("x.csv.gz", plain).contains("the name says compressed"));
         // Members one after another are one file.
-        assert_eq!(read("x.csv.gz", &[gzip.clone(), gzip].concat()).unwrap(), [["1", "x"], ["id", "text"], ["1", "x"]]);
+        let mut more = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        more.write_all(b"2,y\n").unwrap();
+        let two = [gzip, more.finish().unwrap()].concat();
+        assert_eq!(read("x.csv.gz", &two).unwrap(), [["1", "x"], ["2", "y"]]);
     }
 
     #[test]
     fn places_of_faults_are_exact() {
-        let cases: [(&str, &[u8], &str); 17] = [
+        let cases: &[(&str, &[u8], &str)] = &[
             ("x.csv", b"", "the file is empty"),
             ("x.csv", b"\n\n", "the file is empty"),
             ("x.jsonl", b"\n", "the file is empty"),
@@ -284,12 +367,19 @@ mod tests {
             ("x.csv", b"a,b\n1,2\n\n\"x\ny\",1\n1,2,3\n", "row 3 (line 6): 3 fields where the header has 2"),
             ("x.csv", b"a,b\n1,2\n1,\"x\n\n", "row 2 (line 3): the quote opened on line 3 is not closed"),
             ("x.csv", b"a,b\n1,2\n1,\"x\"y\n", "row 2 (line 3): text after the closing quote of field 2"),
-            ("x.csv", b"a,b\n1,x\xE9\n", "row 1 (line 2): column `b`: not UTF-8: byte 0xE9 at offset 7 of the file"),
+            (
+                "x.csv",
+                b"a,b\n\xC3\xA9,x\xE9\n",
+                "row 1 (line 2): column `b`: not UTF-8: byte 0xE9 at offset 8 of the file",
+            ),
             ("x.csv", b"\xEF\xBB\xBFa,b\n1,x\0\n", "row 1 (line 2): column `b`: a NUL byte at offset 10"),
-            ("x.csv", b"a,b,a\n", "line 1: the columns 1 and 3 are both named `a`"),
-            ("x.csv", b"a,,\n", "line 1: the columns 2 and 3 have no name"),
+            ("x.csv", b"a,b\n1,2\na,b\n", "row 2 (line 3): the header comes again here"),
+            (
+                "x.jsonl",
+                b"{\"a\":1}\n{\"a\":1,\"a\":2}\n",
+                "row 2 (line 2): not a JSON object: the key `a` appears twice",
+            ),
             ("x.csv", b"a,b\r1,2\r", "the lines end in a carriage return alone"),
-            ("x.csv", b"\xFF\xFEa\0", "the file is UTF-16"),
             (
                 "x.jsonl",
                 b"{\"a\":1}\n{\"a\":}\n",
@@ -299,7 +389,7 @@ mod tests {
             ("x.txt", b"a\n\xC3(\n", "row 2 (line 2): not UTF-8: byte 0xC3 at offset 2"),
             ("x.csv", b"PAR1\x15", "the content is a Parquet file, not text"),
         ];
-        for (name, bytes, expected) in cases {
+        for &(name, bytes, expected) in cases {
             assert!(refusal(name, bytes).contains(expected), "{}", refusal(name, bytes));
         }
         assert!(read("x.json", b"[{\"a\":1}]").unwrap_err().hint_text().unwrap().contains("jq"));

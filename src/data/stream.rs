@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::DetectedSetting;
 use super::compression::Compression;
+use super::encoding::{Decoded, encoding_of};
+use super::options::ReadOptions;
+use super::reading_log::ReadingLog;
 use super::unsupported::unsupported_content;
 use crate::error::{Error, Result};
 use crate::interrupt;
@@ -23,6 +27,14 @@ pub struct ByteStream {
     pub skipped: u64,
     /// The first line, as far as it was looked at.
     pub first_line: Vec<u8>,
+    /// What was looked at of the beginning: up to some 100 KB of a file, of a pipe little more than its first line.
+    pub head: Vec<u8>,
+    /// Whether it began with a byte-order mark.
+    pub byte_order_mark: bool,
+    /// What is noticed while it is read.
+    pub log: ReadingLog,
+    /// What was found out about its encoding.
+    pub choices: Vec<DetectedSetting>,
 }
 
 /// How far reading has come, in bytes of the file as it is stored; may be watched from another thread.
@@ -92,7 +104,7 @@ impl RawStream {
     ///
     /// # Errors
     /// The content is not compressed though the name says so, of a kind that is not read, or damaged.
-    pub fn decompressed(self, named: Compression) -> Result<(ByteStream, BytesRead)> {
+    pub fn decompressed(self, named: Compression, options: &ReadOptions) -> Result<(ByteStream, BytesRead)> {
         let Self { bytes, total, name } = self;
         let at_name = |error: io::Error| read_error(error, &name);
         let bytes_read = BytesRead { read: Arc::default(), total };
@@ -117,45 +129,72 @@ impl RawStream {
             }
         };
 
-        let (head, mut reader) = peek(plain, |head| head.contains(&b'\n')).map_err(at_name)?;
-        if head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF") {
-            return Err(Error::request("the file is UTF-16, not UTF-8")
-                .file(&name)
-                .hint("convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"));
-        }
-        let mut skipped = 0;
-        let mut text = head.as_slice();
-        if let Some(rest) = text.strip_prefix(b"\xEF\xBB\xBF") {
-            text = rest;
-            skipped = 3;
-            reader.read_exact(&mut [0; 3]).map_err(at_name)?;
-        }
-        let first_line = text.split(|&byte| byte == b'\n').next().unwrap_or_default().to_vec();
-        let buffered = BufReader::with_capacity(BUFFER_BYTES, reader);
-        let reader: Box<dyn BufRead + Send> = match is_plain {
-            true => {
-                bytes_read.read.store(skipped, Ordering::Relaxed);
-                Box::new(bytes_read.counted(buffered))
+        // A pipe may give no more than its first line for a long time.
+        let is_file = total.is_some();
+        let most = if is_plain { PEEK_FILE_BYTES } else { PEEK_BYTES };
+        let (head, reader) =
+            peek(plain, |head| head.len() >= most || !is_file && head.contains(&b'\n')).map_err(at_name)?;
+        Self::decoded(head, reader, name, bytes_read, is_plain, options)
+    }
+
+    /// The stream as UTF-8, without its byte-order mark. Bytes of a plain file count when they are consumed.
+    fn decoded(
+        head: Vec<u8>,
+        mut reader: Box<dyn Read + Send>,
+        name: PathBuf,
+        bytes_read: BytesRead,
+        is_plain: bool,
+        options: &ReadOptions,
+    ) -> Result<(ByteStream, BytesRead)> {
+        let found = encoding_of(&head, options.encoding);
+        let log = ReadingLog::default();
+        let skipped = found.mark as u64;
+        reader.read_exact(&mut vec![0; found.mark]).map_err(|error| read_error(error, &name))?;
+        bytes_read.read.fetch_add(if is_plain { skipped } else { 0 }, Ordering::Relaxed);
+        let head = head.get(found.mark..).unwrap_or_default();
+        let buffered = |reader| BufReader::with_capacity(BUFFER_BYTES, reader);
+        let (head, reader): (Vec<u8>, Box<dyn BufRead + Send>) = match (found.decoder, is_plain) {
+            (None, true) => (head.to_vec(), Box::new(bytes_read.counted(buffered(reader)))),
+            (None, false) => (head.to_vec(), Box::new(buffered(reader))),
+            (Some(encoding), _) => {
+                let text = encoding.decode_without_bom_handling(head).0.into_owned().into_bytes();
+                let raw: Box<dyn Read + Send> =
+                    if is_plain { Box::new(bytes_read.counted(buffered(reader))) } else { reader };
+                let decoded: Box<dyn Read + Send> = Box::new(Decoded::new(raw, encoding, log.clone()));
+                (text, Box::new(buffered(decoded)))
             }
-            false => Box::new(buffered),
         };
-        Ok((ByteStream { reader, name, skipped, first_line }, bytes_read))
+        let mut choices = Vec::new();
+        if let (Some(encoding), Some(reason)) = (found.decoder, found.reason) {
+            choices.push(DetectedSetting::new("encoding", encoding.name(), reason));
+            if found.is_guess {
+                log.say(format!(
+                    "read as {} ({reason}); if letters look wrong, name the encoding with --encoding",
+                    encoding.name()
+                ));
+            }
+        }
+        let first_line = head.split(|&byte| byte == b'\n').next().unwrap_or_default().to_vec();
+        let byte_order_mark = found.mark > 0;
+        Ok((ByteStream { reader, name, skipped, first_line, head, byte_order_mark, log, choices }, bytes_read))
     }
 }
 
 /// How much of a stream's beginning is looked at, at most, to find out what it is.
+const PEEK_FILE_BYTES: usize = 256 * 1024;
+/// The same of a pipe, and of compressed files, which are decompressed ahead.
 const PEEK_BYTES: usize = 64 * 1024;
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 const COMPRESSED_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Reads the beginning of a stream, until `enough` or [`PEEK_BYTES`] are there, and returns it with the whole stream.
+/// Reads the beginning of a stream, until `enough` or [`PEEK_FILE_BYTES`] are there, and returns it with the whole stream.
 fn peek(
     mut stream: Box<dyn Read + Send>,
     enough: impl Fn(&[u8]) -> bool,
 ) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
     let mut head = Vec::new();
     let mut chunk = vec![0; 8 * 1024];
-    while head.len() < PEEK_BYTES && !enough(&head) {
+    while head.len() < PEEK_FILE_BYTES && !enough(&head) {
         match stream.read(&mut chunk) {
             Ok(0) => break,
             Ok(read) => head.extend_from_slice(chunk.get(..read).unwrap_or_default()),

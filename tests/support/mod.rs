@@ -316,6 +316,15 @@ impl Outcome {
         self
     }
 
+    /// Standard output holds each of these.
+    #[track_caller]
+    pub fn shows(self, parts: &[&str]) -> Self {
+        for part in parts {
+            self.check(self.stdout_text().contains(part), &format!("standard output to show: {part}"));
+        }
+        self
+    }
+
     pub fn stdout_text(&self) -> &str {
         std::str::from_utf8(&self.stdout).unwrap()
     }

@@ -53,6 +53,9 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     }
     console.note(&model.choices);
     input_columns.warnings.iter().for_each(|warning| console.warn(warning));
+    let log = rows.log();
+    let warn = || log.take_warnings().iter().for_each(|warning| console.warn(warning));
+    warn();
 
     let column_options = ColumnOptions {
         probabilities: args.probabilities,
@@ -85,11 +88,14 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         window: pipeline::window(args.window, &model.transform),
         language: Once::new(),
         console: &console,
+        log: &log,
     };
     let pipeline = Pipeline { reading, model: &model, output_columns, bar: &bar, console: &console };
     let began = Instant::now();
     let summary = pipeline.run(rows, output, summary)?;
     bar.finish();
+    warn();
+    log.notes().iter().for_each(|note| console.note(note));
     summary.print(args, labels, began.elapsed(), &console);
     sorting.map_or(Ok(()), |mut sorting| sorting.sort(&options, &console))
 }

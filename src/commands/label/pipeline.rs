@@ -13,6 +13,7 @@ use crate::commands::label::summary::Summary;
 use crate::commands::loaded_model::LoadedModel;
 use crate::config::OnBadInput;
 use crate::console::{Console, Progress, units};
+use crate::data::reading_log::{Oddity, ReadingLog};
 use crate::data::{Input, ResolvedColumns, Row, RowReader};
 use crate::error::{Error, Result};
 use crate::evaluation::NOT_FINITE;
@@ -38,6 +39,8 @@ pub struct Reading<'a> {
     /// Whether the language of the texts was looked at.
     pub language: Once,
     pub console: &'a Console,
+    /// What is noticed while the rows are read.
+    pub log: &'a ReadingLog,
 }
 
 /// The number of rows that are computed together. Images are large: fewer of them are held at once.
@@ -179,10 +182,10 @@ impl Reading<'_> {
     }
 
     fn prepare(&self, rows: Vec<Row>, share: Option<f64>) -> Result<PreparedWindow> {
-        let inputs = rows.iter().map(|row| self.input_columns.input_of(row)).collect::<Result<Vec<_>>>()?;
-        let half_empty = inputs.iter().filter(|input| input.is_half_empty()).count() as u64;
-        let (given, inputs): (Vec<usize>, Vec<&Input>) =
-            inputs.iter().enumerate().filter(|(_, input)| !input.is_empty()).unzip();
+        let read = rows.iter().map(|row| self.input_of(row)).collect::<Result<Vec<_>>>()?;
+        let inputs = || read.iter().enumerate().filter_map(|(index, input)| Some((index, input.as_ref()?)));
+        let half_empty = inputs().filter(|(_, input)| input.is_half_empty()).count() as u64;
+        let (given, inputs): (Vec<usize>, Vec<&Input>) = inputs().filter(|(_, input)| !input.is_empty()).unzip();
         self.language.call_once(|| drop(language_fit(self.transform, inputs.iter().copied(), self.console)));
         let prepared = self.transform.prepare(&inputs, Purpose::Inference, &mut |_| {})?;
         let at = |index: usize, error: Error| match given.get(index).and_then(|&index| rows.get(index)) {
@@ -190,7 +193,8 @@ impl Reading<'_> {
             None => error,
         };
         let prepared = handle_unusable(prepared, self.on_bad_input, self.console, &at)?;
-        let mut fates = vec![Fate::Empty; rows.len()];
+        let fate = |input: &Option<Input>| if input.is_some() { Fate::Empty } else { Fate::Unreadable };
+        let mut fates: Vec<Fate> = read.iter().map(fate).collect();
         for &index in &given {
             fates[index] = Fate::Unreadable;
         }
@@ -198,6 +202,20 @@ impl Reading<'_> {
             fates[given[place]] = Fate::Answered(example);
         }
         Ok(PreparedWindow { rows, fates, prepared, half_empty, share })
+    }
+}
+
+impl Reading<'_> {
+    /// What the network gets to see of a row; `None` where that cannot be used and such rows get no label.
+    fn input_of(&self, row: &Row) -> Result<Option<Input>> {
+        match self.input_columns.input_of(row) {
+            Err(_) if self.on_bad_input == OnBadInput::Skip => {
+                self.log.notice(Oddity::NoText, row.number);
+                Ok(None)
+            }
+            Err(error) => Err(error.or_hint("or leave the label of such rows empty: --on-bad-input skip")),
+            input => input.map(Some),
+        }
     }
 }
 

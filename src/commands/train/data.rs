@@ -43,6 +43,7 @@ impl Data {
         let task = task::task(config.data.task)?;
         let names = task.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
         // A folder has no columns to choose.
+        set.reading_warnings.iter().for_each(|warning| console.warn(warning));
         let has_columns = !set.columns.file().is_dir();
         for choice in set.choices.iter().filter(|_| has_columns) {
             choices.record(choice.setting, &choice.value, choice.reason.clone());
@@ -76,6 +77,7 @@ impl Data {
             let text = options.text.clone().filter(|_| columns);
             let label = options.label.clone().filter(|_| columns);
             let other = load_labelled(&[path], &ReadOptions { text, label, ..options.clone() }, Some(known))?;
+            other.reading_warnings.iter().for_each(|warning| console.warn(warning));
             note(path.display().to_string(), other.summary.to_string(), &mut summary);
             other.notes.iter().for_each(|note| console.note(format!("{}: {note}", path.display())));
             other.warnings.iter().for_each(|text| console.warn(format!("{}: {text}", path.display())));

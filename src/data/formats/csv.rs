@@ -3,17 +3,19 @@
 //! it, and writing.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use crate::data::DetectedSetting;
 use crate::data::bounded_lines::BoundedLines;
-use crate::data::delimited::{DelimitedRecords, first_record, push_record};
+use crate::data::delimited::{DelimitedRecords, Dialect, Writing, push_record, quotes_are_text, sample};
 use crate::data::format::{CompleteRows, FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, empty_file};
+use crate::data::header::{doubt, is_header_again, numbered};
 use crate::data::names::{PAIR_NAMES, TEXT_NAMES};
-use crate::data::options::{ReadOptions, TextColumns};
+use crate::data::options::{Quote, ReadOptions, TextColumns};
+use crate::data::reading_log::{Oddity, ReadingLog};
 use crate::data::row::{OutputValue, Record, Row, decimal, json_text};
 use crate::data::stream::ByteStream;
 use crate::error::{Error, Result};
@@ -44,21 +46,48 @@ impl Format for Delimited {
     }
 
     fn open_stream(&self, stream: ByteStream, options: &ReadOptions) -> Result<OpenedRows> {
-        let (delimiter, choices) = self.delimiter_of(&stream, options)?;
+        let beginning = Beginning::of(&stream.head);
+        let mut choices = Vec::new();
+        let dialect = self.dialect(&beginning, options, &mut choices)?;
+        let mut style = TextStyle {
+            byte_order_mark: stream.byte_order_mark,
+            crlf: stream.first_line.ends_with(b"\r"),
+            sep_line: beginning.sep.is_some(),
+            quote: dialect.quote,
+            no_header: options.no_header,
+            header_doubt: None,
+        };
+        let rows = sample(beginning.table, dialect, SAMPLED_ROWS);
+        let log = stream.log.clone();
         let lines = BoundedLines::of_stream(stream, options.max_row_bytes);
-        let mut records = DelimitedRecords::new(lines, delimiter);
-        let columns = header(&mut records)?;
+        let mut records = DelimitedRecords::new(lines, dialect);
+        if style.sep_line {
+            records.skip_line()?;
+        }
+        let mut columns = header(&mut records)?;
+        records.expect(columns.len());
+        if options.no_header {
+            columns = numbered(columns.len());
+        } else {
+            style.header_doubt = doubt(&columns, rows.get(1..).unwrap_or_default(), options);
+        }
+        if let Some(doubt) = &style.header_doubt {
+            log.say(doubt.clone());
+        }
         let format = if self.delimiter.is_some() { &TSV } else { &CSV };
+        let file = records.name().to_owned();
         let layout = FileLayout {
-            file: records.name().to_owned(),
+            file,
             format,
-            delimiter,
+            delimiter: dialect.delimiter,
             columns: columns.clone(),
-            style: TextStyle::default(),
+            style,
             schema: None,
             warnings: Vec::new(),
         };
-        Ok(OpenedRows { layout, rows: Box::new(DelimitedRows { records, columns, delimiter }), choices })
+        let rows =
+            DelimitedRows { records, columns, delimiter: dialect.delimiter, first: options.no_header, bad: false, log };
+        Ok(OpenedRows { layout, rows: Box::new(rows), choices })
     }
 
     fn shown_delimiter(&self, layout: &FileLayout) -> Option<String> {
@@ -66,34 +95,104 @@ impl Format for Delimited {
     }
 
     fn encoder(&self, input: &FileLayout, added: &[String]) -> Option<Box<dyn RowEncoder>> {
+        let is_table = [CSV.name, TSV.name].contains(&input.format.name());
         let delimiter = self.delimiter.unwrap_or_else(|| {
             // A file with semicolons stays one.
             let is_like_input = input.format.name() == self.name;
             if is_like_input { input.delimiter } else { b',' }
         });
+        let style = if is_table { input.style.clone() } else { TextStyle::default() };
+        // Where quotes are text, fields hold no delimiter; another one may need quotes.
+        let quote = style.quote.or_else(|| (delimiter != input.delimiter).then_some(b'"'));
+        let writing = Writing { delimiter, quote, crlf: style.crlf };
         let (columns, added) = (input.columns.clone(), added.to_vec());
-        Some(Box::new(DelimitedEncoder { delimiter, columns, added }))
+        Some(Box::new(DelimitedEncoder { writing, style, columns, added }))
+    }
+}
+
+/// How many rows of a table's beginning are looked at.
+const SAMPLED_ROWS: usize = 200;
+
+/// The beginning of a table, behind the line in which Excel names the delimiter.
+struct Beginning<'b> {
+    /// The delimiter of Excel's `sep=` line.
+    sep: Option<u8>,
+    table: &'b [u8],
+}
+
+impl<'b> Beginning<'b> {
+    fn of(head: &'b [u8]) -> Self {
+        let end = head.iter().position(|&byte| byte == b'\n').map_or(head.len(), |end| end + 1);
+        let (line, rest) = head.split_at(end);
+        match line.trim_ascii_end().to_ascii_lowercase().as_slice() {
+            [b's', b'e', b'p', b'=', delimiter] => Self { sep: Some(*delimiter), table: rest },
+            // The tab itself is white space at the end of the line.
+            b"sep=" => Self { sep: Some(b'\t'), table: rest },
+            _ => Self { sep: None, table: head },
+        }
     }
 }
 
 impl Delimited {
-    /// The delimiter to read a stream with, and what was chosen for that.
-    fn delimiter_of(&self, stream: &ByteStream, options: &ReadOptions) -> Result<(u8, Vec<DetectedSetting>)> {
+    /// How to tell the fields of a table apart, and what was chosen for that.
+    fn dialect(
+        &self,
+        beginning: &Beginning<'_>,
+        options: &ReadOptions,
+        choices: &mut Vec<DetectedSetting>,
+    ) -> Result<Dialect> {
+        let delimiter = self.delimiter_of(beginning, options, choices)?;
+        let (quote, quotes_may_be_text) = match options.quote {
+            Quote::None => (None, false),
+            Quote::Byte(quote) => (Some(quote), false),
+            Quote::Auto if delimiter == b'\t' && quotes_are_text(beginning.table, delimiter) => {
+                let reason = "quotes enclose no whole fields here, and every line has all columns";
+                choices.push(DetectedSetting::new("quote", "none", reason));
+                (None, false)
+            }
+            Quote::Auto => (Some(b'"'), delimiter == b'\t'),
+        };
+        if quote == Some(delimiter) {
+            return Err(Error::request("the quote and the delimiter are the same character")
+                .key("quote")
+                .hint("name another with --quote or --delimiter"));
+        }
+        Ok(Dialect { delimiter, quote, quotes_may_be_text })
+    }
+
+    fn delimiter_of(
+        &self,
+        beginning: &Beginning<'_>,
+        options: &ReadOptions,
+        choices: &mut Vec<DetectedSetting>,
+    ) -> Result<u8> {
         if let Some(given) = options.delimiter {
             if !given.is_ascii() || matches!(given, b'"' | b'\n' | b'\r' | 0) {
                 return Err(Error::request(
                     "the delimiter must be one ASCII character other than a quote or a line end",
                 ));
             }
-            return Ok((given, Vec::new()));
+            return Ok(given);
         }
-        if let Some(delimiter) = self.delimiter {
-            return Ok((delimiter, Vec::new()));
-        }
-        let (delimiter, reason) = sniffed_delimiter(&stream.first_line);
-        let choices = reason.map(|reason| DetectedSetting::new("delimiter", shown(delimiter), reason));
-        Ok((delimiter, choices.into_iter().collect()))
+        let (delimiter, reason) = match (beginning.sep, self.delimiter) {
+            (Some(sep), _) => (sep, Some("as Excel's `sep=` line says".to_owned())),
+            (None, Some(own)) if width(beginning.table, own) > 1 => (own, None),
+            (None, Some(own)) => match sniffed_delimiter(beginning.table) {
+                (other, _) if width(beginning.table, other) > 1 => {
+                    (other, Some(format!("the header has no {}", shown(own))))
+                }
+                _ => (own, None),
+            },
+            (None, None) => sniffed_delimiter(beginning.table),
+        };
+        choices.extend(reason.map(|reason| DetectedSetting::new("delimiter", shown(delimiter), reason)));
+        Ok(delimiter)
     }
+}
+
+/// How many fields the first record of a table has with a delimiter.
+fn width(table: &[u8], delimiter: u8) -> usize {
+    sample(table, Dialect::strict(delimiter), 1).first().map_or(0, Vec::len)
 }
 
 /// `tab` rather than an invisible character.
@@ -108,10 +207,14 @@ fn shown(delimiter: u8) -> String {
 fn sniffed_column(first_line: &[u8], options: &ReadOptions) -> Option<(u8, String)> {
     let candidates = match options.delimiter {
         Some(delimiter) => vec![delimiter],
+        // Texts have commas.
+        None if options.no_header => vec![b'\t', b';', b'|', b','],
         None => vec![b',', b'\t', b';', b'|'],
     };
+    let is_asked_for = options.delimiter.is_some() || options.text.is_some() || options.label.is_some();
     candidates.into_iter().find_map(|delimiter| {
-        let names = first_record(first_line, delimiter);
+        let names = sample(first_line, Dialect::strict(delimiter), 1).into_iter().next().unwrap_or_default();
+        let names = if options.no_header { numbered(names.len()) } else { names };
         let has = |name: &str| names.iter().any(|known| known.trim() == name);
         let first_of = |text: &TextColumns| {
             let wanted = text.names_in(&names);
@@ -126,48 +229,51 @@ fn sniffed_column(first_line: &[u8], options: &ReadOptions) -> Option<(u8, Strin
             (None, Some(trained_on)) => Some(trained_on),
             (None, None) => usual(),
         };
-        Some((delimiter, column?))
+        // Columns without names are known by the delimiter alone.
+        let is_table = options.no_header && is_asked_for && names.len() > 1;
+        Some((delimiter, column.or_else(|| is_table.then(|| "1".to_owned()))?))
+            .filter(|_| !options.no_header || is_table)
     })
 }
 
-/// The delimiter of a CSV header, with a reason where it is not the comma.
-fn sniffed_delimiter(header: &[u8]) -> (u8, Option<String>) {
-    let count = |delimiter: u8| first_record(header, delimiter).len() - 1;
-    if count(b',') > 0 {
-        return (b',', None);
-    }
+/// The delimiter of a CSV file, by its header and the rows after it, with a reason where it is not the comma.
+fn sniffed_delimiter(table: &[u8]) -> (u8, Option<String>) {
+    // How many fields the header has, and whether all rows have as many.
+    let seen = |delimiter: u8| {
+        let rows = sample(table, Dialect::strict(delimiter), 20);
+        let columns = rows.first().map_or(0, Vec::len);
+        (columns, rows.iter().all(|row| row.len() == columns))
+    };
+    let (commas, all_have_commas) = seen(b',');
+    let others = [b'|', b'\t', b';'];
     // The last one wins a draw, and the semicolon is the most usual.
-    let best = [b'|', b'\t', b';'].into_iter().max_by_key(|&delimiter| count(delimiter)).unwrap_or(b',');
-    if count(best) == 0 {
-        return (b',', None);
+    let best = others.into_iter().max_by_key(|&delimiter| seen(delimiter).0).unwrap_or(b',');
+    let fits = |delimiter: u8| matches!(seen(delimiter), (2.., true));
+    if commas > 1 {
+        return match others.into_iter().rev().find(|&delimiter| !all_have_commas && fits(delimiter)) {
+            Some(other) => {
+                (other, Some("every row has as many of these as the header, and not as many commas".to_owned()))
+            }
+            None => (b',', None),
+        };
     }
-    (best, Some(format!("the header has no comma but {} of these", count(best))))
+    match seen(best).0 {
+        0 | 1 => (b',', None),
+        fields => (best, Some(format!("the header has no comma but {} of these", fields - 1))),
+    }
 }
 
-/// Reads and checks the header.
+/// Reads the first record, which is checked to be one.
 fn header(records: &mut DelimitedRecords) -> Result<Vec<String>> {
     if !records.advance()? {
         return Err(empty_file(records.name()));
     }
     let columns: Vec<String> = records.fields().map_err(|(_, error)| error.context("the header"))?.collect();
-    let at_header = |message: String| Error::request(message).file(records.name()).line(records.line);
     if columns.iter().any(|name| name.contains('\r')) {
-        return Err(at_header("the lines end in a carriage return alone (old Macintosh)".to_owned())
+        return Err(Error::request("the lines end in a carriage return alone (old Macintosh)")
+            .file(records.name())
+            .line(records.line)
             .hint("convert the file: tr '\\r' '\\n' < OLD > NEW"));
-    }
-    if columns.first().is_some_and(|name| name.starts_with("sep=")) {
-        return Err(at_header("this is Excel's `sep=` line, not a header".to_owned()).hint("delete the line"));
-    }
-    let mut seen = HashMap::with_capacity(columns.len());
-    for (index, name) in columns.iter().enumerate() {
-        if let Some(first) = seen.insert(name, index) {
-            let what = if name.is_empty() {
-                format!("the columns {} and {} have no name", first + 1, index + 1)
-            } else {
-                format!("the columns {} and {} are both named `{name}`", first + 1, index + 1)
-            };
-            return Err(at_header(what).hint("the first line must give each column a name of its own"));
-        }
     }
     Ok(columns)
 }
@@ -176,26 +282,46 @@ struct DelimitedRows {
     records: DelimitedRecords,
     columns: Vec<String>,
     delimiter: u8,
+    /// The first row was read already, to count the columns.
+    first: bool,
+    /// The last call gave an error after which the next row can be read.
+    bad: bool,
+    log: ReadingLog,
 }
 
 impl RowSource for DelimitedRows {
     fn next_row(&mut self, number: u64) -> Result<Option<Row>> {
-        let Self { records, columns, delimiter } = self;
-        if !records.advance().map_err(|error| error.row(number))? {
-            return Ok(None);
+        self.bad = false;
+        if !std::mem::take(&mut self.first) {
+            let blank_before = self.records.blank_lines;
+            let advanced = self.records.advance();
+            self.bad = self.records.goes_on();
+            if !advanced.map_err(|error| error.row(number))? {
+                return Ok(None);
+            }
+            let blank = self.records.blank_lines - blank_before;
+            if blank > 0 {
+                self.log.notice_many(Oddity::BlankLine, blank, number);
+            }
         }
+        let row = self.current(number);
+        self.bad = row.is_err();
+        row.map(Some)
+    }
+
+    fn goes_on(&self) -> bool {
+        self.bad
+    }
+}
+
+impl DelimitedRows {
+    /// The current record as row `number`.
+    fn current(&self, number: u64) -> Result<Row> {
+        let Self { records, columns, .. } = self;
+        let at_row = |error: Error| error.file(records.name()).row(number).line(records.line);
         let (count, expected) = (records.field_count(), columns.len());
         if count != expected {
-            let hint = format!(
-                "a field that contains {} or a line break must be quoted (\"…\"), and a quote inside it doubled (\"\")",
-                shown(*delimiter)
-            );
-            let fields = if count == 1 { "field" } else { "fields" };
-            return Err(Error::request(format!("{count} {fields} where the header has {expected}"))
-                .file(records.name())
-                .row(number)
-                .line(records.line)
-                .hint(hint));
+            return Err(at_row(self.wrong_count(count)));
         }
         let mut fields = Vec::with_capacity(expected);
         fields.extend(records.fields().map_err(|(field, error)| {
@@ -205,12 +331,35 @@ impl RowSource for DelimitedRows {
                 None => error,
             }
         })?);
-        Ok(Some(Row { number, line: records.line, record: Record::Fields(fields) }))
+        if is_header_again(columns, &fields) {
+            return Err(at_row(Error::request("the header comes again here, in the middle of the rows"))
+                .hint("were files joined? Remove the line"));
+        }
+        if records.took_quotes_as_text {
+            self.log.notice(Oddity::QuotesAreText, number);
+        }
+        if records.had_blank_at_quote {
+            self.log.notice(Oddity::BlankAtQuote, number);
+        }
+        Ok(Row { number, line: records.line, record: Record::Fields(fields) })
+    }
+
+    fn wrong_count(&self, count: usize) -> Error {
+        let delimiter = shown(self.delimiter);
+        let mut hint = format!(
+            "a field that contains {delimiter} or a line break must be quoted (\"…\"), and a quote inside it doubled (\"\")"
+        );
+        if self.records.has_blank_before_quote() {
+            hint = format!("a blank stands between {delimiter} and a quote, which is then text: remove the blank");
+        }
+        let fields = if count == 1 { "field" } else { "fields" };
+        Error::request(format!("{count} {fields} where the header has {}", self.columns.len())).hint(hint)
     }
 }
 
 struct DelimitedEncoder {
-    delimiter: u8,
+    writing: Writing,
+    style: TextStyle,
     /// The input's columns.
     columns: Vec<String>,
     added: Vec<String>,
@@ -218,7 +367,18 @@ struct DelimitedEncoder {
 
 impl RowEncoder for DelimitedEncoder {
     fn push_header(&self, buffer: &mut Vec<u8>) -> Result<()> {
-        self.push(buffer, self.columns.iter().chain(&self.added))
+        if self.style.byte_order_mark {
+            buffer.extend_from_slice("\u{feff}".as_bytes());
+        }
+        if self.style.sep_line {
+            buffer.extend_from_slice(b"sep=");
+            buffer.push(self.writing.delimiter);
+            buffer.extend_from_slice(if self.writing.crlf { b"\r\n" } else { b"\n" });
+        }
+        match self.style.no_header {
+            true => Ok(()),
+            false => push_record(buffer, self.writing, self.columns.iter().chain(&self.added)),
+        }
     }
 
     fn push_row(&self, buffer: &mut Vec<u8>, row: &Row, values: &[OutputValue]) -> Result<()> {
@@ -233,18 +393,25 @@ impl RowEncoder for DelimitedEncoder {
             OutputValue::Number(number) if number.is_finite() => decimal(*number).into(),
             OutputValue::Number(_) | OutputValue::Empty => "".into(),
         }));
-        self.push(buffer, fields.iter().map(Cow::as_ref))
+        push_record(buffer, self.writing, fields.iter().map(Cow::as_ref))
     }
 
     fn began(&self, file: &Path) -> Result<bool> {
-        let mut records = DelimitedRecords::new(BoundedLines::of_file(file)?, self.delimiter);
-        records.advance()?;
-        let header: Vec<String> = records.fields().map_err(|(_, error)| error)?.collect();
-        Ok(header.iter().eq(self.columns.iter().chain(&self.added)))
+        if self.style.no_header {
+            // There are only the numbers of columns to go by.
+            let mut records = self.written(file)?;
+            return Ok(records.advance()? && records.field_count() == self.columns.len() + self.added.len());
+        }
+        let mut expected = Vec::new();
+        self.push_header(&mut expected)?;
+        let mut begin = Vec::new();
+        let opened = std::fs::File::open(file).map_err(|error| Error::io(error, file))?;
+        opened.take(expected.len() as u64).read_to_end(&mut begin).map_err(|error| Error::io(error, file))?;
+        Ok(begin == expected)
     }
 
     fn complete_rows(&self, file: &Path) -> Result<CompleteRows> {
-        let mut records = DelimitedRecords::new(BoundedLines::of_file(file)?, self.delimiter);
+        let mut records = self.written(file)?;
         let mut complete = CompleteRows::default();
         let mut whole = 0u64;
         loop {
@@ -259,14 +426,21 @@ impl RowEncoder for DelimitedEncoder {
             }
         }
         // The header is the first of them.
-        complete.rows = whole.saturating_sub(1);
+        complete.rows = whole.saturating_sub(u64::from(!self.style.no_header));
         Ok(complete)
     }
 }
 
 impl DelimitedEncoder {
-    fn push(&self, buffer: &mut Vec<u8>, fields: impl IntoIterator<Item: AsRef<[u8]>>) -> Result<()> {
-        push_record(buffer, self.delimiter, fields).map_err(|error| Error::failure(error.to_string()))
+    /// The records of a file that this encoder began, behind its `sep=` line.
+    fn written(&self, file: &Path) -> Result<DelimitedRecords> {
+        let Writing { delimiter, quote, .. } = self.writing;
+        let dialect = Dialect { quote, ..Dialect::strict(delimiter) };
+        let mut records = DelimitedRecords::new(BoundedLines::of_file(file)?, dialect);
+        if self.style.sep_line {
+            records.skip_line()?;
+        }
+        Ok(records)
     }
 
     /// A JSON object's values in the order of the columns.
@@ -276,7 +450,7 @@ impl DelimitedEncoder {
         if known < members.len() {
             let key = members.keys().find(|key| !columns.contains(key));
             let key = key.map_or("", String::as_str);
-            return Err(Error::request(format!("the key `{key}` is not among the first row's keys"))
+            return Err(Error::request(format!("the key `{key}` is not among the first rows' keys"))
                 .hint("a table cannot get a new column later on: write to a .jsonl file"));
         }
         let field = |column: &String| without_nul(column, members.get(column).map_or("".into(), json_text));
@@ -368,9 +542,11 @@ mod tests {
         for (name, path, json) in cases(&suite.join("csv"), &suite.join("json")) {
             let read = table(&path);
             match (name.as_str(), json) {
-                // Lines without anything are skipped, not rows of one empty field.
+                // Lines without anything are no header.
                 ("all-empty", _) => assert!(read.unwrap_err().to_string().contains("empty")),
-                ("empty-one-column", _) => assert_eq!(read.unwrap(), (vec!["foo".to_owned()], vec![])),
+                ("empty-one-column", _) => {
+                    assert_eq!(read.unwrap(), (vec!["foo".to_owned()], vec![vec![String::new()]]));
+                }
                 // A stray quote within an unquoted field is text: people write 5" and don't know of RFC 4180.
                 ("bad-unescaped-quote", _) => assert_eq!(read.unwrap().1[0][1], "This \"quotes\" must be escaped"),
                 // Any header is right here: which columns are needed is checked later.

@@ -1,9 +1,13 @@
-//! JSON Lines: one object per line. Blank lines are skipped; the columns are the first object's keys. On output an
+//! JSON Lines: one object per line. Blank lines are skipped; the columns are the keys of the first objects. On output an
 //! object keeps the text it was read from, so that numbers keep every digit, and the added columns follow as further
 //! members.
 
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
 use std::path::Path;
 
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::data::bounded_lines::{BoundedLines, content_length};
@@ -11,6 +15,7 @@ use crate::data::format::{
     CompleteRows, FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, column_exists, empty_file,
 };
 use crate::data::options::ReadOptions;
+use crate::data::reading_log::{Oddity, ReadingLog};
 use crate::data::row::{OutputValue, Record, Row, decimal};
 use crate::data::stream::ByteStream;
 use crate::error::{Error, Result};
@@ -37,13 +42,10 @@ impl Format for Jsonl {
     }
 
     fn open_stream(&self, stream: ByteStream, options: &ReadOptions) -> Result<OpenedRows> {
+        let log = stream.log.clone();
         let lines = BoundedLines::of_stream(stream, options.max_row_bytes);
-        let mut rows = JsonlRows { lines, buffer: Vec::new(), first: None };
-        let first = rows.read_object(1)?.ok_or_else(|| empty_file(rows.lines.name()))?;
-        let columns = match &first.record {
-            Record::Object { members, .. } => members.keys().cloned().collect(),
-            _ => Vec::new(),
-        };
+        let mut rows = JsonlRows { lines, buffer: Vec::new(), first: VecDeque::new(), goes_on: false, log };
+        let columns = rows.read_ahead()?;
         let layout = FileLayout {
             file: rows.lines.name().to_owned(),
             format: &Jsonl,
@@ -53,7 +55,6 @@ impl Format for Jsonl {
             schema: None,
             warnings: Vec::new(),
         };
-        rows.first = Some(first);
         Ok(OpenedRows { layout, rows: Box::new(rows), choices: Vec::new() })
     }
 
@@ -62,23 +63,72 @@ impl Format for Jsonl {
     }
 }
 
+/// How many objects, and how many bytes of them, are read ahead to find the keys that there are.
+const AHEAD: usize = 32;
+const AHEAD_BYTES: u64 = 1024 * 1024;
+
 struct JsonlRows {
     lines: BoundedLines,
     buffer: Vec<u8>,
-    /// The first object, which was read for its keys.
-    first: Option<Row>,
+    /// The first objects, which were read for their keys: each with whether the next can be read if it is bad.
+    first: VecDeque<(Result<Row>, bool)>,
+    goes_on: bool,
+    log: ReadingLog,
 }
 
 impl RowSource for JsonlRows {
     fn next_row(&mut self, number: u64) -> Result<Option<Row>> {
-        match self.first.take() {
-            Some(row) => Ok(Some(row)),
-            None => self.read_object(number),
+        match self.first.pop_front() {
+            Some((row, goes_on)) => {
+                self.goes_on = goes_on;
+                row.map(Some)
+            }
+            None => {
+                let row = self.read_object(number);
+                self.goes_on = !self.lines.is_lost;
+                row
+            }
         }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.goes_on
     }
 }
 
 impl JsonlRows {
+    /// Reads the first objects and returns their keys, in the order in which they come up.
+    fn read_ahead(&mut self) -> Result<Vec<String>> {
+        let mut columns: Vec<String> = Vec::new();
+        while self.first.len() < AHEAD && self.lines.offset < AHEAD_BYTES {
+            let number = self.first.len() as u64 + 1;
+            let Some(row) = self.read_object(number).transpose() else { break };
+            if let Ok(Row { record: Record::Object { members, .. }, .. }) = &row {
+                let new: Vec<String> = members.keys().filter(|key| !columns.contains(key)).cloned().collect();
+                columns.extend(new);
+            }
+            if number == 1 && row.is_err() && self.buffer.trim_ascii_start().starts_with(b"[") {
+                row?;
+                break;
+            }
+            let goes_on = !self.lines.is_lost;
+            let stops = row.is_err() && !goes_on;
+            self.first.push_back((row, goes_on));
+            if stops {
+                break;
+            }
+        }
+        match self.first.pop_front() {
+            None => Err(empty_file(self.lines.name())),
+            // Without any object there are no columns: the first fault is what is wrong.
+            Some((Err(error), _)) if columns.is_empty() => Err(error),
+            Some(first) => {
+                self.first.push_front(first);
+                Ok(columns)
+            }
+        }
+    }
+
     fn read_object(&mut self, number: u64) -> Result<Option<Row>> {
         loop {
             let Some(source) = self.lines.next_text(&mut self.buffer, number)? else {
@@ -88,13 +138,83 @@ impl JsonlRows {
             if source.is_empty() {
                 continue;
             }
+            let mut source = source.to_owned();
             let line = self.lines.taken;
-            let members = serde_json::from_str(source).map_err(|error| {
-                not_an_object(source, &error, number).file(self.lines.name()).row(number).line(line)
+            let mut parsed = serde_json::from_str(&source);
+            if parsed.is_err()
+                && let Some(repaired) = without_lone_surrogates(&source)
+            {
+                parsed = serde_json::from_str(&repaired);
+                if parsed.is_ok() {
+                    self.log.notice(Oddity::LoneSurrogate, number);
+                    source = repaired;
+                }
+            }
+            let UniqueMembers(members) = parsed.map_err(|error| {
+                not_an_object(&source, &error, number).file(self.lines.name()).row(number).line(line)
             })?;
-            return Ok(Some(Row { number, line, record: Record::Object { members, source: source.to_owned() } }));
+            return Ok(Some(Row { number, line, record: Record::Object { members, source } }));
         }
     }
+}
+
+/// An object's members, no two of which have the same key.
+struct UniqueMembers(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for UniqueMembers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = UniqueMembers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<UniqueMembers, A::Error> {
+                let mut members = Map::new();
+                while let Some(key) = access.next_key::<String>()? {
+                    let value = access.next_value()?;
+                    if members.contains_key(&key) {
+                        return Err(A::Error::custom(format!("the key `{key}` appears twice")));
+                    }
+                    members.insert(key, value);
+                }
+                Ok(UniqueMembers(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// JSON text with the replacement character in place of each `\\uXXXX` that is half of a pair of UTF-16 units; `None`
+/// when there is no such half.
+fn without_lone_surrogates(source: &str) -> Option<String> {
+    let unit = |at: usize| {
+        let digits = source.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut repaired = String::with_capacity(source.len());
+    let (mut copied, mut at, mut is_changed) = (0, 0, false);
+    while let Some(found) = memchr::memchr(b'\\', source.as_bytes().get(at..)?) {
+        at += found;
+        at += match (unit(at), unit(at + 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                repaired.push_str(source.get(copied..at)?);
+                repaired.push_str("\\ufffd");
+                is_changed = true;
+                copied = at + 6;
+                6
+            }
+            (Some(_), _) => 6,
+            // An escaped character, which may itself be a backslash.
+            (None, _) => 2,
+        };
+    }
+    repaired.push_str(source.get(copied..)?);
+    is_changed.then_some(repaired)
 }
 
 fn not_an_object(source: &str, error: &serde_json::Error, number: u64) -> Error {
@@ -104,10 +224,17 @@ fn not_an_object(source: &str, error: &serde_json::Error, number: u64) -> Error 
     let column = error.column();
     let error = Error::request(format!("not a JSON object: {message} (character {column} of the line)"));
     if number == 1 && source.starts_with('[') {
-        error.hint("a JSON array is not supported; make it one object per line: jq -c '.[]' OLD.json > NEW.jsonl")
-    } else {
-        error.hint("each line must be one whole JSON object, such as {\"text\": \"…\", \"label\": \"…\"}")
+        return error
+            .hint("a JSON array is not supported; make it one object per line: jq -c '.[]' OLD.json > NEW.jsonl");
     }
+    if source.ends_with(['{', ',']) && number == 1 {
+        return error.hint("the object goes on over several lines; write it on one: jq -c . OLD.json > NEW.jsonl");
+    }
+    let at = source.get(column.saturating_sub(1)..).unwrap_or_default();
+    if ["NaN", "Infinity", "-Infinity"].iter().any(|number| at.starts_with(number) || source.contains(number)) {
+        return error.hint("JSON has no NaN and no Infinity: write null");
+    }
+    error.hint("each line must be one whole JSON object, such as {\"text\": \"…\", \"label\": \"…\"}")
 }
 
 struct JsonlEncoder {
@@ -118,7 +245,14 @@ struct JsonlEncoder {
 
 impl RowEncoder for JsonlEncoder {
     fn push_header(&self, _buffer: &mut Vec<u8>) -> Result<()> {
-        Ok(())
+        let mut seen = HashSet::new();
+        match self.columns.iter().find(|column| !seen.insert(*column)) {
+            None => Ok(()),
+            Some(column) => {
+                Err(Error::request(format!("two columns are named `{column}`, which an object cannot have"))
+                    .hint("write to a .csv or .tsv file, or rename one of the columns"))
+            }
+        }
     }
 
     fn push_row(&self, buffer: &mut Vec<u8>, row: &Row, values: &[OutputValue]) -> Result<()> {

@@ -63,4 +63,8 @@ impl RowSource for LineRows {
         let record = Record::Line(text.to_owned());
         Ok(Some(Row { number, line: self.lines.taken, record }))
     }
+
+    fn goes_on(&self) -> bool {
+        !self.lines.is_lost
+    }
 }

@@ -1,0 +1,289 @@
+//! Text files as people have them: quotes that are text, no header, a header twice, blank lines, Excel's habits, other
+//! encodings, rows that do not fit, and JSON of all sorts. Each is read, or refused with the place and a way out.
+
+mod support;
+
+use support::{Outcome, Scene, csv, sentiment};
+
+const TRAIN: &str =
+    "train --model bare --epochs 1 --strategy frozen --threads 1 --valid-fraction 0.25 --out run --train";
+const LABEL: &str = "label --model classifier --threads 1 --output";
+
+fn scene() -> Scene {
+    Scene::with_models(&["bare", "classifier"])
+}
+
+/// Labels a file and returns the output's lines.
+fn labelled(scene: &Scene, input: &str, output: &str, more: &str) -> (Vec<String>, Outcome) {
+    let outcome = scene.rehead(&format!("{LABEL} {output} --input {input} {more}")).ok();
+    let lines = scene.text(output).lines().map(str::to_owned).collect();
+    (lines, outcome)
+}
+
+/// Rows `label<TAB>text` as of the UCI SMS collection, in which quotes are text.
+fn messages() -> String {
+    let mut rows = String::new();
+    for number in 0..20 {
+        rows += &format!("ham\t\"see you at {number}\nspam\twin {number} pounds now\" they said\n");
+    }
+    rows
+}
+
+#[test]
+fn every_line_of_a_table_with_tabs_counts() {
+    let scene = scene();
+    scene.write("sms.tsv", format!("label\ttext\n{}", messages()));
+    let seen = scene.rehead("inspect sms.tsv").ok();
+    seen.shows(&["40 rows", "20   50.0 %  ham", "quote: none"]);
+    scene.rehead(&format!("{TRAIN} sms.tsv")).ok().says(&["40 rows, 2 classes"]);
+    // Fields with line breaks are still understood where they are whole.
+    scene.write("notes.tsv", "text\tlabel\n\"two\nlines\"\ta\n\"one\"\tb\n");
+    scene.rehead("inspect notes.tsv").ok().shows(&["2 rows", "\"two\\nlines\""]);
+    scene.rehead("inspect notes.tsv --quote none").ok().shows(&["1 of 3 rows cannot be used", "1 field where"]);
+}
+
+#[test]
+fn a_quote_far_down_in_a_table_with_tabs_glues_no_rows() {
+    let scene = scene();
+    let mut rows = "text\tlabel\n".to_owned();
+    for number in 0..8000 {
+        rows += &format!("a plain message of some words, number {number}\tham\n");
+    }
+    rows += "\"see you\tham\nwin\" now\tspam\n";
+    scene.write("long.tsv", rows);
+    let seen = scene.rehead("inspect long.tsv").ok();
+    seen.shows(&["8,002 rows", "quotes taken as text in 1 row, the first is row 8001", "--quote none"]);
+}
+
+#[test]
+fn quotes_are_what_the_flag_says() {
+    let scene = scene();
+    scene.write("in.csv", "id,text\n1,\"good film\n2,bad film\"\n");
+    let (lines, _) = labelled(&scene, "in.csv", "out.csv", "--quote none");
+    assert_eq!(lines.len(), 3);
+    assert!(lines[1].starts_with("1,\"good film,") && lines[2].starts_with("2,bad film\","), "{lines:?}");
+    scene.write("single.csv", "id,text\n1,'good, film'\n");
+    let (lines, _) = labelled(&scene, "single.csv", "out2.csv", "--quote '");
+    assert!(lines[1].starts_with("1,'good, film',"), "{lines:?}");
+}
+
+#[test]
+fn a_missing_header_is_noticed_and_can_be_said() {
+    let scene = scene();
+    scene.write("sms.tsv", messages());
+    scene.rehead(&format!("{TRAIN} sms.tsv")).refused().says(&["looks like data", "--no-header --text 2 --label 1"]);
+    scene.rehead("inspect sms.tsv").ok().shows(&["looks like data", "--no-header"]);
+    let trained = scene.rehead(&format!("{TRAIN} sms.tsv --no-header --text 2 --label 1")).ok();
+    trained.says(&["40 rows, 2 classes: ham 20, spam 20"]);
+    scene.write("comments.csv", "Great product\nTerrible service\nWill buy again\n");
+    let (lines, outcome) = labelled(&scene, "comments.csv", "out.csv", "--quiet");
+    outcome.says(&["looks like data", "--no-header"]);
+    assert_eq!(lines.len(), 3);
+    // Without a header in, none out: the added columns are the last ones.
+    let (lines, outcome) = labelled(&scene, "comments.csv", "out2.csv", "--no-header --quiet");
+    outcome.check(!outcome.stderr.contains("header"), "no word of a header");
+    assert_eq!(lines.len(), 3);
+    assert!(lines[0].starts_with("Great product,"), "{lines:?}");
+    scene.write("two.csv", "1,Great product\n2,Terrible service\n");
+    scene.rehead("inspect two.csv").ok().shows(&["`1` is a number", "--no-header --text 2"]);
+    let (lines, _) = labelled(&scene, "two.csv", "out3.csv", "--no-header --text 2");
+    assert!(lines.len() == 2 && lines[1].starts_with("2,Terrible service,"), "{lines:?}");
+}
+
+#[test]
+fn a_header_in_the_middle_is_no_row() {
+    let scene = scene();
+    let part = csv(&sentiment(12, 1));
+    let (header, rows) = part.split_once('\n').unwrap();
+    scene.write("both.csv", format!("{part}\u{feff}{header}\r\n{rows}"));
+    let error = "row 13 (line 14): the header comes again here";
+    scene.rehead(&format!("{TRAIN} both.csv")).refused().says(&[error, "--on-bad-input skip"]);
+    scene.rehead("inspect both.csv").ok().shows(&["1 of 25 rows cannot be used: row 13", "24 rows"]);
+    let trained = scene.rehead(&format!("{TRAIN} both.csv --on-bad-input skip")).ok();
+    trained.says(&["24 rows, 2 classes", "1 row left out", "row 13 (line 14)"]);
+    let (lines, _) = labelled(&scene, "both.csv", "out.csv", "--on-bad-input skip");
+    assert_eq!(lines.len(), 25);
+}
+
+#[test]
+fn blank_lines_are_rows_where_there_is_one_column() {
+    let scene = scene();
+    scene.write("one.csv", "text\nGreat product\n\nTerrible service\n\n\n");
+    assert_eq!(labelled(&scene, "one.csv", "out.csv", "").0.len(), 6);
+    scene.write("quoted.csv", "text\nGreat product\n\"\"\nTerrible service\n\" \"\n");
+    assert_eq!(labelled(&scene, "quoted.csv", "out2.csv", "").0.len(), 5);
+    scene.write("lines.txt", "Great product\n\n\nTerrible service\n");
+    assert_eq!(labelled(&scene, "lines.txt", "out3.csv", "").0.len(), 5);
+    scene.write("two.csv", "id,text\n1,a\n\n2,b\n");
+    let (lines, outcome) = labelled(&scene, "two.csv", "out4.csv", "");
+    assert_eq!(lines.len(), 3);
+    outcome.says(&["1 blank line left out"]);
+}
+
+#[test]
+fn what_excel_writes_comes_back_as_excel_writes_it() {
+    let scene = scene();
+    scene.write("in.csv", "\u{feff}id;text\r\n1;Schöne Grüße\r\n2;\"a;b \"\"c\"\"\"\r\n");
+    labelled(&scene, "in.csv", "out.csv", "");
+    let out = scene.text("out.csv");
+    assert!(out.starts_with("\u{feff}id;text;predicted_label;confidence\r\n1;Schöne Grüße;"), "{out:?}");
+    assert_eq!((out.matches("\r\n").count(), out.matches('\n').count()), (3, 3));
+    scene.write("sep.csv", "\u{feff}sep=;\r\nid;text\r\n1;good film\r\n");
+    labelled(&scene, "sep.csv", "out2.csv", "");
+    let out = scene.text("out2.csv");
+    assert!(out.starts_with("\u{feff}sep=;\r\nid;text;predicted_label;confidence\r\n1;good film;"), "{out:?}");
+    scene.write("plain.csv", "id,text\n1,good film\n");
+    labelled(&scene, "plain.csv", "out3.csv", "");
+    assert!(!scene.text("out3.csv").contains(['\u{feff}', '\r']));
+}
+
+#[test]
+fn other_encodings_are_read_and_said() {
+    let scene = scene();
+    scene.write("western.csv", b"id,text\n1,Sch\xF6ne Gr\xFC\xDFe\n2,good film\n");
+    let (lines, outcome) = labelled(&scene, "western.csv", "out.csv", "--quiet");
+    outcome.says(&["windows-1252", "--encoding"]);
+    assert!(lines[1].starts_with("1,Schöne Grüße,"), "{lines:?}");
+    let utf_16 = |mark: &str| {
+        format!("{mark}id,text\n1,good film é\n").encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
+    };
+    for (name, mark) in [("marked.csv", "\u{feff}"), ("unmarked.csv", "")] {
+        scene.write(name, utf_16(mark));
+        let (lines, outcome) = labelled(&scene, name, &format!("out-{name}"), "");
+        outcome.says(&["UTF-16LE"]);
+        assert!(lines[1].starts_with("1,good film é,"), "{lines:?}");
+    }
+    scene.write("russian.csv", b"id,text\n1,\xD5\xEE\xF0\xEE\xF8\xE8\xE9 \xF4\xE8\xEB\xFC\xEC\n");
+    let refused = scene.rehead(&format!("{LABEL} out2.csv --input russian.csv")).refused();
+    refused.says(&["row 1 (line 2)", "not UTF-8", "--encoding"]);
+    let (lines, _) = labelled(&scene, "russian.csv", "out3.csv", "--encoding cp1251");
+    assert!(lines[1].starts_with("1,Хороший фильм,"), "{lines:?}");
+    // One bad byte in UTF-8 is a fault of a row.
+    scene.write("bad.csv", b"id,text\n1,caf\xC3\xA9\n2,caf\xE9\n3,good film\n");
+    scene.rehead(&format!("{LABEL} out4.csv --input bad.csv")).refused().says(&["row 2 (line 3)", "--encoding cp1252"]);
+    assert_eq!(labelled(&scene, "bad.csv", "out5.csv", "--on-bad-input skip").0.len(), 3);
+    scene.rehead("inspect bad.csv --encoding klingon").refused().says(&["--encoding"]);
+}
+
+#[test]
+fn a_blank_before_a_quote_is_understood() {
+    let scene = scene();
+    scene.write("in.csv", "text, label\n\"good, really\", \"positive\"\n\"bad\", \"negative\"\n");
+    let seen = scene.rehead("inspect in.csv").ok();
+    seen.shows(&["50.0 %  negative", "50.0 %  positive", "blanks beside the quotes of a field left out in 2 rows"]);
+    scene.write("torn.csv", "label, text\na, \"one, two\" three\n");
+    scene.rehead("inspect torn.csv").ok().shows(&["a blank stands between"]);
+}
+
+#[test]
+fn the_whole_first_record_decides_about_the_delimiter() {
+    let scene = scene();
+    scene.write("newline.csv", "\"What did you like?\n(please, explain)\";label\ngood;a\nbad, really;b\n");
+    scene.rehead("inspect newline.csv").ok().shows(&["delimiter `;`", "2 rows", "label [label]"]);
+    scene.write("comma.csv", "Text, frei;label\ngood, very;a\nbad;b\n");
+    scene.rehead("inspect comma.csv").ok().shows(&["delimiter `;`", "2 rows", "Text, frei"]);
+    scene.write("commas.tsv", "text,label\ngood,a\nbad,b\n");
+    scene.rehead("inspect commas.tsv").ok().shows(&["delimiter `,`", "text [text]"]);
+}
+
+#[test]
+fn columns_that_nobody_uses_may_be_called_anything() {
+    let scene = scene();
+    scene.write("spam.csv", "v1,v2,,,\r\nham,see you,,,\r\nspam,win now,,,\r\n");
+    scene.rehead("inspect spam.csv --text v2 --label v1").ok().shows(&["2 rows", "50.0 %  ham"]);
+    let (lines, _) = labelled(&scene, "spam.csv", "out.csv", "--text v2");
+    assert!(lines[0].starts_with("v1,v2,,,,predicted_label") && lines[1].starts_with("ham,see you,,,,"), "{lines:?}");
+    scene.write("twice.csv", "Comment,Email,Email,Rating\na,x,y,1\nb,x,y,2\n");
+    scene.rehead("inspect twice.csv --text Comment --label Rating").ok();
+    scene.rehead(&format!("{LABEL} out2.csv --input twice.csv --text Email")).refused().says(&["2 and 3", "`Email`"]);
+}
+
+#[test]
+fn a_table_in_a_text_file_is_a_table() {
+    let scene = scene();
+    scene.write("table.txt", "text\tlabel\ngood film\ta\nbad film\tb\n");
+    scene.rehead("inspect table.txt").ok().shows(&["tsv", "2 rows", "label [label]"]);
+    scene.write("prose.txt", "text, and more\nof it\n");
+    scene.rehead("inspect prose.txt").ok().shows(&["plain lines, 2 rows"]);
+    scene.write("bare.txt", messages());
+    scene.rehead(&format!("{TRAIN} bare.txt")).refused().says(&["--no-header --text 2 --label 1"]);
+    scene.rehead(&format!("{TRAIN} bare.txt --no-header --text 2 --label 1")).ok().says(&["40 rows, 2 classes"]);
+}
+
+#[test]
+fn all_rows_that_do_not_fit_are_counted() {
+    let scene = scene();
+    let mut rows = csv(&sentiment(24, 1));
+    rows += "one field\nthree,fields,here\nanother\nand,one,more\nlast\n";
+    scene.write("bad.csv", &rows);
+    let says = [
+        "row 25 (line 26): 1 field where",
+        "5 of 29 rows cannot be read",
+        "row 26",
+        "and 2 more",
+        "--on-bad-input skip",
+    ];
+    scene.rehead(&format!("{TRAIN} bad.csv")).refused().says(&says);
+    scene.rehead(&format!("{LABEL} out.csv --input bad.csv")).refused().says(&says);
+    scene.rehead("inspect bad.csv").ok().shows(&["24 rows", "5 of 29 rows cannot be used", "row 27"]);
+    let trained = scene.rehead(&format!("{TRAIN} bad.csv --on-bad-input skip")).ok();
+    trained.says(&["24 rows, 2 classes", "5 rows left out", "row 25"]);
+    let (lines, outcome) = labelled(&scene, "bad.csv", "out.csv", "--on-bad-input skip");
+    assert_eq!(lines.len(), 25);
+    outcome.says(&["5 rows left out"]);
+    scene.remove("run");
+    scene.write("all.csv", "id,text\n1\n2\n");
+    scene
+        .rehead(&format!("{TRAIN} all.csv --text text --label id --on-bad-input skip"))
+        .refused()
+        .says(&["no row can be read"]);
+}
+
+#[test]
+fn json_as_people_write_it() {
+    let scene = scene();
+    let rows = |label: &dyn Fn(usize) -> String| -> String {
+        (0..24).map(|row| format!("{{\"text\":\"film {row}\",\"label\":{}}}\n", label(row % 2))).collect()
+    };
+    scene.write("float.jsonl", rows(&|class| format!("{class}.0")));
+    scene.rehead(&format!("{TRAIN} float.jsonl")).ok().says(&["0.0 12, 1.0 12"]);
+    scene.remove("run");
+    scene.write("list.jsonl", rows(&|class| format!("[\"c{class}\"]")));
+    scene.rehead(&format!("{TRAIN} list.jsonl")).ok().says(&["c0 12, c1 12"]);
+    let two = "{\"text\":\"b\",\"label\":\"x\"}\n{\"text\":\"c\",\"label\":\"y\"}\n";
+    scene.remove("run");
+    scene.write("first.jsonl", format!("{{\"id\":1,\"text\":\"a\"}}\n{two}"));
+    scene
+        .rehead(&format!("{TRAIN} first.jsonl"))
+        .refused()
+        .says(&["row 1 (line 1): column `label`: the label is missing"]);
+    scene.write("half.jsonl", format!("{{\"text\":\"a \\ud83d b \\ud83d\\ude00 \\\\ud83d\",\"label\":\"x\"}}\n{two}"));
+    let (lines, outcome) = labelled(&scene, "half.jsonl", "out.jsonl", "");
+    outcome.says(&["lone surrogate", "1 row", "row 1"]);
+    assert!(lines[0].starts_with("{\"text\":\"a \\ufffd b \\ud83d\\ude00 \\\\ud83d\""), "{lines:?}");
+    for (name, row, says) in [
+        ("nan", "{\"text\":\"a\",\"label\":NaN}", "JSON has no NaN"),
+        ("twice", "{\"text\":\"a\",\"text\":\"b\",\"label\":\"x\"}", "the key `text` appears twice"),
+        ("nested", "{\"text\":{\"de\":\"a\"},\"label\":\"x\"}", "the text is an object"),
+    ] {
+        let file = format!("{name}.jsonl");
+        scene.write(&file, format!("{two}{row}\n"));
+        scene.rehead(&format!("{TRAIN} {file}")).refused().says(&["row 3 (line 3)", says]);
+    }
+    scene.write("pretty.json", "[\n {\n  \"text\": \"a\",\n  \"label\": \"x\"\n }\n]\n");
+    scene.rehead(&format!("{TRAIN} pretty.json")).refused().says(&["jq"]);
+    // A row without a text keeps its place, without a label.
+    scene.write("absent.jsonl", format!("{two}{{\"id\":1}}\n"));
+    let (lines, outcome) = labelled(&scene, "absent.jsonl", "out2.jsonl", "--on-bad-input skip");
+    assert!(lines[2].starts_with("{\"id\":1,\"predicted_label\":null"), "{lines:?}");
+    outcome.says(&["no text that can be used in 1 row"]);
+}
+
+#[test]
+fn labels_are_what_is_written() {
+    let scene = scene();
+    let labels = ["01", "1", "001", "NA", "None", "null"];
+    let rows: String = (0..48).map(|row| format!("film {row},{}\n", labels[row % labels.len()])).collect();
+    scene.write("train.csv", format!("text,label\n{rows}"));
+    scene.rehead("inspect train.csv").ok().shows(&["  01\n", "  1\n", "  001\n", "  NA\n", "  None\n", "  null\n"]);
+}

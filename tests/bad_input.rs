@@ -77,7 +77,6 @@ fn files_that_are_no_tables() {
         ("header only", |s| s.write("train.csv", "text,label\n"), TRAIN, &["train.csv", "no rows"]),
         ("empty to label", |s| s.write("texts.csv", ""), LABEL, &["texts.csv: the file is empty"]),
         ("empty to measure on", |s| s.write("test.csv", "text,label\n"), EVALUATE, &["test.csv", "no rows"]),
-        ("UTF-16", |s| s.write("train.csv", b"\xFF\xFEt\0e\0"), TRAIN, &["train.csv", "UTF-16", "iconv"]),
         ("Parquet", |s| s.write("train.csv", b"PAR1\x15\x04"), TRAIN, &["train.csv", "Parquet"]),
         ("torn gzip", torn_gzip,
             "train --train torn.csv.gz --model bare --out run", &["torn.csv.gz", "damaged or cut short"]),
@@ -87,8 +86,6 @@ fn files_that_are_no_tables() {
             JSONL, &["a.jsonl: row 1 (line 1)", "jq"]),
         ("lines without labels", |s| s.write("a.txt", "good film\n"),
             "train --train a.txt --model bare --out run", &["a.txt", "no labels"]),
-        ("Excel's `sep=` line", |s| s.write("train.csv", "sep=;\ntext;label\na;x\nb;y\n"),
-            TRAIN, &["train.csv: line 1: ", "Excel", "delete the line"]),
         ("a text column without name", |s| s.write("train.csv", ",label\na,x\nb,y\n"),
             TRAIN, &["train.csv: line 1: ", "no name"]),
         ("two columns of one name", |s| s.write("train.csv", "text,label,text\na,b,c\n"),
@@ -117,7 +114,7 @@ fn rows_that_cannot_be_used() {
             TRAIN, &["train.csv: row 2 (line 3): 1 field where"]),
         ("after a quoted line break", |s| s.write("train.csv", "text,label\n\"a\nb\",x\nb\n"),
             TRAIN, &["train.csv: row 2 (line 4)"]),
-        ("invalid UTF-8", |s| s.write("train.csv", b"text,label\na,x\ncaf\xE9,y\n"),
+        ("invalid UTF-8", |s| s.write("train.csv", b"text,label\n\xC3\xA9,x\ncaf\xE9,y\n"),
             TRAIN, &["train.csv: row 2 (line 3): column `text`: ", "UTF-8"]),
         ("a NUL byte", |s| s.write("train.csv", "text,label\na,x\nb\0,y\n"),
             TRAIN, &["train.csv: row 2 (line 3): column `text`: ", "NUL"]),
@@ -135,7 +132,7 @@ fn rows_that_cannot_be_used() {
             JSONL, &["a.jsonl: row 2 (line 2): column `text`: the text is an array"]),
         ("ragged to label", |s| s.write("texts.csv", "id,text\n1,a\n2\n"),
             LABEL, &["texts.csv: row 2 (line 3): 1 field where"]),
-        ("invalid UTF-8 to label", |s| s.write("texts.csv", b"id,text\n1,caf\xE9\n"),
+        ("invalid UTF-8 to label", |s| s.write("texts.csv", b"id,text\n1,caf\xE9 \xC3\xA9\n"),
             LABEL, &["texts.csv: row 1 (line 2): column `text`: ", "UTF-8"]),
         ("ragged to measure on", |s| s.write("test.csv", "text,label\na,positive\nb\n"),
             EVALUATE, &["test.csv: row 2 (line 3)"]),
@@ -161,7 +158,7 @@ fn columns_that_are_not_there() {
             LABEL, &["texts.csv", "column `predicted_label`"]),
         ("labelled in a later row", |s| s.write("a.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\",\"confidence\":1}\n"),
             "label --input a.jsonl --model classifier --output out.jsonl",
-            &["a.jsonl: row 2 (line 2): column `confidence`"]),
+            &["a.jsonl: column `confidence`"]),
     }
 }
 

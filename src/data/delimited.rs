@@ -28,7 +28,8 @@ impl Dialect {
         Self { delimiter, quote: Some(b'"'), quotes_may_be_text: false }
     }
 
-    fn count_unquoted(self, line: &[u8]) -> usize {
+    /// How many fields a line has when quotes are text.
+    pub fn count_unquoted(self, line: &[u8]) -> usize {
         1 + line.iter().filter(|&&byte| byte == self.delimiter).count()
     }
 }
@@ -121,7 +122,7 @@ impl DelimitedRecords {
     }
 
     /// The current record's fields without quotes.
-    fn contents(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn contents(&self) -> impl Iterator<Item = &[u8]> {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         begins.zip(&self.ends).map(|(begin, &end)| self.contents.get(begin..end).unwrap_or_default())
     }
@@ -392,99 +393,6 @@ impl DelimitedRecords {
     }
 }
 
-/// The first records of a table's beginning, without fields where these cannot be made out: for finding out what it is.
-pub fn sample(beginning: &[u8], dialect: Dialect, most: usize) -> Vec<Vec<String>> {
-    // What follows the last line end may be cut short; a single line is all there is.
-    let whole = beginning.iter().rposition(|&byte| byte == b'\n').map_or(beginning.len(), |end| end + 1);
-    let bytes = beginning.get(..whole).unwrap_or_default();
-    let mut records = DelimitedRecords::new(BoundedLines::of_bytes(bytes), dialect);
-    let mut sampled: Vec<Vec<String>> = Vec::new();
-    while sampled.len() < most {
-        match records.advance() {
-            Ok(true) => {
-                records.expected.get_or_insert(records.ends.len());
-                sampled.push(records.contents().map(|field| String::from_utf8_lossy(field).into_owned()).collect());
-            }
-            Err(_) if records.goes_on() => sampled.push(Vec::new()),
-            _ => break,
-        }
-    }
-    sampled
-}
-
-/// Whether a table's beginning shows that its quotes are text: quotes enclose no whole fields somewhere, and every line
-/// has as many fields as the first when quotes are text.
-pub fn quotes_are_text(beginning: &[u8], delimiter: u8) -> bool {
-    let whole = beginning.iter().rposition(|&byte| byte == b'\n').map_or(beginning.len(), |end| end + 1);
-    let bytes = beginning.get(..whole).unwrap_or_default();
-    if !bytes.contains(&b'"') {
-        return false;
-    }
-    let dialect = Dialect { delimiter, quote: Some(b'"'), quotes_may_be_text: true };
-    let mut lines = bytes.split(|&byte| byte == b'\n').filter(|line| content_length(line) > 0 && *line != b"\r");
-    let Some(expected) = lines.next().map(|line| dialect.count_unquoted(line)) else { return false };
-    if expected < 2 || !lines.all(|line| dialect.count_unquoted(line) == expected) {
-        return false;
-    }
-    let mut records = DelimitedRecords::new(BoundedLines::of_bytes(bytes), dialect);
-    records.expected = Some(expected);
-    while let Ok(true) = records.advance() {
-        if records.took_quotes_as_text {
-            return true;
-        }
-    }
-    false
-}
-
-/// How records are written.
-#[derive(Debug, Clone, Copy)]
-pub struct Writing {
-    pub delimiter: u8,
-    /// What encloses fields that need it; `None` writes fields as they are.
-    pub quote: Option<u8>,
-    /// Lines end in a carriage return and a line feed.
-    pub crlf: bool,
-}
-
-/// Appends a record with its line end, each field quoted when it must be.
-///
-/// # Errors
-/// Where nothing is quoted, a field that holds the delimiter or a line break.
-pub fn push_record(buffer: &mut Vec<u8>, writing: Writing, fields: impl IntoIterator<Item: AsRef<[u8]>>) -> Result<()> {
-    let Writing { delimiter, quote, crlf } = writing;
-    let Some(quote) = quote else { return push_unquoted(buffer, writing, fields) };
-    let mut writer = csv::WriterBuilder::new()
-        .delimiter(delimiter)
-        .quote(quote)
-        .terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
-        // One record per writer: its own buffer need not be large.
-        .buffer_capacity(1024)
-        .from_writer(buffer);
-    writer.write_record(fields).map_err(|error| Error::failure(error.to_string()))?;
-    writer.flush().map_err(|error| Error::failure(error.to_string()))
-}
-
-fn push_unquoted(
-    buffer: &mut Vec<u8>,
-    Writing { delimiter, crlf, .. }: Writing,
-    fields: impl IntoIterator<Item: AsRef<[u8]>>,
-) -> Result<()> {
-    for (index, field) in fields.into_iter().enumerate() {
-        let field = field.as_ref();
-        if field.iter().any(|byte| [delimiter, b'\n', b'\r'].contains(byte)) {
-            let shown = String::from_utf8_lossy(field).into_owned();
-            return Err(Error::request(format!("{shown:?} cannot be written without quotes"))
-                .hint("write to a .jsonl file, or a table with another delimiter"));
-        }
-        if index > 0 {
-            buffer.push(delimiter);
-        }
-        buffer.extend_from_slice(field);
-    }
-    buffer.extend_from_slice(if crlf { b"\r\n" } else { b"\n" });
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -569,8 +477,6 @@ mod tests {
         assert_eq!(read_tabs("ham\t\"yes"), [["ham", "\"yes"]]);
         assert_eq!(read_tabs("ham\t\"two\nlines\"\nspam\tx\n"), [["ham", "two\nlines"], ["spam", "x"]]);
         assert_eq!(read_tabs("\"two\nlines\"\tham\n\"a\tb\"\tx\n"), [["two\nlines", "ham"], ["a\tb", "x"]]);
-        assert!(quotes_are_text(b"ham\t\"yes\nspam\twin\" now\n", b'\t'));
-        assert!(!quotes_are_text(b"ham\t\"yes\"\nspam\t\"two\nlines\"\n", b'\t'));
     }
 
     #[test]

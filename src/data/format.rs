@@ -120,7 +120,7 @@ pub struct FileLayout {
     pub format: FileFormat,
     /// Between fields, in formats that have a delimiter.
     pub delimiter: u8,
-    /// The header's names; for JSONL the first row's keys; for plain lines `text`; numbers where there is no header.
+    /// The header's names; for JSONL the first rows' keys; for plain lines `text`; numbers where there is no header.
     pub columns: Vec<String>,
     /// How its text is written, which an output of the same format keeps.
     pub style: TextStyle,

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use super::DetectedSetting;
 use super::compression::Compression;
-use super::delimited::{Dialect, sample};
+use super::delimited::Dialect;
 use super::format::{FileFormat, FileLayout, OpenedRows, RowSource};
 use super::formats::FORMATS;
 use super::options::ReadOptions;
 use super::reading_log::ReadingLog;
 use super::row::Row;
+use super::sniffing::sample;
 use super::stream::{ByteStream, BytesRead, RawStream, is_standard_stream};
 use super::unsupported::unsupported;
 use crate::console::units::counted;

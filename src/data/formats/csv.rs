@@ -10,13 +10,15 @@ use serde_json::{Map, Value};
 
 use crate::data::DetectedSetting;
 use crate::data::bounded_lines::BoundedLines;
-use crate::data::delimited::{DelimitedRecords, Dialect, Writing, push_record, quotes_are_text, sample};
+use crate::data::delimited::{DelimitedRecords, Dialect};
+use crate::data::delimited_output::{Writing, push_record};
 use crate::data::format::{CompleteRows, FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, empty_file};
 use crate::data::header::{doubt, is_header_again, numbered};
 use crate::data::names::{PAIR_NAMES, TEXT_NAMES};
 use crate::data::options::{Quote, ReadOptions, TextColumns};
 use crate::data::reading_log::{Oddity, ReadingLog};
 use crate::data::row::{OutputValue, Record, Row, decimal, json_text};
+use crate::data::sniffing::{Beginning, first_record, quotes_are_text, sample, sniffed_delimiter, width};
 use crate::data::stream::ByteStream;
 use crate::error::{Error, Result};
 
@@ -113,26 +115,6 @@ impl Format for Delimited {
 /// How many rows of a table's beginning are looked at.
 const SAMPLED_ROWS: usize = 200;
 
-/// The beginning of a table, behind the line in which Excel names the delimiter.
-struct Beginning<'b> {
-    /// The delimiter of Excel's `sep=` line.
-    sep: Option<u8>,
-    table: &'b [u8],
-}
-
-impl<'b> Beginning<'b> {
-    fn of(head: &'b [u8]) -> Self {
-        let end = head.iter().position(|&byte| byte == b'\n').map_or(head.len(), |end| end + 1);
-        let (line, rest) = head.split_at(end);
-        match line.trim_ascii_end().to_ascii_lowercase().as_slice() {
-            [b's', b'e', b'p', b'=', delimiter] => Self { sep: Some(*delimiter), table: rest },
-            // The tab itself is white space at the end of the line.
-            b"sep=" => Self { sep: Some(b'\t'), table: rest },
-            _ => Self { sep: None, table: head },
-        }
-    }
-}
-
 impl Delimited {
     /// How to tell the fields of a table apart, and what was chosen for that.
     fn dialect(
@@ -190,11 +172,6 @@ impl Delimited {
     }
 }
 
-/// How many fields the first record of a table has with a delimiter.
-fn width(table: &[u8], delimiter: u8) -> usize {
-    sample(table, Dialect::strict(delimiter), 1).first().map_or(0, Vec::len)
-}
-
 /// `tab` rather than an invisible character.
 fn shown(delimiter: u8) -> String {
     match delimiter {
@@ -213,7 +190,7 @@ fn sniffed_column(first_line: &[u8], options: &ReadOptions) -> Option<(u8, Strin
     };
     let is_asked_for = options.delimiter.is_some() || options.text.is_some() || options.label.is_some();
     candidates.into_iter().find_map(|delimiter| {
-        let names = sample(first_line, Dialect::strict(delimiter), 1).into_iter().next().unwrap_or_default();
+        let names = first_record(first_line, delimiter);
         let names = if options.no_header { numbered(names.len()) } else { names };
         let has = |name: &str| names.iter().any(|known| known.trim() == name);
         let first_of = |text: &TextColumns| {
@@ -234,33 +211,6 @@ fn sniffed_column(first_line: &[u8], options: &ReadOptions) -> Option<(u8, Strin
         Some((delimiter, column.or_else(|| is_table.then(|| "1".to_owned()))?))
             .filter(|_| !options.no_header || is_table)
     })
-}
-
-/// The delimiter of a CSV file, by its header and the rows after it, with a reason where it is not the comma.
-fn sniffed_delimiter(table: &[u8]) -> (u8, Option<String>) {
-    // How many fields the header has, and whether all rows have as many.
-    let seen = |delimiter: u8| {
-        let rows = sample(table, Dialect::strict(delimiter), 20);
-        let columns = rows.first().map_or(0, Vec::len);
-        (columns, rows.iter().all(|row| row.len() == columns))
-    };
-    let (commas, all_have_commas) = seen(b',');
-    let others = [b'|', b'\t', b';'];
-    // The last one wins a draw, and the semicolon is the most usual.
-    let best = others.into_iter().max_by_key(|&delimiter| seen(delimiter).0).unwrap_or(b',');
-    let fits = |delimiter: u8| matches!(seen(delimiter), (2.., true));
-    if commas > 1 {
-        return match others.into_iter().rev().find(|&delimiter| !all_have_commas && fits(delimiter)) {
-            Some(other) => {
-                (other, Some("every row has as many of these as the header, and not as many commas".to_owned()))
-            }
-            None => (b',', None),
-        };
-    }
-    match seen(best).0 {
-        0 | 1 => (b',', None),
-        fields => (best, Some(format!("the header has no comma but {} of these", fields - 1))),
-    }
 }
 
 /// Reads the first record, which is checked to be one.
@@ -480,14 +430,6 @@ mod tests {
 
     use super::*;
     use crate::data::reader::RowReader;
-
-    #[test]
-    fn delimiter_is_the_comma_unless_the_header_has_none() {
-        assert_eq!(sniffed_delimiter(b"a;b,c").0, b',');
-        assert_eq!(sniffed_delimiter(b"a;b;c|d").0, b';');
-        assert_eq!(sniffed_delimiter(b"\"a,b\"\tc").0, b'\t');
-        assert_eq!(sniffed_delimiter(b"text").0, b',');
-    }
 
     /// An independent suite; see its README for where it comes from.
     fn suite(name: &str) -> PathBuf {

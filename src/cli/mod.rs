@@ -116,7 +116,7 @@ mod tests {
     fn wrong_flags_are_named() {
         for (line, part) in [
             ("rehead train --lr fast", "'--lr <X>': expected a number above 0"),
-            ("rehead train --epochs -1", "'--epochs <N>': expected a whole number from 0 to 10000"),
+            ("rehead train --epochs -1", "'--epochs <N>': expected a whole number from 1 to 10000"),
             ("rehead train --valid-fraction 1", "'--valid-fraction <FRACTION>': expected a number above 0 and below 1"),
             ("rehead train --valid a --valid-fraction 0.1", "cannot be used with"),
             ("rehead train --batch-size 1 --batch-tokens 1", "cannot be used with"),

@@ -119,7 +119,7 @@ mod tests {
             "run.cache" => "off",
             "data.max_length" | "data.image_size" => "64",
             "data.valid_fraction" | "model.dropout" | "training.label_smoothing" | "training.layer_decay" => "0.25",
-            "training.warmup_ratio" => "0.25",
+            "training.warmup_ratio" | "training.lr" | "training.head_lr" => "0.25",
             _ => "3",
         };
         let quoted = |text: &str| text.parse::<f64>().map_or(format!("\"{text}\""), |_| text.to_owned());

@@ -12,7 +12,7 @@ use std::path::Path;
 use super::bounded_lines::{BoundedLines, checked_text, content_length};
 use crate::error::{Error, Result};
 
-/// How fields are told apart.
+/// How fields are separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
     pub delimiter: u8,

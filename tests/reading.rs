@@ -253,10 +253,7 @@ fn json_as_people_write_it() {
     let two = "{\"text\":\"b\",\"label\":\"x\"}\n{\"text\":\"c\",\"label\":\"y\"}\n";
     scene.remove("run");
     scene.write("first.jsonl", format!("{{\"id\":1,\"text\":\"a\"}}\n{two}"));
-    scene
-        .rehead(&format!("{TRAIN} first.jsonl"))
-        .refused()
-        .says(&["row 1 (line 1): column `label`: the label is missing"]);
+    scene.rehead(&format!("{TRAIN} first.jsonl")).refused().says(&["1 of 3 labels is missing: row 1"]);
     scene.write("half.jsonl", format!("{{\"text\":\"a \\ud83d b \\ud83d\\ude00 \\\\ud83d\",\"label\":\"x\"}}\n{two}"));
     let (lines, outcome) = labelled(&scene, "half.jsonl", "out.jsonl", "");
     outcome.says(&["lone surrogate", "1 row", "row 1"]);

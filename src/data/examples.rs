@@ -9,6 +9,7 @@ use super::label_rules::LabelResolution;
 use super::labels::Labels;
 use super::options::ReadOptions;
 use super::reader::RowReader;
+use super::reading_log::ReadingLog;
 use super::summary::{Summary, summarise};
 use super::{DetectedSetting, Example};
 use crate::error::{Error, Result};
@@ -72,13 +73,7 @@ pub fn load_labelled<P: AsRef<Path>>(
             }
         }
         if reading.rows == before {
-            let message = match log.bad_rows() {
-                0 => "the file has a header but no rows".to_owned(),
-                _ => format!("no row can be read: {}", log.described_bad_rows()),
-            };
-            return Err(Error::request(message)
-                .file(&source.rows.layout().file)
-                .hint("it needs at least two rows with different labels"));
+            return Err(no_rows(&log).file(&source.rows.layout().file));
         }
         let file = source.columns.file().display();
         reading_warnings.extend(log.take_warnings().into_iter().map(|warning| format!("{file}: {warning}")));
@@ -122,6 +117,15 @@ pub fn load_labelled<P: AsRef<Path>>(
     let of_sources = sources.iter().flat_map(|columns| columns.warnings.iter().map(move |text| (columns, text)));
     warnings.splice(0..0, of_sources.map(|(columns, text)| of_source(columns, text)));
     Ok(LabelledSet { examples, labels, resolution, summary, columns, choices, notes, reading_warnings, warnings })
+}
+
+/// The error for a file without a row that can be read.
+fn no_rows(log: &ReadingLog) -> Error {
+    let message = match log.bad_rows() {
+        0 => "the file has a header but no rows".to_owned(),
+        _ => format!("no row can be read: {}", log.described_bad_rows()),
+    };
+    Error::request(message).hint("it needs at least two rows with different labels")
 }
 
 /// A labelled file that is open, with its columns found.

@@ -2,6 +2,7 @@
 //! written. A new one is a file here that implements [`super::format::Format`], and a line in [`FORMATS`].
 
 mod csv;
+mod csv_encoder;
 mod images;
 mod jsonl;
 mod lines;

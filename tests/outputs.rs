@@ -149,7 +149,9 @@ fn two_runs_never_share_a_directory() {
     scene.write("train.csv", csv(&sentiment(400, 1)));
     let train = "train --train train.csv --model bare --device cpu --threads 1 --epochs 30 --out run";
     let mut first = scene.rehead(train).start();
-    assert!(first.wait_until(|_| scene.exists("run/.rehead.lock")));
+    // The lock is held once it names its holder.
+    let is_held = |scene: &Scene| scene.path("run/.rehead.lock").metadata().is_ok_and(|file| file.len() > 0);
+    assert!(first.wait_until(|_| is_held(&scene)));
     first.signal(libc::SIGSTOP);
     let second = scene.rehead(train).refused();
     second.says(&["another rehead (process ", "is writing here", "--out"]);

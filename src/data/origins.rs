@@ -193,8 +193,8 @@ mod tests {
         let found = sources.origins(&[place(0, 3), place(1, 1), place(0, 1)], &texts).unwrap();
         assert_eq!(found.rows, [3, 1, 1]);
         assert_eq!(found.files, [&first, &second, &first].map(|path| path.display().to_string()));
-        assert_eq!(found.columns, ["id", "text", "source"]);
-        assert_eq!(found.values, [["3", "z", ""], ["", "w", "[1]"], ["1", "x", ""]]);
+        assert_eq!(found.columns, ["id", "text", "source", "more"]);
+        assert_eq!(found.values, [["3", "z", "", ""], ["", "w", "[1]", ""], ["1", "x", "", ""]]);
         let later = sources.origins(&[place(1, 2)], &["v".to_owned()]).unwrap();
         assert_eq!(later.columns, ["text", "source", "more"]);
         assert_eq!(later.values, [["v", "", "2"]]);

@@ -210,7 +210,7 @@ fn what_is_unsure_can_be_given_a_name() {
 fn one_label_for_everything_is_said() {
     let scene = Scene::with_models(&["bare"]);
     // Texts that say nothing about the labels, one of which is rare.
-    let row = |row: usize| ("the film".to_owned(), if row % 5 == 0 { "rare" } else { "common" });
+    let row = |row: usize| ("the film".to_owned(), if row.is_multiple_of(5) { "rare" } else { "common" });
     let rows: Vec<(String, &str)> = (0..60).map(row).collect();
     scene.write("train.csv", csv(&rows));
     scene.write("valid.csv", csv(&rows[..20]));

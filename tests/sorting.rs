@@ -106,7 +106,7 @@ fn images_are_copied_linked_or_moved_and_nothing_is_overwritten() {
 fn what_has_no_label_has_its_own_place() {
     let scene = scene();
     scene.write("photos/broken.png", "no image");
-    scene.rehead(&format!("{LABEL}")).refused();
+    scene.rehead(LABEL).refused();
     scene.rehead(&format!("{LABEL} --on-bad-input skip")).ok();
     let mut confidences: Vec<f64> =
         labels(&scene).values().filter_map(|(_, confidence)| confidence.parse().ok()).collect();

@@ -32,7 +32,7 @@ fn write_all(folder: &Path) -> Result<()> {
     main.build();
     for command in main.get_subcommands().cloned().chain([main.clone()]) {
         let page = page_of(command);
-        files::write_atomically(&folder.join(page.get_filename()), &rendered(&page)?)?;
+        files::write_atomically(folder.join(page.get_filename()), &rendered(&page)?)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What a person should know about labelled data before training: class sizes, empty and repeated texts, texts with
 //! contradicting labels. Counts only; loading is [`super::examples`]' part.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -96,7 +97,7 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut classes: Vec<&(String, u64)> = self.classes.iter().collect();
-        classes.sort_by(|a, b| b.1.cmp(&a.1));
+        classes.sort_by_key(|(_, rows)| Reverse(*rows));
         let shown: Vec<String> =
             classes.iter().take(SHOWN_CLASSES).map(|(name, rows)| format!("{} {rows}", brief(name))).collect();
         write!(f, "{}", counted(self.rows, "row"))?;

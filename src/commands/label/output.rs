@@ -170,7 +170,7 @@ fn to_stream(labelling: &Labelling, is_whole: bool, names: &[String]) -> Result<
             .hint("write to a file, or .csv"));
     }
     let writer = RowWriter::create(output, labelling.layout(), names)?;
-    let writer = LabelWriter { sink: Sink::Rows { writer, keeps_rows: true }, rows: 0, log: None, max_rows: None };
+    let writer = LabelWriter { sink: Sink::Rows { writer: Box::new(writer), keeps_rows: true }, rows: 0, log: None, max_rows: None };
     Ok(GrowingOutput { writer, files: OutputFiles { files: None, _lock: None } })
 }
 
@@ -228,7 +228,7 @@ impl Files {
         })?;
         files::restrict_like(partial, output);
         let rows = writer.rows();
-        let sink = Sink::Rows { writer, keeps_rows: self.assembly.is_none() };
+        let sink = Sink::Rows { writer: Box::new(writer), keeps_rows: self.assembly.is_none() };
         Ok(LabelWriter { sink, rows, log: Some(log), max_rows: None })
     }
 
@@ -262,7 +262,7 @@ pub struct LabelWriter {
 
 enum Sink {
     Rows {
-        writer: RowWriter,
+        writer: Box<RowWriter>,
         /// Whether the input's columns are written, or the added ones alone.
         keeps_rows: bool,
     },

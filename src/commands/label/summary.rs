@@ -1,6 +1,7 @@
 //! What `label` has written, counted, and how it is told at the end: labels, rows left without one and why, texts that
 //! were not read to their end. Even `--quiet` says what changes the meaning of the output.
 
+use std::cmp::Reverse;
 use std::path::Path;
 use std::time::Duration;
 
@@ -126,7 +127,7 @@ impl Summary {
             table.row([name, units::count(rows), format!("{:.1} %", 100.0 * rows as f64 / all)]);
         };
         let mut counted: Vec<(u64, &String)> = self.by_class.iter().copied().zip(labels.names()).collect();
-        counted.sort_by(|a, b| b.0.cmp(&a.0));
+        counted.sort_by_key(|(rows, _)| Reverse(*rows));
         let shown = if counted.len() > MOST_LABELS_SHOWN + 1 { MOST_LABELS_SHOWN } else { counted.len() };
         for (rows, name) in &counted[..shown] {
             row((*name).clone(), *rows);

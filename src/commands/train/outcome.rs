@@ -44,7 +44,7 @@ impl SavedTraining {
         run.classifier.save(run.out())?;
         run.transform.save(run.out())?;
         let origins = run.origins(&run.splits.valid);
-        self.valid_predictions.write(run.out(), "valid", run.labels.names(), &origins)?;
+        self.valid_predictions.write(run.out(), "valid", run.labels.names(), origins)?;
         run.splits.train.trained_rows.write(run.out())?;
         Snapshots::new(run.out())?.trained(self)
     }

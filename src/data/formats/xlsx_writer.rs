@@ -141,10 +141,11 @@ impl XlsxWriter {
         for index in 0..width {
             let column = index as u16;
             match &row.record {
-                Record::Typed(TypedRow::Sheet(cells)) => match cells.get(index) {
-                    Some(cell) => self.put_cell(column, cell)?,
-                    None => {}
-                },
+                Record::Typed(TypedRow::Sheet(cells)) => {
+                    if let Some(cell) = cells.get(index) {
+                        self.put_cell(column, cell)?;
+                    }
+                }
                 Record::Typed(typed) => match typed.moment(index).and_then(|text| serial_of(&text)) {
                     Some((serial, format)) => self.put(column, Content::Number(serial, Some(format)))?,
                     None => self.put_value(column, &typed.value(index).unwrap_or_default())?,

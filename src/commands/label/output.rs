@@ -170,7 +170,12 @@ fn to_stream(labelling: &Labelling, is_whole: bool, names: &[String]) -> Result<
             .hint("write to a file, or .csv"));
     }
     let writer = RowWriter::create(output, labelling.layout(), names)?;
-    let writer = LabelWriter { sink: Sink::Rows { writer: Box::new(writer), keeps_rows: true }, rows: 0, log: None, max_rows: None };
+    let writer = LabelWriter {
+        sink: Sink::Rows { writer: Box::new(writer), keeps_rows: true },
+        rows: 0,
+        log: None,
+        max_rows: None,
+    };
     Ok(GrowingOutput { writer, files: OutputFiles { files: None, _lock: None } })
 }
 

@@ -35,13 +35,6 @@ impl BoundedLines {
         Self { reader, name: PathBuf::new(), offset: 0, taken: 0, limit: MAX_RECORD_BYTES, is_lost: false }
     }
 
-    /// The lines of a file that this program wrote.
-    pub fn of_file(file: &Path) -> Result<Self> {
-        let opened = std::fs::File::open(file).map_err(|error| Error::io(error, file))?;
-        let reader = Box::new(std::io::BufReader::with_capacity(super::stream::BUFFER_BYTES, opened));
-        Ok(Self { reader, name: file.to_owned(), offset: 0, taken: 0, limit: MAX_RECORD_BYTES, is_lost: false })
-    }
-
     pub fn name(&self) -> &Path {
         &self.name
     }

@@ -174,15 +174,6 @@ impl DelimitedRecords {
         self.fault.is_some()
     }
 
-    /// Whether the current record was refused since the file ends in the middle of it.
-    pub fn is_torn(&self) -> bool {
-        match self.fault {
-            None => false,
-            Some(Fault::Unclosed(_)) => true,
-            Some(Fault::TextAfterQuote(_)) => !self.is_terminated(),
-        }
-    }
-
     /// Takes one more line; false at the end of the stream.
     fn take_line(&mut self) -> Result<bool> {
         let taken = match self.pending.pop_front() {

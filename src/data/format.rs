@@ -201,15 +201,6 @@ pub trait RowEncoder: Send {
     /// # Errors
     /// The row does not fit the output, such as a JSON object with a key that the table's columns do not have.
     fn push_row(&self, buffer: &mut Vec<u8>, row: &Row, values: &[OutputValue]) -> Result<()>;
-
-    /// Whether a file begins as this encoder would have begun it.
-    fn began(&self, file: &Path) -> Result<bool>;
-
-    /// Counts the complete rows of a file that this encoder began; a torn last row is no error.
-    ///
-    /// # Errors
-    /// The file cannot be read, or is damaged before its end.
-    fn complete_rows(&self, file: &Path) -> Result<CompleteRows>;
 }
 
 /// A column that is added to those of the input.
@@ -234,15 +225,6 @@ pub trait WholeWriter: Send {
     /// # Errors
     /// Writing fails.
     fn finish(self: Box<Self>) -> Result<Vec<String>>;
-}
-
-/// How much of a partly written file is whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CompleteRows {
-    /// Rows that end in a line end, the header not counted.
-    pub rows: u64,
-    /// The offset after the last of them, or after the header; 0 when not even that is whole.
-    pub bytes: u64,
 }
 
 /// The error for a file without any row or header.

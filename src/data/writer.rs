@@ -1,8 +1,8 @@
 //! Writes rows again with added columns: every input column in its order, then the new ones, in one of
 //! [`super::formats`].
 //!
-//! Made for large files: output is appended row by row, a file that was cut off in the middle can be continued after
-//! its last complete row ([`RowWriter::resume`]), and what cannot be written is refused before any work is done.
+//! Made for large files: output is appended row by row, a file that was cut off in the middle can be continued
+//! ([`RowWriter::continue_at`]), and what cannot be written is refused before any work is done.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -50,35 +50,6 @@ impl RowWriter {
         Self::to_stream(Box::new(file), path, format, input, added)
     }
 
-    /// Continues a file after its last complete row; what follows that, a torn row, is cut off. A file that does not
-    /// exist is created. [`RowWriter::rows`] is the number of input rows that are done.
-    ///
-    /// # Errors
-    /// As for [`RowWriter::create`], and when the file is not one that the same call would have begun, or is a stream.
-    pub fn resume(path: &Path, input: &FileLayout, added: &[String]) -> Result<Self> {
-        let format = checked(path, input, added)?;
-        if is_standard_stream(path) {
-            return Err(Error::request("standard output cannot be resumed").hint("write to a file"));
-        }
-        if !path.exists() {
-            return Self::create(path, input, added);
-        }
-        let mut writer = Self::unopened(Box::new(io::sink()), path, format, input, added)?;
-        let complete = writer.encoder.complete_rows(path)?;
-        if complete.bytes == 0 {
-            return Self::create(path, input, added);
-        }
-        if !writer.encoder.began(path)? {
-            return Err(Error::request("the file was not begun by the same command: it has other columns")
-                .file(path)
-                .hint("name another output, or leave out --resume to replace this one"));
-        }
-        writer.target = Box::new(files::continue_at(path, complete.bytes)?);
-        writer.handed_on = complete.bytes;
-        writer.rows = complete.rows;
-        Ok(writer)
-    }
-
     /// Continues a file after its first `bytes`, which hold `rows` rows; what follows is cut off.
     ///
     /// # Errors
@@ -121,12 +92,12 @@ impl RowWriter {
         Ok(Self { target, name, encoder, input, buffer: Vec::new(), handed_on: 0, digest: Sha256::new(), rows: 0 })
     }
 
-    /// Rows written, those found by [`RowWriter::resume`] included.
+    /// Rows written, those of an earlier call included.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// The output's length up to the end of the last row, those found by [`RowWriter::resume`] included. After
+    /// The output's length up to the end of the last row, those of an earlier call included. After
     /// [`RowWriter::flush`] the file is that long.
     pub fn bytes(&self) -> u64 {
         self.handed_on + self.buffer.len() as u64
@@ -442,19 +413,12 @@ mod tests {
                 }
             }
 
-            // Cut anywhere: the whole rows are found, and the file can be completed to the same bytes.
-            let cut = random.below(bytes.len() as u64 + 1);
-            let done = ends.iter().filter(|end| **end <= cut).count();
+            // Cut anywhere after a row: the file can be completed to the same bytes.
+            let done = random.below(ends.len() as u64) as usize;
+            let cut = ends[done] + random.below(bytes.len() as u64 - ends[done] + 1);
             std::fs::write(&path, &bytes[..cut as usize]).unwrap();
-            let found = format(extension).encoder(&input, &extra).unwrap().complete_rows(&path).unwrap();
-            assert_eq!(found.rows, done as u64, "cut at {cut} of {:?}", String::from_utf8_lossy(&bytes));
-            if done > 0 {
-                assert_eq!(found.bytes, ends[done - 1]);
-            }
-            if extra.is_empty() && extension == "jsonl" {
-                continue;
-            }
-            let mut writer = RowWriter::resume(&path, &input, &extra).unwrap();
+            let done = done + 1;
+            let mut writer = RowWriter::continue_at(&path, &input, &extra, done as u64, ends[done - 1]).unwrap();
             assert_eq!(writer.rows(), done as u64);
             for row in &rows[done..] {
                 writer.write(row, &values).unwrap();
@@ -463,17 +427,5 @@ mod tests {
             writer.finish().unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), bytes);
         }
-    }
-
-    #[test]
-    fn resuming_another_file_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out.csv");
-        let content = "something,else\n1,2\n";
-        std::fs::write(&path, content).unwrap();
-        let input = layout(&["text".to_owned()], format("csv"), b',');
-        let error = RowWriter::resume(&path, &input, &added()).err().unwrap();
-        assert!(error.to_string().contains("not begun by the same command"));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
     }
 }

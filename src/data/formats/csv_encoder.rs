@@ -2,15 +2,11 @@
 //! delimiter and style an output has is the format's to say.
 
 use std::borrow::Cow;
-use std::io::Read;
-use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::data::bounded_lines::BoundedLines;
-use crate::data::delimited::{DelimitedRecords, Dialect};
 use crate::data::delimited_output::{Writing, push_record};
-use crate::data::format::{CompleteRows, RowEncoder, TextStyle};
+use crate::data::format::{RowEncoder, TextStyle};
 use crate::data::row::{OutputValue, Record, Row, decimal, json_text};
 use crate::error::{Error, Result};
 
@@ -55,54 +51,9 @@ impl RowEncoder for DelimitedEncoder {
         }));
         push_record(buffer, self.writing, fields.iter().map(Cow::as_ref))
     }
-
-    fn began(&self, file: &Path) -> Result<bool> {
-        if self.style.no_header {
-            // There are only the numbers of columns to go by.
-            let mut records = self.written(file)?;
-            return Ok(records.advance()? && records.field_count() == self.columns.len() + self.added.len());
-        }
-        let mut expected = Vec::new();
-        self.push_header(&mut expected)?;
-        let mut begin = Vec::new();
-        let opened = std::fs::File::open(file).map_err(|error| Error::io(error, file))?;
-        opened.take(expected.len() as u64).read_to_end(&mut begin).map_err(|error| Error::io(error, file))?;
-        Ok(begin == expected)
-    }
-
-    fn complete_rows(&self, file: &Path) -> Result<CompleteRows> {
-        let mut records = self.written(file)?;
-        let mut complete = CompleteRows::default();
-        let mut whole = 0u64;
-        loop {
-            match records.advance() {
-                Ok(true) if records.is_terminated() => {
-                    whole += 1;
-                    complete.bytes = records.end_offset();
-                }
-                Ok(_) => break,
-                Err(_) if records.is_torn() => break,
-                Err(error) => return Err(error.context("reading what was written before")),
-            }
-        }
-        // The header is the first of them.
-        complete.rows = whole.saturating_sub(u64::from(!self.style.no_header));
-        Ok(complete)
-    }
 }
 
 impl DelimitedEncoder {
-    /// The records of a file that this encoder began, behind its `sep=` line.
-    fn written(&self, file: &Path) -> Result<DelimitedRecords> {
-        let Writing { delimiter, quote, .. } = self.writing;
-        let dialect = Dialect { quote, ..Dialect::strict(delimiter) };
-        let mut records = DelimitedRecords::new(BoundedLines::of_file(file)?, dialect);
-        if self.style.sep_line {
-            records.skip_line()?;
-        }
-        Ok(records)
-    }
-
     /// A JSON object's values in the order of the columns.
     fn object_fields<'o>(&self, members: &'o Map<String, Value>) -> Result<Vec<Cow<'o, str>>> {
         let columns = &self.columns;

@@ -4,15 +4,14 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::path::Path;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::data::bounded_lines::{BoundedLines, content_length};
+use crate::data::bounded_lines::BoundedLines;
 use crate::data::format::{
-    CompleteRows, FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, column_exists, empty_file,
+    FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, column_exists, empty_file,
 };
 use crate::data::options::ReadOptions;
 use crate::data::reading_log::{Oddity, ReadingLog};
@@ -285,27 +284,6 @@ impl RowEncoder for JsonlEncoder {
         }
         object.end();
         Ok(())
-    }
-
-    fn began(&self, file: &Path) -> Result<bool> {
-        let mut line = Vec::new();
-        BoundedLines::of_file(file)?.append_to(&mut line)?;
-        let first: Option<Map<String, Value>> = serde_json::from_slice(&line).ok();
-        Ok(first.is_some_and(|first| self.added.iter().all(|key| first.contains_key(key))))
-    }
-
-    fn complete_rows(&self, file: &Path) -> Result<CompleteRows> {
-        let mut lines = BoundedLines::of_file(file)?;
-        let mut complete = CompleteRows::default();
-        let mut line = Vec::new();
-        while lines.append_to(&mut line)? {
-            if line.ends_with(b"\n") {
-                complete.rows += u64::from(content_length(&line) > 0);
-                complete.bytes = lines.offset;
-            }
-            line.clear();
-        }
-        Ok(complete)
     }
 }
 

@@ -59,6 +59,7 @@ fn what_is_ignored_is_counted_and_said() {
     scene.rehead(&words).ok().says(&["4 files ignored: 2 .heic, 1 .ppm, 1 .txt; convert images to JPEG or PNG"]);
     let words = "label --model run --input data --output out.csv --quiet --device cpu --threads 1";
     scene.rehead(words).ok().says(&["4 files ignored"]);
+    scene.rehead("inspect data").ok().shows(&["16 images", "4 files ignored: 2 .heic, 1 .ppm, 1 .txt"]);
     assert_eq!(scene.text("out.csv").lines().count(), 17);
 }
 
@@ -74,6 +75,7 @@ fn a_class_without_images_is_named() {
         "2 .heic",
         "convert images to JPEG or PNG",
     ]);
+    scene.rehead("inspect data").ok().shows(&["cannot be trained on: ", "the class `phones` has no image"]);
     scene.remove("data/phones");
     std::fs::create_dir(scene.path("data/empty")).unwrap();
     scene.rehead(&words).refused().says(&["the class `empty` has no image", "it is empty"]);

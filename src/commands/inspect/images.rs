@@ -21,6 +21,10 @@ pub struct ImagesReport {
     /// Of a folder of class folders: each class and its number of images.
     classes: Vec<(String, usize)>,
     images: usize,
+    /// What is not read, such as files that are no images.
+    ignored: Vec<String>,
+    /// Why the folder cannot be trained on, where it is neither one of class folders nor one of images to label.
+    refusal: Option<String>,
     /// The files that cannot be read, each with the reason.
     problems: Vec<String>,
 }
@@ -38,18 +42,32 @@ impl ImagesReport {
     pub fn of(folder: &Path) -> Result<Self> {
         let reader = RowReader::open(folder, &Self::options(false))?;
         let columns = resolve(reader.layout(), &Self::options(false), LabelColumn::Optional)?;
+        let ignored = reader.layout().warnings.clone();
         let inputs = reader.map(|row| columns.input_of(&row?)).collect::<Result<Vec<Input>>>()?;
         let transform = ImageTransform::new(Preprocessing::imagenet(8), None, 0, 0, 0);
         let prepared = transform.prepare(&inputs.iter().collect::<Vec<_>>(), Purpose::Inference, &mut |_| {})?;
-        // A folder without class folders is one to label.
         let mut classes: BTreeMap<String, usize> = BTreeMap::new();
-        for row in RowReader::open(folder, &Self::options(true)).into_iter().flatten().flatten() {
-            *classes.entry(row.text("label", 1).unwrap_or_default().into_owned()).or_default() += 1;
-        }
+        // A folder whose images all lie in itself is one to label.
+        let is_in_folder = |input: &Input| matches!(input, Input::Image(path) if path.parent() != Some(folder));
+        let refusal = match RowReader::open(folder, &Self::options(true)) {
+            Ok(rows) => {
+                for row in rows.flatten() {
+                    *classes.entry(row.text("label", 1).unwrap_or_default().into_owned()).or_default() += 1;
+                }
+                None
+            }
+            Err(error) if inputs.iter().any(is_in_folder) => Some(match error.hint_text() {
+                Some(hint) => format!("{error}; {hint}"),
+                None => error.to_string(),
+            }),
+            Err(_) => None,
+        };
         Ok(Self {
             folder: folder.display().to_string(),
             classes: classes.into_iter().collect(),
             images: inputs.len(),
+            ignored,
+            refusal,
             problems: prepared.unusable.iter().map(|(_, error)| error.to_string()).collect(),
         })
     }
@@ -60,6 +78,12 @@ impl fmt::Display for ImagesReport {
         write!(f, "{}: {}", self.folder, units::counted(self.images as u64, "image"))?;
         for (class, images) in &self.classes {
             write!(f, "\n  {class}  {}", units::count(*images as u64))?;
+        }
+        for ignored in &self.ignored {
+            write!(f, "\n  {ignored}")?;
+        }
+        if let Some(refusal) = &self.refusal {
+            write!(f, "\n  cannot be trained on: {refusal}")?;
         }
         for problem in &self.problems {
             write!(f, "\n  cannot be read: {problem}")?;

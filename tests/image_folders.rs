@@ -64,6 +64,17 @@ fn what_is_ignored_is_counted_and_said() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_link_to_nothing_is_an_image_that_cannot_be_read() {
+    let scene = scene();
+    classes(&scene, "data", ["left", "right"]);
+    std::os::unix::fs::symlink("/nonexistent/x.png", scene.path("data/left/gone.png")).unwrap();
+    scene.rehead("inspect data").ok().shows(&["cannot be read: ", "gone.png"]);
+    scene.rehead(&format!("{TRAIN} data --out run")).refused().says(&["gone.png", "--on-bad-input skip"]);
+    scene.rehead(&format!("{TRAIN} data --out run --on-bad-input skip")).ok().says(&["gone.png"]);
+}
+
+#[test]
 fn a_class_without_images_is_named() {
     let scene = scene();
     classes(&scene, "data", ["left", "right"]);

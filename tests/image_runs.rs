@@ -237,7 +237,7 @@ fn a_damaged_image_is_named_or_left_out() {
     scene
         .rehead("label --model run --input test --output out.csv --on-bad-input skip")
         .ok()
-        .says(&["left out: ", "1 image could not be read and gets no label"]);
+        .says(&["left out: ", "1 row could not be read and gets no label"]);
     let text = scene.text("out.csv");
     let bad: Vec<_> = fields(&text).into_iter().filter(|row| row[1].is_empty()).collect();
     assert_eq!(bad, [["right/1.jpg", "", ""]]);
@@ -290,7 +290,7 @@ fn what_does_not_fit_is_refused() {
     scene
         .rehead(&format!("{BASIC} --test test --epochs 1 --lr 1e-60 --out copies"))
         .ok()
-        .says(&["1 of the test images are copies of training images"]);
+        .says(&["1 of the test images is a copy of a training image"]);
     scene.rehead("train --train train --model no-such-net --init random --out run").refused().says(&["no-such-net"]);
     scene.rehead(&format!("{BASIC} --strategy lora --out run")).refused().says(&["lora"]);
     // The smallest size that can be asked for is one that this network takes.

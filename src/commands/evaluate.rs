@@ -74,7 +74,6 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     };
     say_if_trained_on(&model, &examples, &dataset, &console)?;
     let Evaluated { logits, evaluation } = score(model.task, &model.inference(), &dataset, "evaluating", &console)?;
-    console.note(&evaluation);
     if let Some(warning) = evaluation.warning() {
         console.warn(warning);
     }
@@ -113,7 +112,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     }
     if args.json {
         print(&json)?;
-    } else if args.out.is_none() {
+    } else {
         print(&report.test.to_string())?;
     }
     Ok(())

@@ -25,8 +25,9 @@ impl RunConfig {
         let table = table_of(self)?;
         let mut text = format!(
             "# Settings of a run of rehead {}, resolved.\n\
-             # To run it again: rehead train --config {SAVED_SETTINGS} --out NEW\n",
-            env!("CARGO_PKG_VERSION")
+             # To run it again, in the folder where it was run: rehead train --config {} --out NEW\n",
+            env!("CARGO_PKG_VERSION"),
+            self.run.out.join(SAVED_SETTINGS).display()
         );
         // Writing into a String cannot fail.
         for (section, values) in &table {

@@ -99,7 +99,7 @@ impl Inference<'_> {
             (0..set.len()).filter(|&index| representatives[index] == index && !done[index]).collect();
         for examples in sampler::by_length(&todo, |index| set.cost(index), self.batch_tokens) {
             if interrupt::requested() {
-                return Err(Error::interrupted("interrupted"));
+                return Err(Error::interrupted("not all examples are computed"));
             }
             let batch = set.batch(&examples, self.classifier.device)?;
             let result = tch::no_grad(|| compute(&batch))?;

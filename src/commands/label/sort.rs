@@ -15,7 +15,7 @@ use crate::console::{Console, units};
 use crate::data::columns::LabelColumn;
 use crate::data::{Modality, ReadOptions, RowReader, TextColumns, resolve};
 use crate::error::{Error, Result};
-use crate::files::{self, placing};
+use crate::files::{self, lock_directory, placing};
 use crate::interrupt;
 
 /// The folder of images whose label is not known, where `--unknown-label` names no other.
@@ -48,6 +48,8 @@ pub struct Sorting<'a> {
 struct Sorted {
     by_folder: HashMap<String, u64>,
     there_already: u64,
+    /// Images that an earlier sorting has left in the folder of another label.
+    elsewhere: u64,
     unreadable: u64,
 }
 
@@ -103,6 +105,7 @@ impl<'a> Sorting<'a> {
     /// # Errors
     /// The output cannot be read, an image is gone or cannot be placed, or interrupted.
     pub fn sort(&mut self, options: &ReadOptions, console: &Console) -> Result<()> {
+        let _lock = lock_directory(self.into)?;
         let ImageColumn { column, folder, is_listing } = image_column(self.args, options)?;
         let output = &self.args.output;
         let text = Some(TextColumns::new([column.clone()]));
@@ -132,7 +135,9 @@ impl<'a> Sorting<'a> {
             }
             let name = self.folder_of(&value(label)).map_err(|error| error.file(output).row(row.number))?;
             let path = value(image);
-            let is_new = self.place(&folder.join(if is_listing { &path } else { path.trim() }), &name)?;
+            let path = folder.join(if is_listing { &path } else { path.trim() });
+            sorted.elsewhere += u64::from(!self.args.move_images && self.is_elsewhere(&path, &name));
+            let is_new = self.place(&path, &name)?;
             *sorted.by_folder.entry(name).or_default() += 1;
             sorted.there_already += u64::from(!is_new);
         }
@@ -148,6 +153,17 @@ impl<'a> Sorting<'a> {
         self.folders.get(label).cloned().ok_or_else(|| {
             Error::request(format!("the label `{label}` is none of this model's"))
                 .hint("sort with the model that the output was labelled with")
+        })
+    }
+
+    /// Whether the image lies, by its own name, in the folder of another label.
+    fn is_elsewhere(&self, image: &Path, folder: &str) -> bool {
+        let Some(name) = image.file_name() else { return false };
+        let others = self.folders.values().chain([&self.unsure]).filter(|other| *other != folder);
+        others.map(|other| self.into.join(other).join(name)).any(|other| {
+            !self.taken.contains(&other)
+                && other.symlink_metadata().is_ok()
+                && (files::is_same(image, &other) || placing::are_equal(image, &other).unwrap_or(false))
         })
     }
 
@@ -223,8 +239,14 @@ impl<'a> Sorting<'a> {
         if folders.len() > MOST_FOLDERS_SHOWN {
             shown.push(format!("… {} more folders", folders.len() - MOST_FOLDERS_SHOWN));
         }
-        if sorted.there_already > 0 {
-            console.note(format!("{} of them were there already", units::count(sorted.there_already)));
+        if sorted.elsewhere > 0 {
+            let lie = if sorted.elsewhere == 1 { "lies" } else { "lie" };
+            console.warn(format!(
+                "{} {lie} in the folder of another label too, where an earlier sorting has put them: delete {} and sort \
+                 again to have each image once",
+                units::counted(sorted.elsewhere, "image"),
+                self.into.display()
+            ));
         }
         if sorted.unreadable > 0 {
             let verb = if sorted.unreadable == 1 { "stays where it is" } else { "stay where they are" };
@@ -238,7 +260,12 @@ impl<'a> Sorting<'a> {
             "copied"
         };
         let into = self.into.display();
-        console.summary(format!("{} {how} into {into}: {}", units::counted(all, "image"), shown.join(", ")));
+        let there = match sorted.there_already {
+            0 => String::new(),
+            count if count == all => " (all were there already)".to_owned(),
+            count => format!(" ({} were there already)", units::count(count)),
+        };
+        console.summary(format!("{} {how} into {into}{there}: {}", units::counted(all, "image"), shown.join(", ")));
     }
 }
 

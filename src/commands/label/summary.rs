@@ -31,7 +31,7 @@ pub struct Summary {
     unsure: u64,
     /// Rows without a text.
     pub empty: u64,
-    /// Rows whose image could not be read.
+    /// Rows whose image or text could not be read.
     pub unreadable: u64,
     /// Pairs of which one text is empty.
     pub half_empty: u64,
@@ -163,9 +163,9 @@ impl Summary {
             warnings.push(format!("{pairs} {has} one empty text; {is} labelled by the other alone"));
         }
         if self.unreadable > 0 {
-            let images = units::counted(self.unreadable, "image");
+            let rows = units::counted(self.unreadable, "row");
             let get = if self.unreadable == 1 { "gets" } else { "get" };
-            warnings.push(format!("{images} could not be read and {get} no label"));
+            warnings.push(format!("{rows} could not be read and {get} no label"));
         }
         let given: Vec<&String> =
             self.by_class.iter().zip(labels.names()).filter(|(rows, _)| **rows > 0).map(|(_, name)| name).collect();

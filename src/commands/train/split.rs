@@ -86,9 +86,8 @@ impl PreparedSplit {
         let known: HashSet<&str> = self.contents().collect();
         let copies = other.contents().filter(|content| known.contains(content)).count();
         if copies > 0 {
-            console.warn(format!(
-                "{copies} of the {name} images are copies of training images: scores on them are too optimistic"
-            ));
+            let are = if copies == 1 { "is a copy of a training image" } else { "are copies of training images" };
+            console.warn(format!("{copies} of the {name} images {are}: scores are too optimistic"));
         }
     }
 

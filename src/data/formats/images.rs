@@ -133,7 +133,14 @@ impl Listing {
         };
         let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
         for entry in walk.filter_entry(|entry| entry.depth() == 0 || is_data(entry.file_name())) {
-            listing.add(&entry.map_err(|error| unlistable(error, folder))?, folder)?;
+            match entry {
+                Ok(entry) => listing.add(&entry, folder)?,
+                Err(error) => match broken_link(&error, folder) {
+                    // An image that cannot be read, like others.
+                    Some(name) => listing.images.push(name),
+                    None => return Err(unlistable(error, folder)),
+                },
+            }
         }
         if listing.images.is_empty() {
             let found = described(&listing.ignored).map_or_else(String::new, |ignored| format!(": {ignored}"));
@@ -167,6 +174,14 @@ impl Listing {
         }
         Ok(())
     }
+}
+
+/// The name of an image that is a link to nothing, where that is the error.
+fn broken_link(error: &walkdir::Error, folder: &Path) -> Option<String> {
+    let path = error.path()?;
+    let is_broken = path.symlink_metadata().is_ok_and(|found| found.is_symlink()) && !path.exists();
+    let name = path.strip_prefix(folder).ok()?.to_str()?;
+    (is_broken && error.loop_ancestor().is_none() && is_image(path)).then(|| name.to_owned())
 }
 
 fn unlistable(error: walkdir::Error, folder: &Path) -> Error {

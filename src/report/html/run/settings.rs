@@ -1,10 +1,13 @@
 //! The settings of a run: what was chosen automatically and why, and the whole configuration.
 
+use std::path::Path;
+
 use maud::{Markup, html};
 
 use super::view::RunReport;
 use crate::report::html::page::section;
 use crate::report::html::text::shown;
+use crate::report::next_steps::shell_word;
 
 pub(super) fn settings(report: &RunReport) -> Markup {
     let metrics = report.metrics;
@@ -40,6 +43,8 @@ pub(super) fn settings(report: &RunReport) -> Markup {
             pre tabindex="0" { (shown(report.settings)) }
         }
     };
-    let note = html! { p { "To run it again: " code { "rehead train --config rehead.toml --out NEW" } } };
+    let saved = Path::new(report.title).join("rehead.toml");
+    let again = format!("rehead train --config {} --out NEW", shell_word(&saved));
+    let note = html! { p { "To run it again, in the folder where it was run: " code { (shown(&again)) } } };
     section("settings", "Settings", note, content)
 }

@@ -311,6 +311,47 @@ fn a_workbook_keeps_its_cells() {
 }
 
 #[test]
+fn blank_rows_of_a_sheet_count_in_every_command_alike() {
+    let scene = training_scene();
+    let rows = sentiment(40, 3);
+    workbook(&scene, "data.xlsx", |sheet| {
+        strings(sheet, 0, &[&["id", "text", "label"]]);
+        for (number, (text, label)) in (1..).zip(&rows) {
+            // Every tenth row of the sheet is blank.
+            let row = number + (number - 1) / 9;
+            strings(sheet, row, &[&[&format!("row {row}"), text, label]]);
+        }
+    });
+    let words = "--device cpu --precision fp32 --threads 1";
+    let train = TRAIN.replace("train.csv", "data.xlsx");
+    let trained = scene.rehead(&format!("{train} --strategy frozen --out run")).ok();
+    trained.check(!trained.stderr.contains("has changed"), "the rows are found again");
+    scene.rehead(&format!("evaluate --model run --data data.xlsx --out seen {words}")).ok();
+    scene.rehead(&format!("label --model run --input data.xlsx --output out.csv {words}")).ok();
+    let (labelled, predicted) = (scene.text("out.csv"), scene.text("seen/predictions/test.csv"));
+    let (labelled, predicted) = (support::fields(&labelled), support::fields(&predicted));
+    assert_eq!(predicted[0][..3], ["row", "id", "text"]);
+    assert!(predicted.len() > 4);
+    for row in &predicted[1..] {
+        let number: usize = row[0].parse().unwrap();
+        assert_eq!(row[1], format!("row {number}"));
+        assert_eq!(labelled[number][..2], row[1..3], "a join by `row` finds the same text");
+    }
+    scene.rehead("inspect data.xlsx").ok().shows(&["40 rows", "4 blank lines left out"]);
+}
+
+#[test]
+fn an_error_value_is_an_empty_cell_in_a_workbook_too() {
+    let scene = scene();
+    workbook(&scene, "in.xlsx", |sheet| {
+        strings(sheet, 0, &[&["text", "error"], &["good film"]]);
+        sheet.write_formula(1, 1, Formula::new("=NA()").set_result("#N/A")).unwrap();
+    });
+    scene.rehead(&format!("{BASIC} --input in.xlsx --output out.xlsx")).ok();
+    assert_eq!(sheet(&scene, "out.xlsx")[1][1], Data::Empty);
+}
+
+#[test]
 fn parquet_keeps_its_columns_and_types() {
     let scene = scene();
     let mut lists = ListBuilder::new(StringBuilder::new());

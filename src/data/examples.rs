@@ -62,6 +62,9 @@ pub fn load_labelled<P: AsRef<Path>>(
         let log = source.rows.log();
         for row in &mut source.rows {
             let row = row?;
+            if log.leaves_out(&row) {
+                continue;
+            }
             let Some(label) = source.columns.label_of(&row)? else { continue };
             let index = reading.take(&label, file, &row);
             if let Some(label) = index.map_err(|error| source.columns.at_label(error, row.number, row.line))? {

@@ -135,6 +135,7 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
     let mut stopped_by = None;
     for row in &mut reader {
         let row = match row {
+            Ok(row) if log.leaves_out(&row) => continue,
             Ok(row) => row,
             Err(error) => {
                 stopped_by = Some(error);

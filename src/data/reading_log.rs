@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::row::Row;
 use crate::console::units::counted;
 use crate::error::Error;
 
@@ -86,6 +87,15 @@ impl ReadingLog {
     /// Counts an oddity of a row.
     pub fn notice(&self, oddity: Oddity, row: u64) {
         self.notice_many(oddity, 1, row);
+    }
+
+    /// Whether a row is to be left out because there is nothing in it, which counts it.
+    pub fn leaves_out(&self, row: &Row) -> bool {
+        let is_blank = row.is_blank();
+        if is_blank {
+            self.notice(Oddity::BlankLine, row.number + 1);
+        }
+        is_blank
     }
 
     /// Counts several at once.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::typed::TypedRow;
+use super::typed::{SheetCell, TypedRow};
 
 /// What a row holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +58,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether it is a row of a spreadsheet without anything in it, which is no example and counts all the same.
+    pub fn is_blank(&self) -> bool {
+        matches!(&self.record, Record::Typed(TypedRow::Sheet(cells)) if cells.iter().all(SheetCell::is_empty))
+    }
+
     /// Adds all that the row holds to a digest of rows.
     pub fn add_to(&self, digest: &mut Sha256) {
         let mut part = |bytes: &[u8]| {

@@ -106,7 +106,7 @@ fn opened(path: &Path, options: &ReadOptions) -> Result<OpenedRows> {
         schema,
         warnings,
     };
-    let source = SheetRows { line, rows: rows.into_iter().peekable(), width: columns.len(), skips: options.classes };
+    let source = SheetRows { line, rows: rows.into_iter().peekable(), width: columns.len() };
     Ok(OpenedRows { layout, rows: Box::new(source), choices })
 }
 
@@ -153,12 +153,12 @@ fn schema(columns: &[String], rows: &[SparseRow]) -> Schema {
     let mut kinds: Vec<Option<DataType>> = vec![None; columns.len()];
     for (column, cell) in rows.iter().flat_map(|row| &row.cells) {
         let kind = match cell {
-            SheetCell::Empty => continue,
+            SheetCell::Empty | SheetCell::Error(_) => continue,
             SheetCell::Bool(_) => DataType::Boolean,
             SheetCell::Date { serial, .. } if *serial >= 1.0 => DataType::Timestamp(TimeUnit::Millisecond, None),
             SheetCell::Number { .. } if cell.value().is_i64() => DataType::Int64,
             SheetCell::Number { .. } => DataType::Float64,
-            SheetCell::Text(_) | SheetCell::Date { .. } | SheetCell::Error(_) => DataType::Utf8,
+            SheetCell::Text(_) | SheetCell::Date { .. } => DataType::Utf8,
         };
         let Some(known) = kinds.get_mut(*column) else { continue };
         let merged = match known.take() {
@@ -192,14 +192,13 @@ struct SheetRows {
     /// The sheet's row that was read last.
     line: u64,
     width: usize,
-    /// Whether blank rows are left out rather than given as rows without content.
-    skips: bool,
 }
 
 impl RowSource for SheetRows {
     fn next_row(&mut self, number: u64) -> Result<Option<Row>> {
         let Some(next) = self.rows.peek() else { return Ok(None) };
-        self.line = if self.skips { next.line } else { self.line + 1 };
+        // Blank rows are rows too, so that numbers mean the same whatever the rows are read for.
+        self.line += 1;
         let mut cells = vec![SheetCell::Empty; self.width];
         if next.line <= self.line
             && let Some(row) = self.rows.next()

@@ -124,9 +124,8 @@ impl XlsxWriter {
 
     fn put_cell(&mut self, column: u16, cell: &SheetCell) -> Result<(), XlsxError> {
         match cell {
-            SheetCell::Empty => Ok(()),
+            SheetCell::Empty | SheetCell::Error(_) => Ok(()),
             SheetCell::Text(text) => self.put(column, Content::Text(text)),
-            SheetCell::Error(name) => self.put(column, Content::Text(name)),
             SheetCell::Bool(truth) => self.put(column, Content::Truth(*truth)),
             SheetCell::Number { value, format } => self.put(column, Content::Number(*value, format.as_deref())),
             SheetCell::Date { serial, format, .. } => {

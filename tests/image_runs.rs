@@ -270,6 +270,35 @@ fn strategies_are_compared_and_stages_measured() {
     assert_eq!(of("left/0.png"), of("left/again.png"));
 }
 
+/// A table's bytes stay the same when the images that it names are others; damaged ones count for no contender.
+#[test]
+fn a_comparison_knows_its_images_and_is_made_on_the_readable_ones() {
+    let scene = scene();
+    pretrained(&scene);
+    let table = |split: &str| {
+        let rows = (0..10).flat_map(|index| ["left", "right"].map(|class| (class, index)));
+        let kinds = ["png", "jpg", "bmp"];
+        let rows = rows.map(|(class, index)| format!("{split}/{class}/{index}.{},{class}\n", kinds[index % 3]));
+        format!("image,label\n{}", rows.collect::<String>())
+    };
+    scene.write("train.csv", table("train"));
+    scene.write("test.csv", table("test"));
+    scene.write("test/right/1.jpg", b"no image at all");
+    let command = "compare --train train.csv --valid test.csv --test test.csv --model net-trained --strategies frozen \
+                   --threads 1 --on-bad-input skip --out both";
+    scene.rehead(&format!("{command} --seeds 2")).ok();
+    for run in ["frozen/seed-42", "majority"] {
+        assert_eq!(scene.json(&format!("both/{run}/metrics.json"))["test"]["rows"], 19, "{run}");
+    }
+    // One seed less: the other run is not in the table, and it is said.
+    scene
+        .rehead(&format!("{command} --seeds 1"))
+        .ok()
+        .says(&["1 other finished run in both is", "both/frozen/seed-43"]);
+    scene.copy("train/left/0.png", "train/right/0.png");
+    scene.rehead(&format!("{command} --seeds 3")).refused().says(&["the images changed", "both/frozen/seed-42"]);
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let scene = scene();

@@ -97,19 +97,23 @@ fn compute(classifier: &Classifier, request: &TrainRequest, checkpoint: &Feature
     let width = classifier.backbone.feature_width() as usize;
     let mut of_train = checkpoint.load("train", train.len(), width)?;
     let mut of_valid = checkpoint.load("valid", valid.len(), width)?;
+    // What earlier sessions computed took time, too.
+    let earlier = checkpoint.seconds()?;
+    let seconds = || earlier + began.elapsed().as_secs_f64();
     let computed = inference
         .features(&mut of_train, train, &mut watch)
         .and_then(|()| inference.features(&mut of_valid, valid, &mut watch));
     if let Err(error) = computed {
         if error.kind() == ErrorKind::Interrupted {
-            checkpoint.save([("train", &of_train.rows, &of_train.done), ("valid", &of_valid.rows, &of_valid.done)])?;
+            let splits = [("train", &of_train.rows, &*of_train.done), ("valid", &of_valid.rows, &*of_valid.done)];
+            checkpoint.save(splits, seconds())?;
             let done = of_train.done.iter().chain(&of_valid.done).filter(|&&done| done).count();
             return Err(Error::interrupted(format!("the features of {done} of {total} examples are saved")));
         }
         return Err(error);
     }
     bar.finish();
-    Ok(Features { train: of_train.rows, valid: of_valid.rows, seconds: began.elapsed().as_secs_f64() })
+    Ok(Features { train: of_train.rows, valid: of_valid.rows, seconds: seconds() })
 }
 
 /// The file in which an interrupted call leaves its features.
@@ -137,14 +141,23 @@ impl FeatureCheckpoint {
         Ok(partial)
     }
 
-    fn save_complete(&self, features: &Features) -> Result<()> {
-        let done = [&features.train, &features.valid].map(|rows| vec![true; rows.len()]);
-        self.save([("train", &features.train, &done[0]), ("valid", &features.valid, &done[1])])
+    /// What the saved features took to compute.
+    fn seconds(&self) -> Result<f64> {
+        if !self.file.is_file() {
+            return Ok(0.0);
+        }
+        let saved = Weights::open_file(&self.file, Device::Cpu)?.take("seconds", &[1])?;
+        Ok(to_vec::<f32>(&saved)?.iter().map(|&seconds| f64::from(seconds)).sum())
     }
 
-    /// By split: rows, and which of them are done.
-    fn save(&self, splits: [(&str, &Rows, &[bool]); 2]) -> Result<()> {
-        let mut tensors = Vec::new();
+    fn save_complete(&self, features: &Features) -> Result<()> {
+        let done = [&features.train, &features.valid].map(|rows| vec![true; rows.len()]);
+        self.save([("train", &features.train, &done[0]), ("valid", &features.valid, &done[1])], features.seconds)
+    }
+
+    /// By split: rows, and which of them are done; and the seconds that they took.
+    fn save(&self, splits: [(&str, &Rows, &[bool]); 2], seconds: f64) -> Result<()> {
+        let mut tensors = vec![("seconds".to_owned(), Tensor::f_from_slice(&[seconds as f32])?)];
         for (split, rows, done) in splits {
             let done: Vec<f32> = done.iter().map(|&done| f32::from(u8::from(done))).collect();
             tensors.push((split.to_owned(), rows.to_tensor()?));

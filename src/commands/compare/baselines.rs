@@ -3,19 +3,22 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use rayon::prelude::*;
+
 use super::origin::{ORIGIN, Origin};
 use super::runs::FinishedRun;
 use crate::baseline::{Baseline, LabelledInputs, Majority, Tfidf};
 use crate::commands::locate::locate_network;
 use crate::commands::origins::origins;
 use crate::commands::train::data::Data;
-use crate::config::{Choices, RunConfig};
+use crate::config::{Choices, OnBadInput, RunConfig};
 use crate::console::Console;
 use crate::data::{Example, Input, Modality, Origins, Place};
 use crate::error::{Error, Result};
 use crate::evaluation::evaluate;
 use crate::files::write_atomically;
 use crate::hardware::Hardware;
+use crate::image::{Limits, decode};
 use crate::interrupt;
 use crate::report::verdict::split_name;
 use crate::report::{Predictions, RunMetrics};
@@ -38,7 +41,12 @@ pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Res
     let mut config = shared.clone();
     let mut choices = Choices::default();
     Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
-    let data = Data::load(&mut config, modality, &mut choices, &Console::new(true))?;
+    let mut data = Data::load(&mut config, modality, &mut choices, &Console::new(true))?;
+    if modality == Modality::Image && config.data.on_bad_input == OnBadInput::Skip {
+        for examples in [Some(&mut data.train), Some(&mut data.valid), data.test.as_mut()].into_iter().flatten() {
+            keep_readable(examples)?;
+        }
+    }
     let classes = data.labels.len();
     let (train, valid) = (SplitInputs::of(&data.train), SplitInputs::of(&data.valid));
     let (split, examples) = match &data.test {
@@ -112,6 +120,17 @@ fn stop_if_asked() -> Result<()> {
             .hint("continue with the same command: finished runs are kept")),
         false => Ok(()),
     }
+}
+
+/// Leaves out the images that the runs have left out: they are scored on the same rows.
+fn keep_readable(examples: &mut Vec<Example>) -> Result<()> {
+    let limits = Limits::default();
+    let is_readable = |example: &Example| match &example.input {
+        Input::Image(file) => interrupt::requested() || decode(file, &limits).is_ok(),
+        Input::Text(_) | Input::Pair(..) => true,
+    };
+    *examples = std::mem::take(examples).into_par_iter().filter(is_readable).collect();
+    stop_if_asked()
 }
 
 /// What the rows of examples are in the files of the data.

@@ -1,16 +1,20 @@
 //! What a result of a comparison was made from: the content of data and model, and the settings. Each run and baseline
 //! keeps it in its directory; one that was made from something else is never shown as a result of this comparison.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{self, RunConfig};
+use crate::commands::train::data::Data;
+use crate::config::{self, Choices, RunConfig};
+use crate::console::Console;
+use crate::data::{Input, Modality};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
+use crate::interrupt;
 use crate::report::metrics::to_readable_json;
 
 /// The file in the directory of a run or baseline.
@@ -33,7 +37,7 @@ pub struct Origin {
 
 impl Origin {
     /// That of all runs of a comparison, without their own settings. `model` is where the network is.
-    pub fn of_content(shared: &RunConfig, model: Option<&Path>) -> Result<Self> {
+    pub fn of_content(shared: &RunConfig, model: Option<&Path>, modality: Modality) -> Result<Self> {
         let data = &shared.data;
         let mut content = BTreeMap::new();
         let train: Vec<&Path> = data.train.iter().map(PathBuf::as_path).collect();
@@ -44,6 +48,10 @@ impl Origin {
             if let Some(file) = file {
                 content.insert(name.to_owned(), fingerprint(&[file], usize::MAX, |_| true)?);
             }
+        }
+        let files = data.train.iter().chain(&data.valid).chain(&data.test);
+        if modality == Modality::Image && files.clone().any(|file| file.is_file()) {
+            content.insert("the images".to_owned(), of_images(shared)?);
         }
         if let Some(model) = model {
             let is_part = |file: &Path| file.extension().is_some_and(|kind| MODEL_FILES.iter().any(|&one| kind == one));
@@ -133,6 +141,31 @@ fn fingerprint(paths: &[&Path], depth: usize, is_part: impl Fn(&Path) -> bool) -
                 hash.bytes(format!("{}:{name}", name.len()));
                 add_content(&mut hash, file)?;
             }
+        }
+    }
+    Ok(hash.finish())
+}
+
+/// Of the images that the data name, each read once. A table's own bytes say nothing of them.
+fn of_images(shared: &RunConfig) -> Result<String> {
+    let data = Data::load(&mut shared.clone(), Modality::Image, &mut Choices::default(), &Console::new(true).brief())?;
+    let examples = data.train.iter().chain(&data.valid).chain(data.test.iter().flatten());
+    let images: BTreeSet<&Path> = examples
+        .filter_map(|example| match &example.input {
+            Input::Image(file) => Some(file.as_path()),
+            Input::Text(_) | Input::Pair(..) => None,
+        })
+        .collect();
+    let mut hash = Fingerprint::default();
+    for image in images {
+        if interrupt::requested() {
+            return Err(Error::interrupted("while reading the images"));
+        }
+        let name = image.to_string_lossy();
+        hash.bytes(format!("{}:{name}", name.len()));
+        // What is not there is refused or left out where the run reads it.
+        if image.is_file() {
+            add_content(&mut hash, image)?;
         }
     }
     Ok(hash.finish())

@@ -38,8 +38,8 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let runs = args.runs(&shared);
     let out = &shared.run.out;
     check_ours(out, &runs)?;
-    let (directory, _) = locate_network(&shared.model, console.is_quiet())?;
-    let content = Origin::of_content(&shared, directory.as_deref())?;
+    let (directory, modality) = locate_network(&shared.model, console.is_quiet())?;
+    let content = Origin::of_content(&shared, directory.as_deref(), modality)?;
     let origins = runs.iter().map(|run| content.of_run(run)).collect::<Result<Vec<_>>>()?;
     origin::check(out, runs.iter().zip(&origins))?;
 
@@ -49,6 +49,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         add(&mut contenders, run, true);
     }
 
+    say_what_is_left_out(out, &runs, &console);
     let result = ComparisonOutcome::of(&contenders)?;
     let json = to_readable_json(&result)?;
     write_atomically(out.join(COMPARISON), format!("{json}\n").as_bytes())?;
@@ -100,6 +101,25 @@ fn train_all(args: &CompareArgs, runs: &[RunConfig], origins: &[Origin], console
         add(&mut contenders, run, false);
     }
     Ok(contenders)
+}
+
+/// Says which finished runs in the directory were not asked for this time, and so are not in the table.
+fn say_what_is_left_out(out: &Path, runs: &[RunConfig], console: &Console) {
+    let found = walkdir::WalkDir::new(out).min_depth(2).max_depth(2).sort_by_file_name().into_iter().flatten();
+    let is_finished = |run: &Path| run.join("metrics.json").is_file() && run.join("rehead.toml").is_file();
+    let others: Vec<String> = found
+        .filter(|run| is_finished(run.path()) && !runs.iter().any(|asked| asked.run.out == run.path()))
+        .map(|run| run.path().display().to_string())
+        .collect();
+    if let Some(first) = others.first() {
+        console.warn(format!(
+            "{} in {} not among those asked for, and left out of the table and the report: {first}{}; name their \
+             strategies (`--strategies`) and give as many `--seeds` to have them in it",
+            units::counted(others.len() as u64, "other finished run"),
+            if others.len() == 1 { format!("{} is", out.display()) } else { format!("{} are", out.display()) },
+            if others.len() > 1 { " and more" } else { "" },
+        ));
+    }
 }
 
 /// A directory with something in it must be one that this comparison began.

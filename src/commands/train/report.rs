@@ -73,6 +73,7 @@ fn next_steps(run: &Run, metrics: &RunMetrics, splits: &[ShownSplit]) -> Vec<Nex
             options: data_options(&run.config.data),
             pretrained: &metrics.model,
             is_frozen: run.config.strategy.name == Strategy::Frozen,
+            is_whole: matches!(run.config.strategy.name, Strategy::Full | Strategy::Gradual),
             has_module: run.out().join("modeling_rehead.py").is_file(),
         }),
         splits: &splits,

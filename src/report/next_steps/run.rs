@@ -48,6 +48,8 @@ pub struct Training<'a> {
     pub pretrained: &'a str,
     /// Whether only the head was trained.
     pub is_frozen: bool,
+    /// Whether the whole network was trained.
+    pub is_whole: bool,
     /// Whether Python needs leave to run the module in the run's directory.
     pub has_module: bool,
 }
@@ -118,7 +120,7 @@ pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
     if let Some(training) = facts.training {
         steps.extend(lookalikes(facts, training.summary));
     }
-    steps.extend(main.and_then(missed_labels));
+    steps.extend(main.and_then(|main| missed_labels(main, facts.training)));
     steps.extend(main.and_then(|main| score_to_doubt(main, facts)));
     if let Some(training) = facts.training {
         steps.extend(contradictions(training.summary));
@@ -161,15 +163,29 @@ fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Labels that some rows have and no prediction.
-fn missed_labels(main: &SplitFacts) -> Option<NextStep> {
+fn missed_labels(main: &SplitFacts, training: Option<&Training>) -> Option<NextStep> {
     let predicted = main.predicted();
     let classes = || main.evaluation.per_class.iter().zip(&predicted);
     if let Some(only) = main.only_answer() {
         return Some(NextStep::new(format!(
-            "All {} are predicted as {}: the network tells nothing apart. Train it longer (`--epochs`), train more of \
-             it (`--strategy full`), or give it more rows of the other labels.",
+            "All {} are predicted as {}: the network tells nothing apart. {}",
             main.counted_rows(),
-            named(only)
+            named(only),
+            match training {
+                // A frozen network's head is fitted to convergence: epochs change nothing.
+                Some(training) if training.is_frozen => {
+                    "Train more of it (`--strategy full`), or give it more rows of the other labels."
+                }
+                Some(training) if training.is_whole => {
+                    "Train it longer (`--epochs`), try another learning rate (`--lr`), or give it more rows of the \
+                     other labels."
+                }
+                Some(_) => {
+                    "Train it longer (`--epochs`), train more of it (`--strategy full`), or give it more rows of the \
+                     other labels."
+                }
+                None => "It needs more rows of the other labels, or other training.",
+            }
         )));
     }
     let missed = || classes().filter(|((_, scores), rows)| **rows == 0 && scores.support >= FEWEST_MISSED);
@@ -339,7 +355,9 @@ fn label(facts: &RunFacts, main: Option<&SplitFacts>) -> NextStep {
         Modality::Image => ("a folder of images", "IMAGES/"),
         Modality::Text => ("a file of new texts", "NEW.csv"),
     };
-    let point = main.and_then(|main| worthwhile(&main.coverage(), main.evaluation.accuracy));
+    // The confidence of a network that tells nothing apart tells nothing either.
+    let point = main.filter(|main| main.only_answer().is_none());
+    let point = point.and_then(|main| worthwhile(&main.coverage(), main.evaluation.accuracy));
     let (threshold, option) = match point.zip(main) {
         Some((point, main)) => (
             format!(
@@ -403,7 +421,8 @@ mod tests {
             ..Summary::default()
         };
         let (options, pretrained) = ("--train 'my data.csv'".to_owned(), "bert");
-        let training = Training { summary: &summary, options, pretrained, is_frozen: true, has_module: true };
+        let training =
+            Training { summary: &summary, options, pretrained, is_frozen: true, is_whole: false, has_module: true };
         run_steps(&RunFacts {
             model: Path::new("runs/x"),
             modality: Modality::Text,
@@ -462,7 +481,8 @@ mod tests {
     fn a_network_that_answers_one_label_is_told_of() {
         let rows: Vec<_> = (0..60).map(|row| (row % 3, 1, 0.5)).collect();
         let steps = steps(&rows, "test", &[("a", 9), ("b", 9), ("c", 9)]);
-        check_says(&steps, "All 60 test rows are predicted as `b`");
+        check_says(&steps, "All 60 test rows are predicted as `b`: the network tells nothing apart. Train more of it");
+        assert!(!steps.iter().any(|step| step.text.contains("--epochs") || step.text.contains("--min-confidence")));
     }
 
     #[test]

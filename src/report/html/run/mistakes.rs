@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::examples::{MOST_ROWS, rows};
 use super::view::SplitView;
 use crate::console::units::counted;
+use crate::data::Modality;
 use crate::report::html::page::section;
 use crate::report::html::text::percent;
 
@@ -35,11 +36,16 @@ pub(super) fn mistakes(scored: &SplitView, prefix: &str) -> Markup {
             }))
         }
     };
+    let kind = if scored.split.modality == Modality::Image { "image" } else { "text" };
     let note = html! {
         p {
             "First the predicted label with its confidence, then the label in the data and the probability that the "
             "network gives it."
         }
-    p { "Look for a pattern: a kind of text that is missing from the training data, or labels that are not clear." } };
+        p {
+            "Look for a pattern: a kind of " (kind) " that is missing from the training data, or labels that are not "
+            "clear."
+        }
+    };
     section(&format!("{prefix}mistakes"), "The most confident mistakes", note, content)
 }

@@ -167,25 +167,17 @@ fn missed_labels(main: &SplitFacts, training: Option<&Training>) -> Option<NextS
     let predicted = main.predicted();
     let classes = || main.evaluation.per_class.iter().zip(&predicted);
     if let Some(only) = main.only_answer() {
+        // A frozen network's head is fitted to convergence: more epochs change nothing.
+        let advice = match training {
+            Some(training) if training.is_frozen => "Train more of it (`--strategy full`)",
+            Some(training) if training.is_whole => "Train it longer (`--epochs`)",
+            Some(_) => "Train it longer (`--epochs`), train more of it (`--strategy full`)",
+            None => "Train it otherwise",
+        };
+        let (rows, only) = (main.counted_rows(), named(only));
         return Some(NextStep::new(format!(
-            "All {} are predicted as {}: the network tells nothing apart. {}",
-            main.counted_rows(),
-            named(only),
-            match training {
-                // A frozen network's head is fitted to convergence: epochs change nothing.
-                Some(training) if training.is_frozen => {
-                    "Train more of it (`--strategy full`), or give it more rows of the other labels."
-                }
-                Some(training) if training.is_whole => {
-                    "Train it longer (`--epochs`), try another learning rate (`--lr`), or give it more rows of the \
-                     other labels."
-                }
-                Some(_) => {
-                    "Train it longer (`--epochs`), train more of it (`--strategy full`), or give it more rows of the \
-                     other labels."
-                }
-                None => "It needs more rows of the other labels, or other training.",
-            }
+            "All {rows} are predicted as {only}: the network tells nothing apart. {advice}, or give it more rows of \
+             the other labels."
         )));
     }
     let missed = || classes().filter(|((_, scores), rows)| **rows == 0 && scores.support >= FEWEST_MISSED);

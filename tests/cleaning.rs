@@ -463,3 +463,125 @@ fn a_run_is_not_resumed_with_labels_resolved_otherwise() {
     scene.write("map.csv", "negative,bad\n");
     scene.rehead("train --resume --out run").ok();
 }
+
+/// A training file of some rows for each label, every text another one.
+fn rows_of(labels: &[(&str, usize)]) -> String {
+    let lines: Vec<String> = labels
+        .iter()
+        .enumerate()
+        .flat_map(|(class, (label, rows))| (0..*rows).map(move |row| format!("fun {class} of {row},{label}\n")))
+        .collect();
+    format!("text,label\n{}", lines.concat())
+}
+
+#[test]
+fn a_map_with_merging_stands_for_all_spellings() {
+    let scene = Scene::with_models(&["bare"]);
+    scene.write("train.csv", rows_of(&[("Billing", 12), ("billing", 7), ("BILLING", 5), ("Shipping", 10)]));
+    scene.write("map.csv", "Billing,Invoices\nship-ping,Delivery\n");
+    let train = |more: &str| scene.rehead(&format!("{FROZEN} --train train.csv --label-map map.csv --quiet {more}"));
+    train("").ok().says(&["warning: map.csv: `billing` 7, `BILLING` 5 look like the mapped `Billing`, but"]);
+    scene.remove("run");
+    let outcome = train("--merge-labels").ok();
+    assert!(!outcome.stderr.contains("look like the mapped"), "{outcome}");
+    assert_eq!(metrics_labels(&scene), ["Delivery", "Invoices"]);
+    scene.write("test.csv", "text,label\nfun,BiLLing\nfun,invoices\nfun,SHIPPING\n");
+    let evaluated = scene.rehead("evaluate --model run --data test.csv --json").ok();
+    assert_eq!(evaluated.json()["test"]["rows"], 3);
+    // An exact spelling goes before one that looks like it, so names can be swapped.
+    scene.remove("run");
+    scene.write("map.csv", "Billing,Shipping\nbilling,Cards\nShipping,Billing\n");
+    train("--merge-labels").ok().says(&["`BILLING` 5 looks like the mapped `Billing`, whose spellings have different"]);
+    scene.remove("run");
+    scene.write("map.csv", "Billing,Shipping\nShipping,Billing\n");
+    train("--merge-labels").ok();
+    let metrics = scene.json("run/label_rules.json");
+    assert_eq!(metrics["renames"]["billing"], "Shipping", "{metrics}");
+    assert_eq!(metrics["renames"]["Shipping"], "Billing", "{metrics}");
+}
+
+#[test]
+fn maps_that_cannot_be_used_are_named_once_with_a_way() {
+    let scene = training_scene();
+    scene.write("map.csv", ",Unknown\nnegative,bad\n");
+    let train = |more: &str| scene.rehead(&format!("{BASIC} --strategy frozen --out run {more}"));
+    train("--label-map map.csv").refused().says(&["would call empty labels `Unknown`", "--on-empty-label skip"]);
+    let outcome = train("--label-map absent.csv").refused();
+    let outcome = outcome.says(&["absent.csv: no such file or directory", "hint: check the path after --label-map"]);
+    assert_eq!(outcome.stderr.matches("absent.csv").count(), 1, "{outcome}");
+    let outcome = train("--train train.csv").refused();
+    let outcome = outcome.says(&["train.csv is given twice", "name each file once"]);
+    assert_eq!(outcome.stderr.matches("train.csv").count(), 1, "{outcome}");
+}
+
+#[test]
+fn evaluate_names_labels_that_training_never_saw() {
+    let scene = Scene::with_models(&["bare"]);
+    scene.write("train.csv", rows_of(&[("Billing", 10), ("Shipping", 10), ("odd", 3), ("rare", 2)]));
+    let train = |more: &str| scene.rehead(&format!("{FROZEN} --train train.csv --quiet {more}")).ok();
+    train("--min-rows-per-label 5 --other other");
+    scene.write("test.csv", "text,label\na,Billing\nb,GDPR\nc,Shiping\nd,odd\n");
+    let evaluated = scene.rehead("evaluate --model run --data test.csv --quiet").ok();
+    evaluated.says(&[
+        "warning: ",
+        "`GDPR` 1, `Shiping` 1 are no labels of this model and are counted as `other`",
+        "(`Shiping`: did you mean `Shipping`?)",
+    ]);
+    scene.remove("run");
+    train("--min-rows-per-label 5");
+    let evaluated = scene.rehead("evaluate --model run --data test.csv --quiet").ok();
+    evaluated.says(&["`GDPR` 1, `Shiping` 1 are no labels of this model and are left out"]);
+    scene.write("test.csv", "text,label\nb,GDPR\nc,Shiping\n");
+    let evaluated = scene.rehead("evaluate --model run --data test.csv --quiet");
+    evaluated.refused().says(&["no row is left after cleaning the labels (`GDPR` 1, `Shiping` 1)"]);
+}
+
+#[test]
+fn missing_values_are_said_before_they_are_rare_and_small_rests_too() {
+    let scene = Scene::with_models(&["bare"]);
+    scene.write("train.csv", rows_of(&[("a", 20), ("b", 20), ("N/A", 3), ("-", 2), ("None", 1)]));
+    let clean = "--merge-labels --on-empty-label skip --min-rows-per-label 10 --other other";
+    scene.rehead(&format!("{FROZEN} --train train.csv --quiet {clean}")).ok().says(&[
+        "warning: `-` 2, `N/A` 3, `None` 1 look like missing values and become `other`; --label-map FILE",
+        "warning: the class `other` has 6 rows itself, fewer than the 10 of --min-rows-per-label",
+    ]);
+}
+
+#[test]
+fn the_class_of_rare_labels_has_no_lookalike() {
+    let scene = Scene::with_models(&["bare"]);
+    scene.write("train.csv", rows_of(&[("Billing", 20), ("b", 20), ("c", 3)]));
+    let train = |more: &str| scene.rehead(&format!("{FROZEN} --train train.csv --min-rows-per-label 10 {more}"));
+    train("--other billing").refused().says(&["--other billing looks like the label `Billing`", "--merge-labels"]);
+    train("--other billing --merge-labels").ok().says(&["becomes `Billing`"]);
+    assert_eq!(metrics_labels(&scene), ["Billing", "b"]);
+    scene.write("test.csv", "text,label\na,billing\nb,c\n");
+    let evaluated = scene.rehead("evaluate --model run --data test.csv --json").ok();
+    assert_eq!(evaluated.json()["test"]["rows"], 2);
+}
+
+#[test]
+fn labels_written_with_and_without_blanks_look_alike() {
+    let scene = Scene::with_models(&["bare"]);
+    scene
+        .write("train.csv", rows_of(&[("BugReport", 12), ("Bug Report", 8), ("bug-report", 6), ("1-0", 9), ("10", 9)]));
+    let train = |more: &str| scene.rehead(&format!("{FROZEN} --train train.csv {more}"));
+    train("").ok().says(&["look alike are different classes: `BugReport` 12, `Bug Report` 8, `bug-report` 6"]);
+    scene.remove("run");
+    train("--merge-labels").ok().says(&["merged into `BugReport` (12 rows): `Bug Report` 8, `bug-report` 6"]);
+    assert_eq!(metrics_labels(&scene), ["1-0", "10", "BugReport"]);
+}
+
+#[test]
+fn what_shared_texts_do_to_validation_is_said() {
+    let scene = Scene::with_models(&["bare"]);
+    let shared = "same film,a\nsame film,a\nsame film,other\nsame plot,b\nsame plot,b\nsame plot,other\nown,other\n";
+    scene.write("train.csv", rows_of(&[("a", 20), ("b", 20)]) + shared);
+    let outcome = scene.rehead(&format!("{FROZEN} --train train.csv --quiet")).ok();
+    outcome.says(&["no validation row for `other`: of its 3 different texts 2 also have rows with another label"]);
+    scene.remove("run");
+    let repeated: String = (0..80).map(|row| format!("text {},{}\n", row % 4, row % 2)).collect();
+    scene.write("train.csv", format!("text,label\n{repeated}"));
+    let outcome = scene.rehead(&format!("{FROZEN} --train train.csv --quiet")).ok();
+    outcome.says(&["40 of 80 rows are held out for validation, where 8 were asked for: in `0` and `1` every text is"]);
+}

@@ -82,7 +82,10 @@ impl Paths {
         }
         for (index, path) in paths.iter().enumerate() {
             if paths.iter().take(index).any(|earlier| earlier == path) {
-                return Err(format!("{} is given twice; its rows would count twice", path.display()));
+                return Err(format!(
+                    "{} is given twice and its rows would count twice: name each file once",
+                    path.display()
+                ));
             }
         }
         Ok(Self(paths))

@@ -196,7 +196,9 @@ impl RunConfig {
         }
         let when_occupied = "give a new directory to --out, or continue this run with --resume";
         if let Some(error) = self.data.label_map.as_ref().and_then(|map| Some((map.metadata().err()?, map))) {
-            problems.push(Error::io(error.0, error.1).key("data.label_map"));
+            problems.push(Error::io(error.0, error.1).hint(
+                "check the path after --label-map: the file has a line FROM,TO for each label that gets another name",
+            ));
         }
         if self.data.other.is_some() && self.data.min_rows_per_label.is_none() {
             problems.push(

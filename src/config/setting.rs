@@ -138,7 +138,11 @@ impl Setting {
             (Accepts::Word(..), Value::String(_)) => ':',
             _ => ',',
         };
-        self.accepts.check(value).map_err(|expected| format!("found {}{separator} {expected}", found(value)))
+        self.accepts.check(value).map_err(|expected| match value {
+            // It names the element of the list that is wrong.
+            Value::Array(_) if !expected.starts_with("expected") => expected,
+            _ => format!("found {}{separator} {expected}", found(value)),
+        })
     }
 }
 

@@ -99,7 +99,7 @@ pub fn load_labelled<P: AsRef<Path>>(
     });
     if examples.is_empty() {
         return Err(columns
-            .at_label_column(Error::request("no row is left after cleaning the labels"))
+            .at_label_column(Error::request(format!("no row is left after cleaning the labels{}", reading.shown())))
             .hint("check --on-empty-label, --label-map and --min-rows-per-label"));
     }
     let names = sources.iter().map(|columns| columns.file().display().to_string()).collect();

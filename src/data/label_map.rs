@@ -1,9 +1,10 @@
 //! The file of `--label-map`: which label is to be called what, and which are to be left out. Two columns of a CSV or TSV
 //! file, or an object of JSON or TOML.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::label_text::trimmed;
+use super::label_text::{folded, trimmed};
 use crate::error::{Error, Result};
 
 /// New names of labels.
@@ -29,7 +30,9 @@ impl LabelMap {
     pub fn read(file: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
             std::io::ErrorKind::InvalidData => Error::request("the file is not UTF-8 text").file(file),
-            _ => Error::io(error, file).key("label-map"),
+            _ => Error::io(error, file).hint(
+                "check the path after --label-map; the file has a line FROM,TO for each label that gets another name",
+            ),
         })?;
         let text = text.trim_start_matches('\u{FEFF}');
         let extension = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -48,6 +51,16 @@ impl LabelMap {
         for (from, to) in pairs {
             let (from, to) = (trimmed(&from).to_owned(), trimmed(&to).to_owned());
             let to = Some(to).filter(|to| !to.is_empty());
+            match (from.is_empty(), &to) {
+                (true, Some(to)) => {
+                    return Err(Error::request(format!("a line without FROM would call empty labels `{to}`"))
+                        .file(file)
+                        .hint("leave such rows out with --on-empty-label skip, or write the name into the data"));
+                }
+                // Spreadsheets write lines of nothing but separators.
+                (true, None) => continue,
+                (false, _) => {}
+            }
             match entries.iter().find(|(known, _)| *known == from) {
                 Some((_, known)) if *known != to => {
                     return Err(Error::request(format!("the label `{from}` is given two names"))
@@ -62,6 +75,37 @@ impl LabelMap {
             true => Err(Error::request("the label map is empty").file(file).hint("write FROM,TO on each line")),
             false => Ok(Self { file: file.to_owned(), entries }),
         }
+    }
+}
+
+/// The entries of a map, to be looked up.
+pub struct MapLookup<'a> {
+    exact: HashMap<&'a str, &'a Option<String>>,
+    /// By folded spelling, the first FROM of it and the new name; no name: its spellings get different ones.
+    folded: HashMap<String, (&'a str, Option<&'a Option<String>>)>,
+}
+
+impl<'a> MapLookup<'a> {
+    /// Of a map.
+    pub fn of(map: &'a LabelMap) -> Self {
+        let mut lookup = Self { exact: HashMap::new(), folded: HashMap::new() };
+        for (from, to) in &map.entries {
+            lookup.exact.insert(from, to);
+            let (_, name) = lookup.folded.entry(folded(from)).or_insert((from, Some(to)));
+            *name = name.filter(|known| *known == to);
+        }
+        lookup
+    }
+
+    /// The new name of a label: by its spelling, or (`alike`) by that of labels that look like it and have one name.
+    pub fn target(&self, label: &str, alike: bool) -> Option<&'a Option<String>> {
+        let by_look = || self.folded.get(&folded(label)).and_then(|(_, name)| *name);
+        self.exact.get(label).copied().or_else(|| alike.then(by_look).flatten())
+    }
+
+    /// The first FROM that looks like a label.
+    pub fn lookalike(&self, label: &str) -> Option<&'a str> {
+        self.folded.get(&folded(label)).map(|(from, _)| *from)
     }
 }
 
@@ -136,7 +180,7 @@ mod tests {
     fn every_form_says_the_same() {
         let expected = [("a".to_owned(), Some("x y".to_owned())), ("b, c".to_owned(), None)];
         for (name, text) in [
-            ("m.csv", "from,to\n a ,x y\n\"b, c\",\n"),
+            ("m.csv", "from,to\n a ,x y\n\"b, c\",\n,\n"),
             ("m.csv", "\u{FEFF}a;x y\r\nb, c;\r\n"),
             ("m.tsv", "a\tx y\nb, c\t\n"),
             ("m.json", r#"{"a": "x y", "b, c": null}"#),
@@ -144,9 +188,14 @@ mod tests {
         ] {
             assert_eq!(read(name, text).unwrap(), expected, "{text}");
         }
-        for (name, text) in
-            [("m.csv", ""), ("m.csv", "a\n"), ("m.csv", "a,b\na,c\n"), ("m.json", "[]"), ("m.toml", "a = []")]
-        {
+        for (name, text) in [
+            ("m.csv", ""),
+            ("m.csv", "a\n"),
+            ("m.csv", "a,b\na,c\n"),
+            ("m.csv", "a,b\n,c\n"),
+            ("m.json", "[]"),
+            ("m.toml", "a = []"),
+        ] {
             assert_eq!(read(name, text).unwrap_err().exit_status(), 2, "{text}");
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::columns::{ResolvedColumns, RowLabel};
+use super::label_map::MapLookup;
 use super::label_rules::{LabelResolution, LabelRules, Meaning, Resolved, shown};
 use super::labels::{Labels, MAX_LABELS, too_many};
 use super::row::Row;
@@ -128,6 +129,13 @@ impl LabelReading {
         })
     }
 
+    /// The labels read so far with their rows, the most frequent first, in brackets to follow a message.
+    pub fn shown(&self) -> String {
+        let mut counts: Vec<(&str, u64)> = self.found.iter().map(|label| (label.name.as_str(), label.rows)).collect();
+        counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        if counts.is_empty() { String::new() } else { format!(" ({})", shown(&counts)) }
+    }
+
     /// The labels as classes of their own, by the rules.
     ///
     /// # Errors
@@ -151,11 +159,11 @@ impl LabelReading {
     /// Some mean none of them.
     pub fn looked_up(&self, known: KnownLabels, rules: &LabelRules, sources: &[ResolvedColumns]) -> Result<ReadLabels> {
         let KnownLabels { labels, resolution } = known;
-        let map = rules.map.as_ref();
-        let mapped = |name: &str| map.and_then(|map| map.entries.iter().find(|(from, _)| from == name));
+        let map = rules.map.as_ref().map(MapLookup::of);
+        let mapped = |name: &str| map.as_ref().and_then(|map| map.target(name, resolution.merged));
         let meaning = |label: &FoundLabel| match mapped(&label.name) {
-            Some((_, None)) => Meaning::LeftOut,
-            Some((_, Some(name))) => resolution.meaning(name, labels),
+            Some(None) => Meaning::LeftOut,
+            Some(Some(name)) => resolution.meaning(name, labels),
             None => resolution.meaning(&label.name, labels),
         };
         let meanings: Vec<(&FoundLabel, Meaning)> = self.found.iter().map(|label| (label, meaning(label))).collect();
@@ -176,7 +184,13 @@ impl LabelReading {
         if !left_out.is_empty() {
             notes.push(format!("left out as in training: {}", shown(&left_out)));
         }
-        let mut warnings = Vec::new();
+        let unseen_class = meanings.iter().find_map(|(_, meaning)| match meaning {
+            Meaning::Unseen(class) => Some(*class),
+            _ => None,
+        });
+        let unseen = of(&|meaning| matches!(meaning, Meaning::Unseen(_)));
+        let mut warnings: Vec<String> =
+            unseen_class.map(|class| unseen_labels(unseen, class, labels)).into_iter().collect();
         let mut variants: BTreeMap<u32, Vec<(&str, u64)>> = BTreeMap::new();
         for (label, meaning) in &meanings {
             if let Meaning::Variant(class) = meaning {
@@ -188,6 +202,7 @@ impl LabelReading {
         }
         let classes = meanings.iter().map(|(_, meaning)| match meaning {
             Meaning::Class(class) | Meaning::Variant(class) => Some(*class),
+            Meaning::Unseen(class) => *class,
             Meaning::LeftOut | Meaning::Unknown => None,
         });
         Ok(ReadLabels {
@@ -198,6 +213,21 @@ impl LabelReading {
             warnings,
         })
     }
+}
+
+/// What is said of labels that training never saw, and that count as a class (or, none, are left out) as rare ones do.
+fn unseen_labels(mut counts: Vec<(&str, u64)>, class: Option<u32>, labels: &Labels) -> String {
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    let near = |name: &str| nearest(name, labels.names().iter().map(String::as_str));
+    let near =
+        counts.iter().find_map(|(name, _)| near(name).map(|near| format!(" (`{name}`: did you mean `{near}`?)")));
+    let verb =
+        if counts.len() == 1 { "is no label of this model and is" } else { "are no labels of this model and are" };
+    let what = match class {
+        Some(class) => format!("counted as `{}`", labels.name(class)),
+        None => "left out, as rare labels were in training".to_owned(),
+    };
+    format!("{} {verb} {what}{}", shown(&counts), near.unwrap_or_default())
 }
 
 /// The error for labels that the model or the training file does not have.

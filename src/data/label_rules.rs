@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::label_map::LabelMap;
-use super::label_text::{brief, folded};
+use super::label_map::{LabelMap, MapLookup};
+use super::label_text::{brief, folded, looks_missing};
 use super::labels::Labels;
 use crate::console::units::counted;
 use crate::error::{Error, Result, listed, nearest};
@@ -60,7 +60,9 @@ pub enum Meaning {
     Variant(u32),
     /// Its rows are left out, as in training.
     LeftOut,
-    /// No label of the model.
+    /// Training never saw it: it counts as the class of rare labels, or (none) its rows are left out as theirs were.
+    Unseen(Option<u32>),
+    /// No label of the model, and an error.
     Unknown,
 }
 
@@ -87,13 +89,13 @@ impl LabelRules {
         let mut resolved = Resolved::default();
         let mut now: Vec<Option<String>> = found.iter().map(|(name, _)| Some(name.clone())).collect();
         if let Some(map) = &self.map {
-            rename(map, found, &mut now, &mut resolved);
+            rename(map, self.merge, found, &mut now, &mut resolved);
         }
         if self.merge {
             merge(found, &mut now, &mut resolved);
         }
         if self.min_rows > 1 {
-            self.put_rare_ones_together(found, &mut now, &mut resolved);
+            self.put_rare_ones_together(found, &mut now, &mut resolved)?;
         }
         let Resolved { resolution, .. } = &mut resolved;
         for ((name, _), now) in found.iter().zip(&now) {
@@ -109,30 +111,39 @@ impl LabelRules {
         Ok(resolved)
     }
 
-    fn put_rare_ones_together(&self, found: &[(String, u64)], now: &mut [Option<String>], resolved: &mut Resolved) {
+    fn put_rare_ones_together(
+        &self,
+        found: &[(String, u64)],
+        now: &mut [Option<String>],
+        resolved: &mut Resolved,
+    ) -> Result<()> {
         let mut rows: BTreeMap<String, u64> = BTreeMap::new();
         for ((_, count), name) in found.iter().zip(now.iter()) {
             if let Some(name) = name {
                 *rows.entry(name.clone()).or_default() += count;
             }
         }
-        let is_rare = |name: &String| Some(name) != self.other.as_ref() && rows[name] < self.min_rows;
+        let other = self.other.as_deref().map(|other| self.class_of_rare_ones(other, &rows)).transpose()?;
+        let is_rare = |name: &String| Some(name) != other.as_ref() && rows[name] < self.min_rows;
         let rare: Vec<(&String, u64)> =
             rows.iter().filter(|(name, _)| is_rare(name)).map(|(name, &rows)| (name, rows)).collect();
         for name in now.iter_mut() {
             if name.as_ref().is_some_and(is_rare) {
-                name.clone_from(&self.other);
+                name.clone_from(&other);
             }
         }
-        resolved.resolution.rare = Some(match &self.other {
+        resolved.resolution.rare = Some(match &other {
             Some(other) => Rare::Becomes(other.clone()),
             None => Rare::LeftOut,
         });
-        if rare.is_empty() {
-            return;
-        }
         let all: u64 = rare.iter().map(|(_, rows)| rows).sum();
-        let verb = match (&self.other, rare.len()) {
+        if let Some(other) = &other {
+            self.warn_of_others(other, all + rows.get(other).copied().unwrap_or(0), &rare, &mut resolved.warnings);
+        }
+        if rare.is_empty() {
+            return Ok(());
+        }
+        let verb = match (&other, rare.len()) {
             (Some(other), 1) => format!("becomes `{other}`"),
             (Some(other), _) => format!("become `{other}`"),
             (None, 1) => "is left out".to_owned(),
@@ -145,14 +156,71 @@ impl LabelRules {
             counted(all, "row"),
             shown(&rare)
         ));
+        Ok(())
+    }
+
+    /// The class that rare labels become: `other`, or with merging the class that looks like it.
+    ///
+    /// # Errors
+    /// There would be two classes that look alike.
+    fn class_of_rare_ones(&self, other: &str, rows: &BTreeMap<String, u64>) -> Result<String> {
+        let key = folded(other);
+        let alike = rows.iter().find(|(name, rows)| **rows >= self.min_rows && folded(name) == key);
+        let alike = alike.or_else(|| rows.iter().find(|(name, _)| self.merge && folded(name) == key));
+        match alike {
+            Some((name, _)) if self.merge => Ok(name.clone()),
+            Some((name, count)) if !rows.contains_key(other) => Err(Error::request(format!(
+                "--other {other} looks like the label `{name}` of {}",
+                counted(*count, "row")
+            ))
+            .hint(format!(
+                "--other \"{name}\" puts rare labels into that class; --merge-labels takes both spellings as \
+                         one; or give another name"
+            ))),
+            _ => Ok(other.to_owned()),
+        }
+    }
+
+    /// Warns of what is odd about the class of the rare labels: too few rows, and missing values in it.
+    fn warn_of_others(&self, other: &str, rows: u64, rare: &[(&String, u64)], warnings: &mut Vec<String>) {
+        let missing: Vec<(&String, u64)> = rare.iter().copied().filter(|(name, _)| looks_missing(name)).collect();
+        if !missing.is_empty() {
+            let verb = match missing.len() {
+                1 => "looks like a missing value and becomes",
+                _ => "look like missing values and become",
+            };
+            warnings.push(format!(
+                "{} {verb} `{other}`; --label-map FILE with an empty new name (a line `{},`) leaves the rows out",
+                shown(&missing),
+                missing.first().map_or("", |(name, _)| name.as_str())
+            ));
+        }
+        if rows > 0 && rows < self.min_rows {
+            warnings.push(format!(
+                "the class `{}` has {} itself, fewer than the {} of --min-rows-per-label",
+                brief(other),
+                counted(rows, "row"),
+                self.min_rows
+            ));
+        }
     }
 }
 
-fn rename(map: &LabelMap, found: &[(String, u64)], now: &mut [Option<String>], resolved: &mut Resolved) {
-    let targets: HashMap<&str, &Option<String>> = map.entries.iter().map(|(from, to)| (from.as_str(), to)).collect();
+/// Gives labels their new names; with `merge`, those too that look like a label of the map.
+fn rename(map: &LabelMap, merge: bool, found: &[(String, u64)], now: &mut [Option<String>], resolved: &mut Resolved) {
+    let lookup = MapLookup::of(map);
     let (mut renamed, mut left_out) = (0, 0);
+    let mut passed_over: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
     for ((name, rows), now) in found.iter().zip(now.iter_mut()) {
-        let Some(&target) = targets.get(name.as_str()) else { continue };
+        let Some(target) = lookup.target(name, merge) else {
+            match lookup.lookalike(name) {
+                // It has the new name already.
+                Some(from) if lookup.target(from, false).is_some_and(|to| to.as_ref() == Some(name)) => {}
+                Some(from) => passed_over.entry(from).or_default().push((name, *rows)),
+                None => {}
+            }
+            continue;
+        };
         now.clone_from(target);
         match target {
             Some(target) if target != name => renamed += rows,
@@ -164,13 +232,28 @@ fn rename(map: &LabelMap, found: &[(String, u64)], now: &mut [Option<String>], r
     for (from, to) in &map.entries {
         resolved.resolution.renames.insert(from.clone(), to.clone());
     }
-    let is_found = |name: &str| found.iter().any(|(known, _)| known == name);
+    let as_found = |name: &str| if merge { folded(name) } else { name.to_owned() };
+    let found_forms: BTreeSet<String> = found.iter().map(|(name, _)| as_found(name)).collect();
+    let is_found = |name: &str| found_forms.contains(&as_found(name));
     let unused: Vec<&str> = map.entries.iter().map(|(from, _)| from.as_str()).filter(|from| !is_found(from)).collect();
     let mut note = format!("{}: {} renamed", map.file.display(), counted(renamed, "row"));
     if left_out > 0 {
         note.push_str(&format!(", {} left out", counted(left_out, "row")));
     }
     resolved.notes.push(note);
+    for (from, names) in passed_over {
+        let verb = if names.len() == 1 { "looks like" } else { "look like" };
+        let way = match merge {
+            true => "whose spellings have different new names; give each spelling a line",
+            false => "but other spellings are not renamed; --merge-labels renames them too",
+        };
+        resolved.warnings.push(format!(
+            "{}: {} {verb} the mapped `{}`, {way}",
+            map.file.display(),
+            shown(&names),
+            brief(from)
+        ));
+    }
     if let Some(first) = unused.first() {
         let near = nearest(first, found.iter().map(|(name, _)| name.as_str()));
         let near = near.map_or(String::new(), |near| format!(" (`{first}`: did you mean `{near}`?)"));
@@ -240,7 +323,7 @@ impl LabelResolution {
         let class = |name: &str| known.index_of(name);
         match self.renames.get(label) {
             Some(None) => return Meaning::LeftOut,
-            Some(Some(name)) => return class(name).map_or_else(|| self.of_others(known), Meaning::Class),
+            Some(Some(name)) => return class(name).map_or_else(|| self.unseen(known), Meaning::Class),
             None => {}
         }
         if let Some(class) = class(label) {
@@ -251,7 +334,11 @@ impl LabelResolution {
         let alike = known.names().iter().filter(|name| folded(name) == key).filter_map(|name| class(name));
         let renamed = self.renames.iter().filter(|(name, _)| folded(name) == key);
         let renamed: BTreeSet<Option<u32>> = renamed.map(|(_, now)| now.as_deref().and_then(class)).collect();
-        let meant: BTreeSet<Option<u32>> = alike.map(Some).chain(renamed).collect();
+        // Merging was for the spellings of renamed labels too.
+        let meant: BTreeSet<Option<u32>> = match self.merged && !renamed.is_empty() {
+            true => renamed,
+            false => alike.map(Some).chain(renamed).collect(),
+        };
         match meant.into_iter().collect::<Vec<_>>().as_slice() {
             [Some(class)] => return Meaning::Variant(*class),
             [None] => return Meaning::LeftOut,
@@ -262,14 +349,16 @@ impl LabelResolution {
         if let Some(index) = label.parse().ok().filter(unnamed) {
             return Meaning::Variant(index);
         }
-        self.of_others(known)
+        self.unseen(known)
     }
 
     /// What a label is that training never saw.
-    fn of_others(&self, known: &Labels) -> Meaning {
+    fn unseen(&self, known: &Labels) -> Meaning {
         match &self.rare {
-            Some(Rare::LeftOut) => Meaning::LeftOut,
-            Some(Rare::Becomes(other)) => known.index_of(other).map_or(Meaning::Unknown, Meaning::Class),
+            Some(Rare::LeftOut) => Meaning::Unseen(None),
+            Some(Rare::Becomes(other)) => {
+                known.index_of(other).map_or(Meaning::Unknown, |class| Meaning::Unseen(Some(class)))
+            }
             None => Meaning::Unknown,
         }
     }
@@ -313,10 +402,10 @@ mod tests {
         let known = Labels::from_names(["Bug", "ask", "other"]).unwrap();
         let meaning = |label: &str| resolution.meaning(label, &known);
         assert_eq!(meaning("bug"), Meaning::Class(0));
-        assert_eq!(meaning("b u g"), Meaning::Class(2));
+        assert_eq!(meaning("b u g"), Meaning::Variant(0));
         assert_eq!(meaning("ASK"), Meaning::Variant(1));
         assert_eq!(meaning("junk"), Meaning::LeftOut);
-        assert_eq!(meaning("never seen"), Meaning::Class(2));
+        assert_eq!(meaning("never seen"), Meaning::Unseen(Some(2)));
         let json = serde_json::to_string(&resolution).unwrap();
         assert_eq!(serde_json::from_str::<LabelResolution>(&json).unwrap(), resolution);
     }

@@ -32,7 +32,8 @@ pub fn trimmed_cow(label: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// What labels that look alike have in common: the text in Unicode's compatible form (NFKC), in lower case, without
-/// invisible characters, with one blank for each run of blanks, underscores and hyphens between two words. `1.0` is `1`.
+/// invisible characters, and without blanks, underscores and hyphens beside a letter: `BugReport` is `bug-report`.
+/// Elsewhere a run of them counts as one blank, since `1-0` is not `10`. `1.0` is `1`.
 pub fn folded(label: &str) -> String {
     let lower: String = label.nfkc().flat_map(char::to_lowercase).nfkc().collect();
     let mut folded = String::with_capacity(lower.len());
@@ -46,7 +47,7 @@ pub fn folded(label: &str) -> String {
                 // A sign at the beginning is no blank: `-1` is not `1`.
                 if folded.is_empty() {
                     folded.push_str(&between);
-                } else if !between.is_empty() {
+                } else if !between.is_empty() && !character.is_alphabetic() && !folded.ends_with(char::is_alphabetic) {
                     folded.push(' ');
                 }
                 between.clear();
@@ -133,10 +134,14 @@ mod tests {
             &["café", "cafe\u{301}", "CAFÉ", "ca\u{200B}fé"],
             &["1", "1.0", "1.00"],
             &["ﬁne", "fine"],
+            &["BugReport", "Bug Report", "bug-report", "bug_ report"],
+            &["v2", "V 2"],
         ] {
             assert!(alike.iter().all(|label| folded(label) == folded(alike[0])), "{alike:?}");
         }
         for different in [["1", "-1"], ["A", "A-"], ["C", "C+"], ["1.5", "1"], ["café", "cafe"], ["-", ""], ["_", "-"]]
+            .into_iter()
+            .chain([["1-0", "10"], ["v1 2", "v12"], ["1 .5", "1.5"], ["+ -", "+-"]])
         {
             assert_ne!(folded(different[0]), folded(different[1]), "{different:?}");
         }

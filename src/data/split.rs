@@ -16,8 +16,21 @@ pub struct Split {
     pub train: Vec<usize>,
     /// The examples that are held out.
     pub valid: Vec<usize>,
-    /// Classes without a validation row, since all their rows are one text (or one row).
-    pub unvalidated: Vec<u32>,
+    /// Classes without a validation row.
+    pub unvalidated: Vec<Unvalidated>,
+    /// Classes that gave more rows than wanted, since each of their texts is repeated more often than that.
+    pub repeated: Vec<u32>,
+}
+
+/// A class without a validation row, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unvalidated {
+    /// The class.
+    pub label: u32,
+    /// Its different texts.
+    pub texts: usize,
+    /// Of these, how many have rows with another label too.
+    pub contested: usize,
 }
 
 /// Rows with one and the same input.
@@ -61,6 +74,7 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
     let is_pinned = |index: usize| pinned.get(index).copied().unwrap_or(true);
     let size = |index: usize| groups.get(index).map_or(0, |group| group.rows.len());
 
+    let mut split = Split::default();
     let mut in_valid = vec![false; groups.len()];
     for (label, own) in groups_of.iter().enumerate() {
         let mut free: Vec<usize> = own.iter().copied().filter(|&index| !is_pinned(index)).collect();
@@ -83,6 +97,7 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
         if chosen.is_empty() {
             // Every text is repeated more often than rows are wanted.
             chosen.extend(free.iter().copied().min_by_key(|&index| size(index)));
+            split.repeated.push(label as u32);
         }
         for index in chosen {
             if let Some(side) = in_valid.get_mut(index) {
@@ -91,15 +106,12 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
         }
     }
 
-    let mut split = Split::default();
-    // By class: whether it has any row, and whether a validation row.
-    let mut presence = vec![(false, false); classes];
+    let mut validated = vec![false; classes];
     for (group, in_valid) in groups.iter().zip(in_valid) {
         let side = if in_valid { &mut split.valid } else { &mut split.train };
         side.extend(&group.rows);
         for (label, _) in &group.labels {
-            if let Some((present, validated)) = presence.get_mut(*label as usize) {
-                *present = true;
+            if let Some(validated) = validated.get_mut(*label as usize) {
                 *validated |= in_valid;
             }
         }
@@ -111,9 +123,23 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
     }
     split.train.sort_unstable();
     split.valid.sort_unstable();
-    let unvalidated = (0..).zip(presence).filter(|(_, (present, validated))| *present && !validated);
-    split.unvalidated = unvalidated.map(|(label, _)| label).collect();
+    split.unvalidated = unvalidated(&groups, &validated);
     Ok(split)
+}
+
+/// The classes that have rows, but none for validation.
+fn unvalidated(groups: &[DistinctInput], validated: &[bool]) -> Vec<Unvalidated> {
+    let mut texts = vec![(0, 0); validated.len()];
+    for group in groups {
+        for (label, _) in &group.labels {
+            if let Some((all, contested)) = texts.get_mut(*label as usize) {
+                *all += 1;
+                *contested += usize::from(group.labels.len() > 1);
+            }
+        }
+    }
+    let without = (0..).zip(texts).zip(validated).filter(|((_, (all, _)), validated)| *all > 0 && !**validated);
+    without.map(|((label, (texts, contested)), _)| Unvalidated { label, texts, contested }).collect()
 }
 
 /// The distinct inputs in the order of their first rows.
@@ -170,9 +196,19 @@ mod tests {
         let split = stratified(&examples(&[("a", 0), ("b", 1), ("c", 1), ("d", 2), ("d", 2)]), 0.1, 0).unwrap();
         assert_eq!(split.valid.len(), 1);
         assert!(split.valid == [1] || split.valid == [2]);
-        assert_eq!(split.unvalidated, [0, 2]);
+        let unvalidated = |label| Unvalidated { label, texts: 1, contested: 0 };
+        assert_eq!(split.unvalidated, [unvalidated(0), unvalidated(2)]);
         let error = stratified(&examples(&[("a", 0), ("b", 1)]), 0.1, 0).unwrap_err();
         assert!(error.to_string().contains("no row can be held out"));
+    }
+
+    #[test]
+    fn why_a_class_is_not_validated_and_another_gives_much() {
+        let mut rows = vec![("a", 0), ("a", 0), ("b", 0), ("b", 0), ("c", 1), ("d", 1), ("d", 0), ("d", 0)];
+        rows.extend([("e", 2), ("e", 2), ("e", 2), ("f", 2), ("f", 2)]);
+        let split = stratified(&examples(&rows), 0.1, 0).unwrap();
+        assert_eq!(split.unvalidated.first(), Some(&Unvalidated { label: 1, texts: 2, contested: 1 }));
+        assert!(split.repeated.contains(&2), "{:?}", split.repeated);
     }
 
     #[test]
@@ -209,7 +245,7 @@ mod tests {
             let everywhere = labels_of(&rows, &all);
             assert_eq!(labels_of(&rows, &split.train), everywhere);
             let validated = labels_of(&rows, &split.valid);
-            let reported: HashSet<u32> = split.unvalidated.iter().copied().collect();
+            let reported: HashSet<u32> = split.unvalidated.iter().map(|class| class.label).collect();
             assert_eq!(validated.union(&reported).copied().collect::<HashSet<_>>(), everywhere);
             assert!(validated.is_disjoint(&reported));
         }

@@ -5,12 +5,12 @@ use std::path::Path;
 use crate::commands::inputs::{FileForm, label_rules, read_options};
 use crate::config::{Choices, Columns, DataConfig, RunConfig};
 use crate::console::Console;
-use crate::data::split::stratified;
+use crate::data::split::{Split, stratified};
 use crate::data::{
     Example, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality, ReadOptions, Sources, Summary,
     load_labelled, overlap,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, listed};
 use crate::task;
 
 /// The training, validation and test examples of a run.
@@ -132,11 +132,43 @@ fn hold_out(
     let split = stratified(examples, fraction, config.data.split_seed.unwrap_or(config.training.seed))?;
     // Those of a single row are named with the other findings about the labels.
     let is_single = |class: u32| training.findings.single.iter().any(|name| name == labels.name(class));
-    for &class in split.unvalidated.iter().filter(|&&class| !is_single(class)) {
-        console.warn(format!("no validation row for `{}`: all its rows have the same text", labels.name(class)));
+    for class in split.unvalidated.iter().filter(|class| !is_single(class.label)) {
+        let name = labels.name(class.label);
+        let why = match class.texts {
+            1 => "all its rows have the same text".to_owned(),
+            texts => format!(
+                "of its {texts} different texts {} also {} rows with another label, and rows of one text stay together",
+                class.contested,
+                if class.contested == 1 { "has" } else { "have" }
+            ),
+        };
+        console.warn(format!("no validation row for `{name}`: {why}"));
+    }
+    if let Some(warning) = much_held_out(&split, fraction, labels) {
+        console.warn(warning);
     }
     let pick = |indices: &[usize]| indices.iter().filter_map(|&index| examples.get(index).cloned()).collect::<Vec<_>>();
     Ok((pick(&split.train), pick(&split.valid)))
+}
+
+/// What to say where many more rows are held out than asked for.
+fn much_held_out(split: &Split, fraction: f64, labels: &Labels) -> Option<String> {
+    let rows = split.valid.len() + split.train.len();
+    let wanted = (rows as f64 * fraction).round() as usize;
+    let much = split.valid.len() * 2 > wanted * 3 && split.valid.len() > wanted + 4;
+    (much && !split.repeated.is_empty()).then(|| {
+        const SHOWN: usize = 5;
+        let names = listed(split.repeated.iter().take(SHOWN).map(|&class| labels.name(class)));
+        let more = split.repeated.len().checked_sub(SHOWN + 1).map_or(String::new(), |more| {
+            format!(" and {} more", more + 1)
+        });
+        format!(
+            "{} of {rows} rows are held out for validation, where {wanted} were asked for: in {names}{more} every text is \
+             repeated in many rows, and rows of one text stay together; keep one row of each text, or give a validation \
+             file with --valid",
+            split.valid.len(),
+        )
+    })
 }
 
 /// Says what looks wrong about the training data.

@@ -399,6 +399,20 @@ fn a_tokenizer_for_another_language_is_warned_of() {
 }
 
 #[test]
+fn one_column_in_another_language_is_warned_of() {
+    let scene = Scene::with_models(&["classifier"]);
+    let english = "it was a good film and the actors were very good, so that we stayed to the end";
+    let row = |index: usize| {
+        let label = ["negative", "positive"][index / 2 % 2];
+        format!("{english},{} {index},{english} {index},{label}\n", KOREAN[index % 4]).replace("good, so", "good so")
+    };
+    scene.write("mixed.csv", format!("first,second,third,label\n{}", (0..24).map(row).collect::<String>()));
+    let train = format!("train --model classifier --strategy frozen --quiet {CPU} --text first,second,third");
+    let said = ["a part of every text (a whole column?) is in Korean", "which this model's tokenizer does not know"];
+    scene.rehead(&format!("{train} --train mixed.csv --out run")).ok().says(&said);
+}
+
+#[test]
 fn a_data_file_says_what_languages_it_is_in() {
     let scene = Scene::new();
     let rows: String =

@@ -284,3 +284,91 @@ fn labels_are_what_is_written() {
     scene.write("train.csv", format!("text,label\n{rows}"));
     scene.rehead("inspect train.csv").ok().shows(&["  01\n", "  1\n", "  001\n", "  NA\n", "  None\n", "  null\n"]);
 }
+
+#[test]
+fn a_text_file_that_is_a_table_is_read_as_one() {
+    let scene = scene();
+    let mut table = "Subject\tBody\tCategory\r\n".to_owned();
+    for number in 0..20 {
+        table +=
+            &format!("order {number}\t\"good, very\nfilm {number}\"\ta\r\nmail {number}\tbad film {number}\tb\r\n");
+    }
+    let utf_16: Vec<u8> = std::iter::once(0xFEFF).chain(table.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    scene.write("utf16.txt", utf_16);
+    scene.write("utf8.txt", &table);
+    for (number, file) in ["utf16.txt", "utf8.txt"].into_iter().enumerate() {
+        for (other, more) in ["", "--delimiter tab"].into_iter().enumerate() {
+            let run = format!("run{number}{other}");
+            let train = TRAIN.replace("--out run", &format!("--out {run}"));
+            let words = format!("{train} {file} --text Subject,Body --label Category {more}");
+            scene.rehead(&words).ok().says(&["40 rows, 2 classes"]);
+        }
+    }
+    labelled(&scene, "utf8.txt", "out.csv", "--text Body");
+    assert!(scene.text("out.csv").starts_with("Subject,Body,Category,predicted_label"));
+    // Excel opens a .csv in UTF-8 only with its mark.
+    labelled(&scene, "utf16.txt", "out2.csv", "--delimiter tab --text Body");
+    assert!(scene.text("out2.csv").starts_with("\u{feff}Subject,Body,"));
+    scene.write("lines.txt", "good, very good film\nbad, bad film\nx\n");
+    assert_eq!(labelled(&scene, "lines.txt", "out3.csv", "").0.len(), 4);
+}
+
+#[test]
+fn hints_about_columns_are_likely_ones() {
+    let scene = scene();
+    let mut rows = String::new();
+    for number in 0..40 {
+        let label = ["ham", "spam"][number % 2];
+        rows += &format!("{number},2024,x,a text of several words {number},author{number},{label}\n");
+    }
+    scene.write("rows.csv", &rows);
+    let seen = scene.rehead("inspect rows.csv").ok();
+    seen.shows(&["--no-header --text 4 --label 6"]);
+    let (_, outcome) = labelled(&scene, "rows.csv", "out.csv", "--text x");
+    outcome.check(!outcome.stderr.contains("--label"), "no flag that `label` does not have");
+    let outcome = scene.rehead(&format!("{LABEL} out2.csv --input rows.csv")).refused();
+    let outcome = outcome.says(&["--no-header --text 4"]);
+    outcome.check(!outcome.stderr.contains("--label"), "no flag that `label` does not have");
+    // Two columns that could be labels: neither is suggested.
+    scene.write("two.csv", rows.replace(",x,", ",x,").replace("2024", "yes").replacen("yes", "no", 9));
+    let seen = scene.rehead("inspect two.csv").ok();
+    seen.check(!seen.stdout_text().contains("--text 4 --label"), "no guess");
+    let train = format!("{TRAIN} rows.csv --no-header --label 6");
+    scene.rehead(&train).refused().says(&["--text is missing", "--text 2"]);
+    scene.write("semicolons.csv", "id;text\n1;good film\n2;bad film\n");
+    let words = format!("{LABEL} out3.csv --input semicolons.csv --delimiter ,");
+    let outcome = scene.rehead(&words).run();
+    outcome.says(&["has no `,` but 1 × `;`", "--delimiter ';'"]);
+    let words = format!("{LABEL} out4.csv --input semicolons.csv --delimiter , --text text");
+    scene.rehead(&words).refused().says(&["--delimiter ';'"]);
+}
+
+#[test]
+fn a_delimiter_at_the_end_of_every_row_is_understood() {
+    let scene = scene();
+    let rows: String = csv(&sentiment(40, 4)).lines().skip(1).map(|line| format!("{line},\n")).collect();
+    scene.write("ends.csv", format!("text,label\n{rows}"));
+    let said = "every row ends in a delimiter that the header lacks";
+    scene.rehead(&format!("{TRAIN} ends.csv")).ok().says(&["40 rows, 2 classes", said]);
+    let (lines, outcome) = labelled(&scene, "ends.csv", "out.csv", "");
+    outcome.says(&[said]);
+    let width = |line: &String| line.split(',').count();
+    assert!(lines.len() == 41 && lines.iter().all(|line| width(line) == 4), "{lines:?}");
+    // A field with something in it is no habit.
+    scene.write("one.csv", format!("text,label\n{rows}good film,positive,more\n"));
+    scene.rehead("inspect one.csv").ok().shows(&["3 fields where the header has 2"]);
+}
+
+#[test]
+fn what_depends_on_the_kind_of_file_stays_with_it() {
+    let scene = scene();
+    scene.write("sep.csv", "\u{feff}sep=;\r\nid;text\r\n1;good film\r\n");
+    labelled(&scene, "sep.csv", "out.tsv", "");
+    assert!(scene.text("out.tsv").starts_with("id\ttext\tpredicted_label"), "{}", scene.text("out.tsv"));
+    scene.write("excel.csv", b"id;text\r\n1;Sch\xF6ne Gr\xFC\xDFe, sehr gut\r\n");
+    let (lines, outcome) = labelled(&scene, "excel.csv", "out.csv", "--quiet");
+    outcome.says(&["the input is windows-1252; text is written in UTF-8"]);
+    assert!(lines[0].starts_with("\u{feff}id;text;") && lines[1].starts_with("1;Schöne Grüße"), "{lines:?}");
+    scene.write("unix.csv", b"id;text\n1;Sch\xF6ne Gr\xFC\xDFe, sehr gut\n");
+    assert!(labelled(&scene, "unix.csv", "out2.csv", "").0[0].starts_with("id;text"));
+}

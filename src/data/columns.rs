@@ -215,7 +215,7 @@ fn kind_of(value: &Value) -> String {
 
 /// Between the parts of a text of three columns and more. Tokenizers have a token for the bar; a line end would be white
 /// space to most of them.
-const BETWEEN_PARTS: &str = " | ";
+pub const BETWEEN_PARTS: &str = " | ";
 
 /// Whether the label must be there: for training and evaluation, not for labelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

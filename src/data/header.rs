@@ -32,7 +32,7 @@ pub fn doubt(header: &[String], rows: &[Vec<String>], options: &ReadOptions) -> 
     let why = header.iter().enumerate().find_map(|(column, name)| looks_like_data(name, column, header, rows))?;
     let shown: String =
         header.iter().find(|name| !name.is_empty()).map_or("", String::as_str).chars().take(40).collect();
-    let columns = columns_of_data(header, rows);
+    let columns = columns_of_data(header, rows, options.unlabelled);
     Some(format!(
         "the first row (`{shown}`…) is taken as the header, but looks like data: {why}; if it is data: --no-header{columns}"
     ))
@@ -70,24 +70,32 @@ fn looks_like_data(name: &str, column: usize, header: &[String], rows: &[Vec<Str
     (header.len() == 1 && words > 1 && !is_question).then(|| "it is no usual name of a column".to_owned())
 }
 
-/// The flags for the columns of text and label in rows without a header: the longest values, and those that come again.
-fn columns_of_data(header: &[String], rows: &[Vec<String>]) -> String {
+/// The flags for the columns of text and label in rows without a header: the longest values, and the one column, if there
+/// is just one, of a few short values that come again.
+fn columns_of_data(header: &[String], rows: &[Vec<String>], unlabelled: bool) -> String {
     if header.len() < 2 {
         return String::new();
     }
-    let length = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).chain(header.get(column)).map(String::len).sum::<usize>()
-    };
-    let different = |column: usize| {
-        let mut values: Vec<&String> =
-            rows.iter().filter_map(|row| row.get(column)).chain(header.get(column)).collect();
-        values.sort_unstable();
-        values.dedup();
-        values.len()
-    };
+    let values = |column: usize| rows.iter().filter_map(move |row| row.get(column)).chain(header.get(column));
+    let length = |column: usize| values(column).map(String::len).sum::<usize>();
     let Some(text) = (0..header.len()).max_by_key(|&column| length(column)) else { return String::new() };
-    let label = (0..header.len()).filter(|&column| column != text).min_by_key(|&column| different(column));
-    let label = label.filter(|&column| different(column) < rows.len() + 1);
+    let is_likely = |column: usize| {
+        let all = values(column).count();
+        let mut different: Vec<&str> = values(column).map(|value| value.trim()).collect();
+        different.sort_unstable();
+        different.dedup();
+        let most = if all < 12 { all.saturating_sub(1) } else { all / 4 };
+        let is_short = |value: &&str| !value.is_empty() && value.chars().count() <= 40;
+        (2..=most).contains(&different.len()) && different.iter().all(is_short)
+    };
+    let is_number = |column: usize| values(column).all(|value| value.trim().parse::<f64>().is_ok());
+    let likely: Vec<usize> = (0..header.len()).filter(|&column| column != text && is_likely(column)).collect();
+    let words: Vec<usize> = likely.iter().copied().filter(|&column| !is_number(column)).collect();
+    let label = match (words.as_slice(), likely.as_slice()) {
+        _ if unlabelled => None,
+        ([label], _) | ([], [label]) => Some(label),
+        _ => None,
+    };
     let label = label.map(|label| format!(" --label {}", label + 1)).unwrap_or_default();
     format!(" --text {}{label}", text + 1)
 }

@@ -3,6 +3,7 @@
 
 use super::DetectedSetting;
 use super::format::FileLayout;
+use super::header::numbered;
 use super::names::{IMAGE_NAMES, PAIR_NAMES, TEXT_NAMES};
 use crate::error::{Error, Result, listed, nearest};
 
@@ -61,6 +62,12 @@ pub fn guessed_text(
             choices.push(DetectedSetting::new("text", &column.name, reason));
             Ok(vec![column])
         }
+        _ if has_numbers_for_names(layout) => Err(Error::request(format!(
+            "which column holds the text is not said; the columns are {}",
+            listed(&layout.columns)
+        ))
+        .file(&layout.file)
+        .hint("--text is missing: without a header, name the column by its number, such as --text 2")),
         _ => Err(Error::request(format!(
             "no text column found; the columns are {}",
             listed(&layout.columns)
@@ -97,6 +104,11 @@ pub fn guessed_image(
     }
 }
 
+/// Whether the columns go by their numbers, for lack of a header.
+fn has_numbers_for_names(layout: &FileLayout) -> bool {
+    layout.columns == numbered(layout.columns.len())
+}
+
 /// All columns of a file.
 pub fn columns_of(layout: &FileLayout) -> impl Iterator<Item = Column> + '_ {
     layout.columns.iter().enumerate().map(|(index, name)| Column { name: name.clone(), index })
@@ -124,6 +136,9 @@ pub fn given_column(layout: &FileLayout, given: &str, key: &str) -> Result<Colum
         Error::request(format!("there is no such column; the columns are {known}")).file(&layout.file).column(given);
     Err(match nearest(given, layout.columns.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean --{key} {near}?")),
+        None if has_numbers_for_names(layout) => {
+            error.hint(format!("without a header, columns go by their numbers, such as --{key} 2"))
+        }
         None => error.hint(format!("name one of these with --{key}; the file's first line must be a header")),
     })
 }

@@ -32,6 +32,8 @@ pub struct ReadOptions {
     pub label_rules: LabelRules,
     /// What the model reads.
     pub modality: Modality,
+    /// Rows are to be labelled: nobody asks for a label's column.
+    pub unlabelled: bool,
     /// Whether the rows of a folder of class folders have the class as their label.
     pub classes: bool,
 }

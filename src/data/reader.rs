@@ -66,6 +66,7 @@ pub struct RowReader {
     skip: bool,
     log: ReadingLog,
     choices: Vec<DetectedSetting>,
+    encoding: Option<&'static str>,
     bytes_read: BytesRead,
 }
 
@@ -106,15 +107,26 @@ impl RowReader {
             }
         };
         choices.extend(stream.choices.iter().cloned());
-        let (log, skip) = (stream.log.clone(), options.skip_bad_rows);
-        Ok(Self { log, skip, ..Self::of_opened(format.open_stream(stream, options)?, choices, bytes_read) })
+        let (log, skip, encoding) = (stream.log.clone(), options.skip_bad_rows, stream.encoding);
+        Ok(Self { log, skip, encoding, ..Self::of_opened(format.open_stream(stream, options)?, choices, bytes_read) })
     }
 
     fn of_opened(opened: OpenedRows, mut choices: Vec<DetectedSetting>, bytes_read: BytesRead) -> Self {
         let OpenedRows { layout, rows: source, choices: of_format } = opened;
         choices.extend(of_format);
         let log = ReadingLog::default();
-        Self { layout, source, rows: 0, numbered: 0, failed: false, skip: false, choices, bytes_read, log }
+        Self {
+            layout,
+            source,
+            rows: 0,
+            numbered: 0,
+            failed: false,
+            skip: false,
+            choices,
+            encoding: None,
+            bytes_read,
+            log,
+        }
     }
 
     /// The columns' names, as in [`FileLayout::columns`].
@@ -135,6 +147,11 @@ impl RowReader {
     /// What was found out about the file rather than given, with reasons.
     pub fn choices(&self) -> &[DetectedSetting] {
         &self.choices
+    }
+
+    /// The name of the encoding that a text file has, where that is not UTF-8.
+    pub fn encoding(&self) -> Option<&'static str> {
+        self.encoding
     }
 
     /// How many rows there are, where that is known without reading them.
@@ -221,19 +238,24 @@ impl Iterator for RowReader {
     }
 }
 
-/// The format of the table that a file of lines is by its first line, with the reason: a header of several columns, as
-/// many of which stand in the lines below, or what was asked for.
+/// The format of the table that a file of lines is by its first line, with the reason: a header with the columns
+/// that were named, a row of the delimiter that was given, or a header with as many columns as the lines below.
 fn table_in_lines(stream: &ByteStream, options: &ReadOptions) -> Option<(FileFormat, String)> {
     let (format, reason) = sniffed(&stream.first_line, options)?;
     let delimiters = options.delimiter.map_or(vec![b'\t', b';', b'|', b','], |delimiter| vec![delimiter]);
-    let is_table = delimiters.into_iter().any(|delimiter| {
-        let strict = Dialect::strict(delimiter);
-        // Beside tabs quotes may well be text.
-        let dialect = if delimiter == b'\t' { Dialect { quote: None, ..strict } } else { strict };
+    let strict = |delimiter| Dialect::strict(delimiter);
+    // Beside tabs quotes may well be text.
+    let unquoted = |delimiter| Dialect { quote: None, ..Dialect::strict(delimiter) };
+    let fits = |dialect| {
         let rows = sample(&stream.head, dialect, 50);
         let width = rows.first().map_or(0, Vec::len);
         width > 1 && rows.iter().all(|row| row.len() == width)
-    });
+    };
+    let is_named = options.delimiter.is_some() || (options.text.is_some() && !options.no_header);
+    let is_table = is_named
+        || delimiters
+            .into_iter()
+            .any(|delimiter| fits(strict(delimiter)) || (delimiter == b'\t' && fits(unquoted(delimiter))));
     (is_table && format.names_columns()).then_some((format, reason))
 }
 

@@ -31,6 +31,8 @@ pub struct ByteStream {
     pub head: Vec<u8>,
     /// Whether it began with a byte-order mark.
     pub byte_order_mark: bool,
+    /// What it was decoded from; `None` for UTF-8.
+    pub encoding: Option<&'static str>,
     /// What is noticed while it is read.
     pub log: ReadingLog,
     /// What was found out about its encoding.
@@ -175,8 +177,11 @@ impl RawStream {
             }
         }
         let first_line = head.split(|&byte| byte == b'\n').next().unwrap_or_default().to_vec();
-        let byte_order_mark = found.mark > 0;
-        Ok((ByteStream { reader, name, skipped, first_line, head, byte_order_mark, log, choices }, bytes_read))
+        let (byte_order_mark, encoding) = (found.mark > 0, found.decoder.map(encoding_rs::Encoding::name));
+        Ok((
+            ByteStream { reader, name, skipped, first_line, head, byte_order_mark, encoding, log, choices },
+            bytes_read,
+        ))
     }
 }
 

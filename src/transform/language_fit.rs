@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::console::units::percent;
 use crate::data::Input;
+use crate::data::columns::BETWEEN_PARTS;
 use crate::data::language::{Language, language_of};
 use crate::error::listed;
 
@@ -32,6 +33,8 @@ pub struct UnknownLanguage {
     pub language: &'static str,
     /// Of the texts that were looked at.
     pub share_of_texts: f64,
+    /// Every text has a part in it, and another part in another language: a column of several.
+    pub in_part: bool,
     /// How many tokens a word has on average; a word of English has about 1.2 in an English model.
     pub tokens_per_word: f64,
     /// Of the words.
@@ -100,18 +103,36 @@ impl LanguageFit {
                 Input::Pair(first, second) => [first, second],
                 Input::Image(_) => continue,
             };
-            let mut counts = Counts { texts: 1, ..Counts::default() };
-            for text in texts {
-                counts.add(count(text, &tokens_of));
+            let mut of_text: BTreeMap<&'static str, (&'static Language, Counts)> = BTreeMap::new();
+            let (mut rest, mut longest) = (Counts::default(), "");
+            for part in texts.iter().flat_map(|text| text.split(BETWEEN_PARTS)) {
+                let counts = count(part, &tokens_of);
+                all.add(counts);
+                // Letters tell the language of a short part, too; words only that of the longest one.
+                match language_of(part).filter(|language| !language.is_latin()) {
+                    Some(language) => {
+                        of_text.entry(language.name).or_insert((language, Counts::default())).1.add(counts);
+                    }
+                    None => {
+                        rest.add(counts);
+                        longest = if part.len() > longest.len() { part } else { longest };
+                    }
+                }
             }
-            let longer = if texts[0].len() < texts[1].len() { texts[1] } else { texts[0] };
-            if let Some(language) = language_of(longer) {
-                languages.entry(language.name).or_insert((language, Counts::default())).1.add(counts);
+            if let Some(language) = language_of(longest) {
+                of_text.entry(language.name).or_insert((language, Counts::default())).1.add(rest);
             }
-            all.add(counts);
+            all.texts += 1;
+            for (name, (language, counts)) in of_text {
+                let sum = &mut languages.entry(name).or_insert((language, Counts::default())).1;
+                sum.add(counts);
+                sum.texts += 1;
+            }
         }
-        let found =
-            languages.into_values().filter_map(|(language, counts)| unknown_language(language, counts, all.texts));
+        let in_part = |counts: &Counts| counts.texts == all.texts && counts.letters * 10 < all.letters * 9;
+        let found = languages.into_values().filter_map(|(language, counts)| {
+            Some(UnknownLanguage { in_part: in_part(&counts), ..unknown_language(language, counts, all.texts)? })
+        });
         Self {
             texts: all.texts,
             tokens_per_word: all.per_word(all.tokens),
@@ -163,6 +184,7 @@ fn unknown_language(language: &'static Language, counts: Counts, texts: usize) -
     is_beyond.then(|| UnknownLanguage {
         language: language.name,
         share_of_texts,
+        in_part: false,
         tokens_per_word,
         share_cut: counts.per_word(counts.cut),
         share_unknown,
@@ -172,8 +194,9 @@ fn unknown_language(language: &'static Language, counts: Counts, texts: usize) -
 
 impl fmt::Display for UnknownLanguage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { language, share_of_texts, tokens_per_word, share_unknown, models, .. } = self;
+        let Self { language, share_of_texts, in_part, tokens_per_word, share_unknown, models, .. } = self;
         let of_texts = match share_of_texts {
+            _ if *in_part => "a part of every text (a whole column?) is".to_owned(),
             0.995.. => "the texts are".to_owned(),
             // Short texts may be in it, too, without a word that tells.
             share => format!("at least {} of the texts are", percent(*share)),

@@ -23,7 +23,7 @@ use crate::commands::label::summary::Summary;
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
 use crate::data::columns::LabelColumn;
-use crate::data::{Labels, RowReader, resolve};
+use crate::data::{Labels, ReadOptions, RowReader, resolve};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::task::ColumnOptions;
@@ -40,6 +40,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
     let options =
         model.read_options(read_options(args.rows.text.as_ref(), None, FileForm::of_rows_to_label(&args.rows)));
+    let options = ReadOptions { unlabelled: true, ..options };
     check_unknown_label(args, &model.classifier.labels)?;
     let mut sorting = Sorting::of(args, &model)?;
     if let Some(sorting) = sorting.as_mut().filter(|sorting| sorting.is_all_that_is_left()) {
@@ -52,6 +53,9 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         model.choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
     console.note(&model.choices);
+    if let Some(encoding) = rows.encoding() {
+        console.warn(format!("the input is {encoding}; text is written in UTF-8"));
+    }
     input_columns.warnings.iter().for_each(|warning| console.warn(warning));
     let log = rows.log();
     let warn = || log.take_warnings().iter().for_each(|warning| console.warn(warning));

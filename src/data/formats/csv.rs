@@ -37,18 +37,21 @@ impl Format for Delimited {
     }
 
     fn sniff(&self, first_line: &[u8], options: &ReadOptions) -> Option<String> {
-        let (delimiter, column) = sniffed_column(first_line, options)?;
+        let (delimiter, reason) = sniffed_table(first_line, options)?;
         let is_tsv = delimiter == b'\t';
-        (is_tsv == (self.delimiter == Some(b'\t'))).then(|| format!("the first line names the column `{column}`"))
+        (is_tsv == (self.delimiter == Some(b'\t'))).then_some(reason)
     }
 
     fn open_stream(&self, stream: ByteStream, options: &ReadOptions) -> Result<OpenedRows> {
         let beginning = Beginning::of(&stream.head);
         let mut choices = Vec::new();
         let dialect = self.dialect(&beginning, options, &mut choices)?;
+        let crlf = stream.first_line.ends_with(b"\r");
+        let other_delimiter = options.delimiter.and_then(|given| other_delimiter(given, beginning.table));
         let mut style = TextStyle {
-            byte_order_mark: stream.byte_order_mark,
-            crlf: stream.first_line.ends_with(b"\r"),
+            // Excel takes what has no mark for an encoding of its own; what it wrote in that one becomes UTF-8.
+            byte_order_mark: stream.byte_order_mark || (stream.encoding.is_some() && crlf),
+            crlf,
             sep_line: beginning.sep.is_some(),
             quote: dialect.quote,
             no_header: options.no_header,
@@ -62,11 +65,18 @@ impl Format for Delimited {
             records.skip_line()?;
         }
         let mut columns = header(&mut records)?;
-        records.expect(columns.len());
+        let below = rows.get(1..).unwrap_or_default();
+        let extra = !options.no_header && rows_end_in_a_delimiter(columns.len(), below);
+        records.expect(columns.len() + usize::from(extra));
+        if extra {
+            log.say("every row ends in a delimiter that the header lacks; the empty field after it is left out");
+        }
+        style.header_doubt = match options.no_header {
+            true => other_delimiter,
+            false => other_delimiter.or_else(|| doubt(&columns, below, options)),
+        };
         if options.no_header {
             columns = numbered(columns.len());
-        } else {
-            style.header_doubt = doubt(&columns, rows.get(1..).unwrap_or_default(), options);
         }
         if let Some(doubt) = &style.header_doubt {
             log.say(doubt.clone());
@@ -82,8 +92,8 @@ impl Format for Delimited {
             schema: None,
             warnings: Vec::new(),
         };
-        let rows =
-            DelimitedRows { records, columns, delimiter: dialect.delimiter, first: options.no_header, bad: false, log };
+        let (delimiter, first) = (dialect.delimiter, options.no_header);
+        let rows = DelimitedRows { records, columns, extra, delimiter, first, bad: false, log };
         Ok(OpenedRows { layout, rows: Box::new(rows), choices })
     }
 
@@ -93,12 +103,13 @@ impl Format for Delimited {
 
     fn encoder(&self, input: &FileLayout, added: &[String]) -> Option<Box<dyn RowEncoder>> {
         let is_table = [CSV.name, TSV.name].contains(&input.format.name());
-        let delimiter = self.delimiter.unwrap_or_else(|| {
-            // A file with semicolons stays one.
-            let is_like_input = input.format.name() == self.name;
-            if is_like_input { input.delimiter } else { b',' }
-        });
-        let style = if is_table { input.style.clone() } else { TextStyle::default() };
+        let is_like_input = input.format.name() == self.name;
+        // A file with semicolons stays one.
+        let delimiter = self.delimiter.unwrap_or(if is_like_input { input.delimiter } else { b',' });
+        let mut style = if is_table { input.style.clone() } else { TextStyle::default() };
+        // These are for Excel, which opens .csv files by itself.
+        style.sep_line &= is_like_input;
+        style.byte_order_mark &= is_like_input || self.name == CSV.name;
         // Where quotes are text, fields hold no delimiter; another one may need quotes.
         let quote = style.quote.or_else(|| (delimiter != input.delimiter).then_some(b'"'));
         let writing = Writing { delimiter, quote, crlf: style.crlf };
@@ -175,8 +186,26 @@ fn shown(delimiter: u8) -> String {
     }
 }
 
-/// The delimiter at which a first line is a header with a text column, and the name of that column.
-fn sniffed_column(first_line: &[u8], options: &ReadOptions) -> Option<(u8, String)> {
+/// That a table's first line has nothing of the delimiter that was given, but of another.
+fn other_delimiter(given: u8, table: &[u8]) -> Option<String> {
+    let (other, _) = sniffed_delimiter(table);
+    let found = width(table, other).checked_sub(1).filter(|&found| found > 0 && width(table, given) == 1)?;
+    let flag = if other == b'\t' { "tab".to_owned() } else { format!("'{}'", other as char) };
+    let (given, other) = (shown(given), shown(other));
+    Some(format!("the first line has no {given} but {found} × {other}: is that the delimiter? --delimiter {flag}"))
+}
+
+/// Whether all rows have one field more than the header, which is empty.
+fn rows_end_in_a_delimiter(columns: usize, rows: &[Vec<String>]) -> bool {
+    // Without fields that could be made out, or blank.
+    let mut filled = rows.iter().filter(|row| row.iter().any(|field| !field.is_empty())).peekable();
+    filled.peek().is_some()
+        && filled.all(|row| row.len() == columns + 1 && row.last().is_some_and(|last| last.is_empty()))
+}
+
+/// The delimiter at which a first line is a header with a text column, or a row of the delimiter that was given, and why
+/// it is a table.
+fn sniffed_table(first_line: &[u8], options: &ReadOptions) -> Option<(u8, String)> {
     let candidates = match options.delimiter {
         Some(delimiter) => vec![delimiter],
         // Texts have commas.
@@ -201,10 +230,16 @@ fn sniffed_column(first_line: &[u8], options: &ReadOptions) -> Option<(u8, Strin
             (None, Some(trained_on)) => Some(trained_on),
             (None, None) => usual(),
         };
+        let label = options.label.as_deref().filter(|label| names.len() > 1 && has(label.trim()));
+        let column = column.or_else(|| label.filter(|_| options.text.is_none()).map(str::to_owned));
         // Columns without names are known by the delimiter alone.
-        let is_table = options.no_header && is_asked_for && names.len() > 1;
-        Some((delimiter, column.or_else(|| is_table.then(|| "1".to_owned()))?))
-            .filter(|_| !options.no_header || is_table)
+        let is_table = is_asked_for && names.len() > 1 && (options.no_header || options.delimiter.is_some());
+        let reason = match column.filter(|_| !options.no_header) {
+            Some(column) => format!("the first line names the column `{column}`"),
+            None if is_table => format!("the first line has {} columns", names.len()),
+            None => return None,
+        };
+        Some((delimiter, reason))
     })
 }
 
@@ -226,6 +261,8 @@ fn header(records: &mut DelimitedRecords) -> Result<Vec<String>> {
 struct DelimitedRows {
     records: DelimitedRecords,
     columns: Vec<String>,
+    /// Rows have one field more than the header, which is empty.
+    extra: bool,
     delimiter: u8,
     /// The first row was read already, to count the columns.
     first: bool,
@@ -265,7 +302,9 @@ impl DelimitedRows {
         let Self { records, columns, .. } = self;
         let at_row = |error: Error| error.file(records.name()).row(number).line(records.line);
         let (count, expected) = (records.field_count(), columns.len());
-        if count != expected {
+        let ends_empty = || records.contents().last().is_some_and(<[u8]>::is_empty);
+        let has_extra = self.extra && count == expected + 1 && ends_empty();
+        if count != expected && !has_extra {
             return Err(at_row(self.wrong_count(count)));
         }
         let mut fields = Vec::with_capacity(expected);
@@ -276,6 +315,7 @@ impl DelimitedRows {
                 None => error,
             }
         })?);
+        fields.truncate(expected);
         if is_header_again(columns, &fields) {
             return Err(at_row(Error::request("the header comes again here, in the middle of the rows"))
                 .hint("were files joined? Remove the line"));

@@ -225,13 +225,19 @@ fn a_damaged_image_is_named_or_left_out() {
         "{report}"
     );
     let words = "train --train train --valid valid --model net-trained --strategy frozen";
-    scene.rehead(&format!("{words} --out run")).refused().says(&["train/left/0.png", "--on-bad-input skip"]);
+    scene.rehead(&format!("{words} --out run")).refused().says(&[
+        "among the images to train on",
+        "train/left/0.png",
+        "--on-bad-input skip",
+    ]);
     scene.rehead(&format!("{words} --on-bad-input skip --out run")).ok().says(&[
         "left out",
         "train/left/0.png",
         "1 of 48 images",
     ]);
     assert_eq!(scene.json("run/metrics.json")["train_rows"], 47);
+    assert!(scene.text("run/report.html").contains("1 that cannot be read left out"));
+    assert!(scene.text("run/report.html").contains("a kind of image that is missing"));
 
     scene.rehead("label --model run --input test --output out.csv").refused().says(&["test/right/1.jpg"]);
     scene

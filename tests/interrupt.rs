@@ -75,6 +75,18 @@ fn the_fit_of_a_head_can_be_interrupted_and_is_continued() {
     let saved = scene.everything_in("run/checkpoints");
     assert!(saved.keys().any(|name| name.starts_with("features-")), "{saved:?}");
     assert!(!scene.exists("run/model.safetensors"));
+    let file = saved.keys().find(|name| name.starts_with("features-")).unwrap();
+    let bytes = scene.bytes(&format!("run/checkpoints/{file}"));
+    let seconds = support::tensors(&bytes)["seconds"].1[0];
+    assert!(seconds > 0.0, "the time that the features took counts when the run is resumed");
+
+    // Of other data they are not used, and it is said.
+    let other = csv(&rows).replacen("class0\n", "class1\n", 1);
+    scene.write("train.csv", other);
+    let mut resumed = scene.rehead("train --resume --out run").start();
+    let met = resumed.wait_until(|resumed| resumed.stderr().contains("of other data, another model"));
+    resumed.signal(libc::SIGINT);
+    resumed.wait().check(met, "a warning that the saved features are not used");
 }
 
 /// Errors end without destructors too, with everything said.

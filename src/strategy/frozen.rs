@@ -95,6 +95,12 @@ fn compute(classifier: &Classifier, request: &TrainRequest, checkpoint: &Feature
     let bar = request.console.progress("features", Some(total), "examples").rate_in(train.unit());
     let mut watch = |examples: usize, tokens: usize| bar.advance_with(examples as u64, tokens as u64);
     let width = classifier.backbone.feature_width() as usize;
+    if checkpoint.has_others() {
+        request.console.warn(
+            "the features that the interrupted run saved are of other data, another model or other settings: they are \
+             not used, and all are computed again",
+        );
+    }
     let mut of_train = checkpoint.load("train", train.len(), width)?;
     let mut of_valid = checkpoint.load("valid", valid.len(), width)?;
     // What earlier sessions computed took time, too.
@@ -139,6 +145,17 @@ impl FeatureCheckpoint {
         let done = values_of(&format!("{split}.done"), &[examples as i64])?;
         partial.done = done.into_iter().map(|done| done != 0.0).collect();
         Ok(partial)
+    }
+
+    /// Whether an interrupted run left features that are not of these data, model and settings.
+    fn has_others(&self) -> bool {
+        let entries = self.file.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+        let saved = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+        let is_features = |file: &Path| {
+            file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("features-"))
+                && file.extension().is_some_and(|kind| kind == "safetensors")
+        };
+        !self.file.is_file() && saved.into_iter().any(|file| is_features(&file))
     }
 
     /// What the saved features took to compute.

@@ -80,6 +80,9 @@ impl ImageTransform {
         if cached < files.len() {
             statistics.push_str(&format!("; {cached} of them cached in memory"));
         }
+        if !unusable.is_empty() {
+            statistics.push_str(&format!("; {} that cannot be read left out", unusable.len()));
+        }
         let (preprocessing, seed, limits) = (self.preprocessing, self.seed, self.limits.clone());
         let augmented = augmentation.is_some();
         let images = ImageSet { files, preprocessing, augmentation, seed, limits, reservation };

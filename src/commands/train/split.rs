@@ -10,7 +10,7 @@ use crate::commands::trained_rows::{self, TrainedRows};
 use crate::config::OnBadInput;
 use crate::console::Console;
 use crate::data::{Example, Input, Labels, Origins, Place};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::inference::cache::{Cache, Examples};
 use crate::task::{Dataset, Task};
 use crate::transform::{Purpose, Transform};
@@ -56,7 +56,8 @@ impl PreparedSplit {
         let Examples { set, places, statistics, remarks, seconds } =
             cache.examples(transform.key(&inputs, purpose), || {
                 let began = Instant::now();
-                let prepared = prepare(transform, &inputs, purpose, on_bad_input, console)?;
+                let prepared = prepare(transform, &inputs, purpose, on_bad_input, console)
+                    .map_err(|error| at_split(error, transform, purpose))?;
                 let usable = prepared.usable(inputs.len());
                 // As often as the set has each of them.
                 let views = prepared.set.len() / usable.len().max(1);
@@ -95,5 +96,13 @@ impl PreparedSplit {
     fn contents(&self) -> impl Iterator<Item = &str> {
         let examples = &self.dataset.examples;
         (0..examples.len()).filter_map(|index| examples.content(index))
+    }
+}
+/// Which images the numbers in the error count.
+fn at_split(error: Error, transform: &Transform, purpose: Purpose) -> Error {
+    match (transform, error.kind()) {
+        (_, ErrorKind::Interrupted) | (Transform::Text(_), _) => error,
+        _ if purpose == Purpose::Training => error.context("among the images to train on"),
+        _ => error.context("among the validation or test images"),
     }
 }

@@ -199,8 +199,7 @@ fn other_delimiter(given: u8, table: &[u8]) -> Option<String> {
 fn rows_end_in_a_delimiter(columns: usize, rows: &[Vec<String>]) -> bool {
     // Without fields that could be made out, or blank.
     let mut filled = rows.iter().filter(|row| row.iter().any(|field| !field.is_empty())).peekable();
-    filled.peek().is_some()
-        && filled.all(|row| row.len() == columns + 1 && row.last().is_some_and(|last| last.is_empty()))
+    filled.peek().is_some() && filled.all(|row| row.len() == columns + 1 && row.last().is_some_and(String::is_empty))
 }
 
 /// The delimiter at which a first line is a header with a text column, or a row of the delimiter that was given, and why

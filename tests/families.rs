@@ -114,7 +114,7 @@ fn layers_that_share_their_weights_are_trained_or_frozen_together() {
     let scene = scene(model);
     let words = |flags: &str| format!("train --train train.csv --model {model} --out run --epochs 1 {FLAGS} {flags}");
     scene.rehead(&words("--strategy last:2")).refused().says(&["one stage (`shared layers`)"]);
-    scene.rehead(&words("--strategy lora")).refused().says(&["take no adapters", "full, frozen or bitfit"]);
+    scene.rehead(&words("--strategy lora")).refused().says(&["have no adapters", "full, frozen or bitfit"]);
     scene.rehead(&words("--engine packed")).refused().says(&["only rust-bert supports a `albert`"]);
     scene.rehead(&words("--stages 2")).refused().says(&["its layers have the same weights"]);
     for strategy in ["last:1", "gradual", "bitfit"] {

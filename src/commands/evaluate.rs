@@ -107,12 +107,13 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         ];
         let page = page(args, model.modality, &report.test, &predictions, (&texts, &found), &data, &languages);
         write_atomically(out.join("report.html"), page.as_bytes())?;
+        console.note(&report.test);
         console.summary(report.test.sentence(""));
         console.summary(format!("report: {}", out.join("report.html").display()));
     }
     if args.json {
         print(&json)?;
-    } else {
+    } else if args.out.is_none() {
         print(&report.test.to_string())?;
     }
     Ok(())

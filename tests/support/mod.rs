@@ -119,7 +119,8 @@ impl Scene {
                     continue;
                 }
                 let content = path.is_file().then(|| fs::read(&path).unwrap());
-                if content.is_none() {
+                // A link to nothing is listed as if it were an empty folder.
+                if path.is_dir() {
                     folders.push(path);
                 }
                 found.insert(name, content);

@@ -72,6 +72,32 @@ pub fn quotes_are_text(beginning: &[u8], delimiter: u8) -> bool {
     false
 }
 
+/// Whether a table's beginning shows that quotes enclose its fields: most lines with a quote have a field that is
+/// enclosed whole, and all records are sound and equally wide when they are read so.
+pub fn quotes_enclose_fields(beginning: &[u8], delimiter: u8) -> bool {
+    let whole = beginning.iter().rposition(|&byte| byte == b'\n').map_or(beginning.len(), |end| end + 1);
+    let bytes = beginning.get(..whole).unwrap_or_default();
+    let is_enclosed = |field: &[u8]| field.len() > 1 && field.starts_with(b"\"") && field.ends_with(b"\"");
+    let (mut quoted, mut enclosed) = (0, 0);
+    for line in bytes.split(|&byte| byte == b'\n').filter(|line| line.contains(&b'"')) {
+        quoted += 1;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        enclosed += usize::from(line.split(|&byte| byte == delimiter).any(is_enclosed));
+    }
+    if enclosed == 0 || 2 * enclosed < quoted {
+        return false;
+    }
+    let mut records = DelimitedRecords::new(BoundedLines::of_bytes(bytes), Dialect::strict(delimiter));
+    let mut expected = None;
+    loop {
+        match records.advance() {
+            Ok(true) if *expected.get_or_insert(records.field_count()) == records.field_count() => {}
+            Ok(false) => return true,
+            _ => return false,
+        }
+    }
+}
+
 /// The fields of a first line, as far as they can be made out.
 pub fn first_record(line: &[u8], delimiter: u8) -> Vec<String> {
     let strict = Dialect::strict(delimiter);
@@ -129,6 +155,9 @@ mod tests {
     fn quotes_are_text_where_they_enclose_no_whole_fields() {
         assert!(quotes_are_text(b"ham\t\"yes\nspam\twin\" now\n", b'\t'));
         assert!(!quotes_are_text(b"ham\t\"yes\"\nspam\t\"two\nlines\"\n", b'\t'));
+        assert!(quotes_enclose_fields(b"\"yes\"\tham\n\"no\"\tham\n\"two\tx\nlines\"\tspam\n", b'\t'));
+        assert!(!quotes_enclose_fields(b"ham\t\"yes\nspam\twin\"\nham\tno\n", b'\t'));
+        assert!(!quotes_enclose_fields(b"ham\t\"yes\"\nspam\t\"win\" now\nham\tno\n", b'\t'));
     }
 
     #[test]

@@ -156,15 +156,20 @@ impl<'a> Sorting<'a> {
         })
     }
 
-    /// Whether the image lies, by its own name, in the folder of another label.
+    /// Whether the image lies, by its own name or a numbered one, in the folder of another label.
     fn is_elsewhere(&self, image: &Path, folder: &str) -> bool {
-        let Some(name) = image.file_name() else { return false };
         let others = self.folders.values().chain([&self.unsure]).filter(|other| *other != folder);
-        others.map(|other| self.into.join(other).join(name)).any(|other| {
-            !self.taken.contains(&other)
-                && other.symlink_metadata().is_ok()
-                && (files::is_same(image, &other) || placing::are_equal(image, &other).unwrap_or(false))
-        })
+        let in_folder = |other: &String| {
+            let other = self.into.join(other);
+            (1..)
+                .map(|number| other.join(numbered(image, number)))
+                .take_while(|name| name.symlink_metadata().is_ok())
+                .any(|name| {
+                    let is_equal = files::is_same(image, &name) || placing::are_equal(image, &name).unwrap_or(false);
+                    is_equal && !self.taken.contains(&name)
+                })
+        };
+        others.into_iter().any(in_folder)
     }
 
     /// Places an image in a folder; false where it was there already.

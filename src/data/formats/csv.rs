@@ -13,7 +13,9 @@ use crate::data::names::{PAIR_NAMES, TEXT_NAMES};
 use crate::data::options::{Quote, ReadOptions, TextColumns};
 use crate::data::reading_log::{Oddity, ReadingLog};
 use crate::data::row::{Record, Row};
-use crate::data::sniffing::{Beginning, first_record, quotes_are_text, sample, sniffed_delimiter, width};
+use crate::data::sniffing::{
+    Beginning, first_record, quotes_are_text, quotes_enclose_fields, sample, sniffed_delimiter, width,
+};
 use crate::data::stream::ByteStream;
 use crate::error::{Error, Result};
 
@@ -133,6 +135,7 @@ impl Delimited {
         let (quote, quotes_may_be_text) = match options.quote {
             Quote::None => (None, false),
             Quote::Byte(quote) => (Some(quote), false),
+            Quote::Auto if quotes_enclose_fields(beginning.table, delimiter) => (Some(b'"'), false),
             Quote::Auto if delimiter == b'\t' && quotes_are_text(beginning.table, delimiter) => {
                 let reason = "quotes enclose no whole fields here, and every line has all columns";
                 choices.push(DetectedSetting::new("quote", "none", reason));

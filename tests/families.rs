@@ -116,7 +116,7 @@ fn layers_that_share_their_weights_are_trained_or_frozen_together() {
     scene.rehead(&words("--strategy last:2")).refused().says(&["one stage (`shared layers`)"]);
     scene.rehead(&words("--strategy lora")).refused().says(&["have no adapters", "full, frozen or bitfit"]);
     scene.rehead(&words("--engine packed")).refused().says(&["only rust-bert supports a `albert`"]);
-    scene.rehead(&words("--stages 2")).refused().says(&["its layers have the same weights"]);
+    scene.rehead(&words("--stages 2")).refused().says(&["its layers share their weights"]);
     for strategy in ["last:1", "gradual", "bitfit"] {
         let run = strategy.replace(':', "");
         train(&scene, model, &run, &format!("--strategy {strategy} --pooling cls"));

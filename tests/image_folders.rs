@@ -3,31 +3,17 @@
 
 mod support;
 
-use image::{ImageFormat, Rgb, RgbImage};
+use image::ImageFormat;
+use support::pictures::{half_bright, scene_with_net as scene};
 use support::{Lottery, Scene};
-
-const NET: &str = r#"{"architecture": "resnet18", "num_classes": 2, "num_features": 16,
-    "model_args": {"layers": [2, 1, 1, 1], "channels": [8, 8, 16, 16]},
-    "pretrained_cfg": {"input_size": [3, 32, 32], "crop_pct": 1.0, "interpolation": "bilinear",
-                       "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
 
 const TRAIN: &str =
     "train --model net --init random --device cpu --precision fp32 --threads 1 --epochs 1 --batch-size 8 --train";
 
-fn scene() -> Scene {
-    let scene = Scene::new();
-    std::fs::create_dir(scene.path("net")).unwrap();
-    scene.write("net/config.json", NET);
-    scene
-}
-
 /// An image whose halves are brighter on the left or on the right.
 fn image(scene: &Scene, name: &str, left: bool) {
     let mut lottery = Lottery(name.bytes().map(u64::from).sum());
-    let picture = RgbImage::from_fn(32, 32, |x, _| {
-        let base = if (x < 16) == left { 150 } else { 60 };
-        Rgb([0, 1, 2].map(|_| (base + lottery.below(60)) as u8))
-    });
+    let picture = half_bright(&mut lottery, 32, 32, left);
     std::fs::create_dir_all(scene.path(name).parent().unwrap()).unwrap();
     picture.save_with_format(scene.path(name), ImageFormat::Png).unwrap();
 }

@@ -5,33 +5,23 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use image::{ImageFormat, Rgb, RgbImage};
+use image::ImageFormat;
+use support::pictures::{half_bright, scene_with_net};
 use support::{Lottery, Scene, assert_as_uninterrupted, fields, interrupted, weights};
-
-/// A ResNet so small that a step takes milliseconds.
-const NET: &str = r#"{"architecture": "resnet18", "num_classes": 2, "num_features": 16,
-    "model_args": {"layers": [2, 1, 1, 1], "channels": [8, 8, 16, 16]},
-    "pretrained_cfg": {"input_size": [3, 32, 32], "crop_pct": 1.0, "interpolation": "bilinear",
-                       "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
 
 const BASIC: &str =
     "train --train train --valid valid --model net --init random --device cpu --precision fp32 --threads 1";
 
 /// Folders of images whose halves are brighter on the left or on the right.
 fn scene() -> Scene {
-    let scene = Scene::new();
-    std::fs::create_dir(scene.path("net")).unwrap();
-    scene.write("net/config.json", NET);
+    let scene = scene_with_net();
     let mut lottery = Lottery(1);
     for (split, count) in [("train", 24), ("valid", 10), ("test", 10)] {
         for (class, left) in [("left", true), ("right", false)] {
             std::fs::create_dir_all(scene.path(format!("{split}/{class}"))).unwrap();
             for index in 0..count {
                 let (width, height) = (30 + lottery.below(20) as u32, 30 + lottery.below(20) as u32);
-                let picture = RgbImage::from_fn(width, height, |x, _| {
-                    let base = if (x < width / 2) == left { 150 } else { 60 };
-                    Rgb([0, 1, 2].map(|_| (base + lottery.below(60)) as u8))
-                });
+                let picture = half_bright(&mut lottery, width, height, left);
                 let (name, format) = match index % 3 {
                     0 => (format!("{index}.png"), ImageFormat::Png),
                     1 => (format!("{index}.jpg"), ImageFormat::Jpeg),

@@ -2,6 +2,10 @@
 
 mod support;
 
+use std::cell::OnceCell;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use support::{BASIC, Lottery, Scene, csv, logged_steps, training_scene};
@@ -45,12 +49,16 @@ fn one_at_the_start_ends_at_once() {
         outcome.check(matches!(outcome.status.code(), Some(130) | None), "exit status 130 or the signal");
         outcome.check(!outcome.stderr.contains("ASSERT"), "no assertion");
     }
-    // A command that saves nothing ends too.
-    let waiting = scene.rehead("inspect -").start();
-    std::thread::sleep(Duration::from_millis(300));
+    // A command that saves nothing ends too, while it waits for the first byte of a pipe that nobody fills.
+    let pipe = scene.path("pipe.csv");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut waiting = scene.rehead("inspect pipe.csv").start();
+    let end = OnceCell::new();
+    // Only a pipe that is being read can be opened so.
+    let open = || OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&pipe);
+    assert!(waiting.wait_until(|_| open().is_ok_and(|file| end.set(file).is_ok())));
     waiting.signal(libc::SIGINT);
-    let outcome = waiting.wait();
-    outcome.check(outcome.status.code() != Some(1), "no failure");
+    ended(&waiting.wait());
 }
 
 /// A head on many classes takes minutes to fit: it can be stopped, and the features are kept.

@@ -8,17 +8,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use support::{Lottery, Scene, csv, fields, sentiment, tensors};
+use support::{
+    LABEL as BASIC, Lottery, Scene, csv, fields, interrupted_when, labelling_scene as scene, sentiment, tensors,
+};
 
-/// A model from elsewhere, as it is: three classes, and weights so large that texts get different answers.
 const MODEL: &str = "large_weights";
 const LABELS: [&str; 3] = ["bad", "mixed", "good"];
-
-fn scene() -> Scene {
-    Scene::with_models(&[MODEL])
-}
-
-const BASIC: &str = "label --model large_weights --device cpu --precision fp32 --threads 1";
 
 /// A text a row, distinct by its number, as `id,text`.
 fn many(rows: usize) -> String {
@@ -318,21 +313,9 @@ fn long_scene() -> Scene {
     scene
 }
 
-/// Interrupts labelling once `rows` rows are written. A machine that is faster than this test gets another chance.
-fn interrupt(scene: &Scene, words: &str, signal: i32, rows: usize) -> support::Outcome {
-    for _ in 0..3 {
-        let written = || scene.path("out.partial.csv").metadata().map_or(0, |file| file.len() as usize);
-        let mut running = scene.rehead(words).start();
-        if running.wait_until(|_| written() > rows * 40) {
-            running.signal(signal);
-            let outcome = running.wait();
-            if !outcome.status.success() {
-                return outcome;
-            }
-        }
-        scene.remove("out.csv");
-    }
-    panic!("all is labelled before it can be interrupted");
+/// Interrupts labelling once `rows` rows are written.
+fn interrupt(scene: &Scene, words: &str, signal: i32, rows: u64) -> support::Outcome {
+    interrupted_when(scene, words, signal, "out.csv", || scene.size("out.partial.csv") > rows * 40)
 }
 
 #[test]

@@ -3,15 +3,7 @@
 
 mod support;
 
-use support::{Lottery, Scene, csv, fields, sentiment, training_scene};
-
-/// Three classes, 32 positions, and weights so large that texts get different answers.
-const MODEL: &str = "large_weights";
-const BASIC: &str = "label --model large_weights --device cpu --precision fp32 --threads 1";
-
-fn scene() -> Scene {
-    Scene::with_models(&[MODEL])
-}
+use support::{LABEL as BASIC, Lottery, Scene, csv, fields, labelling_scene as scene, sentiment, training_scene};
 
 fn some_rows(rows: usize) -> String {
     let mut lottery = Lottery(5);

@@ -6,15 +6,11 @@ mod support;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use support::{Lottery, Scene, csv, sentiment, training_scene};
+use support::{
+    LABEL as BASIC, Lottery, Scene, csv, interrupted_when, labelling_scene as scene, sentiment, training_scene,
+};
 
-const MODEL: &str = "large_weights";
-const BASIC: &str = "label --model large_weights --device cpu --precision fp32 --threads 1";
 const LONG: &str = "--input in.csv --window 100 --batch-tokens 64";
-
-fn scene() -> Scene {
-    Scene::with_models(&[MODEL])
-}
 
 #[test]
 fn a_link_is_followed_and_a_mode_is_kept() {
@@ -62,18 +58,8 @@ fn many(rows: usize, seed: u64) -> String {
 
 /// Leaves an output that was interrupted.
 fn interrupted(scene: &Scene) {
-    for _ in 0..3 {
-        let mut running = scene.rehead(&format!("{BASIC} {LONG} --output out.csv")).start();
-        let long = |scene: &Scene| scene.path("out.partial.csv").metadata().is_ok_and(|file| file.len() > 30_000);
-        if running.wait_until(|_| long(scene)) {
-            running.signal(libc::SIGKILL);
-            if !running.wait().status.success() {
-                return;
-            }
-        }
-        scene.remove("out.csv");
-    }
-    panic!("all is labelled before it can be interrupted");
+    let words = format!("{BASIC} {LONG} --output out.csv");
+    interrupted_when(scene, &words, libc::SIGKILL, "out.csv", || scene.size("out.partial.csv") > 30_000);
 }
 
 #[test]
@@ -150,8 +136,7 @@ fn two_runs_never_share_a_directory() {
     let train = "train --train train.csv --model bare --device cpu --threads 1 --epochs 30 --out run";
     let mut first = scene.rehead(train).start();
     // The lock is held once it names its holder.
-    let is_held = |scene: &Scene| scene.path("run/.rehead.lock").metadata().is_ok_and(|file| file.len() > 0);
-    assert!(first.wait_until(|_| is_held(&scene)));
+    assert!(first.wait_until(|_| scene.size("run/.rehead.lock") > 0));
     first.signal(libc::SIGSTOP);
     let second = scene.rehead(train).refused();
     second.says(&["another rehead (process ", "is writing here", "--out"]);
@@ -160,6 +145,6 @@ fn two_runs_never_share_a_directory() {
     first.signal(libc::SIGKILL);
     first.wait();
     // What a killed process leaves keeps nobody out.
-    scene.rehead(&format!("{train} --resume --set epochs=30")).run();
+    scene.rehead(&format!("{train} --resume --set epochs=30")).ok();
     assert!(!scene.exists("run/.rehead.lock"), "{}", scene.listing());
 }

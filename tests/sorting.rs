@@ -6,20 +6,14 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
 use image::{ImageFormat, Rgb, RgbImage};
+use support::pictures::scene_with_net;
 use support::{Lottery, Scene, fields};
-
-const NET: &str = r#"{"architecture": "resnet18", "num_classes": 2, "num_features": 16,
-    "model_args": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]},
-    "pretrained_cfg": {"input_size": [3, 32, 32], "crop_pct": 1.0, "interpolation": "bilinear",
-                       "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
 
 const LABEL: &str = "label --model run --device cpu --precision fp32 --threads 1 --input photos --output out.csv";
 
 /// A run with the labels `a-dark` and `b|light`, and ten images to label, in folders, two of them of the same name.
 fn scene() -> Scene {
-    let scene = Scene::new();
-    std::fs::create_dir(scene.path("net")).unwrap();
-    scene.write("net/config.json", NET);
+    let scene = scene_with_net();
     let mut lottery = Lottery(2);
     let mut picture = |path: &str, base: usize| {
         let path = scene.path(path);

@@ -16,14 +16,10 @@ use calamine::{Data, Reader};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook, Worksheet};
-use support::{BASIC as TRAIN, Lottery, Scene, csv, sentiment, training_scene};
-
-const MODEL: &str = "large_weights";
-const BASIC: &str = "label --model large_weights --device cpu --precision fp32 --threads 1";
-
-fn scene() -> Scene {
-    Scene::with_models(&[MODEL])
-}
+use support::{
+    BASIC as TRAIN, LABEL as BASIC, Lottery, Scene, csv, interrupted_when, labelling_scene as scene, sentiment,
+    training_scene,
+};
 
 /// Writes a workbook with one sheet.
 fn workbook(scene: &Scene, name: &str, fill: impl FnOnce(&mut Worksheet)) {
@@ -53,6 +49,14 @@ fn parquet(scene: &Scene, name: &str, columns: Vec<(&str, ArrayRef)>) {
 
 fn texts(texts: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from(texts.to_vec()))
+}
+
+/// A column of two rows: a list of two texts, and nothing.
+fn a_list_and_none() -> ArrayRef {
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    lists.append_value([Some("a"), Some("b")]);
+    lists.append_null();
+    Arc::new(lists.finish())
 }
 
 /// What `label` writes to standard output.
@@ -196,9 +200,6 @@ fn labels_of_every_type_are_labels() {
 #[test]
 fn columns_of_every_type_are_written_as_text_and_json() {
     let scene = scene();
-    let mut lists = ListBuilder::new(StringBuilder::new());
-    lists.append_value([Some("a"), Some("b")]);
-    lists.append_null();
     parquet(
         &scene,
         "in.parquet",
@@ -208,7 +209,7 @@ fn columns_of_every_type_are_written_as_text_and_json() {
             ("x", Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN)]))),
             ("day", Arc::new(Date32Array::from(vec![Some(19_000), None]))),
             ("at", Arc::new(TimestampMicrosecondArray::from(vec![Some(1_700_000_000_000_000), None]))),
-            ("tags", Arc::new(lists.finish())),
+            ("tags", a_list_and_none()),
         ],
     );
     scene.rehead(&format!("{BASIC} --input in.parquet --output out.csv")).ok();
@@ -354,9 +355,6 @@ fn an_error_value_is_an_empty_cell_in_a_workbook_too() {
 #[test]
 fn parquet_keeps_its_columns_and_types() {
     let scene = scene();
-    let mut lists = ListBuilder::new(StringBuilder::new());
-    lists.append_value([Some("a"), Some("b")]);
-    lists.append_null();
     let words: DictionaryArray<Int32Type> = vec![Some("x"), None].into_iter().collect();
     parquet(
         &scene,
@@ -368,7 +366,7 @@ fn parquet_keeps_its_columns_and_types() {
                 "at",
                 Arc::new(TimestampMicrosecondArray::from(vec![Some(1_700_000_000_000_000), None]).with_timezone("UTC")),
             ),
-            ("tags", Arc::new(lists.finish())),
+            ("tags", a_list_and_none()),
             ("kind", Arc::new(words)),
         ],
     );
@@ -447,12 +445,9 @@ fn an_interrupted_table_goes_on_to_be_the_same() {
         scene.rehead(&format!("{BASIC} {long} --output whole.{kind}")).ok();
         let words = format!("{BASIC} {long} --output out.{kind}");
         let grown = format!("out.partial.{kind}.jsonl");
-        let mut running = scene.rehead(&words).start();
-        let is_long = |scene: &Scene| scene.path(&grown).metadata().is_ok_and(|file| file.len() > 30_000);
-        assert!(running.wait_until(|_| is_long(&scene)), "too fast to be interrupted");
-        running.signal(libc::SIGKILL);
-        running.wait();
-        assert!(!scene.exists(&format!("out.{kind}")));
+        let output = format!("out.{kind}");
+        interrupted_when(&scene, &words, libc::SIGKILL, &output, || scene.size(&grown) > 30_000);
+        assert!(!scene.exists(&output));
         let outcome = scene.rehead(&format!("{words} --resume")).ok();
         outcome.says(&["continuing after row"]);
         assert!(scene.bytes(&format!("out.{kind}")) == scene.bytes(&format!("whole.{kind}")), "{kind}");

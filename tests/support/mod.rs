@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
+pub mod pictures;
 pub mod python;
 
 use std::collections::BTreeMap;
@@ -74,6 +75,11 @@ impl Scene {
 
     pub fn exists(&self, name: &str) -> bool {
         self.path(name).exists()
+    }
+
+    /// In bytes; 0 where there is no such file.
+    pub fn size(&self, name: &str) -> u64 {
+        self.path(name).metadata().map_or(0, |file| file.len())
     }
 
     pub fn remove(&self, name: &str) {
@@ -448,22 +454,35 @@ pub fn logged_steps(scene: &Scene, run: &str) -> usize {
     text.matches("\"kind\":\"step\"").count()
 }
 
-/// Interrupts a long run into `run` once `steps` steps are logged. A machine that is faster than this test gets another
-/// chance.
+/// Interrupts a long run into `run` once `steps` steps are logged.
 pub fn interrupted(scene: &Scene, words: &str, signal: i32, steps: usize) -> Outcome {
+    interrupted_when(scene, words, signal, "run", || logged_steps(scene, "run") >= steps)
+}
+
+/// Interrupts a command once it is `ready`. A machine that is faster than this test gets another chance, without what
+/// the command has made.
+pub fn interrupted_when(scene: &Scene, words: &str, signal: i32, made: &str, ready: impl Fn() -> bool) -> Outcome {
     for _ in 0..3 {
         let mut running = scene.rehead(words).start();
-        if running.wait_until(|_| logged_steps(scene, "run") >= steps) {
+        if running.wait_until(|_| ready()) {
             running.signal(signal);
             let outcome = running.wait();
             if !outcome.status.success() {
                 return outcome;
             }
         }
-        scene.remove("run");
+        scene.remove(made);
     }
-    panic!("the run is over before it can be interrupted");
+    panic!("{words} is over before it can be interrupted");
 }
+
+/// What a story of labelling begins with: a model from elsewhere, with three classes, 32 positions, and weights so large
+/// that texts get different answers.
+pub fn labelling_scene() -> Scene {
+    Scene::with_models(&["large_weights"])
+}
+
+pub const LABEL: &str = "label --model large_weights --device cpu --precision fp32 --threads 1";
 
 /// `run`, whatever happened to it, is what `whole` is.
 pub fn assert_as_uninterrupted(scene: &Scene, context: &str) {

@@ -15,8 +15,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EVALUATE_EXAMPLES)]
 pub struct EvaluateArgs {
-    /// Labelled examples: .csv, .tsv or .jsonl (also .gz, .zst), or a folder of class folders; the columns are those of
-    /// training
+    /// Labelled examples: .csv, .tsv or .jsonl (also .gz, .zst), .xlsx, .parquet, or a folder of class folders; the
+    /// columns are those of training
     #[arg(long, value_name = "FILE|DIR", help_heading = "Data")]
     pub data: PathBuf,
 

@@ -52,7 +52,7 @@ pub struct DataConfig {
     pub text: Option<Columns>,
     /// The column of the label; `None`: found by name and content.
     pub label: Option<String>,
-    /// The byte between two fields of a row; `None`: by the file's extension.
+    /// The byte between two fields of a row; `None`: found by the first rows.
     pub delimiter: Option<Delimiter>,
     /// What encloses fields.
     pub quote: Quote,

@@ -23,8 +23,8 @@ pub static SETTINGS: &[Setting] = &[
         "--train FILE|DIR",
         Accepts::Paths("the path of the training data"),
         Required("the training data is missing"),
-        "Labelled examples to train on: .csv, .tsv or .jsonl (also .gz, .zst), or a folder of class folders; several \
-         are read as one",
+        "Labelled examples to train on: .csv, .tsv or .jsonl (also .gz, .zst), .xlsx, .parquet, or a folder of class \
+         folders; several are read as one",
     )
     .elsewhere(&["train_file"]),
     row(
@@ -77,7 +77,7 @@ pub static SETTINGS: &[Setting] = &[
         "data.delimiter",
         "--delimiter C",
         Accepts::words::<Delimiter>(),
-        Unset("by the file's extension"),
+        Unset("found by the first rows"),
         "Character between two fields, or `tab`",
     ),
     row(
@@ -241,7 +241,7 @@ pub static SETTINGS: &[Setting] = &[
         "strategy.head_init",
         "--head-init auto|probe|random",
         Accepts::words::<HeadInit>(),
-        Auto("whichever measured better for the strategy"),
+        Auto("the probe from 15 classes on"),
         "What the head starts from when more than the head is trained: a linear probe on frozen features, or small \
          random weights",
     )

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use support::{Outcome, Scene, csv, sentiment};
 
 const TRAIN: &str =
@@ -237,6 +239,31 @@ fn all_rows_that_do_not_fit_are_counted() {
         .rehead(&format!("{TRAIN} all.csv --text text --label id --on-bad-input skip"))
         .refused()
         .says(&["no row can be read"]);
+}
+
+#[test]
+fn rows_that_are_left_out_count_for_no_label() {
+    let scene = scene();
+    let line = |(text, label): &(String, &str)| format!("{{\"text\":\"{text}\",\"label\":\"{label}\"}}\n");
+    let rows: String = sentiment(24, 1).iter().map(line).collect();
+    scene.write("train.jsonl", format!("{rows}{{\"text\":[],\"label\":\"other\"}}\n"));
+    let trained = scene.rehead(&format!("{TRAIN} train.jsonl --on-bad-input skip")).ok();
+    trained.says(&["24 rows, 2 classes", "1 row left out"]);
+}
+
+#[test]
+fn stray_quotes_cost_no_time() {
+    let scene = scene();
+    let rows = 300_000;
+    let after_one = format!("text,label\n\"open,x\n{}", "good film,y\n".repeat(rows));
+    // Each row closes the quote of the one before it and opens another.
+    let in_all = format!("text,label\n{}", "good \"film\",\"x\n".repeat(rows));
+    for (name, content) in [("one.csv", after_one), ("all.csv", in_all)] {
+        scene.write(name, content);
+        let begin = Instant::now();
+        scene.rehead(&format!("inspect {name}")).ok().shows(&["cannot be"]);
+        assert!(begin.elapsed() < Duration::from_secs(30), "{name}: {:?}", begin.elapsed());
+    }
 }
 
 #[test]

@@ -418,6 +418,25 @@ fn tables_change_into_each_other() {
 }
 
 #[test]
+fn no_key_of_an_object_is_lost_in_a_table() {
+    let scene = scene();
+    // Keys that cannot be names of columns get others.
+    scene.write("in.jsonl", "{\"text\":\"good film\",\"\":\"unnamed\"}\n");
+    scene.rehead(&format!("{BASIC} --input in.jsonl --output out.parquet")).ok();
+    let batch = &batches(&scene, "out.parquet")[0];
+    let unnamed = batch.column_by_name("column_2").unwrap();
+    let unnamed: &StringArray = unnamed.as_any().downcast_ref().unwrap();
+    assert_eq!(unnamed.value(0), "unnamed");
+    // A key that comes too late to be a column.
+    let early = "{\"text\":\"good film\"}\n".repeat(2_000);
+    scene.write("late.jsonl", format!("{early}{{\"text\":\"bad film\",\"late\":1}}\n"));
+    for kind in ["csv", "xlsx", "parquet"] {
+        let outcome = scene.rehead(&format!("{BASIC} --input late.jsonl --output late.{kind}")).refused();
+        outcome.says(&["row 2001 (line 2001)", "the key `late` is not among", "write to a .jsonl file"]);
+    }
+}
+
+#[test]
 fn limits_of_excel_are_said() {
     let scene = scene();
     let long = "good film ".repeat(4_000);

@@ -6,10 +6,10 @@
 //! with tabs, quotes that are text. Knows records and fields; header, column names and rows are the business of
 //! [`super::formats`].
 
-use std::collections::VecDeque;
 use std::path::Path;
 
 use super::bounded_lines::{BoundedLines, checked_text, content_length};
+use super::pending_lines::PendingLines;
 use crate::error::{Error, Result};
 
 /// How fields are separated.
@@ -38,8 +38,8 @@ impl Dialect {
 pub struct DelimitedRecords {
     lines: BoundedLines,
     dialect: Dialect,
-    /// Lines that were read and do not belong to the current record, as they are in the file.
-    pending: VecDeque<Vec<u8>>,
+    /// Lines that were read and do not belong to the current record.
+    pending: PendingLines,
     /// What the current record was read from. It ends with a line feed even where the file lacks the last one.
     bytes: Vec<u8>,
     /// The fields without quotes, one after the other, and where each of them ends.
@@ -69,6 +69,8 @@ enum Fault {
     Unclosed(usize),
     /// Something stands between the closing quote of this field and the next delimiter.
     TextAfterQuote(usize),
+    /// The lines that quotes hold together are no row: they have far more fields than one.
+    TooManyFields,
 }
 
 impl DelimitedRecords {
@@ -76,7 +78,7 @@ impl DelimitedRecords {
         Self {
             lines,
             dialect,
-            pending: VecDeque::new(),
+            pending: PendingLines::default(),
             bytes: Vec::new(),
             contents: Vec::new(),
             ends: Vec::new(),
@@ -103,7 +105,7 @@ impl DelimitedRecords {
 
     /// The offset after the current record.
     pub fn end_offset(&self) -> u64 {
-        self.lines.offset - self.pending.iter().map(|line| line.len() as u64).sum::<u64>()
+        self.lines.offset - self.pending.byte_count()
     }
 
     /// Whether the current record has its line end.
@@ -153,7 +155,7 @@ impl DelimitedRecords {
             blank += 1;
         }
         self.blank_lines += blank;
-        self.line = self.lines.taken - self.pending.len() as u64;
+        self.line = self.lines.taken - self.pending.count;
         (self.took_quotes_as_text, self.had_blank_at_quote) = (false, false);
         self.parse()?;
         let Some(fault) = self.fault else { return Ok(true) };
@@ -176,13 +178,7 @@ impl DelimitedRecords {
 
     /// Takes one more line; false at the end of the stream.
     fn take_line(&mut self) -> Result<bool> {
-        let taken = match self.pending.pop_front() {
-            Some(line) => {
-                self.bytes.extend_from_slice(&line);
-                true
-            }
-            None => self.lines.append_to(&mut self.bytes)?,
-        };
+        let taken = self.pending.append_to(&mut self.bytes) || self.lines.append_to(&mut self.bytes)?;
         if taken && !self.bytes.ends_with(b"\n") {
             self.bytes.push(b'\n');
         }
@@ -191,7 +187,7 @@ impl DelimitedRecords {
 
     /// The length of the current record's first line, with its line end.
     fn first_line_length(&self) -> usize {
-        self.bytes.iter().position(|&byte| byte == b'\n').map_or(self.bytes.len(), |end| end + 1)
+        memchr::memchr(b'\n', &self.bytes).map_or(self.bytes.len(), |end| end + 1)
     }
 
     /// Whether the first line has all fields of a row when quotes are text.
@@ -203,14 +199,13 @@ impl DelimitedRecords {
     /// Makes the current record its first line; the others are read again.
     fn give_back_later_lines(&mut self) {
         let is_terminated = self.is_terminated();
-        let later = self.bytes.split_off(self.first_line_length());
-        let mut lines: Vec<Vec<u8>> = later.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
-        if let Some(last) = lines.last_mut().filter(|_| !is_terminated) {
+        let mut later = self.bytes.split_off(self.first_line_length());
+        if !is_terminated {
             // The line feed that the file lacks.
-            last.pop();
+            later.pop();
         }
-        for line in lines.into_iter().rev() {
-            self.pending.push_front(line);
+        if !later.is_empty() {
+            self.pending.give_back(&later);
         }
     }
 
@@ -302,6 +297,10 @@ impl DelimitedRecords {
             let Some(length) = memchr::memchr(quote, rest) else {
                 self.contents.extend_from_slice(rest);
                 at = self.bytes.len();
+                if self.has_too_many_fields() {
+                    self.fault = Some(Fault::TooManyFields);
+                    return Ok(None);
+                }
                 if self.next_line_is_a_row()? || !self.take_line()? {
                     self.fault = Some(Fault::Unclosed(open));
                     return Ok(None);
@@ -328,28 +327,38 @@ impl DelimitedRecords {
         }
     }
 
+    /// Whether the current record has so many fields that its lines are rows whose quotes went wrong. Without an end of
+    /// it every row of such a file would be read on to the last one.
+    fn has_too_many_fields(&self) -> bool {
+        self.expected.is_some_and(|expected| self.ends.len() > 2 * expected + 16)
+    }
+
     /// Whether quotes are text here for all that can be seen: this line has all fields of a row though a quote is open
     /// at its end, and so has the next one.
     fn next_line_is_a_row(&mut self) -> Result<bool> {
-        if !self.dialect.quotes_may_be_text || !self.first_line_is_whole() {
+        let is_one_line = self.first_line_length() == self.bytes.len();
+        if !self.dialect.quotes_may_be_text || !is_one_line || !self.first_line_is_whole() {
             return Ok(false);
         }
-        if self.first_line_length() < self.bytes.len() {
-            return Ok(false);
-        }
-        if self.pending.is_empty() {
+        if self.pending.count == 0 {
             let mut line = Vec::new();
             if !self.lines.append_to(&mut line)? {
                 return Ok(true);
             }
-            self.pending.push_back(line);
+            self.pending.push(line);
         }
-        let next = self.pending.front().map_or(0, |line| self.dialect.count_unquoted(line));
+        let next = self.pending.next().map_or(0, |line| self.dialect.count_unquoted(line));
         Ok(Some(next) == self.expected)
     }
 
     fn quote_error(&self, fault: Fault) -> Error {
         match fault {
+            Fault::TooManyFields => Error::request(format!(
+                "quotes hold several lines together that have more than {} fields, where the header has {}",
+                self.ends.len(),
+                self.expected.unwrap_or_default()
+            ))
+            .hint("quote fields on both sides; where quotes are text: --quote none"),
             Fault::TextAfterQuote(index) => {
                 Error::request(format!("text after the closing quote of field {}", index + 1)).hint(
                     "write a quote inside a quoted field twice (\"\"), and quote a field that begins with a quote; \

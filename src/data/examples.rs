@@ -66,13 +66,17 @@ pub fn load_labelled<P: AsRef<Path>>(
                 continue;
             }
             let Some(label) = source.columns.label_of(&row)? else { continue };
+            // A row that is left out counts for no label.
+            let input = match source.columns.input_of(&row) {
+                Err(error) if options.skip_bad_rows => {
+                    log.bad_row(&error);
+                    continue;
+                }
+                input => input,
+            };
             let index = reading.take(&label, file, &row);
             if let Some(label) = index.map_err(|error| source.columns.at_label(error, row.number, row.line))? {
-                match source.columns.input_of(&row) {
-                    Ok(input) => examples.push(Example { input, label, file, row: row.number }),
-                    Err(error) if options.skip_bad_rows => log.bad_row(&error),
-                    Err(error) => return Err(error),
-                }
+                examples.push(Example { input: input?, label, file, row: row.number });
             }
         }
         if reading.rows == before {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_schema::SchemaRef;
 use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use super::DetectedSetting;
 use super::options::ReadOptions;
@@ -230,6 +231,19 @@ pub trait WholeWriter: Send {
 /// The error for a file without any row or header.
 pub fn empty_file(name: &Path) -> Error {
     Error::request("the file is empty").file(name).hint("it needs a header line and at least one row")
+}
+
+/// That a table with these columns loses nothing of a JSON object.
+///
+/// # Errors
+/// The object has a key that is no column.
+pub fn check_keys(members: &Map<String, Value>, columns: &[String]) -> Result<()> {
+    let known = columns.iter().filter(|column| members.contains_key(*column)).count();
+    match members.keys().find(|key| known < members.len() && !columns.contains(key)) {
+        None => Ok(()),
+        Some(key) => Err(Error::request(format!("the key `{key}` is not among the first rows' keys"))
+            .hint("a table cannot get a new column later on: write to a .jsonl file")),
+    }
 }
 
 /// The error for an added column that the input has already.

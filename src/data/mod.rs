@@ -36,6 +36,7 @@ mod names;
 pub mod options;
 mod origins;
 mod overlap;
+mod pending_lines;
 pub mod reader;
 pub mod reading_log;
 pub mod row;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::data::delimited_output::{Writing, push_record};
-use crate::data::format::{RowEncoder, TextStyle};
+use crate::data::format::{RowEncoder, TextStyle, check_keys};
 use crate::data::row::{OutputValue, Record, Row, decimal, json_text};
 use crate::error::{Error, Result};
 
@@ -57,13 +57,7 @@ impl DelimitedEncoder {
     /// A JSON object's values in the order of the columns.
     fn object_fields<'o>(&self, members: &'o Map<String, Value>) -> Result<Vec<Cow<'o, str>>> {
         let columns = &self.columns;
-        let known = columns.iter().filter(|column| members.contains_key(*column)).count();
-        if known < members.len() {
-            let key = members.keys().find(|key| !columns.contains(key));
-            let key = key.map_or("", String::as_str);
-            return Err(Error::request(format!("the key `{key}` is not among the first rows' keys"))
-                .hint("a table cannot get a new column later on: write to a .jsonl file"));
-        }
+        check_keys(members, columns)?;
         let field = |column: &String| without_nul(column, members.get(column).map_or("".into(), json_text));
         columns.iter().map(field).collect()
     }

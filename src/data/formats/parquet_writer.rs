@@ -16,7 +16,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 
-use crate::data::format::{AddedColumn, FileLayout, WholeWriter};
+use crate::data::format::{AddedColumn, FileLayout, WholeWriter, check_keys};
 use crate::data::row::{OutputValue, Record, Row};
 use crate::data::typed::{BatchRow, SheetCell, TypedRow};
 use crate::error::{Error, Result};
@@ -32,6 +32,8 @@ pub struct ParquetWriter {
     path: PathBuf,
     writer: ArrowWriter<File>,
     schema: SchemaRef,
+    /// The input's columns, which may have other names here.
+    columns: Vec<String>,
     rows: Collected,
     added: Vec<Builder>,
     collected: usize,
@@ -86,7 +88,7 @@ impl ParquetWriter {
         let writer = ArrowWriter::try_new(files::create(path)?, Arc::clone(&schema), Some(properties))
             .map_err(|error| failed(&error, path))?;
         let rows = if is_batched { Collected::Slice(None) } else { Collected::Columns(columns) };
-        Ok(Self { path: path.to_owned(), writer, schema, rows, added, collected: 0 })
+        Ok(Self { path: path.to_owned(), writer, schema, columns: input.columns.clone(), rows, added, collected: 0 })
     }
 
     /// Encodes what is collected.
@@ -111,6 +113,9 @@ impl ParquetWriter {
 
 impl WholeWriter for ParquetWriter {
     fn write(&mut self, row: &Row, values: &[OutputValue]) -> Result<()> {
+        if let Record::Object { members, .. } = &row.record {
+            check_keys(members, &self.columns).map_err(|error| error.row(row.number).line(row.line))?;
+        }
         let is_next = match (&self.rows, &row.record) {
             (Collected::Slice(Some((batch, first))), Record::Typed(TypedRow::Batch(row))) => {
                 Arc::ptr_eq(batch, &row.batch) && *first + self.collected == row.index
@@ -130,7 +135,8 @@ impl WholeWriter for ParquetWriter {
                     match record {
                         Record::Typed(TypedRow::Sheet(cells)) => column.push_cell(cells.get(index)),
                         Record::Object { members, .. } => {
-                            column.push(members.get(self.schema.field(index).name()).cloned().unwrap_or_default());
+                            let value = self.columns.get(index).and_then(|name| members.get(name));
+                            column.push(value.cloned().unwrap_or_default());
                         }
                         _ => column.push(row.text("", index).map_or(Value::Null, |text| Value::from(text.as_ref()))),
                     }

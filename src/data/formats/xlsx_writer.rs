@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 use serde_json::Value;
 
-use crate::data::format::{AddedColumn, FileLayout, WholeWriter};
+use crate::data::format::{AddedColumn, FileLayout, WholeWriter, check_keys};
 use crate::data::row::{OutputValue, Record, Row};
 use crate::data::typed::{SheetCell, TypedRow};
 use crate::error::{Error, Result};
@@ -180,13 +180,8 @@ enum Content<'a> {
 
 impl WholeWriter for XlsxWriter {
     fn write(&mut self, row: &Row, values: &[OutputValue]) -> Result<()> {
-        if let Record::Object { members, .. } = &row.record
-            && let Some(key) = members.keys().find(|key| !self.columns.contains(key))
-        {
-            return Err(Error::request(format!("the key `{key}` is not among the first row's keys"))
-                .row(row.number)
-                .line(row.line)
-                .hint("a table cannot take a new column later on: write to a .jsonl file"));
+        if let Record::Object { members, .. } = &row.record {
+            check_keys(members, &self.columns).map_err(|error| error.row(row.number).line(row.line))?;
         }
         self.put_row(row, values).map_err(|error| failed(&error, &self.path).row(row.number))?;
         self.row += 1;

@@ -459,7 +459,11 @@ fn a_run_is_not_resumed_with_labels_resolved_otherwise() {
         }
     }
     scene.write("map.csv", "negative,awful\n");
+    scene.rehead("train --resume --out run").refused().says(&["the label map changed", "hint: "]);
+    let origin = scene.text("run/origin.json");
+    scene.remove("run/origin.json");
     scene.rehead("train --resume --out run").refused().says(&["other classes than when this run began"]);
+    scene.write("run/origin.json", origin);
     scene.write("map.csv", "negative,bad\n");
     scene.rehead("train --resume --out run").ok();
 }

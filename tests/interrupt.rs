@@ -88,9 +88,12 @@ fn the_fit_of_a_head_can_be_interrupted_and_is_continued() {
     let seconds = support::tensors(&bytes)["seconds"].1[0];
     assert!(seconds > 0.0, "the time that the features took counts when the run is resumed");
 
-    // Of other data they are not used, and it is said.
+    // Of other data they are not used, and it is said: by a refusal, or, where the data of the run are not recorded, by a
+    // warning.
     let other = csv(&rows).replacen("class0\n", "class1\n", 1);
     scene.write("train.csv", other);
+    scene.rehead("train --resume --out run").refused().says(&["run: ", "the training data changed", "hint: "]);
+    scene.remove("run/origin.json");
     let mut resumed = scene.rehead("train --resume --out run").start();
     let met = resumed.wait_until(|resumed| resumed.stderr().contains("of other data, another model"));
     resumed.signal(libc::SIGINT);

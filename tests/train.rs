@@ -272,6 +272,24 @@ fn an_interrupted_frozen_run_starts_over() {
 }
 
 #[test]
+fn a_finished_run_is_the_result_of_its_data_and_settings_only() {
+    let scene = training_scene();
+    scene.write("test.csv", csv(&sentiment(20, 9)));
+    scene.rehead(&format!("{BASIC} --strategy frozen --test test.csv --out run")).ok();
+    let before = scene.everything_in("run");
+    for (file, name) in [("train.csv", "the training data"), ("test.csv", "the test data")] {
+        let data = scene.text(file);
+        scene.write(file, data.replacen("negative", "positive", 1));
+        let outcome = scene.rehead("train --resume --out run").refused().says(&["run: ", name, "changed", "hint: "]);
+        outcome.check(!outcome.stderr.contains("is finished"), "nothing said of a finished run");
+        scene.write(file, data);
+    }
+    scene.rehead("train --resume --out run --seed 3").refused().says(&["other settings", "training.seed", "hint: "]);
+    assert!(scene.everything_in("run") == before, "a refused --resume changes the run");
+    scene.rehead("train --resume --out run").ok().says(&["is finished: there is nothing to resume"]);
+}
+
+#[test]
 fn a_run_is_not_resumed_with_other_data_or_settings() {
     let scene = training_scene();
     uninterrupted(&scene);

@@ -2,7 +2,8 @@
 //!
 //! What several of them need stands in files of its own: [`locate`] finds the network, [`loaded_model`] loads a trained
 //! one, [`inputs`] makes examples of rows, [`mod@origins`] finds their rows again, [`trained_rows`] tells which a model was
-//! trained on, [`saved_rules`] what it made of their labels, [`output`] is where results go.
+//! trained on, [`saved_rules`] what it made of their labels, [`origin`] from which data it was
+//! made, [`output`] is where results go.
 
 pub mod advise;
 pub mod compare;
@@ -15,6 +16,7 @@ pub mod label;
 mod loaded_model;
 mod locate;
 pub mod man;
+mod origin;
 mod origins;
 mod output;
 mod saved_rules;

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::origin::{ORIGIN, Origin};
 use super::runs::FinishedRun;
 use crate::baseline::{Baseline, LabelledInputs, Majority, Tfidf};
 use crate::commands::locate::locate_network;
+use crate::commands::origin::Origin;
 use crate::commands::origins::origins;
 use crate::commands::train::data::Data;
 use crate::config::{Choices, OnBadInput, RunConfig};
@@ -16,7 +16,6 @@ use crate::console::Console;
 use crate::data::{Example, Input, Modality, Origins, Place};
 use crate::error::{Error, Result};
 use crate::evaluation::evaluate;
-use crate::files::write_atomically;
 use crate::hardware::Hardware;
 use crate::image::{Limits, decode};
 use crate::interrupt;
@@ -97,7 +96,7 @@ pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Res
             data.labels.names(),
             &origins,
         )?;
-        write_atomically(run.join(ORIGIN), origin.to_json()?.as_bytes())?;
+        origin.write(&run)?;
         metrics.write(run.join("metrics.json"))?;
         finished.push(FinishedRun::read(metrics, &run)?);
     }

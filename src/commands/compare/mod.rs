@@ -11,7 +11,6 @@
 
 mod baselines;
 mod next;
-mod origin;
 mod outcome;
 mod page;
 mod pipeline;

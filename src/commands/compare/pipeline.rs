@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::baselines::baselines;
-use super::origin::{self, Origin};
 use super::outcome::{ComparisonOutcome, csv, table};
 use super::runs::{Contender, FinishedRun, add};
 use super::{next, page};
 use crate::cli::CompareArgs;
 use crate::commands::locate::locate_network;
+use crate::commands::origin::{self, Origin};
 use crate::commands::output::print;
 use crate::commands::train::{Session, train};
 use crate::config::RunConfig;
@@ -83,9 +83,7 @@ fn train_all(args: &CompareArgs, runs: &[RunConfig], origins: &[Origin], console
             console.section(&name);
         }
         let was_there = config.run.out.join("metrics.json").is_file();
-        let origin = origin.to_json()?;
-        let session =
-            Session { resume: true, profile: false, cache: &cache, origin: Some((origin::ORIGIN, origin.as_str())) };
+        let session = Session { resume: true, profile: false, cache: &cache, origin: Some(origin) };
         memory::forget_peak();
         let metrics = train(config.clone(), session, &of_runs.about(&name)).map_err(|error| match error.kind() {
             ErrorKind::Interrupted => {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use super::prepare::Session;
+use crate::commands::origin::Origin;
 use crate::commands::output::check_writable;
 use crate::config::{self, RunConfig};
 use crate::console::Console;
@@ -11,11 +13,15 @@ use crate::task::task;
 use crate::training::snapshot::Snapshots;
 
 /// That the run can be done and its directories can be written.
-pub fn check(config: &RunConfig, resume: bool) -> Result<()> {
+pub fn check(config: &RunConfig, session: &Session) -> Result<()> {
     task(config.data.task)?;
     check_precision(config)?;
-    if resume {
+    if session.resume {
         check_same_settings(config)?;
+        // A comparison has looked at the data of all its runs.
+        if session.origin.is_none() {
+            check_same_data(config)?;
+        }
     }
     Ok(())
 }
@@ -53,6 +59,18 @@ fn check_same_settings(config: &RunConfig) -> Result<()> {
     Err(Error::request(format!("cannot continue with other settings: {}", shown.join("; ")))
         .file(file)
         .hint("`rehead train --resume --out RUN` alone uses the saved ones; other settings need another --out"))
+}
+
+/// A run is continued with the data that it began with, and a finished one is their result.
+fn check_same_data(config: &RunConfig) -> Result<()> {
+    let changed = Origin::changed_data(config)?;
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let changed = changed.join(" and ");
+    Err(Error::request(format!("this run belongs to other data or settings: {changed} changed since it began"))
+        .file(&config.run.out)
+        .hint("put the data back as they were, or train on those of now with another --out"))
 }
 
 fn check_precision(config: &RunConfig) -> Result<()> {

@@ -4,6 +4,7 @@ use super::outcome::SavedTraining;
 use super::prepare::{Run, Session};
 use super::{checks, ending, report};
 use crate::cli::TrainArgs;
+use crate::commands::origin::Origin;
 use crate::commands::output::{print, unwritable};
 use crate::commands::saved_rules;
 use crate::config::{self, RunConfig};
@@ -54,7 +55,7 @@ struct Finished {
 }
 
 fn complete(config: RunConfig, session: Session, console: &Console) -> Result<Finished> {
-    checks::check(&config, session.resume)?;
+    checks::check(&config, &session)?;
     if session.resume
         && let Some(metrics) = checks::finished(&config.run.out, console)?
     {
@@ -86,8 +87,9 @@ fn begin(run: &Run) -> Result<()> {
     let continued = resume && settings.is_file();
     saved_rules::write(out, &run.label_resolution, continued)?;
     if !continued {
-        if let Some((name, content)) = run.session.origin {
-            write_atomically(out.join(name), content.as_bytes())?;
+        match run.session.origin {
+            Some(origin) => origin.write(out)?,
+            None => Origin::of_content(&run.config, None, run.transform.modality())?.write(out)?,
         }
         write_atomically(settings, run.config.to_toml(&run.choices)?.as_bytes())?;
     }

@@ -9,6 +9,7 @@ use super::split::{PreparedSplit, SplitPreparation};
 use crate::commands::inputs::{TransformOptions, language_fit, transform_for};
 use crate::commands::loaded_model::{engine, hardware_of_engine};
 use crate::commands::locate::locate_network;
+use crate::commands::origin::Origin;
 use crate::commands::origins::origins;
 use crate::config::{Choices, RunConfig, Strategy, Switch};
 use crate::console::Console;
@@ -36,8 +37,8 @@ pub struct Session<'a> {
     pub profile: bool,
     /// What earlier runs of this process have computed already.
     pub cache: &'a Cache,
-    /// A file for the run directory, name and content: what a comparison says the run is made from.
-    pub origin: Option<(&'a str, &'a str)>,
+    /// What a comparison, which has looked, says the run is made from.
+    pub origin: Option<&'a Origin>,
 }
 
 /// A run with all that it works with.

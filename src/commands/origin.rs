@@ -1,5 +1,6 @@
-//! What a result of a comparison was made from: the content of data and model, and the settings. Each run and baseline
-//! keeps it in its directory; one that was made from something else is never shown as a result of this comparison.
+//! What a result was made from: the content of the data and, in a comparison, of the model, and the settings. Each run
+//! and baseline keeps it in its directory; one that was made from something else is never continued, nor shown as a
+//! result of a comparison.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -13,15 +14,19 @@ use crate::config::{self, Choices, RunConfig};
 use crate::console::Console;
 use crate::data::{Input, Modality};
 use crate::error::{Error, Result};
+use crate::files::write_atomically;
 use crate::fingerprint::Fingerprint;
 use crate::interrupt;
 use crate::report::metrics::to_readable_json;
 
 /// The file in the directory of a run or baseline.
-pub const ORIGIN: &str = "origin.json";
+const ORIGIN: &str = "origin.json";
 
 /// Settings whose content counts, not the path.
 const PATHS: [&str; 5] = ["data.train", "data.valid", "data.test", "data.label_map", "model.model"];
+
+/// The content of the images that tables name.
+const IMAGES: &str = "the images";
 
 /// Kinds of model files that decide what a network computes.
 const MODEL_FILES: [&str; 4] = ["json", "safetensors", "txt", "model"];
@@ -36,7 +41,8 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// That of all runs of a comparison, without their own settings. `model` is where the network is.
+    /// That of a run, or of all runs of a comparison, without their own settings. `model`: where the network is, where
+    /// its content counts.
     pub fn of_content(shared: &RunConfig, model: Option<&Path>, modality: Modality) -> Result<Self> {
         let data = &shared.data;
         let mut content = BTreeMap::new();
@@ -51,7 +57,7 @@ impl Origin {
         }
         let files = data.train.iter().chain(&data.valid).chain(&data.test);
         if modality == Modality::Image && files.clone().any(|file| file.is_file()) {
-            content.insert("the images".to_owned(), of_images(shared)?);
+            content.insert(IMAGES.to_owned(), of_images(shared)?);
         }
         if let Some(model) = model {
             let is_part = |file: &Path| file.extension().is_some_and(|kind| MODEL_FILES.iter().any(|&one| kind == one));
@@ -75,14 +81,32 @@ impl Origin {
         Ok(origin)
     }
 
-    pub fn to_json(&self) -> Result<String> {
-        to_readable_json(self)
+    /// What is saved in the directory of a run or baseline; `None` where nothing is, or nothing that can be read.
+    fn saved(folder: &Path) -> Option<Self> {
+        serde_json::from_str(&std::fs::read_to_string(folder.join(ORIGIN)).ok()?).ok()
+    }
+
+    /// Saves it in the directory of a run or baseline.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        write_atomically(folder.join(ORIGIN), to_readable_json(self)?.as_bytes())
+    }
+
+    /// The names of the data (`the training data`, …) whose content is not what it was when the run in `config.run.out`
+    /// began; none where that is not recorded.
+    pub fn changed_data(config: &RunConfig) -> Result<Vec<String>> {
+        let Some(mut saved) = Self::saved(&config.run.out) else { return Ok(Vec::new()) };
+        let modality = if saved.content.contains_key(IMAGES) { Modality::Image } else { Modality::Text };
+        let now = Self::of_content(config, None, modality)?.content;
+        Ok(now
+            .into_iter()
+            .filter(|(name, found)| saved.content.remove(name).is_none_or(|was| was != *found))
+            .map(|(name, _)| name)
+            .collect())
     }
 
     /// In what the result in `folder` differs, in words; `None` where it was made from this.
     pub fn difference(&self, folder: &Path) -> Option<String> {
-        let saved = std::fs::read_to_string(folder.join(ORIGIN)).ok();
-        let Some(saved) = saved.and_then(|text| serde_json::from_str::<Self>(&text).ok()) else {
+        let Some(saved) = Self::saved(folder) else {
             return Some("it is not recorded which data it was made from".to_owned());
         };
         let names = self.content.keys().chain(saved.content.keys().filter(|name| !self.content.contains_key(*name)));
@@ -210,7 +234,7 @@ mod tests {
                 Some("the test data changed; `training.lr` was 0.1, now unset"),
             ),
         ] {
-            std::fs::write(folder.path().join(ORIGIN), saved.to_json().unwrap()).unwrap();
+            saved.write(folder.path()).unwrap();
             assert_eq!(now.difference(folder.path()).as_deref(), expected);
         }
     }

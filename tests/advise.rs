@@ -17,12 +17,23 @@ fn every_stage_is_measured_and_nothing_is_written() {
     let scene = scene(80);
     let before = scene.everything();
     let outcome = scene.rehead(ADVISE).ok();
-    for part in
-        ["embeddings", "layer.0", "linear head", "A head on the frozen network, on its last stage, is correct for"]
-    {
+    for part in [
+        "embeddings",
+        "layer.0",
+        "linear head",
+        "A head on the frozen network, on its last stage, `layer.2`, is correct for",
+    ] {
         outcome.check(outcome.stdout_text().contains(part), part);
     }
     let json = scene.rehead(&format!("{ADVISE} --json --quiet")).ok().json();
+    // Each accuracy is said with its stage, the expected one with the advised stage.
+    let stage = &json["advice"]["stage"].as_str().unwrap();
+    let advised = if json["advice"]["last_stage"] == true {
+        format!("Trained with all 80 rows, a head on the last stage, `{stage}`, should be correct for about")
+    } else {
+        format!("Trained with all 80 rows, a head on the features after `{stage}` should be correct for about")
+    };
+    outcome.check(outcome.stdout_text().contains(&advised), &advised);
     let stages = json["measurements"]["stages"].as_array().unwrap();
     assert!(stages.len() >= 3 && stages[0]["name"] == "embeddings");
     for stage in stages {

@@ -49,6 +49,46 @@ fn what_is_ignored_is_counted_and_said() {
     assert_eq!(scene.text("out.csv").lines().count(), 17);
 }
 
+/// What is not in the numbers of a run is counted in its report and its metrics too.
+#[test]
+fn what_is_left_out_of_a_run_is_in_its_report() {
+    let scene = scene();
+    for folder in ["data", "held", "test"] {
+        classes(&scene, folder, ["left", "right"]);
+    }
+    for name in ["data/left/a.heic", "held/left/bad.png", "test/right/bad.png", "test/right/notes.txt"] {
+        file(&scene, name);
+    }
+    let words = format!("{TRAIN} data --valid held --test test --out run --on-bad-input skip");
+    scene.rehead(&words).ok().says(&["1 of 17 images cannot be read"]);
+    let report = scene.text("run/report.html");
+    let metrics = scene.json("run/metrics.json");
+    let said = metrics["data_warnings"].to_string();
+    for part in [
+        "1 file ignored: 1 .heic",
+        "test: 1 file ignored: 1 .txt",
+        "1 validation image left out, which cannot be read",
+        "1 test image left out, which cannot be read",
+    ] {
+        assert!(report.contains(part), "{part} is not in the report");
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(metrics["unreadable_images"], serde_json::json!({ "validation": 1, "test": 1 }));
+    assert_eq!((&metrics["valid"]["rows"], &metrics["test"]["rows"]), (&16.into(), &16.into()));
+}
+
+/// The statistics of batch norms are not learned: what `inspect` counts is what the metrics count.
+#[test]
+fn parameters_are_counted_without_the_statistics_of_batch_norms() {
+    let scene = scene();
+    classes(&scene, "data", ["left", "right"]);
+    scene.rehead(&format!("{TRAIN} data --out run")).ok();
+    let report = scene.rehead("inspect run --json").ok().json();
+    assert_eq!(report["parameters"], scene.json("run/metrics.json")["total_parameters"]);
+    assert!(report["buffers"].as_u64() > Some(0), "{report}");
+    scene.rehead("inspect run").ok().shows(&[&format!(" and {} buffers", report["buffers"])]);
+}
+
 #[test]
 #[cfg(unix)]
 fn a_link_to_nothing_is_an_image_that_cannot_be_read() {

@@ -226,6 +226,7 @@ fn a_damaged_image_is_named_or_left_out() {
         "1 of 48 images",
     ]);
     assert_eq!(scene.json("run/metrics.json")["train_rows"], 47);
+    assert_eq!(scene.json("run/metrics.json")["unreadable_images"], serde_json::json!({ "training": 1 }));
     assert!(scene.text("run/report.html").contains("1 that cannot be read left out"));
     assert!(scene.text("run/report.html").contains("a kind of image that is missing"));
 

@@ -221,10 +221,19 @@ fn against_the_last(leading: &StageScores, last: &StageScores, clearly: bool, di
 
 fn head_alone(advice: &Advice, rows: usize) -> String {
     format!(
-        "Trained with all {}, that head should be correct for about {} of new rows.",
+        "Trained with all {}, a head on {} should be correct for about {} of new rows.",
         units::counted(rows as u64, "row"),
+        of_stage(advice),
         percent(advice.frozen_accuracy)
     )
+}
+
+/// Where the advised head goes.
+fn of_stage(advice: &Advice) -> String {
+    match advice.last_stage {
+        true => format!("the last stage, `{}`,", advice.stage),
+        false => format!("the features after `{}`", advice.stage),
+    }
 }
 
 /// What training everything would gain, what it costs, and whether that is worth it.
@@ -251,10 +260,12 @@ fn everything(advice: &Advice) -> String {
     };
     let [points, low, high] = [points, low, high].map(signed);
     format!(
-        "Training everything instead should change accuracy by {points} points (90 % range {low} to {high}) and takes \
-         about {:.0} times as long: {verdict}, by the rule that it should gain {:.0} point or more. The numbers are \
+        "Training everything instead of a head on {} should change accuracy by {points} points (90 % range {low} to \
+         {high}) and takes about {:.0} times as long: {verdict}, by the rule that it should gain {:.0} point or more. The numbers are \
          those of our runs with {such}; here there are {rate}.{compare}",
-        advice.times_as_long, advice.worth_points
+        of_stage(advice).trim_end_matches(','),
+        advice.times_as_long,
+        advice.worth_points
     )
 }
 

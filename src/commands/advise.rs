@@ -167,8 +167,9 @@ impl Report {
         let most = class_rows.iter().max().copied().unwrap_or(0) as f64 / self.measured_rows.max(1) as f64;
         writeln!(
             f,
-            "A head on the frozen network, on its last stage, is correct for {:.1} % of unseen rows (95 % \
+            "A head on the frozen network, on its last stage, `{}`, is correct for {:.1} % of unseen rows (95 % \
              interval {:.1} to {:.1}); always answering the most frequent label, for {:.1} %.",
+            last.name,
             100.0 * last.probe.accuracy(),
             100.0 * low,
             100.0 * high,
@@ -177,7 +178,7 @@ impl Report {
         if let [.., half, all] = curve.as_slice() {
             let gain = 100.0 * (all.accuracy() - half.accuracy());
             let (before, after) = (half.train_rows, all.train_rows);
-            writeln!(f, "From {before:.0} to {after:.0} training rows the head gained {gain:+.1} points.")?;
+            writeln!(f, "From {before:.0} to {after:.0} training rows that head gained {gain:+.1} points.")?;
         }
         writeln!(
             f,

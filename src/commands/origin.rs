@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -154,8 +154,10 @@ fn fingerprint(paths: &[&Path], depth: usize, is_part: impl Fn(&Path) -> bool) -
     for path in paths {
         for entry in walkdir::WalkDir::new(path).max_depth(depth).follow_links(true).sort_by_file_name() {
             let entry = match entry {
-                // A link back to a folder above holds nothing new.
+                // A link back to a folder above holds nothing new, and one to nothing is an image like others that
+                // cannot be read: refused or left out where the run reads it.
                 Err(error) if error.loop_ancestor().is_some() => continue,
+                Err(error) if error.depth() > 0 && error.io_error().is_some_and(is_missing) => continue,
                 Err(error) => return Err(Error::io(error.into(), path)),
                 Ok(entry) => entry,
             };
@@ -163,11 +165,18 @@ fn fingerprint(paths: &[&Path], depth: usize, is_part: impl Fn(&Path) -> bool) -
             if entry.file_type().is_file() && (path.is_file() || is_part(file)) {
                 let name = file.strip_prefix(path).unwrap_or(file).to_string_lossy();
                 hash.bytes(format!("{}:{name}", name.len()));
-                add_content(&mut hash, file)?;
+                match add_content(&mut hash, file) {
+                    Err(_) if path.is_dir() => hash.bytes("unreadable"),
+                    added => added?,
+                }
             }
         }
     }
     Ok(hash.finish())
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 /// Of the images that the data name, each read once. A table's own bytes say nothing of them.

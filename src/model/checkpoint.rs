@@ -190,9 +190,14 @@ impl Weights {
         self.entries.get(name).map(|entry| entry.shape.as_slice())
     }
 
-    /// Elements of all tensors.
-    pub fn elements(&self) -> u64 {
-        self.entries.values().map(|entry| entry.shape.iter().product::<usize>() as u64).sum()
+    /// Numbers in the parameters, and in the buffers: statistics of batch norms and positions, which are not learned.
+    pub fn elements(&self) -> (u64, u64) {
+        const BUFFERS: [&str; 4] = ["running_mean", "running_var", "num_batches_tracked", "position_ids"];
+        let is_buffer = |name: &str| name.rsplit('.').next().is_some_and(|last| BUFFERS.contains(&last));
+        self.entries.iter().fold((0, 0), |(parameters, buffers), (name, entry)| {
+            let elements = entry.shape.iter().product::<usize>() as u64;
+            if is_buffer(name) { (parameters, buffers + elements) } else { (parameters + elements, buffers) }
+        })
     }
 
     /// The tensor `name`, of exactly `shape`, as a fresh leaf on the device.

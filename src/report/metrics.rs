@@ -1,5 +1,6 @@
 //! `metrics.json`: what a run was and how good it is, for programs. Its top-level names are a contract.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -21,6 +22,13 @@ pub struct RunMetrics {
     pub seed: u64,
     /// Rows trained on: without validation rows and unusable ones, and each once however many views it has.
     pub train_rows: u64,
+    /// Images left out because they cannot be read, by `training`, `validation` and `test`; left out where all can be.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreadable_images: BTreeMap<String, usize>,
+    /// What a person should know of how the data were read, such as ignored files of a folder; left out where there is
+    /// nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data_warnings: Vec<String>,
     /// Wall-clock time of training, validation included.
     pub train_seconds: f64,
     /// Training tokens of all epochs divided by `train_seconds`; null where there are no tokens.
@@ -179,6 +187,8 @@ mod tests {
             strategy: "last:2".to_owned(),
             seed: 7,
             train_rows: 6920,
+            unreadable_images: BTreeMap::new(),
+            data_warnings: Vec::new(),
             train_seconds: 99.5,
             prepare_seconds: 0.5,
             tokens_per_second: Some(7000.25),

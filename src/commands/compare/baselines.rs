@@ -73,6 +73,8 @@ pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Res
             strategy: baseline.name().to_owned(),
             seed: shared.training.seed,
             train_rows: train.labels.len() as u64,
+            unreadable_images: Default::default(),
+            data_warnings: Vec::new(),
             train_seconds,
             prepare_seconds: 0.0,
             tokens_per_second: None,

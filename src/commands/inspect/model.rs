@@ -28,6 +28,11 @@ enum HeadState {
     Unusable,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// What is in a model directory.
 #[derive(Serialize)]
 pub struct ModelReport {
@@ -40,7 +45,11 @@ pub struct ModelReport {
     reads: Option<&'static str>,
     files: Vec<String>,
     tensors: usize,
+    /// Numbers in them.
     parameters: u64,
+    /// Numbers in tensors that are not learned, such as the statistics of batch norms.
+    #[serde(skip_serializing_if = "is_zero")]
+    buffers: u64,
     /// Of the backbone, when rehead can run it.
     stages: Vec<String>,
     feature_width: Option<i64>,
@@ -85,6 +94,7 @@ impl ModelReport {
             files: Vec::new(),
             tensors: 0,
             parameters: 0,
+            buffers: 0,
             stages: Vec::new(),
             feature_width: None,
             max_length: None,
@@ -132,7 +142,7 @@ impl ModelReport {
             false => Weights::open(path, Device::Cpu)?,
         };
         self.tensors = weights.names().count();
-        self.parameters = weights.elements();
+        (self.parameters, self.buffers) = weights.elements();
         Ok(())
     }
 
@@ -193,9 +203,13 @@ impl fmt::Display for ModelReport {
         if !self.architectures.is_empty() {
             writeln!(f, "  class         {}", self.architectures.join(", "))?;
         }
+        let buffers = match self.buffers {
+            0 => String::new(),
+            buffers => format!(" and {} buffers (statistics of batch norms and the like)", units::count(buffers)),
+        };
         writeln!(
             f,
-            "  weights       {} tensors, {} parameters ({})",
+            "  weights       {} tensors, {} parameters{buffers} ({})",
             self.tensors,
             units::count(self.parameters),
             self.files.join(", ")

@@ -30,6 +30,28 @@ pub struct Data {
     pub resolution: LabelResolution,
     /// What is in the files, by file, and what was held out.
     pub summary: Vec<(String, String)>,
+    /// What a person should know of how they were read: files and rows left out, what was understood otherwise.
+    pub warnings: Vec<String>,
+}
+
+/// What is printed of the data, and kept for the report.
+struct Said<'a> {
+    console: &'a Console,
+    summary: Vec<(String, String)>,
+    warnings: Vec<String>,
+}
+
+impl Said<'_> {
+    fn note(&mut self, name: impl ToString, content: impl ToString) {
+        let (name, content) = (name.to_string(), content.to_string());
+        self.console.note(format!("{name}: {content}"));
+        self.summary.push((name, content));
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.console.warn(&warning);
+        self.warnings.push(warning);
+    }
 }
 
 impl Data {
@@ -43,21 +65,15 @@ impl Data {
         let task = task::task(config.data.task)?;
         let names = task.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
         // A folder has no columns to choose.
-        set.reading_warnings.iter().for_each(|warning| console.warn(warning));
+        let mut said = Said { console, summary: Vec::new(), warnings: Vec::new() };
+        set.reading_warnings.iter().for_each(|warning| said.warn(warning.clone()));
         let has_columns = !set.columns.file().is_dir();
         for choice in set.choices.iter().filter(|_| has_columns) {
             choices.record(choice.setting, &choice.value, choice.reason.clone());
         }
-        let mut summary: Vec<(String, String)> = Vec::new();
-        let note = |name: String, content: String, summary: &mut Vec<(String, String)>| {
-            console.note(format!("{name}: {content}"));
-            summary.push((name, content));
-        };
-        note(config.data.train.to_string(), set.summary.to_string(), &mut summary);
-        for content in &set.notes {
-            note("labels".to_owned(), content.clone(), &mut summary);
-        }
-        say_what_is_odd(&set, config, console)?;
+        said.note(&config.data.train, &set.summary);
+        set.notes.iter().for_each(|content| said.note("labels", content));
+        say_what_is_odd(&set, config, &mut said)?;
         // Other files are read as these are; a folder has no columns to name.
         if has_columns {
             options.text = Some(set.columns.text());
@@ -77,13 +93,13 @@ impl Data {
             let text = options.text.clone().filter(|_| columns);
             let label = options.label.clone().filter(|_| columns);
             let other = load_labelled(&[path], &ReadOptions { text, label, ..options.clone() }, Some(known))?;
-            other.reading_warnings.iter().for_each(|warning| console.warn(warning));
-            note(path.display().to_string(), other.summary.to_string(), &mut summary);
+            other.reading_warnings.iter().for_each(|warning| said.warn(warning.clone()));
+            said.note(path.display(), &other.summary);
             other.notes.iter().for_each(|note| console.note(format!("{}: {note}", path.display())));
-            other.warnings.iter().for_each(|text| console.warn(format!("{}: {text}", path.display())));
+            other.warnings.iter().for_each(|text| said.warn(format!("{}: {text}", path.display())));
             let shared = overlap(&set.examples, &other.examples);
             if shared.rows > 0 {
-                console.warn(format!(
+                said.warn(format!(
                     "{} of its rows also appear in {}, {} with another label: scores on them are too optimistic",
                     shared.rows, config.data.train, shared.contradictions
                 ));
@@ -101,7 +117,7 @@ impl Data {
             None => {
                 let (train, valid) = hold_out(&examples, &labels, &training, config, choices, console)?;
                 let held_out = format!("{} of the training rows held out", valid.len());
-                note("validation".to_owned(), held_out, &mut summary);
+                said.note("validation", held_out);
                 (train, valid)
             }
         };
@@ -111,7 +127,8 @@ impl Data {
                 .hint("give more rows, or a validation file with --valid"));
         }
         let sources = Sources { files, options };
-        Ok(Self { train, valid, test, sources, labels, names, resolution, training, summary })
+        let Said { summary, warnings, .. } = said;
+        Ok(Self { train, valid, test, sources, labels, names, resolution, training, summary, warnings })
     }
 }
 
@@ -175,7 +192,7 @@ fn much_held_out(split: &Split, fraction: f64, labels: &Labels) -> Option<String
 ///
 /// # Errors
 /// The labels are hardly classes, and nobody asked for them as such.
-fn say_what_is_odd(set: &LabelledSet, config: &RunConfig, console: &Console) -> Result<()> {
+fn say_what_is_odd(set: &LabelledSet, config: &RunConfig, said: &mut Said) -> Result<()> {
     let findings = &set.summary.findings;
     match &findings.other_task {
         Some(other) if other.sure && config.data.task.is_none() => {
@@ -183,6 +200,8 @@ fn say_what_is_odd(set: &LabelledSet, config: &RunConfig, console: &Console) -> 
         }
         _ => {}
     }
-    set.warnings.iter().chain(&findings.sentences()).for_each(|text| console.warn(text));
+    set.warnings.iter().for_each(|text| said.warn(text.clone()));
+    // The report has these among what is to be done.
+    findings.sentences().iter().for_each(|text| said.console.warn(text));
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::commands::locate::locate_network;
 use crate::commands::origin::Origin;
 use crate::commands::origins::origins;
 use crate::config::{Choices, RunConfig, Strategy, Switch};
-use crate::console::Console;
+use crate::console::{Console, units};
 use crate::data::{Example, LabelResolution, Labels, Origins, Sources, Summary};
 use crate::error::Result;
 use crate::hardware::Hardware;
@@ -62,6 +62,8 @@ pub struct Run<'a> {
     pub language: Option<LanguageFit>,
     /// What is in the data: name, value.
     pub summary: Vec<(String, String)>,
+    /// What a person should know of how the data were read.
+    pub warnings: Vec<String>,
     pub plan: TrainPlan,
     /// Of each training image; 0: every epoch has others.
     pub views: usize,
@@ -123,9 +125,15 @@ impl<'a> Run<'a> {
             config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();
         let activation_cache = is_cached.then(|| cached::settings(&config, &mut choices));
         console.note(&choices);
-        let Data { mut summary, training, sources, resolution: label_resolution, .. } = data;
+        let Data { mut summary, mut warnings, training, sources, resolution: label_resolution, .. } = data;
         summary.push((splits.train.dataset.examples.unit().to_owned(), splits.train.statistics.clone()));
         summary.extend(splits.train.remarks.iter().map(|remark| ("training texts".to_owned(), remark.clone())));
+        // Those of training are in the statistics.
+        let unread = splits.left_out().filter(|(name, count)| *name != "training" && *count > 0);
+        warnings.extend(unread.map(|(name, count)| {
+            format!("{} left out, which cannot be read", units::counted(count as u64, &format!("{name} image")))
+        }));
+        summary.extend(warnings.iter().map(|warning| ("reading".to_owned(), warning.clone())));
         Ok(Self {
             config,
             choices,
@@ -140,6 +148,7 @@ impl<'a> Run<'a> {
             training,
             language,
             summary,
+            warnings,
             plan,
             views: variation.views,
             activation_cache,
@@ -210,6 +219,12 @@ fn training_transform(config: &RunConfig, classifier: &Classifier, variation: &V
 }
 
 impl Splits {
+    /// By split, how many of its images cannot be read.
+    pub fn left_out(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let splits = [("training", Some(&self.train)), ("validation", Some(&self.valid)), ("test", self.test.as_ref())];
+        splits.into_iter().filter_map(|(name, split)| Some((name, split?.left_out)))
+    }
+
     fn of(data: &Data, preparation: SplitPreparation) -> Result<Self> {
         let console = preparation.console;
         let split = |examples: &[Example], purpose| PreparedSplit::of(examples, purpose, preparation);

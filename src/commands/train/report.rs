@@ -99,6 +99,13 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
         seed: run.config.training.seed,
         train_rows: (train.dataset.targets.len() / run.views.max(1)) as u64,
         train_seconds: outcome.seconds,
+        unreadable_images: run
+            .splits
+            .left_out()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect(),
+        data_warnings: run.warnings.clone(),
         prepare_seconds: train.seconds + run.splits.valid.seconds,
         tokens_per_second: rate("tokens"),
         images_per_second: rate("images"),

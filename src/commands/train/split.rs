@@ -22,6 +22,8 @@ pub struct PreparedSplit {
     pub statistics: String,
     /// What a person should know of them before trusting the results.
     pub remarks: Rc<[String]>,
+    /// Images that cannot be read.
+    pub left_out: usize,
     /// What making the examples took.
     pub seconds: f64,
     /// As people read them, for the report; none of the training examples.
@@ -66,6 +68,7 @@ impl PreparedSplit {
                 Ok(Examples { set: prepared.set, places, statistics: prepared.statistics, remarks, seconds })
             })?;
         let usable: Vec<&Example> = places.iter().filter_map(|&place| examples.get(place)).collect();
+        let left_out = examples.len() - places.iter().collect::<HashSet<_>>().len();
         let is_trained_on = purpose == Purpose::Training;
         let digests = trained_rows::digests(usable.iter().map(|example| &example.input), &*set);
         let trained_rows = if is_trained_on { TrainedRows::new(digests) } else { TrainedRows::default() };
@@ -78,6 +81,7 @@ impl PreparedSplit {
             dataset: Dataset { targets: task.parse(&usable, values, names)?, examples: set },
             statistics,
             remarks,
+            left_out,
             seconds,
         })
     }

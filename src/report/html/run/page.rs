@@ -181,6 +181,8 @@ mod tests {
             strategy: strategy.to_owned(),
             seed: 7,
             train_rows: 100,
+            unreadable_images: Default::default(),
+            data_warnings: Vec::new(),
             train_seconds: 12.0,
             prepare_seconds: 0.5,
             tokens_per_second: None,

@@ -360,8 +360,8 @@ fn scores_and_joined_labels_are_no_classes() {
     let train = |file: &str, more: &str| scene.rehead(&format!("{FROZEN} --train {file} {more}"));
     for (file, says) in [
         ("scores.csv", "40 different numbers, such as `1.0`"),
-        ("joined.csv", "several labels a row"),
-        ("lists.csv", "several labels a row"),
+        ("joined.csv", "several labels per row"),
+        ("lists.csv", "several labels per row"),
     ] {
         train(file, "").refused().says(&[says, "--task", "hint: "]);
         let inspected = scene.rehead(&format!("inspect {file}")).ok();

@@ -92,7 +92,7 @@ fn what_was_made_from_other_data_is_named_and_not_shown() {
     scene.rehead(COMPARE).refused().says(&["both/full/seed-43", "not recorded"]);
 }
 
-/// A line a run; at the end the run to go on with, the command that does, and the report, which links the runs' own.
+/// A line per run; at the end the run to go on with, the command that does, and the report, which links the runs' own.
 #[test]
 fn a_comparison_ends_with_the_run_to_go_on_with() {
     let scene = scene();

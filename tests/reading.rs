@@ -189,6 +189,28 @@ fn the_whole_first_record_decides_about_the_delimiter() {
 }
 
 #[test]
+fn usual_delimiters_line_ends_and_quotes_are_recognised() {
+    let scene = scene();
+    for (name, table, shown) in [
+        ("pipe.csv", "text|label\ngood, very|a\nbad|b\n", "delimiter `|`, 2 rows"),
+        ("tab.csv", "text\tlabel\ngood, very\ta\nbad\tb\n", "delimiter tab, 2 rows"),
+        ("semicolons.tsv", "text;label\ngood, very;a\nbad;b\n", "delimiter `;`, 2 rows"),
+        ("ends.csv", "text,label\r\ngood,a\nbad,b\r\n", "delimiter `,`, 2 rows"),
+        ("lines.csv", "text,label\n\"good\nvery\r\ngood\",a\nbad,b\n", "\"good\\nvery\\r\\ngood\""),
+        (
+            "backslash.csv",
+            "text,label\n\"a \\\"good\\\" film\",a\nbad,b\ndull,b\n",
+            "1 of 3 rows cannot be used: row 1",
+        ),
+    ] {
+        scene.write(name, table);
+        scene.rehead(&format!("inspect {name}")).ok().shows(&[shown, "text [text]", "label [label]"]);
+    }
+    scene.write("mac.csv", "text,label\rgood,a\rbad,b\r");
+    scene.rehead("inspect mac.csv").refused().says(&["end in a carriage return alone", "tr '\\r' '\\n' < OLD > NEW"]);
+}
+
+#[test]
 fn columns_that_nobody_uses_may_be_called_anything() {
     let scene = scene();
     scene.write("spam.csv", "v1,v2,,,\r\nham,see you,,,\r\nspam,win now,,,\r\n");

@@ -29,7 +29,7 @@ pub struct SparseLinear {
     classes: usize,
 }
 
-/// One score a class; with two classes one score, that of the second (the first has 0).
+/// One score per class; with two classes one score, that of the second (the first has 0).
 fn outputs(classes: usize) -> usize {
     if classes == 2 { 1 } else { classes }
 }

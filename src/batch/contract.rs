@@ -72,7 +72,7 @@ pub struct Loaded {
     pub contents: Contents,
 }
 
-/// What a batch is made from, in host memory, one variant a modality.
+/// What a batch is made from, in host memory, one variant per modality.
 pub enum Contents {
     /// Ids, segments and positions, in order of the texts' lengths.
     Tokens(TokenArrays),
@@ -99,7 +99,7 @@ pub struct Batch {
     pub inputs: Inputs,
 }
 
-/// What a backbone reads, one variant a modality.
+/// What a backbone reads, one variant per modality.
 pub enum Inputs {
     /// Texts, packed without padding.
     Tokens(PackedTokens),

@@ -83,7 +83,7 @@ impl PackedTokens {
         self.groups.iter().map(|group| group.count).sum()
     }
 
-    /// Cuts `rows`, one a token, into the groups' rows. All at once, so that the backward pass puts the gradients
+    /// Cuts `rows`, one per token, into the groups' rows. All at once, so that the backward pass puts the gradients
     /// together at once too.
     pub fn split(&self, rows: &Tensor) -> Result<Vec<Tensor>> {
         let mut sizes: Vec<i64> = self.groups.iter().map(|group| group.count * group.length).collect();

@@ -87,7 +87,7 @@ const FIRST_SCREENS: &[FirstScreen] = &[
             ("run.device", "auto, cpu or cuda[:N] [default: auto]"),
             ("run.out", "Directory for the runs and the report"),
             ("config", "Settings file; flags win over it"),
-            ("verbose", "Print all that each run says, not a line a run"),
+            ("verbose", "Print all that each run says, not a line per run"),
             ("quiet", "Print nothing but warnings and errors"),
         ],
         example: "rehead compare --train reviews.csv --test test.csv --model bert-base-uncased --out runs/comparison",

@@ -61,7 +61,7 @@ impl Choices {
     }
 }
 
-/// One decision a line: `precision = fp32 (this CPU has no fast bf16)`.
+/// One decision per line: `precision = fp32 (this CPU has no fast bf16)`.
 impl fmt::Display for Choices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, choice) in self.0.iter().enumerate() {

@@ -27,7 +27,7 @@ impl Column {
     }
 }
 
-/// Rows of cells under headers. Displays one line a row, without a newline at the end.
+/// Rows of cells under headers. Displays one line per row, without a newline at the end.
 #[derive(Debug, Clone)]
 pub struct Table {
     columns: Vec<Column>,

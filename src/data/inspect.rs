@@ -82,7 +82,7 @@ pub struct ClassReport {
     pub share: f64,
 }
 
-/// How long the texts of a file are, with one length a row.
+/// How long the texts of a file are, with one length per row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Distribution {
     /// The length of the shortest text.

@@ -1,5 +1,5 @@
-//! What looks wrong about the classes of a file, from their names and sizes alone: labels that look alike, that stand for
-//! a missing value, that are scores or several labels in one, and classes of a single row.
+//! What looks wrong about the classes of a file, from their names and sizes alone: labels that look alike, that stand
+//! for a missing value, that are scores or several labels in one, and classes of a single row.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -149,7 +149,7 @@ fn several_in_one(classes: &[(String, u64)]) -> Option<OtherTask> {
     if lists.len() >= 2 && lists.len() == classes.len() {
         let examples = listed(lists.iter().take(2).map(|(name, _)| brief(name)));
         return Some(OtherTask {
-            what: format!("the labels are lists, such as {examples}: these look like several labels a row"),
+            what: format!("the labels are lists, such as {examples}: these look like several labels per row"),
             hint: hint.to_owned(),
             sure: true,
         });
@@ -173,7 +173,7 @@ fn several_in_one(classes: &[(String, u64)]) -> Option<OtherTask> {
         let examples = listed(joined.iter().take(2).map(|(name, _)| brief(name)));
         Some(OtherTask {
             what: format!(
-                "{} hold labels such as {examples}, whose parts recur: these look like several labels a row",
+                "{} hold labels such as {examples}, whose parts recur: these look like several labels per row",
                 counted(rows, "row")
             ),
             hint: hint.to_owned(),

@@ -63,7 +63,7 @@ pub fn guessed_text(
             Ok(vec![column])
         }
         _ if has_numbers_for_names(layout) => Err(Error::request(format!(
-            "which column holds the text is not said; the columns are {}",
+            "it is not known which column holds the text; the columns are {}",
             listed(&layout.columns)
         ))
         .file(&layout.file)

@@ -81,7 +81,7 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
         if own.len() < 2 || free.is_empty() {
             continue;
         }
-        // A generator a class: adding rows of one class does not move the rows of another.
+        // A generator per class: adding rows of one class does not move the rows of another.
         Random::of(&[seed, label as u64]).shuffle(&mut free);
         let rows: usize = own.iter().map(|&index| size(index)).sum();
         let wanted = ((rows as f64 * fraction).round() as usize).clamp(1, rows - 1);
@@ -227,7 +227,7 @@ mod tests {
             let rows: Vec<Example> = (1..=1 + random.below(40))
                 .map(|row| {
                     let text = random.below(texts);
-                    // Mostly one label a text, sometimes a contradicting one.
+                    // Mostly one label per text, sometimes a contradicting one.
                     let label = if random.below(5) == 0 { random.below(4) } else { text % 4 };
                     Example { input: Input::Text(text.to_string()), label: label as u32, file: 0, row }
                 })

@@ -1,9 +1,9 @@
 //! How good predictions are: from the logits of a split and its true labels to the numbers in `metrics.json`.
 //!
-//! A metric a file; each says its unit and whether higher is better. Where scikit-learn has the metric, its conventions
-//! hold and its numbers are the tests' expected values. Logits arrive as the network made them (f32); everything after
-//! is computed in f64, so the loss is exact where a probability would have rounded to 0. This room knows numbers and no
-//! tensors. How an [`Evaluation`] is shown to people is `report`'s business.
+//! A metric per file; each says its unit and whether higher is better. Where scikit-learn has the metric, its
+//! conventions hold and its numbers are the tests' expected values. Logits arrive as the network made them (f32);
+//! everything after is computed in f64, so the loss is exact where a probability would have rounded to 0. This room
+//! knows numbers and no tensors. How an [`Evaluation`] is shown to people is `report`'s business.
 
 pub mod accuracy;
 pub mod calibration;

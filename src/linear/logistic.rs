@@ -45,7 +45,7 @@ pub enum Step {
 
 /// Features `[N, width]` with what is to be predicted from them.
 pub struct Labelled<'a> {
-    /// One row an example, in any floating-point kind.
+    /// One row per example, in any floating-point kind.
     pub features: &'a Tensor,
     /// `[N, classes]`, fp64: what each class's log-probability counts, see [`soft_targets`].
     pub targets: &'a Tensor,

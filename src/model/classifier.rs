@@ -58,7 +58,7 @@ impl Classifier {
         Ok(())
     }
 
-    /// Logits in fp32, `[N, classes]`, one row an example of the batch.
+    /// Logits in fp32, `[N, classes]`, one row per example of the batch.
     pub fn logits(&self, batch: &Batch, pass: Pass) -> Result<Tensor> {
         self.logits_from(0, batch, None, pass)
     }

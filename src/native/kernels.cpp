@@ -1,5 +1,5 @@
-// The arithmetic between the matrix products and convolutions of a network, for CPUs: a file a kernel, written once on
-// vectors of 16 numbers and compiled once for each set of instructions (build.rs gives VARIANT and the flags).
+// The arithmetic between the matrix products and convolutions of a network, for CPUs: a file per kernel, written once
+// on vectors of 16 numbers and compiled once for each set of instructions (build.rs gives VARIANT and the flags).
 // dispatch.cpp chooses among the sets; the files named .cpp beside these know about tensors.
 //
 // No header with inline functions of its own belongs here: compiled for one CPU, they could end up being called on

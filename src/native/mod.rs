@@ -1,4 +1,4 @@
-//! What libtorch has and tch lacks, and kernels of our own, behind safe functions on tensors. A file a kernel:
+//! What libtorch has and tch lacks, and kernels of our own, behind safe functions on tensors. A file per kernel:
 //! `attention.rs` is the safe face, `attention.cpp` the same on libtorch's tensors with the gradient, `attention.inl`
 //! the arithmetic on CPUs, which `kernels.cpp` compiles once for each set of instructions. [`gpu`] has the arithmetic
 //! on GPUs.

@@ -11,7 +11,7 @@ use crate::linear::logistic::{Linear, Step};
 use crate::task::loss::{Loss, LossSettings};
 use crate::task::targets::Targets;
 
-/// A kind of answer that a network is trained to give. What else still assumes one class a row, docs/architecture.md
+/// A kind of answer that a network is trained to give. What else still assumes one class per row, docs/architecture.md
 /// lists.
 pub trait Task: Sync {
     /// As `--task` and the settings name it.

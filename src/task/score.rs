@@ -7,7 +7,7 @@ use crate::inference::{Inference, Rows};
 use crate::task::contract::Task;
 use crate::task::targets::Dataset;
 
-/// A dataset's logits, one row an example, and how good they are.
+/// A dataset's logits, one row per example, and how good they are.
 pub struct Evaluated {
     /// `[N, head width]`, in the dataset's order.
     pub logits: Rows,

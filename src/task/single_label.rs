@@ -100,7 +100,7 @@ pub struct CrossEntropy {
 }
 
 impl CrossEntropy {
-    /// `class_weights`: one a class; without, all weigh 1.
+    /// `class_weights`: one per class; without, all weigh 1.
     pub fn new(label_smoothing: f64, class_weights: Option<&[f64]>, device: Device) -> Result<Self> {
         let weights = class_weights.map(|weights| -> Result<Tensor> {
             let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();

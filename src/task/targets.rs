@@ -8,7 +8,7 @@ use crate::fingerprint::Fingerprint;
 /// The right answer for each example of a set, in the examples' order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Targets {
-    /// One class an example: the index of its label.
+    /// One class per example: the index of its label.
     Classes(Vec<u32>),
 }
 

@@ -122,7 +122,7 @@ pub fn table(result: &ComparisonOutcome) -> Table {
     table
 }
 
-/// One line a run.
+/// One line per run.
 pub fn csv(contenders: &[Contender]) -> Result<String> {
     let failed = |error: csv::Error| Error::failure(format!("compare.csv: {error}"));
     let mut writer = csv::Writer::from_writer(Vec::new());

@@ -186,7 +186,7 @@ impl<'a> Sorting<'a> {
         }
         let failed = |error| {
             let which = format!("{} cannot be placed here", image.display());
-            Error::io(error, &folder).context(which).hint("--resume sorts the others once this is put right")
+            Error::io(error, &folder).context(which).hint("--resume sorts the others once this is fixed")
         };
         for number in 1.. {
             let name = folder.join(numbered(image, number));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Contender<'a> {
     /// Different from every other contender's: pairs and the verdict refer to it.
     pub name: &'a str,
-    /// Label indices, one list a seed, all over the same rows in the same order. A single list where others have
+    /// Label indices, one list per seed, all over the same rows in the same order. A single list where others have
     /// several stands for every seed: a method without chance.
     pub predictions: Vec<&'a [u32]>,
     /// What it costs: training time in seconds, the mean over seeds.
@@ -89,7 +89,7 @@ pub struct Pair {
     pub macro_f1: Difference,
     /// What would narrow the interval of the difference in accuracy most.
     pub more: More,
-    /// One test a seed that both have.
+    /// One test per seed that both have.
     pub mcnemar: Vec<Mcnemar>,
 }
 

@@ -114,8 +114,8 @@ impl PatchEmbeddings {
         DropoutKeys::apply(pass.dropout, x, self.dropout)
     }
 
-    /// A row a patch, its pixels row by row, a pixel's channels side by side (as they lie in memory when channels come
-    /// last), then filling; in the pass's kind.
+    /// A row per patch, its pixels row by row, a pixel's channels side by side (as they lie in memory when channels
+    /// come last), then filling; in the pass's kind.
     fn unfolded(&self, pixels: &Tensor, pass: Pass) -> Result<Tensor> {
         let ([rows, columns], [tall, wide]) = (self.grid, self.patch);
         let size = pixels.size();

@@ -113,7 +113,8 @@ impl SplitFacts<'_> {
     }
 }
 
-/// The steps, the most important first, at most [`MOST_STEPS`]. The last is always how to label new data.
+/// The steps, the most important first, at most [`MOST_STEPS`]. How to label new data is always among them; only the
+/// use in Python comes after it.
 pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
     let main = facts.splits.last();
     let mut steps: Vec<NextStep> = facts.languages.iter().map(|found| NextStep::new(sentence(found))).collect();
@@ -176,8 +177,8 @@ fn missed_labels(main: &SplitFacts, training: Option<&Training>) -> Option<NextS
         };
         let (rows, only) = (main.counted_rows(), named(only));
         return Some(NextStep::new(format!(
-            "All {rows} are predicted as {only}: the network tells nothing apart. {advice}, or give it more rows of \
-             the other labels."
+            "All {rows} are predicted as {only}: the network separates no labels. {advice}, or give it more rows \
+             of the other labels."
         )));
     }
     let missed = || classes().filter(|((_, scores), rows)| **rows == 0 && scores.support >= FEWEST_MISSED);
@@ -347,7 +348,7 @@ fn label(facts: &RunFacts, main: Option<&SplitFacts>) -> NextStep {
         Modality::Image => ("a folder of images", "IMAGES/"),
         Modality::Text => ("a file of new texts", "NEW.csv"),
     };
-    // The confidence of a network that tells nothing apart tells nothing either.
+    // The confidence of a network that always gives one answer says nothing.
     let point = main.filter(|main| main.only_answer().is_none());
     let point = point.and_then(|main| worthwhile(&main.coverage(), main.evaluation.accuracy));
     let (threshold, option) = match point.zip(main) {
@@ -473,7 +474,7 @@ mod tests {
     fn a_network_that_answers_one_label_is_told_of() {
         let rows: Vec<_> = (0..60).map(|row| (row % 3, 1, 0.5)).collect();
         let steps = steps(&rows, "test", &[("a", 9), ("b", 9), ("c", 9)]);
-        check_says(&steps, "All 60 test rows are predicted as `b`: the network tells nothing apart. Train more of it");
+        check_says(&steps, "All 60 test rows are predicted as `b`: the network separates no labels. Train more of it");
         assert!(!steps.iter().any(|step| step.text.contains("--epochs") || step.text.contains("--min-confidence")));
     }
 

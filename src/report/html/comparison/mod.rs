@@ -1,5 +1,5 @@
 //! `report.html` of a comparison: which strategy is best as far as the test rows and seeds can tell, and what each
-//! costs. A file a section; `page` puts them together.
+//! costs. A file per section; `page` puts them together.
 
 mod confusions;
 mod costs;

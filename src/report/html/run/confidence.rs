@@ -35,7 +35,7 @@ pub(super) fn confidence(scored: &SplitView, prefix: &str) -> Markup {
             "Confidence is the probability that the network gives to the label it predicts. On the dashed line it is "
             "calibrated: of the rows with 80\u{202f}% confidence, 80\u{202f}% are correct."
         }
-        p { "Vertical bars: 95\u{202f}% intervals. The larger a dot, the more rows it stands for." }
+        p { "Vertical bars: 95\u{202f}% intervals. The larger a dot, the more rows it represents." }
     };
     section(&format!("{prefix}confidence"), "How far to trust the confidence", note, content)
 }

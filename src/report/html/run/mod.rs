@@ -1,5 +1,5 @@
-//! `report.html` of a run: how good it is, how sure one can be of that, where it errs, and how it came about. A file a
-//! section; `page` puts them together.
+//! `report.html` of a run: how good it is, how sure one can be of that, where it errs, and how it came about. A file
+//! per section; `page` puts them together.
 
 mod confidence;
 mod confusions;

@@ -1,33 +1,65 @@
 //! Where a long text may be cut before it is tokenised, so that the `tokenizers` crate, which needs about 150 bytes for
-//! each byte of a text, is not given what truncation would throw away.
+//! each byte of a text, is not given what truncation would throw away; and how long the whole text is.
 
 use serde_json::Value;
-use tokenizers::{Encoding, Tokenizer};
+use tokenizers::{Encoding, PostProcessor, Tokenizer};
+
+use super::unread::Length;
 
 /// More characters than a token has in most texts; of a text whose tokens are longer the crate is given more.
 const CHARACTERS_PER_TOKEN: usize = 8;
 
-/// Texts up to this length are given to the tokenizer whole, whatever it is.
-pub fn most_bytes(max_length: usize) -> usize {
-    max_length.saturating_mul(CHARACTERS_PER_TOKEN)
-}
-
-/// What the tokenizer, which truncates to `max_length` tokens, makes of a text, special tokens included.
+/// What the tokenizer, which truncates to `max_length` tokens, makes of a text, special tokens included, and how long
+/// the whole text is.
 pub fn encode(
     tokenizer: &Tokenizer,
     splits_at_spaces: bool,
     text: &str,
     max_length: usize,
-) -> tokenizers::Result<Encoding> {
-    let mut length = most_bytes(max_length);
+) -> tokenizers::Result<(Encoding, Length)> {
+    let special = special_tokens(tokenizer, false);
+    let length_of = |encoding: &Encoding, read: usize| {
+        let parts = std::iter::once(encoding).chain(encoding.get_overflowing());
+        let tokens = parts.map(|part| part.len().saturating_sub(special)).sum();
+        Length::by_part(tokens, read, text.len()).and(Length::counted(special))
+    };
+    let mut length = max_length.saturating_mul(CHARACTERS_PER_TOKEN);
     while let Some(end) = splits_at_spaces.then(|| place_to_cut(text, length)).flatten() {
         let encoding = tokenizer.encode_fast(&text[..end], true)?;
         if !encoding.get_overflowing().is_empty() {
-            return Ok(encoding);
+            let length = length_of(&encoding, end);
+            return Ok((encoding, length));
         }
         length = end * 4;
     }
-    tokenizer.encode_fast(text, true)
+    let encoding = tokenizer.encode_fast(text, true)?;
+    let length = length_of(&encoding, text.len());
+    Ok((encoding, length))
+}
+
+/// The same of two texts, which share the tokens.
+pub fn encode_pair(tokenizer: &Tokenizer, texts: [&str; 2]) -> tokenizers::Result<(Encoding, Length)> {
+    // `encode_fast` would forget the segments.
+    let encoding = tokenizer.encode((texts[0], texts[1]), true)?;
+    if encoding.get_overflowing().is_empty() {
+        let length = Length::counted(encoding.len());
+        return Ok((encoding, length));
+    }
+    // What is left of each is there as often as there are parts of the other, so it is estimated by what is kept.
+    let mut length = Length::counted(special_tokens(tokenizer, true));
+    let sequences = encoding.get_sequence_ids();
+    for (index, text) in texts.into_iter().enumerate() {
+        let kept = encoding.get_offsets().iter().zip(&sequences).filter(|(_, sequence)| **sequence == Some(index));
+        let kept: Vec<_> = kept.map(|(offsets, _)| *offsets).collect();
+        let end = kept.iter().map(|(_, end)| *end).max().unwrap_or(0);
+        let read = end.saturating_sub(kept.first().map_or(0, |(start, _)| *start));
+        length = length.and(Length::by_part(kept.len(), read, text.len()));
+    }
+    Ok((encoding, length))
+}
+
+fn special_tokens(tokenizer: &Tokenizer, of_pair: bool) -> usize {
+    tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(of_pair))
 }
 
 /// The first place after `length` bytes where a text may be cut without changing the tokens before it, for tokenizers

@@ -6,9 +6,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use rayon::prelude::*;
-use tokenizers::{
-    Encoding, ModelWrapper, PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy,
-};
+use tokenizers::{TruncationDirection, TruncationParams, TruncationStrategy};
 
 use crate::batch::TokenizedSet;
 use crate::config::accepts::MAX_LENGTH;
@@ -25,8 +23,6 @@ use crate::transform::wordpiece::{Template, WordPieces};
 const BELONGING: &str = "use the tokenizer that belongs to this checkpoint";
 /// Texts that a thread tokenises before it looks for others.
 const CHUNK: usize = 64;
-/// A text is tokenised to its end, to say how much of it is not read, but no further than this many times the limit.
-const COUNTED_TIMES: usize = 4;
 
 /// A checkpoint's tokenizer, truncating to `max_length` tokens with the special ones.
 pub struct TextTokenizer {
@@ -121,7 +117,9 @@ impl TextTokenizer {
             return Err(beyond(id, vocabulary).file(&files.file).hint(BELONGING));
         }
         let splits_at_spaces = side == TruncationDirection::Right && long_text::splits_at_spaces(tokenizer);
-        let mute = mute_ids(tokenizer);
+        let added = tokenizer.get_added_tokens_decoder().into_iter();
+        let special = added.filter(|(_, token)| token.special).map(|(id, _)| id);
+        let mute = special.chain(files.unknown_token()).collect();
         Ok(Self { files, pieces, templates, side, splits_at_spaces, max_length, most, segments, vocabulary, mute })
     }
 
@@ -142,7 +140,7 @@ impl TextTokenizer {
     fn ids_of_word(&self, word: &str) -> tokenizers::Result<Vec<u32>> {
         let mut ids = Vec::new();
         match self.pieces.as_ref().filter(|pieces| pieces.is_plain(word)) {
-            Some(pieces) => pieces.read(word, usize::MAX, &mut ids)?,
+            Some(pieces) => drop(pieces.read(word, usize::MAX, &mut ids)?),
             // Some tokenizers know words with the space before them.
             None => ids = self.files.tokenizer.encode_fast(format!(" {word}"), false)?.get_ids().to_vec(),
         }
@@ -224,42 +222,29 @@ impl TextTokenizer {
         let pieces = self.pieces.as_ref().filter(|pieces| texts.iter().all(|text| pieces.is_plain(text)));
         let template = self.templates.get(texts.len() - 1).and_then(Option::as_ref);
         let (Some(pieces), Some(template)) = (pieces, template) else {
-            let encoding = self.encode(texts)?;
+            let tokenizer = &self.files.tokenizer;
+            let (encoding, length) = match texts {
+                [text] => long_text::encode(tokenizer, self.splits_at_spaces, text, self.max_length)?,
+                _ => long_text::encode_pair(tokenizer, [texts[0], texts[1]])?,
+            };
             into.ids.extend_from_slice(encoding.get_ids());
             into.segments.extend_from_slice(encoding.get_type_ids());
-            return Ok(self.length_of(&encoding, texts));
+            return Ok(length);
         };
         // How two share the room depends on all that they have, and the end of a text on all of it.
         let is_cut_behind = texts.len() == 1 && self.side == TruncationDirection::Right;
-        let most = if is_cut_behind { template.room.saturating_mul(COUNTED_TIMES) } else { usize::MAX };
+        let most = if is_cut_behind { template.room } else { usize::MAX };
+        let mut length = Length::counted(0);
         for (index, ids) in into.texts.iter_mut().enumerate() {
             ids.clear();
-            pieces.read(texts.get(index).unwrap_or(&""), most, ids)?;
+            let text = texts.get(index).unwrap_or(&"");
+            let read = pieces.read(text, most, ids)?;
+            length = length.and(Length::by_part(ids.len(), read, text.len()));
         }
         let before = into.ids.len();
         let left = template.push(&into.texts, self.side, &mut into.ids, &mut into.segments);
-        let read = into.texts.iter().map(Vec::len).sum::<usize>();
-        Ok(Length { tokens: into.ids.len() - before + left, is_counted: read <= most })
-    }
-
-    /// The length of what the crate has encoded and cut.
-    fn length_of(&self, encoding: &Encoding, texts: &[&str]) -> Length {
-        let special = self.files.tokenizer.get_post_processor();
-        let special = special.map_or(0, |processor| processor.added_tokens(texts.len() == 2));
-        let rest = encoding.get_overflowing().iter().map(|rest| rest.len().saturating_sub(special));
-        // Of pairs, each part of the one is there with each of the other.
-        let rest: usize = if texts.len() == 1 { rest.sum() } else { rest.max().unwrap_or(0) };
-        let is_whole = texts.len() == 1 && texts[0].len() <= long_text::most_bytes(self.max_length);
-        Length { tokens: encoding.len() + rest, is_counted: rest == 0 || is_whole }
-    }
-
-    /// What the crate makes of a text, or of two.
-    fn encode(&self, texts: &[&str]) -> tokenizers::Result<Encoding> {
-        match texts {
-            [text] => long_text::encode(&self.files.tokenizer, self.splits_at_spaces, text, self.max_length),
-            // `encode_fast` would forget the segments.
-            _ => self.files.tokenizer.encode((texts[0], texts[1]), true),
-        }
+        let read: usize = into.texts.iter().map(Vec::len).sum();
+        Ok(length.and(Length::counted(into.ids.len() - before + left - read)))
     }
 
     /// A template of special tokens may hold anything, whatever the vocabulary, the limit and the model are.
@@ -286,19 +271,6 @@ impl TextTokenizer {
     pub fn save(&self, into: &Path) -> Result<()> {
         self.files.save(into, self.max_length, self.has_segments())
     }
-}
-
-/// The ids of special tokens and of what stands for the unknown.
-fn mute_ids(tokenizer: &Tokenizer) -> HashSet<u32> {
-    let unknown = match tokenizer.get_model() {
-        ModelWrapper::WordPiece(model) => Some(model.unk_token.clone()),
-        ModelWrapper::WordLevel(model) => Some(model.unk_token.clone()),
-        ModelWrapper::BPE(model) => model.unk_token.clone(),
-        ModelWrapper::Unigram(_) => Some("<unk>".to_owned()),
-    };
-    let added = tokenizer.get_added_tokens_decoder().into_iter();
-    let special = added.filter(|(_, token)| token.special).map(|(id, _)| id);
-    special.chain(unknown.and_then(|token| tokenizer.token_to_id(&token))).collect()
 }
 
 fn beyond(id: u32, rows: i64) -> Error {
@@ -488,5 +460,23 @@ mod tests {
                 compare(&tokenizer, &inputs);
             }
         }
+    }
+
+    #[test]
+    fn of_cut_texts_the_length_is_estimated_by_what_is_read() {
+        let tokenizer = load(&root("tests/fixtures/bert/bare"), 16);
+        let unread = |inputs: &[Input]| tokenizer.tokenize(inputs).expect("tokens").unread.cut;
+        let words = "good film bad plot ".repeat(200);
+        for text in [words.clone(), format!("[SEP] {words}")] {
+            let cut = unread(&[Input::Text(text)]);
+            assert!(cut.is_estimated && (760..840).contains(&cut.longest), "{cut:?}");
+        }
+        // Two share the room, so these are read to their end, but for those that the crate cuts.
+        let cut = unread(&[Input::Pair(words.clone(), "a film".to_owned())]);
+        assert_eq!((cut.is_estimated, cut.longest), (false, 805));
+        let cut = unread(&[Input::Pair(words, "a [SEP] film".to_owned())]);
+        assert!(cut.is_estimated && (760..850).contains(&cut.longest), "{cut:?}");
+        let short = unread(&[Input::Text("good film".to_owned())]);
+        assert_eq!(short.texts, 0);
     }
 }

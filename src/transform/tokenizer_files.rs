@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::{Tokenizer, TruncationDirection};
+use tokenizers::{ModelWrapper, Tokenizer, TruncationDirection};
 
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
@@ -97,10 +97,16 @@ impl TokenizerFiles {
         self.settings.gives_segments()
     }
 
-    /// The token that stands for what is unknown, where there is one.
+    /// The token that stands for what is unknown, where there is one: the vocabulary's own before what is named so.
     pub fn unknown_token(&self) -> Option<u32> {
+        let own = match self.tokenizer.get_model() {
+            ModelWrapper::WordPiece(model) => Some(model.unk_token.clone()),
+            ModelWrapper::WordLevel(model) => Some(model.unk_token.clone()),
+            ModelWrapper::BPE(model) => model.unk_token.clone(),
+            ModelWrapper::Unigram(_) => None,
+        };
         let named = self.settings.token("unk_token").map(|token| token.content);
-        let names = named.iter().map(String::as_str).chain(["[UNK]", "<unk>"]);
+        let names = own.iter().chain(&named).map(String::as_str).chain(["[UNK]", "<unk>"]);
         names.filter_map(|name| self.tokenizer.token_to_id(name)).next()
     }
 

@@ -25,12 +25,12 @@ pub struct CutTexts {
     pub most: usize,
     /// Tokens that were kept of them.
     pub kept: u64,
-    /// Tokens that they have.
+    /// Tokens that they have, or have by estimate.
     pub tokens: u64,
     /// Tokens of the longest of them.
     pub longest: usize,
-    /// Whether some have more tokens than were counted: very long texts are not tokenised to their end.
-    pub at_least: bool,
+    /// Whether some were not tokenised to their end, so that their lengths are estimates.
+    pub is_estimated: bool,
 }
 
 impl Unread {
@@ -65,10 +65,30 @@ impl Unread {
 
 /// Tokens that a text has before it is cut, special ones included.
 pub struct Length {
-    /// As far as they were counted.
+    /// Counted, or estimated.
     pub tokens: usize,
-    /// Otherwise it has at least as many.
+    /// Otherwise estimated: a long text is not tokenised to its end only to say how long it is.
     pub is_counted: bool,
+}
+
+impl Length {
+    /// Of what was tokenised whole.
+    pub fn counted(tokens: usize) -> Self {
+        Self { tokens, is_counted: true }
+    }
+
+    /// Of a text of `bytes`, of which the first `read` gave `tokens`: as if the rest were alike.
+    pub fn by_part(tokens: usize, read: usize, bytes: usize) -> Self {
+        match read >= bytes {
+            true => Self::counted(tokens),
+            false => Self { tokens: tokens.saturating_mul(bytes) / read.max(1), is_counted: false },
+        }
+    }
+
+    /// With the length of what stands beside it.
+    pub fn and(self, other: Self) -> Self {
+        Self { tokens: self.tokens + other.tokens, is_counted: self.is_counted && other.is_counted }
+    }
 }
 
 impl CutTexts {
@@ -79,7 +99,7 @@ impl CutTexts {
             return Self::default();
         }
         let (kept, all) = (kept as u64, tokens as u64);
-        Self { texts: 1, limit, most, kept, tokens: all, longest: tokens, at_least: !is_counted }
+        Self { texts: 1, limit, most, kept, tokens: all, longest: tokens, is_estimated: !is_counted }
     }
 
     /// Adds the counts of other texts.
@@ -90,30 +110,30 @@ impl CutTexts {
         self.kept += other.kept;
         self.tokens += other.tokens;
         self.longest = self.longest.max(other.longest);
-        self.at_least |= other.at_least;
+        self.is_estimated |= other.is_estimated;
     }
 
     /// `64 tokens and were cut: 41 % of their tokens are not read (…)`.
     fn consequence(&self) -> String {
-        let Self { texts, limit, most, kept, tokens, longest, at_least } = *self;
+        let Self { texts, limit, most, kept, tokens, longest, is_estimated } = *self;
         let (were, their) = if texts == 1 { ("was", "its") } else { ("were", "their") };
         let unread = percent(1.0 - kept as f64 / tokens.max(1) as f64);
-        let at_least_word = if at_least { "at least " } else { "" };
-        let longest_words = match (at_least, texts) {
-            (true, 1) => format!("it has {} or more", count(longest as u64)),
-            (true, _) => format!("the longest has {} or more", count(longest as u64)),
-            (false, 1) => format!("it has {} tokens", count(longest as u64)),
-            (false, _) => format!("the longest has {}", count(longest as u64)),
+        let about = if is_estimated { "about " } else { "" };
+        let length = count(longest as u64);
+        let longest_words = match texts {
+            1 => format!("it has {about}{length} tokens"),
+            _ => format!("the longest has {about}{length}"),
         };
         let way = if limit >= most {
             "this model reads no more".to_owned()
-        } else if at_least || longest > most {
+        } else if longest > most {
             format!("--max-length {most} reads more, and is the most that this model reads")
         } else {
-            format!("--max-length {longest} reads all")
+            let nearly = if is_estimated { "nearly " } else { "" };
+            format!("--max-length {longest} reads {nearly}all")
         };
         format!(
-            "{} tokens and {were} cut: {at_least_word}{unread} of {their} tokens are not read ({longest_words}; {way})",
+            "{} tokens and {were} cut: {about}{unread} of {their} tokens are not read ({longest_words}; {way})",
             count(limit as u64)
         )
     }
@@ -125,7 +145,8 @@ mod tests {
 
     #[test]
     fn what_is_not_read_is_said_in_sentences() {
-        let cut = CutTexts { texts: 3, limit: 64, most: 512, kept: 192, tokens: 384, longest: 210, at_least: false };
+        let cut =
+            CutTexts { texts: 3, limit: 64, most: 512, kept: 192, tokens: 384, longest: 210, is_estimated: false };
         let mut unread = Unread { texts: 400, cut, unknown: 1 };
         assert_eq!(
             unread.remarks(),
@@ -135,11 +156,12 @@ mod tests {
                 "1 of 400 texts holds nothing that the tokenizer knows (emoji, another script): its label says nothing"
             ]
         );
-        let one = CutTexts { texts: 1, limit: 512, most: 512, kept: 512, tokens: 2048, longest: 2048, at_least: true };
+        let one =
+            CutTexts { texts: 1, limit: 512, most: 512, kept: 512, tokens: 2048, longest: 2048, is_estimated: true };
         assert_eq!(
             Unread { texts: 1, cut: one, unknown: 0 }.remarks(),
-            ["the text is longer than 512 tokens and was cut: at least 75 % of its tokens are not read (it has \
-              2,048 or more; this model reads no more)"]
+            ["the text is longer than 512 tokens and was cut: about 75 % of its tokens are not read (it has \
+              about 2,048 tokens; this model reads no more)"]
         );
         unread.add(&Unread { texts: 1, cut: one, unknown: 0 });
         assert_eq!((unread.texts, unread.cut.texts, unread.cut.longest), (401, 4, 2048));

@@ -100,8 +100,9 @@ impl WordPieces {
             .any(|token| token.bytes().next().is_some_and(|first| bytes.contains(&first)) && text.contains(token))
     }
 
-    /// Adds a plain text's ids to `ids`, and ends after the word with which they become more than `most`.
-    pub fn read(&self, text: &str, most: usize, ids: &mut Vec<u32>) -> tokenizers::Result<()> {
+    /// Adds a plain text's ids to `ids`, and ends after the word with which they become more than `most`; returns how
+    /// many of its bytes were read.
+    pub fn read(&self, text: &str, most: usize, ids: &mut Vec<u32>) -> tokenizers::Result<usize> {
         let bytes = text.as_bytes();
         let mut word = Vec::with_capacity(32);
         // Where in the text the word begins.
@@ -138,11 +139,11 @@ impl WordPieces {
             word.clear();
             begin = at;
             if ids.len() > most {
-                return Ok(());
+                return Ok(at);
             }
         }
         self.split(&word, ids);
-        Ok(())
+        Ok(bytes.len())
     }
 
     /// Whether a word of its own begins here: a common ideograph, which no step of normalising changes.

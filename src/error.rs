@@ -290,7 +290,8 @@ mod tests {
     fn what_libtorch_says_comes_after_a_sentence() {
         for (said, shown) in [
             (
-                "\nfalse INTERNAL ASSERT FAILED at \"../aten/x.cpp\":61, please report a bug to PyTorch. Bad state\nframe #0",
+                "\nfalse INTERNAL ASSERT FAILED at \"../aten/x.cpp\":61, please report a bug to PyTorch. Bad state\n\
+                 frame #0",
                 "a computation failed (libtorch: Bad state)",
             ),
             (

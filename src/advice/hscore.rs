@@ -24,10 +24,11 @@ pub fn hscore(features: &Rows, labels: &[u32]) -> Result<f64> {
     let sums = x.f_transpose(0, 1)?.f_matmul(&y)?;
     let counts: Vec<f64> = counts.iter().map(|&count| count.max(1) as f64).collect();
     let means = sums.f_div(&Tensor::f_from_slice(&counts)?)?;
-    let factor = covariance.f_linalg_cholesky(false).map_err(|_| {
-        Error::request("the features hardly differ from row to row: too few different inputs to measure")
-            .hint("advice needs more labelled rows with different texts or images")
-    })?;
+    let (factor, failed) = covariance.f_linalg_cholesky_ex(false, false)?;
+    if failed.f_int64_value(&[])? != 0 {
+        return Err(Error::request("the features hardly differ from row to row: too few different inputs to measure")
+            .hint("advice needs more labelled rows with different texts or images"));
+    }
     let between = sums.f_mul(&means.f_cholesky_solve(&factor, false)?)?.f_sum(Kind::Double)?.f_double_value(&[])?;
     Ok((1.0 - shrinkage) * between / (rows - 1.0))
 }
@@ -46,8 +47,8 @@ fn shrunk_covariance(x: &Tensor) -> Result<(Tensor, f64)> {
     let noise = (sum(lengths.f_square()?)? / rows - squares) / (rows * width);
     let distance = squares / width - scale * scale;
     let shrinkage = if distance > 0.0 { (noise / distance).clamp(0.0, 1.0) } else { 1.0 };
-    // Features that do not vary at all: any positive diagonal will do. Some without noise (a few texts, repeated) ask for
-    // no shrinkage, and a covariance without an inverse is left.
+    // Features that do not vary at all: any positive diagonal will do. Some without noise (a few texts, repeated) ask
+    // for no shrinkage, and a covariance without an inverse is left.
     let ridge = if scale > 0.0 { shrinkage.max(LEAST_SHRINKAGE) * scale } else { 1.0 };
     let shrunk = covariance.f_mul_scalar(1.0 - shrinkage)?;
     let _ = shrunk.f_diagonal(0, 0, 1)?.f_add_scalar_(ridge)?;

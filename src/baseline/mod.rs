@@ -12,4 +12,4 @@ mod tfidf;
 
 pub use contract::{Baseline, BaselinePredictions, LabelledInputs};
 pub use majority::Majority;
-pub use tfidf::{Tfidf, TfidfTrial};
+pub use tfidf::Tfidf;

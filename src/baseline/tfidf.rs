@@ -1,8 +1,6 @@
 //! Weighted word counts with logistic regression: a few seconds on any machine, and hard to beat on small or plain
 //! data.
 
-use serde::{Deserialize, Serialize};
-
 use super::contract::{Baseline, BaselinePredictions, LabelledInputs, check};
 use super::logistic::{Problem, SparseLinear};
 use super::ngrams::Vocabulary;
@@ -18,17 +16,6 @@ const MANY_ROWS: usize = 2000;
 /// Weights at most, by the choice of n-grams: a bound on time and memory (about 20 vectors of this size).
 const MOST_WEIGHTS: usize = 6_000_000;
 
-/// One `C` that was tried.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct TfidfTrial {
-    /// scikit-learn's `C`: the weight of the summed cross-entropy against half the squared weights.
-    pub c: f64,
-    /// Mean cross-entropy on the validation data. Lower is better.
-    pub valid_loss: f64,
-    /// L-BFGS steps, from the solution of the `C` before.
-    pub iterations: usize,
-}
-
 /// A fitted model.
 pub struct Tfidf {
     vocabulary: Vocabulary,
@@ -37,7 +24,6 @@ pub struct Tfidf {
     labels: Vec<u32>,
     /// All labels there are.
     classes: usize,
-    chosen: TfidfTrial,
 }
 
 impl Tfidf {
@@ -75,17 +61,11 @@ impl Tfidf {
         let problem = Problem::new(&rows, &train_classes, labels.len());
         let mut linear = SparseLinear::zero(rows.width(), labels.len());
         let best = path::choose(&C, |c| {
-            let iterations = problem.solve(&mut linear, c, watch)?;
-            let trial = TfidfTrial { c, valid_loss: linear.mean_loss(&valid_rows, &valid_classes), iterations };
-            Ok((trial.valid_loss, (linear.clone(), trial)))
+            problem.solve(&mut linear, c, watch)?;
+            Ok((linear.mean_loss(&valid_rows, &valid_classes), linear.clone()))
         })?;
-        let (linear, chosen) = best.ok_or_else(|| Error::failure("tf-idf: no solution has a finite loss"))?;
-        Ok(Self { vocabulary, linear, labels, classes, chosen })
-    }
-
-    /// The `C` that was chosen.
-    pub fn chosen(&self) -> TfidfTrial {
-        self.chosen
+        let linear = best.ok_or_else(|| Error::failure("tf-idf: no solution has a finite loss"))?;
+        Ok(Self { vocabulary, linear, labels, classes })
     }
 }
 
@@ -190,7 +170,6 @@ mod tests {
         let valid: Vec<&Input> = valid.iter().collect();
         let held_out = LabelledInputs { inputs: &valid, labels: &[1, 2, 4, 0] };
         let model = Tfidf::fit(&train, &held_out, 5, &mut || Ok(())).unwrap();
-        assert!(C.contains(&model.chosen().c));
         assert_eq!(model.parameters(), 3 * 23);
         let found = model.predict(&valid).unwrap();
         assert_eq!(found.classes[..3], [1, 2, 4]);

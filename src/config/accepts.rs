@@ -124,6 +124,8 @@ impl fmt::Display for Number {
 pub enum Accepts {
     /// Any text that is not empty; says what it is.
     Text(&'static str),
+    /// The path of a file or folder; says of what.
+    Path(&'static str),
     /// One path or several; says of what.
     Paths(&'static str),
     /// One column or several.
@@ -146,10 +148,7 @@ impl Accepts {
 
     /// Whether it is the name of a file or folder, which a shell completes.
     pub fn is_path(&self) -> bool {
-        match self {
-            Self::Text(what) => what.starts_with("the path of") || what.starts_with("a model directory"),
-            other => matches!(other, Self::Paths(_)),
-        }
+        matches!(self, Self::Path(_) | Self::Paths(_))
     }
 
     /// The value that `text` stands for, as given to a flag or after the `=` of `--set`. What is not of the wanted
@@ -157,7 +156,7 @@ impl Accepts {
     pub fn read(&self, text: &str) -> Value {
         let number = match self {
             Self::YesNo => text.parse().ok().map(Value::Boolean),
-            Self::Text(_) | Self::Paths(_) | Self::Columns | Self::Word(..) => None,
+            Self::Text(_) | Self::Path(_) | Self::Paths(_) | Self::Columns | Self::Word(..) => None,
             Self::Whole(_) | Self::Number(_) => text.parse().ok().map(Value::Integer).or_else(|| match self {
                 // Also what TOML writes otherwise, such as 1_000.
                 Self::Whole(_) => toml_value(text),
@@ -179,11 +178,8 @@ impl Accepts {
     /// Judges a value; the error says what is expected.
     pub fn check(&self, value: &Value) -> Result<(), String> {
         let fits = match (self, value) {
-            (Self::Text(_), Value::String(text)) => !text.trim().is_empty(),
-            (Self::Paths(_), value) => match value.clone().try_into::<Paths>() {
-                Err(error) if error.message().contains("twice") => return Err(error.message().to_owned()),
-                read => read.is_ok(),
-            },
+            (Self::Text(_) | Self::Path(_), Value::String(text)) => !text.trim().is_empty(),
+            (Self::Paths(_), value) => value.clone().try_into::<Paths>().is_ok(),
             (Self::Columns, value) => value.clone().try_into::<Columns>().is_ok(),
             (Self::Whole(limits), Value::Integer(number)) => {
                 u64::try_from(*number).is_ok_and(|number| limits.contains(number))
@@ -201,7 +197,7 @@ impl Accepts {
 impl fmt::Display for Accepts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(what) => write!(f, "{what}, a text that is not empty"),
+            Self::Text(what) | Self::Path(what) => write!(f, "{what}, a text that is not empty"),
             Self::Paths(what) => write!(f, "{what}, or a list of several"),
             Self::Columns => f.write_str(
                 "the name of a column, or those of several different ones as \"title,body\" or [\"title\", \"body\"]",

@@ -1,5 +1,5 @@
-//! Settings that are one text or several: columns, and the files of the training data. In TOML a text or a list of them,
-//! on the command line a flag with several values or given several times.
+//! Settings that are one text or several: columns, and the files of the training data. In TOML a text or a list of
+//! them, on the command line a flag with several values or given several times.
 
 use std::fmt;
 use std::ops::Deref;
@@ -17,9 +17,9 @@ enum Form {
     List(Vec<String>),
 }
 
-/// The columns of the text: one, two of a pair, or more that are joined to one text. `title,body` on the command line, or
-/// the flag several times; in TOML the same, or a list. A name may hold a comma: whether `title,body` is one column or
-/// two is decided when the file is open.
+/// The columns of the text: one, two of a pair, or more that are joined to one text. `title,body` on the command line,
+/// or the flag several times; in TOML the same, or a list. A name may hold a comma: whether `title,body` is one column
+/// or two is decided when the file is open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Columns(Vec<String>);
 
@@ -29,12 +29,10 @@ impl Columns {
         if names.is_empty() || names.iter().any(|name| name.trim().is_empty()) {
             return Err("expected the name of a column, or several".to_owned());
         }
-        for (index, name) in names.iter().enumerate() {
-            if names.iter().take(index).any(|earlier| earlier == name) {
-                return Err(format!("expected different columns; `{name}` is named twice"));
-            }
+        match first_repeated(&names) {
+            Some(name) => Err(format!("expected different columns; `{name}` is named twice")),
+            None => Ok(Self(names)),
         }
-        Ok(Self(names))
     }
 }
 
@@ -80,16 +78,23 @@ impl Paths {
         if paths.is_empty() || paths.iter().any(|path| path.to_string_lossy().trim().is_empty()) {
             return Err("expected one path or several, none of them empty".to_owned());
         }
-        for (index, path) in paths.iter().enumerate() {
-            if paths.iter().take(index).any(|earlier| earlier == path) {
-                return Err(format!(
-                    "{} is given twice and its rows would count twice: name each file once",
-                    path.display()
-                ));
-            }
+        match first_repeated(&paths) {
+            Some(path) => Err(given_twice(path)),
+            None => Ok(Self(paths)),
         }
-        Ok(Self(paths))
     }
+}
+
+/// The first element of a list that stands before it already.
+pub(super) fn first_repeated<T: PartialEq>(list: &[T]) -> Option<&T> {
+    list.iter()
+        .enumerate()
+        .find_map(|(index, one)| list.iter().take(index).any(|earlier| earlier == one).then_some(one))
+}
+
+/// What is wrong with a list of files that has one of them twice.
+pub(super) fn given_twice(path: &Path) -> String {
+    format!("{} is given twice and its rows would count twice: name each file once", path.display())
 }
 
 impl Deref for Paths {

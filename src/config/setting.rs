@@ -1,9 +1,12 @@
 //! What a row of the table of settings says, and what follows from it for a key, a flag, a check and a default. The
 //! rows are in [`super::settings`].
 
+use std::path::Path;
+
 use toml::Value;
 
 use super::accepts::Accepts;
+use super::lists::{first_repeated, given_twice};
 
 /// One setting of a training run.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Setting {
     pub(super) other_names: &'static [&'static str],
     /// Whether it can change the trained model. What cannot may differ when a run is resumed.
     pub changes_result: bool,
+    /// Whether it steers the optimizer, which a head on frozen features does without: a solver fits it to the end.
+    pub steers_optimizer: bool,
 }
 
 /// What holds when nobody says otherwise.
@@ -42,6 +47,7 @@ pub enum DefaultValue {
     /// No value, and nothing to say about it.
     None,
 }
+
 /// A row of the table.
 pub(super) const fn row(
     path: &'static str,
@@ -50,7 +56,29 @@ pub(super) const fn row(
     default: DefaultValue,
     help: &'static str,
 ) -> Setting {
-    Setting { path, flag, alias: None, accepts, default, help, heading: None, other_names: &[], changes_result: true }
+    Setting {
+        path,
+        flag,
+        alias: None,
+        accepts,
+        default,
+        help,
+        heading: None,
+        other_names: &[],
+        changes_result: true,
+        steers_optimizer: false,
+    }
+}
+
+/// A row of what steers the optimizer.
+pub(super) const fn optimizer_row(
+    path: &'static str,
+    flag: &'static str,
+    accepts: Accepts,
+    default: DefaultValue,
+    help: &'static str,
+) -> Setting {
+    Setting { steers_optimizer: true, ..row(path, flag, accepts, default, help) }
 }
 
 impl Setting {
@@ -138,11 +166,16 @@ impl Setting {
             (Accepts::Word(..), Value::String(_)) => ':',
             _ => ',',
         };
-        self.accepts.check(value).map_err(|expected| match value {
-            // It names the element of the list that is wrong.
-            Value::Array(_) if !expected.starts_with("expected") => expected,
-            _ => format!("found {}{separator} {expected}", found(value)),
-        })
+        let twice = match (&self.accepts, value) {
+            (Accepts::Paths(_), Value::Array(paths)) => first_repeated(paths).and_then(Value::as_str),
+            _ => None,
+        };
+        match twice {
+            Some(path) => Err(given_twice(Path::new(path))),
+            None => {
+                self.accepts.check(value).map_err(|expected| format!("found {}{separator} {expected}", found(value)))
+            }
+        }
     }
 }
 

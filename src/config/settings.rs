@@ -8,7 +8,7 @@ use super::accepts::{
     Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, IMAGE_SIZE, LAYERS, LEARNING_RATE, MAX_LENGTH, MEGABYTES,
     MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS, WEIGHT_DECAY,
 };
-use super::setting::{DefaultValue, Setting, row};
+use super::setting::{DefaultValue, Setting, optimizer_row, row};
 use super::values::{
     Augment, ClassWeights, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote,
     Schedule, Strategy, Switch, Task,
@@ -30,7 +30,7 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "data.valid",
         "--valid FILE|DIR",
-        Accepts::Text("the path of the validation data"),
+        Accepts::Path("the path of the validation data"),
         DefaultValue::None,
         "Labelled examples to validate on after each epoch",
     )
@@ -45,7 +45,7 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "data.test",
         "--test FILE|DIR",
-        Accepts::Text("the path of the test data"),
+        Accepts::Path("the path of the test data"),
         DefaultValue::None,
         "Labelled examples to evaluate the finished model on",
     )
@@ -118,7 +118,7 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "data.label_map",
         "--label-map FILE",
-        Accepts::Text("the path of a file"),
+        Accepts::Path("the path of a file"),
         DefaultValue::None,
         "Rename labels before they become classes: a CSV or TSV with lines FROM,TO, or a JSON or TOML object; an empty \
          TO leaves the label's rows out",
@@ -128,8 +128,8 @@ pub static SETTINGS: &[Setting] = &[
         "--merge-labels",
         Accepts::YesNo,
         DefaultValue::Fixed("false"),
-        "Merge labels that differ only in case, blanks, underscores, hyphens or Unicode form; the most frequent spelling \
-         is kept",
+        "Merge labels that differ only in case, blanks, underscores, hyphens or Unicode form; the most frequent \
+         spelling is kept",
     ),
     row(
         "data.min_rows_per_label",
@@ -177,7 +177,7 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "model.model",
         "--model ID|DIR",
-        Accepts::Text("a model directory or a hub id"),
+        Accepts::Path("a model directory or a hub id"),
         Required("the pretrained model is missing"),
         "The pretrained network: a directory with config.json and model.safetensors, a hub id, or an architecture \
          such as resnet50",
@@ -237,7 +237,7 @@ pub static SETTINGS: &[Setting] = &[
          the biases (`bitfit`)",
     )
     .under("Training"),
-    row(
+    optimizer_row(
         "strategy.head_init",
         "--head-init auto|probe|random",
         Accepts::words::<HeadInit>(),
@@ -246,7 +246,7 @@ pub static SETTINGS: &[Setting] = &[
          random weights",
     )
     .under("Training"),
-    row(
+    optimizer_row(
         "training.epochs",
         "--epochs N",
         Accepts::Whole(EPOCHS),
@@ -254,9 +254,15 @@ pub static SETTINGS: &[Setting] = &[
         "Passes over the training data",
     )
     .elsewhere(&["num_train_epochs", "num_epochs"]),
-    row("training.lr", "--lr X", Accepts::Number(LEARNING_RATE), Unset("by the strategy"), "Peak learning rate")
-        .elsewhere(&["learning_rate", "learningrate"]),
-    row(
+    optimizer_row(
+        "training.lr",
+        "--lr X",
+        Accepts::Number(LEARNING_RATE),
+        Unset("by the strategy"),
+        "Peak learning rate",
+    )
+    .elsewhere(&["learning_rate", "learningrate"]),
+    optimizer_row(
         "training.head_lr",
         "--head-lr X",
         Accepts::Number(LEARNING_RATE),
@@ -264,7 +270,7 @@ pub static SETTINGS: &[Setting] = &[
         "Peak learning rate of the head",
     )
     .under("Optimisation"),
-    row(
+    optimizer_row(
         "training.layer_decay",
         "--layer-decay X",
         Accepts::Number(DECAY),
@@ -274,7 +280,7 @@ pub static SETTINGS: &[Setting] = &[
     )
     .under("Optimisation")
     .elsewhere(&["layerwise_lr_decay", "llrd"]),
-    row(
+    optimizer_row(
         "training.batch_tokens",
         "--batch-tokens TOKENS",
         Accepts::Whole(COUNT),
@@ -282,7 +288,7 @@ pub static SETTINGS: &[Setting] = &[
         "Batch size in tokens per optimizer step",
     )
     .under("Optimisation"),
-    row(
+    optimizer_row(
         "training.batch_size",
         "--batch-size N",
         Accepts::Whole(COUNT),
@@ -291,7 +297,7 @@ pub static SETTINGS: &[Setting] = &[
     )
     .under("Optimisation")
     .elsewhere(&["per_device_train_batch_size"]),
-    row(
+    optimizer_row(
         "training.micro_batch_tokens",
         "--micro-batch-tokens TOKENS",
         Accepts::Whole(COUNT),
@@ -299,7 +305,7 @@ pub static SETTINGS: &[Setting] = &[
         "Tokens per forward and backward pass; gradients of larger batches are accumulated over several passes",
     )
     .under("Optimisation"),
-    row(
+    optimizer_row(
         "training.weight_decay",
         "--weight-decay X",
         Accepts::Number(WEIGHT_DECAY),
@@ -352,7 +358,7 @@ pub static SETTINGS: &[Setting] = &[
         DefaultValue::Fixed("1"),
         "Frozen image networks: train the head on K augmented copies of each image instead of the image as it is",
     ),
-    row(
+    optimizer_row(
         "training.warmup_ratio",
         "--warmup-ratio FRACTION",
         Accepts::Number(RATIO),
@@ -360,7 +366,7 @@ pub static SETTINGS: &[Setting] = &[
         "Fraction of all steps over which the learning rate warms up from 0",
     )
     .under("Optimisation"),
-    row(
+    optimizer_row(
         "training.schedule",
         "--schedule linear|cosine|constant",
         Accepts::words::<Schedule>(),
@@ -369,7 +375,7 @@ pub static SETTINGS: &[Setting] = &[
     )
     .under("Optimisation")
     .elsewhere(&["lr_scheduler_type", "scheduler"]),
-    row(
+    optimizer_row(
         "training.max_grad_norm",
         "--max-grad-norm X",
         Accepts::Number(POSITIVE),
@@ -377,7 +383,7 @@ pub static SETTINGS: &[Setting] = &[
         "Gradient clipping: maximum L2 norm of the gradients",
     )
     .under("Optimisation"),
-    row(
+    optimizer_row(
         "training.patience",
         "--patience EPOCHS",
         Accepts::Whole(COUNT),
@@ -401,7 +407,7 @@ pub static SETTINGS: &[Setting] = &[
         DefaultValue::Fixed("42"),
         "Random seed of everything: held-out rows, shuffling, initial weights, dropout",
     ),
-    row(
+    optimizer_row(
         "training.log_every",
         "--log-every STEPS",
         Accepts::Whole(COUNT),
@@ -413,7 +419,7 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "run.out",
         "--out RUN",
-        Accepts::Text("the path of the run directory"),
+        Accepts::Path("the path of the run directory"),
         Required("the output directory is missing"),
         "Directory for the results, new or empty",
     )
@@ -455,7 +461,7 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "run.cache_dir",
         "--cache-dir DIR",
-        Accepts::Text("the path of a folder"),
+        Accepts::Path("the path of a folder"),
         Unset("in --out, deleted at the end"),
         "Folder for the cache's files, kept for later runs",
     )

@@ -404,7 +404,7 @@ impl FromStr for Encoding {
             "mac-roman" => "macintosh",
             other => other,
         };
-        let labels = [alias, &alias.replace('-', "_"), &alias.replacen("cp", "windows-", 1)];
+        let labels = [text, alias, &alias.replace('-', "_"), &alias.replacen("cp", "windows-", 1)];
         let found = labels.iter().find_map(|label| encoding_rs::Encoding::for_label_no_replacement(label.as_bytes()));
         found.map(Self).ok_or_else(|| unknown_word(text, Self::FORMS))
     }
@@ -466,6 +466,23 @@ mod tests {
         for wrong in ["gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:128", "CPU"] {
             assert!(wrong.parse::<Device>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn encodings_go_by_the_names_of_browsers_and_of_python() {
+        for (text, name) in [
+            ("UTF-8", "utf-8"),
+            ("cp1252", "windows-1252"),
+            ("latin_1", "windows-1252"),
+            ("ks_c_5601-1987", "euc-kr"),
+            ("ISO_8859-2:1987", "iso-8859-2"),
+            ("shift-jis", "shift_jis"),
+            ("mac_roman", "macintosh"),
+            ("cp949", "euc-kr"),
+        ] {
+            assert_eq!(text.parse::<Encoding>().map(|encoding| encoding.to_string()), Ok(name.to_owned()), "{text}");
+        }
+        assert!("utf-9".parse::<Encoding>().is_err());
     }
 
     #[test]

@@ -29,13 +29,6 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a directory that holds `config.json` and `model.safetensors` (or its shards). Tensors are kept on
-    /// `device` in fp32.
-    pub fn open(directory: &Path, device: Device) -> Result<Self> {
-        let config = read_config(directory)?;
-        Ok(Self { directory: directory.to_owned(), config, weights: Weights::open(directory, device)? })
-    }
-
     /// `config.json`'s path, for messages.
     pub fn config_file(&self) -> PathBuf {
         self.directory.join("config.json")

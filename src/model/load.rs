@@ -54,8 +54,12 @@ fn family_of(directory: &Path) -> Result<&'static dyn Family> {
 /// It is not, or the file cannot be read.
 pub fn check_family(config_file: &Path) -> Result<()> {
     let config = read_config(config_file.parent().unwrap_or(Path::new(".")))?;
-    match network_name(&config) {
-        Some((key, name)) if by_config(&config).is_none() => Err(unsupported(key, name).file(config_file)),
+    refuse_unsupported(&config, config_file)
+}
+
+fn refuse_unsupported(config: &Value, file: &Path) -> Result<()> {
+    match network_name(config) {
+        Some((key, name)) if by_config(config).is_none() => Err(unsupported(key, name).file(file)),
         _ => Ok(()),
     }
 }
@@ -69,16 +73,11 @@ pub fn pretrained_id(architecture: &str) -> Option<String> {
 /// or timm's, and the tensors' names tell which.
 fn open(path: &Path, device: Device) -> Result<(&'static dyn Family, Checkpoint)> {
     let weights_alone = path.is_file() || (!path.join("config.json").exists() && weight_files(path).is_ok());
-    if !weights_alone {
-        check_family(&path.join("config.json"))?;
-    }
-    let checkpoint = match weights_alone {
-        true => {
-            let weights = if path.is_file() { Weights::open_file(path, device)? } else { Weights::open(path, device)? };
-            Checkpoint { directory: path.to_owned(), config: Value::Object(Map::new()), weights }
-        }
-        false => Checkpoint::open(path, device)?,
-    };
+    let config = if weights_alone { Value::Object(Map::new()) } else { read_config(path)? };
+    // Before the weights, which may be of a format that such networks have and this program does not read.
+    refuse_unsupported(&config, &path.join("config.json"))?;
+    let weights = if path.is_file() { Weights::open_file(path, device)? } else { Weights::open(path, device)? };
+    let checkpoint = Checkpoint { directory: path.to_owned(), config, weights };
     let by_weights = || FAMILIES.iter().copied().find(|family| family.recognises_weights(&checkpoint.weights));
     let found = match network_name(&checkpoint.config) {
         Some(_) => by_config(&checkpoint.config),

@@ -111,6 +111,30 @@ fn a_continued_output_is_counted_whole() {
     outcome.says(&["1 row has no text and gets no label", &format!("\n{} of 251 rows labelled (", 251 - counts[""])]);
 }
 
+/// However the output is written, and the input read.
+#[test]
+fn a_continued_output_of_another_dialect_is_counted_whole() {
+    let scene = scene();
+    let good = some_rows(60).replace(',', ";").replace("good", "\"good");
+    let body = good.split_once('\n').unwrap().1;
+    for (input, options, output) in [
+        (&*good, "--delimiter ; --quote none", "out.tsv"),
+        (&good, "--delimiter ; --quote none", "out.csv"),
+        (&good, "--delimiter ; --quote none", "out.jsonl"),
+        (body, "--delimiter ; --quote none --no-header --text 2", "quiet.csv"),
+    ] {
+        let mut lines: Vec<&str> = input.lines().collect();
+        lines.insert(45, "one;field;too;many");
+        scene.write("in.csv", lines.join("\n") + "\n");
+        let words = format!("{BASIC} --input in.csv --output {output} --window 20 {options}");
+        scene.rehead(&words).refused().says(&["40 rows (", "are kept"]);
+        scene.write("in.csv", input);
+        let outcome = scene.rehead(&format!("{words} --resume")).ok();
+        assert!(!outcome.stderr.contains("counts are without"), "{output}: {outcome}");
+        outcome.says(&["\n60 rows labelled ("]);
+    }
+}
+
 #[test]
 fn a_pair_with_one_text_is_labelled_and_counted() {
     let scene = scene();

@@ -130,6 +130,56 @@ fn what_has_no_label_has_its_own_place() {
     assert_eq!(scene.path(format!("photos/{}/0.png", folder(label))).metadata().unwrap().ino(), nodes);
 }
 
+/// A link to an image is not another image with the same content: the image must not go for it.
+#[test]
+fn an_image_is_not_lost_for_a_way_that_leads_to_it() {
+    let scene = scene();
+    let before = scene.everything_in("photos");
+    let images: Vec<&Vec<u8>> = before.values().flatten().collect();
+    // Moved to where links to them are.
+    scene.rehead(&format!("{LABEL} --sort-into sorted --link")).ok();
+    let links = scene.everything_in("sorted");
+    let outcome = scene.rehead(&format!("{LABEL} --sort-into sorted --move --resume")).ok();
+    assert!(scene.everything_in("sorted") == links, "{outcome}\n{}", scene.listing());
+    assert!(scene.everything_in("photos").values().flatten().next().is_none(), "{outcome}");
+    for name in links.iter().filter(|(_, content)| content.is_some()).map(|(name, _)| name) {
+        assert!(!scene.path(&format!("sorted/{name}")).is_symlink(), "{name}");
+    }
+    // Moved into the folder that they are in, by another way.
+    for (name, content) in &before {
+        content.iter().for_each(|content| scene.write(&format!("photos/{name}"), content));
+    }
+    std::fs::create_dir(scene.path("same")).unwrap();
+    for label in ["a-dark", "b_light"] {
+        std::os::unix::fs::symlink(scene.path("photos"), scene.path(&format!("same/{label}"))).unwrap();
+    }
+    let outcome = scene.rehead(&format!("{LABEL} --sort-into same --move --resume")).ok();
+    let after = scene.everything_in("photos");
+    let mut found: Vec<&Vec<u8>> = after.values().flatten().collect();
+    assert_eq!(found.len(), images.len(), "{outcome}\n{}", scene.listing());
+    found.retain(|content| !images.contains(content));
+    assert!(found.is_empty(), "{outcome}");
+}
+
+/// The output is read again as it was written, not as the input was read.
+#[test]
+fn an_output_with_other_delimiters_and_quotes_is_sorted_by() {
+    let scene = scene();
+    let rows: String = (0..4).map(|index| format!("{index}.png;\"a\n")).collect();
+    scene.write("photos/list.csv", format!("file;note\n{rows}"));
+    let label = LABEL.replace("photos", "photos/list.csv");
+    for (output, options) in [("out.tsv", ""), ("out.csv", ""), ("out.csv", "--no-header --text 1")] {
+        if !options.is_empty() {
+            scene.write("photos/list.csv", &rows);
+        }
+        let words = label.replace("out.csv", output) + " --delimiter ; --quote none --text file " + options;
+        let words = if options.is_empty() { words } else { words.replace(" --text file", "") };
+        let outcome = scene.rehead(&format!("{words} --sort-into sorted")).ok();
+        assert_eq!(scene.everything_in("sorted").values().flatten().count(), 4, "{outcome}");
+        scene.remove("sorted");
+    }
+}
+
 #[test]
 fn what_cannot_be_sorted_is_refused() {
     let scene = scene();

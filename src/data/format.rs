@@ -81,6 +81,11 @@ pub trait Format: Sync {
     fn encoder(&self, _input: &FileLayout, _added: &[String]) -> Option<Box<dyn RowEncoder>> {
         None
     }
+
+    /// How to read what was written of the rows of `input`.
+    fn options_to_read_again(&self, _input: &FileLayout) -> ReadOptions {
+        ReadOptions::default()
+    }
 }
 
 /// Which of the formats a file has.

@@ -54,6 +54,7 @@ pub use detected::DetectedSetting;
 pub use example::{Example, Input, Modality, Place};
 pub use examples::{LabelledSet, load_labelled};
 pub use format::FileLayout;
+pub use formats::image_folder_layout;
 pub use label_findings::LabelFindings;
 pub use label_map::LabelMap;
 pub use label_reading::KnownLabels;

@@ -40,17 +40,47 @@ pub fn link_to_new(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// As for [`copy_to_new`].
 pub fn move_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    put(from, to)?;
+    sync_directory(to);
+    remove(from)
+}
+
+/// Moves a file to where a symbolic link leads to it, which it replaces.
+///
+/// # Errors
+/// What the system says.
+pub fn move_over_link(from: &Path, link: &Path) -> io::Result<()> {
+    let temporary = Temporary(temporary_name(link).map_err(io::Error::other)?);
+    put(from, &temporary.0)?;
+    fs::rename(&temporary.0, link)?;
+    sync_directory(link);
+    remove(from)
+}
+
+/// Whether two paths are one and the same name in a directory, by whatever way they lead there.
+pub fn are_one_name(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let directory = |path: &Path| {
+        let found = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).metadata();
+        found.map(|found| (found.dev(), found.ino()))
+    };
+    one.file_name() == other.file_name()
+        && matches!((directory(one), directory(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Gives a file a second name, or makes a copy where that cannot be.
+fn put(from: &Path, to: &Path) -> io::Result<()> {
     if from.symlink_metadata()?.is_symlink() {
         // What it leads to by a relative path would be lost on the way.
-        link_to_new(from, to)?;
-    } else {
-        match fs::hard_link(from, to) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
-            Err(_) => copy_to_new(from, to)?,
-            Ok(()) => {}
-        }
+        return link_to_new(from, to);
     }
-    sync_directory(to);
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => copy_to_new(from, to),
+        put => put,
+    }
+}
+
+fn remove(from: &Path) -> io::Result<()> {
     fs::remove_file(from)?;
     sync_directory(from);
     Ok(())

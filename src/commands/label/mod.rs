@@ -16,7 +16,7 @@ use std::sync::Once;
 
 use crate::cli::LabelArgs;
 use crate::commands::inputs::{FileForm, read_options};
-use crate::commands::label::output::{GrowingOutput, Labelling};
+use crate::commands::label::output::{GrowingOutput, Labelling, WrittenRows};
 use crate::commands::label::pipeline::{Pipeline, Reading};
 use crate::commands::label::sort::Sorting;
 use crate::commands::label::summary::Summary;
@@ -77,8 +77,8 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     }
     let labels = &model.classifier.labels;
     let mut summary = Summary::new(labels.len(), done);
-    if let Some(partial) = output.grown() {
-        summary.count_before(partial, args, model.modality, labels);
+    if let Some(partial) = output.grown().filter(|_| done > 0) {
+        summary.count_before(WrittenRows::open(partial, rows.layout(), args), model.modality, labels);
     }
     let unit = match model.transform {
         Transform::Text(_) => "tokens",

@@ -2,10 +2,11 @@
 //! it says what it is the output of, so that an interrupted one is only continued by the same call. Pipes and devices
 //! are written to directly, and nothing of this concerns them.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use tch::Kind;
 
 use crate::cli::LabelArgs;
 use crate::commands::label::assemble::Assembly;
@@ -14,10 +15,10 @@ use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
 use crate::data::format::{AddedColumn, FileFormat, WholeWriter};
 use crate::data::writer::{check_added, is_stream, output_format};
-use crate::data::{FileLayout, OutputValue, ReadOptions, Record as RowRecord, Row, RowReader, RowWriter};
+use crate::data::{FileLayout, OutputValue, ReadOptions, Record as RowRecord, Row, RowReader, RowWriter, TextColumns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, Lock};
-use crate::inference::to_vec;
+use crate::fingerprint::Fingerprint;
 use crate::model::Classifier;
 use crate::task::OutputColumns;
 use crate::transform::Transform;
@@ -378,6 +379,60 @@ impl OutputFiles {
     }
 }
 
+/// A written file that is read again.
+pub struct WrittenRows {
+    pub rows: RowReader,
+    pub columns: WrittenColumns,
+    /// Where the columns of label and confidence stand.
+    pub label: usize,
+    pub confidence: usize,
+}
+
+/// The columns of a written file.
+pub struct WrittenColumns {
+    file: PathBuf,
+    names: Vec<String>,
+}
+
+impl WrittenRows {
+    /// Opens what was written of the rows of `input`, as it was written.
+    ///
+    /// # Errors
+    /// It cannot be read, or lacks these columns.
+    pub fn open(file: &Path, input: &FileLayout, args: &LabelArgs) -> Result<Self> {
+        let added = ["predicted_label", "confidence"].map(|name| args.added_column(name));
+        let options = output_format(file, input)?.options_to_read_again(input);
+        let text = Some(TextColumns::new([&added[0]])).filter(|_| !options.no_header);
+        let rows = RowReader::open(file, &ReadOptions { text, ..options.clone() })?;
+        let columns = WrittenColumns { file: file.to_owned(), names: rows.columns().to_vec() };
+        // Without a header they are known by their place.
+        let [label, confidence] = match options.no_header {
+            true => [0, 1].map(|place| Ok(input.columns.len() + place)),
+            false => [&added[0], &added[1]].map(|name| columns.index(name)),
+        };
+        Ok(Self { rows, columns, label: label?, confidence: confidence? })
+    }
+}
+
+impl WrittenColumns {
+    /// Where a column stands.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn index(&self, name: &str) -> Result<usize> {
+        self.names.iter().position(|column| column == name).ok_or_else(|| {
+            Error::request("this is not what was written of these rows: a column is missing")
+                .file(&self.file)
+                .column(name)
+        })
+    }
+
+    /// The text of a row's field.
+    pub fn value<'r>(&self, row: &'r Row, index: usize) -> Cow<'r, str> {
+        self.names.get(index).and_then(|name| row.text(name, index)).unwrap_or_default()
+    }
+}
+
 /// `out.csv` grows as `out.partial.csv`: the extension, which says the format, stays.
 fn partial_name(output: &Path) -> PathBuf {
     let stem = output.file_stem().unwrap_or_default().to_string_lossy();
@@ -431,14 +486,12 @@ fn check_origin(note: &Path, saved: &Origin, origin: &Origin) -> Result<()> {
 
 /// A hash by which models differ: labels, head, length limit, and a sample of every backbone tensor.
 fn fingerprint(classifier: &Classifier, transform: &Transform) -> Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(classifier.labels.names().join("\u{0}"));
-    hash.update(transform.settings());
+    let mut hash = Fingerprint::default();
+    hash.bytes(classifier.labels.names().join("\u{0}"));
+    hash.bytes(transform.settings());
     for parameter in classifier.parameters() {
         let sample = parameter.tensor.f_flatten(0, -1)?.f_slice(0, 0, 64, 1)?;
-        for value in to_vec::<f32>(&sample)? {
-            hash.update(value.to_le_bytes());
-        }
+        hash.tensor(&sample.f_to_kind(Kind::Float)?)?;
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash.finish())
 }

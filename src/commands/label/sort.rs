@@ -7,21 +7,19 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::output::is_interrupted;
+use super::output::{WrittenRows, is_interrupted};
 use crate::cli::{LabelArgs, is_stream};
 use crate::commands::loaded_model::LoadedModel;
 use crate::commands::output::check_writable;
 use crate::console::{Console, units};
 use crate::data::columns::LabelColumn;
-use crate::data::{Modality, ReadOptions, RowReader, TextColumns, resolve};
+use crate::data::{FileLayout, Modality, ReadOptions, RowReader, image_folder_layout, resolve};
 use crate::error::{Error, Result};
 use crate::files::{self, lock_directory, placing};
 use crate::interrupt;
 
 /// The folder of images whose label is not known, where `--unknown-label` names no other.
 const UNSURE: &str = "unsure";
-/// The column of a folder's images.
-const FILE_COLUMN: &str = "file";
 /// More folders than this are not counted one by one.
 const MOST_FOLDERS_SHOWN: usize = 20;
 /// Longer names of labels are cut; file systems have a limit of 255 bytes.
@@ -37,6 +35,8 @@ pub struct Sorting<'a> {
     unsure: String,
     /// Images that are placed: one may be in several rows.
     placed: HashSet<PathBuf>,
+    /// Folders of labels that were there before, with the label's name for them.
+    earlier: Vec<(String, PathBuf)>,
     /// Folders that images were placed in.
     entered: HashSet<PathBuf>,
     /// Names that are given to files of this call.
@@ -89,6 +89,7 @@ impl<'a> Sorting<'a> {
             folders,
             unsure,
             placed: HashSet::new(),
+            earlier: Vec::new(),
             entered: HashSet::new(),
             taken: HashSet::new(),
         }))
@@ -106,25 +107,16 @@ impl<'a> Sorting<'a> {
     /// The output cannot be read, an image is gone or cannot be placed, or interrupted.
     pub fn sort(&mut self, options: &ReadOptions, console: &Console) -> Result<()> {
         let _lock = lock_directory(self.into)?;
-        let ImageColumn { column, folder, is_listing } = image_column(self.args, options)?;
+        let ImageColumn { layout, column, folder, is_listing } = image_column(self.args, options)?;
         let output = &self.args.output;
-        let text = Some(TextColumns::new([column.clone()]));
-        let mut rows =
-            RowReader::open(output, &ReadOptions { text, delimiter: options.delimiter, ..ReadOptions::default() })?;
-        let columns = rows.columns().to_vec();
-        let index = |name: &str| {
-            columns.iter().position(|column| column == name).ok_or_else(|| {
-                Error::request("this is not the output of labelling these images: a column is missing")
-                    .file(output)
-                    .column(name)
-            })
-        };
-        let added = |name: &str| index(&self.args.added_column(name));
-        let (image, label, confidence) = (index(&column)?, added("predicted_label")?, added("confidence")?);
+        let WrittenRows { rows, columns, label, confidence } = WrittenRows::open(output, &layout, self.args)?;
+        let image = columns.index(&column)?;
+        let folders = self.folders.values().chain([&self.unsure]).map(|name| (name.clone(), self.into.join(name)));
+        self.earlier = folders.filter(|(_, folder)| folder.is_dir()).collect();
         let mut sorted = Sorted::default();
-        for row in &mut rows {
+        for row in rows {
             let row = row?;
-            let value = |index: usize| row.text(&columns[index], index).unwrap_or_default().into_owned();
+            let value = |index: usize| columns.value(&row, index).into_owned();
             if interrupt::requested() {
                 let done = units::counted(sorted.by_folder.values().sum(), "image");
                 return Err(Error::interrupted(format!("{done} sorted")).hint("--resume sorts the others"));
@@ -158,18 +150,14 @@ impl<'a> Sorting<'a> {
 
     /// Whether the image lies, by its own name or a numbered one, in the folder of another label.
     fn is_elsewhere(&self, image: &Path, folder: &str) -> bool {
-        let others = self.folders.values().chain([&self.unsure]).filter(|other| *other != folder);
-        let in_folder = |other: &String| {
-            let other = self.into.join(other);
+        let is_image = |name: &Path| files::is_same(image, name) || placing::are_equal(image, name).unwrap_or(false);
+        let in_folder = |other: &Path| {
             (1..)
                 .map(|number| other.join(numbered(image, number)))
                 .take_while(|name| name.symlink_metadata().is_ok())
-                .any(|name| {
-                    let is_equal = files::is_same(image, &name) || placing::are_equal(image, &name).unwrap_or(false);
-                    is_equal && !self.taken.contains(&name)
-                })
+                .any(|name| !self.taken.contains(&name) && is_image(&name))
         };
-        others.into_iter().any(in_folder)
+        self.earlier.iter().any(|(name, other)| name != folder && in_folder(other))
     }
 
     /// Places an image in a folder; false where it was there already.
@@ -207,16 +195,21 @@ impl<'a> Sorting<'a> {
     /// Gives an image this name, unless another file has it; false where the image itself has it already.
     fn place_as(&self, image: &Path, name: &Path) -> std::io::Result<bool> {
         let is_there = name.symlink_metadata().is_ok();
+        let is_equal = || is_there && placing::are_equal(image, name).unwrap_or(false);
         if self.args.move_images {
-            // An earlier call may have moved it, or have been killed between the two halves of a move.
-            match (is_there, image.symlink_metadata().is_ok()) {
-                (true, false) => return Ok(false),
-                (true, true) if std::path::absolute(image)? == std::path::absolute(name)? => return Ok(false),
-                (true, true) if placing::are_equal(image, name)? => {
-                    std::fs::remove_file(image)?;
-                    return Ok(false);
-                }
-                _ => placing::move_to_new(image, name)?,
+            let is_moved = name.exists() && image.symlink_metadata().is_err();
+            if is_moved || placing::are_one_name(image, name) {
+                return Ok(false);
+            }
+            // A link holds nothing: the image itself takes its place, and never goes for a link to something equal.
+            if name.is_symlink() && files::is_same(image, name) {
+                placing::move_over_link(image, name)?;
+            } else if !name.is_symlink() && is_equal() {
+                // An earlier call may have been killed between the two halves of a move.
+                std::fs::remove_file(image)?;
+                return Ok(false);
+            } else {
+                placing::move_to_new(image, name)?;
             }
         } else if self.args.link {
             if is_there && files::is_same(image, name) {
@@ -224,7 +217,7 @@ impl<'a> Sorting<'a> {
             }
             placing::link_to_new(image, name)?;
         } else {
-            if is_there && placing::are_equal(image, name)? {
+            if is_equal() {
                 return Ok(false);
             }
             placing::copy_to_new(image, name)?;
@@ -276,6 +269,8 @@ impl<'a> Sorting<'a> {
 
 /// Where the output names the images.
 struct ImageColumn {
+    /// The input's.
+    layout: FileLayout,
     column: String,
     /// What the paths are relative to.
     folder: PathBuf,
@@ -284,19 +279,16 @@ struct ImageColumn {
 }
 
 fn image_column(args: &LabelArgs, options: &ReadOptions) -> Result<ImageColumn> {
-    let listing =
-        |folder: &Path| ImageColumn { column: FILE_COLUMN.to_owned(), folder: folder.to_owned(), is_listing: true };
-    // The images may have been moved out of it already.
-    if args.input.is_dir() {
-        return Ok(listing(&args.input));
-    }
-    let folder = args.input.parent().unwrap_or(Path::new(""));
-    let rows = RowReader::open(&args.input, options)?;
-    if rows.layout().file.is_dir() {
-        return Ok(listing(folder));
-    }
-    let column = resolve(rows.layout(), options, LabelColumn::Optional)?.text().to_string();
-    Ok(ImageColumn { column, folder: folder.to_owned(), is_listing: false })
+    // The images may have been moved out of a folder already.
+    let (layout, folder) = match args.input.is_dir() {
+        true => (image_folder_layout(&args.input), args.input.as_path()),
+        false => {
+            let folder = args.input.parent().unwrap_or(Path::new(""));
+            (RowReader::open(&args.input, options)?.layout().clone(), folder)
+        }
+    };
+    let column = resolve(&layout, options, LabelColumn::Optional)?.text().to_string();
+    Ok(ImageColumn { column, folder: folder.to_owned(), is_listing: layout.file.is_dir(), layout })
 }
 
 /// A name for the folder of a label that any file system takes and no other label has: what separates paths or is

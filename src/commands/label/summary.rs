@@ -2,14 +2,14 @@
 //! were not read to their end. Even `--quiet` says what changes the meaning of the output.
 
 use std::cmp::Reverse;
-use std::path::Path;
 use std::time::Duration;
 
+use super::output::WrittenRows;
 use crate::cli::{LabelArgs, is_stream};
-use crate::config::Delimiter;
 use crate::console::table::{Column, Table};
 use crate::console::{Console, units};
-use crate::data::{Labels, Modality, ReadOptions, RowReader};
+use crate::data::{Labels, Modality};
+use crate::error::Result;
 use crate::transform::Unread;
 
 /// More labels than this are not all shown: the most frequent are.
@@ -44,32 +44,27 @@ impl Summary {
         Self { before, by_class: vec![0; classes], ..Self::default() }
     }
 
-    /// Counts the rows that the interrupted call before this one has written into `partial`. Where they cannot be read
-    /// again, they are not counted, which the end says.
-    pub fn count_before(&mut self, partial: &Path, args: &LabelArgs, modality: Modality, labels: &Labels) {
+    /// Counts the rows that the interrupted call before this one has written. Where they cannot be read again, or are
+    /// others in number, they are not counted, which the end says.
+    pub fn count_before(&mut self, written: Result<WrittenRows>, modality: Modality, labels: &Labels) {
         let mut counted = Self::new(self.by_class.len(), self.before);
-        if self.before > 0 && counted.count_output(partial, args, modality, labels).is_some() {
+        let is_read = written.and_then(|written| counted.count_written(written, modality, labels)).is_ok();
+        if is_read && counted.rows() == self.before {
             *self = Self { before_is_counted: true, ..counted };
         }
     }
 
-    /// Counts the rows of an output; `None` where it cannot be read, or has another number of rows.
-    fn count_output(&mut self, file: &Path, args: &LabelArgs, modality: Modality, labels: &Labels) -> Option<()> {
-        let delimiter = args.rows.delimiter.map(Delimiter::byte);
-        let mut rows = RowReader::open(file, &ReadOptions { delimiter, ..ReadOptions::default() }).ok()?;
-        let columns = rows.columns().to_vec();
-        let index = |name: &str| columns.iter().position(|column| *column == args.added_column(name));
-        let (label, confidence) = (index("predicted_label")?, index("confidence")?);
-        for row in &mut rows {
-            let row = row.ok()?;
-            if row.text(&columns[confidence], confidence)?.is_empty() {
+    fn count_written(&mut self, written: WrittenRows, modality: Modality, labels: &Labels) -> Result<()> {
+        let WrittenRows { rows, columns, label, confidence } = written;
+        for row in rows {
+            let row = row?;
+            if columns.value(&row, confidence).is_empty() {
                 *(if modality == Modality::Image { &mut self.unreadable } else { &mut self.empty }) += 1;
             } else {
-                let label = row.text(&columns[label], label)?;
-                self.count(labels.index_of(&label).map(|class| class as usize));
+                self.count(labels.index_of(&columns.value(&row, label)).map(|class| class as usize));
             }
         }
-        (self.rows() == self.before).then_some(())
+        Ok(())
     }
 
     /// Counts a row that got this label, or whose answer was not confident enough.

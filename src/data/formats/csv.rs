@@ -104,19 +104,21 @@ impl Format for Delimited {
     }
 
     fn encoder(&self, input: &FileLayout, added: &[String]) -> Option<Box<dyn RowEncoder>> {
-        let is_table = [CSV.name, TSV.name].contains(&input.format.name());
-        let is_like_input = input.format.name() == self.name;
-        // A file with semicolons stays one.
-        let delimiter = self.delimiter.unwrap_or(if is_like_input { input.delimiter } else { b',' });
-        let mut style = if is_table { input.style.clone() } else { TextStyle::default() };
-        // These are for Excel, which opens .csv files by itself.
-        style.sep_line &= is_like_input;
-        style.byte_order_mark &= is_like_input || self.name == CSV.name;
-        // Where quotes are text, fields hold no delimiter; another one may need quotes.
-        let quote = style.quote.or_else(|| (delimiter != input.delimiter).then_some(b'"'));
-        let writing = Writing { delimiter, quote, crlf: style.crlf };
+        let style = self.style(input);
+        let writing = self.writing(input, &style);
         let (columns, added) = (input.columns.clone(), added.to_vec());
         Some(Box::new(DelimitedEncoder { writing, style, columns, added }))
+    }
+
+    fn options_to_read_again(&self, input: &FileLayout) -> ReadOptions {
+        let style = self.style(input);
+        let Writing { delimiter, quote, .. } = self.writing(input, &style);
+        ReadOptions {
+            delimiter: Some(delimiter),
+            quote: quote.map_or(Quote::None, Quote::Byte),
+            no_header: style.no_header,
+            ..ReadOptions::default()
+        }
     }
 }
 
@@ -124,6 +126,26 @@ impl Format for Delimited {
 const SAMPLED_ROWS: usize = 200;
 
 impl Delimited {
+    /// How the rows of `input` are written.
+    fn style(&self, input: &FileLayout) -> TextStyle {
+        let is_table = [CSV.name, TSV.name].contains(&input.format.name());
+        let is_like_input = input.format.name() == self.name;
+        let mut style = if is_table { input.style.clone() } else { TextStyle::default() };
+        // These are for Excel, which opens .csv files by itself.
+        style.sep_line &= is_like_input;
+        style.byte_order_mark &= is_like_input || self.name == CSV.name;
+        style
+    }
+
+    fn writing(&self, input: &FileLayout, style: &TextStyle) -> Writing {
+        // A file with semicolons stays one.
+        let own = if input.format.name() == self.name { input.delimiter } else { b',' };
+        let delimiter = self.delimiter.unwrap_or(own);
+        // Where quotes are text, fields hold no delimiter; another one may need quotes.
+        let quote = style.quote.or_else(|| (delimiter != input.delimiter).then_some(b'"'));
+        Writing { delimiter, quote, crlf: style.crlf }
+    }
+
     /// How to tell the fields of a table apart, and what was chosen for that.
     fn dialect(
         &self,

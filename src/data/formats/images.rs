@@ -48,25 +48,29 @@ impl Format for ImageFolder {
 
 /// The rows of the images in a folder.
 fn opened(folder: &Path, listing: Listing, options: &ReadOptions) -> Result<OpenedRows> {
-    let mut columns = vec![FILE_COLUMN.to_owned()];
-    let warnings: Vec<String> = described(&listing.ignored).into_iter().collect();
+    let mut layout = image_folder_layout(folder);
+    layout.warnings.extend(described(&listing.ignored));
     let rows: Vec<Vec<String>> = if options.classes {
-        columns.push(LABEL_COLUMN.to_owned());
+        layout.columns.push(LABEL_COLUMN.to_owned());
         let classes = classes(folder, &listing)?;
         listing.images.into_iter().zip(classes).map(|(file, class)| vec![file, class]).collect()
     } else {
         listing.images.into_iter().map(|file| vec![file]).collect()
     };
-    let layout = FileLayout {
+    Ok(OpenedRows { layout, rows: Box::new(ImageRows(rows.into_iter())), choices: Vec::new() })
+}
+
+/// A folder of images without classes: a row's only field is the path of its image there.
+pub fn image_folder_layout(folder: &Path) -> FileLayout {
+    FileLayout {
         file: folder.to_owned(),
         format: &ImageFolder,
         delimiter: b',',
-        columns,
+        columns: vec![FILE_COLUMN.to_owned()],
         style: TextStyle::default(),
         schema: None,
-        warnings,
-    };
-    Ok(OpenedRows { layout, rows: Box::new(ImageRows(rows.into_iter())), choices: Vec::new() })
+        warnings: Vec::new(),
+    }
 }
 
 /// The fields of each row.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::inputs::{TransformOptions, language_fit, prepare, transform_for};
+use super::inputs::{TransformOptions, label_rules, language_fit, prepare, transform_for};
 use super::loaded_model::engine;
 use super::locate::locate_model;
 use super::output::print;
@@ -15,10 +15,10 @@ use crate::advice::recommend::{Advice, recommend};
 use crate::advice::{self, Measurements, StageFeatures};
 use crate::batch::ExampleSet;
 use crate::cli::{AdviseArgs, AdviseSettings};
-use crate::config::{Choices, OnBadInput};
+use crate::config::Choices;
 use crate::console::{Column, Console, Table, units};
 use crate::data::split::stratified;
-use crate::data::{Example, Input, LabelMap, LabelRules, Modality, ReadOptions, load_labelled};
+use crate::data::{Example, Input, Modality, ReadOptions, load_labelled};
 use crate::error::{Error, Result};
 use crate::evaluation::Interval;
 use crate::hardware::Hardware;
@@ -51,7 +51,10 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let directory = locate_model(&args.settings.model, args.quiet)?;
     let options =
         ReadOptions { modality: model::modality(&directory)?, ..args.columns.read_options(args.settings.on_bad_input) };
-    let options = ReadOptions { label_rules: label_rules(args)?, ..options };
+    let AdviseSettings { on_empty_label, label_map, merge_labels, min_rows_per_label, other, .. } = &args.settings;
+    let label_rules =
+        label_rules(*on_empty_label, label_map.as_deref(), *merge_labels, *min_rows_per_label, other.as_ref())?;
+    let options = ReadOptions { label_rules, ..options };
     let set = load_labelled(&args.settings.train, &options, None)?;
     set.reading_warnings.iter().for_each(|warning| console.warn(warning));
     task::task(None)?.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
@@ -106,17 +109,6 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
         true => print(&to_readable_json(&report)?),
         false => print(&report.to_string()),
     }
-}
-
-fn label_rules(args: &AdviseArgs) -> Result<LabelRules> {
-    let AdviseSettings { on_empty_label, label_map, merge_labels, min_rows_per_label, other, .. } = &args.settings;
-    Ok(LabelRules {
-        skip_empty: *on_empty_label == OnBadInput::Skip,
-        map: label_map.as_deref().map(LabelMap::read).transpose()?,
-        merge: *merge_labels,
-        min_rows: min_rows_per_label.unwrap_or(0),
-        other: other.clone(),
-    })
 }
 
 /// What is printed: measurements, and what they say in words.

@@ -4,27 +4,23 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::inputs::{language_fit, prepare};
+use super::inputs::{label_rules, language_fit, prepare};
 use super::loaded_model::LoadedModel;
 use super::origins::origins;
 use super::output::{check_writable, print};
 use super::trained_rows::{self, Known, TrainedRows};
 use crate::cli::EvaluateArgs;
-use crate::config::OnBadInput;
 use crate::console::{Console, units};
-use crate::data::{
-    Example, Input, KnownLabels, LabelMap, LabelRules, LabelledSet, Modality, Place, ReadOptions, Sources,
-    load_labelled,
-};
+use crate::data::{Example, Input, KnownLabels, LabelledSet, Modality, Place, ReadOptions, Sources, load_labelled};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::files::{lock_directory, write_atomically};
 use crate::interrupt;
-use crate::report::Predictions;
-use crate::report::html::run::{Origin, ScoredSplit, evaluation_page, row_origins};
+use crate::report::html::run::evaluation_page;
 use crate::report::metrics::to_readable_json;
-use crate::report::next_steps::run::{RunFacts, SplitFacts, run_steps};
+use crate::report::next_steps::run::{RunFacts, run_steps};
 use crate::report::provenance::Provenance;
+use crate::report::{Origin, Predictions, ScoredSplit, row_origins};
 use crate::task::{Dataset, Evaluated, score};
 use crate::transform::{LanguageFit, Purpose};
 
@@ -151,15 +147,15 @@ fn page(
     languages: &[String],
 ) -> String {
     let Predictions { truth, probabilities } = predictions;
+    let split = ScoredSplit { name: "test", evaluation, truth, probabilities, texts, modality, origins };
     let next = run_steps(&RunFacts {
         model: Path::new(&args.model),
         modality,
         training: None,
-        splits: &[SplitFacts { called: "test", evaluation, truth, probabilities }],
+        splits: std::slice::from_ref(&split),
         languages,
         remarks: &[],
     });
-    let split = ScoredSplit { name: "test", evaluation, truth, probabilities, texts, modality, origins };
     let title = format!("{} on {}", args.model, args.data.display());
     evaluation_page(&title, &split, data, &next, &Provenance::now())
 }
@@ -167,11 +163,7 @@ fn page(
 /// The labelled examples, with what is in them said, and how they were read.
 fn load(args: &EvaluateArgs, model: &mut LoadedModel, console: &Console) -> Result<(LabelledSet, ReadOptions)> {
     let mut options = model.read_options(args.columns.read_options(args.bad_input.on_bad_input));
-    options.label_rules = LabelRules {
-        skip_empty: args.labels.on_empty_label == OnBadInput::Skip,
-        map: args.labels.label_map.as_deref().map(LabelMap::read).transpose()?,
-        ..LabelRules::default()
-    };
+    options.label_rules = label_rules(args.labels.on_empty_label, args.labels.label_map.as_deref(), false, None, None)?;
     let known = KnownLabels { labels: &model.classifier.labels, resolution: &model.label_resolution };
     let set = load_labelled(&[&args.data], &options, Some(known))?;
     for choice in &set.choices {

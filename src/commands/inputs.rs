@@ -1,6 +1,8 @@
 //! From what a data file's rows hold to examples that a network reads: which columns, which transform, and what is done
 //! about inputs that cannot be used.
 
+use std::path::Path;
+
 use crate::cli::{ColumnArgs, LabelRowArgs};
 use crate::config::{self, Columns, DataConfig, OnBadInput};
 use crate::console::Console;
@@ -101,17 +103,24 @@ pub fn handle_unusable(
     Ok(prepared)
 }
 
-/// What is asked for about labels.
+/// What is asked for about labels: rows without one, new names, and labels that are to be one since they look alike
+/// (`merge`) or are rare.
 ///
 /// # Errors
 /// The file of new names cannot be used.
-pub fn label_rules(data: &DataConfig) -> Result<LabelRules> {
+pub fn label_rules(
+    on_empty_label: OnBadInput,
+    map: Option<&Path>,
+    merge: bool,
+    min_rows: Option<u64>,
+    other: Option<&String>,
+) -> Result<LabelRules> {
     Ok(LabelRules {
-        skip_empty: data.on_empty_label == OnBadInput::Skip,
-        map: data.label_map.as_deref().map(LabelMap::read).transpose()?,
-        merge: data.merge_labels,
-        min_rows: data.min_rows_per_label.unwrap_or(0),
-        other: data.other.clone(),
+        skip_empty: on_empty_label == OnBadInput::Skip,
+        map: map.map(LabelMap::read).transpose()?,
+        merge,
+        min_rows: min_rows.unwrap_or(0),
+        other: other.cloned(),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::commands::train::data::Data;
 use crate::config::{self, Choices, RunConfig};
 use crate::console::Console;
 use crate::data::{Input, Modality};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::files::write_atomically;
 use crate::fingerprint::Fingerprint;
 use crate::interrupt;
@@ -166,7 +166,7 @@ fn fingerprint(paths: &[&Path], depth: usize, is_part: impl Fn(&Path) -> bool) -
                 let name = file.strip_prefix(path).unwrap_or(file).to_string_lossy();
                 hash.bytes(format!("{}:{name}", name.len()));
                 match add_content(&mut hash, file) {
-                    Err(_) if path.is_dir() => hash.bytes("unreadable"),
+                    Err(error) if path.is_dir() && error.kind() != ErrorKind::Interrupted => hash.bytes("unreadable"),
                     added => added?,
                 }
             }
@@ -191,9 +191,6 @@ fn of_images(shared: &RunConfig) -> Result<String> {
         .collect();
     let mut hash = Fingerprint::default();
     for image in images {
-        if interrupt::requested() {
-            return Err(Error::interrupted("while reading the images"));
-        }
         let name = image.to_string_lossy();
         hash.bytes(format!("{}:{name}", name.len()));
         // What is not there is refused or left out where the run reads it.
@@ -211,6 +208,9 @@ fn add_content(hash: &mut Fingerprint, file: &Path) -> Result<()> {
     hash.bytes(format!(":{size}:"));
     let mut content = BufReader::with_capacity(1 << 20, opened);
     loop {
+        if interrupt::requested() {
+            return Err(Error::interrupted("while reading the data"));
+        }
         let bytes = content.fill_buf().map_err(failed)?;
         let read = bytes.len();
         if read == 0 {

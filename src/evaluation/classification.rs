@@ -41,6 +41,25 @@ impl Evaluation {
         // The count is recovered exactly: correct / rows is within half a row of itself.
         wilson((self.accuracy * self.rows as f64).round() as u64, self.rows)
     }
+
+    /// The most frequent label and its share of the rows.
+    pub fn majority(&self) -> Option<(&str, f64)> {
+        let (name, scores) = self.per_class.iter().max_by_key(|(_, scores)| scores.support)?;
+        (self.rows > 0).then(|| (name.as_str(), scores.support as f64 / self.rows as f64))
+    }
+
+    /// The label that every row gets, though the rows have several. One that no row has is only found where there is a
+    /// `confusion`.
+    pub fn only_answer(&self) -> Option<&str> {
+        let several = self.per_class.iter().filter(|(_, scores)| scores.support > 0).count() > 1;
+        let is_only = |(class, (_, scores)): &(usize, &(String, ClassScores))| {
+            let predicted: u64 = self.confusion.iter().filter_map(|row| row.get(*class)).sum();
+            // All of its rows are found, and it is as precise as it is frequent.
+            let by_scores = scores.recall == 1.0 && scores.precision == scores.support as f64 / self.rows as f64;
+            several && (by_scores || predicted == self.rows)
+        };
+        self.per_class.iter().enumerate().find(is_only).map(|(_, (name, _))| name.as_str())
+    }
 }
 
 /// What to do about logits that are not finite.
@@ -233,6 +252,26 @@ mod tests {
         assert!(evaluate(&LOGITS[1..], &TRUTH, &labels()).is_err());
         assert!(evaluate(&LOGITS[..5], &[5], &labels()).is_err());
         assert!(evaluate(&[0.0, 1.0], &[0], &["same".to_owned(), "same".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn one_answer_to_everything_is_found_with_or_without_a_confusion() {
+        let labels: Vec<String> = (0..confusion::MOST_CLASSES + 1).map(|label| label.to_string()).collect();
+        for classes in [3, labels.len()] {
+            let logits = |answers: [usize; 3]| -> Vec<f32> {
+                let one = |answer| (0..classes).map(move |class| f32::from(u8::from(class == answer)));
+                answers.into_iter().flat_map(one).collect()
+            };
+            let only = |answers, truth: [u32; 3]| {
+                let found = evaluate(&logits(answers), &truth, &labels[..classes]).unwrap();
+                assert_eq!(found.confusion.is_empty(), classes > 3);
+                found.only_answer().map(str::to_owned)
+            };
+            assert_eq!(only([1, 1, 1], [0, 1, 1]).as_deref(), Some("1"));
+            assert_eq!(only([1, 1, 0], [0, 1, 1]), None);
+            assert_eq!(only([1, 1, 1], [1, 1, 1]), None);
+            assert_eq!(only([2, 2, 2], [0, 1, 1]).as_deref(), (classes == 3).then_some("2"));
+        }
     }
 
     #[test]

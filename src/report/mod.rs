@@ -6,11 +6,16 @@ pub mod evaluation;
 pub mod html;
 pub mod metrics;
 pub mod next_steps;
+pub mod origins;
+mod outcomes;
 pub mod predictions;
 pub mod provenance;
+pub mod split;
 pub mod threshold;
 pub mod verdict;
 
 pub use metrics::RunMetrics;
 pub use next_steps::NextStep;
+pub use origins::{Origin, row_origins};
 pub use predictions::Predictions;
+pub use split::ScoredSplit;

@@ -9,6 +9,12 @@ pub fn split_name(split: &str) -> &str {
     if split == "valid" { "validation" } else { split }
 }
 
+/// The same with a capital.
+pub fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// The verdict in a few sentences, for people who have never met a confidence interval. `split` is that of the rows:
 /// `test` or `valid`.
 pub fn verdict(comparison: &Comparison, split: &str) -> String {

@@ -163,8 +163,12 @@ impl FeatureCheckpoint {
         if !self.file.is_file() {
             return Ok(0.0);
         }
-        let saved = Weights::open_file(&self.file, Device::Cpu)?.take("seconds", &[1])?;
-        Ok(to_vec::<f32>(&saved)?.iter().map(|&seconds| f64::from(seconds)).sum())
+        let saved = Weights::open_file(&self.file, Device::Cpu)?;
+        // Earlier versions did not save it.
+        if !saved.has("seconds") {
+            return Ok(0.0);
+        }
+        Ok(to_vec::<f32>(&saved.take("seconds", &[1])?)?.iter().map(|&seconds| f64::from(seconds)).sum())
     }
 
     fn save_complete(&self, features: &Features) -> Result<()> {
@@ -192,5 +196,23 @@ impl FeatureCheckpoint {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(error, &self.file)),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_without_their_time_are_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = FeatureCheckpoint { file: folder.path().join("features-1.safetensors") };
+        let rows = Rows { values: vec![1.0, 2.0], width: 2 };
+        checkpoint.save([("train", &rows, &[true]), ("valid", &rows, &[false])], 1.5).unwrap();
+        assert_eq!(checkpoint.seconds().unwrap(), 1.5);
+        let saved = [("train", rows.to_tensor().unwrap()), ("train.done", Tensor::f_from_slice(&[1.0_f32]).unwrap())];
+        save_tensors(&checkpoint.file, saved.map(|(name, tensor)| (name.to_owned(), tensor))).unwrap();
+        assert_eq!(checkpoint.seconds().unwrap(), 0.0);
+        assert_eq!(checkpoint.load("train", 1, 2).unwrap().rows.values, rows.values);
     }
 }

@@ -7,7 +7,6 @@ use rayon::prelude::*;
 
 use super::runs::FinishedRun;
 use crate::baseline::{Baseline, LabelledInputs, Majority, Tfidf};
-use crate::commands::locate::locate_network;
 use crate::commands::origin::Origin;
 use crate::commands::origins::origins;
 use crate::commands::train::data::Data;
@@ -24,15 +23,18 @@ use crate::report::{Predictions, RunMetrics};
 
 /// The baselines, fitted on the same rows as the strategies; each in a directory of its own, where it is found again if
 /// it was made from the same data (`content`) and settings.
-pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Result<Vec<FinishedRun>> {
+pub fn baselines(
+    shared: &RunConfig,
+    modality: Modality,
+    content: &Origin,
+    console: &Console,
+) -> Result<Vec<FinishedRun>> {
     let origin = content.of_baselines(shared)?;
-    let folder = |name: &str| shared.run.out.join(name);
-    let (_, modality) = locate_network(&shared.model, console.is_quiet())?;
     let names: &[&str] = match modality {
         Modality::Text => &["majority", "tf-idf"],
         Modality::Image => &["majority"],
     };
-    let folders: Vec<PathBuf> = names.iter().map(|name| folder(name)).collect();
+    let folders: Vec<PathBuf> = names.iter().map(|name| shared.run.out.join(name)).collect();
     if are_finished(&folders, &origin, console) {
         let read = |folder: &PathBuf| FinishedRun::read(RunMetrics::read(folder.join("metrics.json"))?, folder);
         return folders.iter().map(read).collect();
@@ -56,7 +58,7 @@ pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Res
     let origins = origins_of(examples, &data);
 
     let mut finished = Vec::new();
-    for &name in names {
+    for (&name, run) in names.iter().zip(&folders) {
         let began = Instant::now();
         let baseline: Box<dyn Baseline> = match name {
             "majority" => Box::new(Majority::fit(&train.labelled(), classes)?),
@@ -90,17 +92,12 @@ pub fn baselines(shared: &RunConfig, content: &Origin, console: &Console) -> Res
             choices: serde_json::Value::Null,
             rehead_version: RunMetrics::VERSION.to_owned(),
         };
-        let run = folder(baseline.name());
-        std::fs::create_dir_all(&run).map_err(|error| Error::io(error, &run))?;
-        Predictions { truth: scored.labels.clone(), probabilities: found.probabilities }.write(
-            &run,
-            split,
-            data.labels.names(),
-            &origins,
-        )?;
-        origin.write(&run)?;
+        std::fs::create_dir_all(run).map_err(|error| Error::io(error, run))?;
+        let predictions = Predictions { truth: scored.labels.clone(), probabilities: found.probabilities };
+        predictions.write(run, split, data.labels.names(), &origins)?;
+        origin.write(run)?;
         metrics.write(run.join("metrics.json"))?;
-        finished.push(FinishedRun::read(metrics, &run)?);
+        finished.push(FinishedRun::read(metrics, run)?);
     }
     Ok(finished)
 }

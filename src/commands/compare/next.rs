@@ -111,7 +111,8 @@ pub fn steps(recommended: Option<&Recommendation>, comparison: &Comparison, spli
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::comparison::{self, compare};
+    use crate::evaluation::comparison::compare;
+    use crate::evaluation::evaluate;
     use crate::report::{Predictions, RunMetrics};
 
     /// Contenders on 400 rows: name, baseline, wrong rows, seconds and validation accuracy of two seeds.
@@ -121,12 +122,8 @@ mod tests {
         let finished = |&(name, _, wrong, seconds, valid): &(&str, bool, usize, f64, [f64; 2])| -> Vec<FinishedRun> {
             let run = |(seed, accuracy): (usize, f64)| {
                 let predicted: Vec<u32> = (0..400).map(|row| u32::from((row + seed) % 400 < wrong)).collect();
-                let of_valid = |rows: usize| -> Vec<f32> {
-                    (0..rows)
-                        .flat_map(|row| if (row as f64) < accuracy * 100.0 { [1.0, 0.0] } else { [0.0, 1.0] })
-                        .collect()
-                };
-                let valid = crate::evaluation::evaluate(&of_valid(100), &[0; 100], &labels).unwrap();
+                let logits = |row: u32| if f64::from(row) < accuracy * 100.0 { [1.0, 0.0] } else { [0.0, 1.0] };
+                let valid = evaluate(&(0..100).flat_map(logits).collect::<Vec<f32>>(), &[0; 100], &labels).unwrap();
                 let metrics = serde_json::json!({
                     "model": "m", "strategy": name, "seed": seed, "train_rows": 9, "train_seconds": seconds,
                     "tokens_per_second": null, "trainable_parameters": 1, "total_parameters": 1,
@@ -149,15 +146,7 @@ mod tests {
             .iter()
             .map(|one| Contender { name: one.0.to_owned(), baseline: one.1, finished: finished(one) })
             .collect();
-        let compared: Vec<comparison::Contender> = contenders
-            .iter()
-            .map(|contender| comparison::Contender {
-                name: &contender.name,
-                predictions: contender.finished.iter().map(|run| run.predicted.as_slice()).collect(),
-                seconds: contender.mean_seconds(),
-                baseline: contender.baseline,
-            })
-            .collect();
+        let compared: Vec<_> = contenders.iter().map(Contender::as_compared).collect();
         recommend(&contenders, &compare(&truth, 2, &compared).unwrap()).unwrap()
     }
 

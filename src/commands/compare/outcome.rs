@@ -51,15 +51,7 @@ impl ComparisonOutcome {
                     .hint("give a new directory to --out, and compare again"));
             }
         }
-        let compared_ones: Vec<comparison::Contender> = contenders
-            .iter()
-            .map(|contender| comparison::Contender {
-                name: &contender.name,
-                predictions: contender.finished.iter().map(|run| run.predicted.as_slice()).collect(),
-                seconds: contender.mean_seconds(),
-                baseline: contender.baseline,
-            })
-            .collect();
+        let compared_ones: Vec<_> = contenders.iter().map(Contender::as_compared).collect();
         let comparison = comparison::compare(truth, evaluation.labels.len(), &compared_ones)?;
         Ok(Self {
             split,

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, write_atomically};
 use crate::hardware::memory;
 use crate::inference::cache::Cache;
+use crate::interrupt;
 use crate::report::metrics::to_readable_json;
 use crate::report::next_steps;
 
@@ -39,13 +40,14 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let out = &shared.run.out;
     check_ours(out, &runs)?;
     let (directory, modality) = locate_network(&shared.model, console.is_quiet())?;
+    interrupt::listen();
     let content = Origin::of_content(&shared, directory.as_deref(), modality)?;
     let origins = runs.iter().map(|run| content.of_run(run)).collect::<Result<Vec<_>>>()?;
     origin::check(out, runs.iter().zip(&origins))?;
 
     let mut contenders = train_all(args, &runs, &origins, &console)?;
     console.section("baselines");
-    for run in baselines(&shared, &content, &console)? {
+    for run in baselines(&shared, modality, &content, &console)? {
         add(&mut contenders, run, true);
     }
 
@@ -93,8 +95,7 @@ fn train_all(args: &CompareArgs, runs: &[RunConfig], origins: &[Origin], console
         })?;
         let run = FinishedRun::read(metrics, &config.run.out)?;
         if !args.verbose {
-            let when = if was_there { "finished before" } else { "trained" };
-            console.note(format!("{number} of {}: {}", runs.len(), run.in_a_line(when)?));
+            console.note(format!("{number} of {}: {}", runs.len(), run.in_a_line(was_there)?));
         }
         add(&mut contenders, run, false);
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::console::units;
 use crate::error::{Error, Result};
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, comparison};
 use crate::report::verdict::split_name;
 use crate::report::{Predictions, RunMetrics};
 use crate::training::history::{self, Record};
@@ -39,12 +39,14 @@ impl FinishedRun {
     }
 
     /// `frozen with seed 42: test accuracy 0.950, macro-F1 0.949, trained in 2.0 s: both/frozen/seed-42`.
-    pub fn in_a_line(&self, when: &str) -> Result<String> {
+    pub fn in_a_line(&self, was_there: bool) -> Result<String> {
         let (split, evaluation) = compared(&self.metrics, &self.run)?;
         let RunMetrics { strategy, seed, train_seconds, .. } = &self.metrics;
         let (accuracy, macro_f1) = (evaluation.accuracy, evaluation.macro_f1);
-        let seconds = units::seconds(*train_seconds);
-        let took = if when == "trained" { format!("trained in {seconds}") } else { when.to_owned() };
+        let took = match was_there {
+            true => "finished before".to_owned(),
+            false => format!("trained in {}", units::seconds(*train_seconds)),
+        };
         Ok(format!(
             "{strategy} with seed {seed}: {} accuracy {accuracy:.3}, macro-F1 {macro_f1:.3}, {took}: {}",
             split_name(split),
@@ -70,6 +72,16 @@ pub struct Contender {
 }
 
 impl Contender {
+    /// As its predictions are compared with others'.
+    pub fn as_compared(&self) -> comparison::Contender<'_> {
+        comparison::Contender {
+            name: &self.name,
+            predictions: self.finished.iter().map(|run| run.predicted.as_slice()).collect(),
+            seconds: self.mean_seconds(),
+            baseline: self.baseline,
+        }
+    }
+
     pub fn mean_seconds(&self) -> f64 {
         self.finished.iter().map(|run| run.metrics.train_seconds).sum::<f64>() / self.finished.len().max(1) as f64
     }

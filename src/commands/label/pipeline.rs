@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::commands::inputs::{handle_unusable, language_fit};
 use crate::commands::label::output::{GrowingOutput, LabelWriter};
+use crate::commands::label::progress::input_is_shorter;
 use crate::commands::label::summary::Summary;
 use crate::commands::loaded_model::LoadedModel;
 use crate::config::OnBadInput;
@@ -203,9 +204,7 @@ impl Reading<'_> {
         }
         Ok(PreparedWindow { rows, fates, prepared, half_empty, share })
     }
-}
 
-impl Reading<'_> {
     /// What the network gets to see of a row; `None` where that cannot be used and such rows get no label.
     fn input_of(&self, row: &Row) -> Result<Option<Input>> {
         match self.input_columns.input_of(row) {
@@ -268,13 +267,6 @@ fn write_window(
     summary.unread.add(&window.unread);
     summary.half_empty += window.half_empty;
     writer.flush()
-}
-
-/// The error for an input with fewer rows than the output that is to be continued.
-fn input_is_shorter(file: &Path) -> Error {
-    Error::request("there are fewer rows here than are labelled already")
-        .file(file)
-        .hint("resume with the input as it was, or delete the partial output to begin again")
 }
 
 /// Refuses a window with logits that are not finite, naming the first such row.

@@ -205,9 +205,14 @@ impl<'r> SameRows<'r> {
     pub fn finish(&self, file: &Path) -> Result<()> {
         match self.next {
             None => Ok(()),
-            Some(_) => Err(Error::request("there are fewer rows here than are labelled already")
-                .file(file)
-                .hint("resume with the input as it was, or delete the partial output to begin again")),
+            Some(_) => Err(input_is_shorter(file)),
         }
     }
+}
+
+/// The error for an input with fewer rows than the output that is to be continued.
+pub fn input_is_shorter(file: &Path) -> Error {
+    Error::request("there are fewer rows here than are labelled already")
+        .file(file)
+        .hint("resume with the input as it was, or delete the partial output to begin again")
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::commands::inputs::{FileForm, label_rules, read_options};
-use crate::config::{Choices, Columns, DataConfig, RunConfig};
+use crate::config::{Choices, Columns, RunConfig};
 use crate::console::Console;
 use crate::data::split::{Split, stratified};
 use crate::data::{
@@ -57,10 +57,11 @@ impl Said<'_> {
 impl Data {
     /// Loads and splits what `config` names, prints what is in it, and puts the columns it found into `config`.
     pub fn load(config: &mut RunConfig, modality: Modality, choices: &mut Choices, console: &Console) -> Result<Self> {
-        let DataConfig { text, label, .. } = &config.data;
-        let form = FileForm::of_run(&config.data);
-        let mut options = ReadOptions { modality, ..read_options(text.as_ref(), label.as_deref(), form) };
-        options.label_rules = label_rules(&config.data)?;
+        let data = &config.data;
+        let mut options = read_options(data.text.as_ref(), data.label.as_deref(), FileForm::of_run(data));
+        options.modality = modality;
+        let (map, other) = (data.label_map.as_deref(), data.other.as_ref());
+        options.label_rules = label_rules(data.on_empty_label, map, data.merge_labels, data.min_rows_per_label, other)?;
         let set = load_labelled(&config.data.train, &options, None)?;
         let task = task::task(config.data.task)?;
         let names = task.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;

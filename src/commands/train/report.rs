@@ -8,13 +8,12 @@ use super::split::PreparedSplit;
 use crate::config::{self, DataConfig, OnBadInput, Strategy};
 use crate::data::Place;
 use crate::error::{Error, Result};
-use crate::evaluation::Evaluation;
 use crate::files::write_atomically;
-use crate::report::html::run::{Origin, RunReport, ScoredSplit, page, row_origins};
-use crate::report::next_steps::run::{RunFacts, SplitFacts, Training, run_steps};
+use crate::report::html::run::{RunReport, page};
+use crate::report::next_steps::run::{RunFacts, Training, run_steps};
 use crate::report::next_steps::shell_word;
 use crate::report::provenance::Provenance;
-use crate::report::{NextStep, Predictions, RunMetrics};
+use crate::report::{NextStep, Origin, Predictions, RunMetrics, ScoredSplit, row_origins};
 use crate::task::Evaluated;
 use crate::training::history;
 use crate::transform::LanguageFit;
@@ -28,25 +27,27 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
         ("valid", &metrics.valid, Some(&outcome.valid_predictions), Some(&run.splits.valid)),
         ("test", &metrics.test, test_predictions.as_ref(), run.splits.test.as_ref()),
     ];
-    let shown: Vec<ShownSplit> = splits
+    let scored: Vec<_> = splits
         .into_iter()
-        .filter_map(|(name, evaluation, predictions, split)| {
-            let (evaluation, predictions, split) = (evaluation.as_ref()?, predictions?, split?);
-            Some(ShownSplit { name, evaluation, predictions, origins: origins(run, split), split })
+        .filter_map(|(name, evaluation, predictions, split)| Some((name, evaluation.as_ref()?, predictions?, split?)))
+        .collect();
+    let origins: Vec<Vec<Origin>> = scored.iter().map(|(.., split)| origins(run, split)).collect();
+    let splits: Vec<ScoredSplit> = scored
+        .iter()
+        .zip(&origins)
+        .map(|(&(name, evaluation, predictions, split), origins)| ScoredSplit {
+            name,
+            evaluation,
+            truth: &predictions.truth,
+            probabilities: &predictions.probabilities,
+            texts: &split.texts,
+            modality: run.transform.modality(),
+            origins,
         })
         .collect();
-    let next = next_steps(run, &metrics, &shown);
-    write_atomically(run.out().join("report.html"), html(run, &metrics, &shown, &next)?.as_bytes())?;
+    let next = next_steps(run, &metrics, &splits);
+    write_atomically(run.out().join("report.html"), html(run, &metrics, &splits, &next)?.as_bytes())?;
     Ok((metrics, next))
-}
-
-/// A split with all that its part of the report is made from.
-struct ShownSplit<'a> {
-    name: &'static str,
-    evaluation: &'a Evaluation,
-    predictions: &'a Predictions,
-    origins: Vec<Origin>,
-    split: &'a PreparedSplit,
 }
 
 /// Where the rows of a split come from.
@@ -55,16 +56,7 @@ fn origins(run: &Run, split: &PreparedSplit) -> Vec<Origin> {
     row_origins(run.origins(split), |row| split.places.get(row).and_then(file))
 }
 
-fn next_steps(run: &Run, metrics: &RunMetrics, splits: &[ShownSplit]) -> Vec<NextStep> {
-    let splits: Vec<SplitFacts> = splits
-        .iter()
-        .map(|shown| SplitFacts {
-            called: if shown.name == "valid" { "validation" } else { shown.name },
-            evaluation: shown.evaluation,
-            truth: &shown.predictions.truth,
-            probabilities: &shown.predictions.probabilities,
-        })
-        .collect();
+fn next_steps(run: &Run, metrics: &RunMetrics, splits: &[ScoredSplit]) -> Vec<NextStep> {
     run_steps(&RunFacts {
         model: run.out(),
         modality: run.transform.modality(),
@@ -76,7 +68,7 @@ fn next_steps(run: &Run, metrics: &RunMetrics, splits: &[ShownSplit]) -> Vec<Nex
             is_whole: matches!(run.config.strategy.name, Strategy::Full | Strategy::Gradual),
             has_module: run.out().join("modeling_rehead.py").is_file(),
         }),
-        splits: &splits,
+        splits,
         languages: &run.language.iter().flat_map(LanguageFit::warnings).collect::<Vec<_>>(),
         remarks: &run.splits.train.remarks,
     })
@@ -142,22 +134,10 @@ fn data_options(data: &DataConfig) -> String {
 }
 
 /// `report.html`.
-fn html(run: &Run, metrics: &RunMetrics, splits: &[ShownSplit], next: &[NextStep]) -> Result<String> {
+fn html(run: &Run, metrics: &RunMetrics, splits: &[ScoredSplit], next: &[NextStep]) -> Result<String> {
     let file = config::saved_settings(run.out());
     let settings = std::fs::read_to_string(&file).map_err(|error| Error::io(error, &file))?;
     let history = history::read(run.out().join("history.jsonl"))?;
-    let splits: Vec<ScoredSplit> = splits
-        .iter()
-        .map(|shown| ScoredSplit {
-            name: shown.name,
-            evaluation: shown.evaluation,
-            truth: &shown.predictions.truth,
-            probabilities: &shown.predictions.probabilities,
-            texts: &shown.split.texts,
-            modality: run.transform.modality(),
-            origins: &shown.origins,
-        })
-        .collect();
     Ok(page(&RunReport {
         title: &run.out().display().to_string(),
         metrics,
@@ -165,7 +145,7 @@ fn html(run: &Run, metrics: &RunMetrics, splits: &[ShownSplit], next: &[NextStep
         history: &history,
         data: &run.summary,
         classes: &run.training.classes,
-        splits: &splits,
+        splits,
         next,
         provenance: &Provenance::now(),
     }))

@@ -70,8 +70,8 @@ impl PreparedSplit {
         let usable: Vec<&Example> = places.iter().filter_map(|&place| examples.get(place)).collect();
         let left_out = examples.len() - places.iter().collect::<HashSet<_>>().len();
         let is_trained_on = purpose == Purpose::Training;
-        let digests = trained_rows::digests(usable.iter().map(|example| &example.input), &*set);
-        let trained_rows = if is_trained_on { TrainedRows::new(digests) } else { TrainedRows::default() };
+        let digests = || trained_rows::digests(usable.iter().map(|example| &example.input), &*set);
+        let trained_rows = if is_trained_on { TrainedRows::new(digests()) } else { TrainedRows::default() };
         let held_out = if is_trained_on { &[][..] } else { &usable[..] };
         Ok(Self {
             texts: held_out.iter().map(|example| example.input.to_string()).collect(),

@@ -3,13 +3,12 @@
 //! Markup is written with `maud`, which escapes every text; the page's own policy forbids scripts and foreign content
 //! besides, so no label or text of the data can become more than text. Light and dark follow the reader's setting.
 //!
-//! Scores are shown in per cent with one decimal. What the pages compute from predictions comes from [`outcomes`], so
-//! that the page of a run and that of a comparison mean the same by it.
+//! Scores are shown in per cent with one decimal. What the pages compute from predictions comes from
+//! [`outcomes`](super::outcomes), so that the page of a run and that of a comparison mean the same by it.
 
 pub mod comparison;
 mod figures;
 mod next_steps;
-mod outcomes;
 mod page;
 mod plot;
 pub mod run;

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::console::units;
 use crate::evaluation::interval::Interval;
-pub(super) use crate::report::verdict::split_name;
+pub(super) use crate::report::verdict::{capitalised, split_name};
 
 /// The narrow space that no line breaks at.
 const THIN: char = '\u{202f}';
@@ -87,11 +87,6 @@ pub(super) fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     let short = text.trim_end_matches('0').trim_end_matches('.');
     if matches!(short, "-0" | "") { "0".to_owned() } else { short.to_owned() }
-}
-
-pub(super) fn capitalised(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use super::{MOST_STEPS, NextStep, named, shell_word};
 use crate::console::units::{count, counted};
 use crate::data::{Modality, Summary};
 use crate::error::listed;
-use crate::evaluation::coverage::Coverage;
 use crate::evaluation::label_errors::suspected;
-use crate::evaluation::{Evaluation, argmax};
+use crate::report::split::ScoredSplit;
 use crate::report::threshold::worthwhile;
+use crate::report::verdict::capitalised;
 
 /// A 95 % interval wider than this allows no conclusion worth the name.
 const WIDE: f64 = 0.2;
@@ -31,7 +31,7 @@ pub struct RunFacts<'a> {
     /// The training data as they were read; `None` where only a model is known.
     pub training: Option<&'a Training<'a>>,
     /// Validation data first, then test data where there are any.
-    pub splits: &'a [SplitFacts<'a>],
+    pub splits: &'a [ScoredSplit<'a>],
     /// Languages of the training texts that the tokenizer does not know, in sentences, with what to do about it.
     pub languages: &'a [String],
     /// What of the training texts is not read, in sentences, with what to do about it.
@@ -52,65 +52,6 @@ pub struct Training<'a> {
     pub is_whole: bool,
     /// Whether Python needs leave to run the module in the run's directory.
     pub has_module: bool,
-}
-
-/// A split and what the network says of it.
-pub struct SplitFacts<'a> {
-    /// `validation` or `test`.
-    pub called: &'a str,
-    /// The scores of these predictions.
-    pub evaluation: &'a Evaluation,
-    /// The index of each row's label.
-    pub truth: &'a [u32],
-    /// Row-major, `[rows, labels]`.
-    pub probabilities: &'a [f32],
-}
-
-impl SplitFacts<'_> {
-    fn rows(&self) -> impl Iterator<Item = &[f32]> {
-        self.probabilities.chunks_exact(self.evaluation.per_class.len().max(1))
-    }
-
-    /// `99 validation rows`.
-    fn counted_rows(&self) -> String {
-        counted(self.evaluation.rows, &format!("{} row", self.called))
-    }
-
-    /// The most frequent label and its share.
-    fn majority(&self) -> Option<(&str, f64)> {
-        let (name, scores) = self.evaluation.per_class.iter().max_by_key(|(_, scores)| scores.support)?;
-        (self.evaluation.rows > 0).then(|| (name.as_str(), scores.support as f64 / self.evaluation.rows as f64))
-    }
-
-    /// How often each label is predicted.
-    fn predicted(&self) -> Vec<u64> {
-        let mut predicted = vec![0; self.evaluation.per_class.len()];
-        self.rows().for_each(|row| predicted[argmax(row)] += 1);
-        predicted
-    }
-
-    /// The label that every row gets, though the rows have several.
-    fn only_answer(&self) -> Option<&str> {
-        let several = self.evaluation.per_class.iter().filter(|(_, scores)| scores.support > 0).count() > 1;
-        let only = self.predicted().iter().position(|&rows| rows == self.evaluation.rows).filter(|_| several)?;
-        self.evaluation.per_class.get(only).map(|(name, _)| name.as_str())
-    }
-
-    fn is_better_than_majority(&self) -> bool {
-        self.majority().is_none_or(|(_, share)| self.evaluation.accuracy_interval().low > share)
-    }
-
-    fn coverage(&self) -> Coverage {
-        let confidence: Vec<f64> = self.rows().map(|row| f64::from(row[argmax(row)])).collect();
-        let correct: Vec<bool> =
-            self.rows().zip(self.truth).map(|(row, &label)| argmax(row) == label as usize).collect();
-        Coverage::of(&confidence, &correct)
-    }
-
-    fn mean_confidence(&self) -> f64 {
-        let rows = self.evaluation.rows.max(1) as f64;
-        self.rows().map(|row| f64::from(row[argmax(row)])).sum::<f64>() / rows
-    }
 }
 
 /// The steps, the most important first, at most [`MOST_STEPS`]. How to label new data is always among them; only the
@@ -145,9 +86,7 @@ pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
 
 /// With a capital and a full stop.
 fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map_or_else(String::new, |first| first.to_uppercase().collect());
-    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+    format!("{}.", capitalised(text.trim_end_matches('.')))
 }
 
 /// `a`, `b`, `c` and 4 more, between backquotes.
@@ -164,10 +103,8 @@ fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Labels that some rows have and no prediction.
-fn missed_labels(main: &SplitFacts, training: Option<&Training>) -> Option<NextStep> {
-    let predicted = main.predicted();
-    let classes = || main.evaluation.per_class.iter().zip(&predicted);
-    if let Some(only) = main.only_answer() {
+fn missed_labels(main: &ScoredSplit, training: Option<&Training>) -> Option<NextStep> {
+    if let Some(only) = main.evaluation.only_answer() {
         // A frozen network's head is fitted to convergence: more epochs change nothing.
         let advice = match training {
             Some(training) if training.is_frozen => "Train more of it (`--strategy full`)",
@@ -181,6 +118,8 @@ fn missed_labels(main: &SplitFacts, training: Option<&Training>) -> Option<NextS
              of the other labels."
         )));
     }
+    let predicted = main.outcomes().predicted_rows(main.evaluation.per_class.len());
+    let classes = || main.evaluation.per_class.iter().zip(&predicted);
     let missed = || classes().filter(|((_, scores), rows)| **rows == 0 && scores.support >= FEWEST_MISSED);
     let rows: u64 = missed().map(|((_, scores), _)| scores.support).sum();
     let one = missed().count() == 1;
@@ -256,9 +195,11 @@ fn lonely_labels(facts: &RunFacts, summary: &Summary) -> Option<NextStep> {
     Some(NextStep::new(text).command(again(facts, option, "-grouped")))
 }
 
-fn no_better_than_majority(main: &SplitFacts, facts: &RunFacts) -> Option<NextStep> {
+fn no_better_than_majority(main: &ScoredSplit, facts: &RunFacts) -> Option<NextStep> {
     // Of a network that gives one answer to everything, more is said already.
-    let (name, share) = main.majority().filter(|_| !main.is_better_than_majority() && main.only_answer().is_none())?;
+    let is_shown =
+        |share: f64| main.evaluation.accuracy_interval().low > share || main.evaluation.only_answer().is_some();
+    let (name, share) = main.evaluation.majority().filter(|&(_, share)| !is_shown(share))?;
     let way = match facts.training {
         Some(training) if training.is_frozen => "Train more of the network (`--strategy full`), or give it more rows.",
         Some(_) => "Give it more rows, train longer (`--epochs`), or begin with another model.",
@@ -273,7 +214,7 @@ fn no_better_than_majority(main: &SplitFacts, facts: &RunFacts) -> Option<NextSt
 }
 
 /// A score that is optimistic or rests on few rows.
-fn score_to_doubt(main: &SplitFacts, facts: &RunFacts) -> Option<NextStep> {
+fn score_to_doubt(main: &ScoredSplit, facts: &RunFacts) -> Option<NextStep> {
     let interval = main.evaluation.accuracy_interval();
     let is_wide = interval.high - interval.low > WIDE;
     let range = format!("{:.0} to {:.0} %", 100.0 * interval.low, 100.0 * interval.high);
@@ -281,7 +222,7 @@ fn score_to_doubt(main: &SplitFacts, facts: &RunFacts) -> Option<NextStep> {
     let test = if facts.modality == Modality::Image { "TEST_FOLDER" } else { "TEST.csv" };
     let evaluate =
         format!("rehead evaluate --model {model} --data {test} --out {}", shell_word(&beside(facts, "-test")));
-    if main.called == "validation" {
+    if main.name == "valid" {
         let few = if is_wide { format!(", and {} leave it open: {range}", main.counted_rows()) } else { String::new() };
         let step = NextStep::new(format!(
             "There were no test data. The score is optimistic, since the weights were chosen on the validation \
@@ -299,12 +240,12 @@ fn score_to_doubt(main: &SplitFacts, facts: &RunFacts) -> Option<NextStep> {
     })
 }
 
-fn possible_label_errors(splits: &[SplitFacts]) -> Option<NextStep> {
+fn possible_label_errors(splits: &[ScoredSplit]) -> Option<NextStep> {
     let found = splits.iter().map(|s| suspected(s.probabilities, s.truth, s.evaluation.per_class.len()).len());
     let (found, all) = (found.sum::<usize>() as u64, splits.iter().map(|split| split.evaluation.rows).sum::<u64>());
     // A network that knows little contradicts many labels, and says nothing by it.
     let rows = if found as f64 > MOST_DOUBTFUL * all as f64 { 0 } else { found };
-    let names: Vec<&str> = splits.iter().map(|split| split.called).collect();
+    let names: Vec<&str> = splits.iter().map(ScoredSplit::called).collect();
     (rows > 0).then(|| {
         NextStep::new(format!(
             "{} of the {} data may have a wrong label: look at {} in the report, under `Possible label errors`.",
@@ -315,8 +256,8 @@ fn possible_label_errors(splits: &[SplitFacts]) -> Option<NextStep> {
     })
 }
 
-fn overconfident(main: &SplitFacts) -> Option<NextStep> {
-    let (confidence, accuracy) = (main.mean_confidence(), main.evaluation.accuracy);
+fn overconfident(main: &ScoredSplit) -> Option<NextStep> {
+    let (confidence, accuracy) = (main.outcomes().mean_confidence(), main.evaluation.accuracy);
     let excess = confidence - accuracy;
     (excess > OVERCONFIDENT && confidence > main.evaluation.accuracy_interval().high).then(|| {
         NextStep::new(format!(
@@ -343,14 +284,14 @@ fn compare(facts: &RunFacts, training: &Training) -> NextStep {
     ))
 }
 
-fn label(facts: &RunFacts, main: Option<&SplitFacts>) -> NextStep {
+fn label(facts: &RunFacts, main: Option<&ScoredSplit>) -> NextStep {
     let (what, input) = match facts.modality {
         Modality::Image => ("a folder of images", "IMAGES/"),
         Modality::Text => ("a file of new texts", "NEW.csv"),
     };
     // The confidence of a network that always gives one answer says nothing.
-    let point = main.filter(|main| main.only_answer().is_none());
-    let point = point.and_then(|main| worthwhile(&main.coverage(), main.evaluation.accuracy));
+    let point = main.filter(|main| main.evaluation.only_answer().is_none());
+    let point = point.and_then(|main| worthwhile(&main.outcomes().coverage(), main.evaluation.accuracy));
     let (threshold, option) = match point.zip(main) {
         Some((point, main)) => (
             format!(
@@ -358,7 +299,7 @@ fn label(facts: &RunFacts, main: Option<&SplitFacts>) -> NextStep {
                  rows then get a label, and {:.0} % of these are correct.",
                 point.threshold,
                 100.0 * point.coverage(),
-                main.called,
+                main.called(),
                 100.0 * point.accuracy().unwrap_or(0.0)
             ),
             format!(" --min-confidence {}", point.threshold),
@@ -391,7 +332,7 @@ fn beside(facts: &RunFacts, word: &str) -> std::path::PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::evaluate;
+    use crate::evaluation::{Evaluation, evaluate};
 
     /// Rows of `(label, predicted, confidence)` among three labels.
     fn split(rows: &[(u32, usize, f32)]) -> (Vec<u32>, Vec<f32>, Evaluation) {
@@ -407,7 +348,7 @@ mod tests {
         (truth, probabilities, evaluation)
     }
 
-    fn steps(rows: &[(u32, usize, f32)], called: &str, classes: &[(&str, u64)]) -> Vec<NextStep> {
+    fn steps(rows: &[(u32, usize, f32)], name: &str, classes: &[(&str, u64)]) -> Vec<NextStep> {
         let (truth, probabilities, evaluation) = split(rows);
         let summary = Summary {
             classes: classes.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect(),
@@ -420,7 +361,15 @@ mod tests {
             model: Path::new("runs/x"),
             modality: Modality::Text,
             training: Some(&training),
-            splits: &[SplitFacts { called, evaluation: &evaluation, truth: &truth, probabilities: &probabilities }],
+            splits: &[ScoredSplit {
+                name,
+                evaluation: &evaluation,
+                truth: &truth,
+                probabilities: &probabilities,
+                texts: &[],
+                modality: Modality::Text,
+                origins: &[],
+            }],
             languages: &[],
             remarks: &[],
         })
@@ -460,7 +409,7 @@ mod tests {
     #[test]
     fn what_is_wrong_comes_first() {
         let rows: Vec<_> = (0..60).map(|row| (row % 3, if row % 3 == 0 { 0 } else { 1 }, 0.97)).collect();
-        let steps = steps(&rows, "validation", &[("a", 9), ("b", 1), ("c", 1)]);
+        let steps = steps(&rows, "valid", &[("a", 9), ("b", 1), ("c", 1)]);
         check_says(&steps, "`c` is never predicted, though 20 of the 60 validation rows have it");
         check_says(&steps, "`b` and `c` have one row each");
         assert!(steps.iter().any(|step| step.command.as_ref().is_some_and(|command| {

@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use super::view::{ComparisonReport, Series, ranked};
 use crate::evaluation::confusion as confusion_matrix;
 use crate::report::html::figures::{confusion, confusion_note};
-use crate::report::html::outcomes::Outcomes;
 use crate::report::html::page::section;
 use crate::report::html::text::shown;
+use crate::report::outcomes::Outcomes;
 
 pub(super) fn confusions(report: &ComparisonReport, all: &[Series]) -> Markup {
     let matrix = |one: &Series| {

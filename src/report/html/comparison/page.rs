@@ -19,19 +19,20 @@ use crate::report::html::text::{shown, split_name};
 
 /// The whole page.
 pub fn page(report: &ComparisonReport) -> String {
-    let shown = series(report);
-    let (_, drawn): (Vec<Series>, Vec<Series>) = series(report).into_iter().partition(Series::is_constant);
+    let mut all = series(report);
+    all.sort_by_key(Series::is_constant);
+    let drawn = &all[..all.partition_point(|one| !one.is_constant())];
     let body = html! {
         (header(report))
         (next_steps(report.next))
         (result(report))
-        (standings(report, &shown))
+        (standings(report, &all))
         (differences(report))
-        (costs(report, &drawn))
-        (curves(&drawn))
-        (coverage(&drawn))
-        (reliability(&ranked(report, &drawn)))
-        (confusions(report, &drawn))
+        (costs(report, drawn))
+        (curves(drawn))
+        (coverage(drawn))
+        (reliability(&ranked(report, drawn)))
+        (confusions(report, drawn))
         (data(report.data))
     };
     skeleton("comparison", report.title, body)

@@ -7,9 +7,9 @@ use maud::{Markup, html};
 use crate::evaluation::Evaluation;
 use crate::evaluation::comparison::{Comparison, Standing};
 use crate::report::NextStep;
-use crate::report::html::outcomes::Outcomes;
 use crate::report::html::plot::{Scale, Unit, legend_entry};
 use crate::report::html::text::shown;
+use crate::report::outcomes::Outcomes;
 use crate::training::history::Record;
 
 /// Colours for strategies; the last of the style sheet is the baselines'.

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use crate::console::units;
-use crate::report::html::outcomes::Outcomes;
 use crate::report::html::text::{label, percent, shown};
+use crate::report::outcomes::Outcomes;
 
 /// Matrices of more labels serve nobody on a page; their largest confusions are listed.
 const LARGEST_MATRIX: usize = 30;

@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use crate::console::units::counted;
 use crate::evaluation::{reliability, wilson};
-use crate::report::html::outcomes::Outcomes;
 use crate::report::html::page::figure;
 use crate::report::html::plot::{Plot, Scale, Size, Unit};
 use crate::report::html::text::{percent, percent_bare};
+use crate::report::outcomes::Outcomes;
 
 /// A scale for the confidences of a split. With two labels none is below a half, and half of the plot would be empty.
 fn confidence_scale(predictions: &Outcomes) -> Scale {

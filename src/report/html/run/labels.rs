@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::data::Modality;
     use crate::evaluation::evaluate;
-    use crate::report::html::run::ScoredSplit;
+    use crate::report::ScoredSplit;
 
     /// The section for rows of these labels, predicted with these probabilities.
     fn drawn(classes: usize, truth: &[u32], probabilities: &[f32]) -> String {

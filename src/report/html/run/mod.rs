@@ -8,7 +8,6 @@ mod examples;
 mod label_errors;
 mod labels;
 mod mistakes;
-mod origins;
 mod page;
 mod result;
 mod settings;
@@ -16,6 +15,5 @@ mod thresholds;
 mod training;
 mod view;
 
-pub use origins::{Origin, row_origins};
 pub use page::{evaluation_page, page};
-pub use view::{RunReport, ScoredSplit};
+pub use view::RunReport;

@@ -13,14 +13,14 @@ use super::result::{headline, result};
 use super::settings::settings;
 use super::thresholds::thresholds;
 use super::training::training;
-use super::view::{RunReport, ScoredSplit, SplitView};
+use super::view::{RunReport, SplitView};
 use crate::console::units::counted;
 use crate::data::Modality;
-use crate::report::NextStep;
 use crate::report::html::next_steps::next_steps;
 use crate::report::html::page::{self, section, skeleton};
 use crate::report::html::text::shown;
 use crate::report::provenance::Provenance;
+use crate::report::{NextStep, ScoredSplit};
 
 /// The whole page.
 pub fn page(report: &RunReport) -> String {
@@ -119,8 +119,7 @@ fn header(report: &RunReport) -> Markup {
 mod tests {
     use super::*;
     use crate::evaluation::{Evaluation, evaluate};
-    use crate::report::RunMetrics;
-    use crate::report::html::run::Origin;
+    use crate::report::{Origin, RunMetrics};
     use crate::training::history::{EvaluationRecord, Record, StepRecord};
 
     const HOSTILE: &str = "<script>alert(1)</script>";

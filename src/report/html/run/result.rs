@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::view::{FEW_ROWS, RunReport, SplitView};
 use crate::console::units::{self, counted};
+use crate::evaluation::Interval;
 use crate::evaluation::comparison::{self, compare};
-use crate::evaluation::{Evaluation, Interval};
 use crate::report::RunMetrics;
 use crate::report::html::page::section;
 use crate::report::html::plot::{Scale, Strip, Unit};
@@ -35,7 +35,7 @@ pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup
     let evaluation = main.split.evaluation;
     let (interval, rows) = (evaluation.accuracy_interval(), evaluation.rows);
     let right = (evaluation.accuracy * rows as f64).round() as u64;
-    let majority = majority(evaluation);
+    let majority = evaluation.majority();
     let macro_interval = main.macro_f1_interval();
     html! {
         dl.tiles {
@@ -119,12 +119,6 @@ fn costs(metrics: &RunMetrics) -> Markup {
             " · " span { "peak memory " (units::bytes(metrics.peak_memory_bytes)) }
         }
     }
-}
-
-/// The most frequent label and its share of the rows.
-fn majority(evaluation: &Evaluation) -> Option<(&str, f64)> {
-    let (name, scores) = evaluation.per_class.iter().max_by_key(|(_, scores)| scores.support)?;
-    (evaluation.rows > 0).then(|| (name.as_str(), scores.support as f64 / evaluation.rows as f64))
 }
 
 fn splits<'a>(scored: impl Iterator<Item = &'a SplitView<'a>>) -> Markup {

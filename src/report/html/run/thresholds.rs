@@ -3,14 +3,13 @@
 use maud::{Markup, html};
 
 use super::view::SplitView;
-use crate::evaluation::coverage::Coverage;
 use crate::report::html::figures::{coverage_plot, coverage_table};
 use crate::report::html::page::section;
 use crate::report::html::text::percent;
 use crate::report::threshold::worthwhile;
 
 pub(super) fn thresholds(scored: &SplitView, prefix: &str) -> Markup {
-    let coverage = Coverage::of(&scored.predictions.confidence, &scored.predictions.correct);
+    let coverage = scored.predictions.coverage();
     let content = html! {
         @if let Some(point) = worthwhile(&coverage, scored.predictions.accuracy()) {
             p {

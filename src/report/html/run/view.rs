@@ -4,15 +4,13 @@ use std::path::Path;
 
 use maud::{Markup, html};
 
-use super::origins::Origin;
 use crate::console::units;
 use crate::data::Modality;
-use crate::evaluation::Evaluation;
-use crate::report::html::outcomes::Outcomes;
-use crate::report::html::text::{label, long_text, shown, split_name};
+use crate::report::html::text::{label, long_text, shown};
 use crate::report::html::thumbnail::copies;
+use crate::report::outcomes::Outcomes;
 use crate::report::provenance::Provenance;
-use crate::report::{NextStep, RunMetrics};
+use crate::report::{NextStep, RunMetrics, ScoredSplit};
 use crate::training::history::Record;
 
 /// With fewer rows than this, the shape of a curve is mostly chance.
@@ -40,36 +38,6 @@ pub struct RunReport<'a> {
     pub provenance: &'a Provenance,
 }
 
-/// A split with the predictions of the trained network.
-pub struct ScoredSplit<'a> {
-    /// `valid` or `test`.
-    pub name: &'a str,
-    /// The scores of these predictions.
-    pub evaluation: &'a Evaluation,
-    /// The index of each row's label.
-    pub truth: &'a [u32],
-    /// Row-major, in the order of `truth`.
-    pub probabilities: &'a [f32],
-    /// The rows' texts, or the paths of their images; empty where they have none.
-    pub texts: &'a [String],
-    /// What `texts` holds: texts, or paths of images.
-    pub modality: Modality,
-    /// Where each row comes from; empty where that is not known.
-    pub origins: &'a [Origin],
-}
-
-impl ScoredSplit<'_> {
-    /// The name in running text: `validation` or `test`.
-    pub fn called(&self) -> &str {
-        split_name(self.name)
-    }
-
-    /// By index.
-    pub fn labels(&self) -> Vec<String> {
-        self.evaluation.per_class.iter().map(|(label, _)| label.clone()).collect()
-    }
-}
-
 /// A split with what follows from its predictions.
 pub(super) struct SplitView<'a> {
     pub split: &'a ScoredSplit<'a>,
@@ -79,9 +47,7 @@ pub(super) struct SplitView<'a> {
 
 impl<'a> SplitView<'a> {
     pub fn of(split: &'a ScoredSplit<'a>) -> Self {
-        let labels = split.labels();
-        let predictions = Outcomes::of(split.truth, split.probabilities, labels.len());
-        Self { split, labels, predictions }
+        Self { split, labels: split.labels(), predictions: split.outcomes() }
     }
 
     pub fn label(&self, index: u32) -> Markup {

@@ -1,6 +1,7 @@
 //! What a network predicted for the rows of a split, beside what is true: that from which the figures are drawn.
 
 use crate::evaluation::argmax;
+use crate::evaluation::coverage::Coverage;
 
 /// The predictions for the rows of a split, beside the true labels.
 pub(super) struct Outcomes {
@@ -36,6 +37,21 @@ impl Outcomes {
 
     pub fn mean_confidence(&self) -> f64 {
         self.confidence.iter().sum::<f64>() / self.rows().max(1) as f64
+    }
+
+    pub fn coverage(&self) -> Coverage {
+        Coverage::of(&self.confidence, &self.correct)
+    }
+
+    /// How often each of the `classes` labels is predicted.
+    pub fn predicted_rows(&self, classes: usize) -> Vec<u64> {
+        let mut rows = vec![0; classes];
+        for &label in &self.predicted {
+            if let Some(rows) = rows.get_mut(label as usize) {
+                *rows += 1;
+            }
+        }
+        rows
     }
 
     pub fn accuracy(&self) -> f64 {

@@ -1,0 +1,48 @@
+//! A split of the data with what a network says of it: what pages and next steps are made from.
+
+use super::origins::Origin;
+use super::outcomes::Outcomes;
+use super::verdict::split_name;
+use crate::console::units::counted;
+use crate::data::Modality;
+use crate::evaluation::Evaluation;
+
+/// A split with the predictions of the trained network.
+pub struct ScoredSplit<'a> {
+    /// `valid` or `test`.
+    pub name: &'a str,
+    /// The scores of these predictions.
+    pub evaluation: &'a Evaluation,
+    /// The index of each row's label.
+    pub truth: &'a [u32],
+    /// Row-major, in the order of `truth`.
+    pub probabilities: &'a [f32],
+    /// The rows' texts, or the paths of their images; empty where they have none.
+    pub texts: &'a [String],
+    /// What `texts` holds: texts, or paths of images.
+    pub modality: Modality,
+    /// Where each row comes from; empty where that is not known.
+    pub origins: &'a [Origin],
+}
+
+impl ScoredSplit<'_> {
+    /// The name in running text: `validation` or `test`.
+    pub fn called(&self) -> &str {
+        split_name(self.name)
+    }
+
+    /// `99 validation rows`.
+    pub fn counted_rows(&self) -> String {
+        counted(self.evaluation.rows, &format!("{} row", self.called()))
+    }
+
+    /// By index.
+    pub fn labels(&self) -> Vec<String> {
+        self.evaluation.per_class.iter().map(|(label, _)| label.clone()).collect()
+    }
+
+    /// What follows from the predictions.
+    pub(super) fn outcomes(&self) -> Outcomes {
+        Outcomes::of(self.truth, self.probabilities, self.evaluation.per_class.len())
+    }
+}

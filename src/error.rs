@@ -2,10 +2,14 @@
 //!
 //! Errors are returned up to `main`, which prints them once and sets the exit status. Nothing here prints or exits.
 
+mod caught;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+
+pub use caught::caught;
 
 /// A result whose error is [`Error`] unless another is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

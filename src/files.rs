@@ -8,14 +8,14 @@ mod directories;
 mod locks;
 pub mod placing;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use directories::{remove_empty, uppermost_new};
-pub use locks::{Lock, is_occupied, lock_directory, lock_file};
+pub use locks::{Lock, is_occupied, lock, lock_directory, lock_file};
 
 use crate::error::{Error, Result, nearest};
 
@@ -126,26 +126,9 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until this process alone holds the lock file at `path`; dropping it lets go. `waiting` is called once when
-/// another process holds it. `None` where the file system has no locks, or the file cannot be created.
-pub fn lock(path: &Path, waiting: impl Fn()) -> Option<File> {
-    loop {
-        let lock = OpenOptions::new().create(true).append(true).open(path).ok()?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::Error(_)) => return None,
-            Err(TryLockError::WouldBlock) => {
-                waiting();
-                lock.lock().ok()?;
-            }
-        }
-        // Some programs delete a lock file when they let go of it; a lock on the deleted file keeps nobody out.
-        #[cfg(unix)]
-        if std::os::unix::fs::MetadataExt::nlink(&lock.metadata().ok()?) == 0 {
-            continue;
-        }
-        return Some(lock);
-    }
+/// What follows the last dot of a file's name, in lower case; nothing where there is none.
+pub fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
 /// Whether two paths lead to the same file or directory. One that does not exist is the same as none.
@@ -340,24 +323,6 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"whole row\nsecond\nthird\n");
         assert_eq!(names(folder.path()), ["rows"]);
         assert_eq!(rename(&growing, &path).unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn a_lock_keeps_others_out_until_it_is_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("blob.lock");
-        let held = lock(&path, || panic!("nobody holds it")).unwrap();
-        let waited = std::sync::atomic::AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let second = scope.spawn(|| lock(&path, || waited.store(true, Ordering::SeqCst)).is_some());
-            while !waited.load(Ordering::SeqCst) {
-                std::thread::yield_now();
-            }
-            assert!(!second.is_finished());
-            drop(held);
-            assert!(second.join().unwrap());
-        });
-        assert!(lock(&folder.path().join("absent/blob.lock"), || ()).is_none());
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::path::Path;
 use crate::cli::{ColumnArgs, LabelRowArgs};
 use crate::config::{self, Columns, DataConfig, OnBadInput};
 use crate::console::Console;
-use crate::data::options::Quote;
 use crate::data::{Input, LabelMap, LabelRules, ReadOptions, TextColumns};
 use crate::error::{Error, Result};
 use crate::hardware::memory::available_bytes;
@@ -166,11 +165,7 @@ pub fn read_options(text: Option<&Columns>, label: Option<&str>, form: FileForm<
         text: text.map(text_columns),
         label: label.map(str::to_owned),
         delimiter: form.delimiter.map(config::Delimiter::byte),
-        quote: match form.quote {
-            config::Quote::Auto => Quote::Auto,
-            config::Quote::None => Quote::None,
-            config::Quote::Byte(byte) => Quote::Byte(byte),
-        },
+        quote: form.quote,
         no_header: form.no_header,
         encoding: form.encoding.map(config::Encoding::decoder),
         sheet: form.sheet.map(str::to_owned),

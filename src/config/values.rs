@@ -335,7 +335,7 @@ impl fmt::Display for Delimiter {
     }
 }
 
-/// What quotes a field of a delimited file.
+/// What encloses a field that holds the delimiter or a line break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Quote {
     /// The double quote, unless the file shows that its quotes are text.

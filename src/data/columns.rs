@@ -104,13 +104,14 @@ impl ResolvedColumns {
                 _ => Ok(Input::Image(folder.join(path))),
             };
         }
-        if let [first, second] = texts.as_mut_slice() {
-            return Ok(Input::Pair(std::mem::take(first), std::mem::take(second)));
-        }
-        if texts.len() > 1 {
-            texts.retain(|part| !part.trim().is_empty());
-        }
-        Ok(Input::Text(texts.join(BETWEEN_PARTS)))
+        Ok(match texts.as_mut_slice() {
+            [text] => Input::Text(std::mem::take(text)),
+            [first, second] => Input::Pair(std::mem::take(first), std::mem::take(second)),
+            _ => {
+                texts.retain(|part| !part.trim().is_empty());
+                Input::Text(texts.join(BETWEEN_PARTS))
+            }
+        })
     }
 
     /// One of several parts, which a row need not have.
@@ -362,22 +363,13 @@ fn resolve_label(
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::TextStyle;
     use super::super::formats::DEFAULT_OUTPUT;
     use super::super::row::Record;
     use super::*;
 
     fn layout(columns: &[&str]) -> FileLayout {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        FileLayout {
-            file: "x.csv".into(),
-            format: DEFAULT_OUTPUT,
-            delimiter: b',',
-            columns,
-            style: TextStyle::default(),
-            schema: None,
-            warnings: Vec::new(),
-        }
+        FileLayout::new(Path::new("x.csv"), DEFAULT_OUTPUT, columns)
     }
 
     fn guess(columns: &[&str]) -> Result<(String, Option<String>)> {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::label_text::trimmed;
+
 /// What a network reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Modality {
@@ -51,15 +53,9 @@ impl Input {
     }
 }
 
-/// Whether nobody sees anything of a text: white space, controls, zero-width characters, directions of writing.
+/// Whether nobody sees anything of a text: what would be left of a label.
 fn is_blank(text: &str) -> bool {
-    let is_invisible = |char: char| {
-        char.is_whitespace()
-            || char.is_control()
-            || matches!(char, '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{180E}' | '\u{FEFF}')
-            || matches!(char, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
-    };
-    text.chars().all(is_invisible)
+    trimmed(text).is_empty()
 }
 
 /// The text, both texts of a pair with a bar between them, or the path of an image.

@@ -58,32 +58,10 @@ pub fn load_labelled<P: AsRef<Path>>(
         if sources.is_empty() {
             choices.append(&mut source.choices);
         }
-        let before = reading.rows;
-        let log = source.rows.log();
-        for row in &mut source.rows {
-            let row = row?;
-            if log.leaves_out(&row) {
-                continue;
-            }
-            let Some(label) = source.columns.label_of(&row)? else { continue };
-            // A row that is left out counts for no label.
-            let input = match source.columns.input_of(&row) {
-                Err(error) if options.skip_bad_rows => {
-                    log.bad_row(&error);
-                    continue;
-                }
-                input => input,
-            };
-            let index = reading.take(&label, file, &row);
-            if let Some(label) = index.map_err(|error| source.columns.at_label(error, row.number, row.line))? {
-                examples.push(Example { input: input?, label, file, row: row.number });
-            }
-        }
-        if reading.rows == before {
-            return Err(no_rows(&log).file(&source.rows.layout().file));
-        }
+        source.read_into(&mut examples, &mut reading, file, options.skip_bad_rows)?;
         let file = source.columns.file().display();
-        reading_warnings.extend(log.take_warnings().into_iter().map(|warning| format!("{file}: {warning}")));
+        reading_warnings
+            .extend(source.rows.log().take_warnings().into_iter().map(|warning| format!("{file}: {warning}")));
         sources.push(source.columns);
     }
     let columns = sources.first().cloned().ok_or_else(|| Error::request("no file is given").key("train"))?;
@@ -166,6 +144,41 @@ impl Source {
         let columns = resolve(layout, options, LabelColumn::Needed)?;
         let choices = rows.choices().iter().chain(&columns.choices).cloned().collect();
         Ok(Self { rows, columns, choices })
+    }
+
+    /// Reads all rows of the file of this number.
+    fn read_into(
+        &mut self,
+        examples: &mut Vec<Example>,
+        reading: &mut LabelReading,
+        file: u32,
+        skip_bad_rows: bool,
+    ) -> Result<()> {
+        let before = reading.rows;
+        let log = self.rows.log();
+        for row in &mut self.rows {
+            let row = row?;
+            if log.leaves_out(&row) {
+                continue;
+            }
+            let Some(label) = self.columns.label_of(&row)? else { continue };
+            // A row that is left out counts for no label.
+            let input = match self.columns.input_of(&row) {
+                Err(error) if skip_bad_rows => {
+                    log.bad_row(&error);
+                    continue;
+                }
+                input => input,
+            };
+            let index = reading.take(&label, file, &row);
+            if let Some(label) = index.map_err(|error| self.columns.at_label(error, row.number, row.line))? {
+                examples.push(Example { input: input?, label, file, row: row.number });
+            }
+        }
+        match reading.rows == before {
+            true => Err(no_rows(&log).file(&self.rows.layout().file)),
+            false => Ok(()),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::DetectedSetting;
 use super::options::ReadOptions;
 use super::row::{OutputValue, Row};
 use super::stream::ByteStream;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 
 /// A file format. Only the name is required; every other method has a default that says "this format cannot do that".
 pub trait Format: Sync {
@@ -136,6 +136,14 @@ pub struct FileLayout {
     pub warnings: Vec<String>,
 }
 
+impl FileLayout {
+    /// Of a file whose format knows no more of it than the columns.
+    pub fn new(file: &Path, format: FileFormat, columns: Vec<String>) -> Self {
+        let (file, style) = (file.to_owned(), TextStyle::default());
+        Self { file, format, delimiter: b',', columns, style, schema: None, warnings: Vec::new() }
+    }
+}
+
 /// How the text of a table is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextStyle {
@@ -236,6 +244,15 @@ pub trait WholeWriter: Send {
 /// The error for a file without any row or header.
 pub fn empty_file(name: &Path) -> Error {
     Error::request("the file is empty").file(name).hint("it needs a header line and at least one row")
+}
+
+/// Runs `work` of a library that reads `file`. Where that panics, the file is damaged.
+///
+/// # Errors
+/// That of `work`, and a request error where it panics.
+pub fn guarded<T>(file: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let damaged = |_| Err(Error::request("the file is damaged: its parts contradict each other").file(file));
+    caught(work).unwrap_or_else(damaged)
 }
 
 /// That a table with these columns loses nothing of a JSON object.

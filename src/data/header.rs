@@ -12,7 +12,9 @@ pub fn numbered(columns: usize) -> Vec<String> {
 /// Whether a row is the header again, as where files were joined with their headers. A single column could hold the
 /// same word as a text.
 pub fn is_header_again(header: &[String], row: &[String]) -> bool {
-    let plain = |field: &str| field.trim_start_matches('\u{feff}').trim().to_owned();
+    fn plain(field: &str) -> &str {
+        field.trim_start_matches('\u{feff}').trim()
+    }
     header.len() > 1
         && header.len() == row.len()
         && header.iter().zip(row).all(|(name, field)| plain(name) == plain(field))

@@ -103,10 +103,12 @@ impl OtherTask {
 
 fn first_few(names: &[String]) -> String {
     const SHOWN: usize = 5;
-    let names: Vec<String> = names.iter().map(|name| brief(name)).collect();
     match names.len().checked_sub(SHOWN) {
-        None | Some(0) => listed(&names),
-        Some(more) => format!("{} and {more} more", listed(names.iter().take(SHOWN)).replace(" and ", ", ")),
+        None | Some(0) => listed(names.iter().map(|name| brief(name))),
+        Some(more) => {
+            let first: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", brief(name))).collect();
+            format!("{} and {more} more", first.join(", "))
+        }
     }
 }
 
@@ -225,5 +227,7 @@ mod tests {
         assert!(said[1].starts_with("`n/a` 3 looks like a missing value and is taken as a class"), "{said:?}");
         assert!(said[2].starts_with("2 classes have one row: `x` and `y`; they can be neither split"), "{said:?}");
         assert_eq!(said.len(), 3);
+        let names = ["a and b", "c", "d", "e", "f", "g"].map(str::to_owned);
+        assert_eq!(first_few(&names), "`a and b`, `c`, `d`, `e`, `f` and 1 more");
     }
 }

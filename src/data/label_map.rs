@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::label_text::{folded, trimmed};
+use super::sniffing::{Beginning, sniffed_delimiter};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// New names of labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl LabelMap {
             ),
         })?;
         let text = text.trim_start_matches('\u{FEFF}');
-        let extension = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let extension = files::extension(file);
         let pairs = match extension.as_str() {
             "json" => from_json(text),
             "toml" => from_toml(text),
@@ -137,11 +139,10 @@ fn from_toml(text: &str) -> Result<Vec<(String, String)>> {
 }
 
 fn from_table(text: &str, delimiter: Option<u8>) -> Result<Vec<(String, String)>> {
-    let first = text.lines().next().unwrap_or_default();
-    let found = [b'\t', b';', b','].into_iter().find(|&byte| first.as_bytes().contains(&byte));
-    let delimiter = delimiter.or(found).unwrap_or(b',');
+    let Beginning { sep, table } = Beginning::of(text.as_bytes());
+    let delimiter = delimiter.or(sep).unwrap_or_else(|| sniffed_delimiter(table).0);
     let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(text.as_bytes());
+        csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(table);
     let mut pairs = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| Error::request(format!("not a table: {error}")))?;
@@ -182,6 +183,7 @@ mod tests {
         for (name, text) in [
             ("m.csv", "from,to\n a ,x y\n\"b, c\",\n,\n"),
             ("m.csv", "\u{FEFF}a;x y\r\nb, c;\r\n"),
+            ("m.csv", "sep=|\r\na|x y\r\nb, c|\r\n"),
             ("m.tsv", "a\tx y\nb, c\t\n"),
             ("m.json", r#"{"a": "x y", "b, c": null}"#),
             ("m.toml", "a = 'x y'\n'b, c' = ''\n"),

@@ -12,7 +12,7 @@ fn is_invisible(character: char) -> bool {
         || matches!(
             character,
             '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
-                | '\u{2060}'..='\u{2069}' | '\u{FEFF}'
+                | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
         )
 }
 

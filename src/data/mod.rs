@@ -20,7 +20,6 @@ mod example;
 pub mod examples;
 pub mod format;
 mod formats;
-mod guard;
 mod header;
 pub mod inspect;
 mod inspect_text;

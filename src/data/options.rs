@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::{LabelRules, Modality};
+use crate::config::Quote;
 
 /// How to read a file; everything that is not set is found out.
 #[derive(Debug, Clone, Default)]
@@ -36,18 +37,6 @@ pub struct ReadOptions {
     pub unlabelled: bool,
     /// Whether the rows of a folder of class folders have the class as their label.
     pub classes: bool,
-}
-
-/// What encloses a field that holds the delimiter or a line break.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Quote {
-    /// The double quote, unless the file shows that its quotes are text.
-    #[default]
-    Auto,
-    /// Nothing: quotes are text, and every line is a row.
-    None,
-    /// This character.
-    Byte(u8),
 }
 
 /// The columns of the file that a model was trained on.

@@ -16,6 +16,7 @@ use super::stream::{ByteStream, BytesRead, RawStream, is_standard_stream};
 use super::unsupported::unsupported;
 use crate::console::units::counted;
 use crate::error::{Error, Result};
+use crate::interrupt;
 
 /// What a file's name says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl RowReader {
 
     /// Reads a stream; its first line decides what `named` leaves open.
     fn of_stream(stream: RawStream, named: NamedType, options: &ReadOptions) -> Result<Self> {
-        let (stream, bytes_read) = stream.decompressed(named.compression, options)?;
+        let (stream, bytes_read) = stream.decompressed(named.compression, options.encoding)?;
         let mut choices = Vec::new();
         let format = match named.format {
             // A file of lines may be a table all the same.
@@ -208,6 +209,7 @@ impl RowReader {
         }
         loop {
             match self.source.next_row(self.numbered + 1) {
+                _ if interrupt::requested() => return first,
                 Ok(Some(_)) => {}
                 Err(error) if self.source.goes_on() => self.log.bad_row(&error),
                 _ => break,

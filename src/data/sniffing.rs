@@ -26,12 +26,15 @@ impl<'b> Beginning<'b> {
     }
 }
 
+/// The lines of a beginning. What follows the last line end may be cut short; a single line is all there is.
+fn whole_lines(beginning: &[u8]) -> &[u8] {
+    let end = memchr::memrchr(b'\n', beginning).map_or(beginning.len(), |end| end + 1);
+    beginning.get(..end).unwrap_or_default()
+}
+
 /// The first records of a table's beginning, without fields where these cannot be made out: for finding out what it is.
 pub fn sample(beginning: &[u8], dialect: Dialect, most: usize) -> Vec<Vec<String>> {
-    // What follows the last line end may be cut short; a single line is all there is.
-    let whole = beginning.iter().rposition(|&byte| byte == b'\n').map_or(beginning.len(), |end| end + 1);
-    let bytes = beginning.get(..whole).unwrap_or_default();
-    let mut records = DelimitedRecords::new(BoundedLines::of_bytes(bytes), dialect);
+    let mut records = DelimitedRecords::new(BoundedLines::of_bytes(whole_lines(beginning)), dialect);
     let mut sampled: Vec<Vec<String>> = Vec::new();
     while sampled.len() < most {
         match records.advance() {
@@ -51,8 +54,7 @@ pub fn sample(beginning: &[u8], dialect: Dialect, most: usize) -> Vec<Vec<String
 /// Whether a table's beginning shows that its quotes are text: quotes enclose no whole fields somewhere, and every line
 /// has as many fields as the first when quotes are text.
 pub fn quotes_are_text(beginning: &[u8], delimiter: u8) -> bool {
-    let whole = beginning.iter().rposition(|&byte| byte == b'\n').map_or(beginning.len(), |end| end + 1);
-    let bytes = beginning.get(..whole).unwrap_or_default();
+    let bytes = whole_lines(beginning);
     if !bytes.contains(&b'"') {
         return false;
     }
@@ -75,8 +77,7 @@ pub fn quotes_are_text(beginning: &[u8], delimiter: u8) -> bool {
 /// Whether a table's beginning shows that quotes enclose its fields: most lines with a quote have a field that is
 /// enclosed whole, and all records are sound and equally wide when they are read so.
 pub fn quotes_enclose_fields(beginning: &[u8], delimiter: u8) -> bool {
-    let whole = beginning.iter().rposition(|&byte| byte == b'\n').map_or(beginning.len(), |end| end + 1);
-    let bytes = beginning.get(..whole).unwrap_or_default();
+    let bytes = whole_lines(beginning);
     let is_enclosed = |field: &[u8]| field.len() > 1 && field.starts_with(b"\"") && field.ends_with(b"\"");
     let (mut quoted, mut enclosed) = (0, 0);
     for line in bytes.split(|&byte| byte == b'\n').filter(|line| line.contains(&b'"')) {

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use encoding_rs::Encoding;
+
 use super::DetectedSetting;
 use super::compression::Compression;
 use super::encoding::{Decoded, encoding_of};
-use super::options::ReadOptions;
 use super::reading_log::ReadingLog;
 use super::unsupported::unsupported_content;
 use crate::error::{Error, Result};
@@ -106,7 +107,11 @@ impl RawStream {
     ///
     /// # Errors
     /// The content is not compressed though the name says so, of a kind that is not read, or damaged.
-    pub fn decompressed(self, named: Compression, options: &ReadOptions) -> Result<(ByteStream, BytesRead)> {
+    pub fn decompressed(
+        self,
+        named: Compression,
+        encoding: Option<&'static Encoding>,
+    ) -> Result<(ByteStream, BytesRead)> {
         let Self { bytes, total, name } = self;
         let at_name = |error: io::Error| read_error(error, &name);
         let bytes_read = BytesRead { read: Arc::default(), total };
@@ -136,7 +141,7 @@ impl RawStream {
         let most = if is_plain { PEEK_FILE_BYTES } else { PEEK_BYTES };
         let (head, reader) =
             peek(plain, |head| head.len() >= most || !is_file && head.contains(&b'\n')).map_err(at_name)?;
-        Self::decoded(head, reader, name, bytes_read, is_plain, options)
+        Self::decoded(head, reader, name, bytes_read, is_plain, encoding)
     }
 
     /// The stream as UTF-8, without its byte-order mark. Bytes of a plain file count when they are consumed.
@@ -146,9 +151,9 @@ impl RawStream {
         name: PathBuf,
         bytes_read: BytesRead,
         is_plain: bool,
-        options: &ReadOptions,
+        encoding: Option<&'static Encoding>,
     ) -> Result<(ByteStream, BytesRead)> {
-        let found = encoding_of(&head, options.encoding);
+        let found = encoding_of(&head, encoding);
         let log = ReadingLog::default();
         let skipped = found.mark as u64;
         reader.read_exact(&mut vec![0; found.mark]).map_err(|error| read_error(error, &name))?;
@@ -177,7 +182,7 @@ impl RawStream {
             }
         }
         let first_line = head.split(|&byte| byte == b'\n').next().unwrap_or_default().to_vec();
-        let (byte_order_mark, encoding) = (found.mark > 0, found.decoder.map(encoding_rs::Encoding::name));
+        let (byte_order_mark, encoding) = (found.mark > 0, found.decoder.map(Encoding::name));
         Ok((
             ByteStream { reader, name, skipped, first_line, head, byte_order_mark, encoding, log, choices },
             bytes_read,

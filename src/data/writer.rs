@@ -184,7 +184,7 @@ pub fn output_format(path: &Path, input: &FileLayout) -> Result<FileFormat> {
             .file(path)
             .hint("write to - and compress there: --output - | gzip > FILE"));
     }
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let extension = files::extension(path);
     match named.format {
         Some(format) if is_written(format) || format.written_whole().contains(&extension.as_str()) => Ok(format),
         Some(format) => Err(not_written(format).file(path)),
@@ -216,9 +216,8 @@ pub fn is_stream(path: &Path) -> bool {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use super::super::format::TextStyle;
     use super::super::formats::FORMATS;
-    use super::super::options::{Quote, ReadOptions};
+    use super::super::options::ReadOptions;
     use super::super::reader::RowReader;
     use super::super::row::Record;
     use super::*;
@@ -324,15 +323,7 @@ mod tests {
     }
 
     fn layout(columns: &[String], format: FileFormat, delimiter: u8) -> FileLayout {
-        FileLayout {
-            file: "in".into(),
-            format,
-            delimiter,
-            columns: columns.to_vec(),
-            style: TextStyle::default(),
-            schema: None,
-            warnings: Vec::new(),
-        }
+        FileLayout { delimiter, ..FileLayout::new(Path::new("in"), format, columns.to_vec()) }
     }
 
     #[test]
@@ -395,7 +386,7 @@ mod tests {
             let path = folder.path().join(format!("{round}.{extension}"));
             std::fs::write(&path, &bytes).unwrap();
             // In a table with tabs a quote might be text.
-            let quote = Quote::Byte(b'"');
+            let quote = crate::config::Quote::Byte(b'"');
             let options = ReadOptions { delimiter: Some(delimiter), quote, ..ReadOptions::default() };
             let reader = RowReader::open(&path, &options).unwrap();
             let all: Vec<String> = columns.iter().chain(&extra).cloned().collect();

@@ -53,30 +53,48 @@ pub fn lock_directory(path: &Path) -> Result<Option<Lock>> {
 }
 
 fn try_lock(lock: &Path, place: &Path, made: Option<PathBuf>, option: &str) -> Result<Option<Lock>> {
+    let refused = |file: &mut File| {
+        let mut holder = String::new();
+        let _ = file.read_to_string(&mut holder);
+        let holder = match holder.trim() {
+            "" => "another rehead".to_owned(),
+            holder => format!("another rehead (process {holder})"),
+        };
+        Err(Error::request(format!("{holder} is writing here"))
+            .file(place)
+            .hint(format!("wait until it has ended, or give another place to {option}")))
+    };
+    let Some(mut file) = locked(lock, refused)? else { return Ok(None) };
+    let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+    Ok(Some(Lock { _file: file, path: lock.to_owned(), made }))
+}
+
+/// Waits until this process alone holds the lock file at `path`; dropping it lets go. `waiting` is called once when
+/// another process holds it. `None` where the file system has no locks, or the file cannot be created.
+pub fn lock(path: &Path, waiting: impl Fn()) -> Option<File> {
+    let wait = |file: &mut File| {
+        waiting();
+        file.lock()
+    };
+    locked(path, wait).ok().flatten()
+}
+
+/// Opens and locks a lock file; `when_held` waits for another process that holds it, or says why not. `None` where the
+/// file system has no locks, or the file cannot be created.
+fn locked<E>(path: &Path, when_held: impl Fn(&mut File) -> Result<(), E>) -> Result<Option<File>, E> {
     loop {
-        let Ok(mut file) = OpenOptions::new().create(true).read(true).append(true).open(lock) else { return Ok(None) };
+        let Ok(mut file) = OpenOptions::new().create(true).read(true).append(true).open(path) else { return Ok(None) };
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::Error(_)) => return Ok(None),
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                let holder = match holder.trim() {
-                    "" => "another rehead".to_owned(),
-                    holder => format!("another rehead (process {holder})"),
-                };
-                return Err(Error::request(format!("{holder} is writing here"))
-                    .file(place)
-                    .hint(format!("wait until it has ended, or give another place to {option}")));
-            }
+            Err(TryLockError::WouldBlock) => when_held(&mut file)?,
         }
+        // Holders may delete a lock file when they let go of it; a lock on the deleted file keeps nobody out.
         #[cfg(unix)]
         if file.metadata().is_ok_and(|found| std::os::unix::fs::MetadataExt::nlink(&found) == 0) {
-            // The holder has removed it between our opening it and its letting go.
             continue;
         }
-        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-        return Ok(Some(Lock { _file: file, path: lock.to_owned(), made }));
+        return Ok(Some(file));
     }
 }
 
@@ -91,6 +109,8 @@ pub fn is_occupied(directory: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn is_empty(folder: &Path) -> bool {
@@ -112,5 +132,23 @@ mod tests {
         assert_eq!(lock_file(&output).unwrap_err().exit_status(), 2);
         drop(held);
         assert!(is_empty(folder.path()));
+    }
+
+    #[test]
+    fn a_lock_keeps_others_out_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("blob.lock");
+        let held = lock(&path, || panic!("nobody holds it")).unwrap();
+        let waited = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| lock(&path, || waited.store(true, Ordering::SeqCst)).is_some());
+            while !waited.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            assert!(!second.is_finished());
+            drop(held);
+            assert!(second.join().unwrap());
+        });
+        assert!(lock(&folder.path().join("absent/blob.lock"), || ()).is_none());
     }
 }

@@ -3,6 +3,7 @@
 //! it, and writing.
 
 use super::csv_encoder::DelimitedEncoder;
+use crate::config::Quote;
 use crate::data::DetectedSetting;
 use crate::data::bounded_lines::BoundedLines;
 use crate::data::delimited::{DelimitedRecords, Dialect};
@@ -10,7 +11,7 @@ use crate::data::delimited_output::Writing;
 use crate::data::format::{FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, empty_file};
 use crate::data::header::{doubt, is_header_again, numbered};
 use crate::data::names::{PAIR_NAMES, TEXT_NAMES};
-use crate::data::options::{Quote, ReadOptions, TextColumns};
+use crate::data::options::{ReadOptions, TextColumns};
 use crate::data::reading_log::{Oddity, ReadingLog};
 use crate::data::row::{Record, Row};
 use crate::data::sniffing::{
@@ -84,15 +85,10 @@ impl Format for Delimited {
             log.say(doubt.clone());
         }
         let format = if self.delimiter.is_some() { &TSV } else { &CSV };
-        let file = records.name().to_owned();
         let layout = FileLayout {
-            file,
-            format,
             delimiter: dialect.delimiter,
-            columns: columns.clone(),
             style,
-            schema: None,
-            warnings: Vec::new(),
+            ..FileLayout::new(records.name(), format, columns.clone())
         };
         let (delimiter, first) = (dialect.delimiter, options.no_header);
         let rows = DelimitedRows { records, columns, extra, delimiter, first, bad: false, log };

@@ -9,10 +9,11 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::console::units::counted;
 use crate::data::Modality;
-use crate::data::format::{FileLayout, Format, OpenedRows, RowSource, TextStyle};
+use crate::data::format::{FileLayout, Format, OpenedRows, RowSource};
 use crate::data::options::ReadOptions;
 use crate::data::row::{Record, Row};
 use crate::error::{Error, Result, listed};
+use crate::files;
 
 /// The columns of a folder's rows.
 const FILE_COLUMN: &str = "file";
@@ -62,15 +63,7 @@ fn opened(folder: &Path, listing: Listing, options: &ReadOptions) -> Result<Open
 
 /// A folder of images without classes: a row's only field is the path of its image there.
 pub fn image_folder_layout(folder: &Path) -> FileLayout {
-    FileLayout {
-        file: folder.to_owned(),
-        format: &ImageFolder,
-        delimiter: b',',
-        columns: vec![FILE_COLUMN.to_owned()],
-        style: TextStyle::default(),
-        schema: None,
-        warnings: Vec::new(),
-    }
+    FileLayout::new(folder, &ImageFolder, vec![FILE_COLUMN.to_owned()])
 }
 
 /// The fields of each row.
@@ -168,7 +161,7 @@ impl Listing {
             self.images.push(name.to_owned());
         } else if entry.file_type().is_file() {
             let kind = match path.extension() {
-                Some(extension) => format!(".{}", extension.to_string_lossy().to_lowercase()),
+                Some(_) => format!(".{}", files::extension(path)),
                 None => "without extension".to_owned(),
             };
             *self.ignored.entry(kind.clone()).or_default() += 1;
@@ -293,9 +286,7 @@ fn shown(names: &BTreeSet<String>) -> String {
 
 /// Whether a file has an image's extension.
 fn is_image(path: &Path) -> bool {
-    path.extension()
-        .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
+    EXTENSIONS.contains(&files::extension(path).as_str())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! read and not written.
 
 use crate::data::bounded_lines::BoundedLines;
-use crate::data::format::{FileLayout, Format, OpenedRows, RowSource, TextStyle, empty_file};
+use crate::data::format::{FileLayout, Format, OpenedRows, RowSource, empty_file};
 use crate::data::options::ReadOptions;
 use crate::data::row::{Record, Row};
 use crate::data::stream::ByteStream;
@@ -33,15 +33,7 @@ impl Format for PlainLines {
             return Err(empty_file(lines.name()));
         }
         let columns = vec![COLUMN.to_owned()];
-        let layout = FileLayout {
-            file: lines.name().to_owned(),
-            format: &PlainLines,
-            delimiter: b',',
-            columns,
-            style: TextStyle::default(),
-            schema: None,
-            warnings: Vec::new(),
-        };
+        let layout = FileLayout::new(lines.name(), &PlainLines, columns);
         Ok(OpenedRows { layout, rows: Box::new(LineRows { lines, buffer: Vec::new() }), choices: Vec::new() })
     }
 

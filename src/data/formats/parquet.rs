@@ -10,13 +10,13 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::errors::ParquetError;
 
 use super::parquet_writer::ParquetWriter;
-use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, RowSource, TextStyle, WholeWriter};
-use crate::data::guard::guarded;
+use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, RowSource, WholeWriter, guarded};
 use crate::data::options::ReadOptions;
 use crate::data::row::{Record, Row};
 use crate::data::stream::{ByteStream, is_standard_stream};
 use crate::data::typed::{BatchRow, TypedRow};
 use crate::error::{Error, Result};
+use crate::files;
 
 pub struct Parquet;
 
@@ -30,10 +30,7 @@ impl Format for Parquet {
     }
 
     fn open_path(&self, path: &Path, _options: &ReadOptions) -> Result<Option<OpenedRows>> {
-        let named = path
-            .extension()
-            .is_some_and(|extension| self.extensions().iter().any(|known| extension.eq_ignore_ascii_case(known)));
-        if !named || is_standard_stream(path) {
+        if !self.extensions().contains(&files::extension(path).as_str()) || is_standard_stream(path) {
             return Ok(None);
         }
         let file = File::open(path).map_err(|error| Error::io(error, path))?;
@@ -78,15 +75,8 @@ fn opened(path: &Path, file: File) -> Result<OpenedRows> {
     let batch_rows = (BATCH_BYTES / (bytes / rows.max(1)).max(1)).clamp(1, BATCH_ROWS);
     let schema = Arc::clone(builder.schema());
     let batches = builder.with_batch_size(batch_rows as usize).build().map_err(failed)?;
-    let layout = FileLayout {
-        file: path.to_owned(),
-        format: &Parquet,
-        delimiter: b',',
-        columns: schema.fields().iter().map(|field| field.name().clone()).collect(),
-        style: TextStyle::default(),
-        schema: Some(schema),
-        warnings: Vec::new(),
-    };
+    let columns = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let layout = FileLayout { schema: Some(schema), ..FileLayout::new(path, &Parquet, columns) };
     let source = ParquetRows { file: path.to_owned(), batches, batch: None, remaining: rows as u64 };
     Ok(OpenedRows { layout, rows: Box::new(source), choices: Vec::new() })
 }

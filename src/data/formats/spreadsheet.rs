@@ -13,13 +13,14 @@ use calamine::{CellErrorType, Data, DataRef, ExcelDateTime, Reader, SheetType, S
 use super::xlsx_writer::{MAX_ROWS, XlsxWriter};
 use crate::console::units::counted;
 use crate::data::DetectedSetting;
-use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, RowSource, TextStyle, WholeWriter};
-use crate::data::guard::guarded;
+use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, RowSource, WholeWriter, guarded};
+use crate::data::header::numbered;
 use crate::data::options::ReadOptions;
 use crate::data::row::{Record, Row};
 use crate::data::stream::{ByteStream, is_standard_stream};
 use crate::data::typed::{SheetCell, TypedRow};
 use crate::error::{Error, Result, listed};
+use crate::files;
 
 pub struct Spreadsheet;
 
@@ -33,7 +34,7 @@ impl Format for Spreadsheet {
     }
 
     fn open_path(&self, path: &Path, options: &ReadOptions) -> Result<Option<OpenedRows>> {
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let extension = files::extension(path);
         if !self.extensions().contains(&extension.as_str()) || is_standard_stream(path) || path.is_dir() {
             return Ok(None);
         }
@@ -97,15 +98,7 @@ fn opened(path: &Path, options: &ReadOptions) -> Result<OpenedRows> {
     let warnings = error_values(&rows).into_iter().collect();
     let columns = columns(header.as_ref(), &rows);
     let schema = Some(Arc::new(schema(&columns, &rows)));
-    let layout = FileLayout {
-        file: path.to_owned(),
-        format: &Spreadsheet,
-        delimiter: b',',
-        columns: columns.clone(),
-        style: TextStyle::default(),
-        schema,
-        warnings,
-    };
+    let layout = FileLayout { schema, warnings, ..FileLayout::new(path, &Spreadsheet, columns.clone()) };
     let source = SheetRows { line, rows: rows.into_iter().peekable(), width: columns.len() };
     Ok(OpenedRows { layout, rows: Box::new(source), choices })
 }
@@ -132,7 +125,7 @@ fn columns(header: Option<&SparseRow>, rows: &[SparseRow]) -> Vec<String> {
     };
     let width = rows.iter().map(last).max().unwrap_or(0).max(header.map_or(0, last));
     let Some(header) = header else {
-        return (1..=width).map(|number| number.to_string()).collect();
+        return numbered(width);
     };
     let mut names = vec![String::new(); width];
     for (column, cell) in &header.cells {
@@ -231,7 +224,7 @@ fn workbook(path: &Path) -> Result<Sheets<BufReader<File>>> {
             ));
     }
     let file = BufReader::new(file);
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let extension = files::extension(path);
     let opened = match extension.as_str() {
         // By the content: files of the older kind often have the newer one's name, and the other way round.
         _ if is_compound && extension != "xls" => match calamine::open_workbook_from_rs(file) {
@@ -271,8 +264,8 @@ fn damaged(error: &calamine::Error, path: &Path) -> Error {
 /// The name of the sheet that somebody named, or gave the number of.
 fn given_sheet(workbook: &Sheets<BufReader<File>>, given: &str, path: &Path) -> Result<String> {
     let names = workbook.sheet_names();
-    let numbered = given.parse::<usize>().ok().and_then(|number| names.get(number.checked_sub(1)?));
-    match names.iter().find(|name| *name == given).or(numbered) {
+    let by_number = given.parse::<usize>().ok().and_then(|number| names.get(number.checked_sub(1)?));
+    match names.iter().find(|name| *name == given).or(by_number) {
         Some(name) => Ok(name.clone()),
         None => Err(Error::request(format!("there is no sheet `{given}`; the sheets are {}", listed(&names)))
             .file(path)

@@ -18,10 +18,9 @@ mod samples;
 mod standard;
 mod tiff;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 use crate::image::decode::fault::{Fault, ImageFormat};
 use crate::image::pixels::{Image, Limits};
 
@@ -40,13 +39,13 @@ pub fn decode_bytes(bytes: &[u8], limits: &Limits) -> Result<Image> {
     let format = ImageFormat::of(bytes)?;
     // zune-jpeg's authors allow for panics on broken files, and a panic of any decoder must not end a run of a million
     // images.
-    let decoded = catch_unwind(AssertUnwindSafe(|| match format {
+    let decoded = caught(|| match format {
         ImageFormat::Jpeg => jpeg::decode(bytes, limits),
         ImageFormat::Png => standard::png(bytes, limits),
         ImageFormat::WebP => standard::webp(bytes, limits),
         ImageFormat::Bmp => standard::bmp(bytes, limits),
         ImageFormat::Gif => gif::decode(bytes, limits),
         ImageFormat::Tiff => tiff::decode(bytes, limits),
-    }));
+    });
     decoded.unwrap_or_else(|_| Err(Fault::Broken("its decoder failed".to_owned()))).map_err(|fault| fault.error(format))
 }

@@ -127,7 +127,7 @@ impl ResolvedColumns {
         match row.cell(&column.name, column.index) {
             Some(Cell::Text(text)) => Ok(text.into_owned()),
             Some(Cell::Json(value)) => match &*value {
-                Value::Number(number) => Ok(number.to_string()),
+                Value::Number(_) => Ok(row.text(&column.name, column.index).unwrap_or_default().into_owned()),
                 Value::Null => Ok(String::new()),
                 other => Err(self
                     .error_at(row, column, format!("the text is {}", kind_of(other)))
@@ -147,6 +147,7 @@ impl ResolvedColumns {
         let name = match row.cell(&column.name, column.index) {
             Some(Cell::Text(text)) => text,
             Some(Cell::Json(value)) if value.is_null() => Cow::Borrowed(""),
+            Some(Cell::Json(value)) if value.is_number() => row.text(&column.name, column.index).unwrap_or_default(),
             Some(Cell::Json(value)) => json_label(&value).map(Cow::Owned).ok_or_else(|| {
                 self.error_at(row, column, format!("the label is {}", kind_of(&value)))
                     .hint("a label must be a string, a number or a truth value, or a list of one of these")

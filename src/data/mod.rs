@@ -23,6 +23,7 @@ mod formats;
 mod header;
 pub mod inspect;
 mod inspect_text;
+mod json_source;
 pub mod label_findings;
 pub mod label_map;
 mod label_reading;

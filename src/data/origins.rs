@@ -8,7 +8,7 @@ use super::Place;
 use super::columns::{LabelColumn, resolve};
 use super::options::ReadOptions;
 use super::reader::RowReader;
-use super::row::{Record, json_text};
+use super::row::Record;
 use crate::error::{Error, Result};
 
 /// The column of a folder's images.
@@ -115,9 +115,9 @@ impl Sources {
                 values[*index] = kept.iter().filter_map(cell).collect();
                 // Later rows of JSON may have keys that the first has not.
                 if let Record::Object { members, .. } = &row.record {
-                    for (key, value) in members.iter().filter(|(key, _)| !given.contains(key)) {
+                    for key in members.keys().filter(|key| !given.contains(key)) {
                         add_columns(columns, std::slice::from_ref(key));
-                        values[*index].insert(key.clone(), json_text(value).into_owned());
+                        values[*index].insert(key.clone(), row.text(key, 0).unwrap_or_default().into_owned());
                     }
                 }
             }

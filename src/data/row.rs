@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::json_source;
 use super::typed::{SheetCell, TypedRow};
 
 /// What a row holds.
@@ -102,10 +103,18 @@ impl Row {
         }
     }
 
-    /// The value in a column as text, as [`Row::cell`] finds it: strings as they are, other JSON values as JSON writes
-    /// them, `null` as nothing.
+    /// The value in a column as text, as [`Row::cell`] finds it: strings as they are, other JSON values as the file writes
+    /// them, to the last digit, `null` as nothing.
     pub fn text(&self, name: &str, index: usize) -> Option<Cow<'_, str>> {
-        self.cell(name, index).map(Cell::into_text)
+        match &self.record {
+            Record::Object { members, source } => members.get(name).map(|value| match value {
+                Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                    json_source::member(source, name).map_or_else(|| json_text(value), Cow::Borrowed)
+                }
+                other => json_text(other),
+            }),
+            _ => self.cell(name, index).map(Cell::into_text),
+        }
     }
 }
 

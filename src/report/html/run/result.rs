@@ -128,7 +128,7 @@ fn splits<'a>(scored: impl Iterator<Item = &'a SplitView<'a>>) -> Markup {
                 thead {
                     tr {
                         th.word scope="col" { "data" } th scope="col" { "rows" } th scope="col" { "accuracy" }
-                        th.word scope="col" { "95\u{202f}% interval" } th scope="col" { "macro-F1" }
+                        th.word.hide-narrow scope="col" { "95\u{202f}% interval" } th scope="col" { "macro-F1" }
                         th scope="col" { "calibration error" } th scope="col" { "loss" }
                     }
                 }
@@ -138,8 +138,9 @@ fn splits<'a>(scored: impl Iterator<Item = &'a SplitView<'a>>) -> Markup {
                         tr {
                             td.word { (scored.split.called()) }
                             td { (units::count(evaluation.rows)) }
-                            td { (percent(evaluation.accuracy)) }
-                            td.word { span.interval { (percent_range(evaluation.accuracy_interval())) } }
+                            @let interval = percent_range(evaluation.accuracy_interval());
+                            td { (percent(evaluation.accuracy)) span.interval.only-narrow { (interval) } }
+                            td.word.hide-narrow { span.interval { (interval) } }
                             td { (percent(evaluation.macro_f1)) }
                             td { (percent(evaluation.ece)) }
                             td { (format!("{:.3}", evaluation.loss)) }

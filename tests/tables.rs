@@ -6,6 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
+use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Date32Array, DictionaryArray, Float64Array, Int64Array, LargeStringArray,
@@ -434,6 +435,29 @@ fn no_key_of_an_object_is_lost_in_a_table() {
         let outcome = scene.rehead(&format!("{BASIC} --input late.jsonl --output late.{kind}")).refused();
         outcome.says(&["row 2001 (line 2001)", "the key `late` is not among", "write to a .jsonl file"]);
     }
+}
+
+#[test]
+fn numbers_of_json_keep_their_digits() {
+    let scene = scene();
+    let object = r#"{"text":"good film","price":1.10,"id":123456789012345678901234,"list":[1.50, 2]}"#;
+    scene.write("in.jsonl", format!("{object}\n"));
+    scene.rehead(&format!("{BASIC} --input in.jsonl --output out.csv")).ok();
+    let csv = scene.text("out.csv");
+    assert!(csv.contains("good film,1.10,123456789012345678901234,\"[1.50, 2]\","), "{csv}");
+    scene.rehead(&format!("{BASIC} --input in.jsonl --output out.xlsx")).ok();
+    let expected =
+        [Data::Float(1.1), Data::String("123456789012345678901234".into()), Data::String("[1.50, 2]".into())];
+    assert_eq!(sheet(&scene, "out.xlsx")[1][1..4], expected);
+    scene.rehead(&format!("{BASIC} --input in.jsonl --output out.parquet")).ok();
+    let batch = &batches(&scene, "out.parquet")[0];
+    let words: Vec<&str> = (1..4).map(|column| batch.column(column).as_string::<i32>().value(0)).collect();
+    assert_eq!(words, ["1.10", "123456789012345678901234", "[1.50, 2]"]);
+    // Labels too: 1.10 and 1.1 are versions of something.
+    let rows: String =
+        (0..24).map(|row| format!("{{\"text\":\"row {row}\",\"label\":1.{}0}}\n", row % 2 + 1)).collect();
+    scene.write("versions.jsonl", rows);
+    scene.rehead("inspect versions.jsonl").ok().shows(&["1.10", "1.20"]);
 }
 
 #[test]

@@ -31,7 +31,8 @@ mod tests {
 
     #[test]
     fn values_keep_their_digits() {
-        let object = r#" { "a" : 1.10, "b\u0041": [ 1e5,"x, }" ],"c":123456789012345678901234 , "d": {"a":2}, "e":true}"#;
+        let object =
+            r#" { "a" : 1.10, "b\u0041": [ 1e5,"x, }" ],"c":123456789012345678901234 , "d": {"a":2}, "e":true}"#;
         let cases = [
             ("a", "1.10"),
             ("bA", r#"[ 1e5,"x, }" ]"#),

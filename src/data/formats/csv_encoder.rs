@@ -3,11 +3,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
-
 use crate::data::delimited_output::{Writing, push_record};
 use crate::data::format::{RowEncoder, TextStyle, check_keys};
-use crate::data::row::{OutputValue, Record, Row, decimal, json_text};
+use crate::data::row::{OutputValue, Record, Row, decimal};
 use crate::error::{Error, Result};
 
 /// Writes rows as a table's text.
@@ -41,8 +39,11 @@ impl RowEncoder for DelimitedEncoder {
         let mut fields: Vec<Cow<'_, str>> = match &row.record {
             Record::Fields(fields) => fields.iter().map(Cow::from).collect(),
             Record::Line(line) => vec![line.into()],
-            Record::Object { members, .. } => self.object_fields(members)?,
-            Record::Typed(_) => self.typed_fields(row)?,
+            Record::Object { members, .. } => {
+                check_keys(members, &self.columns)?;
+                self.fields_of(row)?
+            }
+            Record::Typed(_) => self.fields_of(row)?,
         };
         fields.extend(values.iter().map(|value| match value {
             OutputValue::Text(text) => text.into(),
@@ -54,16 +55,8 @@ impl RowEncoder for DelimitedEncoder {
 }
 
 impl DelimitedEncoder {
-    /// A JSON object's values in the order of the columns.
-    fn object_fields<'o>(&self, members: &'o Map<String, Value>) -> Result<Vec<Cow<'o, str>>> {
-        let columns = &self.columns;
-        check_keys(members, columns)?;
-        let field = |column: &String| without_nul(column, members.get(column).map_or("".into(), json_text));
-        columns.iter().map(field).collect()
-    }
-
-    /// The cells of a row of another kind of table.
-    fn typed_fields<'r>(&self, row: &'r Row) -> Result<Vec<Cow<'r, str>>> {
+    /// The values of an object, or the cells of a row of another kind of table, in the order of the columns.
+    fn fields_of<'r>(&self, row: &'r Row) -> Result<Vec<Cow<'r, str>>> {
         let columns = self.columns.iter().enumerate();
         columns.map(|(index, name)| without_nul(name, row.text(name, index).unwrap_or_default())).collect()
     }

@@ -135,8 +135,10 @@ impl WholeWriter for ParquetWriter {
                     match record {
                         Record::Typed(TypedRow::Sheet(cells)) => column.push_cell(cells.get(index)),
                         Record::Object { members, .. } => {
-                            let value = self.columns.get(index).and_then(|name| members.get(name));
-                            column.push(value.cloned().unwrap_or_default());
+                            let name = self.columns.get(index).map_or("", String::as_str);
+                            let is_null = members.get(name).is_none_or(Value::is_null);
+                            let text = row.text(name, index).filter(|_| !is_null);
+                            column.push(text.map_or(Value::Null, |text| Value::from(text.as_ref())));
                         }
                         _ => column.push(row.text("", index).map_or(Value::Null, |text| Value::from(text.as_ref()))),
                     }

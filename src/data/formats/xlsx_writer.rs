@@ -150,8 +150,21 @@ impl XlsxWriter {
                     None => self.put_value(column, &typed.value(index).unwrap_or_default())?,
                 },
                 Record::Object { members, .. } => {
-                    if let Some(value) = self.columns.get(index).and_then(|name| members.get(name)) {
-                        self.put_value(column, value)?;
+                    let Some(name) = self.columns.get(index) else { continue };
+                    match members.get(name) {
+                        Some(Value::Number(number)) if number.is_f64() => {
+                            let text = row.text(name, index).unwrap_or_default();
+                            match text.contains(['.', 'e', 'E']) {
+                                true => self.put(column, Content::Number(number.as_f64().unwrap_or(f64::NAN), None))?,
+                                // An id of more digits than a number holds.
+                                false => self.put(column, Content::Text(&text))?,
+                            }
+                        }
+                        Some(Value::Array(_) | Value::Object(_)) => {
+                            self.put(column, Content::Text(&row.text(name, index).unwrap_or_default()))?;
+                        }
+                        Some(value) => self.put_value(column, value)?,
+                        None => {}
                     }
                 }
                 Record::Fields(_) | Record::Line(_) => {

@@ -156,7 +156,7 @@ pub fn confusion_note(labels: usize) -> Markup {
             p { "Rows: the true label. Columns: the predicted one." }
             p {
                 span.key style="background:var(--good)" {} "correct, " span.key style="background:var(--bad)" {}
-                "wrong. The darker the shade, the greater the share of the true label’s rows."
+                "wrong. The stronger the shade, the greater the share of the true label’s rows."
             }
         } @else {
             p { "Labels that are often confused may need clearer examples, or may really be one label." }

@@ -326,7 +326,8 @@ fn an_interrupted_output_goes_on_to_be_the_same() {
         let outcome = interrupt(&scene, &words, signal, rows);
         if signal != libc::SIGKILL {
             outcome.check(outcome.status.code() == Some(130), "exit status 130");
-            outcome.says(&["interrupted: ", "hint: ", "--resume"]);
+            outcome.check(outcome.stderr.matches(" %)").count() <= 1, "the share of the input to be said once");
+            outcome.says(&["interrupted: ", "hint: they are kept in ", "--resume"]);
         }
         assert!(!scene.exists("out.csv"), "half an output has the name of a whole one");
         // Without --resume it is not touched.

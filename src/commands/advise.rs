@@ -54,7 +54,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let AdviseSettings { on_empty_label, label_map, merge_labels, min_rows_per_label, other, .. } = &args.settings;
     let label_rules =
         label_rules(*on_empty_label, label_map.as_deref(), *merge_labels, *min_rows_per_label, other.as_ref())?;
-    let options = ReadOptions { label_rules, ..options };
+    let options = ReadOptions { label_rules, data_flag: Some("--train"), ..options };
     let set = load_labelled(&args.settings.train, &options, None)?;
     set.reading_warnings.iter().for_each(|warning| console.warn(warning));
     task::task(None)?.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
@@ -199,7 +199,8 @@ fn measured_rows(examples: &[Example], seed: u64) -> Result<Vec<&Example>> {
         return Ok(examples.iter().collect());
     }
     let share = wanted as f64 / examples.len() as f64;
-    let split = stratified(examples, share, seed)?;
+    let split =
+        stratified(examples, share, seed).map_err(|error| error.hint("add rows with texts that are not there yet"))?;
     Ok(split.valid.iter().filter_map(|&index| examples.get(index)).collect())
 }
 

@@ -163,6 +163,7 @@ fn page(
 /// The labelled examples, with what is in them said, and how they were read.
 fn load(args: &EvaluateArgs, model: &mut LoadedModel, console: &Console) -> Result<(LabelledSet, ReadOptions)> {
     let mut options = model.read_options(args.columns.read_options(args.bad_input.on_bad_input));
+    options.data_flag = Some("--data");
     options.label_rules = label_rules(args.labels.on_empty_label, args.labels.label_map.as_deref(), false, None, None)?;
     let known = KnownLabels { labels: &model.classifier.labels, resolution: &model.label_resolution };
     let set = load_labelled(&[&args.data], &options, Some(known))?;

@@ -5,11 +5,11 @@ use super::setting::Setting;
 use super::values::Strategy;
 use crate::error::listed;
 
-/// A sentence about those of the `given` settings that have no effect with any of the strategies; `None` where all
-/// have one.
-pub fn without_effect(given: &[&Setting], strategies: &[Strategy]) -> Option<String> {
+/// A sentence about those of the `given` settings, each as it was written, that have no effect with any of the
+/// strategies; `None` where all have one.
+pub fn without_effect(given: &[(&Setting, &str)], strategies: &[Strategy]) -> Option<String> {
     let names: Vec<&str> =
-        given.iter().filter(|setting| setting.steers_optimizer).map(|setting| setting.flag()).collect();
+        given.iter().filter(|(setting, _)| setting.steers_optimizer).map(|(_, written)| *written).collect();
     if names.is_empty() || strategies.iter().any(|strategy| *strategy != Strategy::Frozen) {
         return None;
     }
@@ -27,7 +27,10 @@ mod tests {
 
     #[test]
     fn what_steers_the_optimizer_is_idle_when_frozen() {
-        let given: Vec<&Setting> = ["epochs", "seed", "lr"].into_iter().filter_map(find).collect();
+        let given: Vec<(&Setting, &str)> = [("epochs", "--epochs"), ("seed", "--seed"), ("lr", "--lr")]
+            .into_iter()
+            .filter_map(|(name, flag)| Some((find(name)?, flag)))
+            .collect();
         let said = without_effect(&given, &[Strategy::Frozen]).unwrap();
         assert!(said.starts_with("`--epochs` and `--lr` have no effect with --strategy frozen"), "{said}");
         assert_eq!(without_effect(&given, &[Strategy::Frozen, Strategy::Full]), None);

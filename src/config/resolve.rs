@@ -69,9 +69,9 @@ pub fn resolve(request: &Request) -> Result<RunConfig> {
     merge(layers, problems)
 }
 
-/// The settings that somebody gave in `request`, whatever their values are: not the defaults, and not what an earlier
-/// run has saved, where also stands what was chosen automatically.
-pub fn given(request: &Request) -> Vec<&'static Setting> {
+/// The settings that somebody gave in `request`, whatever their values are, each as it was written, a flag or a key: not
+/// the defaults, and not what an earlier run has saved, where also stands what was chosen automatically.
+pub fn given(request: &Request) -> Vec<(&'static Setting, &'static str)> {
     // Problems are for `resolve` to answer with.
     let mut ignored = Vec::new();
     let written = request.config.iter().filter(|path| path.file_name().is_none_or(|name| name != SAVED_SETTINGS));
@@ -79,7 +79,11 @@ pub fn given(request: &Request) -> Vec<&'static Setting> {
     let layers = file
         .into_iter()
         .chain([read::read_set(&request.set, &mut Vec::new()), flag_layer(&request.flags, &mut Vec::new())]);
-    layers.flat_map(Layer::into_given).map(|given| given.setting).collect()
+    let written = |given: Given| match given.origin {
+        Origin::CommandLine(text) if text == given.setting.flag() => (given.setting, given.setting.flag()),
+        _ => (given.setting, given.setting.path),
+    };
+    layers.flat_map(Layer::into_given).map(written).collect()
 }
 
 fn no_such_run(out: &Path) -> Error {

@@ -288,7 +288,11 @@ fn find_columns(layout: &FileLayout, options: &ReadOptions, need: LabelColumn) -
             .column(&second.name)
             .hint("name that column alone: --text COL"));
     }
-    let Findings { choices, warnings } = found;
+    let Findings { mut choices, warnings } = found;
+    if layout.file.is_dir() {
+        // A folder has no columns to choose.
+        choices.clear();
+    }
     let warnings = layout.warnings.iter().cloned().chain(warnings).collect();
     let (file, is_listing) = (layout.file.clone(), layout.file.is_dir());
     Ok(ResolvedColumns { text, label, file, image_folder, is_listing, choices, warnings })

@@ -80,9 +80,7 @@ pub fn load_labelled<P: AsRef<Path>>(
         None => false,
     });
     if examples.is_empty() {
-        return Err(columns
-            .at_label_column(Error::request(format!("no row is left after cleaning the labels{}", reading.shown())))
-            .hint("check --on-empty-label, --label-map and --min-rows-per-label"));
+        return Err(columns.at_label_column(nothing_left(&reading, known.is_some())));
     }
     let names = sources.iter().map(|columns| columns.file().display().to_string()).collect();
     let mut summary = Summary {
@@ -102,6 +100,14 @@ pub fn load_labelled<P: AsRef<Path>>(
     let of_sources = sources.iter().flat_map(|columns| columns.warnings.iter().map(move |text| (columns, text)));
     warnings.splice(0..0, of_sources.map(|(columns, text)| of_source(columns, text)));
     Ok(LabelledSet { examples, labels, resolution, summary, columns, choices, notes, reading_warnings, warnings })
+}
+
+/// The error for labels of which none is left.
+fn nothing_left(reading: &LabelReading, known: bool) -> Error {
+    Error::request(format!("no row is left after cleaning the labels{}", reading.shown())).hint(match known {
+        false => "check --on-empty-label, --label-map and --min-rows-per-label",
+        true => "check --on-empty-label and --label-map",
+    })
 }
 
 /// The error for a file without a row that can be read.

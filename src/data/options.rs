@@ -37,6 +37,8 @@ pub struct ReadOptions {
     pub unlabelled: bool,
     /// Whether the rows of a folder of class folders have the class as their label.
     pub classes: bool,
+    /// The flag that names the data, of a command that takes no other split; as training's where not set.
+    pub data_flag: Option<&'static str>,
 }
 
 /// The columns of the file that a model was trained on.

@@ -148,6 +148,11 @@ impl ReadingLog {
         }
     }
 
+    /// What was found out about the file before its first row; what is noticed in rows is for when they are counted.
+    pub fn take_said(&self) -> Vec<String> {
+        self.0.lock().map_or_else(|_| Vec::new(), |mut noticed| std::mem::take(&mut noticed.said))
+    }
+
     /// What a person should know of how the rows were read, a sentence each. What was found out before the first row
     /// is told once.
     pub fn take_warnings(&self) -> Vec<String> {
@@ -162,7 +167,7 @@ impl ReadingLog {
 
     /// The same without the rows that cannot be read.
     pub fn take_remarks(&self) -> Vec<String> {
-        let mut remarks = self.0.lock().map_or_else(|_| Vec::new(), |mut noticed| std::mem::take(&mut noticed.said));
+        let mut remarks = self.take_said();
         remarks.extend(self.oddities(|oddity| oddity != Oddity::BlankLine));
         remarks
     }

@@ -117,9 +117,7 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
         }
     }
     if split.valid.is_empty() {
-        return Err(Error::request("no row can be held out for validation: no class has two different texts")
-            .key("valid-fraction")
-            .hint("add data, or pass a validation file with --valid"));
+        return Err(Error::request("no row can be held out: no class has two different texts"));
     }
     split.train.sort_unstable();
     split.valid.sort_unstable();

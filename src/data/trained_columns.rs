@@ -166,6 +166,11 @@ fn lacks(layout: &FileLayout, trained_on: &TextColumns, key: &str) -> Error {
         listed(&absent)
     );
     let hint = match (key, names.len()) {
+        (_, 2..) if key != "label" && layout.columns.len() < names.len() => {
+            let header = names.join(",");
+            let needed = format!("such a row needs {} columns: give a CSV whose first line is {header}", names.len());
+            return Error::request(message).file(&layout.file).hint(needed);
+        }
         ("label", _) => "name the column that holds the label: --label COL",
         (_, 1) => "name the column that holds the same: --text COL",
         (_, 2) => "name the two columns that hold the same: --text COL,COL2",

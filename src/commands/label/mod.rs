@@ -58,8 +58,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     }
     input_columns.warnings.iter().for_each(|warning| console.warn(warning));
     let log = rows.log();
-    let warn = || log.take_warnings().iter().for_each(|warning| console.warn(warning));
-    warn();
+    log.take_said().iter().for_each(|warning| console.warn(warning));
 
     let column_options = ColumnOptions {
         probabilities: args.probabilities,
@@ -98,7 +97,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     let began = Instant::now();
     let summary = pipeline.run(rows, output, summary)?;
     bar.finish();
-    warn();
+    log.take_warnings().iter().for_each(|warning| console.warn(warning));
     log.notes().iter().for_each(|note| console.note(note));
     summary.print(args, labels, began.elapsed(), &console);
     sorting.map_or(Ok(()), |mut sorting| sorting.sort(&options, &console))

@@ -370,7 +370,13 @@ impl OutputFiles {
             files.remove();
             return error;
         }
-        let kept = format!("{done} {verb} kept in {}; --resume continues after them", files.partial.display());
+        // An interruption has named the rows.
+        let which = match (error.kind(), rows) {
+            (ErrorKind::Interrupted, 1) => "it is",
+            (ErrorKind::Interrupted, _) => "they are",
+            _ => &*format!("{done} {verb}"),
+        };
+        let kept = format!("{which} kept in {}; --resume continues after them", files.partial.display());
         if error.hint_text().is_some() {
             // The error's own hint says how to fix what is wrong; this comes before it.
             console.warn(&kept);

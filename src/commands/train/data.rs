@@ -65,11 +65,10 @@ impl Data {
         let set = load_labelled(&config.data.train, &options, None)?;
         let task = task::task(config.data.task)?;
         let names = task.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
-        // A folder has no columns to choose.
         let mut said = Said { console, summary: Vec::new(), warnings: Vec::new() };
         set.reading_warnings.iter().for_each(|warning| said.warn(warning.clone()));
         let has_columns = !set.columns.file().is_dir();
-        for choice in set.choices.iter().filter(|_| has_columns) {
+        for choice in &set.choices {
             choices.record(choice.setting, &choice.value, choice.reason.clone());
         }
         said.note(&config.data.train, &set.summary);
@@ -99,7 +98,8 @@ impl Data {
             other.notes.iter().for_each(|note| console.note(format!("{}: {note}", path.display())));
             other.warnings.iter().for_each(|text| said.warn(format!("{}: {text}", path.display())));
             let shared = overlap(&set.examples, &other.examples);
-            if shared.rows > 0 {
+            // Images are compared by what they show, once they are read.
+            if shared.rows > 0 && modality == Modality::Text {
                 said.warn(format!(
                     "{} of its rows also appear in {}, {} with another label: scores on them are too optimistic",
                     shared.rows, config.data.train, shared.contradictions
@@ -147,7 +147,8 @@ fn hold_out(
         0.1
     });
     config.data.valid_fraction = Some(fraction);
-    let split = stratified(examples, fraction, config.data.split_seed.unwrap_or(config.training.seed))?;
+    let split = stratified(examples, fraction, config.data.split_seed.unwrap_or(config.training.seed))
+        .map_err(|error| error.key("valid-fraction").hint("add data, or pass a validation file with --valid"))?;
     // Those of a single row are named with the other findings about the labels.
     let is_single = |class: u32| training.findings.single.iter().any(|name| name == labels.name(class));
     for class in split.unvalidated.iter().filter(|class| !is_single(class.label)) {

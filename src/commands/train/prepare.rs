@@ -237,9 +237,8 @@ impl Splits {
                 console.warn(format!("{name} data: {remark}"));
             }
         }
-        train.warn_of_copies(&valid, "validation", console);
-        if let Some(test) = &test {
-            train.warn_of_copies(test, "test", console);
+        for (name, split) in [("validation", Some(&valid)), ("test", test.as_ref())] {
+            split.and_then(|split| train.copies_in(split, name)).iter().for_each(|copies| console.warn(copies));
         }
         Ok(Self { train, valid, test })
     }

@@ -1,7 +1,7 @@
 //! A split of the data as the network reads it: tokenised or decoded once, and with what a person should know about it.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -86,20 +86,25 @@ impl PreparedSplit {
         })
     }
 
-    /// Says how many images of another split are copies of training images. (Texts are compared when they are loaded.)
-    pub fn warn_of_copies(&self, other: &Self, name: &str, console: &Console) {
-        let known: HashSet<&str> = self.contents().collect();
-        let copies = other.contents().filter(|content| known.contains(content)).count();
-        if copies > 0 {
-            let are = if copies == 1 { "is a copy of a training image" } else { "are copies of training images" };
-            console.warn(format!("{copies} of the {name} images {are}: scores are too optimistic"));
+    /// How many images of another split are copies of training images, in words. (Texts are compared when they are
+    /// loaded.)
+    pub fn copies_in(&self, other: &Self, name: &str) -> Option<String> {
+        let mut known: HashMap<&str, HashSet<u32>> = HashMap::new();
+        for (content, class) in self.contents() {
+            known.entry(content).or_default().insert(class);
         }
+        let found: Vec<bool> =
+            other.contents().filter_map(|(content, class)| Some(!known.get(content)?.contains(&class))).collect();
+        let (copies, contradictions) = (found.len(), found.iter().filter(|contradicts| **contradicts).count());
+        let are = if copies == 1 { "is a copy of a training image" } else { "are copies of training images" };
+        let other = if contradictions > 0 { format!(", {contradictions} with another label") } else { String::new() };
+        (copies > 0).then(|| format!("{copies} of the {name} images {are}{other}: scores are too optimistic"))
     }
 
-    /// What is the same for equal images; nothing of texts.
-    fn contents(&self) -> impl Iterator<Item = &str> {
-        let examples = &self.dataset.examples;
-        (0..examples.len()).filter_map(|index| examples.content(index))
+    /// What is the same for equal images, with their classes; nothing of texts.
+    fn contents(&self) -> impl Iterator<Item = (&str, u32)> {
+        let Dataset { examples, targets } = &self.dataset;
+        targets.classes().iter().enumerate().filter_map(|(index, class)| Some((examples.content(index)?, *class)))
     }
 }
 /// Which images the numbers in the error count.

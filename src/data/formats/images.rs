@@ -53,7 +53,7 @@ fn opened(folder: &Path, listing: Listing, options: &ReadOptions) -> Result<Open
     layout.warnings.extend(described(&listing.ignored));
     let rows: Vec<Vec<String>> = if options.classes {
         layout.columns.push(LABEL_COLUMN.to_owned());
-        let classes = classes(folder, &listing)?;
+        let classes = classes(folder, &listing, options.data_flag)?;
         listing.images.into_iter().zip(classes).map(|(file, class)| vec![file, class]).collect()
     } else {
         listing.images.into_iter().map(|file| vec![file]).collect()
@@ -208,8 +208,8 @@ fn described(counts: &Counts) -> Option<String> {
 ///
 /// # Errors
 /// An image is not in a class folder, a class has none, or the folders are something else than classes.
-fn classes(folder: &Path, listing: &Listing) -> Result<Vec<String>> {
-    check_splits(folder, listing)?;
+fn classes(folder: &Path, listing: &Listing, data_flag: Option<&str>) -> Result<Vec<String>> {
+    check_splits(folder, listing, data_flag)?;
     let class_of = |file: &String| file.split_once('/').map(|(class, _)| class.to_owned());
     let classes: Vec<Option<String>> = listing.images.iter().map(class_of).collect();
     let outside = classes.iter().filter(|class| class.is_none()).count();
@@ -242,7 +242,7 @@ fn classes(folder: &Path, listing: &Listing) -> Result<Vec<String>> {
 }
 
 /// That the folders are not the parts of a data set.
-fn check_splits(folder: &Path, listing: &Listing) -> Result<()> {
+fn check_splits(folder: &Path, listing: &Listing, data_flag: Option<&str>) -> Result<()> {
     let split_of = |name: &String| {
         let found = SPLITS.iter().find(|(split, _)| name.trim().eq_ignore_ascii_case(split))?;
         Some((found.1, folder.join(name)))
@@ -251,6 +251,13 @@ fn check_splits(folder: &Path, listing: &Listing) -> Result<()> {
     if splits.len() < 2 {
         return Ok(());
     }
+    let refused = Error::request("the folders in it are parts of a data set, not classes").file(folder);
+    if let Some(flag) = data_flag {
+        let wanted = if flag == "--train" { flag } else { "--test" };
+        let part = splits.iter().find(|(of, _)| *of == wanted).or(splits.first());
+        let part = part.map_or(folder, |(_, path)| path).display();
+        return Err(refused.hint(format!("name one of them: {flag} {part}")));
+    }
     let mut flags = Vec::new();
     for flag in ["--train", "--valid", "--test"] {
         let named = splits.iter().find(|(of, _)| *of == flag);
@@ -258,9 +265,7 @@ fn check_splits(folder: &Path, listing: &Listing) -> Result<()> {
     }
     let others: Vec<&String> = listing.folders.keys().filter(|name| split_of(name).is_none()).collect();
     let rest = if others.is_empty() { String::new() } else { format!("; {} then stays unused", listed(&others)) };
-    Err(Error::request("the folders in it are parts of a data set, not classes")
-        .file(folder)
-        .hint(format!("name each part: {}{rest}", flags.join(" "))))
+    Err(refused.hint(format!("name each part: {}{rest}", flags.join(" "))))
 }
 
 /// That the classes are not one level deeper.
@@ -318,7 +323,7 @@ mod tests {
         ]);
         let listing = Listing::of(folder.path()).unwrap();
         assert_eq!(listing.images, ["cats/ a.jpg", "cats/b.webp", "dogs/2.JPG", "dogs/sub/1.png"]);
-        assert_eq!(classes(folder.path(), &listing).unwrap(), ["cats", "cats", "dogs", "dogs"]);
+        assert_eq!(classes(folder.path(), &listing, None).unwrap(), ["cats", "cats", "dogs", "dogs"]);
         assert_eq!(described(&listing.ignored).unwrap(), "1 file ignored: 1 .txt");
     }
 
@@ -327,7 +332,7 @@ mod tests {
         let refusal = |names: &[&str]| {
             let folder = folder(names);
             let found = Listing::of(folder.path());
-            let error = found.and_then(|found| classes(folder.path(), &found)).unwrap_err();
+            let error = found.and_then(|found| classes(folder.path(), &found, None)).unwrap_err();
             format!("{error} ({})", error.hint_text().unwrap())
         };
         assert!(refusal(&["x.txt"]).contains("there is no image in this folder: 1 file ignored: 1 .txt"));

@@ -261,8 +261,8 @@ fn everything(advice: &Advice) -> String {
     let [points, low, high] = [points, low, high].map(signed);
     format!(
         "Training everything instead of a head on {} should change accuracy by {points} points (90 % range {low} to \
-         {high}) and takes about {:.0} times as long: {verdict}, by the rule that it should gain {:.0} point or more. The numbers are \
-         those of our runs with {such}; here there are {rate}.{compare}",
+         {high}) and takes about {:.0} times as long: {verdict}, by the rule that it should gain {:.0} point or more. \
+         The numbers are those of our runs with {such}; here there are {rate}.{compare}",
         of_stage(advice).trim_end_matches(','),
         advice.times_as_long,
         advice.worth_points

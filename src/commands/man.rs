@@ -1,5 +1,5 @@
-//! `rehead man [DIR]`: the manual, made from the same definition as `--help`. Prints the main page, or writes a page for
-//! every command into a folder.
+//! `rehead man [DIR]`: the manual, made from the same definition as `--help`. Prints the main page, or writes a page
+//! for every command into a folder.
 
 use std::io::Write;
 use std::path::Path;

@@ -147,8 +147,8 @@ pub fn check<'a>(out: &Path, runs: impl IntoIterator<Item = (&'a RunConfig, &'a 
     })
 }
 
-/// Of the content of files, and of the files that are so deep below folders, with their names there; of these those that
-/// `is_part` of it.
+/// Of the content of files, and of the files that are so deep below folders, with their names there; of these those
+/// that `is_part` of it.
 fn fingerprint(paths: &[&Path], depth: usize, is_part: impl Fn(&Path) -> bool) -> Result<String> {
     let mut hash = Fingerprint::default();
     for path in paths {

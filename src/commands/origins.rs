@@ -4,8 +4,8 @@ use crate::console::Console;
 use crate::data::{Origins, Place, Sources};
 use crate::report::predictions::own_columns;
 
-/// The rows at `places` with all columns of their files; their numbers alone where a file has changed since it was read,
-/// which is said. `texts` are what the examples were, in the same order.
+/// The rows at `places` with all columns of their files; their numbers alone where a file has changed since it was
+/// read, which is said. `texts` are what the examples were, in the same order.
 pub fn origins(sources: &Sources, places: &[Place], texts: &[String], labels: &[String], console: &Console) -> Origins {
     let mut origins = sources.origins(places, texts).unwrap_or_else(|error| {
         console.warn(format!("{error}; predictions have the numbers of rows and no other column of this file"));

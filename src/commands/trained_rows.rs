@@ -1,5 +1,5 @@
-//! The rows that a run was trained on, as digests of eight bytes in its directory: so that `evaluate` notices when it is
-//! given them again, whatever the file is called and in whatever order they are.
+//! The rows that a run was trained on, as digests of eight bytes in its directory: so that `evaluate` notices when it
+//! is given them again, whatever the file is called and in whatever order they are.
 
 use std::path::Path;
 

@@ -82,8 +82,8 @@ impl ResolvedColumns {
         }
     }
 
-    /// What the network gets to see of a row. Of three columns and more, the parts that are not empty with a bar between
-    /// them: in Python, `" | ".join(part for part in parts if part.strip())`.
+    /// What the network gets to see of a row. Of three columns and more, the parts that are not empty with a bar
+    /// between them: in Python, `" | ".join(part for part in parts if part.strip())`.
     ///
     /// # Errors
     /// With file, row and column, when a JSON object lacks the text or holds something else there.
@@ -141,7 +141,8 @@ impl ResolvedColumns {
     /// none. `None` when the columns were resolved without a label. Borrowed from the row where possible.
     ///
     /// # Errors
-    /// With file, row and column, when the label is neither a string, a number, a truth value, nor a list of one of these.
+    /// With file, row and column, when the label is neither a string, a number, a truth value, nor a list of one of
+    /// these.
     pub fn label_of<'r>(&self, row: &'r Row) -> Result<Option<RowLabel<'r>>> {
         let Some(column) = &self.label else { return Ok(None) };
         let name = match row.cell(&column.name, column.index) {
@@ -215,8 +216,8 @@ fn kind_of(value: &Value) -> String {
     }
 }
 
-/// Between the parts of a text of three columns and more. Tokenizers have a token for the bar; a line end would be white
-/// space to most of them.
+/// Between the parts of a text of three columns and more. Tokenizers have a token for the bar; a line end would be
+/// white space to most of them.
 pub const BETWEEN_PARTS: &str = " | ";
 
 /// Whether the label must be there: for training and evaluation, not for labelling.

@@ -1,9 +1,9 @@
 //! The records of CSV and TSV: lines of fields, some of which are enclosed in quotes and may then hold line breaks.
 //!
-//! RFC 4180 is read strictly: an unterminated quote and text after a closing quote mean that rows were glued together or
-//! torn apart, so they are refused, and reading goes on with the next line. A quote inside an unquoted field is text.
-//! Two habits of people are understood where they can mean one thing only: a blank before a quoted field, and, in tables
-//! with tabs, quotes that are text. Knows records and fields; header, column names and rows are the business of
+//! RFC 4180 is read strictly: an unterminated quote and text after a closing quote mean that rows were glued together
+//! or torn apart, so they are refused, and reading goes on with the next line. A quote inside an unquoted field is
+//! text. Two habits of people are understood where they can mean one thing only: a blank before a quoted field, and, in
+//! tables with tabs, quotes that are text. Knows records and fields; header, column names and rows are the business of
 //! [`super::formats`].
 
 use std::path::Path;

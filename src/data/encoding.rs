@@ -1,5 +1,6 @@
 //! Text files that are not UTF-8: what their encoding is, by their beginning, and their bytes as UTF-8. A guess is made
-//! only where it can hardly be wrong, and is said; otherwise the first row that is not UTF-8 is an error with its place.
+//! only where it can hardly be wrong, and is said; otherwise the first row that is not UTF-8 is an error with its
+//! place.
 
 use std::io::{self, Read};
 

@@ -1,5 +1,5 @@
-//! Loads labelled files into memory as typed examples. What their labels mean is found out by `label_reading.rs`, what is
-//! odd about them is counted by `summary.rs`.
+//! Loads labelled files into memory as typed examples. What their labels mean is found out by `label_reading.rs`, what
+//! is odd about them is counted by `summary.rs`.
 
 use std::path::Path;
 
@@ -140,8 +140,8 @@ impl Source {
         if !rows.format().names_columns() {
             let why = rows.choices().iter().map(|choice| format!(" ({})", choice.reason)).collect::<String>();
             return Err(Error::request(format!("plain lines of text have no labels{why}")).file(&layout.file).hint(
-                "pass a .csv, .tsv, .jsonl, .xlsx or .parquet file with a text and a label column; for a table without a header: \
-                     --no-header --text 2 --label 1",
+                "pass a .csv, .tsv, .jsonl, .xlsx or .parquet file with a text and a label column; for a table without \
+                 a header: --no-header --text 2 --label 1",
             ));
         }
         if let Some(first) = first.filter(|_| !layout.file.is_dir()) {

@@ -36,7 +36,8 @@ pub fn doubt(header: &[String], rows: &[Vec<String>], options: &ReadOptions) -> 
         header.iter().find(|name| !name.is_empty()).map_or("", String::as_str).chars().take(40).collect();
     let columns = columns_of_data(header, rows, options.unlabelled);
     Some(format!(
-        "the first row (`{shown}`…) is taken as the header, but looks like data: {why}; if it is data: --no-header{columns}"
+        "the first row (`{shown}`…) is taken as the header, but looks like data: {why}; if it is data: \
+         --no-header{columns}"
     ))
 }
 
@@ -72,8 +73,8 @@ fn looks_like_data(name: &str, column: usize, header: &[String], rows: &[Vec<Str
     (header.len() == 1 && words > 1 && !is_question).then(|| "it is no usual name of a column".to_owned())
 }
 
-/// The flags for the columns of text and label in rows without a header: the longest values, and the one column, if there
-/// is just one, of a few short values that come again.
+/// The flags for the columns of text and label in rows without a header: the longest values, and the one column, if
+/// there is just one, of a few short values that come again.
 fn columns_of_data(header: &[String], rows: &[Vec<String>], unlabelled: bool) -> String {
     if header.len() < 2 {
         return String::new();

@@ -1,5 +1,5 @@
-//! The text of a value within the JSON object that it was read from. A number read as a float loses digits of long ids and
-//! the zeros of `1.10`; where it becomes text (a label, a field of a table), it is taken from here.
+//! The text of a value within the JSON object that it was read from. A number read as a float loses digits of long ids
+//! and the zeros of `1.10`; where it becomes text (a label, a field of a table), it is taken from here.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

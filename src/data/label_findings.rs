@@ -221,8 +221,8 @@ mod tests {
         let said = found.sentences();
         assert_eq!(
             said[0],
-            "labels that look alike are different classes: `Bug` 40, `bug` 12 (they differ in case); --merge-labels makes \
-             them one"
+            "labels that look alike are different classes: `Bug` 40, `bug` 12 (they differ in case); --merge-labels \
+             makes them one"
         );
         assert!(said[1].starts_with("`n/a` 3 looks like a missing value and is taken as a class"), "{said:?}");
         assert!(said[2].starts_with("2 classes have one row: `x` and `y`; they can be neither split"), "{said:?}");

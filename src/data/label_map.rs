@@ -1,5 +1,5 @@
-//! The file of `--label-map`: which label is to be called what, and which are to be left out. Two columns of a CSV or TSV
-//! file, or an object of JSON or TOML.
+//! The file of `--label-map`: which label is to be called what, and which are to be left out. Two columns of a CSV or
+//! TSV file, or an object of JSON or TOML.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

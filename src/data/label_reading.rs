@@ -1,4 +1,5 @@
-//! The labels of rows as they are read: numbered as they come, and given a class at the end, when all of them are known.
+//! The labels of rows as they are read: numbered as they come, and given a class at the end, when all of them are
+//! known.
 
 use std::collections::{BTreeMap, HashMap};
 

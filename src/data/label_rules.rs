@@ -1,5 +1,6 @@
 //! How the labels of a file become classes: renamed, merged where they look alike, left out or put together where they
-//! are rare. Training decides it from its data; what was decided is kept with the run, so that other files get the same.
+//! are rare. Training decides it from its data; what was decided is kept with the run, so that other files get the
+//! same.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

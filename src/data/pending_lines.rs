@@ -1,5 +1,5 @@
-//! Lines that were read from a stream and given back, to be read again: one piece of memory, in which going on and going
-//! back cost no more than the lines that are passed. What a line means is the business of [`super::delimited`].
+//! Lines that were read from a stream and given back, to be read again: one piece of memory, in which going on and
+//! going back cost no more than the lines that are passed. What a line means is the business of [`super::delimited`].
 
 /// The lines that come before those of the stream.
 #[derive(Default)]

@@ -73,7 +73,8 @@ impl Oddity {
                 format!("blanks beside the quotes of a field left out in {rows}; the first is row {first}")
             }
             Self::LoneSurrogate => format!(
-                "half a character (a lone surrogate such as \\ud83d) replaced by U+FFFD in {rows}; the first is row {first}"
+                "half a character (a lone surrogate such as \\ud83d) replaced by U+FFFD in {rows}; the first is row \
+                 {first}"
             ),
             Self::NoText => format!("no text that can be used in {rows}; the first is row {first}"),
             Self::Undecodable => {

@@ -103,8 +103,8 @@ impl Row {
         }
     }
 
-    /// The value in a column as text, as [`Row::cell`] finds it: strings as they are, other JSON values as the file writes
-    /// them, to the last digit, `null` as nothing.
+    /// The value in a column as text, as [`Row::cell`] finds it: strings as they are, other JSON values as the file
+    /// writes them, to the last digit, `null` as nothing.
     pub fn text(&self, name: &str, index: usize) -> Option<Cow<'_, str>> {
         match &self.record {
             Record::Object { members, source } => members.get(name).map(|value| match value {

@@ -91,7 +91,8 @@ impl RawStream {
         let metadata = std::fs::metadata(path).map_err(|error| Error::io(error, path))?;
         if metadata.is_dir() {
             return Err(Error::request("is a directory; a data file was expected").file(path).hint(
-                "name a .csv, .tsv, .jsonl, .xlsx or .parquet file in it; for a folder of images, give a model for images",
+                "name a .csv, .tsv, .jsonl, .xlsx or .parquet file in it; for a folder of images, give a model for \
+                 images",
             ));
         }
         let file = File::open(path).map_err(|error| Error::io(error, path))?;
@@ -197,7 +198,8 @@ const PEEK_BYTES: usize = 64 * 1024;
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 const COMPRESSED_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Reads the beginning of a stream, until `enough` or [`PEEK_FILE_BYTES`] are there, and returns it with the whole stream.
+/// Reads the beginning of a stream, until `enough` or [`PEEK_FILE_BYTES`] are there, and returns it with the whole
+/// stream.
 fn peek(
     mut stream: Box<dyn Read + Send>,
     enough: impl Fn(&[u8]) -> bool,

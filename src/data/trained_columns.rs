@@ -1,5 +1,6 @@
-//! The columns of a file for a model that was trained on columns of another. They have the same names; where they do not,
-//! the file is refused unless only one column can be meant, since a model answers by the wrong column without a word.
+//! The columns of a file for a model that was trained on columns of another. They have the same names; where they do
+//! not, the file is refused unless only one column can be meant, since a model answers by the wrong column without a
+//! word.
 
 use super::format::FileLayout;
 use super::lookup::{Column, columns_of, exact_column, usual_column};
@@ -62,8 +63,8 @@ pub fn text_as_trained(
     }
 }
 
-/// The label's column in a file without the one that a model was trained on, where only one can be meant: it is the only
-/// one besides the text, and has a usual name.
+/// The label's column in a file without the one that a model was trained on, where only one can be meant: it is the
+/// only one besides the text, and has a usual name.
 ///
 /// # Errors
 /// More than one could be meant, or none.
@@ -109,8 +110,8 @@ pub fn check_same_shape(layout: &FileLayout, text: &[Column], trained_on: &TextC
     Err(Error::request(message).file(&layout.file).hint(hint))
 }
 
-/// The one column that can be meant: the only one that is not a label, or the only one that is neither label nor key and
-/// has a usual name.
+/// The one column that can be meant: the only one that is not a label, or the only one that is neither label nor key
+/// and has a usual name.
 fn only_column(layout: &FileLayout, label: Option<&Column>, usual: &[&str]) -> Option<Column> {
     let mut all = columns_of(layout);
     if let (Some(only), None) = (all.next(), all.next()) {

@@ -1,5 +1,5 @@
-//! A wall around libraries that panic on files of strangers: a panic becomes a value, and nobody sees how. What it means
-//! is for those to say who call the library.
+//! A wall around libraries that panic on files of strangers: a panic becomes a value, and nobody sees how. What it
+//! means is for those to say who call the library.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};

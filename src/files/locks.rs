@@ -39,8 +39,8 @@ pub fn lock_file(path: &Path) -> Result<Option<Lock>> {
     try_lock(&lock, path, None, "--output")
 }
 
-/// Locks a directory of results, and makes it if it is not there. `None` where nothing can be locked; what is wrong with
-/// the directory is then for others to say.
+/// Locks a directory of results, and makes it if it is not there. `None` where nothing can be locked; what is wrong
+/// with the directory is then for others to say.
 ///
 /// # Errors
 /// Another process has locked it.

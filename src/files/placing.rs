@@ -68,7 +68,7 @@ pub fn are_one_name(one: &Path, other: &Path) -> bool {
         && matches!((directory(one), directory(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Gives a file a second name, or makes a copy where that cannot be.
+/// Gives a file another name, or makes a copy where that cannot be.
 fn put(from: &Path, to: &Path) -> io::Result<()> {
     if from.symlink_metadata()?.is_symlink() {
         // What it leads to by a relative path would be lost on the way.

@@ -12,7 +12,8 @@ pub const MOST_CLASSES_SHOWN: usize = 20;
 const WIDEST_LABEL: usize = 40;
 
 impl Evaluation {
-    /// What should be known before the scores are trusted: that every row gets the same label, though several are right.
+    /// What should be known before the scores are trusted: that every row gets the same label, though several are
+    /// right.
     pub fn warning(&self) -> Option<String> {
         let only = self.only_answer()?;
         let share = units::percent(self.accuracy);

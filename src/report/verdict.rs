@@ -86,8 +86,8 @@ fn equal(comparison: &Comparison, split: &str, names: &[String], cheapest: &str,
     sentences
 }
 
-/// What could go unnoticed: a difference as large as half of the widest interval between the first and another; and what
-/// would narrow that interval.
+/// What could go unnoticed: a difference as large as half of the widest interval between the first and another; and
+/// what would narrow that interval.
 fn unnoticed(comparison: &Comparison, split: &str, names: &[String]) -> Option<String> {
     let first = names.first()?;
     let half = |pair: &Pair| (pair.accuracy.high - pair.accuracy.low) / 2.0;

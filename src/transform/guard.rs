@@ -1,5 +1,5 @@
-//! The last wall around the `tokenizers` crate, which panics on some tokenizers that make no sense: what it says, in words
-//! for people.
+//! The last wall around the `tokenizers` crate, which panics on some tokenizers that make no sense: what it says, in
+//! words for people.
 
 use crate::error::caught;
 

@@ -1,5 +1,5 @@
-//! Outputs that are only whole at their end (Parquet, Excel workbooks): what is added to the rows grows in a file of its
-//! own, which can be continued, and the output is made of it and the input when all rows are labelled.
+//! Outputs that are only whole at their end (Parquet, Excel workbooks): what is added to the rows grows in a file of
+//! its own, which can be continued, and the output is made of it and the input when all rows are labelled.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,8 @@ impl Assembly {
     /// Writes the input's rows with the `labels` into `output`.
     ///
     /// # Errors
-    /// The input has changed since its rows were labelled, a row does not fit the format, writing fails, or interrupted.
+    /// The input has changed since its rows were labelled, a row does not fit the format, writing fails, or
+    /// interrupted.
     pub fn write(&self, labels: &Path, records: &[Record], output: &Path, console: &Console) -> Result<()> {
         let written = self.write_rows(labels, records, output);
         if written.is_err() {

@@ -240,8 +240,8 @@ impl<'a> Sorting<'a> {
         if sorted.elsewhere > 0 {
             let lie = if sorted.elsewhere == 1 { "lies" } else { "lie" };
             console.warn(format!(
-                "{} {lie} in the folder of another label too, where an earlier sorting has put them: delete {} and sort \
-                 again to have each image once",
+                "{} {lie} in the folder of another label too, where an earlier sorting has put them: delete {} and \
+                 sort again to have each image once",
                 units::counted(sorted.elsewhere, "image"),
                 self.into.display()
             ));

@@ -170,8 +170,8 @@ impl Summary {
             && self.unsure == 0
         {
             warnings.push(format!(
-                "every row gets `{only}`: either the rows are alike, or the model always answers this; `rehead evaluate` \
-                 on labelled rows tells which"
+                "every row gets `{only}`: either the rows are alike, or the model always answers this; `rehead \
+                 evaluate` on labelled rows tells which"
             ));
         }
         warnings

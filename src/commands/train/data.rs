@@ -178,13 +178,12 @@ fn much_held_out(split: &Split, fraction: f64, labels: &Labels) -> Option<String
     (much && !split.repeated.is_empty()).then(|| {
         const SHOWN: usize = 5;
         let names = listed(split.repeated.iter().take(SHOWN).map(|&class| labels.name(class)));
-        let more = split.repeated.len().checked_sub(SHOWN + 1).map_or(String::new(), |more| {
-            format!(" and {} more", more + 1)
-        });
+        let more =
+            split.repeated.len().checked_sub(SHOWN + 1).map_or(String::new(), |more| format!(" and {} more", more + 1));
         format!(
-            "{} of {rows} rows are held out for validation, where {wanted} were asked for: in {names}{more} every text is \
-             repeated in many rows, and rows of one text stay together; keep one row of each text, or give a validation \
-             file with --valid",
+            "{} of {rows} rows are held out for validation, where {wanted} were asked for: in {names}{more} every text \
+             is repeated in many rows, and rows of one text stay together; keep one row of each text, or give a \
+             validation file with --valid",
             split.valid.len(),
         )
     })

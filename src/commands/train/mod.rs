@@ -2,7 +2,8 @@
 //!
 //! [`pipeline`] is the story: [`prepare`] loads data ([`data`], [`split`]) and network ([`network`]) and completes the
 //! settings ([`resolved`]), `strategy::train` trains, [`outcome`] saves the model and finds it again on resuming,
-//! [`report`] writes metrics and the report, [`ending`] is what a person reads at last. [`checks`] refuses what cannot be done before any of it.
+//! [`report`] writes metrics and the report, [`ending`] is what a person reads at last. [`checks`] refuses what cannot
+//! be done before any of it.
 
 mod checks;
 pub(super) mod data;

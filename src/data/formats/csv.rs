@@ -223,8 +223,8 @@ fn rows_end_in_a_delimiter(columns: usize, rows: &[Vec<String>]) -> bool {
     filled.peek().is_some() && filled.all(|row| row.len() == columns + 1 && row.last().is_some_and(String::is_empty))
 }
 
-/// The delimiter at which a first line is a header with a text column, or a row of the delimiter that was given, and why
-/// it is a table.
+/// The delimiter at which a first line is a header with a text column, or a row of the delimiter that was given, and
+/// why it is a table.
 fn sniffed_table(first_line: &[u8], options: &ReadOptions) -> Option<(u8, String)> {
     let candidates = match options.delimiter {
         Some(delimiter) => vec![delimiter],
@@ -352,7 +352,8 @@ impl DelimitedRows {
     fn wrong_count(&self, count: usize) -> Error {
         let delimiter = shown(self.delimiter);
         let mut hint = format!(
-            "a field that contains {delimiter} or a line break must be quoted (\"…\"), and a quote inside it doubled (\"\")"
+            "a field that contains {delimiter} or a line break must be quoted (\"…\"), and a quote inside it doubled \
+             (\"\")"
         );
         if self.records.has_blank_before_quote() {
             hint = format!("a blank stands between {delimiter} and a quote, which is then text: remove the blank");

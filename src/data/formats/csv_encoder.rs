@@ -1,5 +1,5 @@
-//! Writing CSV and TSV: the header, rows of whatever kind as fields, and how much of an interrupted file is whole. Which
-//! delimiter and style an output has is the format's to say.
+//! Writing CSV and TSV: the header, rows of whatever kind as fields, and how much of an interrupted file is whole.
+//! Which delimiter and style an output has is the format's to say.
 
 use std::borrow::Cow;
 

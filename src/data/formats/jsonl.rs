@@ -1,5 +1,5 @@
-//! JSON Lines: one object per line. Blank lines are skipped; the columns are the keys of the first objects. On output an
-//! object keeps the text it was read from, so that numbers keep every digit, and the added columns follow as further
+//! JSON Lines: one object per line. Blank lines are skipped; the columns are the keys of the first objects. On output
+//! an object keeps the text it was read from, so that numbers keep every digit, and the added columns follow as further
 //! members.
 
 use std::collections::{HashSet, VecDeque};

@@ -9,9 +9,9 @@
 //! the differences of their entries, paired by row and seed.
 //!
 //! The half-width of an interval is the root of t²·V, summed over both reasons, where V is a reason's variance and t
-//! the quantile for its degrees of freedom (Banerjee 1960). The rows' part is the variance of the paired differences, exact
-//! for each pair. Of the seeds' part two or three seeds of one pair say next to nothing: their own t would be 12.7 or
-//! 4.3. So it borrows from what is known:
+//! the quantile for its degrees of freedom (Banerjee 1960). The rows' part is the variance of the paired differences,
+//! exact for each pair. Of the seeds' part two or three seeds of one pair say next to nothing: their own t would be
+//! 12.7 or 4.3. So it borrows from what is known:
 //!
 //! - The residual of rows × seeds, which many rows measure well, says how much seeds would differ if a seed changed
 //!   single rows only. Bouthillier et al. 2021 ("Accounting for Variance in Machine Learning Benchmarks") find that

@@ -143,7 +143,7 @@ fn an_image_is_not_lost_for_a_way_that_leads_to_it() {
     assert!(scene.everything_in("sorted") == links, "{outcome}\n{}", scene.listing());
     assert!(scene.everything_in("photos").values().flatten().next().is_none(), "{outcome}");
     for name in links.iter().filter(|(_, content)| content.is_some()).map(|(name, _)| name) {
-        assert!(!scene.path(&format!("sorted/{name}")).is_symlink(), "{name}");
+        assert!(!scene.path(format!("sorted/{name}")).is_symlink(), "{name}");
     }
     // Moved into the folder that they are in, by another way.
     for (name, content) in &before {
@@ -151,7 +151,7 @@ fn an_image_is_not_lost_for_a_way_that_leads_to_it() {
     }
     std::fs::create_dir(scene.path("same")).unwrap();
     for label in ["a-dark", "b_light"] {
-        std::os::unix::fs::symlink(scene.path("photos"), scene.path(&format!("same/{label}"))).unwrap();
+        std::os::unix::fs::symlink(scene.path("photos"), scene.path(format!("same/{label}"))).unwrap();
     }
     let outcome = scene.rehead(&format!("{LABEL} --sort-into same --move --resume")).ok();
     let after = scene.everything_in("photos");

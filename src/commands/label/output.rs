@@ -360,7 +360,7 @@ impl OutputFiles {
         if let Some(share) = share {
             done.push_str(&format!(" ({})", units::percent(share)));
         }
-        let verb = if rows == 1 { "is" } else { "are" };
+        let (they, verb) = if rows == 1 { ("it", "is") } else { ("they", "are") };
         let error = match error.kind() {
             ErrorKind::Interrupted => Error::interrupted(format!("{done} {verb} labelled")),
             _ => error,
@@ -371,12 +371,8 @@ impl OutputFiles {
             return error;
         }
         // An interruption has named the rows.
-        let which = match (error.kind(), rows) {
-            (ErrorKind::Interrupted, 1) => "it is",
-            (ErrorKind::Interrupted, _) => "they are",
-            _ => &*format!("{done} {verb}"),
-        };
-        let kept = format!("{which} kept in {}; --resume continues after them", files.partial.display());
+        let which = if error.kind() == ErrorKind::Interrupted { they } else { &done };
+        let kept = format!("{which} {verb} kept in {}; --resume continues after them", files.partial.display());
         if error.hint_text().is_some() {
             // The error's own hint says how to fix what is wrong; this comes before it.
             console.warn(&kept);

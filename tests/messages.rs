@@ -94,3 +94,31 @@ fn images_that_are_trained_on_too_are_said_once_and_folders_have_no_columns() {
     }
     scene.rehead(&format!("{train}2 --train data")).refused().says(&["--train data/train --test data/test"]);
 }
+
+/// What training will do to labels and files can be seen before.
+#[test]
+fn inspect_shows_what_training_gets() {
+    let scene = training_scene();
+    let rows =
+        |label: &str, count: usize| (0..count).map(|row| format!("{label} text {row},{label}\n")).collect::<String>();
+    scene.write("a.csv", format!("text,label\n{}{}", rows("spam", 20), rows("ham", 20)));
+    scene.write("b.csv", format!("text,label\n{}{}one,rare\nnone,\n", rows("Spam", 5), rows("Ham", 5)));
+    let rules = "--merge-labels --min-rows-per-label 3 --other rest --on-empty-label skip";
+    let json = scene.rehead(&format!("inspect a.csv b.csv {rules} --json")).ok().json();
+    assert_eq!(json["files"].as_array().map(Vec::len), Some(2), "{json}");
+    let trained = scene.rehead(&format!("{FROZEN} --train a.csv b.csv {rules} --json")).ok();
+    assert_eq!(json["training"]["summary"]["rows"], 51, "{json}");
+    assert_eq!(json["training"]["summary"]["classes"], serde_json::json!([["ham", 25], ["rest", 1], ["spam", 25]]));
+    let shown = scene.rehead(&format!("inspect a.csv b.csv {rules}")).ok();
+    for note in json["training"]["notes"].as_array().unwrap() {
+        let note = note.as_str().unwrap();
+        trained.check(trained.stderr.contains(note), note);
+        shown.check(shown.stdout_text().contains(note), note);
+    }
+    // What training refuses is said as it says it.
+    scene.rehead("inspect a.csv b.csv").ok().shows(&["`rehead train` refuses: ", "--on-empty-label skip"]);
+    scene.rehead("inspect a.csv --other rest").refused().says(&["--min-rows-per-label"]);
+    scene.rehead("inspect bare --merge-labels").refused().says(&["bare: ", "hint: "]);
+    let single = scene.rehead("inspect a.csv --json").ok().json();
+    assert!(single["classes"].is_array(), "the report on one file is as ever");
+}

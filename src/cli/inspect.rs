@@ -4,25 +4,31 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::ColumnArgs;
+use super::shared::{ColumnArgs, TrainingLabelArgs};
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   rehead inspect reviews.csv
   rehead inspect reviews.csv --text body --label stars
+  rehead inspect january.csv february.csv --merge-labels
   rehead inspect .models/all-MiniLM-L6-v2 --json";
 
 /// The flags of `rehead inspect`.
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub struct InspectArgs {
-    /// A data file, a folder of class folders, or a model directory
-    #[arg(value_name = "FILE|DIR")]
-    pub path: PathBuf,
+    /// A data file, a folder of class folders, or a model directory; of several data files also what training gets of
+    /// them together
+    #[arg(value_name = "FILE|DIR", id = "path", required = true)]
+    pub paths: Vec<PathBuf>,
 
     /// How a data file is read; a model directory is read without them.
     #[command(flatten)]
     pub columns: ColumnArgs,
+
+    /// What training would do to the labels.
+    #[command(flatten)]
+    pub labels: TrainingLabelArgs,
 
     /// Print the findings on standard output as JSON
     #[arg(long, help_heading = "Output")]

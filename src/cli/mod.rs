@@ -30,7 +30,7 @@ pub use fetch::FetchArgs;
 pub use inspect::InspectArgs;
 pub use label::{LabelArgs, LabelRowArgs, is_stream};
 pub use man::ManArgs;
-pub use shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, OnBadInputArgs, RunArgs};
+pub use shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, OnBadInputArgs, RunArgs, TrainingLabelArgs};
 pub use train::TrainArgs;
 
 /// Give a pretrained network a new head and fine-tune it.

@@ -65,6 +65,17 @@ setting_flags! {
 }
 
 setting_flags! {
+    /// What training does to labels.
+    TrainingLabelArgs {
+        on_empty_label: OnBadInput = "data.on_empty_label",
+        label_map: Option<PathBuf> = "data.label_map",
+        merge_labels: bool = "data.merge_labels",
+        min_rows_per_label: Option<u64> = "data.min_rows_per_label",
+        other: Option<String> = "data.other",
+    }
+}
+
+setting_flags! {
     /// How a finished model is run.
     InferenceArgs under "Hardware" {
         device: Device = "run.device",

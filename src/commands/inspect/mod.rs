@@ -2,14 +2,17 @@
 
 mod images;
 mod model;
+mod training;
 
 use std::fmt::Display;
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use self::images::ImagesReport;
 use self::model::ModelReport;
+use self::training::TrainingReport;
 use super::output::print;
 use crate::cli::InspectArgs;
 use crate::config::{OnBadInput, saved_settings};
@@ -21,18 +24,54 @@ use crate::report::metrics::to_readable_json;
 /// Runs the command.
 ///
 /// # Errors
-/// There is nothing at the path that can be inspected.
+/// There is nothing at a path that can be inspected, or several paths are not data files.
 pub fn run(args: &InspectArgs) -> Result<()> {
-    let path = &args.path;
+    let training = TrainingReport::is_asked_for(args);
+    if training && let Some(model) = args.paths.iter().find(|path| is_model(path)) {
+        return Err(Error::request("this is a model, and labels are cleaned in data files")
+            .file(model)
+            .hint("inspect it alone: rehead inspect DIR"));
+    }
+    let mut reports = args.paths.iter().map(|path| report(path, args)).collect::<Result<Vec<_>>>()?;
+    if training {
+        reports.push(Report::of(&TrainingReport::of(args)?)?);
+    }
+    if !args.json {
+        return print(&reports.iter().map(|report| report.text.as_str()).collect::<Vec<_>>().join("\n"));
+    }
+    match reports.as_slice() {
+        [only] => print(&to_readable_json(&only.json)?),
+        [files @ .., last] => {
+            let files: Vec<&Value> = files.iter().map(|report| &report.json).collect();
+            print(&to_readable_json(&json!({ "files": files, "training": last.json }))?)
+        }
+        [] => Ok(()),
+    }
+}
+
+/// What is said of a path, for people and for programs.
+struct Report {
+    text: String,
+    json: Value,
+}
+
+impl Report {
+    fn of(report: &(impl Serialize + Display)) -> Result<Self> {
+        let json = serde_json::to_value(report).map_err(|error| Error::failure(format!("writing JSON: {error}")))?;
+        Ok(Self { text: report.to_string(), json })
+    }
+}
+
+fn report(path: &Path, args: &InspectArgs) -> Result<Report> {
     if is_model(path) {
-        show(&ModelReport::of(path)?, args.json)
+        Report::of(&ModelReport::of(path)?)
     } else if path.is_dir() {
         if RowReader::open(path, &ImagesReport::options(false)).is_err() {
             return Err(nothing_in(path));
         }
-        show(&ImagesReport::of(path)?, args.json)
+        Report::of(&ImagesReport::of(path)?)
     } else {
-        show(&data::inspect::inspect(path, &args.columns.read_options(OnBadInput::Skip))?, args.json)
+        Report::of(&data::inspect::inspect(path, &args.columns.read_options(OnBadInput::Skip))?)
     }
 }
 
@@ -55,8 +94,4 @@ fn nothing_in(folder: &Path) -> Error {
     Error::request("there is no model and no image in this folder")
         .file(folder)
         .hint("give a data file, a folder of images, a model directory or a run")
-}
-
-fn show(report: &(impl Serialize + Display), json: bool) -> Result<()> {
-    if json { print(&to_readable_json(report)?) } else { print(&report.to_string()) }
 }

@@ -10,9 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::data::bounded_lines::BoundedLines;
-use crate::data::format::{
-    FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, column_exists, empty_file,
-};
+use crate::data::format::{FileLayout, Format, OpenedRows, RowEncoder, RowSource, column_exists, empty_file};
 use crate::data::options::ReadOptions;
 use crate::data::reading_log::{Oddity, ReadingLog};
 use crate::data::row::{OutputValue, Record, Row, decimal};
@@ -45,15 +43,7 @@ impl Format for Jsonl {
         let lines = BoundedLines::of_stream(stream, options.max_row_bytes);
         let mut rows = JsonlRows { lines, buffer: Vec::new(), first: VecDeque::new(), goes_on: false, log };
         let columns = rows.read_ahead()?;
-        let layout = FileLayout {
-            file: rows.lines.name().to_owned(),
-            format: &Jsonl,
-            delimiter: b',',
-            columns,
-            style: TextStyle::default(),
-            schema: None,
-            warnings: Vec::new(),
-        };
+        let layout = FileLayout::new(rows.lines.name(), &Jsonl, columns);
         Ok(OpenedRows { layout, rows: Box::new(rows), choices: Vec::new() })
     }
 

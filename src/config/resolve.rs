@@ -69,7 +69,7 @@ pub fn resolve(request: &Request) -> Result<RunConfig> {
     merge(layers, problems)
 }
 
-/// The settings that somebody gave in `request`, whatever their values are, each as it was written: a flag or a key. Not
+/// The settings that somebody gave in `request`, whatever their values, each as it was written: a flag or a key. Not
 /// the defaults, and not what an earlier run has saved, where also stands what was chosen automatically.
 pub fn given(request: &Request) -> Vec<(&'static Setting, &'static str)> {
     // Problems are for `resolve` to answer with.

@@ -281,7 +281,7 @@ mod tests {
         let json = "{\"a\": {\"y\": [1, null]}, \"z\": null}\n{\"z\": true}\n";
         assert_eq!(
             copied("a.jsonl", json, "b.csv").unwrap(),
-            "a,z,predicted_label,confidence\n\"{\"\"y\"\":[1,null]}\",,\"po,s\",0.987654\n,true,\"po,s\",0.987654\n"
+            "a,z,predicted_label,confidence\n\"{\"\"y\"\": [1, null]}\",,\"po,s\",0.987654\n,true,\"po,s\",0.987654\n"
         );
     }
 

@@ -25,6 +25,9 @@ const ORIGIN: &str = "origin.json";
 /// Settings whose content counts, not the path.
 const PATHS: [&str; 5] = ["data.train", "data.valid", "data.test", "data.label_map", "model.model"];
 
+/// A setting that may name a file.
+const CLASS_WEIGHTS: &str = "training.class_weights";
+
 /// The content of the images that tables name.
 const IMAGES: &str = "the images";
 
@@ -48,9 +51,13 @@ impl Origin {
         let mut content = BTreeMap::new();
         let train: Vec<&Path> = data.train.iter().map(PathBuf::as_path).collect();
         content.insert("the training data".to_owned(), fingerprint(&train, usize::MAX, |_| true)?);
-        for (name, file) in
-            [("the validation data", &data.valid), ("the test data", &data.test), ("the label map", &data.label_map)]
-        {
+        let weights = shared.training.class_weights.file();
+        for (name, file) in [
+            ("the validation data", data.valid.as_deref()),
+            ("the test data", data.test.as_deref()),
+            ("the label map", data.label_map.as_deref()),
+            ("the class weights", weights),
+        ] {
             if let Some(file) = file {
                 content.insert(name.to_owned(), fingerprint(&[file], usize::MAX, |_| true)?);
             }
@@ -69,14 +76,15 @@ impl Origin {
     /// The same with the settings of one run.
     pub fn of_run(&self, run: &RunConfig) -> Result<Self> {
         let mut settings = config::decisive_settings(run)?;
-        settings.retain(|key, _| !PATHS.contains(&key.as_str()));
+        let has_file = run.training.class_weights.file().is_some();
+        settings.retain(|key, _| !PATHS.contains(&key.as_str()) && !(has_file && key == CLASS_WEIGHTS));
         Ok(Self { content: self.content.clone(), settings })
     }
 
     /// The same with the settings that the baselines heed: how the data are read and divided.
     pub fn of_baselines(&self, shared: &RunConfig) -> Result<Self> {
         let mut origin = self.of_run(shared)?;
-        origin.content.remove("the model");
+        origin.content.retain(|name, _| !["the model", "the class weights"].contains(&name.as_str()));
         origin.settings.retain(|key, _| key.starts_with("data.") || key == "training.seed");
         Ok(origin)
     }

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use toml::{Table, Value};
 
+use super::class_weights::ClassWeights;
 use super::forms::{Forms, one_of};
 use super::lists::{Columns, Paths};
 
@@ -134,6 +135,8 @@ pub enum Accepts {
     Whole(Whole),
     /// A finite number within these limits; it may be written as a whole one.
     Number(Number),
+    /// Weights by label: a text, or a table of TOML.
+    Weights,
     /// Whether something is so: a flag without a value, `true` or `false` in TOML.
     YesNo,
     /// Text of a fixed form: the forms, and the reader that knows them.
@@ -156,7 +159,7 @@ impl Accepts {
     pub fn read(&self, text: &str) -> Value {
         let number = match self {
             Self::YesNo => text.parse().ok().map(Value::Boolean),
-            Self::Text(_) | Self::Path(_) | Self::Paths(_) | Self::Columns | Self::Word(..) => None,
+            Self::Text(_) | Self::Path(_) | Self::Paths(_) | Self::Columns | Self::Weights | Self::Word(..) => None,
             Self::Whole(_) | Self::Number(_) => text.parse().ok().map(Value::Integer).or_else(|| match self {
                 // Also what TOML writes otherwise, such as 1_000.
                 Self::Whole(_) => toml_value(text),
@@ -171,6 +174,7 @@ impl Accepts {
         match (self, toml_value(text)) {
             (_, Some(Value::String(text))) => Value::String(text),
             (Self::Columns | Self::Paths(_), Some(Value::Array(texts))) => Value::Array(texts),
+            (Self::Weights, Some(Value::Table(weights))) => Value::Table(weights),
             _ => self.read(text),
         }
     }
@@ -181,6 +185,7 @@ impl Accepts {
             (Self::Text(_) | Self::Path(_), Value::String(text)) => !text.trim().is_empty(),
             (Self::Paths(_), value) => value.clone().try_into::<Paths>().is_ok(),
             (Self::Columns, value) => value.clone().try_into::<Columns>().is_ok(),
+            (Self::Weights, value) => value.clone().try_into::<ClassWeights>().is_ok(),
             (Self::Whole(limits), Value::Integer(number)) => {
                 u64::try_from(*number).is_ok_and(|number| limits.contains(number))
             }
@@ -202,6 +207,9 @@ impl fmt::Display for Accepts {
             Self::Columns => f.write_str(
                 "the name of a column, or those of several different ones as \"title,body\" or [\"title\", \"body\"]",
             ),
+            Self::Weights => {
+                f.write_str("`none`, `balanced`, a file, or weights by label as \"a=2,b=0.5\" or { a = 2.0, b = 0.5 }")
+            }
             Self::Whole(limits) => limits.fmt(f),
             Self::Number(limits) => limits.fmt(f),
             Self::YesNo => f.write_str("true or false"),

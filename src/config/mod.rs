@@ -11,6 +11,7 @@
 
 pub mod accepts;
 mod choices;
+mod class_weights;
 mod effect;
 mod forms;
 mod layer;
@@ -26,14 +27,15 @@ mod unknown;
 mod values;
 
 pub use choices::{Choice, Choices};
+pub use class_weights::ClassWeights;
 pub use effect::without_effect;
 pub use lists::{Columns, Paths};
 pub use resolve::{Flags, Request, given, load, resolve};
 pub use run::{DataConfig, ExecutionConfig, ModelConfig, RunConfig, StrategyConfig, TrainingConfig};
 pub use saved::{Difference, SAVED_SETTINGS, decisive_settings, differences, saved_settings};
 pub use values::{
-    Augment, ClassWeights, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote,
-    Schedule, Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote, Schedule,
+    Strategy, Switch, Task,
 };
 
 #[cfg(test)]

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::class_weights::ClassWeights;
 use super::lists::{Columns, Paths};
 use super::problems::all_problems;
 use super::values::{
-    Augment, ClassWeights, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote,
-    Schedule, Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote, Schedule,
+    Strategy, Switch, Task,
 };
 use crate::error::{Error, Result};
 use crate::files;
@@ -134,7 +135,7 @@ pub struct TrainingConfig {
     pub weight_decay: f64,
     /// Fraction of the target that is spread over all classes.
     pub label_smoothing: f64,
-    /// Whether every example or every class counts the same in the loss.
+    /// What each class counts in the loss.
     pub class_weights: ClassWeights,
     /// The augmentation of training images; text has none.
     pub augment: Augment,

@@ -10,8 +10,8 @@ use super::accepts::{
 };
 use super::setting::{DefaultValue, Setting, optimizer_row, row};
 use super::values::{
-    Augment, ClassWeights, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote,
-    Schedule, Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote, Schedule,
+    Strategy, Switch, Task,
 };
 
 use DefaultValue::{Auto, Required, Unset};
@@ -323,10 +323,11 @@ pub static SETTINGS: &[Setting] = &[
     .elsewhere(&["label_smoothing_factor"]),
     row(
         "training.class_weights",
-        "--class-weights none|balanced",
-        Accepts::words::<ClassWeights>(),
+        "--class-weights none|balanced|FILE|a=2,b=0.5",
+        Accepts::Weights,
         DefaultValue::Fixed("none"),
-        "Class weights in the loss: none, or inverse to each class's frequency",
+        "Class weights in the loss: none, inverse to each class's frequency (`balanced`), or a weight for each label \
+         named, of a JSON object, a CSV file with lines LABEL,WEIGHT, or pairs; labels not named weigh 1",
     ),
     row(
         "training.augment",

@@ -130,16 +130,6 @@ words! {
 }
 
 words! {
-    /// The weight of each class in the loss.
-    ClassWeights {
-        /// Every example counts the same.
-        None = "none",
-        /// Inverse to the class's frequency, so that every class counts the same.
-        Balanced = "balanced",
-    }
-}
-
-words! {
     /// What happens when an input cannot be read, such as a damaged image.
     OnBadInput {
         /// The command stops.
@@ -417,7 +407,7 @@ impl fmt::Display for Encoding {
 }
 
 as_text!(Augment, Init, OnBadInput, Quote, Encoding);
-as_text!(HeadInit, ClassWeights, Switch, Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
+as_text!(HeadInit, Switch, Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
 
 #[cfg(test)]
 mod tests {

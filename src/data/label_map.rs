@@ -139,6 +139,24 @@ fn from_toml(text: &str) -> Result<Vec<(String, String)>> {
 }
 
 fn from_table(text: &str, delimiter: Option<u8>) -> Result<Vec<(String, String)>> {
+    let mut pairs: Vec<(String, String)> =
+        two_columns(text, delimiter, "FROM,TO")?.into_iter().map(|(_, from, to)| (from, to)).collect();
+    let [(_, from), (_, to)] = HEADERS;
+    let is_header = |pair: &(String, String)| {
+        from.contains(&trimmed(&pair.0).to_lowercase().as_str())
+            && to.contains(&trimmed(&pair.1).to_lowercase().as_str())
+    };
+    if pairs.first().is_some_and(is_header) {
+        pairs.remove(0);
+    }
+    Ok(pairs)
+}
+
+/// The rows of a small table of two columns, each with its line. `names`: what messages call the columns.
+///
+/// # Errors
+/// A row of more or fewer fields.
+pub(super) fn two_columns(text: &str, delimiter: Option<u8>, names: &str) -> Result<Vec<(u64, String, String)>> {
     let Beginning { sep, table } = Beginning::of(text.as_bytes());
     let delimiter = delimiter.or(sep).unwrap_or_else(|| sniffed_delimiter(table).0);
     let mut reader =
@@ -148,20 +166,12 @@ fn from_table(text: &str, delimiter: Option<u8>) -> Result<Vec<(String, String)>
         let record = record.map_err(|error| Error::request(format!("not a table: {error}")))?;
         let line = record.position().map_or(0, csv::Position::line);
         match record.iter().collect::<Vec<_>>().as_slice() {
-            [from, to] => pairs.push(((*from).to_owned(), (*to).to_owned())),
+            [first, second] => pairs.push((line, (*first).to_owned(), (*second).to_owned())),
             fields => {
                 let found = crate::console::units::counted(fields.len() as u64, "field");
-                return Err(Error::request(format!("{found} where FROM,TO are two")).line(line));
+                return Err(Error::request(format!("{found} where {names} are two")).line(line));
             }
         }
-    }
-    let [(_, from), (_, to)] = HEADERS;
-    let is_header = |pair: &(String, String)| {
-        from.contains(&trimmed(&pair.0).to_lowercase().as_str())
-            && to.contains(&trimmed(&pair.1).to_lowercase().as_str())
-    };
-    if pairs.first().is_some_and(is_header) {
-        pairs.remove(0);
     }
     Ok(pairs)
 }

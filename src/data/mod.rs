@@ -10,6 +10,7 @@
 
 mod arrow_values;
 mod bounded_lines;
+pub mod class_weights;
 pub mod columns;
 mod compression;
 mod delimited;
@@ -49,6 +50,7 @@ pub mod typed;
 mod unsupported;
 pub mod writer;
 
+pub use class_weights::ClassWeighting;
 pub use columns::{ResolvedColumns, resolve};
 pub use detected::DetectedSetting;
 pub use example::{Example, Input, Modality, Place};

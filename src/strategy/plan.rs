@@ -2,7 +2,8 @@
 //! rate, size of a step, epochs) is decided here, recorded with its reason, and put into the settings that are saved.
 
 use crate::batch::sampler::BatchSize;
-use crate::config::{Choices, ClassWeights, Init, RunConfig, Strategy};
+use crate::config::{Choices, Init, RunConfig, Strategy};
+use crate::data::ClassWeighting;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::hardware::Hardware;
@@ -35,6 +36,7 @@ pub fn plan(
     hardware: &Hardware,
     classifier: &Classifier,
     mix: Mix,
+    class_weights: ClassWeighting,
     choices: &mut Choices,
 ) -> Result<TrainPlan> {
     let [train, _] = splits;
@@ -53,10 +55,7 @@ pub fn plan(
         batch,
         micro_batch_tokens,
         mix,
-        loss: LossSettings {
-            label_smoothing: settings.label_smoothing,
-            balanced_classes: settings.class_weights == ClassWeights::Balanced,
-        },
+        loss: LossSettings { label_smoothing: settings.label_smoothing, class_weights },
         optimizer: AdamwSettings {
             learning_rate,
             head_learning_rate: settings.head_lr.unwrap_or(learning_rate),

@@ -4,6 +4,7 @@
 use tch::Tensor;
 
 use crate::batch::Batch;
+use crate::data::ClassWeighting;
 use crate::error::Result;
 use crate::task::targets::Targets;
 
@@ -12,8 +13,8 @@ use crate::task::targets::Targets;
 pub struct LossSettings {
     /// The share of the target that is spread evenly over all classes (Szegedy et al. 2016), 0 to 1.
     pub label_smoothing: f64,
-    /// Whether rare classes weigh more, so that all classes weigh alike in sum.
-    pub balanced_classes: bool,
+    /// What each class weighs.
+    pub class_weights: ClassWeighting,
 }
 
 /// What a task minimises.

@@ -4,7 +4,7 @@
 use tch::{Device, Reduction, Tensor};
 
 use crate::config;
-use crate::data::{Example, Labels, OutputValue};
+use crate::data::{ClassWeighting, Example, Labels, OutputValue};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, argmax, evaluate, softmax};
 use crate::inference::Rows;
@@ -127,8 +127,21 @@ impl Criterion for CrossEntropy {
     }
 }
 
+/// A weight for each class, whose mean over the training rows is 1: the mean loss over them is then PyTorch's weighted
+/// mean (`CrossEntropyLoss(weight=…, reduction="mean")`), and learning rates and penalties mean what they mean without
+/// weights.
 fn class_weights(settings: &LossSettings, targets: &Targets, names: &Labels) -> Option<Vec<f64>> {
-    settings.balanced_classes.then(|| balanced_weights(targets.classes(), names.len()))
+    match &settings.class_weights {
+        ClassWeighting::None => None,
+        ClassWeighting::Balanced => Some(balanced_weights(targets.classes(), names.len())),
+        ClassWeighting::Each(weights) => Some(with_mean_one(weights, targets.classes())),
+    }
+}
+
+fn with_mean_one(weights: &[f64], labels: &[u32]) -> Vec<f64> {
+    let sum: f64 = labels.iter().filter_map(|&label| weights.get(label as usize)).sum();
+    let mean = if labels.is_empty() { 1.0 } else { sum / labels.len() as f64 };
+    weights.iter().map(|weight| weight / mean).collect()
 }
 
 /// A weight for each class, so that all classes weigh alike in sum and the mean over `labels` is 1 (scikit-learn's
@@ -205,6 +218,32 @@ mod tests {
         let weights = balanced_weights(&[0, 0, 0, 1, 2, 2], 3);
         assert!(weights.iter().zip([2.0 / 3.0, 2.0, 1.0]).all(|(a, b)| (a - b).abs() < 1e-12), "{weights:?}");
         assert_eq!(balanced_weights(&[1, 1], 3), [1.0, 1.0, 1.0]);
+    }
+
+    /// Over the training rows: a step's loss is a part of it.
+    #[test]
+    fn given_weights_make_the_loss_pytorchs_weighted_mean() -> Result<()> {
+        let (given, classes) = ([2.0, 0.5, 3.0], [0u32, 1, 1, 2, 1, 0]);
+        let names = Labels::in_order(vec!["a".into(), "b".into(), "c".into()])?;
+        let settings = LossSettings { class_weights: ClassWeighting::Each(given.to_vec()), ..LossSettings::default() };
+        let targets = Targets::Classes(classes.to_vec());
+        let weights = class_weights(&settings, &targets, &names).unwrap();
+        assert!((weights.iter().sum::<f64>() / given.iter().sum::<f64>() - weights[0] / given[0]).abs() < 1e-12);
+        let logits = Tensor::f_from_slice(&[0.3f32, -1.0, 2.0, 0.1, 0.4, -0.7])?
+            .f_unsqueeze(1)?
+            .f_mul(&Tensor::f_from_slice(&[1.0f32, -0.5, 0.2])?)?;
+        let loss = CrossEntropy::new(0.0, Some(&weights), Device::Cpu)?;
+        let ours = loss.sum(&logits, &targets, &[0, 1, 2, 3, 4, 5])?.f_double_value(&[])? / 6.0;
+        let expected = logits.f_cross_entropy_loss(
+            &Tensor::f_from_slice(&classes.map(i64::from))?,
+            Some(&Tensor::f_from_slice(&given.map(|weight| weight as f32))?),
+            Reduction::Mean,
+            IGNORED,
+            0.0,
+        )?;
+        let expected = expected.f_double_value(&[])?;
+        assert!((ours - expected).abs() < 1e-6, "{ours} is not {expected}");
+        Ok(())
     }
 
     #[test]

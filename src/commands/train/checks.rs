@@ -51,7 +51,11 @@ fn check_same_settings(config: &RunConfig) -> Result<()> {
     if !file.is_file() {
         return Ok(());
     }
-    let differences = config::differences(&config::load(&file)?, config)?;
+    let saved = config::load(&file)?;
+    let mut differences = config::differences(&saved, config)?;
+    // Of files the content counts, which is compared with the data's.
+    let of_files = [&saved, config].iter().all(|config| config.training.class_weights.file().is_some());
+    differences.retain(|difference| !(of_files && difference.key == "training.class_weights"));
     if differences.is_empty() {
         return Ok(());
     }

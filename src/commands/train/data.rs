@@ -7,8 +7,8 @@ use crate::config::{Choices, Columns, RunConfig};
 use crate::console::Console;
 use crate::data::split::{Split, stratified};
 use crate::data::{
-    Example, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality, ReadOptions, Sources, Summary,
-    load_labelled, overlap,
+    ClassWeighting, Example, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality, ReadOptions,
+    Sources, Summary, load_labelled, overlap,
 };
 use crate::error::{Error, Result, listed};
 use crate::task;
@@ -26,6 +26,8 @@ pub struct Data {
     pub names: Labels,
     /// What is in the training files, before validation rows are held out.
     pub training: Summary,
+    /// What each class weighs in the loss.
+    pub class_weights: ClassWeighting,
     /// How the labels of the training data became these.
     pub resolution: LabelResolution,
     /// What is in the files, by file, and what was held out.
@@ -73,6 +75,8 @@ impl Data {
         }
         said.note(&config.data.train, &set.summary);
         set.notes.iter().for_each(|content| said.note("labels", content));
+        let class_weights = ClassWeighting::resolve(&config.training.class_weights, &names)?;
+        class_weights.described(&names).iter().for_each(|weights| said.note("class weights", weights));
         say_what_is_odd(&set, config, &mut said)?;
         // Other files are read as these are; a folder has no columns to name.
         if has_columns {
@@ -129,7 +133,7 @@ impl Data {
         }
         let sources = Sources { files, options };
         let Said { summary, warnings, .. } = said;
-        Ok(Self { train, valid, test, sources, labels, names, resolution, training, summary, warnings })
+        Ok(Self { train, valid, test, sources, labels, names, class_weights, resolution, training, summary, warnings })
     }
 }
 

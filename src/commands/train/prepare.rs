@@ -91,7 +91,7 @@ impl<'a> Run<'a> {
         console.section("data");
         let (directory, modality) = locate_network(&config.model, console.is_quiet())?;
         let data = Data::load(&mut config, modality, &mut choices, console)?;
-        let labels = data.names.clone();
+        let (labels, weights) = (data.names.clone(), data.class_weights.clone());
 
         console.section("model");
         let engine = engine(config.model.engine, directory.as_deref(), &mut choices)?;
@@ -119,7 +119,7 @@ impl<'a> Run<'a> {
         resolved::hardware_and_model(&mut config, &classifier, &hardware, engine);
         strategy::defaults::head_init(&mut config, task.head_width(&labels), &mut choices);
         let datasets = [&splits.train.dataset, &splits.valid.dataset];
-        let plan = plan::plan(&mut config, datasets, &hardware, &classifier, variation.mix, &mut choices)?;
+        let plan = plan::plan(&mut config, datasets, &hardware, &classifier, variation.mix, weights, &mut choices)?;
         // Varied images differ in every epoch, and so does what the frozen stages compute of them.
         let is_cached =
             config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();

@@ -1,0 +1,111 @@
+//! Stories about unequal classes through the real binary: what each class weighs, and by which score the epoch is
+//! chosen.
+
+mod support;
+
+use support::*;
+
+/// Few epochs that move whatever is trained.
+const SOME: &str = "--epochs 3 --batch-size 16 --lr 5e-3";
+
+fn train(scene: &Scene, how: &str, out: &str) -> Outcome {
+    scene.rehead(&format!("{BASIC} {how} --out {out}")).ok()
+}
+
+fn recall(scene: &Scene, run: &str, label: &str) -> f64 {
+    scene.json(&format!("{run}/metrics.json"))["valid"]["per_class"][label]["recall"].as_f64().unwrap()
+}
+
+#[test]
+fn given_weights_decide_for_their_label_in_every_strategy() {
+    let scene = training_scene();
+    for strategy in ["full", "frozen", "last:1", "lora"] {
+        let how = format!("--strategy {strategy} {SOME}");
+        let run = |name: &str| format!("{}-{name}", strategy.replace(':', "-"));
+        train(&scene, &format!("{how} --class-weights negative=50"), &run("negative"));
+        train(&scene, &format!("{how} --class-weights positive=50"), &run("positive"));
+        let [negative, positive] = ["negative", "positive"].map(|name| recall(&scene, &run(name), "positive"));
+        assert!(positive > negative + 0.2, "{strategy}: {positive} against {negative}");
+    }
+}
+
+#[test]
+fn weights_are_the_same_from_pairs_files_and_toml() {
+    let scene = training_scene();
+    scene.write("weights.json", r#"{"negative": 3, "positive": 0.5}"#);
+    scene.write("weights.csv", "label,weight\npositive,0.5\nnegative,3\n");
+    scene.write("table.toml", "[training]\nclass_weights = { negative = 3, positive = 0.5 }\n");
+    scene.write("text.toml", "[training]\nclass_weights = 'negative=3,positive=0.5'\n");
+    let frozen = "--strategy frozen";
+    train(&scene, frozen, "plain");
+    train(&scene, &format!("{frozen} --class-weights negative=3,positive=0.5"), "pairs")
+        .says(&["class weights: `negative` 3, `positive` 0.5"]);
+    // Only their ratio counts.
+    train(&scene, &format!("{frozen} --class-weights negative=6"), "one");
+    assert!(weights(&scene, "pairs") == weights(&scene, "one"));
+    assert!(weights(&scene, "pairs") != weights(&scene, "plain"));
+    for (out, how) in [
+        ("json", "--class-weights weights.json"),
+        ("csv", "--class-weights weights.csv"),
+        ("table", "--config table.toml"),
+        ("text", "--config text.toml"),
+        ("set", "--set class_weights={negative=3,positive=0.5}"),
+        // What was saved trains the same again.
+        ("again", "--config table/rehead.toml"),
+    ] {
+        train(&scene, &format!("{frozen} {how}"), out);
+        assert!(weights(&scene, out) == weights(&scene, "pairs"), "{out}");
+    }
+    // As without weights, where all weigh the same.
+    train(&scene, &format!("{frozen} --class-weights none"), "none");
+    assert!(weights(&scene, "none") == weights(&scene, "plain"));
+}
+
+#[test]
+fn what_is_no_weight_of_a_label_is_refused_with_the_labels() {
+    let scene = training_scene();
+    scene.write("bad.csv", "label,weight\npositive,2\nneutral,3\n");
+    scene.write("bad.json", r#"{"positive": 0}"#);
+    scene.write("bad.toml", "[training]\nclass_weights = { positive = -1.0 }\n");
+    for (how, parts) in [
+        ("--class-weights negatve=2", ["`negatve` is not a label", "did you mean `negative`?"]),
+        ("--class-weights positive=0", ["the weight of `positive` is `0`", "above 0"]),
+        ("--class-weights positive=inf", ["the weight of `positive` is `inf`", "above 0"]),
+        ("--class-weights positive=much", ["the weight of `positive` is `much`", "above 0"]),
+        ("--class-weights positive", ["`positive` is neither a file nor weights", "a=2,b=0.5"]),
+        ("--class-weights bad.csv", ["bad.csv: line 3", "`neutral` is not a label"]),
+        ("--class-weights bad.json", ["bad.json", "the weight of `positive` is `0`"]),
+        ("--config bad.toml", ["class_weights", "the weight of `positive` is `-1`"]),
+    ] {
+        scene
+            .rehead(&format!("{BASIC} {how} --out run"))
+            .refused()
+            .says(&parts)
+            .says(&["hint: ", "the labels are `negative` and `positive`"]);
+    }
+    scene.write(
+        "bad.toml",
+        "[training]
+class_weights = 3
+",
+    );
+    scene
+        .rehead(&format!("{BASIC} --config bad.toml --out run"))
+        .refused()
+        .says(&["class_weights", "weights by label"]);
+    assert!(!scene.exists("run"), "a refused run leaves something");
+}
+
+#[test]
+fn a_run_is_resumed_with_the_weights_that_it_began_with() {
+    let scene = training_scene();
+    scene.write("weights.csv", "negative,3\n");
+    let words = format!("{BASIC} {LONG} --class-weights weights.csv --out run");
+    interrupted(&scene, &words, 2, 3);
+    scene.write("weights.csv", "negative,4\n");
+    scene.rehead("train --resume --out run").refused().says(&["the class weights changed", "hint: "]);
+    scene.rehead("train --resume --out run --class-weights negative=3").refused().says(&["training.class_weights"]);
+    // The content counts, not the name.
+    scene.write("moved.csv", "negative,3\n");
+    scene.rehead("train --resume --out run --class-weights moved.csv").ok();
+}

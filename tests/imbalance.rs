@@ -1,5 +1,5 @@
-//! Stories about unequal classes through the real binary: what each class weighs, and by which score the epoch is
-//! chosen.
+//! Stories about unequal classes through the real binary: what each class weighs, and the scores that look at all of
+//! them.
 
 mod support;
 
@@ -108,4 +108,59 @@ fn a_run_is_resumed_with_the_weights_that_it_began_with() {
     // The content counts, not the name.
     scene.write("moved.csv", "negative,3\n");
     scene.rehead("train --resume --out run --class-weights moved.csv").ok();
+}
+
+/// The pairs of a row with the second label and one without it that the probability orders correctly, half of those
+/// that it holds equal; over all pairs.
+fn area_by_pairs(scene: &Scene, predictions: &str) -> f64 {
+    let text = scene.text(predictions);
+    let rows = fields(&text);
+    let column = |name: &str| rows[0].iter().position(|header| *header == name).unwrap();
+    let (label, probability) = (column("label"), column("p_positive"));
+    let of = |positive: bool| {
+        let rows = rows[1..].iter().filter(move |row| (row[label] == "positive") == positive);
+        rows.map(|row| row[probability].parse::<f64>().unwrap()).collect::<Vec<_>>()
+    };
+    let (positive, negative) = (of(true), of(false));
+    let order = |(a, b): (f64, f64)| {
+        if a > b {
+            1.0
+        } else if a == b {
+            0.5
+        } else {
+            0.0
+        }
+    };
+    let pairs = positive.iter().flat_map(|a| negative.iter().map(move |b| (*a, *b)));
+    pairs.map(order).sum::<f64>() / (positive.len() * negative.len()) as f64
+}
+
+#[test]
+fn scores_that_look_at_every_label_are_in_metrics_report_and_detail() {
+    let scene = training_scene();
+    let outcome = train(&scene, &format!("--test test.csv --strategy last:1 {SOME}"), "run");
+    outcome.says(&["Matthews correlation ", "area under ROC ", "average precision of `positive` "]);
+    let metrics = scene.json("run/metrics.json");
+    for split in ["valid", "test"] {
+        let scores = &metrics[split];
+        for key in ["mcc", "roc_auc", "average_precision"] {
+            assert!(scores[key].is_f64(), "{split} {key}");
+        }
+        assert!(scores.get("top3_accuracy").is_none(), "of two labels");
+        let area = area_by_pairs(&scene, &format!("run/predictions/{split}.csv"));
+        assert!((scores["roc_auc"].as_f64().unwrap() - area).abs() < 0.02, "{area} in {scores}");
+    }
+    assert!(scene.text("run/report.html").contains("Matthews correlation"));
+
+    let evaluate = "evaluate --model run --data test.csv --device cpu --threads 1 --precision fp32";
+    let printed = scene.rehead(&format!("{evaluate} --json")).ok().json();
+    assert_eq!(printed["test"]["mcc"], metrics["test"]["mcc"]);
+    scene.rehead(evaluate).ok().shows(&["Matthews correlation ", "area under ROC "]);
+
+    // Without rows of a label there is no curve.
+    let positive: Vec<_> = sentiment(20, 3).into_iter().filter(|(_, label)| *label == "positive").collect();
+    scene.write("test.csv", csv(&positive));
+    scene.rehead(evaluate).ok().shows(&["area under ROC and average precision undefined (no rows of `negative`)"]);
+    let printed = scene.rehead(&format!("{evaluate} --json")).ok().json();
+    assert!(printed["test"].get("roc_auc").is_none() && printed["test"]["mcc"] == 0.0, "{printed}");
 }

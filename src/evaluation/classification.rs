@@ -8,6 +8,9 @@ use super::accuracy::{accuracy, argmax};
 use super::calibration::expected_calibration_error;
 use super::f1::{ClassScores, macro_f1};
 use super::interval::{Interval, wilson};
+use super::matthews::matthews_correlation;
+use super::ranking::Ranking;
+use super::top_k::top_k_accuracy;
 use super::{confusion, cross_entropy, f1};
 use crate::error::{Error, Result};
 
@@ -24,6 +27,22 @@ pub struct Evaluation {
     pub loss: f64,
     /// Expected calibration error over 15 bins, a fraction. Lower is better.
     pub ece: f64,
+    /// Matthews correlation, from -1 to 1. Higher is better. `None` in files of versions that did not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcc: Option<f64>,
+    /// Area under the ROC curve: of the second of two labels, otherwise the mean of each label against all others.
+    /// Higher is better. `None` where a label has no rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roc_auc: Option<f64>,
+    /// Average precision of the same labels. Higher is better. `None` where a label has no rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_precision: Option<f64>,
+    /// Fraction of rows whose true label is among the three most probable; `None` with fewer than six labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top3_accuracy: Option<f64>,
+    /// The same for five; `None` with fewer than ten labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top5_accuracy: Option<f64>,
     /// Precision, recall, F1 and support of each label, in label order; in JSON an object.
     #[serde(with = "object_in_order")]
     pub per_class: Vec<(String, ClassScores)>,
@@ -99,6 +118,7 @@ pub fn evaluate(logits: &[f32], truth: &[u32], labels: &[String]) -> Result<Eval
 
     let mut predicted = Vec::with_capacity(rows);
     let mut confidence = Vec::with_capacity(rows);
+    let mut normalisers = Vec::with_capacity(rows);
     let mut loss = 0.0;
     for (index, (row, &label)) in logits.chunks_exact(classes).zip(truth).enumerate() {
         let number = index + 1;
@@ -116,16 +136,23 @@ pub fn evaluate(logits: &[f32], truth: &[u32], labels: &[String]) -> Result<Eval
         loss += normaliser - f64::from(*true_logit);
         confidence.push((f64::from(row[largest]) - normaliser).exp());
         predicted.push(largest as u32);
+        normalisers.push(normaliser);
     }
 
     let counts = f1::counts(&predicted, truth, classes);
     let correct: Vec<bool> = predicted.iter().zip(truth).map(|(a, b)| a == b).collect();
+    let ranking = Ranking::of(logits, &normalisers, truth, classes);
     Ok(Evaluation {
         rows: rows as u64,
         accuracy: accuracy(&predicted, truth),
         macro_f1: macro_f1(&counts),
         loss: loss / rows as f64,
         ece: expected_calibration_error(&confidence, &correct),
+        mcc: Some(matthews_correlation(&counts)),
+        roc_auc: ranking.map(|ranking| ranking.roc_auc),
+        average_precision: ranking.map(|ranking| ranking.average_precision),
+        top3_accuracy: top_k_accuracy(logits, truth, classes, 3),
+        top5_accuracy: top_k_accuracy(logits, truth, classes, 5),
         per_class: labels.iter().cloned().zip(counts.iter().map(f1::Counts::scores)).collect(),
         labels: labels.to_vec(),
         confusion: confusion::confusion(&predicted, truth, classes),
@@ -220,6 +247,48 @@ mod tests {
         // confusion_matrix(y, p, labels=range(5))
         let expected = [[2, 0, 0, 1, 0], [1, 2, 0, 1, 0], [1, 1, 0, 0, 0], [1, 0, 0, 2, 0], [0, 0, 0, 0, 0]];
         assert_eq!(evaluation.confusion, expected);
+    }
+
+    /// Logits of a formula, with ties, and labels of another; those of two labels differ in one logit alone.
+    fn made_up(rows: usize, classes: usize) -> Evaluation {
+        let truth: Vec<u32> = (0..rows).map(|i| ((i * i + i / 3) % classes) as u32).collect();
+        let logit = |i: usize, j: usize| {
+            let (number, is_true) = (i * 37 + j * 101 + i * j * 13, truth[i] as usize == j);
+            match (classes, j) {
+                (2, 0) => 0.0,
+                (2, _) => (number % 16) as f32 / 4.0 - 2.0 + if is_true { 0.75 } else { -0.75 },
+                _ => (number % 64) as f32 / 8.0 + if is_true { 1.5 } else { 0.0 },
+            }
+        };
+        let logits: Vec<f32> =
+            (0..rows).flat_map(|i| (0..classes).map(move |j| (i, j))).map(|(i, j)| logit(i, j)).collect();
+        let labels: Vec<String> = (0..classes).map(|label| label.to_string()).collect();
+        evaluate(&logits, &truth, &labels).unwrap()
+    }
+
+    /// scikit-learn 1.9.1 on the same logits z and labels y, p = scipy.special.softmax(z.astype(np.float64), axis=1):
+    /// matthews_corrcoef(y, z.argmax(1)), roc_auc_score(y, p, multi_class="ovr"),
+    /// average_precision_score(np.eye(classes)[y], p), top_k_accuracy_score(y, z, k=k); with two labels of p[:, 1].
+    #[test]
+    fn further_scores_are_scikit_learns() {
+        let two = made_up(90, 2);
+        close(two.mcc.unwrap(), 0.39129279043561477);
+        close(two.roc_auc.unwrap(), 0.8172222222222223);
+        close(two.average_precision.unwrap(), 0.7115534161802818);
+        let four = made_up(120, 4);
+        close(four.mcc.unwrap(), 0.3710471202969533);
+        close(four.roc_auc.unwrap(), 0.7276874999999999);
+        close(four.average_precision.unwrap(), 0.5498080174444108);
+        assert_eq!((four.top3_accuracy, four.top5_accuracy), (None, None));
+        let twelve = made_up(200, 12);
+        close(twelve.mcc.unwrap(), 0.20055188560968784);
+        close(twelve.roc_auc.unwrap(), 0.7169632249009351);
+        close(twelve.average_precision.unwrap(), 0.3371526633013762);
+        close(twelve.top3_accuracy.unwrap(), 0.445);
+        close(twelve.top5_accuracy.unwrap(), 0.645);
+        // A label without rows has no curve.
+        let evaluation = evaluate(&LOGITS, &TRUTH, &labels()).unwrap();
+        assert_eq!((evaluation.roc_auc, evaluation.average_precision), (None, None));
     }
 
     #[test]

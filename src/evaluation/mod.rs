@@ -15,6 +15,9 @@ pub mod cross_entropy;
 pub mod f1;
 pub mod interval;
 pub mod label_errors;
+pub mod matthews;
+pub mod ranking;
+pub mod top_k;
 
 pub use accuracy::{accuracy, argmax};
 pub use calibration::{expected_calibration_error, reliability};

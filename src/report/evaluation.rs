@@ -52,10 +52,42 @@ impl Evaluation {
     }
 }
 
-/// The summary and the table by label.
+/// The scores that a line of headlines has no room for, each with its name: `Matthews correlation 0.562`. What the data
+/// leave undefined says why. Empty for files of versions that did not have them.
+pub fn further(evaluation: &Evaluation) -> Vec<String> {
+    let Evaluation { mcc, roc_auc, average_precision, top3_accuracy, top5_accuracy, per_class, .. } = evaluation;
+    let (area, precision) = match per_class.as_slice() {
+        [_, (second, _)] => ("area under ROC", format!("average precision of `{second}`")),
+        _ => ("macro area under ROC", "macro average precision".to_owned()),
+    };
+    let number = |name: &str, score: &Option<f64>| score.map(|score| format!("{name} {score:.3}"));
+    let mut further: Vec<String> = [
+        number("Matthews correlation", mcc),
+        number(area, roc_auc),
+        number(&precision, average_precision),
+        number("top-3 accuracy", top3_accuracy),
+        number("top-5 accuracy", top5_accuracy),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let mut absent = per_class.iter().filter(|(_, scores)| scores.support == 0).map(|(label, _)| label);
+    if let (Some(first), true) = (absent.next(), mcc.is_some()) {
+        let more = match absent.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        further.push(format!("area under ROC and average precision undefined (no rows of `{first}`{more})"));
+    }
+    further
+}
+
+/// The summary, the further scores and the table by label.
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n{}", self.summary(), table(self, false))
+        let further = further(self).join(", ");
+        let separator = if further.is_empty() { "" } else { "\n" };
+        write!(f, "{}{separator}{further}\n{}", self.summary(), table(self, false))
     }
 }
 
@@ -102,6 +134,7 @@ mod tests {
         assert_eq!(
             lines[1..],
             [
+                "Matthews correlation 0.577, area under ROC 0.833, average precision of `no` 0.500",
                 "label  precision  recall     F1  rows",
                 "yes        1.000   0.667  0.800     3",
                 "no         0.500   1.000  0.667     1",
@@ -130,9 +163,10 @@ mod tests {
         }
         let shown = evaluate(&logits, &(0..29).collect::<Vec<_>>(), &labels).unwrap().to_string();
         let lines: Vec<_> = shown.lines().collect();
-        assert!(lines[2].starts_with("label 17 ") && lines[3].starts_with("label 3 "), "{shown}");
-        assert_eq!(lines.len(), 1 + 1 + 20 + 1);
-        assert!(lines[22].starts_with("… and 10 labels"));
-        assert!(!shown.contains("label 29"));
+        assert!(lines[1].ends_with("undefined (no rows of `label 29`)"), "{shown}");
+        assert!(lines[3].starts_with("label 17 ") && lines[4].starts_with("label 3 "), "{shown}");
+        assert_eq!(lines.len(), 1 + 1 + 1 + 20 + 1);
+        assert!(lines[23].starts_with("… and 10 labels"));
+        assert!(lines[2..].iter().all(|line| !line.contains("label 29")));
     }
 }

@@ -30,6 +30,12 @@ pub struct ContenderScores {
     pub seeds: Vec<u64>,
     pub accuracy: Vec<f64>,
     pub macro_f1: Vec<f64>,
+    /// Matthews correlation; null where a run of an earlier version has none.
+    pub mcc: Vec<Option<f64>>,
+    /// Area under the ROC curve, see [`crate::evaluation::Evaluation::roc_auc`]; null where it is undefined.
+    pub roc_auc: Vec<Option<f64>>,
+    /// Average precision; null where it is undefined.
+    pub average_precision: Vec<Option<f64>>,
     pub train_seconds: Vec<f64>,
     pub trainable_parameters: u64,
     pub total_parameters: u64,
@@ -74,6 +80,9 @@ impl ContenderScores {
             seeds: finished.iter().map(|run| run.metrics.seed).collect(),
             accuracy: scores.iter().map(|score| score.accuracy).collect(),
             macro_f1: scores.iter().map(|score| score.macro_f1).collect(),
+            mcc: scores.iter().map(|score| score.mcc).collect(),
+            roc_auc: scores.iter().map(|score| score.roc_auc).collect(),
+            average_precision: scores.iter().map(|score| score.average_precision).collect(),
             train_seconds: finished.iter().map(|run| run.metrics.train_seconds).collect(),
             trainable_parameters: most(|run| run.metrics.trainable_parameters),
             total_parameters: most(|run| run.metrics.total_parameters),
@@ -118,9 +127,11 @@ pub fn table(result: &ComparisonOutcome) -> Table {
 pub fn csv(contenders: &[Contender]) -> Result<String> {
     let failed = |error: csv::Error| Error::failure(format!("compare.csv: {error}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let header = ["strategy", "seed", "split", "accuracy", "macro_f1", "loss", "ece", "train_seconds"];
-    let more = ["trainable_parameters", "total_parameters", "peak_memory_bytes", "saved_bytes", "run"];
-    writer.write_record(header.iter().chain(&more)).map_err(failed)?;
+    let header = ["strategy", "seed", "split", "accuracy", "macro_f1", "loss", "ece"];
+    let further = ["mcc", "roc_auc", "average_precision", "top3_accuracy", "top5_accuracy"];
+    let more = ["train_seconds", "trainable_parameters", "total_parameters", "peak_memory_bytes", "saved_bytes", "run"];
+    writer.write_record(header.iter().chain(&further).chain(&more)).map_err(failed)?;
+    let number = |score: Option<f64>| score.map_or(String::new(), |score| score.to_string());
     for run in contenders.iter().flat_map(|contender| &contender.finished) {
         let metrics = &run.metrics;
         let (split, score) = compared(metrics, &run.run)?;
@@ -133,6 +144,11 @@ pub fn csv(contenders: &[Contender]) -> Result<String> {
                 score.macro_f1.to_string(),
                 score.loss.to_string(),
                 score.ece.to_string(),
+                number(score.mcc),
+                number(score.roc_auc),
+                number(score.average_precision),
+                number(score.top3_accuracy),
+                number(score.top5_accuracy),
                 metrics.train_seconds.to_string(),
                 metrics.trainable_parameters.to_string(),
                 metrics.total_parameters.to_string(),

@@ -6,8 +6,9 @@ use std::path::Path;
 use crate::config::Strategy;
 use crate::console::{Console, units};
 use crate::evaluation::Evaluation;
+use crate::report::RunMetrics;
+use crate::report::evaluation::{further, table};
 use crate::report::next_steps::{self, NextStep};
-use crate::report::{RunMetrics, evaluation::table};
 
 /// The whole ending, for a run that was asked for alone.
 pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Console) {
@@ -17,6 +18,10 @@ pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Cons
     if let Some((split, main)) = scored.next() {
         console.summary(main.sentence(split));
         console.note(table(main, console.is_terminal()));
+        let further = further(main).join(", ");
+        if !further.is_empty() {
+            console.note(further);
+        }
         warn(split, main, console);
     }
     for (split, other) in scored {

@@ -4,12 +4,13 @@ use maud::{Markup, html};
 
 use super::view::{FEW_ROWS, RunReport, SplitView};
 use crate::console::units::{self, counted};
-use crate::evaluation::Interval;
 use crate::evaluation::comparison::{self, compare};
+use crate::evaluation::{Evaluation, Interval};
 use crate::report::RunMetrics;
+use crate::report::evaluation::further;
 use crate::report::html::page::section;
 use crate::report::html::plot::{Scale, Strip, Unit};
-use crate::report::html::text::{capitalised, label, percent, percent_range};
+use crate::report::html::text::{capitalised, label, percent, percent_range, quoted};
 
 pub(super) fn result(report: &RunReport, main: Option<&SplitView>, others: &[&SplitView]) -> Markup {
     let note = html! {
@@ -73,6 +74,7 @@ pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup
                 @else { ": these rows do not show that the network does better than that." }
             }
         }
+        (further_scores(evaluation))
         @if main.split.name == "valid" {
             p {
                 "There were no test data. The validation data also served to choose the weights that were kept, "
@@ -83,6 +85,21 @@ pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup
             p { "With so few rows every score on this page is rough: look at the intervals." }
         }
         @if let Some(metrics) = metrics { (costs(metrics)) }
+    }
+}
+
+/// On one line, or a few on a narrow page.
+fn further_scores(evaluation: &Evaluation) -> Markup {
+    let further = further(evaluation);
+    html! {
+        @if !further.is_empty() {
+            p.facts {
+                @for (index, score) in further.iter().enumerate() {
+                    @if index > 0 { " · " }
+                    (quoted(&capitalised(score)))
+                }
+            }
+        }
     }
 }
 

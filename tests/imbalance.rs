@@ -1,5 +1,5 @@
-//! Stories about unequal classes through the real binary: what each class weighs, and the scores that look at all of
-//! them.
+//! Stories about unequal classes through the real binary: what each class weighs, the scores that look at all of them,
+//! and by which the epoch is chosen.
 
 mod support;
 
@@ -163,4 +163,68 @@ fn scores_that_look_at_every_label_are_in_metrics_report_and_detail() {
     scene.rehead(evaluate).ok().shows(&["area under ROC and average precision undefined (no rows of `negative`)"]);
     let printed = scene.rehead(&format!("{evaluate} --json")).ok().json();
     assert!(printed["test"].get("roc_auc").is_none() && printed["test"]["mcc"] == 0.0, "{printed}");
+}
+
+#[test]
+fn the_epoch_is_chosen_by_the_score_that_was_asked_for() {
+    let scene = training_scene();
+    scene.write("train.csv", noisy(64, 1));
+    scene.write("valid.csv", noisy(30, 2));
+    let mut chosen = Vec::new();
+    for (by, said) in [
+        ("macro_f1", "(best macro-F1 on validation: "),
+        ("accuracy", "(best accuracy on validation: "),
+        ("loss", "(lowest loss on validation: "),
+        ("mcc", "(best Matthews correlation on validation: "),
+        ("f1:positive", "(best F1 of `positive` on validation: "),
+    ] {
+        let run = by.replace(':', "-");
+        let how = format!("--epochs 20 --batch-size 8 --lr 2e-2 --keep-best {by}");
+        train(&scene, &how, &run).says(&["weights kept: epoch ", said]);
+        let metrics = scene.json(&format!("{run}/metrics.json"));
+        assert_eq!(metrics["keep_best"], by);
+        let epoch = metrics["best_epoch"].as_u64().unwrap();
+        let history = history(&scene, &run);
+        let epochs = history.iter().filter(|record| record["kind"] == "evaluation");
+        let number = |record: &serde_json::Value, key: &str| record[key].as_f64().unwrap();
+        if by != "mcc" && !by.starts_with("f1:") {
+            let score = |record| if by == "loss" { -number(record, by) } else { number(record, by) };
+            let best = epochs
+                .rev()
+                .max_by(|a, b| score(a).total_cmp(&score(b)).then(number(b, "loss").total_cmp(&number(a, "loss"))));
+            assert_eq!(epoch, best.unwrap()["epoch"].as_u64().unwrap(), "{by}");
+        }
+        chosen.push(epoch);
+        let page = scene.text(&format!("{run}/report.html"));
+        assert!(page.contains("were kept for the "), "{by}");
+    }
+    assert!(chosen.iter().any(|epoch| *epoch != chosen[0]), "{chosen:?}");
+    train(&scene, "--epochs 2", "default").says(&["(best macro-F1 on validation: "]);
+}
+
+/// Texts whose words say the label twice in three times.
+fn noisy(rows: usize, seed: u64) -> String {
+    let mut lottery = Lottery(seed);
+    let row = |_| {
+        let positive = lottery.below(3) == 0;
+        let word = if positive == (lottery.below(3) > 0) { "good" } else { "bad" };
+        (format!("{} {word}", lottery.words(1, 3)), if positive { "positive" } else { "negative" })
+    };
+    csv(&(0..rows).map(row).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_score_that_cannot_choose_is_refused_or_said() {
+    let scene = training_scene();
+    scene.rehead(&format!("{BASIC} --keep-best f1:postive --out run")).refused().says(&[
+        "`postive` is not a label",
+        "did you mean `positive`?",
+        "the labels are `negative` and `positive`",
+    ]);
+    scene.rehead(&format!("{BASIC} --keep-best auc --out run")).refused().says(&["f1:LABEL"]);
+    train(&scene, "--strategy frozen --keep-best loss", "frozen").says(&["`--keep-best` has no effect"]);
+    let negative: Vec<_> = sentiment(20, 3).into_iter().filter(|(_, label)| *label == "negative").collect();
+    scene.write("valid.csv", csv(&negative));
+    train(&scene, "--epochs 2 --keep-best f1:positive --quiet", "unseen")
+        .says(&["no validation row has the label `positive`"]);
 }

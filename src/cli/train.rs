@@ -112,6 +112,7 @@ mod tests {
             "model.engine" => "packed",
             "strategy.name" => "bitfit",
             "training.class_weights" => "balanced",
+            "training.keep_best" => "mcc",
             "training.augment" => "light",
             "training.schedule" => "cosine",
             "run.device" => "cpu",

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::class_weights::ClassWeights;
+use super::keep_best::KeepBest;
 use super::lists::{Columns, Paths};
 use super::problems::all_problems;
 use super::values::{
@@ -153,6 +154,8 @@ pub struct TrainingConfig {
     pub max_grad_norm: f64,
     /// Epochs without improvement after which training stops; `None` never stops early.
     pub patience: Option<usize>,
+    /// The validation score by which the epoch is chosen whose weights are kept.
+    pub keep_best: KeepBest,
     /// Minutes between two snapshots of the training state; one is also saved on an interruption.
     pub snapshot_minutes: f64,
     /// At most `i64::MAX`, which is what TOML can hold.

@@ -8,6 +8,7 @@ use super::accepts::{
     Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, IMAGE_SIZE, LAYERS, LEARNING_RATE, MAX_LENGTH, MEGABYTES,
     MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS, WEIGHT_DECAY,
 };
+use super::keep_best::KeepBest;
 use super::setting::{DefaultValue, Setting, optimizer_row, row};
 use super::values::{
     Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote, Schedule,
@@ -392,6 +393,14 @@ pub static SETTINGS: &[Setting] = &[
         "Early stopping: epochs without improvement on the validation data after which training stops",
     )
     .elsewhere(&["early_stopping"]),
+    optimizer_row(
+        "training.keep_best",
+        "--keep-best macro_f1|accuracy|loss|mcc|f1:LABEL",
+        Accepts::words::<KeepBest>(),
+        DefaultValue::Fixed("macro_f1"),
+        "Validation score that decides which epoch's weights are kept, and what counts as improvement for --patience",
+    )
+    .elsewhere(&["metric_for_best_model"]),
     row(
         "training.snapshot_minutes",
         "--snapshot-minutes MIN",

@@ -7,7 +7,7 @@ use super::label_map::two_columns;
 use super::label_text::trimmed;
 use super::labels::Labels;
 use crate::config::ClassWeights;
-use crate::error::{Error, Result, listed, nearest};
+use crate::error::{Error, Result, nearest};
 use crate::files;
 
 /// What each class weighs in the loss.
@@ -101,9 +101,7 @@ fn each(pairs: impl Iterator<Item = Pair>, labels: &Labels) -> Result<Vec<f64>> 
         let Pair { label, weight, .. } = &pair;
         let place = labels.index_of(label).and_then(|index| weights.get_mut(index as usize));
         let Some(place) = place else {
-            let meant = nearest(label, labels.names().iter().map(String::as_str));
-            let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
-            return Err(pair.problem(format!("`{label}` is not a label of the training data{meant}")));
+            return Err(pair.problem(labels.unknown(label)));
         };
         let number = weight.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
         let Some(number) = number else {
@@ -174,15 +172,10 @@ fn of_json(text: &str) -> Result<Vec<Pair>> {
 }
 
 fn hint(labels: &Labels) -> String {
-    const SHOWN: usize = 20;
-    let mut names: Vec<&str> = labels.names().iter().take(SHOWN).map(String::as_str).collect();
-    let more = labels.len().saturating_sub(SHOWN);
-    let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    names.truncate(SHOWN);
     format!(
-        "the labels are {}{and_more}; write a weight above 0 for some of them as a=2,b=0.5, or into a CSV file with lines \
+        "the labels are {}; write a weight above 0 for some of them as a=2,b=0.5, or into a CSV file with lines \
          LABEL,WEIGHT or a JSON object; the others weigh 1",
-        listed(names)
+        labels.listed()
     )
 }
 

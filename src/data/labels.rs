@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, listed, nearest};
 
 /// More classes than this mean a mistake in the choice of the column.
 pub const MAX_LABELS: usize = 10_000;
@@ -69,6 +69,25 @@ impl Labels {
     /// The number of classes.
     pub fn len(&self) -> usize {
         self.names.len()
+    }
+
+    /// The names for a message; of many the first.
+    pub fn listed(&self) -> String {
+        const SHOWN: usize = 20;
+        match self.names.get(..SHOWN) {
+            Some(first) if self.len() > SHOWN => {
+                let first: Vec<String> = first.iter().map(|name| format!("`{name}`")).collect();
+                format!("{} and {} more", first.join(", "), self.len() - SHOWN)
+            }
+            _ => listed(&self.names),
+        }
+    }
+
+    /// That somebody named a class that there is not.
+    pub fn unknown(&self, name: &str) -> String {
+        let meant = nearest(name, self.names.iter().map(String::as_str));
+        let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+        format!("`{name}` is not a label of the training data{meant}")
     }
 
     /// Whether there is no class at all.

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter};
 
+use crate::config::KeepBest;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::files::write_atomically;
@@ -51,6 +52,10 @@ pub struct RunMetrics {
     /// The epoch whose weights were kept, from 1; null without validation.
     #[serde(default)]
     pub best_epoch: Option<u32>,
+    /// The validation score that chose it, as `--keep-best` takes it; left out where there were no epochs to choose
+    /// from, and in files of versions that knew only `macro_f1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_best: Option<KeepBest>,
     /// Epochs trained; fewer than `epochs` of the settings after early stopping.
     #[serde(default)]
     pub epochs: u32,
@@ -199,6 +204,7 @@ mod tests {
             valid: Some(evaluation),
             test: None,
             best_epoch: Some(2),
+            keep_best: Some(KeepBest::MacroF1),
             epochs: 3,
             language: Value::Null,
             choices: json!({ "precision": { "value": "bf16", "because": "the CPU has avx512_bf16" } }),
@@ -212,7 +218,7 @@ mod tests {
         let names: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let before = ["model", "strategy", "seed", "train_rows", "train_seconds", "tokens_per_second"];
         let after = ["trainable_parameters", "total_parameters", "peak_memory_bytes", "valid"];
-        let more = ["best_epoch", "epochs", "prepare_seconds", "choices", "rehead_version"];
+        let more = ["best_epoch", "keep_best", "epochs", "prepare_seconds", "choices", "rehead_version"];
         assert_eq!(names, [&before[..], &after[..], &more[..]].concat());
         let names: Vec<_> = json["valid"].as_object().unwrap().keys().map(String::as_str).collect();
         for name in ["rows", "accuracy", "macro_f1", "loss", "ece", "per_class", "confusion"] {

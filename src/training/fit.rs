@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::batch::sampler::BatchSize;
     use crate::batch::{ExampleSet, TokenizedSet};
-    use crate::config::Schedule;
+    use crate::config::{KeepBest, Schedule};
     use crate::data::Labels;
     use crate::error::{Error, ErrorKind};
     use crate::evaluation::evaluate;
@@ -115,6 +115,7 @@ mod tests {
             schedule: Schedule::Linear,
             warmup_ratio: 0.1,
             patience: None,
+            keep_best: KeepBest::MacroF1,
             seed: 3,
             log_every: 1,
             compute: tch::Kind::Float,

@@ -1,6 +1,7 @@
 //! What a run keeps while it trains: snapshots every few minutes and on Ctrl-C, and the best epoch's weights and
 //! scores.
 
+use crate::config::KeepBest;
 use crate::console::Console;
 use crate::error::{self, Error, Result};
 use crate::interrupt;
@@ -27,6 +28,8 @@ pub struct Keeper<'a> {
     /// Whether the last snapshot has the best weights of this session.
     best_is_saved: bool,
     best_scores: Option<Evaluated>,
+    /// The score that decides which epoch is best.
+    keep_best: KeepBest,
 }
 
 impl<'a> Keeper<'a> {
@@ -65,6 +68,7 @@ impl<'a> Keeper<'a> {
             best: None,
             best_is_saved: true,
             best_scores: None,
+            keep_best: plan.keep_best.clone(),
         };
         Ok((keeper, state))
     }
@@ -112,7 +116,7 @@ impl<'a> Keeper<'a> {
 
     /// Takes note of the scores of the epoch that has just ended, and copies the weights when they are the best so far.
     pub fn observe(&mut self, state: &mut TrainState, scores: Evaluated) -> Result<Verdict> {
-        let verdict = state.best.observe(EpochScore::new(state.epoch as u32, &scores.evaluation));
+        let verdict = state.best.observe(EpochScore::new(state.epoch as u32, &scores.evaluation, &self.keep_best));
         if verdict.improved {
             self.best = Some(BestWeights::copy_of(&self.changed)?);
             self.best_is_saved = false;

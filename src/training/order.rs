@@ -135,6 +135,7 @@ mod tests {
             schedule: crate::config::Schedule::Linear,
             warmup_ratio: 0.0,
             patience: None,
+            keep_best: crate::config::KeepBest::MacroF1,
             seed: 1,
             log_every: 1,
             compute: tch::Kind::Float,

@@ -8,7 +8,7 @@ use tch::Kind;
 
 use crate::batch::ExampleSet;
 use crate::batch::sampler::BatchSize;
-use crate::config::Schedule;
+use crate::config::{KeepBest, Schedule};
 use crate::inference::activations::Activations;
 use crate::task::{Evaluated, Loss, LossSettings, Targets};
 use crate::training::mix::Mix;
@@ -37,6 +37,8 @@ pub struct TrainPlan {
     pub warmup_ratio: f64,
     /// Epochs without improvement after which training stops.
     pub patience: Option<u32>,
+    /// The validation score by which the best epoch is chosen.
+    pub keep_best: KeepBest,
     /// Decides, with the position in the run, the order of examples, augmentation, mixing and dropout.
     pub seed: u64,
     /// Steps between two lines of the history.

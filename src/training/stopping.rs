@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::KeepBest;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 
@@ -13,21 +14,48 @@ use crate::evaluation::Evaluation;
 pub struct EpochScore {
     /// From 1.
     pub epoch: u32,
-    /// Fraction; higher is better.
-    pub macro_f1: f64,
+    /// The score that decides, higher is better; of the loss its negative.
+    #[serde(alias = "macro_f1")]
+    pub score: f64,
     /// Loss (cross-entropy) on the validation data; lower is better.
     pub loss: f64,
 }
 
 impl EpochScore {
     /// What is compared of epoch `epoch`'s evaluation.
-    pub fn new(epoch: u32, evaluation: &Evaluation) -> Self {
-        Self { epoch, macro_f1: evaluation.macro_f1, loss: evaluation.loss }
+    pub fn new(epoch: u32, evaluation: &Evaluation, by: &KeepBest) -> Self {
+        let value = value(by, evaluation);
+        Self { epoch, score: if *by == KeepBest::Loss { -value } else { value }, loss: evaluation.loss }
     }
 
-    /// By macro-F1; ties by loss. A tie of both is not better, so the earlier epoch stays.
+    /// By the score; ties by loss. A tie of both is not better, so the earlier epoch stays.
     fn is_better_than(&self, other: &Self) -> bool {
-        self.macro_f1 > other.macro_f1 || (self.macro_f1 == other.macro_f1 && self.loss < other.loss)
+        self.score > other.score || (self.score == other.score && self.loss < other.loss)
+    }
+}
+
+/// The value of a score; not a number for a label that was not evaluated.
+pub fn value(of: &KeepBest, evaluation: &Evaluation) -> f64 {
+    match of {
+        KeepBest::MacroF1 => evaluation.macro_f1,
+        KeepBest::Accuracy => evaluation.accuracy,
+        KeepBest::Loss => evaluation.loss,
+        KeepBest::Mcc => evaluation.mcc.unwrap_or(f64::NAN),
+        KeepBest::F1(label) => {
+            let scores = evaluation.per_class.iter().find(|(name, _)| name == label);
+            scores.map_or(f64::NAN, |(_, scores)| scores.f1)
+        }
+    }
+}
+
+/// The best value of a score in words: ``best F1 of `spam` ``.
+pub fn best(of: &KeepBest) -> String {
+    match of {
+        KeepBest::MacroF1 => "best macro-F1".to_owned(),
+        KeepBest::Accuracy => "best accuracy".to_owned(),
+        KeepBest::Loss => "lowest loss".to_owned(),
+        KeepBest::Mcc => "best Matthews correlation".to_owned(),
+        KeepBest::F1(label) => format!("best F1 of `{label}`"),
     }
 }
 
@@ -56,7 +84,7 @@ impl BestEpoch {
 
     /// Takes note of an epoch. Scores that are not finite never improve on anything.
     pub fn observe(&mut self, score: EpochScore) -> Verdict {
-        let finite = score.macro_f1.is_finite() && score.loss.is_finite();
+        let finite = score.score.is_finite() && score.loss.is_finite();
         let improved = finite && self.best.is_none_or(|best| score.is_better_than(&best));
         if improved {
             self.best = Some(score);
@@ -120,8 +148,8 @@ mod tests {
 
     fn run(patience: Option<u32>, scores: &[(f64, f64)]) -> (Option<u32>, Option<u32>) {
         let mut watch = BestEpoch::new(patience);
-        for (epoch, &(macro_f1, loss)) in (1..).zip(scores) {
-            if watch.observe(EpochScore { epoch, macro_f1, loss }).stop {
+        for (epoch, &(score, loss)) in (1..).zip(scores) {
+            if watch.observe(EpochScore { epoch, score, loss }).stop {
                 return (watch.best().map(|best| best.epoch), Some(epoch));
             }
         }
@@ -132,6 +160,27 @@ mod tests {
     fn the_best_has_the_highest_f1_then_the_lowest_loss_then_comes_first() {
         assert_eq!(run(None, &[(0.8, 0.5), (0.9, 0.6), (0.85, 0.1)]), (Some(2), None));
         assert_eq!(run(None, &[(0.9, 0.5), (0.9, 0.4), (0.9, 0.4)]), (Some(2), None));
+    }
+
+    #[test]
+    fn the_score_that_decides_is_the_one_asked_for() {
+        let labels = ["a", "b", "c"].map(str::to_owned);
+        let of = |logits: &[f32]| crate::evaluation::evaluate(logits, &[0, 0, 1, 2], &labels).unwrap();
+        // The second finds `c` at the price of `a`; the third is right as the first and surer of it.
+        let first = of(&[1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+        let second = of(&[0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+        let third = of(&[2.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 1.0, 0.0, 0.0]);
+        let best = |by: &str| {
+            let by = by.parse().unwrap();
+            let mut watch = BestEpoch::new(None);
+            for (epoch, evaluation) in (1..).zip([&first, &second, &third]) {
+                watch.observe(EpochScore::new(epoch, evaluation, &by));
+            }
+            watch.best().unwrap().epoch
+        };
+        assert_eq!(["accuracy", "loss", "mcc", "f1:a", "f1:c"].map(best), [3, 3, 3, 3, 2]);
+        let unknown = EpochScore::new(1, &first, &KeepBest::F1("x".into()));
+        assert!(!BestEpoch::new(None).observe(unknown).improved);
     }
 
     #[test]
@@ -154,14 +203,11 @@ mod tests {
         let mut watch = BestEpoch::new(Some(2));
         // One that serde_json reads back exactly only with its feature `float_roundtrip`: a tie must stay a tie.
         let loss = 1.0 / 11.0;
-        watch.observe(EpochScore { epoch: 1, macro_f1: 0.5, loss });
-        watch.observe(EpochScore { epoch: 2, macro_f1: 0.5, loss });
+        watch.observe(EpochScore { epoch: 1, score: 0.5, loss });
+        watch.observe(EpochScore { epoch: 2, score: 0.5, loss });
         let mut resumed: BestEpoch = serde_json::from_str(&serde_json::to_string(&watch).unwrap()).unwrap();
         assert_eq!(resumed, watch);
-        assert_eq!(
-            resumed.observe(EpochScore { epoch: 3, macro_f1: 0.5, loss }),
-            Verdict { improved: false, stop: true }
-        );
+        assert_eq!(resumed.observe(EpochScore { epoch: 3, score: 0.5, loss }), Verdict { improved: false, stop: true });
     }
 
     #[test]

@@ -87,6 +87,7 @@ pub fn baselines(
             valid: (split == "valid").then(|| evaluation.clone()),
             test: (split == "test").then(|| evaluation.clone()),
             best_epoch: None,
+            keep_best: None,
             epochs: 1,
             language: serde_json::Value::Null,
             choices: serde_json::Value::Null,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::commands::inputs::{FileForm, label_rules, read_options};
-use crate::config::{Choices, Columns, RunConfig};
+use crate::config::{Choices, Columns, KeepBest, RunConfig};
 use crate::console::Console;
 use crate::data::split::{Split, stratified};
 use crate::data::{
@@ -54,6 +54,17 @@ impl Said<'_> {
         self.console.warn(&warning);
         self.warnings.push(warning);
     }
+
+    /// Where no validation row has the label whose F1 chooses the epoch, it chooses none.
+    fn warn_of_unseen(&mut self, score: &KeepBest, names: &Labels, valid: &[Example]) {
+        if let KeepBest::F1(label) = score
+            && !valid.iter().any(|example| Some(example.label) == names.index_of(label))
+        {
+            self.warn(format!(
+                "no validation row has the label `{label}`: its F1 cannot choose an epoch, and the loss does (--keep-best)"
+            ));
+        }
+    }
 }
 
 impl Data {
@@ -75,6 +86,7 @@ impl Data {
         }
         said.note(&config.data.train, &set.summary);
         set.notes.iter().for_each(|content| said.note("labels", content));
+        check_keep_best(&config.training.keep_best, &names)?;
         let class_weights = ClassWeighting::resolve(&config.training.class_weights, &names)?;
         class_weights.described(&names).iter().for_each(|weights| said.note("class weights", weights));
         say_what_is_odd(&set, config, &mut said)?;
@@ -131,9 +143,20 @@ impl Data {
                 .file(columns.file())
                 .hint("give more rows, or a validation file with --valid"));
         }
+        said.warn_of_unseen(&config.training.keep_best, &names, &valid);
         let sources = Sources { files, options };
         let Said { summary, warnings, .. } = said;
         Ok(Self { train, valid, test, sources, labels, names, class_weights, resolution, training, summary, warnings })
+    }
+}
+
+/// The label by whose F1 the epoch is chosen is one of the data.
+fn check_keep_best(score: &KeepBest, names: &Labels) -> Result<()> {
+    match score {
+        KeepBest::F1(label) if names.index_of(label).is_none() => Err(Error::request(names.unknown(label))
+            .key("keep_best")
+            .hint(format!("the labels are {}", names.listed()))),
+        _ => Ok(()),
     }
 }
 

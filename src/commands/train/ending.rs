@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
-use crate::config::Strategy;
+use crate::config::{KeepBest, Strategy};
 use crate::console::{Console, units};
 use crate::evaluation::Evaluation;
 use crate::report::RunMetrics;
 use crate::report::evaluation::{further, table};
 use crate::report::next_steps::{self, NextStep};
+use crate::training::stopping;
 
 /// The whole ending, for a run that was asked for alone.
 pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Console) {
@@ -60,8 +61,7 @@ fn kept_epoch(metrics: &RunMetrics) -> Option<String> {
     if metrics.strategy == Strategy::Frozen.to_string() {
         return None;
     }
-    Some(format!(
-        "weights kept: epoch {epoch} of {} (best macro-F1 on validation: {:.3})",
-        metrics.epochs, valid.macro_f1
-    ))
+    let by = metrics.keep_best.as_ref().unwrap_or(&KeepBest::MacroF1);
+    let (best, value) = (stopping::best(by), stopping::value(by, valid));
+    Some(format!("weights kept: epoch {epoch} of {} ({best} on validation: {value:.3})", metrics.epochs))
 }

@@ -118,6 +118,7 @@ fn header(report: &RunReport) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::KeepBest;
     use crate::evaluation::{Evaluation, evaluate};
     use crate::report::{Origin, RunMetrics};
     use crate::training::history::{EvaluationRecord, Record, StepRecord};
@@ -192,6 +193,7 @@ mod tests {
             valid: None,
             test: None,
             best_epoch: Some(2),
+            keep_best: Some(KeepBest::F1(HOSTILE.to_owned())),
             epochs: 2,
             language: serde_json::Value::Null,
             choices: serde_json::json!([{ "key": "lr", "value": HOSTILE, "reason": "usual" }]),

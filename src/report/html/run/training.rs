@@ -5,8 +5,9 @@ use maud::{Markup, html};
 use super::view::RunReport;
 use crate::report::html::page::{figure, section};
 use crate::report::html::plot::{Plot, Scale, Unit, legend_entry};
-use crate::report::html::text::percent;
+use crate::report::html::text::{percent, quoted};
 use crate::training::history::{EvaluationRecord, Record, StepRecord};
+use crate::training::stopping;
 
 pub(super) fn training(report: &RunReport) -> Markup {
     let steps: Vec<&StepRecord> = report
@@ -46,7 +47,11 @@ pub(super) fn training(report: &RunReport) -> Markup {
             }
             @if let Some(best) = curves.best_record() {
                 p {
-                    "The weights of epoch " (best.epoch) " were kept. Validation: " (scores(best)) "."
+                    "The weights of epoch " (best.epoch) " were kept"
+                    @if let Some(score) = &report.metrics.keep_best {
+                        " for the " (quoted(&stopping::best(score)))
+                    }
+                    ". Validation: " (scores(best)) "."
                 }
             }
         }

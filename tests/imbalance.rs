@@ -1,5 +1,5 @@
 //! Stories about unequal classes through the real binary: what each class weighs, the scores that look at all of them,
-//! and by which the epoch is chosen.
+//! by which the epoch is chosen, and the focal loss.
 
 mod support;
 
@@ -227,4 +227,50 @@ fn a_score_that_cannot_choose_is_refused_or_said() {
     scene.write("valid.csv", csv(&negative));
     train(&scene, "--epochs 2 --keep-best f1:positive --quiet", "unseen")
         .says(&["no validation row has the label `positive`"]);
+}
+
+#[test]
+fn the_focal_loss_is_trained_with_and_without_focus_is_cross_entropy() {
+    let scene = training_scene();
+    let loss = |run: &str| {
+        let steps = history(&scene, run);
+        let step = steps.iter().find(|record| record["kind"] == "step").unwrap();
+        step["loss"].as_f64().unwrap()
+    };
+    let how = "--strategy last:1 --epochs 2 --batch-size 16 --lr 1e-3 --log-every 1";
+    train(&scene, how, "plain");
+    train(&scene, &format!("{how} --loss cross_entropy"), "named");
+    assert!(weights(&scene, "named") == weights(&scene, "plain"));
+    train(&scene, &format!("{how} --loss focal --focal-gamma 0"), "without");
+    assert!((loss("without") - loss("plain")).abs() < 1e-5);
+    train(&scene, &format!("{how} --loss focal"), "focal");
+    // Two labels that are told apart by nothing yet: p is about a half, and (1 - p)^2 a quarter.
+    assert!((loss("focal") / loss("plain") - 0.25).abs() < 0.1, "{} of {}", loss("focal"), loss("plain"));
+    train(&scene, &format!("{how} --loss focal --focal-gamma 2.0"), "two");
+    assert!(weights(&scene, "focal") == weights(&scene, "two"));
+    assert!(weights(&scene, "focal") != weights(&scene, "plain"));
+    train(&scene, &format!("{how} --loss focal --class-weights positive=4"), "weighted");
+    assert!(weights(&scene, "weighted") != weights(&scene, "focal"));
+    assert_eq!(scene.json("focal/metrics.json")["focal_gamma"], 2.0);
+    assert!(scene.json("plain/metrics.json").get("focal_gamma").is_none());
+}
+
+#[test]
+fn what_has_no_focal_loss_refuses_it() {
+    let scene = training_scene();
+    for (how, parts) in [
+        ("--loss focal --strategy frozen", ["logistic regression", "--class-weights"]),
+        ("--loss focal --label-smoothing 0.1", ["no label smoothing", "--label-smoothing"]),
+        ("--focal-gamma 2", ["no focal gamma", "--loss focal"]),
+        ("--loss focal --focal-gamma -1", ["--focal-gamma", "from 0"]),
+        ("--loss fokal", ["did you mean `focal`?", "cross_entropy"]),
+    ] {
+        scene.rehead(&format!("{BASIC} {how} --out run")).refused().says(&parts);
+    }
+    let compare = BASIC.replacen("train ", "compare ", 1);
+    scene
+        .rehead(&format!("{compare} --strategies full,frozen --loss focal --out both"))
+        .refused()
+        .says(&["logistic regression", "hint: "]);
+    assert!(!scene.exists("run") && !scene.exists("both"));
 }

@@ -113,6 +113,7 @@ mod tests {
             "strategy.name" => "bitfit",
             "training.class_weights" => "balanced",
             "training.keep_best" => "mcc",
+            "training.loss" => "focal",
             "training.augment" => "light",
             "training.schedule" => "cosine",
             "run.device" => "cpu",

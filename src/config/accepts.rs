@@ -50,6 +50,8 @@ pub const MIXING: Number = Number { min: Included(0.0), max: Included(100.0) };
 pub const POSITIVE: Number = Number { min: Excluded(0.0), max: Unbounded };
 /// Any finite number from 0 on, such as a factor that 0 turns off.
 pub const NOT_NEGATIVE: Number = Number { min: Included(0.0), max: Unbounded };
+/// γ of the focal loss.
+pub const FOCUS: Number = Number { min: Included(0.0), max: Included(20.0) };
 /// A fraction of a whole that may be nothing or all of it.
 pub const RATIO: Number = Number { min: Included(0.0), max: Included(1.0) };
 /// A fraction that leaves something on either side.

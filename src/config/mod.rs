@@ -17,6 +17,7 @@ mod forms;
 mod keep_best;
 mod layer;
 mod lists;
+mod loss;
 mod problems;
 mod read;
 mod resolve;
@@ -36,8 +37,8 @@ pub use resolve::{Flags, Request, given, load, resolve};
 pub use run::{DataConfig, ExecutionConfig, ModelConfig, RunConfig, StrategyConfig, TrainingConfig};
 pub use saved::{Difference, SAVED_SETTINGS, decisive_settings, differences, saved_settings};
 pub use values::{
-    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote, Schedule,
-    Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, Pooling, Precision, Quote,
+    Schedule, Strategy, Switch, Task,
 };
 
 #[cfg(test)]
@@ -100,6 +101,7 @@ mod tests {
         config.run.cache_dir = Some("cache".into());
         config.strategy.head_init = HeadInit::Probe;
         config.training.class_weights = ClassWeights::Balanced;
+        config.training.focal_gamma = Some(1.0);
         config
     }
 

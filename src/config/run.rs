@@ -12,8 +12,8 @@ use super::keep_best::KeepBest;
 use super::lists::{Columns, Paths};
 use super::problems::all_problems;
 use super::values::{
-    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote, Schedule,
-    Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, Pooling, Precision, Quote,
+    Schedule, Strategy, Switch, Task,
 };
 use crate::error::{Error, Result};
 use crate::files;
@@ -134,6 +134,10 @@ pub struct TrainingConfig {
     pub micro_batch_tokens: Option<usize>,
     /// Decoupled weight decay (AdamW), applied to matrices and not to biases and norms; 0 turns it off.
     pub weight_decay: f64,
+    /// What is minimised.
+    pub loss: LossFunction,
+    /// γ of the focal loss: how much less rows count that are predicted well. Only set with it; `None`: 2.
+    pub focal_gamma: Option<f64>,
     /// Fraction of the target that is spread over all classes.
     pub label_smoothing: f64,
     /// What each class counts in the loss.

@@ -5,14 +5,14 @@
 //! at once is in [`EXCLUSIVE`]; how files, `--set` and flags are read is in [`super::read`].
 
 use super::accepts::{
-    Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FRACTION, IMAGE_SIZE, LAYERS, LEARNING_RATE, MAX_LENGTH, MEGABYTES,
-    MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS, WEIGHT_DECAY,
+    Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FOCUS, FRACTION, IMAGE_SIZE, LAYERS, LEARNING_RATE, MAX_LENGTH,
+    MEGABYTES, MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS, WEIGHT_DECAY,
 };
 use super::keep_best::KeepBest;
 use super::setting::{DefaultValue, Setting, optimizer_row, row};
 use super::values::{
-    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, OnBadInput, Pooling, Precision, Quote, Schedule,
-    Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, Pooling, Precision, Quote,
+    Schedule, Strategy, Switch, Task,
 };
 
 use DefaultValue::{Auto, Required, Unset};
@@ -314,6 +314,22 @@ pub static SETTINGS: &[Setting] = &[
         "Decoupled weight decay (AdamW)",
     )
     .under("Optimisation"),
+    row(
+        "training.loss",
+        "--loss cross_entropy|focal",
+        Accepts::words::<LossFunction>(),
+        DefaultValue::Fixed("cross_entropy"),
+        "What training minimises: cross-entropy, or the focal loss, in which rows that are predicted well already count \
+         less (not with --strategy frozen)",
+    )
+    .elsewhere(&["loss_function", "criterion"]),
+    row(
+        "training.focal_gamma",
+        "--focal-gamma X",
+        Accepts::Number(FOCUS),
+        Unset("2"),
+        "Focal loss: how much less rows count that are predicted well; 0 is cross-entropy",
+    ),
     row(
         "training.label_smoothing",
         "--label-smoothing FRACTION",

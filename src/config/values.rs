@@ -130,6 +130,16 @@ words! {
 }
 
 words! {
+    /// What training minimises.
+    LossFunction {
+        /// Minus the logarithm of the true label's probability.
+        CrossEntropy = "cross_entropy",
+        /// The same with less weight on rows that are predicted well (Lin et al. 2017).
+        Focal = "focal",
+    }
+}
+
+words! {
     /// What happens when an input cannot be read, such as a damaged image.
     OnBadInput {
         /// The command stops.
@@ -407,7 +417,7 @@ impl fmt::Display for Encoding {
 }
 
 as_text!(Augment, Init, OnBadInput, Quote, Encoding);
-as_text!(HeadInit, Switch, Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
+as_text!(HeadInit, LossFunction, Switch, Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
 
 #[cfg(test)]
 mod tests {

@@ -56,6 +56,9 @@ pub struct RunMetrics {
     /// from, and in files of versions that knew only `macro_f1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_best: Option<KeepBest>,
+    /// γ of the focal loss that was minimised; left out for cross-entropy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub focal_gamma: Option<f64>,
     /// Epochs trained; fewer than `epochs` of the settings after early stopping.
     #[serde(default)]
     pub epochs: u32,
@@ -205,6 +208,7 @@ mod tests {
             test: None,
             best_epoch: Some(2),
             keep_best: Some(KeepBest::MacroF1),
+            focal_gamma: None,
             epochs: 3,
             language: Value::Null,
             choices: json!({ "precision": { "value": "bf16", "because": "the CPU has avx512_bf16" } }),

@@ -55,7 +55,7 @@ pub fn plan(
         batch,
         micro_batch_tokens,
         mix,
-        loss: LossSettings { label_smoothing: settings.label_smoothing, class_weights },
+        loss: LossSettings { label_smoothing: settings.label_smoothing, focal_gamma: settings.focal(), class_weights },
         optimizer: AdamwSettings {
             learning_rate,
             head_learning_rate: settings.head_lr.unwrap_or(learning_rate),

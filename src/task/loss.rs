@@ -13,6 +13,8 @@ use crate::task::targets::Targets;
 pub struct LossSettings {
     /// The share of the target that is spread evenly over all classes (Szegedy et al. 2016), 0 to 1.
     pub label_smoothing: f64,
+    /// γ of the focal loss (Lin et al. 2017); `None`: cross-entropy.
+    pub focal_gamma: Option<f64>,
     /// What each class weighs.
     pub class_weights: ClassWeighting,
 }

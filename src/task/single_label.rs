@@ -1,7 +1,7 @@
-//! Single-label classification: each example has one of the labels. Cross-entropy, the most probable label, accuracy
+//! Single-label classification: each example has one of the labels. Cross-entropy or focal loss, the most probable label, accuracy
 //! and F1.
 
-use tch::{Device, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::config;
 use crate::data::{ClassWeighting, Example, Labels, OutputValue};
@@ -49,7 +49,10 @@ impl Task for SingleLabel {
 
     fn loss(&self, settings: &LossSettings, targets: &Targets, names: &Labels, device: Device) -> Result<Loss> {
         let weights = class_weights(settings, targets, names);
-        Ok(Loss::new(CrossEntropy::new(settings.label_smoothing, weights.as_deref(), device)?))
+        match settings.focal_gamma {
+            Some(gamma) => Ok(Loss::new(Focal::new(gamma, weights.as_deref(), device)?)),
+            None => Ok(Loss::new(CrossEntropy::new(settings.label_smoothing, weights.as_deref(), device)?)),
+        }
     }
 
     fn fit_head(
@@ -102,12 +105,17 @@ pub struct CrossEntropy {
 impl CrossEntropy {
     /// `class_weights`: one per class; without, all weigh 1.
     pub fn new(label_smoothing: f64, class_weights: Option<&[f64]>, device: Device) -> Result<Self> {
-        let weights = class_weights.map(|weights| -> Result<Tensor> {
-            let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
-            Ok(Tensor::f_from_slice(&weights)?.f_to_device(device)?)
-        });
-        Ok(Self { label_smoothing, class_weights: weights.transpose()? })
+        Ok(Self { label_smoothing, class_weights: on_device(class_weights, device)? })
     }
+}
+
+/// Weights of classes, where there are any, as a loss reads them.
+fn on_device(class_weights: Option<&[f64]>, device: Device) -> Result<Option<Tensor>> {
+    let weights = class_weights.map(|weights| -> Result<Tensor> {
+        let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
+        Ok(Tensor::f_from_slice(&weights)?.f_to_device(device)?)
+    });
+    weights.transpose()
 }
 
 /// The class of an example that PyTorch's cross-entropy ignores (its `ignore_index`).
@@ -115,15 +123,51 @@ const IGNORED: i64 = -100;
 
 impl Criterion for CrossEntropy {
     fn sum(&self, logits: &Tensor, targets: &Targets, examples: &[usize]) -> Result<Tensor> {
-        let classes = targets.classes();
-        let class = |&example: &usize| classes.get(example).map_or(IGNORED, |&class| i64::from(class));
-        let classes: Vec<i64> = examples.iter().map(class).collect();
-        let classes = match logits.device() {
-            Device::Cuda(gpu) => native::to_gpu(&classes, gpu)?,
-            _ => Tensor::f_from_slice(&classes)?,
-        };
+        let classes = classes_of(targets, examples, logits.device())?;
         let weights = self.class_weights.as_ref();
         Ok(logits.f_cross_entropy_loss(&classes, weights, Reduction::Sum, IGNORED, self.label_smoothing)?)
+    }
+}
+
+/// The class of each example, as a tensor on `device`.
+fn classes_of(targets: &Targets, examples: &[usize], device: Device) -> Result<Tensor> {
+    let classes = targets.classes();
+    let class = |&example: &usize| classes.get(example).map_or(IGNORED, |&class| i64::from(class));
+    let classes: Vec<i64> = examples.iter().map(class).collect();
+    match device {
+        Device::Cuda(gpu) => native::to_gpu(&classes, gpu),
+        _ => Ok(Tensor::f_from_slice(&classes)?),
+    }
+}
+
+/// The focal loss (Lin et al. 2017): cross-entropy times (1 - p)^γ, where p is the true label's probability, so that
+/// rows predicted well count less. γ = 0 is cross-entropy.
+pub struct Focal {
+    gamma: f64,
+    class_weights: Option<Tensor>,
+}
+
+impl Focal {
+    /// `class_weights`: one per class; without, all weigh 1.
+    pub fn new(gamma: f64, class_weights: Option<&[f64]>, device: Device) -> Result<Self> {
+        Ok(Self { gamma, class_weights: on_device(class_weights, device)? })
+    }
+}
+
+/// 1 - p is not taken as less: for γ below 1 its slope would be infinite where p rounds to 1.
+const LEAST_MISSING: f64 = 1e-30;
+
+impl Criterion for Focal {
+    fn sum(&self, logits: &Tensor, targets: &Targets, examples: &[usize]) -> Result<Tensor> {
+        let classes = classes_of(targets, examples, logits.device())?;
+        let log_probability =
+            logits.f_log_softmax(-1, Kind::Float)?.f_gather(1, &classes.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?;
+        let missing = log_probability.f_expm1()?.f_neg()?.f_clamp_min(LEAST_MISSING)?;
+        let mut losses = missing.f_pow_tensor_scalar(self.gamma)?.f_mul(&log_probability)?.f_neg()?;
+        if let Some(weights) = &self.class_weights {
+            losses = losses.f_mul(&weights.f_index_select(0, &classes)?)?;
+        }
+        Ok(losses.f_sum(Kind::Float)?)
     }
 }
 
@@ -243,6 +287,75 @@ mod tests {
         )?;
         let expected = expected.f_double_value(&[])?;
         assert!((ours - expected).abs() < 1e-6, "{ours} is not {expected}");
+        Ok(())
+    }
+
+    /// Logits that require a gradient, of rows predicted well and badly, and their classes.
+    fn rows() -> (Tensor, Targets) {
+        let logits = Tensor::from_slice(&[2f32, -1.0, 0.5, -3.0, 0.1, 0.2, 9.0, -9.0, 0.0, 0.0, 0.0, 0.0]).view([4, 3]);
+        (logits.set_requires_grad(true), Targets::Classes(vec![0, 0, 0, 2]))
+    }
+
+    #[test]
+    fn focal_loss_without_focus_is_cross_entropy() -> Result<()> {
+        for weights in [None, Some([0.5, 1.0, 3.0])] {
+            let weights = weights.as_ref().map(|weights| weights.as_slice());
+            let value = |loss: &dyn Criterion| -> Result<(f64, Vec<f32>)> {
+                let (logits, targets) = rows();
+                let sum = loss.sum(&logits, &targets, &[3, 0, 1, 2])?;
+                sum.f_backward()?;
+                Ok((sum.f_double_value(&[])?, Vec::try_from(logits.grad().reshape([-1i64]))?))
+            };
+            let (focal, of_focal) = value(&Focal::new(0.0, weights, Device::Cpu)?)?;
+            let (plain, of_plain) = value(&CrossEntropy::new(0.0, weights, Device::Cpu)?)?;
+            assert!((focal - plain).abs() < 1e-6, "{focal} is not {plain}");
+            assert!(of_focal.iter().zip(&of_plain).all(|(a, b)| (a - b).abs() < 1e-6), "{of_focal:?} {of_plain:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn focal_loss_and_its_gradient_follow_the_formula() -> Result<()> {
+        let weights = [0.5, 1.0, 3.0];
+        for gamma in [0.5, 1.0, 2.0, 5.0] {
+            let (logits, targets) = rows();
+            let sum = Focal::new(gamma, Some(&weights), Device::Cpu)?.sum(&logits, &targets, &[0, 1, 2, 3])?;
+            sum.f_backward()?;
+            let found = Vec::<f32>::try_from(logits.grad().reshape([-1i64]))?;
+            let values = Vec::<f32>::try_from(logits.detach().reshape([-1i64]))?;
+            let mut expected = 0.0;
+            for (row, &class) in targets.classes().iter().enumerate() {
+                let (class, p) = (class as usize, softmax(&values[row * 3..row * 3 + 3]));
+                // 1 - p without loss of digits.
+                let others: f64 = (0..3).filter(|&other| other != class).map(|other| p[other]).sum();
+                let log_p = (-others).ln_1p();
+                expected -= weights[class] * others.powf(gamma) * log_p;
+                // d/dz_j = w (1[j = class] - p_j) (γ p (1 - p)^(γ-1) ln p - (1 - p)^γ)
+                let slope = gamma * p[class] * others.powf(gamma - 1.0) * log_p - others.powf(gamma);
+                for other in 0..3 {
+                    let own = f64::from(u8::from(other == class));
+                    let gradient = weights[class] * (own - p[other]) * slope;
+                    let found = f64::from(found[row * 3 + other]);
+                    assert!((found - gradient).abs() < 1e-5, "γ {gamma}, row {row}: {found} is not {gradient}");
+                }
+            }
+            let found = sum.f_double_value(&[])?;
+            assert!((found - expected).abs() < 1e-5, "γ {gamma}: {found} is not {expected}");
+        }
+        Ok(())
+    }
+
+    /// Where p rounds to 1 there is nothing to gain, and nothing infinite.
+    #[test]
+    fn focal_loss_is_finite_where_a_row_is_certain() -> Result<()> {
+        for gamma in [0.1, 0.5, 2.0] {
+            let logits = Tensor::from_slice(&[200f32, -200.0]).view([1, 2]).set_requires_grad(true);
+            let loss = Focal::new(gamma, None, Device::Cpu)?;
+            for class in [0, 1] {
+                loss.sum(&logits, &Targets::Classes(vec![class]), &[0])?.f_backward()?;
+                assert!(logits.grad().isfinite().all().double_value(&[]) == 1.0, "γ {gamma}, class {class}");
+            }
+        }
         Ok(())
     }
 

@@ -33,6 +33,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let shared = args.resolve()?;
     let _lock = files::lock_directory(&shared.run.out)?;
     shared.check_paths(true)?;
+    shared.check_loss(&args.strategies)?;
     if let Some(idle) = args.without_effect() {
         console.warn(idle);
     }

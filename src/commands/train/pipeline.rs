@@ -27,6 +27,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let config = args.resolve()?;
     let _lock = lock_directory(&config.run.out)?;
     config.check_paths(args.resume)?;
+    config.check_loss(&[config.strategy.name])?;
     if let Some(idle) = args.without_effect(&config) {
         console.warn(idle);
     }

@@ -194,6 +194,7 @@ mod tests {
             test: None,
             best_epoch: Some(2),
             keep_best: Some(KeepBest::F1(HOSTILE.to_owned())),
+            focal_gamma: Some(2.0),
             epochs: 2,
             language: serde_json::Value::Null,
             choices: serde_json::json!([{ "key": "lr", "value": HOSTILE, "reason": "usual" }]),

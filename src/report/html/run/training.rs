@@ -21,7 +21,9 @@ pub(super) fn training(report: &RunReport) -> Markup {
         .filter_map(|record| if let Record::Evaluation(evaluation) = record { Some(evaluation) } else { None })
         .filter(|evaluation| evaluation.split == "valid")
         .collect();
-    let curves = Curves { steps, valid, best: report.metrics.best_epoch };
+    let is_focal = report.metrics.focal_gamma.is_some();
+    let of_training = if is_focal { "training (focal loss)" } else { "training" };
+    let curves = Curves { steps, valid, best: report.metrics.best_epoch, of_training };
     let note = html! {
         @if curves.steps.len() > 1 {
             p {
@@ -68,6 +70,8 @@ struct Curves<'a> {
     steps: Vec<&'a StepRecord>,
     valid: Vec<&'a EvaluationRecord>,
     best: Option<u32>,
+    /// What the curve of training shows.
+    of_training: &'static str,
 }
 
 impl Curves<'_> {
@@ -98,7 +102,7 @@ impl Curves<'_> {
             plot.marker("c1", 1, at, &format!("epoch {}: {:.3}", record.epoch, record.loss));
         }
         let legend = html! {
-            (legend_entry("c7", None, html! { "training" }))
+            (legend_entry("c7", None, html! { (self.of_training) }))
             @if !valid.is_empty() { (legend_entry("c1", Some(1), html! { "validation" })) }
         };
         let ends = |points: &[(f64, f64)]| match points {

@@ -108,6 +108,48 @@ fn the_result_goes_where_it_is_wanted() {
     assert_eq!(scene.text("second/predictions/test.csv").lines().count(), 1 + 37);
 }
 
+/// A gap between confidence and accuracy is put down to chance where it is smaller than chance makes it, however few rows
+/// there are; and the threshold that is recommended is one of those that are listed.
+#[test]
+fn chance_and_thresholds_are_judged_by_their_numbers() {
+    let scene = trained();
+    train(&scene, "--epochs 2 --batch-size 16 --lr 1e-3");
+    let rows = sentiment(400, 4);
+    let other = |label: &str| if label == "positive" { "negative" } else { "positive" };
+    let flipped: Vec<_> = rows.iter().take(60).map(|(text, label)| (text.clone(), other(label))).collect();
+    scene.write("flipped.csv", csv(&flipped));
+    // Half of the texts may have either label.
+    let unsure = |(row, (text, label)): (usize, (String, &'static str))| match row % 4 {
+        0 | 1 => (format!("zebra {row}"), if row % 8 < 4 { "positive" } else { "negative" }),
+        _ => (text, label),
+    };
+    let mixed: Vec<_> = rows.into_iter().enumerate().map(unsure).collect();
+    scene.write("mixed.csv", csv(&mixed[..200]));
+    scene.write("train.csv", csv(&mixed[200..]));
+    let page = |name: &str| {
+        scene.rehead(&format!("evaluate --model run --data {name}.csv --precision fp32 --threads 1 --out {name}")).ok();
+        let rows = scene.text(&format!("{name}/predictions/test.csv"));
+        let rows = fields(&rows);
+        let column = |wanted: &str| rows[0].iter().position(|name| *name == wanted).unwrap();
+        let [label, prediction, confidence] = ["label", "prediction", "confidence"].map(column);
+        let count = (rows.len() - 1) as f64;
+        let accuracy = rows[1..].iter().filter(|row| row[label] == row[prediction]).count() as f64 / count;
+        let mean = rows[1..].iter().map(|row| row[confidence].parse::<f64>().unwrap()).sum::<f64>() / count;
+        let (gap, chance) = ((mean - accuracy).abs(), 2.0 * (accuracy * (1.0 - accuracy) / count).sqrt());
+        let text = scene.text(&format!("{name}/report.html"));
+        assert_eq!(text.contains("may be due to chance"), gap >= 0.01 && gap < chance, "{name}: {gap} {chance}");
+        (text, gap < chance)
+    };
+    assert!(!page("flipped").1);
+    page("test");
+    scene.remove("run");
+    train(&scene, "--strategy frozen");
+    let (mixed, _) = page("mixed");
+    let (_, advice) = mixed.split_once("With <code>--min-confidence ").expect("a threshold");
+    let threshold = advice.split_once('<').unwrap().0;
+    assert!(mixed.contains(&format!("<td class=\"word\">{threshold} (recommended)</td>")), "{threshold}");
+}
+
 /// A pipe can be opened once: nothing of it may be lost in finding out what it is.
 #[test]
 fn labelled_rows_may_come_through_any_pipe() {

@@ -238,6 +238,9 @@ fn one_label_for_everything_is_said() {
     scene.rehead(words).ok().says(&["validation: every row gets `common`"]);
     scene.rehead("evaluate --model run --data valid.csv --threads 1 --quiet").ok().says(&[said]);
     scene.rehead("label --model run --input new.csv --output out.csv --threads 1 --quiet").ok().says(&[said]);
+    scene.write("half.csv", format!("{}{}", scene.text("new.csv"), ",\n".repeat(30)));
+    let outcome = scene.rehead("label --model run --input half.csv --output half.out.csv --threads 1 --quiet").ok();
+    outcome.says(&["warning: every row that has a text gets `common`"]);
     // Few rows, or rows that are all of one class, prove nothing.
     scene.write("few.csv", "text\ngood film\nbad film\n");
     let outcome = scene.rehead("label --model run --input few.csv --output few.out.csv --threads 1 --quiet").ok();

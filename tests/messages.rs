@@ -81,7 +81,10 @@ fn images_that_are_trained_on_too_are_said_once_and_folders_have_no_columns() {
     let train = "train --model net --init random --device cpu --precision fp32 --threads 1 --epochs 1 --out run";
     let outcome = scene.rehead(&format!("{train} --train data/train --valid data/train")).ok();
     let outcome = outcome.says(&["16 of the validation images are copies of training images"]);
-    outcome.check(times(&outcome.stderr, "too optimistic") == 1, "one warning");
+    outcome.check(times(&outcome.stderr, "warning: 16 of the validation images") == 1, "one warning");
+    let said =
+        serde_json::json!(["16 of the validation images are copies of training images: scores are too optimistic"]);
+    assert_eq!(scene.json("run/metrics.json")["data_warnings"], said);
     for words in ["evaluate --model run --data data/test", "advise --model run --train data/train"] {
         let outcome = scene.rehead(&format!("{words} --device cpu --threads 1")).ok();
         outcome.check(!outcome.stderr.contains("the usual name"), "nothing about columns");

@@ -134,6 +134,23 @@ fn rows_that_were_trained_on_are_known_again() {
         let outcome = scene.rehead(&format!("{evaluate} {file}")).ok();
         outcome.says(&[&said]);
     }
+    // The page and the metrics say it too, and choose nothing by such rows.
+    let section = |page: &str, id: &str| {
+        let page = scene.text(page);
+        let (_, section) = page.split_once(&format!("<section id=\"{id}\"")).unwrap();
+        section.split("<section").next().unwrap().to_owned()
+    };
+    let untrained = "The network was not trained on these rows";
+    scene.rehead(&format!("{evaluate} train.csv --out again")).ok();
+    assert!(scene.json("again/metrics.json")["data_warnings"][0].as_str().unwrap().starts_with(&said));
+    assert!(section("again/report.html", "result").contains(&said));
+    assert!(section("again/report.html", "next").contains(&said));
+    assert!(section("again/report.html", "thresholds").contains("they recommend no threshold"));
+    let doubtful = section("again/report.html", "label-errors");
+    assert!(!doubtful.contains(untrained) && doubtful.contains(&format!("trained on {trained} rows")), "{doubtful}");
+    scene.rehead(&format!("{evaluate} new.csv --out fresh")).ok();
+    assert!(scene.json("fresh/metrics.json").get("data_warnings").is_none());
+    assert!(section("fresh/report.html", "label-errors").contains(untrained));
     let outcome = scene.rehead(&format!("{evaluate} new.csv")).ok();
     outcome.check(!outcome.stderr.contains("trained on"), "nothing about new rows");
     // A few of them among new ones.

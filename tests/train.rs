@@ -521,5 +521,12 @@ fn rows_shared_with_the_test_file_are_warned_of() {
     let scene = training_scene();
     scene.copy("train.csv", "test.csv");
     let outcome = scene.rehead(&format!("{BASIC} --strategy frozen --test test.csv --quiet --out run")).ok();
-    outcome.says(&["warning: 64 of its rows also appear in train.csv"]);
+    let said = "64 rows of test.csv also appear in train.csv: scores on them are too optimistic";
+    outcome.says(&[&format!("warning: {said}\n")]);
+    let page = scene.text("run/report.html");
+    for id in ["next", "result", "data"] {
+        let (_, section) = page.split_once(&format!("<section id=\"{id}\"")).unwrap();
+        assert!(section.split("<section").next().unwrap().contains(said), "{id}");
+    }
+    assert!(!page.contains("The network was not trained on these rows"));
 }

@@ -20,7 +20,7 @@ use crate::report::html::run::evaluation_page;
 use crate::report::metrics::to_readable_json;
 use crate::report::next_steps::run::{RunFacts, run_steps};
 use crate::report::provenance::Provenance;
-use crate::report::{Origin, Predictions, ScoredSplit, row_origins};
+use crate::report::{Origin, Predictions, ScoredSplit, Seen, row_origins};
 use crate::task::{Dataset, Evaluated, score};
 use crate::transform::{LanguageFit, Purpose};
 
@@ -35,6 +35,9 @@ struct Report {
     /// Whether the tokenizer knows the language of the texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<LanguageFit>,
+    /// What a person should know of the data and how they were read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    data_warnings: Vec<String>,
     choices: crate::config::Choices,
     rehead_version: &'static str,
 }
@@ -68,7 +71,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         examples: prepared.set.clone(),
         targets: model.task.parse(&examples, &set.labels, &model.classifier.labels)?,
     };
-    say_if_trained_on(&model, &examples, &dataset, &console)?;
+    let seen = trained_on(&model, &examples, &dataset)?.inspect(|seen| console.warn(&seen.warning));
     let Evaluated { logits, evaluation } = score(model.task, &model.inference(), &dataset, "evaluating", &console)?;
     if let Some(warning) = evaluation.warning() {
         console.warn(warning);
@@ -80,6 +83,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         peak_memory_bytes: model.hardware.peak_memory_bytes(),
         test: evaluation,
         language,
+        data_warnings: data_warnings(&set, seen.as_ref()),
         choices: model.choices,
         rehead_version: env!("CARGO_PKG_VERSION"),
     };
@@ -101,7 +105,15 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             (args.data.display().to_string(), set.summary.to_string()),
             (unit.to_owned(), prepared.statistics.clone()),
         ];
-        let page = page(args, model.modality, &report.test, &predictions, (&texts, &found), &data, &languages);
+        let page = page(
+            args,
+            model.modality,
+            &report.test,
+            &predictions,
+            (&texts, &found),
+            seen.as_ref(),
+            (&data, &languages),
+        );
         write_atomically(out.join("report.html"), page.as_bytes())?;
         console.note(&report.test);
         console.summary(report.test.sentence(""));
@@ -115,13 +127,19 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     Ok(())
 }
 
-/// Says how many of the rows are rows that the model was trained on, where its run knows.
-fn say_if_trained_on(model: &LoadedModel, examples: &[&Example], dataset: &Dataset, console: &Console) -> Result<()> {
-    let Some(trained_on) = TrainedRows::read(&model.classifier.directory)? else { return Ok(()) };
+/// What a person should know of how the rows were read and of what they are.
+fn data_warnings(set: &LabelledSet, seen: Option<&Seen>) -> Vec<String> {
+    let of_rows = set.reading_warnings.iter().chain(&set.warnings);
+    of_rows.chain(seen.map(|seen| &seen.warning)).cloned().collect()
+}
+
+/// The rows that the model was trained on, where its run knows and there are any.
+fn trained_on(model: &LoadedModel, examples: &[&Example], dataset: &Dataset) -> Result<Option<Seen>> {
+    let Some(trained_on) = TrainedRows::read(&model.classifier.directory)? else { return Ok(None) };
     let inputs = examples.iter().map(|example| &example.input);
     let Known { rows, is_estimate } = trained_on.known(&trained_rows::digests(inputs, &*dataset.examples));
     if rows == 0 {
-        return Ok(());
+        return Ok(None);
     }
     let all = examples.len() as u64;
     let about = if is_estimate { "about " } else { "" };
@@ -132,8 +150,7 @@ fn say_if_trained_on(model: &LoadedModel, examples: &[&Example], dataset: &Datas
         false => format!("the score is too optimistic about {new}"),
     };
     let share = format!("{about}{} of {}", units::count(rows.min(all)), units::counted(all, "row"));
-    console.warn(format!("{share} {are} that this model was trained on: {so}"));
-    Ok(())
+    Ok(Some(Seen { rows, warning: format!("{share} {are} that this model was trained on: {so}") }))
 }
 
 /// `report.html`.
@@ -143,11 +160,11 @@ fn page(
     evaluation: &Evaluation,
     predictions: &Predictions,
     (texts, origins): (&[String], &[Origin]),
-    data: &[(String, String)],
-    languages: &[String],
+    seen: Option<&Seen>,
+    (data, languages): (&[(String, String)], &[String]),
 ) -> String {
     let Predictions { truth, probabilities } = predictions;
-    let split = ScoredSplit { name: "test", evaluation, truth, probabilities, texts, modality, origins };
+    let split = ScoredSplit { name: "test", evaluation, truth, probabilities, texts, modality, origins, seen };
     let next = run_steps(&RunFacts {
         model: Path::new(&args.model),
         modality,

@@ -18,4 +18,4 @@ pub use metrics::RunMetrics;
 pub use next_steps::NextStep;
 pub use origins::{Origin, row_origins};
 pub use predictions::Predictions;
-pub use split::ScoredSplit;
+pub use split::{ScoredSplit, Seen};

@@ -7,6 +7,15 @@ use crate::console::units::counted;
 use crate::data::Modality;
 use crate::evaluation::Evaluation;
 
+/// Rows of a split that the network was trained on: scores on them are too good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// How many rows of the split.
+    pub rows: u64,
+    /// What a person is told about them.
+    pub warning: String,
+}
+
 /// A split with the predictions of the trained network.
 pub struct ScoredSplit<'a> {
     /// `valid` or `test`.
@@ -23,6 +32,8 @@ pub struct ScoredSplit<'a> {
     pub modality: Modality,
     /// Where each row comes from; empty where that is not known.
     pub origins: &'a [Origin],
+    /// The rows that the network was trained on, where there are any.
+    pub seen: Option<&'a Seen>,
 }
 
 impl ScoredSplit<'_> {
@@ -34,6 +45,11 @@ impl ScoredSplit<'_> {
     /// `99 validation rows`.
     pub fn counted_rows(&self) -> String {
         counted(self.evaluation.rows, &format!("{} row", self.called()))
+    }
+
+    /// Whether so many of the rows were trained on that nothing should be chosen by what the network does with them.
+    pub fn is_largely_seen(&self) -> bool {
+        self.seen.is_some_and(|seen| 10 * seen.rows >= self.evaluation.rows)
     }
 
     /// By index.

@@ -7,11 +7,11 @@ use crate::evaluation::coverage::{Coverage, Point};
 /// none, or too few rows to tell. `accuracy`: of all rows.
 pub fn worthwhile(coverage: &Coverage, accuracy: f64) -> Option<Point> {
     const GOALS: [f64; 6] = [0.8, 0.9, 0.95, 0.98, 0.99, 0.995];
-    const FEWEST_ROWS: u64 = 50;
+    const FEWEST_LABELLED: u64 = 50;
     let goal = GOALS.into_iter().find(|goal| 1.0 - goal < 0.7 * (1.0 - accuracy))?;
     let reached = coverage.reaching(goal)?;
     let point = coverage.at((reached.threshold * 1000.0).ceil() / 1000.0);
-    (point.rows >= FEWEST_ROWS && point.coverage() >= 0.2).then_some(point)
+    (point.labelled >= FEWEST_LABELLED && point.coverage() >= 0.2).then_some(point)
 }
 
 #[cfg(test)]
@@ -26,5 +26,12 @@ mod tests {
         let point = worthwhile(&coverage, 0.75).unwrap();
         assert!(point.accuracy().is_some_and(|accuracy| accuracy > 0.89) && point.coverage() > 0.5, "{point:?}");
         assert_eq!(worthwhile(&Coverage::of(&[0.9; 5], &[true; 5]), 0.75), None);
+        // Of a hundred rows it would label 49, and of two hundred 99.
+        let half = |rows: u32| {
+            let confidence: Vec<f64> = (0..rows).map(|row| f64::from(row) / f64::from(rows)).collect();
+            let correct: Vec<bool> = (0..rows).map(|row| row > rows / 2).collect();
+            worthwhile(&Coverage::of(&confidence, &correct), 0.3).map(|point| point.labelled)
+        };
+        assert_eq!((half(60), half(200)), (None, Some(123)));
     }
 }

@@ -169,8 +169,13 @@ impl Summary {
             && self.labelled() >= ROWS_FOR_SUSPICION
             && self.unsure == 0
         {
+            let row = match (self.empty, self.unreadable) {
+                (0, 0) => "row",
+                (0, _) => "row that can be read",
+                _ => "row that has a text",
+            };
             warnings.push(format!(
-                "every row gets `{only}`: either the rows are alike, or the model always answers this; `rehead \
+                "every {row} gets `{only}`: either the rows are alike, or the model always answers this; `rehead \
                  evaluate` on labelled rows tells which"
             ));
         }

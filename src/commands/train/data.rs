@@ -1,16 +1,18 @@
 //! The examples of a run: loaded, split, and what is in them printed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::commands::inputs::{FileForm, label_rules, read_options};
 use crate::config::{Choices, Columns, KeepBest, RunConfig};
 use crate::console::Console;
+use crate::console::units::counted;
 use crate::data::split::{Split, stratified};
 use crate::data::{
-    ClassWeighting, Example, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality, ReadOptions,
-    Sources, Summary, load_labelled, overlap,
+    ClassWeighting, Example, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality, Overlap,
+    ReadOptions, Sources, Summary, load_labelled, overlap,
 };
 use crate::error::{Error, Result, listed};
+use crate::report::Seen;
 use crate::task;
 
 /// The training, validation and test examples of a run.
@@ -34,6 +36,15 @@ pub struct Data {
     pub summary: Vec<(String, String)>,
     /// What a person should know of how they were read: files and rows left out, what was understood otherwise.
     pub warnings: Vec<String>,
+    /// Of the validation and the test rows those that also stand in the training files; images are compared later.
+    pub seen: SeenRows,
+}
+
+/// Rows of the other splits that also stand in the training data.
+#[derive(Default)]
+pub struct SeenRows {
+    pub valid: Option<Seen>,
+    pub test: Option<Seen>,
 }
 
 /// What is printed of the data, and kept for the report.
@@ -99,36 +110,14 @@ impl Data {
             config.data.label = options.label.clone();
         }
 
-        let (labels, resolution) = (set.labels.clone(), set.resolution.clone());
         let mut files = config.data.train.to_vec();
-        let known = KnownLabels { labels: &labels, resolution: &resolution };
         // They get what was made of the training labels.
         options.label_rules = LabelRules { skip_empty: options.label_rules.skip_empty, ..LabelRules::default() };
-        let mut load = |path: &Path| -> Result<Vec<Example>> {
-            let columns = !path.is_dir();
-            let text = options.text.clone().filter(|_| columns);
-            let label = options.label.clone().filter(|_| columns);
-            let other = load_labelled(&[path], &ReadOptions { text, label, ..options.clone() }, Some(known))?;
-            other.reading_warnings.iter().for_each(|warning| said.warn(warning.clone()));
-            said.note(path.display(), &other.summary);
-            other.notes.iter().for_each(|note| console.note(format!("{}: {note}", path.display())));
-            other.warnings.iter().for_each(|text| said.warn(format!("{}: {text}", path.display())));
-            let shared = overlap(&set.examples, &other.examples);
-            // Images are compared by what they show, once they are read.
-            if shared.rows > 0 && modality == Modality::Text {
-                said.warn(format!(
-                    "{} of its rows also appear in {}, {} with another label: scores on them are too optimistic",
-                    shared.rows, config.data.train, shared.contradictions
-                ));
-            }
-            // Examples of all files are numbered together.
-            let before = files.len() as u32;
-            files.push(path.to_owned());
-            Ok(other.examples.into_iter().map(|example| Example { file: example.file + before, ..example }).collect())
-        };
-        let test = config.data.test.as_deref().map(&mut load).transpose()?;
-        let valid = config.data.valid.as_deref().map(&mut load).transpose()?;
-        let LabelledSet { examples, columns, summary: training, .. } = set;
+        let mut load = |path: &Path| load_other(path, &set, &options, config, &mut files, &mut said);
+        let (test, seen_test) = config.data.test.as_deref().map(&mut load).transpose()?.unzip();
+        let (valid, seen_valid) = config.data.valid.as_deref().map(&mut load).transpose()?.unzip();
+        let seen = SeenRows { valid: seen_valid.flatten(), test: seen_test.flatten() };
+        let LabelledSet { examples, columns, labels, resolution, summary: training, .. } = set;
         let (train, valid) = match valid {
             Some(valid) => (examples, valid),
             None => {
@@ -146,8 +135,65 @@ impl Data {
         said.warn_of_unseen(&config.training.keep_best, &names, &valid);
         let sources = Sources { files, options };
         let Said { summary, warnings, .. } = said;
-        Ok(Self { train, valid, test, sources, labels, names, class_weights, resolution, training, summary, warnings })
+        Ok(Self {
+            train,
+            valid,
+            test,
+            sources,
+            labels,
+            names,
+            class_weights,
+            resolution,
+            training,
+            summary,
+            warnings,
+            seen,
+        })
     }
+}
+
+/// The examples of another split, read as the training `set` was, and those of them that also stand in it. The file is
+/// put to `files`.
+fn load_other(
+    path: &Path,
+    set: &LabelledSet,
+    options: &ReadOptions,
+    config: &RunConfig,
+    files: &mut Vec<PathBuf>,
+    said: &mut Said,
+) -> Result<(Vec<Example>, Option<Seen>)> {
+    let known = KnownLabels { labels: &set.labels, resolution: &set.resolution };
+    let columns = !path.is_dir();
+    let text = options.text.clone().filter(|_| columns);
+    let label = options.label.clone().filter(|_| columns);
+    let other = load_labelled(&[path], &ReadOptions { text, label, ..options.clone() }, Some(known))?;
+    other.reading_warnings.iter().for_each(|warning| said.warn(warning.clone()));
+    said.note(path.display(), &other.summary);
+    other.notes.iter().for_each(|note| said.console.note(format!("{}: {note}", path.display())));
+    other.warnings.iter().for_each(|text| said.warn(format!("{}: {text}", path.display())));
+    // Images are compared by what they show, once they are read.
+    let is_text = options.modality == Modality::Text;
+    let seen = is_text.then(|| shared_rows(&overlap(&set.examples, &other.examples), path, config)).flatten();
+    seen.iter().for_each(|seen| said.warn(seen.warning.clone()));
+    // Examples of all files are numbered together.
+    let before = files.len() as u32;
+    files.push(path.to_owned());
+    let numbered = |example: Example| Example { file: example.file + before, ..example };
+    Ok((other.examples.into_iter().map(numbered).collect(), seen))
+}
+
+/// What to say of the rows of a file that also stand in the training data; nothing where there are none.
+fn shared_rows(shared: &Overlap, file: &Path, config: &RunConfig) -> Option<Seen> {
+    let Overlap { rows, contradictions, .. } = *shared;
+    let (file, appear) = (file.display(), if rows == 1 { "appears" } else { "appear" });
+    let them = if rows == 1 { "it" } else { "them" };
+    let other = if contradictions > 0 { format!(", {contradictions} with another label") } else { String::new() };
+    let warning = format!(
+        "{} of {file} also {appear} in {}{other}: scores on {them} are too optimistic",
+        counted(rows, "row"),
+        config.data.train
+    );
+    (rows > 0).then_some(Seen { rows, warning })
 }
 
 /// The label by whose F1 the epoch is chosen is one of the data.

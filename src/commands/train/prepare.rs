@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::data::Data;
+use super::data::{Data, SeenRows};
 use super::network::{self, NetworkRequest};
 use super::resolved;
 use super::split::{PreparedSplit, SplitPreparation};
@@ -133,6 +133,11 @@ impl<'a> Run<'a> {
         warnings.extend(unread.map(|(name, count)| {
             format!("{} left out, which cannot be read", units::counted(count as u64, &format!("{name} image")))
         }));
+        // Those of texts are among the warnings.
+        let seen = [Some(&splits.valid), splits.test.as_ref()].into_iter().filter_map(|split| split?.seen.as_ref());
+        let copies: Vec<String> =
+            seen.map(|seen| seen.warning.clone()).filter(|said| !warnings.contains(said)).collect();
+        warnings.extend(copies);
         summary.extend(warnings.iter().map(|warning| ("reading".to_owned(), warning.clone())));
         Ok(Self {
             config,
@@ -229,16 +234,21 @@ impl Splits {
         let console = preparation.console;
         let split = |examples: &[Example], purpose| PreparedSplit::of(examples, purpose, preparation);
         let train = split(&data.train, Purpose::Training)?;
-        let valid = split(&data.valid, Purpose::Inference)?;
-        let test = data.test.as_deref().map(|examples| split(examples, Purpose::Inference)).transpose()?;
+        let mut valid = split(&data.valid, Purpose::Inference)?;
+        let mut test = data.test.as_deref().map(|examples| split(examples, Purpose::Inference)).transpose()?;
         console.note(format!("training data: {}", train.statistics));
         for (name, split) in [("training", Some(&train)), ("validation", Some(&valid)), ("test", test.as_ref())] {
             for remark in split.into_iter().flat_map(|split| split.remarks.iter()) {
                 console.warn(format!("{name} data: {remark}"));
             }
         }
-        for (name, split) in [("validation", Some(&valid)), ("test", test.as_ref())] {
-            split.and_then(|split| train.copies_in(split, name)).iter().for_each(|copies| console.warn(copies));
+        let SeenRows { valid: seen_valid, test: seen_test } = &data.seen;
+        let held_out = [("validation", Some(&mut valid), seen_valid), ("test", test.as_mut(), seen_test)];
+        for (name, split, seen) in held_out {
+            let Some(split) = split else { continue };
+            let copies = train.copies_in(split, name);
+            copies.iter().for_each(|copies| console.warn(&copies.warning));
+            split.seen = copies.or_else(|| seen.clone());
         }
         Ok(Self { train, valid, test })
     }

@@ -43,6 +43,7 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
             texts: &split.texts,
             modality: run.transform.modality(),
             origins,
+            seen: split.seen.as_ref(),
         })
         .collect();
     let next = next_steps(run, &metrics, &splits);

@@ -12,6 +12,7 @@ use crate::console::Console;
 use crate::data::{Example, Input, Labels, Origins, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::inference::cache::{Cache, Examples};
+use crate::report::Seen;
 use crate::task::{Dataset, Task};
 use crate::transform::{Purpose, Transform};
 
@@ -34,6 +35,8 @@ pub struct PreparedSplit {
     pub origins: OnceCell<Origins>,
     /// Digests of the training examples; none of the others.
     pub trained_rows: TrainedRows,
+    /// The rows that also stand among the training examples.
+    pub seen: Option<Seen>,
 }
 
 /// How splits are prepared: the same for all of a run.
@@ -78,6 +81,7 @@ impl PreparedSplit {
             places: held_out.iter().map(|example| example.place()).collect(),
             origins: OnceCell::new(),
             trained_rows,
+            seen: None,
             dataset: Dataset { targets: task.parse(&usable, values, names)?, examples: set },
             statistics,
             remarks,
@@ -86,9 +90,9 @@ impl PreparedSplit {
         })
     }
 
-    /// How many images of another split are copies of training images, in words. (Texts are compared when they are
+    /// The images of another split that are copies of training images. (Texts are compared when they are
     /// loaded.)
-    pub fn copies_in(&self, other: &Self, name: &str) -> Option<String> {
+    pub fn copies_in(&self, other: &Self, name: &str) -> Option<Seen> {
         let mut known: HashMap<&str, HashSet<u32>> = HashMap::new();
         for (content, class) in self.contents() {
             known.entry(content).or_default().insert(class);
@@ -98,7 +102,8 @@ impl PreparedSplit {
         let (copies, contradictions) = (found.len(), found.iter().filter(|contradicts| **contradicts).count());
         let are = if copies == 1 { "is a copy of a training image" } else { "are copies of training images" };
         let other = if contradictions > 0 { format!(", {contradictions} with another label") } else { String::new() };
-        (copies > 0).then(|| format!("{copies} of the {name} images {are}{other}: scores are too optimistic"))
+        let warning = format!("{copies} of the {name} images {are}{other}: scores are too optimistic");
+        (copies > 0).then_some(Seen { rows: copies as u64, warning })
     }
 
     /// What is the same for equal images, with their classes; nothing of texts.

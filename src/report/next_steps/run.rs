@@ -58,7 +58,8 @@ pub struct Training<'a> {
 /// use in Python comes after it.
 pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
     let main = facts.splits.last();
-    let mut steps: Vec<NextStep> = facts.languages.iter().map(|found| NextStep::new(sentence(found))).collect();
+    let mut steps: Vec<NextStep> = main.and_then(|main| seen_rows(main, facts)).into_iter().collect();
+    steps.extend(facts.languages.iter().map(|found| NextStep::new(sentence(found))));
     if let Some(training) = facts.training {
         steps.extend(lookalikes(facts, training.summary));
     }
@@ -213,30 +214,40 @@ fn no_better_than_majority(main: &ScoredSplit, facts: &RunFacts) -> Option<NextS
     )))
 }
 
+/// A score on rows that the network was trained on.
+fn seen_rows(main: &ScoredSplit, facts: &RunFacts) -> Option<NextStep> {
+    let found = sentence(&main.seen?.warning);
+    Some(NextStep::new(format!("{found} Score the model on rows that it has never seen.")).command(evaluate(facts)))
+}
+
+/// The command that scores the model on other rows.
+fn evaluate(facts: &RunFacts) -> String {
+    let model = shell_word(facts.model);
+    let test = if facts.modality == Modality::Image { "TEST_FOLDER" } else { "TEST.csv" };
+    format!("rehead evaluate --model {model} --data {test} --out {}", shell_word(&beside(facts, "-test")))
+}
+
 /// A score that is optimistic or rests on few rows.
 fn score_to_doubt(main: &ScoredSplit, facts: &RunFacts) -> Option<NextStep> {
     let interval = main.evaluation.accuracy_interval();
     let is_wide = interval.high - interval.low > WIDE;
     let range = format!("{:.0} to {:.0} %", 100.0 * interval.low, 100.0 * interval.high);
-    let model = shell_word(facts.model);
-    let test = if facts.modality == Modality::Image { "TEST_FOLDER" } else { "TEST.csv" };
-    let evaluate =
-        format!("rehead evaluate --model {model} --data {test} --out {}", shell_word(&beside(facts, "-test")));
     if main.name == "valid" {
         let few = if is_wide { format!(", and {} leave it open: {range}", main.counted_rows()) } else { String::new() };
         let step = NextStep::new(format!(
             "There were no test data. The score is optimistic, since the weights were chosen on the validation \
              rows{few}. Score the model on labelled rows that it has never seen."
         ));
-        return Some(step.command(evaluate));
+        return Some(step.command(evaluate(facts)));
     }
-    is_wide.then(|| {
+    // What is said of rows that were trained on asks for other rows already.
+    (is_wide && main.seen.is_none()).then(|| {
         NextStep::new(format!(
             "{} are few: the accuracy on many more rows may be anything from {range}. Score more of them before you \
              rely on it.",
             main.counted_rows()
         ))
-        .command(evaluate)
+        .command(evaluate(facts))
     })
 }
 
@@ -289,8 +300,9 @@ fn label(facts: &RunFacts, main: Option<&ScoredSplit>) -> NextStep {
         Modality::Image => ("a folder of images", "IMAGES/"),
         Modality::Text => ("a file of new texts", "NEW.csv"),
     };
-    // The confidence of a network that always gives one answer says nothing.
-    let point = main.filter(|main| main.evaluation.only_answer().is_none());
+    // The confidence of a network that always gives one answer, or on rows that it was trained on, says nothing.
+    let is_telling = |main: &&ScoredSplit| main.evaluation.only_answer().is_none() && !main.is_largely_seen();
+    let point = main.filter(is_telling);
     let point = point.and_then(|main| worthwhile(&main.outcomes().coverage(), main.evaluation.accuracy));
     let (threshold, option) = match point.zip(main) {
         Some((point, main)) => (
@@ -369,6 +381,7 @@ mod tests {
                 texts: &[],
                 modality: Modality::Text,
                 origins: &[],
+                seen: None,
             }],
             languages: &[],
             remarks: &[],

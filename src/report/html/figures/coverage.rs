@@ -43,10 +43,14 @@ pub fn coverage_plot(caption: &str, coverage: &Coverage) -> Markup {
     figure(html! { (caption) }, html! {}, plot.finish("Coverage against accuracy", description))
 }
 
-/// What `--min-confidence` does at round thresholds.
-pub fn coverage_table(coverage: &Coverage) -> Markup {
+/// What `--min-confidence` does at round thresholds, and at the one that is recommended.
+pub fn coverage_table(coverage: &Coverage, recommended: Option<Point>) -> Markup {
     const THRESHOLDS: [f64; 10] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99];
-    let points: Vec<_> = THRESHOLDS.iter().map(|&threshold| coverage.at(threshold)).collect();
+    let mut points: Vec<_> = THRESHOLDS.iter().map(|&threshold| coverage.at(threshold)).collect();
+    points.extend(recommended);
+    points.sort_by(|a, b| a.threshold.total_cmp(&b.threshold));
+    points.dedup_by_key(|point| point.threshold);
+    let is_recommended = |point: &Point| recommended.is_some_and(|best| best.threshold == point.threshold);
     // Thresholds that leave out no row are not listed, and of those that leave out every row only the first is.
     let without_effect = points.iter().take_while(|point| point.labelled == point.rows).count();
     let with_rows = points.iter().filter(|point| point.labelled > 0).count();
@@ -64,7 +68,10 @@ pub fn coverage_table(coverage: &Coverage) -> Markup {
                 tbody {
                     tr { td.word { "none" } (coverage_cells(&coverage.at(0.0))) }
                     @for point in points.iter().take(with_rows + 1).skip(without_effect) {
-                        tr { td.word { (point.threshold) } (coverage_cells(point)) }
+                        tr {
+                            td.word { (point.threshold) @if is_recommended(point) { " (recommended)" } }
+                            (coverage_cells(point))
+                        }
                     }
                 }
             }
@@ -87,14 +94,18 @@ mod tests {
     #[test]
     fn thresholds_that_say_nothing_are_left_out() {
         let (confidence, correct) = ([0.9, 0.8, 0.6, 0.7, 0.55, 1.0], [true, false, false, true, false, true]);
-        let drawn = coverage_table(&Coverage::of(&confidence, &correct)).into_string();
+        let drawn = coverage_table(&Coverage::of(&confidence, &correct), None).into_string();
         assert!(
             !drawn.contains("<td class=\"word\">0.5</td>") && drawn.contains("<td class=\"word\">0.6</td>"),
             "{drawn}"
         );
-        let unsure = coverage_table(&Coverage::of(&[0.35, 0.45], &[true, true])).into_string();
+        let unsure = coverage_table(&Coverage::of(&[0.35, 0.45], &[true, true]), None).into_string();
         let listed = |threshold: &str| unsure.contains(&format!("<td class=\"word\">{threshold}</td>"));
         assert!(listed("0.4") && listed("0.5") && !listed("0.6"), "{unsure}");
+        let coverage = Coverage::of(&confidence, &correct);
+        let drawn = coverage_table(&coverage, Some(coverage.at(0.725))).into_string();
+        assert!(drawn.find(">0.7<") < drawn.find(">0.725 (recommended)<"), "{drawn}");
+        assert!(drawn.find(">0.725 (recommended)<") < drawn.find(">0.8<"), "{drawn}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::view::{FEW_ROWS, SplitView};
+use super::view::SplitView;
 use crate::console::units::counted;
 use crate::report::html::figures::{confidence_histogram, reliability_figure};
 use crate::report::html::page::section;
@@ -12,7 +12,9 @@ use crate::report::html::text::percent;
 pub(super) fn confidence(scored: &SplitView, prefix: &str) -> Markup {
     let predictions = &scored.predictions;
     let evaluation = scored.split.evaluation;
-    let distance = predictions.mean_confidence() - predictions.accuracy();
+    let accuracy = predictions.accuracy();
+    let distance = predictions.mean_confidence() - accuracy;
+    let chance = 2.0 * (accuracy * (1.0 - accuracy) / (evaluation.rows as f64).max(1.0)).sqrt();
     let content = html! {
         p {
             "The mean confidence is " (percent(predictions.mean_confidence())) ", the accuracy "
@@ -21,8 +23,9 @@ pub(super) fn confidence(scored: &SplitView, prefix: &str) -> Markup {
             @else if distance > 0.0 { "overconfident." }
             @else { "underconfident." }
             " The expected calibration error is " (percent(evaluation.ece)) "."
-            @if evaluation.rows < FEW_ROWS {
-                " With " (counted(evaluation.rows, "row")) " much of that is due to chance."
+            @if distance.abs() >= 0.01 && distance.abs() < chance {
+                " With " (counted(evaluation.rows, "row")) " a gap between confidence and accuracy as large as this "
+                "may be due to chance."
             }
         }
         div.figures {

@@ -39,10 +39,19 @@ pub(super) fn possible_label_errors(scored: &[SplitView]) -> Markup {
             }
         }
     };
+    let seen: u64 = scored.iter().filter_map(|scored| scored.split.seen).map(|seen| seen.rows).sum();
     let note = html! {
         p {
-            "The network was not trained on these rows, and it contradicts their labels more confidently than is usual "
-            "for these labels (confident learning; Northcutt and others, 2021)."
+            @if seen == 0 { "The network was not trained on these rows, and it contradicts" }
+            @else { "The network contradicts" }
+            " the labels of these rows more confidently than is usual for them (confident learning; Northcutt and "
+            "others, 2021)."
+        }
+        @if seen > 0 {
+            p {
+                "It was trained on " (counted(seen, "row")) " of these data: wrong labels that it has learned there are "
+                "not found."
+            }
         }
         p {
             "Check these rows; not all are errors, since a hard or unusual row looks the same. Errors that the "

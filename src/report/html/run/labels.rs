@@ -112,8 +112,16 @@ mod tests {
         let labels: Vec<String> = (0..classes).map(|label| format!("l{label}")).collect();
         let evaluation = evaluate(probabilities, truth, &labels).unwrap();
         let (texts, modality, origins) = (&[], Modality::Text, &[]);
-        let split =
-            ScoredSplit { name: "test", evaluation: &evaluation, truth, probabilities, texts, modality, origins };
+        let split = ScoredSplit {
+            name: "test",
+            evaluation: &evaluation,
+            truth,
+            probabilities,
+            texts,
+            modality,
+            origins,
+            seen: None,
+        };
         self::labels(&SplitView::of(&split), "").into_string()
     }
 

@@ -174,6 +174,7 @@ mod tests {
             texts: &texts,
             modality: Modality::Text,
             origins: &origins,
+            seen: None,
         };
         let splits: Vec<ScoredSplit> = splits.iter().map(|&name| split(name)).collect();
         let metrics = RunMetrics {

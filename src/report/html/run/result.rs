@@ -10,7 +10,7 @@ use crate::report::RunMetrics;
 use crate::report::evaluation::further;
 use crate::report::html::page::section;
 use crate::report::html::plot::{Scale, Strip, Unit};
-use crate::report::html::text::{capitalised, label, percent, percent_range, quoted};
+use crate::report::html::text::{capitalised, label, percent, percent_range, quoted, shown};
 
 pub(super) fn result(report: &RunReport, main: Option<&SplitView>, others: &[&SplitView]) -> Markup {
     let note = html! {
@@ -74,6 +74,7 @@ pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup
                 @else { ": these rows do not show that the network does better than that." }
             }
         }
+        @if let Some(seen) = main.split.seen { p { b { (shown(&capitalised(&seen.warning))) "." } } }
         (further_scores(evaluation))
         @if main.split.name == "valid" {
             p {

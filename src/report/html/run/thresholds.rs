@@ -10,8 +10,15 @@ use crate::report::threshold::worthwhile;
 
 pub(super) fn thresholds(scored: &SplitView, prefix: &str) -> Markup {
     let coverage = scored.predictions.coverage();
+    let is_seen = scored.split.is_largely_seen();
+    let recommended = worthwhile(&coverage, scored.predictions.accuracy()).filter(|_| !is_seen);
     let content = html! {
-        @if let Some(point) = worthwhile(&coverage, scored.predictions.accuracy()) {
+        @if is_seen {
+            p {
+                "The network was trained on so many of these rows that they recommend no threshold: on new ones fewer "
+                "are correct."
+            }
+        } @else if let Some(point) = recommended {
             p {
                 "With " code { "--min-confidence " (point.threshold) } ", " (percent(1.0 - point.coverage()))
                 " of these rows get no label; of the others "
@@ -20,7 +27,7 @@ pub(super) fn thresholds(scored: &SplitView, prefix: &str) -> Markup {
         }
         div.figures {
             (coverage_plot("Accuracy of the rows that get a label", &coverage))
-            (coverage_table(&coverage))
+            (coverage_table(&coverage, recommended))
         }
     };
     let note = html! {

@@ -26,7 +26,7 @@ const ORIGIN: &str = "origin.json";
 const PATHS: [&str; 5] = ["data.train", "data.valid", "data.test", "data.label_map", "model.model"];
 
 /// A setting that may name a file.
-const CLASS_WEIGHTS: &str = "training.class_weights";
+pub const CLASS_WEIGHTS: &str = "training.class_weights";
 
 /// The content of the images that tables name.
 const IMAGES: &str = "the images";
@@ -77,7 +77,7 @@ impl Origin {
     pub fn of_run(&self, run: &RunConfig) -> Result<Self> {
         let mut settings = config::decisive_settings(run)?;
         let has_file = run.training.class_weights.file().is_some();
-        settings.retain(|key, _| !PATHS.contains(&key.as_str()) && !(has_file && key == CLASS_WEIGHTS));
+        settings.retain(|key, _| !(PATHS.contains(&key.as_str()) || has_file && key == CLASS_WEIGHTS));
         Ok(Self { content: self.content.clone(), settings })
     }
 

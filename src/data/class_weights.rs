@@ -1,7 +1,11 @@
 //! From the class weights that are asked for (a file, pairs, a table) to a weight for each label of the training data.
 //! How they enter the loss is the task's business.
 
+use std::fmt;
 use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::label_map::two_columns;
 use super::label_text::trimmed;
@@ -162,13 +166,37 @@ fn of_file(file: &Path) -> Result<Vec<Pair>> {
 }
 
 fn of_json(text: &str) -> Result<Vec<Pair>> {
-    let map: serde_json::Map<String, serde_json::Value> =
+    /// The entries of an object, those of a name that occurs twice too.
+    struct Entries(Vec<Pair>);
+
+    impl<'de> Deserialize<'de> for Entries {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+            struct OfObject;
+            impl<'de> Visitor<'de> for OfObject {
+                type Value = Entries;
+
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("an object of weights by label")
+                }
+
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Entries, A::Error> {
+                    let mut pairs = Vec::new();
+                    while let Some((label, weight)) = map.next_entry::<String, serde_json::Value>()? {
+                        pairs.push(match weight {
+                            serde_json::Value::String(weight) => Pair::new(&label, &weight),
+                            weight => Pair::new(&label, &weight.to_string()),
+                        });
+                    }
+                    Ok(Entries(pairs))
+                }
+            }
+            deserializer.deserialize_map(OfObject)
+        }
+    }
+
+    let Entries(pairs) =
         serde_json::from_str(text).map_err(|error| Error::request(format!("not a JSON object: {error}")))?;
-    let pair = |(label, weight): (String, serde_json::Value)| match weight {
-        serde_json::Value::String(weight) => Pair::new(&label, &weight),
-        weight => Pair::new(&label, &weight.to_string()),
-    };
-    Ok(map.into_iter().map(pair).collect())
+    Ok(pairs)
 }
 
 fn hint(labels: &Labels) -> String {
@@ -220,8 +248,14 @@ mod tests {
             let file = file.to_str().unwrap();
             assert_eq!((of(file, "a"), of(file, "b"), of(file, "New York, NY")), (2.0, 1.0, 0.5), "{text}");
         }
-        for (name, text) in [("w.csv", "a,x\n"), ("w.csv", "a\n"), ("w.csv", ""), ("w.json", "[1]"), ("w.csv", "q,2\n")]
-        {
+        for (name, text) in [
+            ("w.csv", "a,x\n"),
+            ("w.csv", "a\n"),
+            ("w.csv", ""),
+            ("w.json", "[1]"),
+            ("w.json", r#"{"a": 1, "a": 2}"#),
+            ("w.csv", "q,2\n"),
+        ] {
             let file = folder.path().join(name);
             std::fs::write(&file, text).unwrap();
             let error = weights(file.to_str().unwrap()).unwrap_err();

@@ -183,9 +183,11 @@ fn class_weights(settings: &LossSettings, targets: &Targets, names: &Labels) -> 
 }
 
 fn with_mean_one(weights: &[f64], labels: &[u32]) -> Vec<f64> {
-    let sum: f64 = labels.iter().filter_map(|&label| weights.get(label as usize)).sum();
-    let mean = if labels.is_empty() { 1.0 } else { sum / labels.len() as f64 };
-    weights.iter().map(|weight| weight / mean).collect()
+    // Shares of the largest, so that no sum is infinite.
+    let largest = weights.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let sum: f64 = labels.iter().filter_map(|&label| weights.get(label as usize)).map(|weight| weight / largest).sum();
+    let mean = if sum > 0.0 { sum / labels.len() as f64 } else { 1.0 };
+    weights.iter().map(|weight| weight / largest / mean).collect()
 }
 
 /// A weight for each class, so that all classes weigh alike in sum and the mean over `labels` is 1 (scikit-learn's
@@ -290,6 +292,15 @@ mod tests {
         Ok(())
     }
 
+    #[test]
+    fn only_the_ratio_of_weights_counts() {
+        let of = |weights: &[f64]| with_mean_one(weights, &[0, 0, 1]);
+        assert_eq!(of(&[2.0, 1.0]), of(&[1.0, 0.5]));
+        for weights in [[1e308, 1e308], [1e-308, 1e-308], [3.0, 3.0]] {
+            assert!(of(&weights).iter().all(|weight| (weight - 1.0).abs() < 1e-12), "{weights:?}");
+        }
+    }
+
     /// Logits that require a gradient, of rows predicted well and badly, and their classes.
     fn rows() -> (Tensor, Targets) {
         let logits = Tensor::from_slice(&[2f32, -1.0, 0.5, -3.0, 0.1, 0.2, 9.0, -9.0, 0.0, 0.0, 0.0, 0.0]).view([4, 3]);
@@ -299,7 +310,7 @@ mod tests {
     #[test]
     fn focal_loss_without_focus_is_cross_entropy() -> Result<()> {
         for weights in [None, Some([0.5, 1.0, 3.0])] {
-            let weights = weights.as_ref().map(|weights| weights.as_slice());
+            let weights = weights.as_ref().map(<[f64; 3]>::as_slice);
             let value = |loss: &dyn Criterion| -> Result<(f64, Vec<f32>)> {
                 let (logits, targets) = rows();
                 let sum = loss.sum(&logits, &targets, &[3, 0, 1, 2])?;

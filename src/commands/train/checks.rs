@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::prepare::Session;
-use crate::commands::origin::Origin;
+use crate::commands::origin::{CLASS_WEIGHTS, Origin};
 use crate::commands::output::check_writable;
 use crate::config::{self, RunConfig};
 use crate::console::Console;
@@ -55,7 +55,7 @@ fn check_same_settings(config: &RunConfig) -> Result<()> {
     let mut differences = config::differences(&saved, config)?;
     // Of files the content counts, which is compared with the data's.
     let of_files = [&saved, config].iter().all(|config| config.training.class_weights.file().is_some());
-    differences.retain(|difference| !(of_files && difference.key == "training.class_weights"));
+    differences.retain(|difference| !(of_files && difference.key == CLASS_WEIGHTS));
     if differences.is_empty() {
         return Ok(());
     }

@@ -165,3 +165,31 @@ fn folders_that_are_no_classes_are_explained() {
     image(&scene, "data/train/stray.png", true);
     refused("data/train", &["stray.png", "not in a class folder"]);
 }
+
+/// Copies are found by what is in the files. Where their labels agree they make scores too good; where they do not,
+/// one of the labels is wrong.
+#[test]
+fn copies_of_images_are_counted_and_named() {
+    let scene = scene();
+    for folder in ["data", "test"] {
+        classes(&scene, folder, ["left", "right"]);
+    }
+    scene.copy("data/left/1.png", "data/right/copy.png");
+    scene.copy("data/left/2.png", "data/left/again.png");
+    scene.copy("data/left/3.png", "test/right/copy.png");
+    let said = scene.rehead(&format!("{TRAIN} data --test test --out run")).ok().says(&[
+        "training data: 1 image repeated\n",
+        "training data: 1 image repeated with another label (data/",
+        "of the test images is a copy of a training image with another label (test/right/copy.png against \
+         data/left/3.png): correct the wrong ones",
+    ]);
+    said.check(!said.stderr.contains("too optimistic"), "no praise for labels that contradict each other");
+    let report = scene.text("run/report.html");
+    for part in [
+        "1 image of the training data appears with another label too (such as",
+        "1 image repeated with another label (data/",
+        "is a copy of a training image with another label",
+    ] {
+        assert!(report.contains(part), "{part} is not in the report");
+    }
+}

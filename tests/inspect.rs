@@ -5,8 +5,9 @@ mod support;
 use rehead::data::Labels;
 use rehead::model::{Classifier, HeadRequest, LoadRequest};
 use serde_json::{Value, json};
+use support::pictures::half_bright;
 use support::python::python;
-use support::{Scene, csv, sentiment};
+use support::{Lottery, Scene, csv, sentiment};
 
 /// What is said of a path, which nothing is wrong with.
 #[track_caller]
@@ -162,4 +163,81 @@ fn what_is_wrong_with_a_model_is_said_and_what_is_none_is_refused() {
     scene.rehead("inspect nowhere").refused().says(&["nowhere"]);
     scene.write("empty/rehead.toml", "");
     scene.rehead("inspect empty").refused().says(&["no model yet", "--resume"]);
+}
+
+/// A picture for each path; equal seeds make equal files.
+fn pictures(scene: &Scene, files: &[(&str, u64)]) {
+    for (file, seed) in files {
+        let path = scene.path(file);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        half_bright(&mut Lottery(*seed), 16, 16, true).save(path).expect("saved");
+    }
+}
+
+#[test]
+fn a_table_of_image_paths_is_inspected_as_images() {
+    let scene = Scene::new();
+    pictures(&scene, &[("a/1.png", 1), ("a/2.png", 2), ("b/3.png", 3), ("b/copy.png", 1), ("b/cut.png", 4)]);
+    let cut = scene.bytes("b/cut.png");
+    scene.write("b/cut.png", &cut[..cut.len() / 2]);
+    let rows = "path,species\na/1.png,cat\na/2.png,cat\nb/3.png,dog\n";
+    scene.write("good.csv", rows);
+    scene.write("list.csv", format!("{rows}b/copy.png,dog\nb/cut.png,dog\nb/gone.png,dog\na/1.png,\n,cat\n"));
+    for words in ["list.csv --label species", "list.csv --label species --image path"] {
+        let said = scene.rehead(&format!("inspect {words}")).ok().shows(&[
+            "path [image]: ",
+            "cannot be read: b/cut.png: the PNG image is cut short",
+            "cannot be read: b/gone.png: ",
+            "1 image repeated with another label: `b/copy.png` against `a/1.png`",
+            "no label in 1 row",
+            "the path of the image is empty",
+        ]);
+        said.check(!said.stdout_text().contains("text length"), "no lengths of paths");
+    }
+    let report = scene.rehead("inspect good.csv --json").ok().json();
+    assert_eq!((&report["text"], &report["images"]), (&json!(["path"]), &json!(true)), "{report}");
+    assert_eq!(report["problems"], json!([]), "{report}");
+    // A column of texts goes before one of files.
+    scene.write("texts.csv", "text,path,label\nx,a/1.png,c\ny,a/2.png,d\n");
+    let report = scene.rehead("inspect texts.csv --json").ok().json();
+    assert_eq!((&report["text"], &report["images"]), (&json!(["text"]), &json!(false)), "{report}");
+    // The same classes as training gets, from table and options.
+    scene.rehead("inspect list.csv --label species --on-empty-label skip").ok().shows(&["`rehead train` gets 6 rows"]);
+}
+
+#[test]
+fn what_looks_wrong_about_a_folder_of_images_is_said() {
+    let scene = Scene::new();
+    let named = |class: &str, count: u64, seed: u64| {
+        for index in 0..count {
+            pictures(&scene, &[(&format!("data/{class}/{index}.png"), seed + index)]);
+        }
+    };
+    for (class, count, seed) in
+        [("cat", 4, 10), (" cat", 2, 20), ("Dog", 3, 30), ("dog", 3, 40), ("caf\u{e9}", 2, 50), ("cafe\u{301}", 2, 60)]
+    {
+        named(class, count, seed);
+    }
+    named("lone", 1, 70);
+    named("unsure", 2, 80);
+    pictures(&scene, &[("data/dog/copy.png", 10), ("data/cat/again.png", 11)]);
+    let said = scene.rehead("inspect data").ok();
+    said.shows(&[
+        "  cat  7",
+        "labels that look alike are different classes: `dog` 4, `Dog` 3",
+        "they differ in Unicode form",
+        "white space or invisible characters around the name of the class folder, which is taken off: 2 images",
+        "the class `lone` has one row",
+        "1 image repeated with another label: `data/dog/copy.png` against `data/cat/0.png`",
+        "1 image repeated: `data/cat/again.png` ",
+        "the class `unsure` is named as the folder in which `rehead label --sort-into` puts images",
+    ]);
+    std::fs::create_dir(scene.path("data/empty")).expect("made");
+    scene.rehead("inspect data").ok().shows(&["  cat  7", "  lone  1", "the class `empty` has no image", "look alike"]);
+    for class in [" cat", "Dog", "cafe\u{301}", "caf\u{e9}", "lone", "unsure", "empty", "dog/copy.png", "cat/again.png"]
+    {
+        scene.remove(&format!("data/{class}"));
+    }
+    let said = scene.rehead("inspect data").ok();
+    said.check(said.stdout_text().ends_with("nothing looks wrong\n"), "nothing to look wrong");
 }

@@ -90,8 +90,7 @@ pub fn load_labelled<P: AsRef<Path>>(
         ..summarise(&examples, &labels, names)
     };
     if columns.file().is_dir() {
-        // Folders are classes, whatever their names.
-        summary.findings.other_task = None;
+        summary.findings = summary.findings.of_folders(&summary.classes);
     }
     let of_source = |columns: &ResolvedColumns, warning: &String| match sources.len() {
         1 => warning.clone(),
@@ -190,13 +189,9 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Input;
     use super::super::label_findings::LabelFindings;
-    use super::super::{Input, Place};
     use super::*;
-
-    fn at(row: u64) -> Place {
-        Place { file: 0, row }
-    }
 
     fn load(name: &str, content: &str, labels: Option<&Labels>) -> Result<LabelledSet> {
         let folder = tempfile::tempdir().unwrap();
@@ -225,7 +220,8 @@ mod tests {
             empty_texts: 1,
             duplicates: 2,
             contradictions: 2,
-            contradicting_rows: vec![(at(4), at(1)), (at(6), at(1))],
+            contradicting_rows: [("row 4", "row 1"), ("row 6", "row 1")].map(|(a, b)| (a.into(), b.into())).to_vec(),
+            images: false,
             trimmed_labels: 1,
             empty_labels: 0,
             left_out: 0,
@@ -284,10 +280,11 @@ mod tests {
     fn finds_training_rows_in_the_test() {
         let train = load("a.csv", "text,label\na,x\nb,y\nb,x\n", None).unwrap();
         let test = load("b.csv", "text,label\nc,x\nb,y\na,y\n", Some(&train.labels)).unwrap();
-        let found = crate::data::overlap(&train.examples, &test.examples);
-        assert_eq!(
-            found,
-            crate::data::Overlap { rows: 2, contradictions: 1, shared_rows: vec![(at(2), at(2)), (at(1), at(3))] }
-        );
+        let rows = |examples: &[Example]| examples.iter().map(|e| (e.input.clone(), e.label)).collect::<Vec<_>>();
+        let found = crate::data::overlap(rows(&train.examples), rows(&test.examples));
+        let expected = crate::data::Overlap { rows: 2, contradictions: 1, contradicting_rows: vec![(2, 0)] };
+        assert_eq!(found, expected);
+        let said = found.in_words(|rows| format!("{rows} here"), "bad", |row, first| format!("{row} and {first}"));
+        assert_eq!(said.unwrap(), "1 here: bad; 1 here with another label (2 and 0): correct the wrong ones");
     }
 }

@@ -2,23 +2,20 @@
 //! grows by a few dozen bytes a row, not with the texts. Printing it is up to the caller: as JSON, or as the text of
 //! `inspect_text.rs`.
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::columns::{LabelColumn, ResolvedColumns, resolve};
+use super::columns::{LabelColumn, resolve};
 use super::format::FileFormat;
-use super::label_findings::LabelFindings;
-use super::labels::MAX_LABELS;
-use super::language::{LanguageReport, Languages};
+use super::formats::is_image;
+use super::inspect_rows::{ClassReport, Counts};
+use super::language::LanguageReport;
 use super::options::ReadOptions;
 use super::reader::RowReader;
 use super::reading_log::ReadingLog;
 use super::row::Row;
-use super::{DetectedSetting, Input};
+use super::{DetectedSetting, Modality};
 use crate::console::units::counted;
 use crate::error::{Error, Result};
 
@@ -39,9 +36,11 @@ pub struct DataReport {
     pub label: Option<String>,
     /// What was chosen rather than given, with reasons.
     pub choices: Vec<DetectedSetting>,
+    /// Whether the rows are images, and `text` is the column of their paths.
+    pub images: bool,
     /// Rows that were read, the header not counted.
     pub rows: u64,
-    /// By label, the largest class first; at most [`MAX_LABELS`] are counted.
+    /// By label, the largest class first; at most 10,000 are counted.
     pub classes: Vec<ClassReport>,
     /// Rows whose text is nothing but white space.
     pub empty_texts: u64,
@@ -69,17 +68,6 @@ pub struct ColumnReport {
     pub name: String,
     /// The first few different values, cut short.
     pub examples: Vec<String>,
-}
-
-/// A class and how frequent it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ClassReport {
-    /// The label as the rows have it, without white space around it.
-    pub label: String,
-    /// How many rows have this label.
-    pub rows: u64,
-    /// Of all rows.
-    pub share: f64,
 }
 
 /// How long the texts of a file are, with one length per row.
@@ -114,7 +102,32 @@ impl Distribution {
 const EXAMPLES: usize = 3;
 const EXAMPLE_CHARS: usize = 60;
 
-/// Reads a data file and reports on it.
+/// How many rows tell whether a table is one of images.
+const ROWS_LOOKED_AT: usize = 100;
+
+/// What the rows of a data file are: images where the column that training would read names nothing but image files.
+/// What can be read only once, such as standard input, counts as texts.
+pub fn modality(path: &Path, options: &ReadOptions) -> Modality {
+    if path.is_dir() {
+        return Modality::Image;
+    }
+    let of_images = ReadOptions { modality: Modality::Image, skip_bad_rows: true, ..options.clone() };
+    let Some(reader) = path.is_file().then(|| RowReader::open(path, &of_images).ok()).flatten() else {
+        return Modality::Text;
+    };
+    let texts = ReadOptions { modality: Modality::Text, ..of_images.clone() };
+    let resolved = [texts, of_images].iter().find_map(|as_| resolve(reader.layout(), as_, LabelColumn::Optional).ok());
+    let column = resolved.map(|columns| columns.text_names().map(str::to_owned).collect::<Vec<_>>());
+    let Some([column]) = column.as_deref() else { return Modality::Text };
+    let Some(index) = reader.layout().columns.iter().position(|name| name == column) else { return Modality::Text };
+    let rows = reader.map_while(Result::ok).take(ROWS_LOOKED_AT);
+    let mut values = rows.filter_map(|row| row.text(column, index).map(|value| value.trim().to_owned()));
+    let mut named = values.by_ref().filter(|value| !value.is_empty()).map(|value| is_image(Path::new(&value)));
+    let first = named.next();
+    if first == Some(true) && named.all(|is_image| is_image) { Modality::Image } else { Modality::Text }
+}
+
+/// Reads a data file and reports on it. Of images (`options.modality`) the paths alone are looked at.
 ///
 /// # Errors
 /// When the file cannot be opened or its header cannot be read. A fault in a later row becomes a problem of the report.
@@ -168,6 +181,7 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
         text: columns.iter().flat_map(|columns| columns.text_names().map(str::to_owned).collect::<Vec<_>>()).collect(),
         label: columns.as_ref().and_then(|columns| columns.label().map(str::to_owned)),
         choices,
+        images: options.modality == Modality::Image,
         rows: counts.rows,
         classes: counts.classes(),
         empty_texts: counts.empty,
@@ -220,218 +234,6 @@ fn keep_examples(row: &Row, columns: &[String], examples: &mut [Vec<String>]) {
             kept.push(shown);
         }
     }
-}
-
-/// What is counted while the rows pass.
-#[derive(Default)]
-struct Counts {
-    rows: u64,
-    labels: HashMap<String, u64>,
-    labelled: u64,
-    /// Rows whose label is none of the first [`MAX_LABELS`].
-    uncounted_labels: u64,
-    faulty_labels: u64,
-    first_faulty_label: Option<String>,
-    trimmed_labels: u64,
-    empty_labels: u64,
-    first_empty_label: u64,
-    /// The hash of the label that each text, by its hash, appeared with first.
-    texts: HashMap<u64, u64>,
-    duplicates: u64,
-    contradictions: u64,
-    empty: u64,
-    characters: Vec<u32>,
-    words: Vec<u32>,
-    languages: Languages,
-    /// Texts with each sign of damage, in the order of [`SIGNS`].
-    signs: [u64; SIGNS.len()],
-}
-
-/// A sign that a text was damaged or not cleaned: what to call it, and how to see it.
-type Sign = (&'static str, fn(&str) -> bool);
-
-const SIGNS: [Sign; 5] = [
-    ("the replacement character U+FFFD in the text (the file was once decoded with the wrong encoding)", |text| {
-        text.contains('\u{FFFD}')
-    }),
-    ("text that looks like UTF-8 decoded as Latin-1, such as Ã© or â€™ (convert the source again)", |text| {
-        ["Ã©", "Ã¨", "Ã¼", "Ã¶", "Ã¤", "â€™", "â€œ", "â€“"].iter().any(|sign| text.contains(sign))
-    }),
-    ("control characters in the text", |text| {
-        text.bytes().any(|byte| byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7F)
-    }),
-    ("HTML tags or entities in the text", has_html),
-    ("white space at the beginning or end of the text", |text| text.trim().len() < text.len()),
-];
-
-fn has_html(text: &str) -> bool {
-    let holds = |rest: &str, names: &[&str]| names.iter().any(|name| rest.starts_with(name));
-    text.char_indices().any(|(at, character)| {
-        let rest = text.get(at + character.len_utf8()..).unwrap_or_default();
-        match character {
-            '<' => {
-                holds(rest, &["br", "p>", "/p>", "a href", "/a>", "div", "/div>", "span", "b>", "i>", "li>", "img "])
-            }
-            '&' => holds(rest, &["amp;", "lt;", "gt;", "quot;", "nbsp;", "#"]),
-            _ => false,
-        }
-    })
-}
-
-impl Counts {
-    fn take(&mut self, row: &Row, columns: &ResolvedColumns) -> Result<()> {
-        let input = columns.input_of(row)?;
-        let label_hash = match columns.label_of(row) {
-            Ok(None) => 0,
-            Ok(Some(label)) if label.name.is_empty() => {
-                if self.empty_labels == 0 {
-                    self.first_empty_label = row.number;
-                }
-                self.empty_labels += 1;
-                0
-            }
-            Ok(Some(label)) => {
-                self.labelled += 1;
-                self.trimmed_labels += u64::from(label.was_trimmed);
-                if self.labels.len() < MAX_LABELS || self.labels.contains_key(&*label.name) {
-                    *self.labels.entry(label.name.to_string()).or_default() += 1;
-                } else {
-                    self.uncounted_labels += 1;
-                }
-                hash_of(&*label.name)
-            }
-            Err(error) => {
-                self.faulty_labels += 1;
-                self.first_faulty_label.get_or_insert_with(|| error.to_string());
-                0
-            }
-        };
-        match self.texts.entry(hash_of(&input)) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(label_hash);
-            }
-            std::collections::hash_map::Entry::Occupied(entry) if *entry.get() == label_hash => self.duplicates += 1,
-            std::collections::hash_map::Entry::Occupied(_) => self.contradictions += 1,
-        }
-        self.empty += u64::from(input.is_empty());
-        let texts: &[&str] = match &input {
-            Input::Text(text) => &[text],
-            Input::Pair(first, second) => &[first, second],
-            Input::Image(_) => &[],
-        };
-        let words: usize = texts.iter().map(|text| text.split_whitespace().count()).sum();
-        self.characters.push(u32::try_from(input.chars()).unwrap_or(u32::MAX));
-        self.words.push(u32::try_from(words).unwrap_or(u32::MAX));
-        self.languages.add(texts);
-        for (count, (_, shows)) in self.signs.iter_mut().zip(SIGNS) {
-            *count += u64::from(texts.iter().any(|text| shows(text)));
-        }
-        Ok(())
-    }
-
-    fn classes(&self) -> Vec<ClassReport> {
-        let mut classes: Vec<ClassReport> = self
-            .labels
-            .iter()
-            .map(|(label, &rows)| ClassReport { label: label.clone(), rows, share: rows as f64 / self.rows as f64 })
-            .collect();
-        classes.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.label.cmp(&b.label)));
-        classes
-    }
-
-    /// What looks wrong about the rows that were counted.
-    fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if let Some(first) = &self.first_faulty_label {
-            problems
-                .push(format!("{} cannot be used as label; the first: {first}", counted(self.faulty_labels, "row")));
-        }
-        if self.empty_labels > 0 {
-            problems.push(format!(
-                "no label in {}, the first in row {}; --on-empty-label skip leaves them out",
-                self.share(self.empty_labels),
-                self.first_empty_label
-            ));
-        }
-        problems.extend(self.label_problems());
-        for (count, what) in [
-            (self.contradictions, "a text that appears with another label in an earlier row"),
-            (self.empty, "an empty text"),
-            (self.duplicates, "text and label of an earlier row repeated"),
-            (self.trimmed_labels, "white space or invisible characters around the label, which are taken off"),
-        ] {
-            if count > 0 {
-                problems.push(format!("{what}: {}", self.share(count)));
-            }
-        }
-        for (&count, (what, _)) in self.signs.iter().zip(&SIGNS) {
-            if count > 0 {
-                problems.push(format!("{what}: {}", self.share(count)));
-            }
-        }
-        problems
-    }
-
-    fn label_problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        let classes = self.classes();
-        let (Some(largest), Some(smallest)) = (classes.first(), classes.last()) else {
-            return problems;
-        };
-        let count = classes.len() as u64 + self.uncounted_labels;
-        if count == 1 {
-            problems.push(format!("every row has the label `{}`: at least two classes are needed", largest.label));
-            return problems;
-        }
-        let sizes: Vec<(String, u64)> = classes.iter().map(|class| (class.label.clone(), class.rows)).collect();
-        let findings = LabelFindings::of(&sizes);
-        if findings.other_task.as_ref().is_some_and(|other| other.sure) {
-            problems.extend(findings.sentences().into_iter().take(1));
-            return problems;
-        }
-        if self.labelled >= 20 && count * 2 > self.labelled {
-            problems.push(format!(
-                "the label column has {count} different values in {}: is it really the label? \
-                 Name another with --label COL",
-                counted(self.labelled, "row")
-            ));
-            return problems;
-        }
-        problems.extend(findings.sentences());
-        let tiny: Vec<&ClassReport> = classes.iter().filter(|class| (2..10).contains(&class.rows)).collect();
-        if !tiny.is_empty() && self.labelled >= 20 {
-            let mut shown: Vec<String> =
-                tiny.iter().rev().take(5).map(|class| format!("{} {}", class.label, class.rows)).collect();
-            if tiny.len() > shown.len() {
-                shown.push("…".to_owned());
-            }
-            let classes = if tiny.len() == 1 { "1 class has" } else { &format!("{} classes have", tiny.len()) };
-            problems.push(format!(
-                "{classes} fewer than 10 rows, too few to learn from or to measure: {}",
-                shown.join(", ")
-            ));
-        }
-        if largest.share >= 0.8 || largest.rows > 20 * smallest.rows {
-            problems.push(format!(
-                "the classes are unequal: `{}` is {:.1} % of the rows, `{}` {:.1} %; prefer macro-F1 to accuracy",
-                largest.label,
-                100.0 * largest.share,
-                smallest.label,
-                100.0 * smallest.share
-            ));
-        }
-        problems
-    }
-
-    fn share(&self, count: u64) -> String {
-        format!("{} ({:.1} %)", counted(count, "row"), 100.0 * count as f64 / self.rows as f64)
-    }
-}
-
-fn hash_of<T: Hash + ?Sized>(value: &T) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

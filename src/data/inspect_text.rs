@@ -18,7 +18,7 @@ impl fmt::Display for DataReport {
         writeln!(f, "\ncolumns")?;
         for column in &self.columns {
             let role = if self.text.contains(&column.name) {
-                " [text]"
+                if self.images { " [image]" } else { " [text]" }
             } else if self.label.as_ref() == Some(&column.name) {
                 " [label]"
             } else {
@@ -30,6 +30,7 @@ impl fmt::Display for DataReport {
         for choice in &self.choices {
             let DetectedSetting { setting, value, reason } = choice;
             let what = match *setting {
+                "text" if self.images => "image column",
                 "text" => "text column",
                 "label" => "label column",
                 other => other,

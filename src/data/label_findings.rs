@@ -21,7 +21,12 @@ pub struct LabelFindings {
     pub single: Vec<String>,
     /// What the labels are rather than classes.
     pub other_task: Option<OtherTask>,
+    /// Whether a class is the folder that sorting fills with what nobody has judged.
+    pub unsure: bool,
 }
+
+/// The folder in which `rehead label --sort-into` puts images whose label is not known, where nobody names another.
+pub const UNSURE: &str = "unsure";
 
 /// Labels that look like those of another task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,7 +56,14 @@ impl LabelFindings {
             missing: with(looks_missing),
             single: present.iter().filter(|(_, rows)| *rows == 1).map(|(name, _)| name.clone()).collect(),
             other_task: scores(&present).or_else(|| several_in_one(&present)),
+            unsure: false,
         }
+    }
+
+    /// The same of classes that are folders, whatever their names look like otherwise.
+    pub fn of_folders(self, classes: &[(String, u64)]) -> Self {
+        let unsure = classes.iter().any(|(name, rows)| name == UNSURE && *rows > 0);
+        Self { other_task: None, unsure, ..self }
     }
 
     /// What to say about them, a sentence each.
@@ -65,6 +77,12 @@ impl LabelFindings {
                 "labels that look alike are different classes: {} (they differ in {}); --merge-labels makes them one",
                 shown(group),
                 difference(group.iter().map(|(name, _)| name.as_str()))
+            ));
+        }
+        if self.unsure {
+            said.push(format!(
+                "the class `{UNSURE}` is named as the folder in which `rehead label --sort-into` puts images below \
+                 --min-confidence: sort them into the other classes, or move the folder away"
             ));
         }
         if !self.missing.is_empty() {

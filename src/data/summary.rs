@@ -2,15 +2,14 @@
 //! contradicting labels. Counts only; loading is [`super::examples`]' part.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
 
-use super::example::Place;
 use super::label_findings::LabelFindings;
 use super::label_text::brief;
 use super::labels::Labels;
+use super::overlap::{Repeats, repeats};
 use super::{Example, Input};
 use crate::console::units::{self, counted};
 
@@ -23,14 +22,17 @@ pub struct Summary {
     pub files: Vec<(String, u64)>,
     /// Each class and its number of rows, in the order of the labels; classes without a row too.
     pub classes: Vec<(String, u64)>,
+    /// Whether the rows are images, not texts.
+    #[serde(skip)]
+    pub images: bool,
     /// Rows whose text is nothing but white space.
     pub empty_texts: u64,
-    /// Rows whose text appears with the same label in an earlier row.
+    /// Rows whose text (or image) appears with the same label in an earlier row.
     pub duplicates: u64,
-    /// Rows whose text appears with another label in an earlier row.
+    /// Rows whose text (or image) appears with another label in an earlier row.
     pub contradictions: u64,
-    /// The first few of these: the row, and the earlier row that says otherwise.
-    pub contradicting_rows: Vec<(Place, Place)>,
+    /// The first few of these: the row, and the earlier row that says otherwise, both as messages name them.
+    pub contradicting_rows: Vec<(String, String)>,
     /// Labels that had white space or other invisible characters at an end, which were taken off.
     pub trimmed_labels: u64,
     /// Rows without a label, which were left out.
@@ -43,8 +45,6 @@ pub struct Summary {
     pub longest_chars: usize,
 }
 
-/// How many pairs of rows a list of examples names.
-const SHOWN_ROWS: usize = 5;
 /// How many classes a line names, the largest.
 const SHOWN_CLASSES: usize = 10;
 
@@ -52,9 +52,8 @@ const SHOWN_CLASSES: usize = 10;
 pub(super) fn summarise(examples: &[Example], labels: &Labels, files: Vec<String>) -> Summary {
     let mut rows_of = vec![0u64; files.len()];
     let mut counts = vec![0u64; labels.len()];
-    let mut summary = Summary { rows: examples.len() as u64, ..Summary::default() };
-    // Each text with the labels it has had and the row that gave each first: nearly always one.
-    let mut seen: HashMap<&Input, Vec<(u32, Place)>> = HashMap::with_capacity(examples.len());
+    let images = matches!(examples.first(), Some(Example { input: Input::Image(_), .. }));
+    let mut summary = Summary { rows: examples.len() as u64, images, ..Summary::default() };
     for example in examples {
         if let Some(count) = counts.get_mut(example.label as usize) {
             *count += 1;
@@ -64,33 +63,45 @@ pub(super) fn summarise(examples: &[Example], labels: &Labels, files: Vec<String
         }
         summary.empty_texts += u64::from(example.input.is_empty());
         summary.longest_chars = summary.longest_chars.max(example.input.chars());
-        let earlier = seen.entry(&example.input).or_default();
-        let same = earlier.iter().any(|(label, _)| *label == example.label);
-        let other = earlier.iter().find(|(label, _)| *label != example.label);
-        summary.duplicates += u64::from(same);
-        if let Some((_, place)) = other {
-            summary.contradictions += 1;
-            if summary.contradicting_rows.len() < SHOWN_ROWS {
-                summary.contradicting_rows.push((example.place(), *place));
-            }
-        }
-        if !same {
-            earlier.push((example.label, example.place()));
-        }
     }
     summary.files = files.into_iter().zip(rows_of).collect();
+    let found = repeats(examples.iter().map(|example| (&example.input, example.label)));
+    summary.set_repeats(&found, |summary, row| examples.get(row).map_or(String::new(), |row| summary.row_name(row)));
     summary.classes = labels.names().iter().cloned().zip(counts).collect();
     summary.findings = LabelFindings::of(&summary.classes);
     summary
 }
 
 impl Summary {
-    /// A row as messages name it: with its file where there are several.
-    pub fn row_name(&self, place: Place) -> String {
-        match self.files.get(place.file as usize) {
-            Some((file, _)) if self.files.len() > 1 => format!("row {} of {file}", place.row),
-            _ => format!("row {}", place.row),
+    /// A row as messages name it: an image by its file, another with its file where there are several.
+    pub fn row_name(&self, example: &Example) -> String {
+        match (&example.input, self.files.get(example.file as usize)) {
+            (Input::Image(path), _) => path.display().to_string(),
+            (_, Some((file, _))) if self.files.len() > 1 => format!("row {} of {file}", example.row),
+            _ => format!("row {}", example.row),
         }
+    }
+
+    /// Takes over which rows repeat earlier ones; `name` names a row by its index.
+    pub fn set_repeats(&mut self, found: &Repeats, name: impl Fn(&Self, usize) -> String) {
+        (self.duplicates, self.contradictions) = (found.duplicates, found.contradictions);
+        let named = found.contradicting_rows.iter().map(|&(row, earlier)| (name(self, row), name(self, earlier)));
+        self.contradicting_rows = named.collect();
+    }
+
+    /// How many texts or images are repeated: `2 texts repeated`; nothing where none are.
+    pub fn repeated(&self) -> Vec<String> {
+        let noun = if self.images { "image" } else { "text" };
+        let mut said: Vec<String> =
+            [(self.duplicates, "repeated"), (self.contradictions, "repeated with another label")]
+                .into_iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, what)| format!("{} {what}", counted(count, noun)))
+                .collect();
+        if let (Some(last), Some((row, earlier))) = (said.last_mut(), self.contradicting_rows.first()) {
+            last.push_str(&format!(" ({row} against {earlier})"));
+        }
+        said
     }
 }
 
@@ -111,18 +122,10 @@ impl fmt::Display for Summary {
         if classes.len() > SHOWN_CLASSES {
             write!(f, " and {} more", classes.len() - SHOWN_CLASSES)?;
         }
-        for (count, what) in [
-            (self.empty_texts, "empty"),
-            (self.duplicates, "repeated"),
-            (self.contradictions, "repeated with another label"),
-        ] {
-            if count > 0 {
-                write!(f, "; {} {what}", counted(count, "text"))?;
-            }
+        if self.empty_texts > 0 {
+            write!(f, "; {} empty", counted(self.empty_texts, "text"))?;
         }
-        if let Some((row, earlier)) = self.contradicting_rows.first() {
-            write!(f, " ({} against {})", self.row_name(*row), self.row_name(*earlier))?;
-        }
+        self.repeated().iter().try_for_each(|repeated| write!(f, "; {repeated}"))?;
         if self.trimmed_labels > 0 {
             write!(f, "; white space or invisible characters taken off {}", counted(self.trimmed_labels, "label"))?;
         }

@@ -10,13 +10,14 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use self::images::ImagesReport;
+use self::images::{ImagesReport, add_images};
 use self::model::ModelReport;
 use self::training::TrainingReport;
 use super::output::print;
 use crate::cli::InspectArgs;
 use crate::config::{OnBadInput, saved_settings};
-use crate::data::{self, RowReader};
+use crate::data::inspect::{inspect, modality};
+use crate::data::{Modality, ReadOptions, RowReader};
 use crate::error::{Error, Result};
 use crate::model::checkpoint::weight_files;
 use crate::report::metrics::to_readable_json;
@@ -71,7 +72,13 @@ fn report(path: &Path, args: &InspectArgs) -> Result<Report> {
         }
         Report::of(&ImagesReport::of(path)?)
     } else {
-        Report::of(&data::inspect::inspect(path, &args.columns.read_options(OnBadInput::Skip))?)
+        let options = args.columns.read_options(OnBadInput::Skip);
+        let options = ReadOptions { modality: modality(path, &options), ..options };
+        let mut found = inspect(path, &options)?;
+        if options.modality == Modality::Image {
+            add_images(&mut found, path, &options)?;
+        }
+        Report::of(&found)
     }
 }
 

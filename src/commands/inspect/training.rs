@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::cli::{InspectArgs, TrainingLabelArgs};
 use crate::commands::inputs::label_rules;
 use crate::config::OnBadInput;
+use crate::data::inspect::modality;
 use crate::data::{Modality, ReadOptions, Summary, load_labelled};
 use crate::error::{Error, Result};
 use crate::task;
@@ -51,8 +52,9 @@ impl TrainingReport {
         }
         let rules =
             label_rules(*on_empty_label, label_map.as_deref(), *merge_labels, *min_rows_per_label, other.as_ref())?;
-        let modality = if args.paths.iter().all(|path| path.is_dir()) { Modality::Image } else { Modality::Text };
-        let options = ReadOptions { modality, label_rules: rules, ..args.columns.read_options(OnBadInput::Skip) };
+        let options = ReadOptions { label_rules: rules, ..args.columns.read_options(OnBadInput::Skip) };
+        let is_images = args.paths.iter().all(|path| modality(path, &options) == Modality::Image);
+        let options = ReadOptions { modality: if is_images { Modality::Image } else { Modality::Text }, ..options };
         Ok(Self::loaded(&args.paths, &options).unwrap_or_else(|error| Self {
             summary: None,
             notes: Vec::new(),

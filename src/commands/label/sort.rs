@@ -13,13 +13,12 @@ use crate::commands::loaded_model::LoadedModel;
 use crate::commands::output::check_writable;
 use crate::console::{Console, units};
 use crate::data::columns::LabelColumn;
+use crate::data::label_findings::UNSURE;
 use crate::data::{FileLayout, Modality, ReadOptions, RowReader, image_folder_layout, resolve};
 use crate::error::{Error, Result};
 use crate::files::{self, lock_directory, placing};
 use crate::interrupt;
 
-/// The folder of images whose label is not known, where `--unknown-label` names no other.
-const UNSURE: &str = "unsure";
 /// More folders than this are not counted one by one.
 const MOST_FOLDERS_SHOWN: usize = 20;
 /// Longer names of labels are cut; file systems have a limit of 255 bytes.

@@ -8,7 +8,7 @@ use crate::console::Console;
 use crate::console::units::counted;
 use crate::data::split::{Split, stratified};
 use crate::data::{
-    ClassWeighting, Example, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality, Overlap,
+    ClassWeighting, Example, Input, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality,
     ReadOptions, Sources, Summary, load_labelled, overlap,
 };
 use crate::error::{Error, Result, listed};
@@ -173,7 +173,7 @@ fn load_other(
     other.warnings.iter().for_each(|text| said.warn(format!("{}: {text}", path.display())));
     // Images are compared by what they show, once they are read.
     let is_text = options.modality == Modality::Text;
-    let seen = is_text.then(|| shared_rows(&overlap(&set.examples, &other.examples), path, config)).flatten();
+    let seen = is_text.then(|| shared_rows(set, &other, path, config)).flatten();
     seen.iter().for_each(|seen| said.warn(seen.warning.clone()));
     // Examples of all files are numbered together.
     let before = files.len() as u32;
@@ -183,17 +183,22 @@ fn load_other(
 }
 
 /// What to say of the rows of a file that also stand in the training data; nothing where there are none.
-fn shared_rows(shared: &Overlap, file: &Path, config: &RunConfig) -> Option<Seen> {
-    let Overlap { rows, contradictions, .. } = *shared;
-    let (file, appear) = (file.display(), if rows == 1 { "appears" } else { "appear" });
-    let them = if rows == 1 { "it" } else { "them" };
-    let other = if contradictions > 0 { format!(", {contradictions} with another label") } else { String::new() };
-    let warning = format!(
-        "{} of {file} also {appear} in {}{other}: scores on {them} are too optimistic",
-        counted(rows, "row"),
-        config.data.train
-    );
-    (rows > 0).then_some(Seen { rows, warning })
+fn shared_rows(training: &LabelledSet, other: &LabelledSet, file: &Path, config: &RunConfig) -> Option<Seen> {
+    fn rows(set: &LabelledSet) -> impl Iterator<Item = (&Input, u32)> {
+        set.examples.iter().map(|example| (&example.input, example.label))
+    }
+    let shared = overlap(rows(training), rows(other));
+    let row_of = |set: &LabelledSet, row: usize| {
+        set.examples.get(row).map_or(String::new(), |example| set.summary.row_name(example))
+    };
+    let (file, train) = (file.display(), &config.data.train);
+    let also = |rows: u64| {
+        format!("{} of {file} also {} in {train}", counted(rows, "row"), if rows == 1 { "appears" } else { "appear" })
+    };
+    let them = if shared.agreeing() == 1 { "it" } else { "them" };
+    let name = |row, first| format!("{} against {} there", row_of(other, row), row_of(training, first));
+    let warning = shared.in_words(also, &format!("scores on {them} are too optimistic"), name)?;
+    Some(Seen { rows: shared.rows, warning })
 }
 
 /// The label by whose F1 the epoch is chosen is one of the data.

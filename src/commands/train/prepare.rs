@@ -1,6 +1,6 @@
 //! Everything that a run works with, loaded, and its settings complete. Nothing is written.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::data::{Data, SeenRows};
 use super::network::{self, NetworkRequest};
@@ -13,7 +13,7 @@ use crate::commands::origin::Origin;
 use crate::commands::origins::origins;
 use crate::config::{Choices, RunConfig, Strategy, Switch};
 use crate::console::{Console, units};
-use crate::data::{Example, LabelResolution, Labels, Origins, Sources, Summary};
+use crate::data::{Example, LabelResolution, Labels, Origins, Sources, Summary, repeats};
 use crate::error::Result;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
@@ -125,9 +125,13 @@ impl<'a> Run<'a> {
             config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();
         let activation_cache = is_cached.then(|| cached::settings(&config, &mut choices));
         console.note(&choices);
-        let Data { mut summary, mut warnings, training, sources, resolution: label_resolution, .. } = data;
+        let Data { mut summary, mut warnings, mut training, sources, resolution: label_resolution, .. } = data;
         summary.push((splits.train.dataset.examples.unit().to_owned(), splits.train.statistics.clone()));
         summary.extend(splits.train.remarks.iter().map(|remark| ("training texts".to_owned(), remark.clone())));
+        for repeated in splits.repeated_images(&mut training, config.data.valid.is_none()) {
+            console.note(format!("training data: {repeated}"));
+            summary.push(("training data".to_owned(), repeated));
+        }
         // Those of training are in the statistics.
         let unread = splits.left_out().filter(|(name, count)| *name != "training" && *count > 0);
         warnings.extend(unread.map(|(name, count)| {
@@ -228,6 +232,19 @@ impl Splits {
     pub fn left_out(&self) -> impl Iterator<Item = (&'static str, usize)> {
         let splits = [("training", Some(&self.train)), ("validation", Some(&self.valid)), ("test", self.test.as_ref())];
         splits.into_iter().filter_map(|(name, split)| Some((name, split?.left_out)))
+    }
+
+    /// Counts the images of the training data that repeat others, validation images among them where they were held
+    /// out; in words. Texts were counted when they were loaded.
+    fn repeated_images(&self, training: &mut Summary, held_out: bool) -> Vec<String> {
+        if !training.images {
+            return Vec::new();
+        }
+        let splits = || [Some(&self.train), held_out.then_some(&self.valid)].into_iter().flatten();
+        let files: Vec<&PathBuf> = splits().flat_map(|split| &split.files).collect();
+        let name = |_: &Summary, row: usize| files.get(row).map_or(String::new(), |file| file.display().to_string());
+        training.set_repeats(&repeats(splits().flat_map(PreparedSplit::contents)), name);
+        training.repeated()
     }
 
     fn of(data: &Data, preparation: SplitPreparation) -> Result<Self> {

@@ -1,7 +1,8 @@
 //! A split of the data as the network reads it: tokenised or decoded once, and with what a person should know about it.
 
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use crate::commands::inputs::prepare;
 use crate::commands::trained_rows::{self, TrainedRows};
 use crate::config::OnBadInput;
 use crate::console::Console;
-use crate::data::{Example, Input, Labels, Origins, Place};
+use crate::data::{Example, Input, Labels, Origins, Place, overlap};
 use crate::error::{Error, ErrorKind, Result};
 use crate::inference::cache::{Cache, Examples};
 use crate::report::Seen;
@@ -33,6 +34,8 @@ pub struct PreparedSplit {
     pub places: Vec<Place>,
     /// What they are in their files, once somebody has asked.
     pub origins: OnceCell<Origins>,
+    /// Of images, their files, each once; without those that cannot be read.
+    pub files: Vec<PathBuf>,
     /// Digests of the training examples; none of the others.
     pub trained_rows: TrainedRows,
     /// The rows that also stand among the training examples.
@@ -80,6 +83,7 @@ impl PreparedSplit {
             texts: held_out.iter().map(|example| example.input.to_string()).collect(),
             places: held_out.iter().map(|example| example.place()).collect(),
             origins: OnceCell::new(),
+            files: usable.iter().take(examples.len() - left_out).filter_map(|e| image_file(&e.input)).collect(),
             trained_rows,
             seen: None,
             dataset: Dataset { targets: task.parse(&usable, values, names)?, examples: set },
@@ -90,28 +94,34 @@ impl PreparedSplit {
         })
     }
 
-    /// The images of another split that are copies of training images. (Texts are compared when they are
-    /// loaded.)
+    /// The images of another split that are copies of training images. (Texts are compared when they are loaded.)
     pub fn copies_in(&self, other: &Self, name: &str) -> Option<Seen> {
-        let mut known: HashMap<&str, HashSet<u32>> = HashMap::new();
-        for (content, class) in self.contents() {
-            known.entry(content).or_default().insert(class);
-        }
-        let found: Vec<bool> =
-            other.contents().filter_map(|(content, class)| Some(!known.get(content)?.contains(&class))).collect();
-        let (copies, contradictions) = (found.len(), found.iter().filter(|contradicts| **contradicts).count());
-        let are = if copies == 1 { "is a copy of a training image" } else { "are copies of training images" };
-        let other = if contradictions > 0 { format!(", {contradictions} with another label") } else { String::new() };
-        let warning = format!("{copies} of the {name} images {are}{other}: scores are too optimistic");
-        (copies > 0).then_some(Seen { rows: copies as u64, warning })
+        let file = |split: &Self, row: usize| split.files.get(row).map_or(String::new(), |f| f.display().to_string());
+        let shared = overlap(self.contents(), other.contents());
+        let are = |copies: u64| match copies {
+            1 => format!("1 of the {name} images is a copy of a training image"),
+            _ => format!("{copies} of the {name} images are copies of training images"),
+        };
+        let pair = |row, first| format!("{} against {}", file(other, row), file(self, first));
+        let warning = shared.in_words(are, "scores are too optimistic", pair)?;
+        Some(Seen { rows: shared.rows, warning })
     }
 
-    /// What is the same for equal images, with their classes; nothing of texts.
-    fn contents(&self) -> impl Iterator<Item = (&str, u32)> {
+    /// What is the same for equal images, with their classes, in the order of `files`; nothing of texts.
+    pub fn contents(&self) -> impl Iterator<Item = (&str, u32)> {
         let Dataset { examples, targets } = &self.dataset;
-        targets.classes().iter().enumerate().filter_map(|(index, class)| Some((examples.content(index)?, *class)))
+        let one_view = targets.classes().iter().take(self.files.len());
+        one_view.enumerate().filter_map(|(index, class)| Some((examples.content(index)?, *class)))
     }
 }
+
+fn image_file(input: &Input) -> Option<PathBuf> {
+    match input {
+        Input::Image(file) => Some(file.clone()),
+        Input::Text(_) | Input::Pair(..) => None,
+    }
+}
+
 /// Which images the numbers in the error count.
 fn at_split(error: Error, transform: &Transform, purpose: Purpose) -> Error {
     match (transform, error.kind()) {

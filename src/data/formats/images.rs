@@ -290,7 +290,7 @@ fn shown(names: &BTreeSet<String>) -> String {
 }
 
 /// Whether a file has an image's extension.
-fn is_image(path: &Path) -> bool {
+pub fn is_image(path: &Path) -> bool {
     EXTENSIONS.contains(&files::extension(path).as_str())
 }
 

@@ -12,7 +12,7 @@ mod spreadsheet;
 mod xlsx_writer;
 
 use super::format::FileFormat;
-pub use images::image_folder_layout;
+pub use images::{image_folder_layout, is_image};
 
 /// All formats. The order is that in which a stream without a telling name is sniffed: plain lines claim every stream,
 /// so they come last among the formats that are sniffed.

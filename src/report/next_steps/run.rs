@@ -143,14 +143,20 @@ fn missed_labels(main: &ScoredSplit, training: Option<&Training>) -> Option<Next
 fn contradictions(summary: &Summary) -> Option<NextStep> {
     let rows = summary.contradictions;
     let example = summary.contradicting_rows.first().map_or_else(String::new, |(row, earlier)| {
-        format!(" (such as {} against {})", summary.row_name(*row), summary.row_name(*earlier))
+        let name = |row: &str| if summary.images { named(row) } else { row.to_owned() };
+        format!(" (such as {} against {})", name(row), name(earlier))
     });
     (rows > 0).then(|| {
         NextStep::new(format!(
-            "{} of the training data {} a text that appears with another label too{example}: decide which label is \
-             right, and correct the others.",
-            counted(rows, "row"),
-            if rows == 1 { "has" } else { "have" },
+            "{} of the training data {} with another label too{example}: decide which label is right, and correct the \
+             others.",
+            counted(rows, if summary.images { "image" } else { "row" }),
+            match (summary.images, rows) {
+                (true, 1) => "appears",
+                (true, _) => "appear",
+                (false, 1) => "has a text that appears",
+                (false, _) => "have a text that appears",
+            },
         ))
     })
 }

@@ -132,16 +132,9 @@ impl<'a> Run<'a> {
             console.note(format!("training data: {repeated}"));
             summary.push(("training data".to_owned(), repeated));
         }
-        // Those of training are in the statistics.
-        let unread = splits.left_out().filter(|(name, count)| *name != "training" && *count > 0);
-        warnings.extend(unread.map(|(name, count)| {
-            format!("{} left out, which cannot be read", units::counted(count as u64, &format!("{name} image")))
-        }));
-        // Those of texts are among the warnings.
-        let seen = [Some(&splits.valid), splits.test.as_ref()].into_iter().filter_map(|split| split?.seen.as_ref());
-        let copies: Vec<String> =
-            seen.map(|seen| seen.warning.clone()).filter(|said| !warnings.contains(said)).collect();
-        warnings.extend(copies);
+        // What is shared by texts is among the warnings.
+        let of_splits: Vec<String> = splits.warnings().into_iter().filter(|said| !warnings.contains(said)).collect();
+        warnings.extend(of_splits);
         summary.extend(warnings.iter().map(|warning| ("reading".to_owned(), warning.clone())));
         Ok(Self {
             config,
@@ -232,6 +225,17 @@ impl Splits {
     pub fn left_out(&self) -> impl Iterator<Item = (&'static str, usize)> {
         let splits = [("training", Some(&self.train)), ("validation", Some(&self.valid)), ("test", self.test.as_ref())];
         splits.into_iter().filter_map(|(name, split)| Some((name, split?.left_out)))
+    }
+
+    /// What a person should know of the validation and test data: images left out, and rows that training sees too.
+    fn warnings(&self) -> Vec<String> {
+        // Those of training are in the statistics.
+        let unread = self.left_out().filter(|(name, count)| *name != "training" && *count > 0);
+        let unread = unread.map(|(name, count)| {
+            format!("{} left out, which cannot be read", units::counted(count as u64, &format!("{name} image")))
+        });
+        let seen = [Some(&self.valid), self.test.as_ref()].into_iter().filter_map(|split| split?.seen.as_ref());
+        unread.chain(seen.map(|seen| seen.warning.clone())).collect()
     }
 
     /// Counts the images of the training data that repeat others, validation images among them where they were held

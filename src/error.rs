@@ -286,6 +286,15 @@ pub fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     }
 }
 
+/// A name as a word of a command, quoted where a shell would take it apart.
+pub fn shell_word(text: &str) -> String {
+    let plain = |char: char| char.is_alphanumeric() || "/._-+:=@%,".contains(char);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

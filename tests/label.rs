@@ -415,6 +415,40 @@ fn an_interruption_before_the_first_row_leaves_nothing() {
     let outcome = running.wait();
     outcome.check(outcome.status.code() == Some(130), "exit status 130");
     assert!(scene.everything() == before, "{}", scene.listing());
+    outcome.says(&["interrupted: 0 rows are labelled", "hint: nothing is kept", "--window 64"]);
+}
+
+/// Without `--window` the first rows are soon kept, and windows are the same wherever a call begins.
+#[test]
+fn by_default_windows_grow_and_an_interrupted_output_has_the_same() {
+    let scene = scene();
+    scene.write("in.csv", many(12_000));
+    let words = format!("{BASIC} --input in.csv --batch-tokens 64 --probabilities --output");
+    scene.rehead(&format!("{words} whole.csv")).ok();
+    let records = |name: &str| -> Vec<u64> {
+        let note = scene.text(name);
+        let records = note.lines().skip(1).filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        records.map(|record| record["rows"].as_u64().unwrap()).collect()
+    };
+    let boundaries = [512, 1_536, 3_584, 7_680, 12_000];
+    for least in [1, 2_000, 4_000] {
+        let words = format!("{words} out.csv");
+        let kept = || scene.exists("out.partial.csv") && scene.text("out.partial.csv").lines().count() > least;
+        let outcome = interrupted_when(&scene, &words, libc::SIGINT, "out.csv", kept);
+        outcome.says(&["interrupted: ", "hint: they are kept in "]);
+        let recorded = records("out.partial.csv.origin.json");
+        assert_eq!(recorded, boundaries[..recorded.len()]);
+        // Resumed in the middle of a window too: an earlier call had others.
+        if least == 2_000 {
+            let other = format!("{words} --resume --window 100");
+            interrupted_when(&scene, &other, libc::SIGINT, "out.csv", || {
+                records("out.partial.csv.origin.json").len() > recorded.len() + 3
+            });
+        }
+        scene.rehead(&format!("{words} --resume")).ok().says(&["continuing after row"]);
+        assert!(scene.bytes("out.csv") == scene.bytes("whole.csv"), "after {recorded:?}: another output");
+        scene.remove("out.csv");
+    }
 }
 
 /// Two outputs that differ in their type alone, and one whose type is that of the note about it.

@@ -97,16 +97,16 @@ pub struct LabelArgs {
     #[command(flatten)]
     pub inference: InferenceArgs,
 
-    /// Rows to read ahead and group by length; more are faster and need more memory
+    /// Rows to compute together and then write; more are faster, need more memory and are lost together when interrupted
+    /// [default: growing from 512 to 8192, of images from 64 to 512]
     #[arg(
         long,
         value_name = "ROWS",
-        default_value = "8192",
         value_parser = Whole { min: 1, max: 10_000_000 }.parser::<usize>(),
         allow_negative_numbers = true,
         help_heading = "Hardware"
     )]
-    pub window: usize,
+    pub window: Option<usize>,
 }
 
 setting_flags! {

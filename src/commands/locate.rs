@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Init, ModelConfig, saved_settings};
 use crate::console::{Console, DownloadEvent};
 use crate::data::Modality;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shell_word};
 use crate::{hub, model};
 
 /// The directory that `--model` names: itself, or a hub id's place in the cache; or a file of weights.
@@ -17,7 +17,8 @@ pub fn locate_model(name: &str, quiet: bool) -> Result<PathBuf> {
     let path = Path::new(name);
     if saved_settings(path).is_file() && !path.join("config.json").exists() {
         return Err(Error::request("this run has no model yet").file(path).hint(format!(
-            "it was interrupted or is still at work: `rehead train --resume --out {name}` continues it"
+            "it was interrupted or is still at work: `rehead train --resume --out {}` continues it",
+            shell_word(name)
         )));
     }
     let report = Console::new(quiet).download();

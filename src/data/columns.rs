@@ -14,7 +14,7 @@ use super::names::LABEL_NAMES;
 use super::options::{ReadOptions, TextColumns};
 use super::row::{Cell, Row};
 use super::trained_columns::{
-    AS_IN_TRAINING, Findings, check_same_shape, label_instead, text_as_trained, trained_column,
+    AS_IN_TRAINING, Findings, check_same_shape, label_instead, other_order, text_as_trained, trained_column,
 };
 use super::{DetectedSetting, Input, Modality};
 use crate::error::{Error, Result, listed};
@@ -264,7 +264,7 @@ fn find_columns(layout: &FileLayout, options: &ReadOptions, need: LabelColumn) -
     let mut found = Findings::default();
     let label = resolve_label(layout, options, need, &mut found)?;
     let text = match (&options.text, &options.trained_on.text) {
-        (Some(given), trained_on) => given_text(layout, given, trained_on.as_ref(), options.modality)?,
+        (Some(given), trained_on) => given_text(layout, given, trained_on.as_ref(), options.modality, &mut found)?,
         (None, Some(trained_on)) if !layout.file.is_dir() => {
             text_as_trained(layout, trained_on, label.as_ref(), options.modality, &mut found)?
         }
@@ -305,15 +305,17 @@ fn given_text(
     given: &TextColumns,
     trained_on: Option<&TextColumns>,
     modality: Modality,
+    found: &mut Findings,
 ) -> Result<Vec<Column>> {
     let mut text: Vec<Column> = Vec::new();
-    for name in given.names_in(&layout.columns) {
+    let names = given.names_in(&layout.columns);
+    for name in &names {
         if name.trim().is_empty() {
             return Err(Error::request(format!("`{given}` names a column without a name"))
                 .key("text")
                 .hint("write COL or COL,COL2; a name that holds a comma is written as it is"));
         }
-        let column = given_column(layout, &name, "text")?;
+        let column = given_column(layout, name, &names, "text")?;
         if text.contains(&column) {
             return Err(Error::request(format!("the column `{name}` is named twice"))
                 .key("text")
@@ -322,7 +324,10 @@ fn given_text(
         text.push(column);
     }
     match trained_on {
-        Some(trained_on) if modality == Modality::Text => check_same_shape(layout, &text, trained_on)?,
+        Some(trained_on) if modality == Modality::Text => {
+            check_same_shape(layout, &text, trained_on)?;
+            found.warnings.extend(other_order(layout, &text, trained_on));
+        }
         _ => {}
     }
     Ok(text)
@@ -335,7 +340,7 @@ fn resolve_label(
     found: &mut Findings,
 ) -> Result<Option<Column>> {
     if let Some(given) = &options.label {
-        return match given_column(layout, given, "label") {
+        return match given_column(layout, given, std::slice::from_ref(given), "label") {
             Err(_) if need == LabelColumn::Optional => Ok(None),
             found => found.map(Some),
         };

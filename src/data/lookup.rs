@@ -5,7 +5,7 @@ use super::DetectedSetting;
 use super::format::FileLayout;
 use super::header::numbered;
 use super::names::{IMAGE_NAMES, PAIR_NAMES, TEXT_NAMES};
-use crate::error::{Error, Result, listed, nearest};
+use crate::error::{Error, Result, listed, nearest, shell_word};
 
 /// A column's name and its index in the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,8 +124,11 @@ pub fn exact_column(layout: &FileLayout, name: &str) -> Option<Column> {
     columns_of(layout).find(|column| column.name == name)
 }
 
-/// A column that was named by the person.
-pub fn given_column(layout: &FileLayout, given: &str, key: &str) -> Result<Column> {
+/// A column that was named by the person, as one of `names`.
+///
+/// # Errors
+/// There is none of this name.
+pub fn given_column(layout: &FileLayout, given: &str, names: &[String], key: &str) -> Result<Column> {
     if let Some(column) =
         exact_column(layout, given).or_else(|| columns_of(layout).find(|column| column.name.trim() == given.trim()))
     {
@@ -135,10 +138,23 @@ pub fn given_column(layout: &FileLayout, given: &str, key: &str) -> Result<Colum
     let error =
         Error::request(format!("there is no such column; the columns are {known}")).file(&layout.file).column(given);
     Err(match nearest(given, layout.columns.iter().map(String::as_str)) {
-        Some(near) => error.hint(format!("did you mean --{key} {near}?")),
+        Some(near) => {
+            let meant = names.iter().map(|name| if name == given { near } else { name });
+            error.hint(format!("did you mean {}?", flags(key, &meant.collect::<Vec<_>>())))
+        }
         None if has_numbers_for_names(layout) => {
             error.hint(format!("without a header, columns go by their numbers, such as --{key} 2"))
         }
         None => error.hint(format!("name one of these with --{key}; the file's first line must be a header")),
     })
+}
+
+/// The flags that name columns, to be copied into a shell: one for all, or one each where a name holds a comma.
+pub fn flags(key: &str, names: &[&str]) -> String {
+    match names {
+        [_, _, ..] if names.iter().any(|name| name.contains(',')) => {
+            names.iter().map(|name| format!("--{key} {}", shell_word(name))).collect::<Vec<_>>().join(" ")
+        }
+        _ => format!("--{key} {}", shell_word(&names.join(","))),
+    }
 }

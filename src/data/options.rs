@@ -70,14 +70,22 @@ impl TextColumns {
     }
 
     /// The names that are meant in a file with these columns: a column of exactly the given name, otherwise what stands
-    /// between the commas.
+    /// between the commas, or several such parts where only together they name a column.
     pub fn names_in(&self, columns: &[String]) -> Vec<String> {
         let is_column = |name: &str| columns.iter().any(|column| column == name || column.trim() == name.trim());
         let names_of = |given: &str| -> Vec<String> {
             if is_column(given) || !given.contains(',') {
                 return vec![given.to_owned()];
             }
-            given.split(',').map(|name| name.trim().to_owned()).collect()
+            let (mut names, mut rest) = (Vec::new(), Some(given));
+            while let Some(left) = rest {
+                let ends = left.match_indices(',').map(|(at, _)| at).chain([left.len()]);
+                let first = left.find(',').unwrap_or(left.len());
+                let end = ends.into_iter().find(|&end| left.get(..end).is_some_and(is_column)).unwrap_or(first);
+                names.push(left.get(..end).unwrap_or_default().trim().to_owned());
+                rest = left.get(end + 1..);
+            }
+            names
         };
         self.given().flat_map(names_of).collect()
     }
@@ -106,5 +114,7 @@ mod tests {
         assert_eq!(names(&["a, b"]), ["a", "b"]);
         assert_eq!(names(&["What, and why?", "b"]), ["What, and why?", "b"]);
         assert_eq!(names(&["a", "x,b"]), ["a", "x", "b"]);
+        assert_eq!(names(&["a,What, and why?,b"]), ["a", "What, and why?", "b"]);
+        assert_eq!(names(&["What,b,"]), ["What", "b", ""]);
     }
 }

@@ -136,7 +136,7 @@ pub fn sniffed_delimiter(table: &[u8]) -> (u8, Option<String>) {
     }
     match seen(best).0 {
         0 | 1 => (b',', None),
-        fields => (best, Some(format!("the header has no comma but {} of these", fields - 1))),
+        fields => (best, Some(format!("it separates the header's {fields} names, and no comma does"))),
     }
 }
 

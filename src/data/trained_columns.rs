@@ -3,7 +3,7 @@
 //! word.
 
 use super::format::FileLayout;
-use super::lookup::{Column, columns_of, exact_column, usual_column};
+use super::lookup::{Column, columns_of, exact_column, flags, usual_column};
 use super::names::{IMAGE_NAMES, KEY_NAMES, LABEL_NAMES, TEXT_NAMES};
 use super::options::TextColumns;
 use super::{DetectedSetting, Modality};
@@ -108,6 +108,24 @@ pub fn check_same_shape(layout: &FileLayout, text: &[Column], trained_on: &TextC
         ),
     };
     Err(Error::request(message).file(&layout.file).hint(hint))
+}
+
+/// That somebody named the columns of training in another order, which may be a slip and changes every answer.
+pub fn other_order(layout: &FileLayout, text: &[Column], trained_on: &TextColumns) -> Option<String> {
+    let trained: Vec<Column> = trained_on.given().map(|name| trained_column(layout, name)).collect::<Option<_>>()?;
+    let is_same_set = trained.len() == text.len() && trained.iter().all(|column| text.contains(column));
+    (is_same_set && trained != text).then(|| {
+        let names = |columns: &[Column]| listed(columns.iter().map(|column| &column.name));
+        let as_trained: Vec<&str> = trained.iter().map(|column| column.name.as_str()).collect();
+        format!(
+            "{}: the model was trained on the columns {}, in this order, and reads {}, as --text says; as in training: \
+             {}",
+            layout.file.display(),
+            names(&trained),
+            names(text),
+            flags("text", &as_trained)
+        )
+    })
 }
 
 /// The one column that can be meant: the only one that is not a label, or the only one that is neither label nor key

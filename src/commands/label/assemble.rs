@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::commands::label::progress::{Record, SameRows};
-use crate::console::Console;
+use crate::console::{Console, units};
 use crate::data::format::{AddedColumn, FileFormat};
 use crate::data::{OutputValue, ReadOptions, Record as RowRecord, Row, RowReader};
 use crate::error::{Error, Result};
@@ -70,4 +70,21 @@ fn changed(file: &Path) -> Error {
     Error::request("there are more rows here than were labelled: the input has changed")
         .file(file)
         .hint("resume with the input as it was, or delete the partial output to begin again")
+}
+
+/// That a format holds so many rows, where their number is known.
+///
+/// # Errors
+/// It does not.
+pub fn check_row_count(format: FileFormat, rows: Option<u64>, output: &Path) -> Result<()> {
+    match (format.max_rows(), rows) {
+        (Some(most), Some(rows)) if rows > most => Err(too_many_rows(most).file(output)),
+        _ => Ok(()),
+    }
+}
+
+/// The error for more rows than a format holds.
+pub fn too_many_rows(most: u64) -> Error {
+    Error::request(format!("a sheet of Excel holds {} rows and a header, and there are more", units::count(most)))
+        .hint("write to a .csv or .parquet file")
 }

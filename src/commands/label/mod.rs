@@ -9,6 +9,7 @@ mod pipeline;
 mod progress;
 mod sort;
 mod summary;
+mod windows;
 
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ use crate::commands::label::output::{GrowingOutput, Labelling, WrittenRows};
 use crate::commands::label::pipeline::{Pipeline, Reading};
 use crate::commands::label::sort::Sorting;
 use crate::commands::label::summary::Summary;
+use crate::commands::label::windows::Windows;
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
 use crate::data::columns::LabelColumn;
@@ -88,7 +90,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         input_columns: &input_columns,
         transform: &model.transform,
         on_bad_input: args.rows.on_bad_input,
-        window: pipeline::window(args.window, &model.transform),
+        windows: Windows::new(args.window, &model.transform),
         language: Once::new(),
         console: &console,
         log: &log,

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use tch::Kind;
 
 use crate::cli::LabelArgs;
-use crate::commands::label::assemble::Assembly;
+use crate::commands::label::assemble::{Assembly, check_row_count, too_many_rows};
 use crate::commands::label::progress::{self, ProgressLog, Record, SameRows};
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
-use crate::data::format::{AddedColumn, FileFormat, WholeWriter};
+use crate::data::format::{AddedColumn, WholeWriter};
 use crate::data::writer::{check_added, is_stream, output_format};
 use crate::data::{FileLayout, OutputValue, ReadOptions, Record as RowRecord, Row, RowReader, RowWriter, TextColumns};
 use crate::error::{Error, ErrorKind, Result};
@@ -178,19 +178,6 @@ fn to_stream(labelling: &Labelling, is_whole: bool, names: &[String]) -> Result<
         max_rows: None,
     };
     Ok(GrowingOutput { writer, files: OutputFiles { files: None, _lock: None } })
-}
-
-/// That a format holds so many rows, where their number is known.
-fn check_row_count(format: FileFormat, rows: Option<u64>, output: &Path) -> Result<()> {
-    match (format.max_rows(), rows) {
-        (Some(most), Some(rows)) if rows > most => Err(too_many_rows(most).file(output)),
-        _ => Ok(()),
-    }
-}
-
-fn too_many_rows(most: u64) -> Error {
-    Error::request(format!("a sheet of Excel holds {} rows and a header, and there are more", units::count(most)))
-        .hint("write to a .csv or .parquet file")
 }
 
 fn unwritable(error: Error) -> Error {
@@ -368,7 +355,16 @@ impl OutputFiles {
         let Some(files) = &self.files else { return error };
         if rows == 0 || files.note.is_none() {
             files.remove();
-            return error;
+            return match (error.kind(), &files.note) {
+                (ErrorKind::Interrupted, Some(_)) => error.hint(
+                    "nothing is kept: rows are kept window by window, and the first was not done; a smaller one is \
+                     sooner: --window 64",
+                ),
+                (ErrorKind::Interrupted, None) => error.hint(
+                    "nothing is kept of a pipe in a file that is only whole at its end; write .csv, or read a file",
+                ),
+                _ => error,
+            };
         }
         // An interruption has named the rows.
         let which = if error.kind() == ErrorKind::Interrupted { they } else { &done };

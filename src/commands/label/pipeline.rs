@@ -11,6 +11,7 @@ use crate::commands::inputs::{handle_unusable, language_fit};
 use crate::commands::label::output::{GrowingOutput, LabelWriter};
 use crate::commands::label::progress::input_is_shorter;
 use crate::commands::label::summary::Summary;
+use crate::commands::label::windows::Windows;
 use crate::commands::loaded_model::LoadedModel;
 use crate::config::OnBadInput;
 use crate::console::{Console, Progress, units};
@@ -35,22 +36,13 @@ pub struct Reading<'a> {
     pub input_columns: &'a ResolvedColumns,
     pub transform: &'a Transform,
     pub on_bad_input: OnBadInput,
-    /// Rows that are computed together.
-    pub window: usize,
+    /// Which rows are computed together.
+    pub windows: Windows,
     /// Whether the language of the texts was looked at.
     pub language: Once,
     pub console: &'a Console,
     /// What is noticed while the rows are read.
     pub log: &'a ReadingLog,
-}
-
-/// The number of rows that are computed together. Images are large: fewer of them are held at once.
-pub fn window(given: usize, transform: &Transform) -> usize {
-    const MAX_IMAGES: usize = 512;
-    match transform {
-        Transform::Text(_) => given,
-        Transform::Image(_) => given.min(MAX_IMAGES),
-    }
 }
 
 /// Rows that are computed together, as they come from the reading thread.
@@ -102,7 +94,7 @@ impl Pipeline<'_> {
         let done = writer.rows();
         // Windows begin where they would have begun, since what is computed together decides the last digits: the rows
         // of the window in which an earlier call ended are computed again, and written once.
-        let again = done % self.reading.window as u64;
+        let again = done - self.reading.windows.begin_of(done);
         let columns = self.output_columns;
         let reading = &self.reading;
         let file = rows.layout().file.clone();
@@ -158,13 +150,13 @@ impl Pipeline<'_> {
 impl Reading<'_> {
     /// Sends window after window, beginning with the one that holds row `done`; an error is the last thing sent.
     fn read(&self, mut rows: RowReader, done: u64, windows: &SyncSender<Result<PreparedWindow>>) {
-        let begin = done - done % self.window as u64;
+        let begin = self.windows.begin_of(done);
         let mut read = 0;
         let mut next = || {
             if read < begin {
                 read += rows.skip_rows(begin)?;
             }
-            let taken = rows.by_ref().take(self.window).collect::<Result<Vec<_>>>()?;
+            let taken = rows.by_ref().take(self.windows.size_at(read)).collect::<Result<Vec<_>>>()?;
             read += taken.len() as u64;
             if read < done {
                 return Err(input_is_shorter(&rows.layout().file));

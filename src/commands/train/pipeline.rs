@@ -13,6 +13,7 @@ use crate::error::{self, Error, Result};
 use crate::files::{lock_directory, remove_temporaries, write_atomically};
 use crate::inference::cache::Cache;
 use crate::interrupt;
+use crate::report::next_steps::shell_word;
 use crate::report::{NextStep, RunMetrics};
 use crate::strategy;
 use crate::task::{Evaluated, score};
@@ -133,7 +134,7 @@ fn finish(run: &Run) -> Result<()> {
 fn with_resume_hint(run: &Run, error: Error) -> Error {
     match error.kind() {
         error::ErrorKind::Interrupted => {
-            error.hint(format!("continue with: rehead train --resume --out {}", run.out().display()))
+            error.hint(format!("continue with: rehead train --resume --out {}", shell_word(run.out())))
         }
         _ => error,
     }

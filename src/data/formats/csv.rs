@@ -188,7 +188,7 @@ impl Delimited {
             (None, Some(own)) if width(beginning.table, own) > 1 => (own, None),
             (None, Some(own)) => match sniffed_delimiter(beginning.table) {
                 (other, _) if width(beginning.table, other) > 1 => {
-                    (other, Some(format!("the header has no {}", shown(own))))
+                    (other, Some(format!("it separates the header's names, and no {} does", shown(own))))
                 }
                 _ => (own, None),
             },

@@ -54,12 +54,7 @@ pub fn named(name: &str) -> String {
 
 /// A path as a word of a command, quoted where a shell would take it apart.
 pub fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |char: char| char.is_alphanumeric() || "/._-+:=@%,".contains(char);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
+    crate::error::shell_word(&path.display().to_string())
 }
 
 #[cfg(test)]

@@ -340,10 +340,7 @@ fn resolve_label(
     found: &mut Findings,
 ) -> Result<Option<Column>> {
     if let Some(given) = &options.label {
-        return match given_column(layout, given, std::slice::from_ref(given), "label") {
-            Err(_) if need == LabelColumn::Optional => Ok(None),
-            found => found.map(Some),
-        };
+        return given_column(layout, given, std::slice::from_ref(given), "label").map(Some);
     }
     let text = match (&options.text, &options.trained_on.text) {
         (Some(given), _) | (None, Some(given)) => given.names_in(&layout.columns),

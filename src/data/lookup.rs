@@ -139,8 +139,15 @@ pub fn given_column(layout: &FileLayout, given: &str, names: &[String], key: &st
         Error::request(format!("there is no such column; the columns are {known}")).file(&layout.file).column(given);
     Err(match nearest(given, layout.columns.iter().map(String::as_str)) {
         Some(near) => {
-            let meant = names.iter().map(|name| if name == given { near } else { name });
-            error.hint(format!("did you mean {}?", flags(key, &meant.collect::<Vec<_>>())))
+            // At the commas of a name the list was taken apart; the parts are no names.
+            let is_column = |name: &&str| exact_column(layout, name).is_some();
+            let mut others = names.iter().map(String::as_str).peekable();
+            let mut meant: Vec<&str> = std::iter::from_fn(|| others.next_if(|name| *name != given)).collect();
+            meant.push(near);
+            others.next();
+            let parts = near.matches(',').count();
+            meant.extend(others.enumerate().filter(|(at, name)| *at >= parts || is_column(name)).map(|(_, name)| name));
+            error.hint(format!("did you mean {}?", flags(key, &meant)))
         }
         None if has_numbers_for_names(layout) => {
             error.hint(format!("without a header, columns go by their numbers, such as --{key} 2"))

@@ -50,6 +50,22 @@ fn names_that_collide_are_told_apart() {
     }
 }
 
+#[test]
+fn an_output_needs_a_folder_and_what_is_unknown_a_name_of_its_own() {
+    let scene = scene();
+    scene.write("in.csv", "text\ngood film\n");
+    let before = scene.everything();
+    let words = format!("{BASIC} --input in.csv --output");
+    let missing = ["Q/out.csv: there is no folder Q for the output", "hint: mkdir -p Q"];
+    scene.rehead(&format!("{words} Q/out.csv")).refused().says(&missing);
+    scene.rehead(&format!("{words} Q/out.xlsx")).refused().says(&["Q/out.xlsx: there is no folder Q"]);
+    for name in ["good", "Good", " good ", "", "  "] {
+        let call = scene.rehead(&format!("{words} out.csv --min-confidence 0.5 --unknown-label")).arg(name);
+        call.refused().says(&["unknown-label", "--unknown-label unsure"]);
+    }
+    assert!(scene.everything() == before, "{}", scene.listing());
+}
+
 /// `text` of so many rows, from a seed.
 fn many(rows: usize, seed: u64) -> String {
     let mut lottery = Lottery(seed);

@@ -40,6 +40,13 @@ fn labels(scene: &Scene) -> BTreeMap<String, (String, String)> {
     fields(&text)[1..].iter().map(|row| (row[0].to_owned(), (row[1].to_owned(), row[2].to_owned()))).collect()
 }
 
+/// What is in a folder, but for the list of what was moved there.
+fn images_in(scene: &Scene, folder: &str) -> BTreeMap<String, Option<Vec<u8>>> {
+    let mut found = scene.everything_in(folder);
+    found.remove("sorted.csv");
+    found
+}
+
 /// The folder of a label.
 fn folder(label: &str) -> String {
     if label.is_empty() { "unsure".to_owned() } else { label.replace('|', "_") }
@@ -81,7 +88,7 @@ fn images_are_copied_linked_or_moved_and_nothing_is_overwritten() {
     // Moved, and continued after a kill in the middle of it.
     let moved = scene.rehead(&format!("{LABEL} --sort-into moved --move")).ok();
     assert!(scene.everything_in("photos").values().flatten().next().is_none(), "{moved}");
-    assert!(scene.everything_in("moved") == sorted);
+    assert!(images_in(&scene, "moved") == sorted);
     moved.says(&["8 images moved into moved: "]);
     for image in ["1.png", "more/4.png"] {
         let name = format!("moved/{}/{}", folder(&labels[image].0), image.rsplit('/').next().unwrap());
@@ -92,7 +99,7 @@ fn images_are_copied_linked_or_moved_and_nothing_is_overwritten() {
     }
     let outcome = scene.rehead(&format!("{LABEL} --sort-into moved --move --resume")).ok();
     assert!(scene.everything_in("photos").values().flatten().next().is_none(), "{outcome}");
-    assert!(scene.everything_in("moved") == sorted, "{outcome}");
+    assert!(images_in(&scene, "moved") == sorted, "{outcome}");
     outcome.says(&["(7 were there already)"]);
 }
 
@@ -140,7 +147,7 @@ fn an_image_is_not_lost_for_a_way_that_leads_to_it() {
     scene.rehead(&format!("{LABEL} --sort-into sorted --link")).ok();
     let links = scene.everything_in("sorted");
     let outcome = scene.rehead(&format!("{LABEL} --sort-into sorted --move --resume")).ok();
-    assert!(scene.everything_in("sorted") == links, "{outcome}\n{}", scene.listing());
+    assert!(images_in(&scene, "sorted") == links, "{outcome}\n{}", scene.listing());
     assert!(scene.everything_in("photos").values().flatten().next().is_none(), "{outcome}");
     for name in links.iter().filter(|(_, content)| content.is_some()).map(|(name, _)| name) {
         assert!(!scene.path(format!("sorted/{name}")).is_symlink(), "{name}");
@@ -196,4 +203,184 @@ fn what_cannot_be_sorted_is_refused() {
         scene.rehead(&words).refused().says(&[said]);
         assert!(scene.everything() == before, "{words}\n{}", scene.listing());
     }
+}
+
+/// A finished output is no reason to believe that it is of these images and this model.
+#[test]
+fn a_finished_output_is_sorted_by_for_what_it_was_made_of_alone() {
+    let scene = scene();
+    let words = "train --train train --model net --init random --device cpu --precision fp32 --threads 1 --seed 9";
+    scene.rehead(&format!("{words} --epochs 1 --batch-size 4 --augment none --out other")).ok();
+    scene.rehead(&format!("{LABEL} --sort-into sorted")).ok();
+    scene.copy("photos", "same-names");
+    let resume = format!("{LABEL} --sort-into sorted --resume");
+    let before = scene.everything();
+    let refused = |words: &str, said: &str| {
+        scene.rehead(words).refused().says(&[said, "without --resume"]);
+    };
+    for (words, said) in [
+        (resume.replace("photos", "same-names"), "another input"),
+        (resume.replace("--model run", "--model other"), "another model"),
+        (format!("{resume} --min-confidence 0.9"), "another set of output options"),
+    ] {
+        refused(&words, said);
+        assert!(scene.everything() == before, "{words}\n{}", scene.listing());
+    }
+    // A new image, a changed one, one that is gone.
+    let image = scene.bytes("photos/0.png");
+    scene.copy("photos/0.png", "photos/new.png");
+    refused(&resume, "photos/new.png: this image is new");
+    scene.remove("photos/new.png");
+    scene.copy("photos/1.png", "photos/0.png");
+    refused(&resume, "photos/0.png: row 1: the image has changed");
+    scene.remove("photos/0.png");
+    refused(&resume, "photos/0.png: row 1: the image is gone");
+    scene.write("photos/0.png", image);
+    // Another output, or one of which nothing is known.
+    let output = scene.text("out.csv");
+    scene.write("out.csv", output.replace("a-dark", "b|light"));
+    refused(&resume, "the output has changed");
+    scene.write("out.csv", output);
+    scene.rehead(&resume).ok().says(&["all were there already"]);
+    scene.remove("out.csv.origin.json");
+    refused(&resume, "nothing says which images");
+    // Labelled without sorting, none of it is kept.
+    scene.rehead(&format!("{LABEL} --sort-into sorted")).ok();
+    scene.rehead(LABEL).ok();
+    assert!(!scene.exists("out.csv.origin.json"));
+    // A list of images.
+    scene.write("photos/list.csv", "file\n0.png\n1.png\n");
+    let listed = resume.replace("photos", "photos/list.csv");
+    scene.rehead(&listed.replace(" --resume", "")).ok();
+    for list in ["file\n1.png\n0.png\n", "file\n0.png\n1.png\n2.png\n", "file\n0.png\n"] {
+        scene.write("photos/list.csv", list);
+        refused(&listed, "the rows are not those that were labelled");
+    }
+    scene.write("photos/list.csv", "file\n0.png\n1.png\n");
+    scene.remove(&format!("sorted/{}/1.png", folder(&labels(&scene)["1.png"].0)));
+    scene.rehead(&listed).ok().says(&["2 images copied into sorted (1 was there already)"]);
+    for output in ["out.xlsx", "out.parquet"] {
+        let words = listed.replace("out.csv", output);
+        scene.rehead(&words.replace(" --resume", "")).ok();
+        scene.rehead(&words).ok();
+        scene.rehead(&format!("{words} --min-confidence 0.9")).refused();
+    }
+}
+
+#[test]
+fn an_interrupted_output_is_not_continued_over_changed_images() {
+    let scene = scene();
+    let rows: String = (0..4).map(|index| format!("{index}.png\n")).collect();
+    scene.write("photos/list.csv", format!("file\n{rows}more/9.png\n"));
+    scene.write("photos/more/9.png", "no image");
+    for input in ["photos", "photos/list.csv"] {
+        let words = LABEL.replace("photos", input) + " --window 2";
+        scene.rehead(&words).refused().says(&["kept in out.partial.csv"]);
+        let before = scene.bytes("photos/1.png");
+        scene.copy("photos/0.png", "photos/1.png");
+        let resume = format!("{words} --resume --on-bad-input skip").replace(" --on-bad-input skip", "");
+        scene.rehead(&resume).refused().says(&["photos/1.png: row 2: the image has changed", "partial output"]);
+        scene.write("photos/1.png", before);
+        let broken = scene.bytes("photos/more/9.png");
+        scene.copy("photos/0.png", "photos/more/9.png");
+        scene.rehead(&resume).ok();
+        scene.write("photos/more/9.png", broken);
+        scene.remove("out.csv");
+    }
+}
+
+/// Nothing is moved that is not in the input, and no link is left that leads nowhere.
+#[test]
+fn links_among_images_that_are_moved() {
+    let scene = scene();
+    let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, scene.path(name)).unwrap();
+    let moving = format!("{LABEL} --sort-into sorted --move");
+    std::fs::create_dir(scene.path("elsewhere")).unwrap();
+    scene.copy("photos/0.png", "elsewhere/7.png");
+    for (target, name, said) in [
+        ("1.png", "photos/0-link.png", "1 link leads to images that would be moved: `photos/0-link.png`"),
+        ("more/4.png", "photos/z.png", "1 link leads to images that would be moved: `photos/z.png`"),
+        ("1.png", "photos/latest", "1 link leads to images that would be moved: `photos/latest`"),
+        ("../elsewhere", "photos/album", "1 image is outside the input, reached by a link: `photos/album`"),
+    ] {
+        link(target, name);
+        let before = scene.everything();
+        scene.rehead(&moving).refused().says(&[said, "without --move"]);
+        assert!(scene.everything() == before, "{}", scene.listing());
+        scene.remove_link(name);
+    }
+    // A link that an earlier sorting has left in the folder of another label.
+    scene.rehead(&format!("{LABEL} --sort-into sorted --link")).ok();
+    let (from, to) = match folder(&labels(&scene)["0.png"].0).as_str() {
+        "a-dark" => ("sorted/a-dark/0.png", "sorted/b_light/0-old.png"),
+        _ => ("sorted/b_light/0.png", "sorted/a-dark/0-old.png"),
+    };
+    std::fs::create_dir_all(scene.path(to).parent().unwrap()).unwrap();
+    std::fs::rename(scene.path(from), scene.path(to)).unwrap();
+    let before = scene.everything();
+    scene.rehead(&format!("{moving} --resume")).refused().says(&["1 link of an earlier sorting leads", to]);
+    assert!(scene.everything() == before, "{}", scene.listing());
+    scene.remove("sorted");
+    // One folder by two paths, and a link to an image that stays.
+    link("more", "photos/again");
+    link("../elsewhere/7.png", "photos/7.png");
+    let outcome = scene.rehead(&moving).ok();
+    let sorted = images_in(&scene, "sorted");
+    assert_eq!(sorted.values().flatten().count(), 9, "{outcome}\n{}", scene.listing());
+    assert!(scene.exists("elsewhere/7.png"), "{outcome}");
+    assert!(scene.everything_in("photos").values().flatten().next().is_none(), "{outcome}");
+    outcome.says(&["4 images are reached by two paths and moved once", "1 link leads to images that are not in the"]);
+    scene.rehead(&format!("{moving} --resume")).ok().says(&["all were there already"]);
+    assert!(images_in(&scene, "sorted") == sorted);
+}
+
+/// An image that looks like one sorted before is an image of its own; where each went is listed, and stays listed.
+#[test]
+fn images_that_were_moved_are_listed_and_none_is_taken_for_another() {
+    let scene = scene();
+    let before = scene.everything_in("photos");
+    let moving = format!("{LABEL} --sort-into sorted --move");
+    let outcome = scene.rehead(&moving).ok();
+    let first = labels(&scene);
+    let listed = |text: &str| -> Vec<Vec<String>> {
+        let rows = fields(text);
+        assert_eq!(rows[0], ["file", "sorted_to", "label", "input", "labelling"]);
+        rows[1..].iter().map(|row| row.iter().map(|field| field.to_string()).collect()).collect()
+    };
+    let list = listed(&scene.text("sorted/sorted.csv"));
+    assert_eq!(list.len(), 8, "{outcome}");
+    for row in &list {
+        assert_eq!(row[2], first[&row[0]].0);
+        assert_eq!(scene.bytes(&format!("sorted/{}", row[1])), before[&row[0]].clone().unwrap());
+        assert!(row[3].ends_with("/photos"), "{row:?}");
+    }
+    // The same images again: the only list of the first ones is not replaced.
+    for (name, content) in &before {
+        content.iter().for_each(|content| scene.write(&format!("photos/{name}"), content));
+    }
+    let everything = scene.everything();
+    scene.rehead(&moving).refused().says(&["were moved", "--resume", "another file with --output"]);
+    scene.rehead(LABEL).refused().says(&["were moved"]);
+    assert!(scene.everything() == everything);
+    let again = moving.replace("out.csv", "more.csv");
+    let outcome = scene.rehead(&again).ok();
+    outcome.check(!outcome.stderr.contains("already"), "nothing to be there already");
+    assert_eq!(images_in(&scene, "sorted").values().flatten().count(), 16, "{}", scene.listing());
+    let list = listed(&scene.text("sorted/sorted.csv"));
+    assert_eq!(list.len(), 16);
+    for row in &list {
+        assert_eq!(scene.bytes(&format!("sorted/{}", row[1])), before[&row[0]].clone().unwrap());
+    }
+    // A move that was killed after the image had its new name.
+    let sorted = images_in(&scene, "sorted");
+    std::fs::hard_link(scene.path(format!("sorted/{}", list[8][1])), scene.path("photos/0.png")).unwrap();
+    assert_eq!(list[8][0], "0.png");
+    scene.rehead(&format!("{again} --resume")).ok().says(&["all were there already"]);
+    assert!(images_in(&scene, "sorted") == sorted && !scene.exists("photos/0.png"), "{}", scene.listing());
+    // Another file of the list's name.
+    scene.write("photos/0.png", before["0.png"].clone().unwrap());
+    scene.write("sorted/sorted.csv", "mine\n");
+    let third = moving.replace("out.csv", "third.csv");
+    scene.rehead(&third).refused().says(&["sorted/sorted.csv: this is not the list"]);
+    assert!(scene.exists("photos/0.png"));
 }

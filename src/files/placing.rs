@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Temporary, sync_directory, temporary_name};
 
@@ -66,6 +66,51 @@ pub fn are_one_name(one: &Path, other: &Path) -> bool {
     };
     one.file_name() == other.file_name()
         && matches!((directory(one), directory(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// The name of a file in its directory, by the one way that leads there without links; a link at its end stays.
+pub fn entry_of(path: &Path) -> PathBuf {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (directory.canonicalize(), path.file_name()) {
+        (Ok(directory), Some(name)) => directory.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// The files that a symbolic link leads to, link after link, as [`entry_of`] names them.
+pub fn hops(link: &Path) -> impl Iterator<Item = PathBuf> {
+    /// As many as Linux follows.
+    const MAX_LINKS: usize = 40;
+    let next = |path: &PathBuf| Some(entry_of(&path.parent()?.join(fs::read_link(path).ok()?)));
+    std::iter::successors(Some(link.to_owned()), next).skip(1).take(MAX_LINKS)
+}
+
+/// Whether two names are hard links to one file.
+pub fn are_one_file(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let node = |path: &Path| path.symlink_metadata().map(|found| (found.dev(), found.ino()));
+    matches!((node(one), node(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Ends the move of a file that began earlier: where both places hold it, the first goes. False where the second does
+/// not hold it, so that it is still to be moved.
+///
+/// # Errors
+/// What the system says.
+pub fn finish_move(from: &Path, to: &Path) -> io::Result<bool> {
+    if from.symlink_metadata().is_err() || are_one_name(from, to) {
+        return Ok(true);
+    }
+    let is_whole = are_one_file(from, to)
+        || match (from.is_symlink(), to.is_symlink()) {
+            (true, true) => super::is_same(from, to),
+            (false, false) => to.exists() && are_equal(from, to)?,
+            _ => false,
+        };
+    if is_whole {
+        remove(from)?;
+    }
+    Ok(is_whole)
 }
 
 /// Gives a file another name, or makes a copy where that cannot be.

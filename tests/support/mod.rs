@@ -87,6 +87,10 @@ impl Scene {
         if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
     }
 
+    pub fn remove_link(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
+    }
+
     pub fn copy(&self, from: &str, to: &str) {
         let path = self.path(from);
         if path.is_file() {

@@ -1,9 +1,16 @@
 //! `rehead label`: labels every row of a file, a pipe or a folder of images. [`pipeline`] reads, computes and writes at
 //! the same time, [`output`] is the file as it grows, with [`progress`] beside it, or as it is made at the end
 //! ([`assemble`]), the task says which columns are added to a row, and [`summary`] counts what was written. [`sort`]
-//! puts labelled images into folders.
+//! puts labelled images into folders: [`finished`] says which output that may be done by, [`listed`] which images it has,
+//! [`moves`] which were moved where.
 
 mod assemble;
+mod contents;
+mod finished;
+mod listed;
+mod moves;
+mod names;
+mod origin;
 mod output;
 mod pipeline;
 mod progress;
@@ -11,11 +18,11 @@ mod sort;
 mod summary;
 mod windows;
 
+use std::path::Path;
+use std::sync::Once;
 use std::time::Instant;
 
-use std::sync::Once;
-
-use crate::cli::LabelArgs;
+use crate::cli::{LabelArgs, is_stream};
 use crate::commands::inputs::{FileForm, read_options};
 use crate::commands::label::output::{GrowingOutput, Labelling, WrittenRows};
 use crate::commands::label::pipeline::{Pipeline, Reading};
@@ -27,7 +34,9 @@ use crate::console::{Console, units};
 use crate::data::columns::LabelColumn;
 use crate::data::{Labels, ReadOptions, RowReader, resolve};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::interrupt;
+use crate::report::next_steps::shell_word;
 use crate::task::ColumnOptions;
 use crate::transform::Transform;
 
@@ -39,16 +48,26 @@ use crate::transform::Transform;
 pub fn run(args: &LabelArgs) -> Result<()> {
     let console = Console::new(args.quiet);
     args.check()?;
+    check_folder(&files::followed(&args.output))?;
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
     let options =
         model.read_options(read_options(args.rows.text.as_ref(), None, FileForm::of_rows_to_label(&args.rows)));
     let options = ReadOptions { unlabelled: true, ..options };
     check_unknown_label(args, &model.classifier.labels)?;
+    let column_options = ColumnOptions {
+        probabilities: args.probabilities,
+        top: args.top.unwrap_or(0),
+        min_confidence: args.min_confidence.unwrap_or(0.0),
+        unknown_label: args.unknown_label.clone(),
+    };
+    let output_columns = &*model.task.columns(&model.classifier.labels, column_options);
     let mut sorting = Sorting::of(args, &model)?;
     if let Some(sorting) = sorting.as_mut().filter(|sorting| sorting.is_all_that_is_left()) {
         interrupt::listen();
-        return sorting.sort(&options, &console);
+        let added: Vec<String> = output_columns.names().iter().map(|name| args.added_column(name)).collect();
+        return sorting.resume(&model, &added, &options, &console);
     }
+    sorting.as_ref().map_or(Ok(()), |sorting| sorting.check_input(&options))?;
     let rows = RowReader::open(&args.input, &options)?;
     let input_columns = resolve(rows.layout(), &options, LabelColumn::Optional)?;
     for choice in rows.choices().iter().chain(input_columns.choices.iter().filter(|choice| choice.setting == "text")) {
@@ -62,15 +81,15 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     let log = rows.log();
     log.take_said().iter().for_each(|warning| console.warn(warning));
 
-    let column_options = ColumnOptions {
-        probabilities: args.probabilities,
-        top: args.top.unwrap_or(0),
-        min_confidence: args.min_confidence.unwrap_or(0.0),
-        unknown_label: args.unknown_label.clone(),
-    };
-    let output_columns = &*model.task.columns(&model.classifier.labels, column_options);
     interrupt::listen();
-    let labelling = Labelling { args, options: &options, input: &rows, columns: output_columns, model: &model };
+    let labelling = Labelling {
+        args,
+        options: &options,
+        input: &rows,
+        input_columns: &input_columns,
+        columns: output_columns,
+        model: &model,
+    };
     let output = GrowingOutput::open(&labelling)?;
     let done = output.rows();
     if done > 0 {
@@ -105,14 +124,28 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     sorting.map_or(Ok(()), |mut sorting| sorting.sort(&options, &console))
 }
 
-/// That what is written instead of a label is not the name of one.
-fn check_unknown_label(args: &LabelArgs, labels: &Labels) -> Result<()> {
-    match &args.unknown_label {
-        Some(name) if labels.index_of(name).is_some() => {
-            Err(Error::request(format!("`{name}` is one of the model's labels"))
-                .key("unknown-label")
-                .hint("name what no label is called, such as --unknown-label unsure"))
-        }
-        _ => Ok(()),
+/// That the output has a folder, before the model is loaded.
+fn check_folder(output: &Path) -> Result<()> {
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder.filter(|folder| !is_stream(output) && !folder.exists()) {
+        Some(folder) => Err(Error::request(format!("there is no folder {} for the output", folder.display()))
+            .file(output)
+            .hint(format!("mkdir -p {}", shell_word(folder)))),
+        None => Ok(()),
     }
+}
+
+/// That what is written instead of a label is not the name of one, nor looks like it.
+fn check_unknown_label(args: &LabelArgs, labels: &Labels) -> Result<()> {
+    let Some(name) = &args.unknown_label else { return Ok(()) };
+    let plain = |name: &str| name.trim().to_lowercase();
+    let refused = match labels.names().iter().find(|label| plain(label) == plain(name)) {
+        Some(label) if label == name => format!("`{name}` is one of the model's labels"),
+        Some(label) => format!("`{name}` looks like `{label}`, one of the model's labels"),
+        None if plain(name).is_empty() => "the name is empty".to_owned(),
+        None => return Ok(()),
+    };
+    Err(Error::request(refused)
+        .key("unknown-label")
+        .hint("name what no label is called, such as --unknown-label unsure"))
 }

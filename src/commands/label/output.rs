@@ -5,29 +5,29 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use tch::Kind;
-
 use crate::cli::LabelArgs;
 use crate::commands::label::assemble::{Assembly, check_row_count, too_many_rows};
+use crate::commands::label::contents::SameImages;
+use crate::commands::label::finished::Finished;
+use crate::commands::label::origin::Origin;
 use crate::commands::label::progress::{self, ProgressLog, Record, SameRows};
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
 use crate::data::format::{AddedColumn, WholeWriter};
 use crate::data::writer::{check_added, is_stream, output_format};
-use crate::data::{FileLayout, OutputValue, ReadOptions, Record as RowRecord, Row, RowReader, RowWriter, TextColumns};
+use crate::data::{FileLayout, OutputValue, ReadOptions, Record as RowRecord, ResolvedColumns, Row, RowReader};
+use crate::data::{RowWriter, TextColumns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, Lock};
-use crate::fingerprint::Fingerprint;
-use crate::model::Classifier;
 use crate::task::OutputColumns;
-use crate::transform::Transform;
 
 /// The output as it grows.
 pub struct GrowingOutput {
     pub writer: LabelWriter,
     pub files: OutputFiles,
 }
+
+const INTERRUPTED_HINT: &str = "resume with the same command, or delete the partial output to begin again";
 
 /// The files of a growing output; none for a stream.
 pub struct OutputFiles {
@@ -45,22 +45,8 @@ struct Files {
     output: PathBuf,
     /// How the output is made, where it is more than what has grown.
     assembly: Option<Assembly>,
-}
-
-/// What a growing output is the output of: it is only continued by the same call.
-#[derive(Serialize, Deserialize, PartialEq)]
-struct Origin {
-    input: String,
-    /// The input's columns.
-    columns: Vec<String>,
-    model: String,
-    added_columns: Vec<String>,
-    min_confidence: f64,
-    #[serde(default)]
-    unknown_label: Option<String>,
-    /// How the rows are read.
-    rows: String,
-    precision: String,
+    /// Whether images are sorted by it, which a later call may have to continue.
+    is_sorted_by: bool,
 }
 
 /// What an output is made of.
@@ -68,6 +54,7 @@ pub struct Labelling<'a> {
     pub args: &'a LabelArgs,
     pub options: &'a ReadOptions,
     pub input: &'a RowReader,
+    pub input_columns: &'a ResolvedColumns,
     pub columns: &'a dyn OutputColumns,
     pub model: &'a LoadedModel,
 }
@@ -85,20 +72,6 @@ impl Labelling<'_> {
         names
             .map(|(index, name)| AddedColumn { name: self.args.added_column(&name), is_number: is_number(index) })
             .collect()
-    }
-
-    fn origin(&self, names: &[String]) -> Result<Origin> {
-        let Self { args, model, .. } = self;
-        Ok(Origin {
-            input: args.input.display().to_string(),
-            columns: self.layout().columns.clone(),
-            model: fingerprint(&model.classifier, &model.transform)?,
-            added_columns: names.to_vec(),
-            min_confidence: args.min_confidence.unwrap_or(0.0),
-            unknown_label: args.unknown_label.clone(),
-            rows: format!("{:?}", args.rows),
-            precision: format!("{:?}", args.inference.precision),
-        })
     }
 }
 
@@ -125,10 +98,14 @@ impl GrowingOutput {
             return Err(Error::request("the output is a directory").file(output).hint("name a file with --output"));
         }
         let lock = files::lock_file(output)?;
+        if !args.resume {
+            Finished::check_replaceable(output)?;
+        }
+        let is_sorted_by = args.sort_into.is_some();
         let partial = partial_name(output);
         if is_whole && is_stream(&args.input) {
             let writer = format.whole_writer(&partial, input, &added).map_err(unwritable)?;
-            let files = Files { partial, note: None, output: output.clone(), assembly: None };
+            let files = Files { partial, note: None, output: output.clone(), assembly: None, is_sorted_by };
             let writer = LabelWriter { sink: Sink::Whole(writer), rows: 0, log: None, max_rows: format.max_rows() };
             return Ok(Self { writer, files: OutputFiles { files: Some(files), _lock: lock } });
         }
@@ -141,7 +118,7 @@ impl GrowingOutput {
                 (Some(Assembly { format, input, options, added }), labels_name(&partial), layout)
             }
         };
-        let files = Files { note: Some(note_name(&partial)), partial, output: output.clone(), assembly };
+        let files = Files { note: Some(note_name(&partial)), partial, output: output.clone(), assembly, is_sorted_by };
         let writer = files.grow(labelling, &layout, &names)?;
         let writer = LabelWriter { max_rows: format.max_rows(), ..writer };
         Ok(Self { writer, files: OutputFiles { files: Some(files), _lock: lock } })
@@ -190,7 +167,7 @@ impl Files {
         let Self { partial, output, .. } = self;
         let Some(note) = &self.note else { return Err(Error::failure("an output without a note").file(partial)) };
         let args = labelling.args;
-        let origin = labelling.origin(names)?;
+        let origin = Origin::of(args, labelling.model, &labelling.layout().columns, names)?;
         let exists = partial.exists();
         if exists && !args.resume {
             return Err(Error::request("an interrupted output is here")
@@ -199,8 +176,8 @@ impl Files {
         }
         let mut records = Vec::new();
         if exists {
-            let (saved, recorded) = progress::read(note)?;
-            check_origin(note, &saved, &origin)?;
+            let (saved, recorded) = progress::read::<Origin>(note)?;
+            saved.check(&origin, "interrupted output", note, INTERRUPTED_HINT)?;
             records = progress::intact(recorded, partial)?;
             check_rows(labelling, &records)?;
         } else if args.resume && output.exists() {
@@ -238,10 +215,14 @@ fn check_rows(labelling: &Labelling, records: &[Record]) -> Result<()> {
     let Some(last) = records.last() else { return Ok(()) };
     let file = &labelling.layout().file;
     let mut same = SameRows::new(records);
+    let mut images = SameImages::new(records);
     let rows = RowReader::open(&labelling.args.input, labelling.options)?;
     for row in rows.take(usize::try_from(last.rows).unwrap_or(usize::MAX)) {
-        same.take(&row?, file)?;
+        let row = row?;
+        same.take(&row, file)?;
+        images.take(&row, labelling.input_columns)?;
     }
+    images.finish()?;
     same.finish(file)
 }
 
@@ -268,11 +249,11 @@ impl LabelWriter {
         self.rows
     }
 
-    /// Adds a row with the values of the added columns, in their order.
+    /// Adds a row with the values of the added columns, in their order; `content` is the digest of its image's file.
     ///
     /// # Errors
     /// The row does not fit the output, or writing fails.
-    pub fn write(&mut self, row: &Row, values: &[OutputValue]) -> Result<()> {
+    pub fn write(&mut self, row: &Row, content: Option<&str>, values: &[OutputValue]) -> Result<()> {
         if let Some(most) = self.max_rows.filter(|&most| self.rows >= most) {
             return Err(too_many_rows(most).row(row.number).line(row.line));
         }
@@ -285,7 +266,7 @@ impl LabelWriter {
             Sink::Whole(writer) => writer.write(row, values)?,
         }
         if let Some(log) = &mut self.log {
-            log.row(row);
+            log.row(row, content);
         }
         self.rows += 1;
         Ok(())
@@ -321,18 +302,25 @@ impl OutputFiles {
     /// The output takes its name.
     pub fn complete(&self, console: &Console) -> Result<()> {
         let Some(files) = &self.files else { return Ok(()) };
-        let Files { partial, note, output, assembly } = files;
-        let renamed = |from: &Path| files::rename(from, output).map_err(|error| Error::io(error, output));
-        match (assembly, note) {
-            (Some(assembly), Some(note)) => {
+        let Files { partial, note, output, assembly, is_sorted_by } = files;
+        let named = |whole: &Path, records: Option<(Origin, Vec<Record>)>| {
+            match records.filter(|_| *is_sorted_by) {
+                // Before it has its name: a call that is killed in between is continued as an interrupted one.
+                Some((origin, records)) => Finished::begin(output, whole, origin, &records)?,
+                None => Finished::forget(output),
+            }
+            files::rename(whole, output).map_err(|error| Error::io(error, output))
+        };
+        let read = note.as_deref().map(progress::read::<Origin>).transpose()?;
+        match (assembly, read) {
+            (Some(assembly), Some((origin, records))) => {
                 let whole = partial_name(output);
-                let (_, records) = progress::read::<Origin>(note)?;
                 let kept = format!("every row is labelled; --resume writes {} of them", output.display());
                 assembly.write(partial, &records, &whole, console).map_err(|error| error.hint(kept))?;
-                renamed(&whole)?;
+                named(&whole, Some((origin, records)))?;
                 std::fs::remove_file(partial).map_err(|error| Error::io(error, partial))?;
             }
-            _ => renamed(partial)?,
+            (_, read) => named(partial, read)?,
         }
         match note {
             Some(note) => std::fs::remove_file(note).map_err(|error| Error::io(error, note)),
@@ -459,37 +447,4 @@ fn note_name(partial: &Path) -> PathBuf {
     let mut name = partial.as_os_str().to_owned();
     name.push(".origin.json");
     name.into()
-}
-
-fn check_origin(note: &Path, saved: &Origin, origin: &Origin) -> Result<()> {
-    let differs = |what: &str| {
-        Err(Error::request(format!("the interrupted output was made with another {what}"))
-            .file(note)
-            .hint("resume with the same command, or delete the partial output to begin again"))
-    };
-    if saved.input != origin.input {
-        return differs("input");
-    }
-    if saved.columns != origin.columns {
-        return differs("input: its columns have changed");
-    }
-    if saved.model != origin.model {
-        return differs("model");
-    }
-    if saved != origin {
-        return differs("set of output options");
-    }
-    Ok(())
-}
-
-/// A hash by which models differ: labels, head, length limit, and a sample of every backbone tensor.
-fn fingerprint(classifier: &Classifier, transform: &Transform) -> Result<String> {
-    let mut hash = Fingerprint::default();
-    hash.bytes(classifier.labels.names().join("\u{0}"));
-    hash.bytes(transform.settings());
-    for parameter in classifier.parameters() {
-        let sample = parameter.tensor.f_flatten(0, -1)?.f_slice(0, 0, 64, 1)?;
-        hash.tensor(&sample.f_to_kind(Kind::Float)?)?;
-    }
-    Ok(hash.finish())
 }

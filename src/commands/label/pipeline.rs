@@ -8,6 +8,7 @@ use std::sync::Once;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::commands::inputs::{handle_unusable, language_fit};
+use crate::commands::label::contents;
 use crate::commands::label::output::{GrowingOutput, LabelWriter};
 use crate::commands::label::progress::input_is_shorter;
 use crate::commands::label::summary::Summary;
@@ -50,6 +51,8 @@ struct PreparedWindow {
     rows: Vec<Row>,
     /// One for each row.
     fates: Vec<Fate>,
+    /// Of images, the digest of each row's file.
+    contents: Vec<String>,
     prepared: Prepared,
     /// Pairs of which one text is empty.
     half_empty: u64,
@@ -72,6 +75,7 @@ enum Fate {
 struct LabelledWindow {
     rows: Vec<Row>,
     fates: Vec<Fate>,
+    contents: Vec<String>,
     logits: Rows,
     unread: Unread,
     half_empty: u64,
@@ -129,10 +133,11 @@ impl Pipeline<'_> {
         to_write: SyncSender<LabelledWindow>,
     ) -> Result<()> {
         for window in windows {
-            let PreparedWindow { rows, fates, prepared, half_empty, share } = window?;
+            let PreparedWindow { rows, fates, contents, prepared, half_empty, share } = window?;
             let mut work = 0;
             let logits = self.model.inference().logits(&*prepared.set, &mut |_, cost| work += cost as u64)?;
-            let window = LabelledWindow { rows, fates, logits, unread: prepared.unread, half_empty, share };
+            let unread = prepared.unread;
+            let window = LabelledWindow { rows, fates, contents, logits, unread, half_empty, share };
             check_finite(&window, file)?;
             if let Some(share) = share {
                 self.bar.message(format!("{} of the input", units::percent(share)));
@@ -194,7 +199,13 @@ impl Reading<'_> {
         for (example, place) in prepared.usable(given.len()).into_iter().enumerate() {
             fates[given[place]] = Fate::Answered(example);
         }
-        Ok(PreparedWindow { rows, fates, prepared, half_empty, share })
+        let contents = match self.transform {
+            Transform::Text(_) => Vec::new(),
+            Transform::Image(_) => {
+                read.iter().zip(&fates).map(|(input, fate)| content(input, *fate, &prepared)).collect()
+            }
+        };
+        Ok(PreparedWindow { rows, fates, contents, prepared, half_empty, share })
     }
 
     /// What the network gets to see of a row; `None` where that cannot be used and such rows get no label.
@@ -207,6 +218,15 @@ impl Reading<'_> {
             Err(error) => Err(error.or_hint("or leave the label of such rows empty: --on-bad-input skip")),
             input => input.map(Some),
         }
+    }
+}
+
+/// The digest of a row's image file.
+fn content(input: &Option<Input>, fate: Fate, prepared: &Prepared) -> String {
+    match (fate, input) {
+        (Fate::Answered(example), _) => contents::shortened(prepared.set.content(example).unwrap_or_default()),
+        (_, Some(Input::Image(file))) => contents::content_of(file),
+        _ => String::new(),
     }
 }
 
@@ -238,19 +258,20 @@ fn write_window(
     known: usize,
     summary: &mut Summary,
 ) -> Result<()> {
-    for (row, fate) in window.rows.iter().zip(&window.fates).skip(known) {
+    for (index, (row, fate)) in window.rows.iter().zip(&window.fates).enumerate().skip(known) {
+        let content = window.contents.get(index).map(String::as_str);
         match *fate {
             Fate::Answered(example) => {
                 let answer = columns.answer(window.logits.row(example));
-                writer.write(row, &answer.values)?;
+                writer.write(row, content, &answer.values)?;
                 summary.count(answer.class);
             }
             Fate::Empty => {
-                writer.write(row, &columns.empty())?;
+                writer.write(row, content, &columns.empty())?;
                 summary.empty += 1;
             }
             Fate::Unreadable => {
-                writer.write(row, &columns.empty())?;
+                writer.write(row, content, &columns.empty())?;
                 summary.unreadable += 1;
             }
         }

@@ -26,6 +26,9 @@ pub struct Record {
     input: String,
     /// Digest of the output's bytes since the record before, and of that one's.
     output: String,
+    /// Of rows that are images, the digest of each one's file since the record before; of others nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<String>,
 }
 
 /// Records how an output grows.
@@ -34,6 +37,7 @@ pub struct ProgressLog {
     file: File,
     last: Record,
     input: Sha256,
+    contents: Vec<String>,
 }
 
 impl ProgressLog {
@@ -48,12 +52,14 @@ impl ProgressLog {
         }
         write_atomically(path, text.as_bytes())?;
         let last = records.last().cloned().unwrap_or_default();
-        Ok(Self { path: path.to_owned(), file: files::append(path)?, input: chained(&last.input), last })
+        let (file, input) = (files::append(path)?, chained(&last.input));
+        Ok(Self { path: path.to_owned(), file, input, last, contents: Vec::new() })
     }
 
-    /// Notes an input row that is written.
-    pub fn row(&mut self, row: &Row) {
+    /// Notes an input row that is written; `content` is the digest of its image's file.
+    pub fn row(&mut self, row: &Row, content: Option<&str>) {
         row.add_to(&mut self.input);
+        self.contents.extend(content.map(str::to_owned));
     }
 
     /// Notes that the output holds `rows` rows in `bytes` bytes; `output` is the digest of the bytes since the last
@@ -68,7 +74,8 @@ impl ProgressLog {
         let mut chain = chained(&self.last.output);
         chain.update(output.finalize());
         let input = std::mem::take(&mut self.input);
-        self.last = Record { rows, bytes, input: hex(input), output: hex(chain) };
+        let contents = std::mem::take(&mut self.contents);
+        self.last = Record { rows, bytes, input: hex(input), output: hex(chain), contents };
         self.input = chained(&self.last.input);
         let line = line(&self.last, &self.path)?;
         self.file.write_all(line.as_bytes()).map_err(|error| Error::io(error, &self.path))

@@ -1,12 +1,18 @@
 //! `--sort-into DIR`: labelled images are copied, linked or moved into a folder for each label.
 //!
 //! It happens when the output is complete, and reads from it which image has which label, so that a killed call can be
-//! continued whatever it had done. Nothing is overwritten: what is there already under the same name stays.
+//! continued whatever it had done, where the output is that of the same call over the same images ([`super::finished`]).
+//! Nothing is overwritten: what is there already under the same name stays.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::finished::Finished;
+use super::listed::{ImageColumn, ListedImage, check_same};
+use super::moves::{LIST, MoveList, Moving, check_earlier_links};
+use super::names::{folder_name, numbered};
+use super::origin::Origin;
 use super::output::{WrittenRows, is_interrupted};
 use crate::cli::{LabelArgs, is_stream};
 use crate::commands::loaded_model::LoadedModel;
@@ -14,15 +20,13 @@ use crate::commands::output::check_writable;
 use crate::console::{Console, units};
 use crate::data::columns::LabelColumn;
 use crate::data::label_findings::UNSURE;
-use crate::data::{FileLayout, Modality, ReadOptions, RowReader, image_folder_layout, resolve};
+use crate::data::{Input, Modality, ReadOptions, Row, RowReader, resolve};
 use crate::error::{Error, Result};
 use crate::files::{self, lock_directory, placing};
 use crate::interrupt;
 
 /// More folders than this are not counted one by one.
 const MOST_FOLDERS_SHOWN: usize = 20;
-/// Longer names of labels are cut; file systems have a limit of 255 bytes.
-const LONGEST_NAME: usize = 100;
 
 /// What is to be sorted where.
 pub struct Sorting<'a> {
@@ -38,8 +42,14 @@ pub struct Sorting<'a> {
     earlier: Vec<(String, PathBuf)>,
     /// Folders that images were placed in.
     entered: HashSet<PathBuf>,
-    /// Names that are given to files of this call.
+    /// Names that are given to files of this labelling.
     taken: HashSet<PathBuf>,
+}
+
+/// What moving takes, and what earlier moves have left.
+struct Moves {
+    finished: Finished,
+    list: MoveList,
 }
 
 /// How many images were placed in each folder, and what became of the others.
@@ -67,6 +77,10 @@ impl<'a> Sorting<'a> {
             return Err(refused("images are sorted by the finished output, which must be a file")
                 .hint("name one with --output"));
         }
+        if is_stream(&args.input) {
+            return Err(refused("the list of images is read again for sorting, and standard input cannot be")
+                .hint("write the list into a file"));
+        }
         check_writable(into, "--sort-into", None)?;
         let is_within = |folder: &Path| match (into.canonicalize(), folder.canonicalize()) {
             (Ok(into), Ok(folder)) => into.starts_with(folder),
@@ -78,7 +92,7 @@ impl<'a> Sorting<'a> {
                 .file(into)
                 .hint("name a folder outside with --sort-into, or move the images with --move"));
         }
-        let mut used = HashSet::new();
+        let mut used = HashSet::from([LIST.to_owned()]);
         let names = model.classifier.labels.names();
         let folders = names.iter().map(|label| (label.clone(), folder_name(label, &mut used))).collect();
         let unsure = folder_name(args.unknown_label.as_deref().unwrap_or(UNSURE), &mut used);
@@ -100,40 +114,120 @@ impl<'a> Sorting<'a> {
         self.args.resume && output.is_file() && !is_interrupted(output)
     }
 
-    /// Places every image that the output has a label for.
+    /// What is known before anything is labelled: that no links are in the way of moving.
     ///
     /// # Errors
-    /// The output cannot be read, an image is gone or cannot be placed, or interrupted.
+    /// Links lead out of the input or to images that are moved too, or the input cannot be read.
+    pub fn check_input(&self, options: &ReadOptions) -> Result<()> {
+        if !self.args.move_images {
+            return Ok(());
+        }
+        let source = ImageColumn::of(self.args, options)?;
+        let rows = RowReader::open(&self.args.input, options)?;
+        let columns = resolve(rows.layout(), options, LabelColumn::Optional)?;
+        let mut images = Vec::new();
+        for row in rows {
+            // What cannot be read is said when it is labelled.
+            if let Ok(Input::Image(image)) = columns.input_of(&row?) {
+                images.push(image);
+            }
+        }
+        self.moving(&source, images).check_links().map(drop)
+    }
+
+    fn moving<'s>(&self, source: &'s ImageColumn, images: Vec<PathBuf>) -> Moving<'s> {
+        Moving { images, input: &source.folder, is_listing: source.is_listing, is_folder: self.args.input.is_dir() }
+    }
+
+    /// Places every image that the output, which this call has written, has a label for.
+    ///
+    /// # Errors
+    /// The output cannot be read, an image is gone or cannot be placed, links are in the way of moving, or interrupted.
     pub fn sort(&mut self, options: &ReadOptions, console: &Console) -> Result<()> {
+        let source = ImageColumn::of(self.args, options)?;
+        self.place_all(&source, None, console)
+    }
+
+    /// As [`Sorting::sort`], by an output that an earlier call has completed: one of this model, with these added
+    /// columns.
+    ///
+    /// # Errors
+    /// The output was made by another call, or of other images; otherwise as for [`Sorting::sort`].
+    pub fn resume(
+        &mut self,
+        model: &LoadedModel,
+        added: &[String],
+        options: &ReadOptions,
+        console: &Console,
+    ) -> Result<()> {
+        let output = files::followed(&self.args.output);
+        let _lock = files::lock_file(&output)?;
+        let finished = Finished::read(&output)?;
+        let source = ImageColumn::of(self.args, options)?;
+        finished.check_origin(&Origin::of(self.args, model, &source.layout.columns, added)?, &output)?;
+        self.place_all(&source, Some(options), console)
+    }
+
+    /// With `earlier`, how the input is read, the output is an earlier call's, and the images must be as they were.
+    fn place_all(&mut self, source: &ImageColumn, earlier: Option<&ReadOptions>, console: &Console) -> Result<()> {
         let _lock = lock_directory(self.into)?;
-        let ImageColumn { layout, column, folder, is_listing } = image_column(self.args, options)?;
-        let output = &self.args.output;
-        let WrittenRows { rows, columns, label, confidence } = WrittenRows::open(output, &layout, self.args)?;
-        let image = columns.index(&column)?;
+        let finished = Finished::read(&self.args.output)?;
+        let images = self.listed(source)?;
+        let list = MoveList::open(self.into, &source.folder, &finished.labelling)?;
+        if let Some(options) = earlier {
+            check_same(&images, &finished, &list, source, &self.args.input, options)?;
+        }
+        if self.args.move_images {
+            let moved = || images.iter().filter_map(|image| Some((image.path.as_path(), image.folder.as_ref()?)));
+            let remarks = self.moving(source, moved().map(|(path, _)| path.to_owned()).collect()).check_links()?;
+            check_earlier_links(self.into, moved().map(|(path, folder)| (path, self.into.join(folder))))?;
+            remarks.iter().for_each(|remark| console.warn(remark));
+        }
+        self.taken.extend(list.earlier_places().cloned());
+        let mut moves = Moves { finished, list };
         let folders = self.folders.values().chain([&self.unsure]).map(|name| (name.clone(), self.into.join(name)));
         self.earlier = folders.filter(|(_, folder)| folder.is_dir()).collect();
         let mut sorted = Sorted::default();
-        for row in rows {
-            let row = row?;
-            let value = |index: usize| columns.value(&row, index).into_owned();
+        for image in &images {
             if interrupt::requested() {
                 let done = units::counted(sorted.by_folder.values().sum(), "image");
                 return Err(Error::interrupted(format!("{done} sorted")).hint("--resume sorts the others"));
             }
-            if value(confidence).is_empty() {
+            let Some(folder) = &image.folder else {
                 sorted.unreadable += 1;
                 continue;
-            }
-            let name = self.folder_of(&value(label)).map_err(|error| error.file(output).row(row.number))?;
-            let path = value(image);
-            let path = folder.join(if is_listing { &path } else { path.trim() });
-            sorted.elsewhere += u64::from(!self.args.move_images && self.is_elsewhere(&path, &name));
-            let is_new = self.place(&path, &name)?;
-            *sorted.by_folder.entry(name).or_default() += 1;
+            };
+            sorted.elsewhere += u64::from(!self.args.move_images && self.is_elsewhere(&image.path, folder));
+            let is_new = self.place(image, folder, &mut moves)?;
+            *sorted.by_folder.entry(folder.clone()).or_default() += 1;
             sorted.there_already += u64::from(!is_new);
         }
         self.print(&sorted, console);
+        if self.args.move_images && self.into.join(LIST).exists() {
+            console.note(format!("which image went where: {}", self.into.join(LIST).display()));
+        }
         Ok(())
+    }
+
+    /// The images that the output lists.
+    fn listed(&self, source: &ImageColumn) -> Result<Vec<ListedImage>> {
+        let output = &self.args.output;
+        let WrittenRows { rows, columns, label, confidence } = WrittenRows::open(output, &source.layout, self.args)?;
+        let image = columns.index(&source.column)?;
+        let listed = |row: Result<Row>| {
+            let row = row?;
+            let value = |index: usize| columns.value(&row, index).into_owned();
+            let (mut file, label) = (value(image), value(label));
+            if !source.is_listing {
+                file = file.trim().to_owned();
+            }
+            let folder = match value(confidence).is_empty() {
+                true => None,
+                false => Some(self.folder_of(&label).map_err(|error| error.file(output).row(row.number))?),
+            };
+            Ok(ListedImage { row: row.number, path: source.folder.join(&file), file, label, folder })
+        };
+        rows.map(listed).collect()
     }
 
     /// The folder of a label as the output has it.
@@ -160,63 +254,60 @@ impl<'a> Sorting<'a> {
     }
 
     /// Places an image in a folder; false where it was there already.
-    fn place(&mut self, image: &Path, folder: &str) -> Result<bool> {
-        if self.placed.contains(image) {
+    fn place(&mut self, image: &ListedImage, folder: &str, moves: &mut Moves) -> Result<bool> {
+        let path = &image.path;
+        if !self.placed.insert(placing::entry_of(path)) {
             return Ok(false);
         }
         let folder = self.into.join(folder);
+        let failed = |error| {
+            let which = format!("{} cannot be placed here", path.display());
+            Error::io(error, &folder).context(which).hint("--resume sorts the others once this is fixed")
+        };
+        if let Some(place) = moves.list.earlier(path) {
+            let is_gone = path.symlink_metadata().is_err();
+            if is_gone || self.args.move_images && placing::finish_move(path, place).map_err(failed)? {
+                return Ok(false);
+            }
+            if place.symlink_metadata().is_err() {
+                self.taken.remove(place);
+            }
+        }
         if !folder.is_dir() {
             std::fs::create_dir_all(&folder).map_err(|error| Error::io(error, &folder))?;
         }
         if self.entered.insert(folder.clone()) {
             files::remove_temporaries(&folder);
         }
-        let failed = |error| {
-            let which = format!("{} cannot be placed here", image.display());
-            Error::io(error, &folder).context(which).hint("--resume sorts the others once this is fixed")
-        };
         for number in 1.. {
-            let name = folder.join(numbered(image, number));
+            let name = folder.join(numbered(path, number));
             if self.taken.contains(&name) {
                 continue;
             }
-            let is_new = match self.place_as(image, &name) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+            let placed = match self.args.move_images {
+                true => move_as(image, &name, moves)?,
+                false => self.place_as(path, &name),
+            };
+            let is_new = match placed {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 placed => placed.map_err(failed)?,
             };
             self.taken.insert(name);
-            self.placed.insert(image.to_owned());
             return Ok(is_new);
         }
         Ok(false)
     }
 
-    /// Gives an image this name, unless another file has it; false where the image itself has it already.
-    fn place_as(&self, image: &Path, name: &Path) -> std::io::Result<bool> {
+    /// Copies or links an image to this name, unless another file has it; false where the image itself has it already.
+    fn place_as(&self, image: &Path, name: &Path) -> io::Result<bool> {
         let is_there = name.symlink_metadata().is_ok();
-        let is_equal = || is_there && placing::are_equal(image, name).unwrap_or(false);
-        if self.args.move_images {
-            let is_moved = name.exists() && image.symlink_metadata().is_err();
-            if is_moved || placing::are_one_name(image, name) {
-                return Ok(false);
-            }
-            // A link holds nothing: the image itself takes its place, and never goes for a link to something equal.
-            if name.is_symlink() && files::is_same(image, name) {
-                placing::move_over_link(image, name)?;
-            } else if !name.is_symlink() && is_equal() {
-                // An earlier call may have been killed between the two halves of a move.
-                std::fs::remove_file(image)?;
-                return Ok(false);
-            } else {
-                placing::move_to_new(image, name)?;
-            }
-        } else if self.args.link {
+        if self.args.link {
             if is_there && files::is_same(image, name) {
                 return Ok(false);
             }
             placing::link_to_new(image, name)?;
         } else {
-            if is_equal() {
+            if is_there && placing::are_equal(image, name).unwrap_or(false) {
                 return Ok(false);
             }
             placing::copy_to_new(image, name)?;
@@ -260,91 +351,30 @@ impl<'a> Sorting<'a> {
         let there = match sorted.there_already {
             0 => String::new(),
             count if count == all => " (all were there already)".to_owned(),
+            1 => " (1 was there already)".to_owned(),
             count => format!(" ({} were there already)", units::count(count)),
         };
         console.summary(format!("{} {how} into {into}{there}: {}", units::counted(all, "image"), shown.join(", ")));
     }
 }
 
-/// Where the output names the images.
-struct ImageColumn {
-    /// The input's.
-    layout: FileLayout,
-    column: String,
-    /// What the paths are relative to.
-    folder: PathBuf,
-    /// Whether the paths are those of a folder's files, rather than what somebody wrote.
-    is_listing: bool,
-}
-
-fn image_column(args: &LabelArgs, options: &ReadOptions) -> Result<ImageColumn> {
-    // The images may have been moved out of a folder already.
-    let (layout, folder) = match args.input.is_dir() {
-        true => (image_folder_layout(&args.input), args.input.as_path()),
-        false => {
-            let folder = args.input.parent().unwrap_or(Path::new(""));
-            (RowReader::open(&args.input, options)?.layout().clone(), folder)
-        }
-    };
-    let column = resolve(&layout, options, LabelColumn::Optional)?.text().to_string();
-    Ok(ImageColumn { column, folder: folder.to_owned(), is_listing: layout.file.is_dir(), layout })
-}
-
-/// A name for the folder of a label that any file system takes and no other label has: what separates paths or is
-/// special somewhere becomes `_`.
-fn folder_name(label: &str, used: &mut HashSet<String>) -> String {
-    let is_special = |char: char| char.is_control() || "/\\:*?\"<>|".contains(char);
-    let plain: String = label.trim().chars().map(|char| if is_special(char) { '_' } else { char }).collect();
-    let mut name = plain.trim_end_matches(['.', ' ']).to_owned();
-    while name.len() > LONGEST_NAME {
-        name.pop();
+/// Moves an image to this name, unless another file has it; false where the image itself has it already.
+fn move_as(image: &ListedImage, name: &Path, moves: &mut Moves) -> Result<io::Result<bool>> {
+    let path = &image.path;
+    if placing::are_one_name(path, name) {
+        return Ok(Ok(false));
     }
-    // Hidden folders are not read as classes.
-    if name.starts_with('.') || name.is_empty() {
-        name.insert(0, '_');
+    // A link holds nothing: the image itself takes its place, and never goes for a link to something equal.
+    let is_link_to_it = name.is_symlink() && !path.is_symlink() && files::is_same(path, name);
+    let is_there = name.symlink_metadata().is_ok();
+    if is_there && !is_link_to_it && !placing::are_one_file(path, name) {
+        return Ok(Err(io::ErrorKind::AlreadyExists.into()));
     }
-    let free = (1..).map(|number| if number == 1 { name.clone() } else { format!("{name}-{number}") });
-    // Some file systems do not tell capitals apart.
-    free.into_iter().find(|name| used.insert(name.to_lowercase())).unwrap_or_default()
-}
-
-/// A file's name; from the second on with the number before its extension: `a.jpg`, `a-2.jpg`.
-fn numbered(file: &Path, number: usize) -> OsString {
-    let name = file.file_name().unwrap_or_default();
-    if number == 1 {
-        return name.to_owned();
-    }
-    let mut numbered = file.file_stem().unwrap_or_default().to_owned();
-    numbered.push(format!("-{number}"));
-    if let Some(extension) = file.extension() {
-        numbered.push(".");
-        numbered.push(extension);
-    }
-    numbered
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_have_safe_names_of_their_own() {
-        let mut used = HashSet::new();
-        let mut name = |label: &str| folder_name(label, &mut used);
-        assert_eq!(name("cats"), "cats");
-        assert_eq!(name("Cats"), "Cats-2");
-        assert_eq!(name("a/b"), "a_b");
-        assert_eq!(name("a_b"), "a_b-2");
-        assert_eq!(name(".."), "_");
-        assert_eq!(name(".hidden"), "_.hidden");
-        assert_eq!(name("what?."), "what_");
-        assert!(name(&"é".repeat(300)).len() <= LONGEST_NAME);
-    }
-
-    #[test]
-    fn files_of_one_name_are_numbered() {
-        assert_eq!(numbered(Path::new("x/a.jpg"), 1), "a.jpg");
-        assert_eq!(numbered(Path::new("x/a.b.jpg"), 2), "a.b-2.jpg");
-        assert_eq!(numbered(Path::new("a"), 3), "a-3");
-    }
+    moves.finished.begin_moving()?;
+    moves.list.add(&image.file, name, &image.label)?;
+    Ok(match is_there {
+        _ if is_link_to_it => placing::move_over_link(path, name).map(|()| true),
+        true => placing::finish_move(path, name).map(|_| false),
+        false => placing::move_to_new(path, name).map(|()| true),
+    })
 }

@@ -1,0 +1,83 @@
+//! What an output is the output of: an interrupted one is only continued by the same call, and a finished one only
+//! sorted by it.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tch::Kind;
+
+use crate::cli::LabelArgs;
+use crate::commands::loaded_model::LoadedModel;
+use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
+use crate::model::Classifier;
+use crate::transform::Transform;
+
+/// What decides an output.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+pub struct Origin {
+    input: String,
+    /// The input's columns.
+    columns: Vec<String>,
+    model: String,
+    added_columns: Vec<String>,
+    min_confidence: f64,
+    #[serde(default)]
+    unknown_label: Option<String>,
+    /// How the rows are read.
+    rows: String,
+    precision: String,
+}
+
+impl Origin {
+    /// That of a call, with its input's columns and those that are added.
+    ///
+    /// # Errors
+    /// The model's weights cannot be read.
+    pub fn of(args: &LabelArgs, model: &LoadedModel, columns: &[String], added: &[String]) -> Result<Self> {
+        Ok(Self {
+            input: args.input.display().to_string(),
+            columns: columns.to_vec(),
+            model: fingerprint(&model.classifier, &model.transform)?,
+            added_columns: added.to_vec(),
+            min_confidence: args.min_confidence.unwrap_or(0.0),
+            unknown_label: args.unknown_label.clone(),
+            rows: format!("{:?}", args.rows),
+            precision: format!("{:?}", args.inference.precision),
+        })
+    }
+
+    /// That `now` is the same. `what` this is the origin of is said, and `hint`.
+    ///
+    /// # Errors
+    /// It is that of another call.
+    pub fn check(&self, now: &Self, what: &str, file: &Path, hint: &str) -> Result<()> {
+        let differs =
+            |part: &str| Err(Error::request(format!("the {what} was made with another {part}")).file(file).hint(hint));
+        if self.input != now.input {
+            return differs("input");
+        }
+        if self.columns != now.columns {
+            return differs("input: its columns have changed");
+        }
+        if self.model != now.model {
+            return differs("model");
+        }
+        if self != now {
+            return differs("set of output options");
+        }
+        Ok(())
+    }
+}
+
+/// A hash by which models differ: labels, head, length limit, and a sample of every backbone tensor.
+fn fingerprint(classifier: &Classifier, transform: &Transform) -> Result<String> {
+    let mut hash = Fingerprint::default();
+    hash.bytes(classifier.labels.names().join("\u{0}"));
+    hash.bytes(transform.settings());
+    for parameter in classifier.parameters() {
+        let sample = parameter.tensor.f_flatten(0, -1)?.f_slice(0, 0, 64, 1)?;
+        hash.tensor(&sample.f_to_kind(Kind::Float)?)?;
+    }
+    Ok(hash.finish())
+}

@@ -114,6 +114,49 @@ fn a_comparison_ends_with_the_run_to_go_on_with() {
     assert!(details.stderr.contains("train.csv: ") && details.stderr.contains("validation"), "{}", details.stderr);
 }
 
+/// A network that answers the same whatever it reads is not one to go on with, however many rows that happens to suit.
+#[test]
+fn a_run_that_gives_every_row_the_same_label_is_named_and_not_recommended() {
+    let scene = scene();
+    // Four of five rows are positive, and a hardly trained head learns only that.
+    let (mut train, mut row) = (String::from("text,label\n"), 0);
+    for (text, label) in sentiment(400, 1) {
+        row += usize::from(label == "negative");
+        if label == "positive" || row % 4 == 0 {
+            train += &format!("{text},{label}\n");
+        }
+    }
+    scene.write("train.csv", train);
+    // Most rows are positive here too, but do not read like it.
+    let turned = sentiment(40, 2).into_iter().map(|(text, label)| match label {
+        "negative" => format!("{text},positive\n"),
+        _ => String::new(),
+    });
+    let honest = "good great fun,positive\nbad poor bore,negative\n".repeat(3);
+    scene.write("test.csv", format!("text,label\n{}{honest}", turned.collect::<String>()));
+    let words = format!("{COMPARE} --lr 1e-9 --head-lr 1e-3 --strategies frozen,full");
+    let outcome = scene.rehead(&words).ok();
+    let result = scene.json("both/compare.json");
+    let constant: Vec<(&str, u64, &str)> = result["constant"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| (run["strategy"].as_str().unwrap(), run["seed"].as_u64().unwrap(), run["label"].as_str().unwrap()))
+        .collect();
+    assert_eq!(constant, [("full", 42, "positive"), ("full", 43, "positive")], "{outcome}");
+    assert_eq!(result["recommended"]["strategy"], "frozen", "{outcome}");
+    let sentence =
+        "Every row gets the same label from `full` with seed 42 (`positive`) and `full` with seed 43 (`positive`)";
+    outcome.check(outcome.stdout_text().contains(sentence), sentence);
+    assert!(result["verdict"].as_str().unwrap().contains(sentence));
+    assert!(scene.text("both/report.html").contains("Every row gets the same label from"));
+    outcome.says(&["full with seed 42: every row gets `positive`", "full with seed 43: every row gets `positive`"]);
+    // Where all do, the best of them is named all the same.
+    let alone = words.replace("--strategies frozen,full", "--strategies full").replace("--out both", "--out alone");
+    scene.rehead(&alone).ok();
+    assert_eq!(scene.json("alone/compare.json")["recommended"]["strategy"], "full");
+}
+
 /// Without test data, rows are called by what they are.
 #[test]
 fn validation_rows_are_not_called_test_rows() {

@@ -221,6 +221,18 @@ fn an_interrupted_run_goes_on_as_if_it_had_not_been() {
         assert_as_uninterrupted(&scene, &context);
         scene.remove("run");
     }
+    // A line of the history is the mean of several steps, some of them before the interruption.
+    let every = |words: &str| words.replace("--log-every 1", "--log-every 7");
+    scene.remove("whole");
+    scene.rehead(&every(&format!("{BASIC} {LONG} --out whole"))).ok();
+    interrupted(&scene, &every(&begin), libc::SIGINT, 3);
+    scene.rehead("train --resume --out run").ok();
+    assert_as_uninterrupted(&scene, "seven steps a line");
+    let chosen = |run: &str| {
+        let page = scene.text(&format!("{run}/report.html"));
+        page.split("Chosen automatically").nth(1).expect(run).split("</table>").next().map(str::to_owned)
+    };
+    assert_eq!(chosen("run"), chosen("whole"));
 }
 
 #[test]
@@ -529,4 +541,20 @@ fn rows_shared_with_the_test_file_are_warned_of() {
         assert!(section.split("<section").next().unwrap().contains(said), "{id}");
     }
     assert!(!page.contains("The network was not trained on these rows"));
+}
+
+/// Scores on rows that chose the weights are no test.
+#[test]
+fn test_rows_that_are_validation_rows_too_are_counted() {
+    let scene = training_scene();
+    scene.write("test.csv", csv(&sentiment(20, 9)) + "unheard of,positive\n");
+    let both = "--epochs 1 --valid test.csv --test test.csv";
+    let outcome = scene.rehead(&format!("{BASIC} {both} --out run").replace("--valid valid.csv ", "")).ok();
+    outcome.says(&["21 of the 21 test rows also appear in test.csv, 0 with another label", "too optimistic"]);
+    let compare =
+        format!("{BASIC} {both} --seeds 1 --strategies frozen --out both").replace("train --train", "compare --train");
+    let outcome = scene.rehead(&compare.replace("--valid valid.csv ", "")).ok();
+    outcome.says(&["21 of the 21 test rows also appear in test.csv, 0 with another label"]);
+    let apart = scene.rehead(&format!("{BASIC} --epochs 1 --test test.csv --out apart")).ok();
+    assert!(!apart.stderr.contains("test rows also"), "{apart}");
 }

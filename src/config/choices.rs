@@ -3,12 +3,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::settings;
 
 /// One automatic decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     /// A configuration key, with or without its section, or another short name.
     pub key: String,
@@ -25,7 +25,7 @@ impl fmt::Display for Choice {
 }
 
 /// The automatic decisions of a run, in the order in which they were made.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Choices(Vec<Choice>);
 

@@ -109,19 +109,43 @@ fn unnoticed(comparison: &Comparison, split: &str, names: &[String]) -> Option<S
     })
 }
 
-/// When macro-F1 clearly prefers another than accuracy does.
-fn by_macro_f1(comparison: &Comparison, ranked: &[&Standing]) -> Option<String> {
-    let first = ranked.first()?;
-    let best = ranked.iter().max_by(|a, b| a.macro_f1.mean.total_cmp(&b.macro_f1.mean))?;
-    let (_, difference) = comparison.between(&best.name, &first.name)?;
-    (difference.low > 0.0).then(|| {
-        format!(
-            "By macro-F1, in which rare classes count as much as frequent ones, `{}` is {} above `{}`.",
-            best.name,
-            points(&difference),
-            first.name
-        )
-    })
+/// Where macro-F1 clearly tells what accuracy does not: it prefers one that is less accurate, or a network to a
+/// baseline. Whoever is above the same ones is named together, the best by macro-F1 first.
+fn by_macro_f1(comparison: &Comparison, ranked: &[&Standing]) -> Vec<String> {
+    let mut by_macro_f1 = ranked.to_vec();
+    by_macro_f1.sort_by(|a, b| b.macro_f1.mean.total_cmp(&a.macro_f1.mean));
+    let mut groups: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
+    for better in by_macro_f1 {
+        let is_news = |worse: &&&Standing| {
+            comparison.between(&better.name, &worse.name).is_some_and(|(accuracy, macro_f1)| {
+                let disagrees = accuracy.mean < 0.0 || (worse.baseline && !better.baseline && accuracy.low <= 0.0);
+                macro_f1.low > 0.0 && disagrees
+            })
+        };
+        let below: Vec<&str> = ranked.iter().filter(is_news).map(|worse| worse.name.as_str()).collect();
+        match groups.iter_mut().find(|(_, others)| *others == below) {
+            _ if below.is_empty() => {}
+            Some((above, _)) => above.push(&better.name),
+            None => groups.push((vec![&better.name], below)),
+        }
+    }
+    let sentence = |(number, (above, below)): (usize, &(Vec<&str>, Vec<&str>))| {
+        let by = match number {
+            0 => "By macro-F1, in which rare classes count as much as frequent ones,",
+            _ => "By macro-F1 also",
+        };
+        match (above.as_slice(), below.as_slice()) {
+            ([better], [worse]) => {
+                let (_, difference) = comparison.between(better, worse)?;
+                Some(format!("{by} `{better}` is {} above `{worse}`.", points(&difference)))
+            }
+            _ => {
+                let are = if above.len() == 1 { "is" } else { "are" };
+                Some(format!("{by} {} {are} clearly above {}.", listed(above), listed(below)))
+            }
+        }
+    };
+    groups.iter().enumerate().filter_map(sentence).collect()
 }
 
 /// `1,821 test rows and 3 seeds`.

@@ -53,14 +53,14 @@ pub fn fit(
             })?;
             state.count(&step.size);
             log.step(&state, &step.size, loss, norm, rate)?;
-            profile.snapshot(|| keeper.save_if_due(&mut state, &mut optimizer))?;
+            profile.snapshot(|| keeper.save_if_due(&mut state, &mut optimizer, &log))?;
         }
         state.phase = Phase::Evaluation;
         optimizer.flush()?;
         let began = clock.seconds();
         let scored = profile
             .evaluation(evaluate)
-            .or_else(|error| keeper.interrupted_evaluation(error, &mut state, &mut optimizer))?;
+            .or_else(|error| keeper.interrupted_evaluation(error, &mut state, &mut optimizer, &log))?;
         state.end_epoch(clock.seconds());
         log.epoch(&state, &scored.evaluation, state.seconds - began)?;
         if keeper.observe(&mut state, scored)?.stop {

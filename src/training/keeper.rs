@@ -7,6 +7,7 @@ use crate::error::{self, Error, Result};
 use crate::interrupt;
 use crate::model::parameter::Parameter;
 use crate::task::Evaluated;
+use crate::training::log::TrainLog;
 use crate::training::optimizer::Adamw;
 use crate::training::plan::{FitOptions, Outcome, TrainPlan};
 use crate::training::scope::Scope;
@@ -77,10 +78,10 @@ impl<'a> Keeper<'a> {
     ///
     /// # Errors
     /// Interrupted, once the state is saved.
-    pub fn save_if_due(&mut self, state: &mut TrainState, optimizer: &mut Adamw) -> Result<()> {
+    pub fn save_if_due(&mut self, state: &mut TrainState, optimizer: &mut Adamw, log: &TrainLog) -> Result<()> {
         let stop = interrupt::requested();
         if stop || self.clock.seconds() - self.saved_at >= self.snapshot_seconds {
-            self.save(state, optimizer)?;
+            self.save(state, optimizer, log)?;
         }
         if stop { Err(self.interrupted(state)) } else { Ok(()) }
     }
@@ -91,15 +92,17 @@ impl<'a> Keeper<'a> {
         error: Error,
         state: &mut TrainState,
         optimizer: &mut Adamw,
+        log: &TrainLog,
     ) -> Result<Evaluated> {
         if error.kind() != error::ErrorKind::Interrupted {
             return Err(error);
         }
-        self.save(state, optimizer)?;
+        self.save(state, optimizer, log)?;
         Err(self.interrupted(state))
     }
 
-    fn save(&mut self, state: &mut TrainState, optimizer: &mut Adamw) -> Result<()> {
+    fn save(&mut self, state: &mut TrainState, optimizer: &mut Adamw, log: &TrainLog) -> Result<()> {
+        state.unlogged = log.unlogged()?;
         state.seconds = self.clock.seconds();
         optimizer.flush()?;
         let unsaved = self.best.as_ref().filter(|_| !self.best_is_saved);

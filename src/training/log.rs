@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::evaluation::Evaluation;
 use crate::training::history::{EvaluationRecord, HistoryWriter, StepRecord};
 use crate::training::plan::TrainPlan;
-use crate::training::state::{Clock, TrainState};
+use crate::training::state::{Clock, TrainState, Unlogged};
 use crate::training::step::StepSize;
 use crate::training::stopping::LossWatch;
 
@@ -47,7 +47,7 @@ impl<'a> TrainLog<'a> {
             console,
             bar: console.progress("training", Some(steps), "steps").rate_in(unit).starting_at(state.step),
             loss_watch: LossWatch::new(plan.optimizer.learning_rate),
-            window: Window { since: state.seconds, ..Window::default() },
+            window: Window { sums: state.unlogged, ..Window::default() },
             clock: Clock::starting_at(state.seconds),
             unit,
             every: plan.log_every.max(1) as u64,
@@ -82,6 +82,11 @@ impl<'a> TrainLog<'a> {
         })
     }
 
+    /// What of the steps up to now is in no line yet, for a snapshot; reading it waits for the device.
+    pub fn unlogged(&self) -> Result<Unlogged> {
+        self.window.sums()
+    }
+
     /// The epoch that has just ended was evaluated in so many `seconds`.
     pub fn epoch(&mut self, state: &TrainState, evaluation: &Evaluation, seconds: f64) -> Result<()> {
         let record = EvaluationRecord::new("valid", state.epoch as u32, state.step, evaluation, seconds);
@@ -106,14 +111,14 @@ impl<'a> TrainLog<'a> {
     }
 }
 
-/// Sums since the last line of the history, kept on the device.
+/// What has come since the last line of the history.
 #[derive(Default)]
 struct Window {
+    /// That of the loss only until this session's first step.
+    sums: Unlogged,
+    /// Its sum from then on, kept on the device.
     loss: Option<Tensor>,
     norm: Option<Tensor>,
-    examples: u64,
-    tokens: u64,
-    since: f64,
 }
 
 /// What a line of the history says of the steps since the one before.
@@ -132,27 +137,30 @@ impl Window {
         let loss = loss.f_mul_scalar(size.loss_divisor)?;
         self.loss = Some(match self.loss.take() {
             Some(sum) => sum.f_add(&loss)?,
+            None if self.sums.examples > 0 => loss.f_full_like(self.sums.loss)?.f_add(&loss)?,
             None => loss,
         });
-        self.examples += size.examples as u64;
+        self.sums.examples += size.examples as u64;
+        self.sums.tokens += size.tokens;
         self.norm = Some(norm);
-        self.tokens += size.tokens;
         Ok(())
     }
 
-    /// The means since the last call, and begins a new window. `seconds` is the training time now; `since` is that of
-    /// the last call.
+    fn sums(&self) -> Result<Unlogged> {
+        let loss = self.loss.as_ref().map_or(Ok(self.sums.loss), |sum| sum.f_double_value(&[]))?;
+        Ok(Unlogged { loss, ..self.sums })
+    }
+
+    /// The means since the last call, and begins a new window. `seconds` is the training time now; that of the last
+    /// call is `since`.
     fn take(&mut self, seconds: f64) -> Result<Means> {
-        let number = |tensor: &Option<Tensor>| match tensor {
-            Some(tensor) => tensor.f_double_value(&[]),
-            None => Ok(f64::NAN),
-        };
+        let Unlogged { loss, examples, tokens, since } = self.sums()?;
         let means = Means {
-            loss: number(&self.loss)? / self.examples.max(1) as f64,
-            norm: number(&self.norm)?,
-            tokens_per_second: self.tokens as f64 / (seconds - self.since).max(1e-9),
+            loss: loss / examples as f64,
+            norm: self.norm.as_ref().map_or(Ok(f64::NAN), |norm| norm.f_double_value(&[]))?,
+            tokens_per_second: tokens as f64 / (seconds - since).max(1e-9),
         };
-        *self = Self { since: seconds, ..Self::default() };
+        *self = Self { sums: Unlogged { since: seconds, ..Unlogged::default() }, ..Self::default() };
         Ok(means)
     }
 }
@@ -163,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_line_has_the_mean_over_examples_not_over_steps() -> Result<()> {
-        let mut window = Window { since: 10.0, ..Window::default() };
+        let mut window = Window { sums: Unlogged { since: 10.0, ..Unlogged::default() }, ..Window::default() };
         // Summed losses 6 of 4 examples and 3 of 2, both divided by a token budget's mean of 3 examples.
         for (examples, loss, norm) in [(4, 2f32, 0.5f32), (2, 1.0, 0.25)] {
             let size = StepSize { examples, tokens: 50, loss_divisor: 3.0 };

@@ -20,6 +20,19 @@ pub enum Phase {
     Evaluation,
 }
 
+/// Sums over the steps since the last line of the history.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Unlogged {
+    /// Over the examples.
+    pub loss: f64,
+    /// Their number.
+    pub examples: u64,
+    /// Tokens (or images).
+    pub tokens: u64,
+    /// The training time at the last line, in seconds.
+    pub since: f64,
+}
+
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainState {
@@ -33,6 +46,9 @@ pub struct TrainState {
     pub tokens: u64,
     /// Seconds of training, over all sessions of the run.
     pub seconds: f64,
+    /// What the next line of the history says of the steps up to here.
+    #[serde(default)]
+    pub unlogged: Unlogged,
     /// The best epoch's scores, and how many epochs have passed since.
     pub best: BestEpoch,
     /// The configuration's fingerprint: a snapshot is good only for the run that made it.
@@ -48,6 +64,7 @@ impl TrainState {
             step: 0,
             tokens: 0,
             seconds: 0.0,
+            unlogged: Unlogged::default(),
             best: BestEpoch::new(patience),
             fingerprint: fingerprint.to_owned(),
         }
@@ -114,7 +131,8 @@ mod tests {
     #[test]
     fn the_state_reads_back_as_it_was_saved() {
         for phase in [Phase::Steps { done: 3 }, Phase::Evaluation] {
-            let state = TrainState { phase, seconds: 1.0 / 3.0, ..TrainState::new(Some(2), "f") };
+            let unlogged = Unlogged { loss: 0.1, examples: 3, tokens: 9, since: 0.2 };
+            let state = TrainState { phase, seconds: 1.0 / 3.0, unlogged, ..TrainState::new(Some(2), "f") };
             let text = serde_json::to_string(&state).unwrap();
             assert_eq!(serde_json::from_str::<TrainState>(&text).unwrap(), state, "{text}");
         }

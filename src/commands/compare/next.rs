@@ -22,20 +22,30 @@ pub struct Recommendation {
     pub valid_accuracy: Option<f64>,
     /// Why this strategy, in words that follow its name.
     pub reason: String,
+    /// Why this seed; nothing where there is one.
+    pub seed_reason: Option<String>,
 }
 
 /// The recommended strategy's best run on the validation data. The strategy is the winner; or the cheapest to train of
 /// those that are not clearly worse than the best, and by no more than a point of accuracy. A baseline leaves no model:
-/// the best network is named then.
+/// the best network is named then. Runs that give every row the same label are left out, unless all do.
 pub fn recommend(contenders: &[Contender], comparison: &Comparison) -> Option<Recommendation> {
     let ranked = comparison.ranked();
-    let is_network = |name: &str| contenders.iter().any(|contender| contender.name == name && !contender.baseline);
+    let networks = || contenders.iter().filter(|contender| !contender.baseline);
+    let all_are_constant = networks().all(|contender| varied(&contender.finished).is_empty());
+    let usable = |contender: &&Contender| all_are_constant || !varied(&contender.finished).is_empty();
+    let is_network = |name: &str| networks().filter(usable).any(|contender| contender.name == name);
     let best_network = ranked.iter().find(|standing| is_network(&standing.name))?;
-    let networks = contenders.iter().filter(|contender| !contender.baseline).count();
     let (name, reason) = match &comparison.verdict {
         Verdict::Winner { name } if is_network(name) => (name, "the best"),
+        Verdict::Winner { name } if networks().any(|contender| contender.name == *name) => {
+            (&best_network.name, "the best of the networks that tell labels apart")
+        }
         Verdict::Winner { .. } => (&best_network.name, "the best of the networks, though a baseline is better"),
-        Verdict::Equal { .. } if networks == 1 => (&best_network.name, "the only network"),
+        Verdict::Equal { .. } if networks().count() == 1 => (&best_network.name, "the only network"),
+        Verdict::Equal { .. } if networks().filter(usable).count() == 1 => {
+            (&best_network.name, "the only network that tells labels apart")
+        }
         Verdict::Equal { names, .. } => {
             let equal = ranked.iter().filter(|standing| names.contains(&standing.name) && is_network(&standing.name));
             let near = equal.filter(|standing| standing.accuracy.mean >= best_network.accuracy.mean - A_POINT);
@@ -49,36 +59,66 @@ pub fn recommend(contenders: &[Contender], comparison: &Comparison) -> Option<Re
         }
     };
     let contender = contenders.iter().find(|contender| contender.name == *name)?;
-    let run = best_on_validation(&contender.finished)?;
+    let (run, seed_reason) = best_on_validation(&contender.finished)?;
     Some(Recommendation {
         strategy: name.clone(),
         seed: run.metrics.seed,
         run: run.run.clone(),
         valid_accuracy: run.metrics.valid.as_ref().map(|valid| valid.accuracy),
         reason: reason.to_owned(),
+        seed_reason,
     })
 }
 
-/// The most accurate run on the validation data; of equals that with the lower loss, then the earlier one.
-fn best_on_validation(runs: &[FinishedRun]) -> Option<&FinishedRun> {
+/// The runs that do not give every row the same label.
+fn varied(runs: &[FinishedRun]) -> Vec<&FinishedRun> {
+    runs.iter().filter(|run| run.only_answer().is_none()).collect()
+}
+
+/// The most accurate run on the validation data, of equals that with the lower loss, then the earlier one; and of
+/// several what decided.
+fn best_on_validation(runs: &[FinishedRun]) -> Option<(&FinishedRun, Option<String>)> {
+    let varied = varied(runs);
+    let candidates = if varied.is_empty() { runs.iter().collect() } else { varied };
     let score = |run: &FinishedRun| run.metrics.valid.as_ref().map_or((0.0, f64::INFINITY), |v| (v.accuracy, v.loss));
-    runs.iter().reduce(|best, run| {
+    let best = candidates.iter().copied().reduce(|best, run| {
         let ((accuracy, loss), (best_accuracy, best_loss)) = (score(run), score(best));
         if accuracy > best_accuracy || (accuracy == best_accuracy && loss < best_loss) { run } else { best }
-    })
+    })?;
+    let seeds = |of: &dyn Fn(&FinishedRun) -> bool| -> Vec<String> {
+        let others = runs.iter().filter(|run| run.metrics.seed != best.metrics.seed && of(run));
+        others.map(|run| run.metrics.seed.to_string()).collect()
+    };
+    let is_candidate = |run: &FinishedRun| candidates.iter().any(|other| other.metrics.seed == run.metrics.seed);
+    let (accuracy, loss) = score(best);
+    let equal = seeds(&|run| is_candidate(run) && score(run).0 == accuracy);
+    let wholly_equal = seeds(&|run| is_candidate(run) && score(run) == (accuracy, loss));
+    let constant = seeds(&|run| !is_candidate(run));
+    let decided = match (equal.len(), wholly_equal.is_empty()) {
+        (0, _) => String::new(),
+        (_, true) => format!(", as with {}, but a lower loss", equal.join(", ")),
+        (_, false) => format!(" and loss, as with {}", wholly_equal.join(", ")),
+    };
+    let left_out = match constant.is_empty() {
+        true => String::new(),
+        false => format!("; with {} every row gets the same label", constant.join(", ")),
+    };
+    let seed = best.metrics.seed;
+    let reason = (runs.len() > 1 && best.metrics.valid.is_some()).then(|| {
+        let count = runs.len();
+        format!(
+            "of its {count} seeds, {seed} is best on the validation rows (accuracy {accuracy:.3}{decided}{left_out})"
+        )
+    });
+    Some((best, reason))
 }
 
 impl Recommendation {
     /// ``Recommended run: `both/full/seed-43`. `full` is the best; of its 3 seeds, 43 is best …``.
-    pub fn in_words(&self, seeds: usize) -> String {
-        let Self { strategy, seed, run, valid_accuracy, reason } = self;
+    pub fn in_words(&self) -> String {
+        let Self { strategy, run, reason, seed_reason, .. } = self;
         let run = named(&run.display().to_string());
-        let of_seeds = match valid_accuracy {
-            Some(accuracy) if seeds > 1 => {
-                format!("; of its {seeds} seeds, {seed} is best on the validation rows (accuracy {accuracy:.3})")
-            }
-            _ => String::new(),
-        };
+        let of_seeds = seed_reason.as_ref().map_or(String::new(), |reason| format!("; {reason}"));
         format!("Recommended run: {run}. `{strategy}` is {reason}{of_seeds}.")
     }
 }
@@ -89,7 +129,7 @@ pub fn steps(recommended: Option<&Recommendation>, comparison: &Comparison, spli
     if let Some(recommended) = recommended {
         let run = shell_word(&recommended.run);
         steps.push(
-            NextStep::new(format!("{} Label with it:", recommended.in_words(comparison.seeds)))
+            NextStep::new(format!("{} Label with it:", recommended.in_words()))
                 .command(format!("rehead label --model {run} --input FILE --output labelled.csv")),
         );
     }

@@ -18,8 +18,21 @@ pub struct ComparisonOutcome {
     pub verdict: String,
     /// `None` where no network was trained.
     pub recommended: Option<Recommendation>,
+    /// The runs that give every row the same label. Of baselines, `majority` does by its nature and is left out.
+    pub constant: Vec<ConstantRun>,
     pub contenders: Vec<ContenderScores>,
     pub comparison: Comparison,
+}
+
+/// A run that separates nothing.
+#[derive(Serialize)]
+pub struct ConstantRun {
+    pub strategy: String,
+    pub baseline: bool,
+    pub seed: u64,
+    pub run: String,
+    /// What every row gets.
+    pub label: String,
 }
 
 /// A strategy or baseline with a number for each run.
@@ -59,14 +72,45 @@ impl ComparisonOutcome {
         }
         let compared_ones: Vec<_> = contenders.iter().map(Contender::as_compared).collect();
         let comparison = comparison::compare(truth, evaluation.labels.len(), &compared_ones)?;
+        let constant: Vec<ConstantRun> = contenders.iter().flat_map(ConstantRun::of).collect();
         Ok(Self {
             split,
-            verdict: verdict(&comparison, split),
+            verdict: verdict(&comparison, split) + &in_words(&constant),
+            constant,
             recommended: recommend(contenders, &comparison),
             contenders: contenders.iter().map(ContenderScores::of).collect::<Result<_>>()?,
             comparison,
         })
     }
+}
+
+impl ConstantRun {
+    fn of(contender: &Contender) -> Vec<Self> {
+        let of_run = |run: &FinishedRun| {
+            Some(Self {
+                strategy: contender.name.clone(),
+                baseline: contender.baseline,
+                seed: run.metrics.seed,
+                run: run.run.display().to_string(),
+                label: run.only_answer()?.to_owned(),
+            })
+        };
+        let finished = contender.finished.iter().filter(|_| contender.name != "majority");
+        finished.filter_map(of_run).collect()
+    }
+}
+
+/// `` Every row gets the same label from `full` with seed 42 (`spam`): …``; nothing where no run does.
+fn in_words(constant: &[ConstantRun]) -> String {
+    let name = |run: &ConstantRun| match run.baseline {
+        true => format!("`{}` (`{}`)", run.strategy, run.label),
+        false => format!("`{}` with seed {} (`{}`)", run.strategy, run.seed, run.label),
+    };
+    let names: Vec<String> = constant.iter().map(name).collect();
+    let it_separates = if names.len() == 1 { "it separates" } else { "they separate" };
+    let Some((last, before)) = names.split_last() else { return String::new() };
+    let names = if before.is_empty() { last.clone() } else { format!("{} and {last}", before.join(", ")) };
+    format!(" Every row gets the same label from {names}: {it_separates} nothing.")
 }
 
 impl ContenderScores {

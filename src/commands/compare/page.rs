@@ -49,6 +49,7 @@ pub fn html(shared: &RunConfig, contenders: &[Contender], result: &ComparisonOut
     page::page(&page::ComparisonReport {
         title: &format!("Comparison: {}", shared.run.out.display()),
         comparison: &result.comparison,
+        verdict: &result.verdict,
         split: result.split,
         labels: labels.map_or(&[], Vec::as_slice),
         truth: first.map_or(&[], |run| &run.predictions.truth),

@@ -98,6 +98,9 @@ fn train_all(args: &CompareArgs, runs: &[RunConfig], origins: &[Origin], console
         if !args.verbose {
             console.note(format!("{number} of {}: {}", runs.len(), run.in_a_line(was_there)?));
         }
+        if let Some(label) = run.only_answer() {
+            console.warn(format!("{name}: every row gets `{label}`: the network separates nothing"));
+        }
         add(&mut contenders, run, false);
     }
     Ok(contenders)

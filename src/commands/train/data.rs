@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::commands::inputs::{FileForm, label_rules, read_options};
-use crate::config::{Choices, Columns, KeepBest, RunConfig};
+use crate::config::{Choices, Columns, DataConfig, KeepBest, RunConfig};
 use crate::console::Console;
-use crate::console::units::counted;
+use crate::console::units::{self, counted};
 use crate::data::split::{Split, stratified};
 use crate::data::{
     ClassWeighting, Example, Input, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality,
@@ -66,6 +66,27 @@ impl Said<'_> {
         self.warnings.push(warning);
     }
 
+    /// Where test rows are validation rows too. Images are compared by what they show, once they are read.
+    fn warn_of_shared(&mut self, valid: Option<&[Example]>, test: Option<&[Example]>, data: &DataConfig) {
+        let (Some(valid), Some(test)) = (valid, test) else { return };
+        let (Some(valid_file), Some(test_file)) = (&data.valid, &data.test) else { return };
+        let shared = overlap(rows_of(valid), rows_of(test));
+        if shared.rows > 0 && !valid_file.is_dir() {
+            let labels = match shared.contradictions {
+                0 => String::new(),
+                count => format!(", {} with another label", units::count(count)),
+            };
+            self.warn(format!(
+                "{} of {} (--test) also {} in {} (--valid){labels}: they choose the weights that are kept, and scores \
+                 on them are too optimistic",
+                counted(shared.rows, "row"),
+                test_file.display(),
+                if shared.rows == 1 { "appears" } else { "appear" },
+                valid_file.display(),
+            ));
+        }
+    }
+
     /// Where no validation row has the label whose F1 chooses the epoch, it chooses none.
     fn warn_of_unseen(&mut self, score: &KeepBest, names: &Labels, valid: &[Example]) {
         if let KeepBest::F1(label) = score
@@ -116,6 +137,7 @@ impl Data {
         let mut load = |path: &Path| load_other(path, &set, &options, config, &mut files, &mut said);
         let (test, seen_test) = config.data.test.as_deref().map(&mut load).transpose()?.unzip();
         let (valid, seen_valid) = config.data.valid.as_deref().map(&mut load).transpose()?.unzip();
+        said.warn_of_shared(valid.as_deref(), test.as_deref(), &config.data);
         let seen = SeenRows { valid: seen_valid.flatten(), test: seen_test.flatten() };
         let LabelledSet { examples, columns, labels, resolution, summary: training, .. } = set;
         let (train, valid) = match valid {
@@ -182,12 +204,14 @@ fn load_other(
     Ok((other.examples.into_iter().map(numbered).collect(), seen))
 }
 
+/// What is compared of examples.
+fn rows_of(examples: &[Example]) -> impl Iterator<Item = (&Input, u32)> {
+    examples.iter().map(|example| (&example.input, example.label))
+}
+
 /// What to say of the rows of a file that also stand in the training data; nothing where there are none.
 fn shared_rows(training: &LabelledSet, other: &LabelledSet, file: &Path, config: &RunConfig) -> Option<Seen> {
-    fn rows(set: &LabelledSet) -> impl Iterator<Item = (&Input, u32)> {
-        set.examples.iter().map(|example| (&example.input, example.label))
-    }
-    let shared = overlap(rows(training), rows(other));
+    let shared = overlap(rows_of(&training.examples), rows_of(&other.examples));
     let row_of = |set: &LabelledSet, row: usize| {
         set.examples.get(row).map_or(String::new(), |example| set.summary.row_name(example))
     };

@@ -38,13 +38,12 @@ pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Cons
     next_steps::print(next, console);
 }
 
-/// One line, for a run among others.
+/// One line, for a run among others: what they say together is the comparison's affair.
 pub fn print_line(metrics: &RunMetrics, console: &Console) {
     let scored = [("test", &metrics.test), ("validation", &metrics.valid)];
     if let Some((split, main)) = scored.into_iter().find_map(|(split, found)| Some((split, found.as_ref()?))) {
         let seconds = units::seconds(metrics.train_seconds);
         console.note(format!("{} trained in {seconds}: {}", metrics.strategy, main.sentence(split)));
-        warn(split, main, console);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::outcome::SavedTraining;
 use super::prepare::{Run, Session};
-use super::{checks, ending, report};
+use super::{checks, ending, report, resolved};
 use crate::cli::TrainArgs;
 use crate::commands::origin::Origin;
 use crate::commands::output::{print, unwritable};
@@ -66,7 +66,7 @@ fn complete(config: RunConfig, session: Session, console: &Console) -> Result<Fi
     checks::check_directories(&config)?;
 
     let mut run = Run::prepare(config, session, console)?;
-    begin(&run)?;
+    begin(&mut run)?;
     let outcome = match SavedTraining::of_earlier_session(&mut run)? {
         Some(outcome) => outcome,
         None => train_and_save(&mut run).map_err(|error| with_resume_hint(&run, error))?,
@@ -78,8 +78,8 @@ fn complete(config: RunConfig, session: Session, console: &Console) -> Result<Fi
 }
 
 /// Makes the run directory and saves the settings in it. From now on an interrupted run can be resumed.
-fn begin(run: &Run) -> Result<()> {
-    let (out, resume) = (run.out(), run.session.resume);
+fn begin(run: &mut Run) -> Result<()> {
+    let (out, resume) = (run.config.run.out.as_path(), run.session.resume);
     std::fs::create_dir_all(out).map_err(|error| unwritable(error, out, "--out"))?;
     if resume {
         remove_temporaries(out);
@@ -88,11 +88,15 @@ fn begin(run: &Run) -> Result<()> {
     let settings = config::saved_settings(out);
     let continued = resume && settings.is_file();
     saved_rules::write(out, &run.label_resolution, continued)?;
-    if !continued {
+    if continued {
+        // The saved settings left nothing to choose.
+        run.choices = resolved::read_choices(out)?.unwrap_or_else(|| run.choices.clone());
+    } else {
         match run.session.origin {
             Some(origin) => origin.write(out)?,
             None => Origin::of_content(&run.config, None, run.transform.modality())?.write(out)?,
         }
+        resolved::write_choices(out, &run.choices)?;
         write_atomically(settings, run.config.to_toml(&run.choices)?.as_bytes())?;
     }
     interrupt::listen();
@@ -128,6 +132,7 @@ fn finish(run: &Run) -> Result<()> {
     if let Some(settings) = run.activation_cache.as_ref().filter(|settings| !settings.keep) {
         settings.clear()?;
     }
+    resolved::remove_choices(run.out())?;
     Snapshots::new(run.out())?.finish()
 }
 

@@ -267,10 +267,12 @@ impl Splits {
         let held_out = [("validation", Some(&mut valid), seen_valid), ("test", test.as_mut(), seen_test)];
         for (name, split, seen) in held_out {
             let Some(split) = split else { continue };
-            let copies = train.copies_in(split, name);
+            let copies = train.copies_in("training", split, name);
             copies.iter().for_each(|copies| console.warn(&copies.warning));
             split.seen = copies.or_else(|| seen.clone());
         }
+        let copies = test.as_ref().and_then(|test| valid.copies_in("validation", test, "test"));
+        copies.iter().for_each(|copies| console.warn(&copies.warning));
         Ok(Self { train, valid, test })
     }
 }

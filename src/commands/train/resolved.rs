@@ -1,10 +1,16 @@
-//! The settings that are saved: what is known only with the network and the machine at hand is put into them.
+//! The settings that are saved: what is known only with the network and the machine at hand is put into them. What was
+//! chosen automatically is kept beside them until the run is finished.
+
+use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind};
 
 use crate::config::{self, Choices, Pooling as PoolingSetting, RunConfig};
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
 use crate::hardware::Hardware;
 use crate::model::{Classifier, Engine, Pooling};
+use crate::report::metrics::to_readable_json;
 use crate::transform::Transform;
 
 /// Puts the sizes at which inputs are seen into the settings.
@@ -44,4 +50,41 @@ pub fn hardware_and_model(config: &mut RunConfig, classifier: &Classifier, hardw
     config.run.precision =
         if hardware.compute == Kind::BFloat16 { config::Precision::Bf16 } else { config::Precision::Fp32 };
     config.run.threads.get_or_insert(hardware.threads);
+}
+
+fn choices_file(run: &Path) -> PathBuf {
+    run.join("checkpoints/choices.json")
+}
+
+/// Keeps what was chosen automatically for the run `run` that begins: when it is resumed, nothing is left to choose.
+pub fn write_choices(run: &Path, choices: &Choices) -> Result<()> {
+    let file = choices_file(run);
+    std::fs::create_dir_all(run.join("checkpoints")).map_err(|error| Error::io(error, &file))?;
+    write_atomically(file, format!("{}\n", to_readable_json(choices)?).as_bytes())
+}
+
+/// What was chosen when the run began; `None` where nothing is kept of it.
+///
+/// # Errors
+/// The file is damaged.
+pub fn read_choices(run: &Path) -> Result<Option<Choices>> {
+    let file = choices_file(run);
+    match std::fs::read(&file) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            Error::request(format!("these are not the choices of a run: {error}"))
+                .file(&file)
+                .hint("delete it: the run then goes on without them")
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(error, &file)),
+    }
+}
+
+/// The run is finished, and its metrics have the choices.
+pub fn remove_choices(run: &Path) -> Result<()> {
+    let file = choices_file(run);
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(error, &file)),
+        _ => Ok(()),
+    }
 }

@@ -94,13 +94,14 @@ impl PreparedSplit {
         })
     }
 
-    /// The images of another split that are copies of training images. (Texts are compared when they are loaded.)
-    pub fn copies_in(&self, other: &Self, name: &str) -> Option<Seen> {
+    /// The images of another split that are copies of this one's; the names of both. (Texts are compared when they are
+    /// loaded.)
+    pub fn copies_in(&self, own_name: &str, other: &Self, name: &str) -> Option<Seen> {
         let file = |split: &Self, row: usize| split.files.get(row).map_or(String::new(), |f| f.display().to_string());
         let shared = overlap(self.contents(), other.contents());
         let are = |copies: u64| match copies {
-            1 => format!("1 of the {name} images is a copy of a training image"),
-            _ => format!("{copies} of the {name} images are copies of training images"),
+            1 => format!("1 of the {name} images is a copy of a {own_name} image"),
+            _ => format!("{copies} of the {name} images are copies of {own_name} images"),
         };
         let pair = |row, first| format!("{} against {}", file(other, row), file(self, first));
         let warning = shared.in_words(are, "scores are too optimistic", pair)?;

@@ -63,6 +63,7 @@ mod tests {
     use crate::evaluation::comparison::{self, compare};
     use crate::evaluation::{Evaluation, evaluate};
     use crate::report::html::comparison::{Contender, ContenderRun};
+    use crate::report::verdict::verdict;
     use crate::training::history::{EvaluationRecord, Record};
 
     const HOSTILE: &str = "<script>alert(1)</script>";
@@ -126,6 +127,7 @@ mod tests {
         page(&ComparisonReport {
             title: HOSTILE,
             comparison: &comparison,
+            verdict: &verdict(&comparison, split),
             split,
             labels: &labels,
             truth: &truth,

@@ -5,11 +5,9 @@ use maud::{Markup, html};
 use super::view::ComparisonReport;
 use crate::report::html::page::section;
 use crate::report::html::text::quoted;
-use crate::report::verdict::verdict;
 
 pub(super) fn result(report: &ComparisonReport) -> Markup {
-    let verdict = verdict(report.comparison, report.split);
-    let (first, more) = verdict.split_once(". ").unwrap_or((&verdict, ""));
+    let (first, more) = report.verdict.split_once(". ").unwrap_or((report.verdict, ""));
     let content = html! {
         p.lead { (quoted(first)) @if !more.is_empty() { "." } }
         @if !more.is_empty() { p { (quoted(more)) } }

@@ -21,6 +21,8 @@ pub struct ComparisonReport<'a> {
     pub title: &'a str,
     /// Has a standing for every contender that is shown.
     pub comparison: &'a Comparison,
+    /// What it says, in a few sentences.
+    pub verdict: &'a str,
     /// `test`, or `valid` when no test data were given.
     pub split: &'a str,
     /// By index.

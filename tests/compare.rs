@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Scene, csv, history, logged_steps, sentiment, weights};
+use support::{Scene, csv, fields, history, logged_steps, sentiment, weights};
 
 const COMPARE: &str =
     "compare --train train.csv --test test.csv --model bare --threads 1 --epochs 1 --seeds 2 --out both";
@@ -118,7 +118,7 @@ fn a_comparison_ends_with_the_run_to_go_on_with() {
 #[test]
 fn a_run_that_gives_every_row_the_same_label_is_named_and_not_recommended() {
     let scene = scene();
-    // Four of five rows are positive, and a hardly trained head learns only that.
+    // Four of five rows are positive, and of a network that was never trained a new head learns only that.
     let (mut train, mut row) = (String::from("text,label\n"), 0);
     for (text, label) in sentiment(400, 1) {
         row += usize::from(label == "negative");
@@ -134,27 +134,42 @@ fn a_run_that_gives_every_row_the_same_label_is_named_and_not_recommended() {
     });
     let honest = "good great fun,positive\nbad poor bore,negative\n".repeat(3);
     scene.write("test.csv", format!("text,label\n{}{honest}", turned.collect::<String>()));
-    let words = format!("{COMPARE} --lr 1e-9 --head-lr 1e-3 --strategies frozen,full");
+    let words = COMPARE.replace("--epochs 1", "--lr 1e-2 --epochs 10 --batch-size 8 --strategies frozen,full");
     let outcome = scene.rehead(&words).ok();
     let result = scene.json("both/compare.json");
-    let constant: Vec<(&str, u64, &str)> = result["constant"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|run| (run["strategy"].as_str().unwrap(), run["seed"].as_u64().unwrap(), run["label"].as_str().unwrap()))
+    let is_constant = |run: &str| {
+        let csv = scene.text(&format!("both/{run}/predictions/test.csv"));
+        let rows = fields(&csv);
+        let column = rows[0].iter().position(|name| *name == "prediction").unwrap();
+        rows[1..].iter().all(|row| row[column] == rows[1][column])
+    };
+    let constant: Vec<String> = ["frozen", "full"]
+        .into_iter()
+        .flat_map(|strategy| [42, 43].map(|seed| format!("{strategy}/seed-{seed}")))
+        .filter(|run| is_constant(run))
         .collect();
-    assert_eq!(constant, [("full", 42, "positive"), ("full", 43, "positive")], "{outcome}");
-    assert_eq!(result["recommended"]["strategy"], "frozen", "{outcome}");
-    let sentence =
-        "Every row gets the same label from `full` with seed 42 (`positive`) and `full` with seed 43 (`positive`)";
-    outcome.check(outcome.stdout_text().contains(sentence), sentence);
-    assert!(result["verdict"].as_str().unwrap().contains(sentence));
+    assert!(constant.starts_with(&["frozen/seed-42", "frozen/seed-43"].map(str::to_owned)), "{outcome}");
+    assert!(constant.len() < 4, "{outcome}");
+    let named = result["constant"].as_array().unwrap();
+    assert!(named.iter().all(|run| run["label"] == "positive"), "{named:?}");
+    let named: Vec<&str> =
+        named.iter().map(|run| run["run"].as_str().unwrap().strip_prefix("both/").unwrap()).collect();
+    assert_eq!(named, constant);
+    let recommended = result["recommended"]["run"].as_str().unwrap();
+    assert!(!constant.iter().any(|run| recommended.ends_with(run)), "{outcome}");
+    for run in constant {
+        let (strategy, seed) = run.split_once("/seed-").unwrap();
+        let name = format!("`{strategy}` with seed {seed} (`positive`)");
+        let verdict = result["verdict"].as_str().unwrap().split("Every row gets the same label from").nth(1).unwrap();
+        assert!(verdict.contains(&name) && outcome.stdout_text().contains(&name), "{name}: {outcome}");
+        let warning = format!("warning: {strategy} with seed {seed}: every row gets `positive`");
+        outcome.check(outcome.stderr.contains(&warning), &warning);
+    }
     assert!(scene.text("both/report.html").contains("Every row gets the same label from"));
-    outcome.says(&["full with seed 42: every row gets `positive`", "full with seed 43: every row gets `positive`"]);
     // Where all do, the best of them is named all the same.
-    let alone = words.replace("--strategies frozen,full", "--strategies full").replace("--out both", "--out alone");
+    let alone = words.replace("--strategies frozen,full", "--strategies frozen").replace("--out both", "--out alone");
     scene.rehead(&alone).ok();
-    assert_eq!(scene.json("alone/compare.json")["recommended"]["strategy"], "full");
+    assert_eq!(scene.json("alone/compare.json")["recommended"]["strategy"], "frozen");
 }
 
 /// Without test data, rows are called by what they are.

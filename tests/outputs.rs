@@ -59,6 +59,7 @@ fn an_output_needs_a_folder_and_what_is_unknown_a_name_of_its_own() {
     let missing = ["Q/out.csv: there is no folder Q for the output", "hint: mkdir -p Q"];
     scene.rehead(&format!("{words} Q/out.csv")).refused().says(&missing);
     scene.rehead(&format!("{words} Q/out.xlsx")).refused().says(&["Q/out.xlsx: there is no folder Q"]);
+    scene.rehead(&format!("{words} in.csv/out.csv")).refused().says(&["error: in.csv/out.csv: ", "--output"]);
     for name in ["good", "Good", " good ", "", "  "] {
         let call = scene.rehead(&format!("{words} out.csv --min-confidence 0.5 --unknown-label")).arg(name);
         call.refused().says(&["unknown-label", "--unknown-label unsure"]);

@@ -289,6 +289,30 @@ fn an_interrupted_output_is_not_continued_over_changed_images() {
     }
 }
 
+/// In place, an image may come to where another one was.
+#[test]
+fn sorting_in_place_is_continued() {
+    let scene = scene();
+    scene.rehead(LABEL).ok();
+    let first = folder(&labels(&scene)["0.png"].0);
+    let other = if first == "a-dark" { "b_light" } else { "a-dark" };
+    // Leaves the folder in which an image of the same name, which comes later, has its place.
+    std::fs::create_dir(scene.path(format!("photos/{other}"))).unwrap();
+    std::fs::rename(scene.path("photos/0.png"), scene.path(format!("photos/{other}/4.png"))).unwrap();
+    if folder(&labels(&scene)["more/4.png"].0) != other {
+        let bright = labels(&scene).into_iter().find(|(_, (label, _))| folder(label) == other);
+        let (image, _) = bright.unwrap_or_else(|| panic!("one label only: {}", scene.text("out.csv")));
+        std::fs::remove_file(scene.path("photos/more/4.png")).unwrap();
+        scene.copy(&format!("photos/{image}"), "photos/more/4.png");
+    }
+    let moving = format!("{LABEL} --sort-into photos --move");
+    scene.rehead(&moving).ok();
+    let sorted = scene.everything_in("photos");
+    assert!(scene.exists(&format!("photos/{other}/4.png")) && !scene.exists("photos/more/4.png"));
+    let outcome = scene.rehead(&format!("{moving} --resume")).ok();
+    assert!(scene.everything_in("photos") == sorted, "{outcome}");
+}
+
 /// Nothing is moved that is not in the input, and no link is left that leads nowhere.
 #[test]
 fn links_among_images_that_are_moved() {

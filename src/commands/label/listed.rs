@@ -11,7 +11,6 @@ use crate::cli::LabelArgs;
 use crate::data::columns::LabelColumn;
 use crate::data::{FileLayout, ReadOptions, RowReader, image_folder_layout, resolve};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::placing;
 
 /// An image that the output lists.
 pub struct ListedImage {
@@ -66,18 +65,16 @@ pub fn check_same(
     input: &Path,
     options: &ReadOptions,
 ) -> Result<()> {
-    let is_moved = |image: &Path| image.symlink_metadata().is_err() && list.earlier(image).is_some();
     let changed = || Error::request("the rows are not those that were labelled").file(input).hint(finished.other_way());
     match RowReader::open(input, options) {
         // Nothing is left in the folder.
-        Err(_) if source.is_listing && images.iter().all(|image| is_moved(&image.path)) => {}
+        Err(_) if source.is_listing && images.iter().all(|image| list.is_moved(&image.path)) => {}
         Err(error) => return Err(error),
         Ok(rows) if source.is_listing => {
             let known: HashSet<&Path> = images.iter().map(|image| image.path.as_path()).collect();
-            let places: HashSet<PathBuf> = list.earlier_places().map(|place| placing::entry_of(place)).collect();
             for row in rows {
                 let path = source.folder.join(&*row?.text(&source.column, 0).unwrap_or_default());
-                if !known.contains(path.as_path()) && !places.contains(&placing::entry_of(&path)) {
+                if !known.contains(path.as_path()) && !list.is_place(&path) {
                     return Err(Error::request("this image is new: the output has no label for it")
                         .file(path)
                         .hint(format!("move it away, or {}", finished.other_way())));
@@ -104,6 +101,6 @@ pub fn check_same(
         let content = usize::try_from(image.row).ok().and_then(|row| contents.get(row - 1)).copied().flatten()?;
         Some(LabelledImage { row: image.row, file: image.path.clone(), content })
     };
-    let labelled: Vec<_> = images.iter().filter(|image| !is_moved(&image.path)).filter_map(labelled).collect();
+    let labelled: Vec<_> = images.iter().filter(|image| !list.is_moved(&image.path)).filter_map(labelled).collect();
     check_images(&labelled, &format!("sort with the images as they were, or {}", finished.other_way()))
 }

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Once;
 use std::time::Instant;
 
-use crate::cli::{LabelArgs, is_stream};
+use crate::cli::LabelArgs;
 use crate::commands::inputs::{FileForm, read_options};
 use crate::commands::label::output::{GrowingOutput, Labelling, WrittenRows};
 use crate::commands::label::pipeline::{Pipeline, Reading};
@@ -32,6 +32,7 @@ use crate::commands::label::windows::Windows;
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
 use crate::data::columns::LabelColumn;
+use crate::data::writer;
 use crate::data::{Labels, ReadOptions, RowReader, resolve};
 use crate::error::{Error, Result};
 use crate::files;
@@ -124,15 +125,18 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     sorting.map_or(Ok(()), |mut sorting| sorting.sort(&options, &console))
 }
 
-/// That the output has a folder, before the model is loaded.
+/// That the output has a folder which can be written, before the model is loaded.
 fn check_folder(output: &Path) -> Result<()> {
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
-    match folder.filter(|folder| !is_stream(output) && !folder.exists()) {
-        Some(folder) => Err(Error::request(format!("there is no folder {} for the output", folder.display()))
-            .file(output)
-            .hint(format!("mkdir -p {}", shell_word(folder)))),
-        None => Ok(()),
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if writer::is_stream(output) {
+        return Ok(());
     }
+    if !folder.exists() {
+        let folder_is_missing = format!("there is no folder {} for the output", folder.display());
+        return Err(Error::request(folder_is_missing).file(output).hint(format!("mkdir -p {}", shell_word(folder))));
+    }
+    let written = files::try_writing_into(folder);
+    written.map_err(|error| Error::io(error, output).hint("name a file that can be written with --output"))
 }
 
 /// That what is written instead of a label is not the name of one, nor looks like it.

@@ -26,6 +26,8 @@ pub struct MoveList {
     labelling: String,
     /// By the images' places in the input, where an earlier call of this labelling has moved them, or was about to.
     earlier: HashMap<PathBuf, PathBuf>,
+    /// Where these are now. Sorting in place, that may be where another image was.
+    places: HashSet<PathBuf>,
     /// The list, once something is added.
     file: Option<File>,
 }
@@ -37,7 +39,8 @@ impl MoveList {
     /// The file of this name is something else.
     pub fn open(into: &Path, input: &Path, labelling: &str) -> Result<Self> {
         let (into, input, path) = (into.to_owned(), input.to_owned(), into.join(LIST));
-        let mut list = Self { into, input, labelling: labelling.to_owned(), earlier: HashMap::new(), file: None };
+        let (earlier, places) = (HashMap::new(), HashSet::new());
+        let mut list = Self { into, input, labelling: labelling.to_owned(), earlier, places, file: None };
         if !path.exists() {
             return Ok(list);
         }
@@ -56,7 +59,18 @@ impl MoveList {
             let image = placing::entry_of(&list.input.join(place(0)));
             list.earlier.insert(image, list.into.join(place(1)));
         }
+        list.places = list.earlier.values().map(|place| placing::entry_of(place)).collect();
         Ok(list)
+    }
+
+    /// Whether an earlier call of this labelling has moved an image for certain.
+    pub fn is_moved(&self, image: &Path) -> bool {
+        self.earlier(image).is_some() && (image.symlink_metadata().is_err() || self.is_place(image))
+    }
+
+    /// Whether an image was moved to where this path leads.
+    pub fn is_place(&self, path: &Path) -> bool {
+        self.places.contains(&placing::entry_of(path))
     }
 
     /// Where an earlier call of this labelling has moved an image, or was about to.

@@ -178,7 +178,8 @@ impl<'a> Sorting<'a> {
             check_same(&images, &finished, &list, source, &self.args.input, options)?;
         }
         if self.args.move_images {
-            let moved = || images.iter().filter_map(|image| Some((image.path.as_path(), image.folder.as_ref()?)));
+            let left = || images.iter().filter(|image| !list.is_moved(&image.path));
+            let moved = || left().filter_map(|image| Some((image.path.as_path(), image.folder.as_ref()?)));
             let remarks = self.moving(source, moved().map(|(path, _)| path.to_owned()).collect()).check_links()?;
             check_earlier_links(self.into, moved().map(|(path, folder)| (path, self.into.join(folder))))?;
             remarks.iter().for_each(|remark| console.warn(remark));
@@ -265,8 +266,8 @@ impl<'a> Sorting<'a> {
             Error::io(error, &folder).context(which).hint("--resume sorts the others once this is fixed")
         };
         if let Some(place) = moves.list.earlier(path) {
-            let is_gone = path.symlink_metadata().is_err();
-            if is_gone || self.args.move_images && placing::finish_move(path, place).map_err(failed)? {
+            let is_moved = moves.list.is_moved(path);
+            if is_moved || self.args.move_images && placing::finish_move(path, place).map_err(failed)? {
                 return Ok(false);
             }
             if place.symlink_metadata().is_err() {

@@ -27,12 +27,14 @@ fn python_agrees(strategy: &str, flags: &[&str]) {
     let few: String = reviews.lines().take(100).map(|line| format!("{line}\n")).collect();
     std::fs::write(&train_file, few).expect("written");
 
-    let rehead = |arguments: &[&std::ffi::OsStr]| {
+    let rehead = |arguments: &[&std::ffi::OsStr]| -> String {
         let done = Command::new(env!("CARGO_BIN_EXE_rehead")).args(arguments).output().expect("rehead runs");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{said}");
+        said
     };
     let test = root("data/reviews/test.csv");
-    rehead(&[
+    let said = rehead(&[
         "train".as_ref(),
         "--train".as_ref(),
         train_file.as_os_str(),
@@ -68,6 +70,12 @@ fn python_agrees(strategy: &str, flags: &[&str]) {
         );
     };
     check(flags);
+    // The lines that the end of training shows do it without a question and without a warning.
+    let is_shown = |line: &&str| ["from transformers", "tokenizer = ", "model = "].iter().any(|w| line.starts_with(w));
+    let code: Vec<&str> = said.lines().map(str::trim).filter(is_shown).collect();
+    assert_eq!(code.len(), 3, "{said}");
+    let printed = python("transformers", "run_code.py", [code.join("\n")]).expect("Python is there");
+    assert!(!printed.contains("custom code") && !printed.contains("instantiate"), "{printed}");
     if flags.contains(&"--trust-remote-code") {
         check(&["--expect-refusal"]);
     }

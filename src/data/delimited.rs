@@ -9,30 +9,9 @@
 use std::path::Path;
 
 use super::bounded_lines::{BoundedLines, checked_text, content_length};
+use super::dialect::Dialect;
 use super::pending_lines::PendingLines;
 use crate::error::{Error, Result};
-
-/// How fields are separated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dialect {
-    pub delimiter: u8,
-    /// What encloses fields; `None` where quotes are text.
-    pub quote: Option<u8>,
-    /// Whether a quote that encloses no whole field is text, as in tables with tabs, rather than a fault.
-    pub quotes_may_be_text: bool,
-}
-
-impl Dialect {
-    /// As RFC 4180 has it, but for the delimiter.
-    pub fn strict(delimiter: u8) -> Self {
-        Self { delimiter, quote: Some(b'"'), quotes_may_be_text: false }
-    }
-
-    /// How many fields a line has when quotes are text.
-    pub fn count_unquoted(self, line: &[u8]) -> usize {
-        1 + line.iter().filter(|&&byte| byte == self.delimiter).count()
-    }
-}
 
 /// Reads delimited records, one at a time, into reused memory.
 pub struct DelimitedRecords {
@@ -45,6 +24,8 @@ pub struct DelimitedRecords {
     /// The fields without quotes, one after the other, and where each of them ends.
     contents: Vec<u8>,
     ends: Vec<usize>,
+    /// Which fields stood within quotes, by their index.
+    quoted: Vec<usize>,
     /// How many fields a record must have, once that is known.
     expected: Option<usize>,
     /// A line without anything is a record with one empty field, instead of nothing.
@@ -82,6 +63,7 @@ impl DelimitedRecords {
             bytes: Vec::new(),
             contents: Vec::new(),
             ends: Vec::new(),
+            quoted: Vec::new(),
             expected: None,
             keeps_blank_lines: false,
             line: 0,
@@ -115,6 +97,11 @@ impl DelimitedRecords {
 
     pub fn field_count(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Which fields of the current record stood within quotes, by their index.
+    pub fn quoted(&self) -> &[usize] {
+        &self.quoted
     }
 
     /// Whether the current record holds a blank between a delimiter and a quote.
@@ -212,12 +199,14 @@ impl DelimitedRecords {
     /// Takes the current record's fields apart, reading on where a quoted field does. What is wrong with its quotes is
     /// put into `fault`.
     fn parse(&mut self) -> Result<()> {
-        self.contents.clear();
-        self.ends.clear();
+        self.clear_fields();
         let mut at = Some(0);
         while let Some(begin) = at {
             at = match self.opening_quote(begin) {
-                Some(open) => self.parse_quoted(open)?,
+                Some(open) => {
+                    self.quoted.push(self.ends.len());
+                    self.parse_quoted(open)?
+                }
                 None => self.parse_plain(begin),
             };
             self.ends.push(self.contents.len());
@@ -230,14 +219,19 @@ impl DelimitedRecords {
 
     /// Takes the current record's fields apart where quotes are text.
     fn parse_unquoted(&mut self) {
-        self.contents.clear();
-        self.ends.clear();
+        self.clear_fields();
         self.fault = None;
         let mut at = Some(0);
         while let Some(begin) = at {
             at = self.parse_plain(begin);
             self.ends.push(self.contents.len());
         }
+    }
+
+    fn clear_fields(&mut self) {
+        self.contents.clear();
+        self.ends.clear();
+        self.quoted.clear();
     }
 
     /// Takes the field that begins at `begin` as it is. Returns where the next one begins, if there is one.

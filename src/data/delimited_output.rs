@@ -12,41 +12,50 @@ pub struct Writing {
     pub crlf: bool,
 }
 
-/// Appends a record with its line end, each field quoted when it must be.
+/// Appends a record with its line end, each field quoted when it must be, or is one of `quoted`: indices in their order.
 ///
 /// # Errors
 /// Where nothing is quoted, a field that holds the delimiter or a line break.
-pub fn push_record(buffer: &mut Vec<u8>, writing: Writing, fields: impl IntoIterator<Item: AsRef<[u8]>>) -> Result<()> {
-    let Writing { delimiter, quote, crlf } = writing;
-    let Some(quote) = quote else { return push_unquoted(buffer, writing, fields) };
-    let mut writer = csv::WriterBuilder::new()
-        .delimiter(delimiter)
-        .quote(quote)
-        .terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
-        // One record per writer: its own buffer need not be large.
-        .buffer_capacity(1024)
-        .from_writer(buffer);
-    writer.write_record(fields).map_err(|error| Error::failure(error.to_string()))?;
-    writer.flush().map_err(|error| Error::failure(error.to_string()))
-}
-
-fn push_unquoted(
+pub fn push_record(
     buffer: &mut Vec<u8>,
-    Writing { delimiter, crlf, .. }: Writing,
+    Writing { delimiter, quote, crlf }: Writing,
     fields: impl IntoIterator<Item: AsRef<[u8]>>,
+    quoted: &[usize],
 ) -> Result<()> {
+    let begin = buffer.len();
+    let mut quoted = quoted.iter().copied().peekable();
     for (index, field) in fields.into_iter().enumerate() {
         let field = field.as_ref();
-        if field.iter().any(|byte| [delimiter, b'\n', b'\r'].contains(byte)) {
-            let shown = String::from_utf8_lossy(field).into_owned();
-            return Err(Error::request(format!("{shown:?} cannot be written without quotes"))
-                .hint("write to a .jsonl file, or a table with another delimiter"));
-        }
         if index > 0 {
             buffer.push(delimiter);
         }
-        buffer.extend_from_slice(field);
+        let was_quoted = quoted.next_if_eq(&index).is_some();
+        let must_be = || field.iter().any(|&byte| [delimiter, b'\n', b'\r'].contains(&byte) || Some(byte) == quote);
+        match quote {
+            Some(quote) if was_quoted || must_be() => push_quoted(buffer, quote, field),
+            None if must_be() => {
+                let shown = String::from_utf8_lossy(field).into_owned();
+                return Err(Error::request(format!("{shown:?} cannot be written without quotes"))
+                    .hint("write to a .jsonl file, or a table with another delimiter"));
+            }
+            _ => buffer.extend_from_slice(field),
+        }
+    }
+    if let (Some(quote), true) = (quote, buffer.len() == begin) {
+        // A single field without anything would be a blank line.
+        buffer.extend_from_slice(&[quote, quote]);
     }
     buffer.extend_from_slice(if crlf { b"\r\n" } else { b"\n" });
     Ok(())
+}
+
+fn push_quoted(buffer: &mut Vec<u8>, quote: u8, field: &[u8]) {
+    buffer.push(quote);
+    for &byte in field {
+        if byte == quote {
+            buffer.push(quote);
+        }
+        buffer.push(byte);
+    }
+    buffer.push(quote);
 }

@@ -132,6 +132,8 @@ pub struct FileLayout {
     pub style: TextStyle,
     /// The columns' types, in formats that say them.
     pub schema: Option<SchemaRef>,
+    /// Where in a workbook the rows stand.
+    pub sheet: Option<Sheet>,
     /// What is not read of it, which changes what its rows mean.
     pub warnings: Vec<String>,
 }
@@ -140,8 +142,19 @@ impl FileLayout {
     /// Of a file whose format knows no more of it than the columns.
     pub fn new(file: &Path, format: FileFormat, columns: Vec<String>) -> Self {
         let (file, style) = (file.to_owned(), TextStyle::default());
-        Self { file, format, delimiter: b',', columns, style, schema: None, warnings: Vec::new() }
+        Self { file, format, delimiter: b',', columns, style, schema: None, sheet: None, warnings: Vec::new() }
     }
+}
+
+/// The sheet of a workbook that is read, and what is not read beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sheet {
+    /// As the workbook names it.
+    pub name: String,
+    /// The workbook's other sheets.
+    pub others: Vec<String>,
+    /// Rows of the sheet above its header.
+    pub rows_above: usize,
 }
 
 /// How the text of a table is written.
@@ -155,6 +168,8 @@ pub struct TextStyle {
     pub sep_line: bool,
     /// What encloses fields; `None` where quotes are text.
     pub quote: Option<u8>,
+    /// Which names of the header stand within quotes, by their index.
+    pub quoted_names: Vec<usize>,
     /// The first row is data.
     pub no_header: bool,
     /// Why the header looks like data; `None` where it does not, or there is none.
@@ -168,6 +183,7 @@ impl Default for TextStyle {
             crlf: false,
             sep_line: false,
             quote: Some(b'"'),
+            quoted_names: Vec::new(),
             no_header: false,
             header_doubt: None,
         }

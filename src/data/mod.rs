@@ -16,6 +16,7 @@ mod compression;
 mod delimited;
 mod delimited_output;
 mod detected;
+mod dialect;
 mod encoding;
 mod example;
 pub mod examples;

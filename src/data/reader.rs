@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::DetectedSetting;
 use super::compression::Compression;
-use super::delimited::Dialect;
+use super::dialect::Dialect;
 use super::format::{FileFormat, FileLayout, OpenedRows, RowSource};
 use super::formats::FORMATS;
 use super::options::ReadOptions;

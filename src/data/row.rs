@@ -12,8 +12,13 @@ use super::typed::{SheetCell, TypedRow};
 /// What a row holds.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    /// The fields of a table's row, in the order of the columns.
-    Fields(Vec<String>),
+    /// A table's row.
+    Fields {
+        /// In the order of the columns.
+        fields: Vec<String>,
+        /// Which of them stood within quotes, by their index.
+        quoted: Vec<usize>,
+    },
     /// A JSON object.
     Object {
         /// Its keys and values, in the order of the file.
@@ -25,6 +30,13 @@ pub enum Record {
     Line(String),
     /// A row of a format whose cells have types.
     Typed(TypedRow),
+}
+
+impl Record {
+    /// A row of fields without quotes.
+    pub fn fields(fields: Vec<String>) -> Self {
+        Self::Fields { fields, quoted: Vec::new() }
+    }
 }
 
 /// What stands in a column of a row.
@@ -71,7 +83,7 @@ impl Row {
             digest.update(bytes);
         };
         match &self.record {
-            Record::Fields(fields) => fields.iter().for_each(|field| part(field.as_bytes())),
+            Record::Fields { fields, .. } => fields.iter().for_each(|field| part(field.as_bytes())),
             Record::Object { source, .. } => part(source.as_bytes()),
             Record::Line(line) => part(line.as_bytes()),
             Record::Typed(row) => (0..row.width()).for_each(|column| match row.text(column) {
@@ -86,7 +98,7 @@ impl Row {
     /// the key. An empty cell of a spreadsheet or Parquet file is an empty text.
     pub fn cell(&self, name: &str, index: usize) -> Option<Cell<'_>> {
         match &self.record {
-            Record::Fields(fields) => fields.get(index).map(|field| Cell::Text(field.into())),
+            Record::Fields { fields, .. } => fields.get(index).map(|field| Cell::Text(field.into())),
             Record::Line(line) => Some(Cell::Text(line.into())),
             Record::Object { members, .. } => members.get(name).map(|value| match value {
                 Value::String(text) => Cell::Text(text.into()),

@@ -2,7 +2,8 @@
 //! follows from that is decided by the formats.
 
 use super::bounded_lines::{BoundedLines, content_length};
-use super::delimited::{DelimitedRecords, Dialect};
+use super::delimited::DelimitedRecords;
+use super::dialect::Dialect;
 
 /// The beginning of a table, behind the line in which Excel names the delimiter.
 pub struct Beginning<'b> {

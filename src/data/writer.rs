@@ -73,7 +73,7 @@ impl RowWriter {
     ) -> Result<Self> {
         check_added(input, added)?;
         let mut writer = Self::unopened(target, name, format, input, added)?;
-        writer.encoder.push_header(&mut writer.buffer).map_err(|error| error.file(name))?;
+        writer.encoder.push_header(&mut writer.buffer)?;
         if !writer.buffer.is_empty() {
             writer.flush()?;
         }
@@ -365,7 +365,7 @@ mod tests {
             let rows: Vec<Row> = (1..=1 + random.below(8))
                 .map(|number| {
                     let fields = (0..width).map(|_| random_text(&mut random)).collect();
-                    Row { number, line: 0, record: Record::Fields(fields) }
+                    Row { number, line: 0, record: Record::fields(fields) }
                 })
                 .collect();
             let extra: Vec<String> = (0..random.below(2)).map(|_| "extra".to_owned()).collect();
@@ -393,7 +393,7 @@ mod tests {
             assert_eq!(reader.columns(), all);
             for (read, row) in reader.zip(&rows) {
                 let read = read.unwrap();
-                let Record::Fields(fields) = &row.record else { unreachable!() };
+                let Record::Fields { fields, .. } = &row.record else { unreachable!() };
                 for (index, field) in fields.iter().enumerate() {
                     assert_eq!(
                         read.text(&columns[index], index).unwrap(),

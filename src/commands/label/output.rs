@@ -260,7 +260,7 @@ impl LabelWriter {
         match &mut self.sink {
             Sink::Rows { writer, keeps_rows: true } => writer.write(row, values)?,
             Sink::Rows { writer, keeps_rows: false } => {
-                let bare = Row { number: row.number, line: row.line, record: RowRecord::Fields(Vec::new()) };
+                let bare = Row { number: row.number, line: row.line, record: RowRecord::fields(Vec::new()) };
                 writer.write(&bare, values)?;
             }
             Sink::Whole(writer) => writer.write(row, values)?,

@@ -6,8 +6,9 @@ use super::csv_encoder::DelimitedEncoder;
 use crate::config::Quote;
 use crate::data::DetectedSetting;
 use crate::data::bounded_lines::BoundedLines;
-use crate::data::delimited::{DelimitedRecords, Dialect};
+use crate::data::delimited::DelimitedRecords;
 use crate::data::delimited_output::Writing;
+use crate::data::dialect::Dialect;
 use crate::data::format::{FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, empty_file};
 use crate::data::header::{doubt, is_header_again, numbered};
 use crate::data::names::{PAIR_NAMES, TEXT_NAMES};
@@ -57,6 +58,7 @@ impl Format for Delimited {
             crlf,
             sep_line: beginning.sep.is_some(),
             quote: dialect.quote,
+            quoted_names: Vec::new(),
             no_header: options.no_header,
             header_doubt: None,
         };
@@ -68,6 +70,7 @@ impl Format for Delimited {
             records.skip_line()?;
         }
         let mut columns = header(&mut records)?;
+        style.quoted_names = records.quoted().to_vec();
         let below = rows.get(1..).unwrap_or_default();
         let extra = !options.no_header && rows_end_in_a_delimiter(columns.len(), below);
         records.expect(columns.len() + usize::from(extra));
@@ -103,7 +106,8 @@ impl Format for Delimited {
         let style = self.style(input);
         let writing = self.writing(input, &style);
         let (columns, added) = (input.columns.clone(), added.to_vec());
-        Some(Box::new(DelimitedEncoder { writing, style, columns, added }))
+        let keeps_quotes = input.format.name() == self.name;
+        Some(Box::new(DelimitedEncoder { writing, style, keeps_quotes, columns, added }))
     }
 
     fn options_to_read_again(&self, input: &FileLayout) -> ReadOptions {
@@ -346,7 +350,7 @@ impl DelimitedRows {
         if records.had_blank_at_quote {
             self.log.notice(Oddity::BlankAtQuote, number);
         }
-        Ok(Row { number, line: records.line, record: Record::Fields(fields) })
+        Ok(Row { number, line: records.line, record: Record::Fields { fields, quoted: records.quoted().to_vec() } })
     }
 
     fn wrong_count(&self, count: usize) -> Error {
@@ -397,7 +401,7 @@ mod tests {
         let reader = RowReader::open(path, &ReadOptions::default())?;
         let columns = reader.columns().to_vec();
         let fields = |row: Row| match row.record {
-            Record::Fields(fields) => fields,
+            Record::Fields { fields, .. } => fields,
             other => panic!("{other:?}"),
         };
         let rows = reader.map(|row| row.map(fields)).collect::<Result<_>>()?;

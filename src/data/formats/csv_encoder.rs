@@ -13,6 +13,8 @@ pub struct DelimitedEncoder {
     pub writing: Writing,
     /// How the table is written; its quotes and line ends are in `writing`.
     pub style: TextStyle,
+    /// Fields that stood within quotes do so again.
+    pub keeps_quotes: bool,
     /// The input's columns.
     pub columns: Vec<String>,
     /// Those that the output gets besides.
@@ -31,13 +33,20 @@ impl RowEncoder for DelimitedEncoder {
         }
         match self.style.no_header {
             true => Ok(()),
-            false => push_record(buffer, self.writing, self.columns.iter().chain(&self.added)),
+            false => {
+                let quoted = self.kept(&self.style.quoted_names);
+                push_record(buffer, self.writing, self.columns.iter().chain(&self.added), quoted)
+            }
         }
     }
 
     fn push_row(&self, buffer: &mut Vec<u8>, row: &Row, values: &[OutputValue]) -> Result<()> {
+        let mut quoted: &[usize] = &[];
         let mut fields: Vec<Cow<'_, str>> = match &row.record {
-            Record::Fields(fields) => fields.iter().map(Cow::from).collect(),
+            Record::Fields { fields, quoted: kept } => {
+                quoted = self.kept(kept);
+                fields.iter().map(Cow::from).collect()
+            }
             Record::Line(line) => vec![line.into()],
             Record::Object { members, .. } => {
                 check_keys(members, &self.columns)?;
@@ -50,11 +59,16 @@ impl RowEncoder for DelimitedEncoder {
             OutputValue::Number(number) if number.is_finite() => decimal(*number).into(),
             OutputValue::Number(_) | OutputValue::Empty => "".into(),
         }));
-        push_record(buffer, self.writing, fields.iter().map(Cow::as_ref))
+        push_record(buffer, self.writing, fields.iter().map(Cow::as_ref), quoted)
     }
 }
 
 impl DelimitedEncoder {
+    /// The fields that keep their quotes.
+    fn kept<'q>(&self, quoted: &'q [usize]) -> &'q [usize] {
+        if self.keeps_quotes { quoted } else { &[] }
+    }
+
     /// The values of an object, or the cells of a row of another kind of table, in the order of the columns.
     fn fields_of<'r>(&self, row: &'r Row) -> Result<Vec<Cow<'r, str>>> {
         let columns = self.columns.iter().enumerate();

@@ -4,13 +4,16 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::data::bounded_lines::BoundedLines;
-use crate::data::format::{FileLayout, Format, OpenedRows, RowEncoder, RowSource, column_exists, empty_file};
+use crate::data::format::{
+    FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, column_exists, empty_file,
+};
 use crate::data::options::ReadOptions;
 use crate::data::reading_log::{Oddity, ReadingLog};
 use crate::data::row::{OutputValue, Record, Row, decimal};
@@ -40,15 +43,18 @@ impl Format for Jsonl {
 
     fn open_stream(&self, stream: ByteStream, options: &ReadOptions) -> Result<OpenedRows> {
         let log = stream.log.clone();
+        let style = TextStyle { crlf: stream.first_line.ends_with(b"\r"), ..TextStyle::default() };
         let lines = BoundedLines::of_stream(stream, options.max_row_bytes);
         let mut rows = JsonlRows { lines, buffer: Vec::new(), first: VecDeque::new(), goes_on: false, log };
         let columns = rows.read_ahead()?;
-        let layout = FileLayout::new(rows.lines.name(), &Jsonl, columns);
+        let layout = FileLayout { style, ..FileLayout::new(rows.lines.name(), &Jsonl, columns) };
         Ok(OpenedRows { layout, rows: Box::new(rows), choices: Vec::new() })
     }
 
     fn encoder(&self, input: &FileLayout, added: &[String]) -> Option<Box<dyn RowEncoder>> {
-        Some(Box::new(JsonlEncoder { columns: input.columns.clone(), added: added.to_vec() }))
+        let crlf = input.format.name() == self.name() && input.style.crlf;
+        let (columns, file) = (input.columns.clone(), input.file.clone());
+        Some(Box::new(JsonlEncoder { columns, file, added: added.to_vec(), crlf }))
     }
 }
 
@@ -229,7 +235,11 @@ fn not_an_object(source: &str, error: &serde_json::Error, number: u64) -> Error 
 struct JsonlEncoder {
     /// The input's columns.
     columns: Vec<String>,
+    /// The input, whose columns may not fit.
+    file: PathBuf,
     added: Vec<String>,
+    /// Lines end in a carriage return and a line feed.
+    crlf: bool,
 }
 
 impl RowEncoder for JsonlEncoder {
@@ -238,7 +248,8 @@ impl RowEncoder for JsonlEncoder {
         match self.columns.iter().find(|column| !seen.insert(*column)) {
             None => Ok(()),
             Some(column) => {
-                Err(Error::request(format!("two columns are named `{column}`, which an object cannot have"))
+                Err(Error::request(format!("two columns are named `{column}`, which an object of JSON cannot have"))
+                    .file(&self.file)
                     .hint("write to a .csv or .tsv file, or rename one of the columns"))
             }
         }
@@ -247,7 +258,7 @@ impl RowEncoder for JsonlEncoder {
     fn push_row(&self, buffer: &mut Vec<u8>, row: &Row, values: &[OutputValue]) -> Result<()> {
         let mut object = ObjectText::begin(buffer);
         match &row.record {
-            Record::Fields(fields) => {
+            Record::Fields { fields, .. } => {
                 for (column, field) in self.columns.iter().zip(fields) {
                     object.text(column, field);
                 }
@@ -272,7 +283,7 @@ impl RowEncoder for JsonlEncoder {
                 OutputValue::Number(_) | OutputValue::Empty => object.json(key, "null"),
             }
         }
-        object.end();
+        object.end(self.crlf);
         Ok(())
     }
 }
@@ -305,8 +316,8 @@ impl<'b> ObjectText<'b> {
         self.buffer.extend_from_slice(members.as_bytes());
     }
 
-    fn end(self) {
-        self.buffer.extend_from_slice(b"}\n");
+    fn end(self, crlf: bool) {
+        self.buffer.extend_from_slice(if crlf { b"}\r\n" } else { b"}\n" });
     }
 
     fn key(&mut self, key: &str) {

@@ -34,6 +34,8 @@ pub struct ParquetWriter {
     schema: SchemaRef,
     /// The input's columns, which may have other names here.
     columns: Vec<String>,
+    /// What there is to say about these names.
+    renamed: Option<String>,
     rows: Collected,
     added: Vec<Builder>,
     collected: usize,
@@ -67,8 +69,11 @@ impl ParquetWriter {
             Some(schema) => schema.fields().iter().cloned().collect(),
             None => input.columns.iter().map(|name| Arc::new(Field::new(name, DataType::Utf8, true))).collect(),
         };
+        let mut renamed = None;
         if !is_batched {
-            fields = with_names_of_their_own(&fields);
+            let named = with_names_of_their_own(&fields);
+            renamed = said_of_names(&fields, &named);
+            fields = named;
         }
         let columns = fields.iter().map(|field| Builder::of(field.data_type())).collect();
         let added = added.iter().map(|column| {
@@ -88,7 +93,8 @@ impl ParquetWriter {
         let writer = ArrowWriter::try_new(files::create(path)?, Arc::clone(&schema), Some(properties))
             .map_err(|error| failed(&error, path))?;
         let rows = if is_batched { Collected::Slice(None) } else { Collected::Columns(columns) };
-        Ok(Self { path: path.to_owned(), writer, schema, columns: input.columns.clone(), rows, added, collected: 0 })
+        let (path, columns) = (path.to_owned(), input.columns.clone());
+        Ok(Self { path, writer, schema, columns, renamed, rows, added, collected: 0 })
     }
 
     /// Encodes what is collected.
@@ -160,7 +166,7 @@ impl WholeWriter for ParquetWriter {
         self.encode()?;
         let path = self.path;
         self.writer.close().map_err(|error| failed(&error, &path))?;
-        Ok(Vec::new())
+        Ok(self.renamed.into_iter().collect())
     }
 }
 
@@ -180,6 +186,18 @@ fn with_names_of_their_own(fields: &[Arc<Field>]) -> Vec<Arc<Field>> {
         Arc::new(field.as_ref().clone().with_name(name))
     });
     named.collect()
+}
+
+/// What columns are called in the file that have no name of their own in the input.
+fn said_of_names(before: &[Arc<Field>], after: &[Arc<Field>]) -> Option<String> {
+    let renamed = before.iter().zip(after).enumerate().filter(|(_, (before, after))| before.name() != after.name());
+    let said: Vec<String> = renamed
+        .map(|(index, (before, after))| match before.name().as_str() {
+            "" => format!("column {} without a name is called `{}`", index + 1, after.name()),
+            name => format!("column {}, another `{name}`, is called `{}`", index + 1, after.name()),
+        })
+        .collect();
+    (!said.is_empty()).then(|| format!("a Parquet file needs a name for each column: {}", said.join("; ")))
 }
 
 impl Builder {

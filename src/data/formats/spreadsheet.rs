@@ -13,7 +13,7 @@ use calamine::{CellErrorType, Data, DataRef, ExcelDateTime, Reader, SheetType, S
 use super::xlsx_writer::{MAX_ROWS, XlsxWriter};
 use crate::console::units::counted;
 use crate::data::DetectedSetting;
-use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, RowSource, WholeWriter, guarded};
+use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, RowSource, Sheet, WholeWriter, guarded};
 use crate::data::header::numbered;
 use crate::data::options::ReadOptions;
 use crate::data::row::{Record, Row};
@@ -73,7 +73,12 @@ fn opened(path: &Path, options: &ReadOptions) -> Result<OpenedRows> {
         Some(given) => (given_sheet(&workbook, given, path)?, Vec::new()),
         None => chosen_sheet(&mut workbook, path)?,
     };
-    let mut rows = sheet_rows(&mut workbook, &name).map_err(|error| damaged(&error, path))?;
+    let read = sheet_rows(&mut workbook, &name).map_err(|error| damaged(&error, path))?;
+    let no_results = match read.has_blank_cells {
+        true => formulas_without_result(&mut workbook, &name).map_err(|error| damaged(&error, path))?,
+        false => None,
+    };
+    let mut rows = read.rows;
     rows.retain(|row| row.cells.iter().any(|(_, cell)| !cell.is_empty()));
     let title = if options.no_header { 0 } else { titles(&rows) };
     if title > 0
@@ -95,10 +100,12 @@ fn opened(path: &Path, options: &ReadOptions) -> Result<OpenedRows> {
             .hint("its first row must name the columns, such as text and label"));
     };
     let rows: Vec<SparseRow> = rows.collect();
-    let warnings = error_values(&rows).into_iter().collect();
+    let warnings = error_values(&rows).into_iter().chain(no_results).collect();
+    let others = workbook.sheet_names().into_iter().filter(|other| *other != name).collect();
+    let sheet = Some(Sheet { name, others, rows_above: title });
     let columns = columns(header.as_ref(), &rows);
     let schema = Some(Arc::new(schema(&columns, &rows)));
-    let layout = FileLayout { schema, warnings, ..FileLayout::new(path, &Spreadsheet, columns.clone()) };
+    let layout = FileLayout { schema, sheet, warnings, ..FileLayout::new(path, &Spreadsheet, columns.clone()) };
     let source = SheetRows { line, rows: rows.into_iter().peekable(), width: columns.len() };
     Ok(OpenedRows { layout, rows: Box::new(source), choices })
 }
@@ -178,6 +185,29 @@ fn error_values(rows: &[SparseRow]) -> Option<String> {
     let (line, name) = *errors.first()?;
     let (cells, are) = (counted(errors.len() as u64, "cell"), if errors.len() == 1 { "is" } else { "are" });
     Some(format!("{cells} with an error value {are} read as empty, the first ({name}) in row {line} of the sheet"))
+}
+
+/// What there is to say about formulas whose result is not in the file, as programs write them that compute nothing.
+fn formulas_without_result(
+    workbook: &mut Sheets<BufReader<File>>,
+    name: &str,
+) -> Result<Option<String>, calamine::Error> {
+    let Sheets::Xlsx(workbook) = workbook else { return Ok(None) };
+    let mut cells = workbook.worksheet_cells_reader(name)?;
+    let (mut count, mut first) = (0, 0);
+    while let Some(cell) = cells.next_cell_with_formula_metadata()? {
+        if cell.formula.is_some() && sheet_cell(cell.value, None, false).is_empty() {
+            count += 1;
+            first = if count == 1 { cell.pos.0 + 1 } else { first };
+        }
+    }
+    let (formulas, are) = (counted(count, "formula"), if count == 1 { "is" } else { "are" });
+    Ok((count > 0).then(|| {
+        format!(
+            "{formulas} without a stored result {are} read as empty, the first in row {first} of the sheet; a \
+             spreadsheet program that opens and saves the file stores the results"
+        )
+    }))
 }
 
 struct SheetRows {
@@ -314,7 +344,7 @@ fn has_data(workbook: &mut Sheets<BufReader<File>>, name: &str) -> Result<bool, 
 }
 
 /// The rows of a sheet from the top, without those in which nothing was ever entered.
-fn sheet_rows(workbook: &mut Sheets<BufReader<File>>, name: &str) -> Result<Vec<SparseRow>, calamine::Error> {
+fn sheet_rows(workbook: &mut Sheets<BufReader<File>>, name: &str) -> Result<Rows, calamine::Error> {
     if let Sheets::Xlsx(workbook) = workbook {
         return xlsx_rows(workbook, name);
     }
@@ -325,11 +355,11 @@ fn sheet_rows(workbook: &mut Sheets<BufReader<File>>, name: &str) -> Result<Vec<
         let cell = sheet_cell(borrowed(value), None, false);
         rows.push((row + first_row as usize) as u64, column + first_column as usize, cell);
     }
-    Ok(rows.0)
+    Ok(rows)
 }
 
 /// Cell by cell, so that a stray cell far away costs nothing, and with the format of each number.
-fn xlsx_rows<R: Read + Seek>(workbook: &mut Xlsx<R>, name: &str) -> Result<Vec<SparseRow>, calamine::Error> {
+fn xlsx_rows<R: Read + Seek>(workbook: &mut Xlsx<R>, name: &str) -> Result<Rows, calamine::Error> {
     let is_1904 = workbook.has_1904_epoch();
     let mut cells = workbook.worksheet_cells_reader(name)?;
     let formats: Vec<Option<Arc<str>>> = cells
@@ -346,22 +376,27 @@ fn xlsx_rows<R: Read + Seek>(workbook: &mut Xlsx<R>, name: &str) -> Result<Vec<S
         let format = formats.get(style).cloned().flatten();
         rows.push(u64::from(row), column as usize, sheet_cell(cell.get_value().clone(), format, is_1904));
     }
-    Ok(rows.0)
+    Ok(rows)
 }
 
 /// Rows that are made of cells, which come row by row.
 #[derive(Default)]
-struct Rows(Vec<SparseRow>);
+struct Rows {
+    rows: Vec<SparseRow>,
+    /// There are cells without a value: with a format alone, or a formula.
+    has_blank_cells: bool,
+}
 
 impl Rows {
     /// `row` and `column` are counted from 0.
     fn push(&mut self, row: u64, column: usize, cell: SheetCell) {
+        self.has_blank_cells |= cell.is_empty();
         if cell == SheetCell::Empty {
             return;
         }
-        match self.0.last_mut() {
+        match self.rows.last_mut() {
             Some(last) if last.line == row + 1 => last.cells.push((column, cell)),
-            _ => self.0.push(SparseRow { line: row + 1, cells: vec![(column, cell)] }),
+            _ => self.rows.push(SparseRow { line: row + 1, cells: vec![(column, cell)] }),
         }
     }
 }

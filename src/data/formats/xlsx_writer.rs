@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 use serde_json::Value;
 
-use crate::data::format::{AddedColumn, FileLayout, WholeWriter, check_keys};
+use crate::data::format::{AddedColumn, FileLayout, Sheet, WholeWriter, check_keys};
 use crate::data::row::{OutputValue, Record, Row};
 use crate::data::typed::{SheetCell, TypedRow};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, listed};
 use crate::files;
 
 /// Excel's limits: rows of a sheet, the header included, columns, and characters of a cell (UTF-16 units).
@@ -27,6 +27,8 @@ pub struct XlsxWriter {
     path: PathBuf,
     workbook: Workbook,
     columns: Vec<String>,
+    /// What the input has and the output lacks.
+    left_out: Option<String>,
     /// The sheet's next row, from 0.
     row: u32,
     formats: HashMap<String, Format>,
@@ -53,11 +55,16 @@ impl XlsxWriter {
         workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         workbook.set_tempdir(folder).map_err(|error| failed(&error, path))?;
-        workbook.add_worksheet_with_constant_memory().map_err(|error| failed(&error, path))?;
+        let sheet = workbook.add_worksheet_with_constant_memory().map_err(|error| failed(&error, path))?;
+        if let Some(read) = &input.sheet {
+            // A name that Excel does not allow stays as in a new workbook.
+            let _ = sheet.set_name(&read.name);
+        }
         let mut writer = Self {
             path: path.to_owned(),
             workbook,
             columns: input.columns.clone(),
+            left_out: input.sheet.as_ref().and_then(left_out),
             row: 0,
             formats: HashMap::new(),
             cut: 0,
@@ -167,7 +174,7 @@ impl XlsxWriter {
                         None => {}
                     }
                 }
-                Record::Fields(_) | Record::Line(_) => {
+                Record::Fields { .. } | Record::Line(_) => {
                     self.put(column, Content::Text(&row.text("", index).unwrap_or_default()))?;
                 }
             }
@@ -206,13 +213,32 @@ impl WholeWriter for XlsxWriter {
         let mut file = BufWriter::new(files::create(&self.path)?);
         self.workbook.save_to_writer(&mut file).map_err(|error| failed(&error, &self.path))?;
         file.flush().map_err(io)?;
-        let Some((row, column)) = &self.first_cut else { return Ok(Vec::new()) };
         let cells = if self.cut == 1 { "1 cell is".to_owned() } else { format!("{} cells are", self.cut) };
-        Ok(vec![format!(
-            "{cells} cut to the {MAX_CHARACTERS} characters that a cell of Excel holds, the first in row {row}, column \
-             `{column}`; .csv and .parquet keep all"
-        )])
+        let cut = self.first_cut.as_ref().map(|(row, column)| {
+            format!(
+                "{cells} cut to the {MAX_CHARACTERS} characters that a cell of Excel holds, the first in row {row}, \
+                 column `{column}`; .csv and .parquet keep all"
+            )
+        });
+        Ok(self.left_out.into_iter().chain(cut).collect())
     }
+}
+
+/// What a workbook has besides the rows that are read and written.
+fn left_out(sheet: &Sheet) -> Option<String> {
+    let others = match sheet.others.as_slice() {
+        [] => None,
+        [one] => Some(format!("the sheet `{one}`")),
+        several => Some(format!("the sheets {}", listed(several))),
+    };
+    let above = match sheet.rows_above {
+        0 => None,
+        1 => Some("the row above the header".to_owned()),
+        rows => Some(format!("the {rows} rows above the header")),
+    };
+    let parts: Vec<String> = others.into_iter().chain(above).collect();
+    let what = parts.join(" and ");
+    (!parts.is_empty()).then(|| format!("the output has the table of the sheet `{}` alone, without {what}", sheet.name))
 }
 
 /// The beginning of a text that fits into a cell.

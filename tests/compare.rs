@@ -256,3 +256,14 @@ fn an_interrupted_comparison_ends_as_if_it_had_not_been() {
         assert_eq!(scene.text(&format!("both/{predictions}")), scene.text(&format!("whole/{predictions}")), "{run}");
     }
 }
+
+/// The solver of a frozen network's head finds the same whatever the seed: none of its seeds is better.
+#[test]
+fn seeds_that_give_the_same_are_said_to() {
+    let scene = Scene::with_models(&["bare"]);
+    scene.write("train.csv", csv(&sentiment(60, 1)));
+    scene.write("test.csv", csv(&sentiment(40, 2)));
+    let said = scene.rehead(&format!("{COMPARE} --strategies frozen")).ok().says(&["; its 2 seeds give the same."]);
+    said.check(!said.stderr.contains("is best on the validation rows"), "no best of equals");
+    assert_eq!(scene.json("both/compare.json")["recommended"]["seed_reason"], "its 2 seeds give the same");
+}

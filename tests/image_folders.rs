@@ -193,3 +193,52 @@ fn copies_of_images_are_counted_and_named() {
         assert!(report.contains(part), "{part} is not in the report");
     }
 }
+
+#[test]
+fn an_image_is_named_by_its_file_and_what_is_held_out_is_what_is_used() {
+    let scene = scene();
+    for folder in ["data", "test"] {
+        classes(&scene, folder, ["left", "right"]);
+    }
+    image(&scene, "test/giraffe/1.png", true);
+    let said = scene.rehead(&format!("{TRAIN} data --test test --out run")).refused();
+    let said = said.says(&["test/giraffe/1.png: the label `giraffe` is unknown"]);
+    said.check(!said.stderr.contains("line "), "no rows and lines of a folder");
+    // The start of a JPEG and no more.
+    let start = [0xFF, 0xD8, 0xFF, 0xE0, 0, 16, b'J', b'F', b'I', b'F', 0, 1, 1, 1];
+    for folder in ["left", "right"] {
+        for index in 0..8 {
+            scene.write(&format!("data/{folder}/{index}.jpg"), start);
+        }
+    }
+    let said = scene.rehead(&format!("{TRAIN} data --out run")).refused();
+    said.says(&["the JPEG image is cut short\n", "replace the file by a good copy, or leave such images out with"]);
+    let words = format!("{TRAIN} data --valid-fraction 0.5 --out run --on-bad-input skip");
+    let said = scene.rehead(&words).ok().says(&["16 of the training rows held out"]);
+    let valid = scene.json("run/metrics.json")["valid"]["rows"].as_u64().unwrap();
+    let expected = format!("16 of the training rows held out: {valid} used, {} that cannot be read", 16 - valid);
+    said.check(scene.text("run/report.html").contains(&expected), &expected);
+}
+
+/// The commands that are printed take the data as the run did: with all options that were given.
+#[test]
+fn next_steps_repeat_the_options_of_the_data() {
+    let scene = scene();
+    classes(&scene, "data", ["left", "right"]);
+    let list: String = ["left", "right"]
+        .iter()
+        .flat_map(|side| (0..8).map(move |index| format!("data/{side}/{index}.png;{side}\n")))
+        .collect();
+    scene.write("list.csv", format!("path;side\n{list}data/gone.png;left\n"));
+    scene.write("test.csv", format!("path;side\n{list}"));
+    let options = "--image path --label side --delimiter ';' --min-rows-per-label 2 --on-bad-input skip --init random";
+    let words = "--model net --strategy frozen --device cpu --precision fp32 --threads 1 --out run";
+    let given = options.replace('\'', "");
+    scene.rehead(&format!("train --train list.csv --test test.csv {given} {words}")).ok().says(&[
+        &format!("rehead compare --train list.csv --test test.csv {options} --model net --strategies"),
+        "rehead evaluate --model run --data TEST.csv ",
+        "rehead label --model run --input NEW.csv ",
+    ]);
+    let compare = "compare --train data --model net --init random --strategies frozen --seeds 1 --threads 1 --out both";
+    scene.rehead(compare).ok().says(&["--input IMAGES/ --output labelled.csv"]);
+}

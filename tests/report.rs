@@ -164,6 +164,7 @@ fn what_the_data_ask_for_comes_first_in_the_report_and_on_the_terminal() {
         outcome.stderr.lines().any(|line| line.starts_with("Accuracy on ") && line.contains("(95 % interval ")),
         "the score in words",
     );
+    outcome.check(outcome.stdout.is_empty(), "standard output to be for data");
     let outcome = outcome.says(&[
         "weights kept: epoch ",
         " of 2 (best macro-F1 on validation: ",

@@ -168,6 +168,7 @@ fn page(
     let next = run_steps(&RunFacts {
         model: Path::new(&args.model),
         modality,
+        is_folder: args.data.is_dir(),
         training: None,
         splits: std::slice::from_ref(&split),
         languages,

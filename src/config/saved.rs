@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::choices::{Choice, Choices};
 use super::run::RunConfig;
-use super::setting::{Setting, toml_text};
+use super::setting::{DefaultValue, Setting, toml_text};
 use super::settings;
 use crate::error::{Error, Result};
 
@@ -51,6 +51,38 @@ impl RunConfig {
         }
         Ok(text)
     }
+}
+
+/// The settings of a section that are not what they would be by themselves, each with its value; none of a switch, and
+/// one for each of a list. What the program chose is left out, except columns: it chose them with the data at hand.
+///
+/// # Errors
+/// A path that is not UTF-8 cannot be written as TOML.
+pub fn given_settings(
+    config: &RunConfig,
+    section: &str,
+    choices: &Choices,
+) -> Result<Vec<(&'static Setting, Option<String>)>> {
+    let table = table_of(config)?;
+    let mut given = Vec::new();
+    for setting in settings::SETTINGS.iter().filter(|setting| setting.section() == section) {
+        let is_column = matches!(setting.name(), "text" | "label");
+        let is_chosen = !is_column && choices.of_key(section, setting.name()).is_some();
+        let Some(value) = value_in(&table, setting).filter(|_| !is_chosen) else { continue };
+        let plain = |value: &toml::Value| value.as_str().map_or_else(|| toml_text(value), str::to_owned);
+        let is_default = match setting.default {
+            DefaultValue::Fixed(default) => plain(value) == default,
+            DefaultValue::Auto(_) => plain(value) == "auto",
+            _ => false,
+        };
+        match value {
+            _ if is_default => {}
+            toml::Value::Boolean(_) => given.push((setting, None)),
+            toml::Value::Array(list) => given.extend(list.iter().map(|value| (setting, Some(plain(value))))),
+            value => given.push((setting, Some(plain(value)))),
+        }
+    }
+    Ok(given)
 }
 
 /// A setting that is not what it was, see [`differences`].

@@ -11,7 +11,7 @@ use super::options::ReadOptions;
 use super::reader::RowReader;
 use super::reading_log::ReadingLog;
 use super::summary::{Summary, summarise};
-use super::{DetectedSetting, Example};
+use super::{DetectedSetting, Example, Input};
 use crate::error::{Error, Result};
 
 /// One labelled file, or several that were read as one.
@@ -175,7 +175,11 @@ impl Source {
                 }
                 input => input,
             };
-            let index = reading.take(&label, file, &row);
+            let image = match &input {
+                Ok(Input::Image(path)) if self.columns.file().is_dir() => Some(path.as_path()),
+                _ => None,
+            };
+            let index = reading.take(&label, file, &row, image);
             if let Some(label) = index.map_err(|error| self.columns.at_label(error, row.number, row.line))? {
                 examples.push(Example { input: input?, label, file, row: row.number });
             }
@@ -189,7 +193,6 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Input;
     use super::super::label_findings::LabelFindings;
     use super::*;
 

@@ -2,6 +2,7 @@
 //! known.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use super::columns::{ResolvedColumns, RowLabel};
 use super::label_map::MapLookup;
@@ -43,11 +44,13 @@ struct FoundLabel {
     first: Place,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Place {
     file: u32,
     row: u64,
     line: u64,
+    /// Of an image in a folder: its file, where nobody counts rows.
+    image: Option<PathBuf>,
 }
 
 /// What became of the labels.
@@ -73,14 +76,14 @@ impl LabelReading {
     ///
     /// # Errors
     /// There are more different labels than can be classes.
-    pub fn take(&mut self, label: &RowLabel, file: u32, row: &Row) -> Result<Option<u32>> {
+    pub fn take(&mut self, label: &RowLabel, file: u32, row: &Row, image: Option<&Path>) -> Result<Option<u32>> {
         self.rows += 1;
-        let first = Place { file, row: row.number, line: row.line };
+        let first = || Place { file, row: row.number, line: row.line, image: image.map(Path::to_owned) };
         if label.name.is_empty() {
             self.empty += 1;
             self.absent += u64::from(label.is_absent);
             if self.first_empty.len() < SHOWN_ROWS {
-                self.first_empty.push(first);
+                self.first_empty.push(first());
             }
             return Ok(None);
         }
@@ -96,7 +99,7 @@ impl LabelReading {
         }
         let index = self.found.len() as u32;
         self.indices.insert(label.name.to_string(), index);
-        self.found.push(FoundLabel { name: label.name.to_string(), rows: 1, first });
+        self.found.push(FoundLabel { name: label.name.to_string(), rows: 1, first: first() });
         Ok(Some(index))
     }
 
@@ -176,6 +179,7 @@ impl LabelReading {
         if let Some((first, _)) = meanings.iter().find(|(_, meaning)| *meaning == Meaning::Unknown) {
             let error = unknown_label(&first.name, unknown, labels);
             return Err(match sources.get(first.first.file as usize) {
+                _ if first.first.image.is_some() => error.file(first.first.image.iter().collect::<PathBuf>()),
                 Some(columns) => columns.at_label(error, first.first.row, first.first.line),
                 None => error,
             });

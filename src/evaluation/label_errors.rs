@@ -4,8 +4,9 @@
 //! Confident learning: Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels"
 //! (2021). A class's threshold is the mean probability that the rows labelled with it give it. A row counts for the
 //! likeliest class among those whose threshold it reaches; where that is another class than its label, off the diagonal
-//! of the paper's confident joint, the row is suspect, unless its label is what the network predicts after all. The
-//! order is by normalised margin: the probability of the given label minus the largest of another.
+//! of the paper's confident joint, the row is suspect, unless its label is what the network predicts after all, or is
+//! held likelier than one of `classes` by chance: with few rows a class's threshold is a mean of little, and a network
+//! that gives the label more than 1/`classes` does not contradict it. The order is by normalised margin: the probability of the given label minus the largest of another.
 //!
 //! The probabilities must come from a network that was not trained on these rows. A hard row looks as a wrong label
 //! does: this is a list of rows to look at, not of errors.
@@ -53,7 +54,8 @@ fn suspect(row: usize, probabilities: &[f32], given: u32, thresholds: &[f64]) ->
     let confident: Vec<f32> = confident.collect();
     let counted = argmax(&confident);
     let is_counted = confident.get(counted).is_some_and(|probability| probability.is_finite());
-    let suspect = is_counted && counted != given as usize && likeliest != given as usize;
+    let is_held_likely = f64::from(own) * probabilities.len() as f64 > 1.0;
+    let suspect = is_counted && counted != given as usize && likeliest != given as usize && !is_held_likely;
     let margin = f64::from(own) - f64::from(largest);
     suspect.then_some(Suspect { row, given, likeliest: likeliest as u32, margin })
 }
@@ -104,6 +106,17 @@ mod tests {
         assert!(suspected(&[0.9, 0.1, 0.2, 0.8], &[0, 1], 2).is_empty());
         // Wrong, but no more confident than the rows of the class itself.
         assert!(suspected(&[0.4, 0.6, 0.1, 0.9, 0.95, 0.05], &[0, 1, 0], 2).is_empty());
+    }
+
+    #[test]
+    fn a_label_likelier_than_by_chance_is_not_contradicted() {
+        let mut probabilities = vec![0.322, 0.318, 0.18, 0.18];
+        for class in 0..4 {
+            probabilities.extend((0..4).map(|other| if other == class { 0.31 } else { 0.23 }));
+        }
+        assert!(suspected(&probabilities, &[1, 0, 1, 2, 3], 4).is_empty());
+        probabilities[1] = 0.02;
+        assert_eq!(suspected(&probabilities, &[1, 0, 1, 2, 3], 4).len(), 1);
     }
 
     #[test]

@@ -70,6 +70,12 @@ pub fn recommend(contenders: &[Contender], comparison: &Comparison) -> Option<Re
     })
 }
 
+/// Whether two runs predict the same with the same confidence.
+fn agree(one: &FinishedRun, other: &FinishedRun) -> bool {
+    let loss = |run: &FinishedRun| run.metrics.valid.as_ref().map(|valid| (valid.accuracy, valid.loss));
+    one.predicted == other.predicted && one.confidence == other.confidence && loss(one) == loss(other)
+}
+
 /// The runs that do not give every row the same label.
 fn varied(runs: &[FinishedRun]) -> Vec<&FinishedRun> {
     runs.iter().filter(|run| run.only_answer().is_none()).collect()
@@ -85,6 +91,9 @@ fn best_on_validation(runs: &[FinishedRun]) -> Option<(&FinishedRun, Option<Stri
         let ((accuracy, loss), (best_accuracy, best_loss)) = (score(run), score(best));
         if accuracy > best_accuracy || (accuracy == best_accuracy && loss < best_loss) { run } else { best }
     })?;
+    if runs.len() > 1 && runs.windows(2).all(|runs| matches!(runs, [one, other] if agree(one, other))) {
+        return Some((best, Some(format!("its {} seeds give the same", runs.len()))));
+    }
     let seeds = |of: &dyn Fn(&FinishedRun) -> bool| -> Vec<String> {
         let others = runs.iter().filter(|run| run.metrics.seed != best.metrics.seed && of(run));
         others.map(|run| run.metrics.seed.to_string()).collect()
@@ -123,14 +132,14 @@ impl Recommendation {
     }
 }
 
-/// What to do after a comparison.
-pub fn steps(recommended: Option<&Recommendation>, comparison: &Comparison, split: &str) -> Vec<NextStep> {
+/// What to do after a comparison; `input` stands for what is to be labelled.
+pub fn steps(recommended: Option<&Recommendation>, comparison: &Comparison, split: &str, input: &str) -> Vec<NextStep> {
     let mut steps = Vec::new();
     if let Some(recommended) = recommended {
         let run = shell_word(&recommended.run);
         steps.push(
             NextStep::new(format!("{} Label with it:", recommended.in_words()))
-                .command(format!("rehead label --model {run} --input FILE --output labelled.csv")),
+                .command(format!("rehead label --model {run} --input {input} --output labelled.csv")),
         );
     }
     if comparison.seeds == 1 {

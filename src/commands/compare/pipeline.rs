@@ -57,7 +57,8 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let json = to_readable_json(&result)?;
     write_atomically(out.join(COMPARISON), format!("{json}\n").as_bytes())?;
     write_atomically(out.join("compare.csv"), csv(&contenders)?.as_bytes())?;
-    let steps = next::steps(result.recommended.as_ref(), &result.comparison, result.split);
+    let input = if shared.data.train.iter().all(|path| path.is_dir()) { "IMAGES/" } else { "FILE" };
+    let steps = next::steps(result.recommended.as_ref(), &result.comparison, result.split, input);
     let page = page::html(&shared, &contenders, &result, &steps);
     write_atomically(out.join("report.html"), page.as_bytes())?;
     console.section("comparison");

@@ -126,6 +126,7 @@ impl<'a> Run<'a> {
         let activation_cache = is_cached.then(|| cached::settings(&config, &mut choices));
         console.note(&choices);
         let Data { mut summary, mut warnings, mut training, sources, resolution: label_resolution, .. } = data;
+        splits.correct_held_out(&mut summary);
         summary.push((splits.train.dataset.examples.unit().to_owned(), splits.train.statistics.clone()));
         summary.extend(splits.train.remarks.iter().map(|remark| ("training texts".to_owned(), remark.clone())));
         for repeated in splits.repeated_images(&mut training, config.data.valid.is_none()) {
@@ -225,6 +226,15 @@ impl Splits {
     pub fn left_out(&self) -> impl Iterator<Item = (&'static str, usize)> {
         let splits = [("training", Some(&self.train)), ("validation", Some(&self.valid)), ("test", self.test.as_ref())];
         splits.into_iter().filter_map(|(name, split)| Some((name, split?.left_out)))
+    }
+
+    /// Puts into what was said of the rows that are held out how many of them can be used.
+    fn correct_held_out(&self, summary: &mut [(String, String)]) {
+        let held_out = summary.iter_mut().find(|(name, _)| name == "validation");
+        if let Some((_, said)) = held_out.filter(|_| self.valid.left_out > 0) {
+            let used = self.valid.dataset.targets.len();
+            said.push_str(&format!(": {used} used, {} that cannot be read", self.valid.left_out));
+        }
     }
 
     /// What a person should know of the validation and test data: images left out, and rows that training sees too.

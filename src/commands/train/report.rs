@@ -5,8 +5,8 @@ use std::path::Path;
 use super::outcome::SavedTraining;
 use super::prepare::Run;
 use super::split::PreparedSplit;
-use crate::config::{self, DataConfig, OnBadInput, Strategy};
-use crate::data::Place;
+use crate::config::{self, Strategy, given_settings};
+use crate::data::{Modality, Place};
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::report::html::run::{RunReport, page};
@@ -46,7 +46,7 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
             seen: split.seen.as_ref(),
         })
         .collect();
-    let next = next_steps(run, &metrics, &splits);
+    let next = next_steps(run, &metrics, &splits)?;
     write_atomically(run.out().join("report.html"), html(run, &metrics, &splits, &next)?.as_bytes())?;
     Ok((metrics, next))
 }
@@ -57,13 +57,15 @@ fn origins(run: &Run, split: &PreparedSplit) -> Vec<Origin> {
     row_origins(run.origins(split), |row| split.places.get(row).and_then(file))
 }
 
-fn next_steps(run: &Run, metrics: &RunMetrics, splits: &[ScoredSplit]) -> Vec<NextStep> {
-    run_steps(&RunFacts {
+fn next_steps(run: &Run, metrics: &RunMetrics, splits: &[ScoredSplit]) -> Result<Vec<NextStep>> {
+    let is_folder = run.config.data.train.iter().all(|path| path.is_dir());
+    Ok(run_steps(&RunFacts {
+        is_folder,
         model: run.out(),
         modality: run.transform.modality(),
         training: Some(&Training {
             summary: &run.training,
-            options: data_options(&run.config.data),
+            options: data_options(run)?,
             pretrained: &metrics.model,
             is_frozen: run.config.strategy.name == Strategy::Frozen,
             is_whole: matches!(run.config.strategy.name, Strategy::Full | Strategy::Gradual),
@@ -72,7 +74,7 @@ fn next_steps(run: &Run, metrics: &RunMetrics, splits: &[ScoredSplit]) -> Vec<Ne
         splits,
         languages: &run.language.iter().flat_map(LanguageFit::warnings).collect::<Vec<_>>(),
         remarks: &run.splits.train.remarks,
-    })
+    }))
 }
 
 fn write_test_predictions(run: &Run, test: Option<&Evaluated>) -> Result<Option<Predictions>> {
@@ -117,23 +119,28 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
     }
 }
 
-/// The options that name the data, for a command that takes the same.
-fn data_options(data: &DataConfig) -> String {
-    let mut words: Vec<String> = data.train.iter().map(|file| format!("--train {}", shell_word(file))).collect();
-    for (option, file) in [("--valid", &data.valid), ("--test", &data.test)] {
-        words.extend(file.as_ref().map(|file| format!("{option} {}", shell_word(file))));
+/// The options that name the data and how they are read, for a command that takes the same.
+fn data_options(run: &Run) -> Result<String> {
+    let is_image = run.transform.modality() == Modality::Image;
+    let data = &run.config.data;
+    let mut words = Vec::new();
+    let of_model = given_settings(&run.config, "model", &run.choices)?;
+    let init = of_model.into_iter().filter(|(setting, _)| setting.name() == "init");
+    for (setting, value) in given_settings(&run.config, "data", &run.choices)?.into_iter().chain(init) {
+        // The usual names are found again. A column has a flag of its own, since its name may hold a comma.
+        let is_usual = match setting.name() {
+            "text" => data.text.as_deref().is_some_and(|names| *names == ["text"]),
+            "label" => data.label.as_deref() == Some("label"),
+            _ => false,
+        };
+        let flag = match setting.alias {
+            Some(alias) if is_image => format!("--{alias}"),
+            _ => setting.flag().to_owned(),
+        };
+        let value = value.map_or(String::new(), |value| format!(" {}", shell_word(Path::new(&value))));
+        words.extend((!is_usual).then(|| flag + &value));
     }
-    // The usual names are found again. A column has a flag of its own, since its name may hold a comma.
-    let flag = |flag: &str, name: &str| format!("--{flag} {}", shell_word(Path::new(name)));
-    let text = data.text.as_deref().filter(|names| *names != ["text"]);
-    words.extend(text.unwrap_or_default().iter().map(|name| flag("text", name)));
-    words.extend(data.label.iter().filter(|name| *name != "label").map(|name| flag("label", name)));
-    words.extend((data.on_empty_label == OnBadInput::Skip).then(|| "--on-empty-label skip".to_owned()));
-    words.extend(data.label_map.as_ref().map(|map| format!("--label-map {}", shell_word(map))));
-    words.extend(data.merge_labels.then(|| "--merge-labels".to_owned()));
-    words.extend(data.min_rows_per_label.map(|rows| format!("--min-rows-per-label {rows}")));
-    words.extend(data.other.iter().map(|name| flag("other", name)));
-    words.join(" ")
+    Ok(words.join(" "))
 }
 
 /// `report.html`.

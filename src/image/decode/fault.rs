@@ -3,6 +3,9 @@
 use crate::error::{Error, Result};
 use crate::image::pixels::Limits;
 
+/// What helps with a file that is not whole.
+const REPLACE: &str = "replace the file by a good copy, or leave such images out with --on-bad-input skip";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageFormat {
     Jpeg,
@@ -17,8 +20,7 @@ impl ImageFormat {
     /// By the first bytes.
     pub fn of(bytes: &[u8]) -> Result<Self> {
         if bytes.is_empty() {
-            return Err(Error::request("the file is empty")
-                .hint("put the image there again, or leave such images out with --on-bad-input skip"));
+            return Err(Error::request("the file is empty").hint(REPLACE));
         }
         Ok(match bytes {
             [0xFF, 0xD8, 0xFF, ..] => Self::Jpeg,
@@ -66,10 +68,10 @@ impl Fault {
     pub fn error(self, format: ImageFormat) -> Error {
         let name = format.name();
         match self {
-            Self::Broken(reason) => Error::request(format!("the {name} image is damaged: {reason}"))
-                .hint("put the image there again, or leave such images out with --on-bad-input skip"),
-            Self::CutShort => Error::request(format!("the {name} image is cut short"))
-                .hint("put the image there again, or leave such images out with --on-bad-input skip"),
+            Self::Broken(reason) => {
+                Error::request(format!("the {name} image is damaged: {}", one_line(&reason))).hint(REPLACE)
+            }
+            Self::CutShort => Error::request(format!("the {name} image is cut short")).hint(REPLACE),
             Self::Unknown(what) => Error::request(format!("this kind of {name} image is not supported: {what}"))
                 .hint("save it as an RGB PNG, or leave such images out with --on-bad-input skip"),
             Self::TooLarge { height, width, limit } => Error::request(format!(
@@ -78,6 +80,11 @@ impl Fault {
             .hint("make it smaller, or leave such images out with --on-bad-input skip"),
         }
     }
+}
+
+/// Decoders' reasons may have several lines.
+fn one_line(reason: &str) -> String {
+    reason.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The number of pixels that a header claims.

@@ -1,6 +1,6 @@
 //! JPEG.
 
-use zune_core::bytestream::ZCursor;
+use zune_core::bytestream::{ZByteIoError, ZCursor};
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
@@ -14,7 +14,8 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Image, Fault> {
     let options = DecoderOptions::default().set_strict_mode(false).set_max_width(usize::MAX).set_max_height(usize::MAX);
     let options = options.jpeg_set_out_colorspace(ColorSpace::RGB);
     let broken = |error: zune_jpeg::errors::DecodeErrors| match error {
-        zune_jpeg::errors::DecodeErrors::ExhaustedData => Fault::CutShort,
+        zune_jpeg::errors::DecodeErrors::ExhaustedData
+        | zune_jpeg::errors::DecodeErrors::IoErrors(ZByteIoError::NotEnoughBytes(..)) => Fault::CutShort,
         zune_jpeg::errors::DecodeErrors::Unsupported(what) => Fault::Unknown(format!("{what:?}")),
         _ => Fault::Broken(error.to_string()),
     };

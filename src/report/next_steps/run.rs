@@ -28,6 +28,8 @@ pub struct RunFacts<'a> {
     pub model: &'a Path,
     /// What it reads.
     pub modality: Modality,
+    /// Whether its data are folders.
+    pub is_folder: bool,
     /// The training data as they were read; `None` where only a model is known.
     pub training: Option<&'a Training<'a>>,
     /// Validation data first, then test data where there are any.
@@ -229,7 +231,7 @@ fn seen_rows(main: &ScoredSplit, facts: &RunFacts) -> Option<NextStep> {
 /// The command that scores the model on other rows.
 fn evaluate(facts: &RunFacts) -> String {
     let model = shell_word(facts.model);
-    let test = if facts.modality == Modality::Image { "TEST_FOLDER" } else { "TEST.csv" };
+    let test = if facts.is_folder { "TEST_FOLDER" } else { "TEST.csv" };
     format!("rehead evaluate --model {model} --data {test} --out {}", shell_word(&beside(facts, "-test")))
 }
 
@@ -303,7 +305,8 @@ fn compare(facts: &RunFacts, training: &Training) -> NextStep {
 
 fn label(facts: &RunFacts, main: Option<&ScoredSplit>) -> NextStep {
     let (what, input) = match facts.modality {
-        Modality::Image => ("a folder of images", "IMAGES/"),
+        Modality::Image if facts.is_folder => ("a folder of images", "IMAGES/"),
+        Modality::Image => ("a table of new images", "NEW.csv"),
         Modality::Text => ("a file of new texts", "NEW.csv"),
     };
     // The confidence of a network that always gives one answer, or on rows that it was trained on, says nothing.
@@ -379,6 +382,7 @@ mod tests {
         run_steps(&RunFacts {
             model: Path::new("runs/x"),
             modality: Modality::Text,
+            is_folder: false,
             training: Some(&training),
             splits: &[ScoredSplit {
                 name,
@@ -415,7 +419,8 @@ mod tests {
     #[test]
     fn labels_that_look_alike_are_to_be_merged() {
         let (model, modality, splits) = (Path::new("runs/x"), Modality::Text, &[]);
-        let facts = RunFacts { model, modality, training: None, splits, languages: &[], remarks: &[] };
+        let facts =
+            RunFacts { model, modality, is_folder: false, training: None, splits, languages: &[], remarks: &[] };
         let mut summary = Summary::default();
         assert_eq!(lookalikes(&facts, &summary), None);
         summary.findings.lookalikes = vec![vec![("Bug".to_owned(), 40), ("bug".to_owned(), 1)]];

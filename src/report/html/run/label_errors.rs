@@ -42,10 +42,10 @@ pub(super) fn possible_label_errors(scored: &[SplitView]) -> Markup {
     let seen: u64 = scored.iter().filter_map(|scored| scored.split.seen).map(|seen| seen.rows).sum();
     let note = html! {
         p {
-            @if seen == 0 { "The network was not trained on these rows, and it contradicts" }
-            @else { "The network contradicts" }
-            " the labels of these rows more confidently than is usual for them (confident learning; Northcutt and "
-            "others, 2021)."
+            @if seen == 0 { "The network was not trained on these rows, and it prefers" }
+            @else { "The network prefers" }
+            " another label to theirs: it gives theirs less than chance would, and another at least the probability "
+            "that rows with that label get on average (confident learning; Northcutt and others, 2021)."
         }
         @if seen > 0 {
             p {

@@ -3,7 +3,8 @@
 
 mod support;
 
-use support::{BASIC, Scene, csv, sentiment, training_scene, weights};
+use serde_json::json;
+use support::{BASIC, Scene, csv, fields, sentiment, training_scene, weights};
 
 /// A frozen run on tiny data, everything but the data fixed.
 const FROZEN: &str = "train --model bare --strategy frozen --device cpu --precision fp32 --threads 1 --out run";
@@ -275,6 +276,70 @@ fn empty_labels_stop_or_are_left_out() {
     scene.rehead("evaluate --model run --data x.jsonl").refused().says(&["1 of 2 labels is empty: row 1"]);
     let evaluated = scene.rehead("evaluate --model run --data x.jsonl --on-empty-label skip --json").ok();
     assert_eq!(evaluated.json()["test"]["rows"], 1);
+}
+
+/// `label` gives an empty text no label: none is trained on, and none is scored.
+#[test]
+fn empty_texts_are_neither_trained_on_nor_scored() {
+    let scene = training_scene();
+    let empty = ",negative\n  ,positive\n\u{200b}\u{feff},positive\n";
+    for name in ["train.csv", "test.csv"] {
+        scene.write(name, format!("{}{empty}", scene.text(name)));
+    }
+    let left_out = |name: &str, first: usize| {
+        format!("{name}: 3 rows left out, since the text is empty; the first is row {first}")
+    };
+    let outcome = scene.rehead(&format!("{BASIC} --strategy frozen --test test.csv --quiet --out run")).ok();
+    outcome.check(!outcome.stderr.contains("another label"), "no contradiction of empty texts");
+    outcome.says(&[&left_out("train.csv", 65), &left_out("test.csv", 21)]);
+    let metrics = scene.json("run/metrics.json");
+    assert_eq!((&metrics["train_rows"], &metrics["test"]["rows"]), (&json!(64), &json!(20)));
+    assert_eq!(metrics["data_warnings"], json!([left_out("train.csv", 65), left_out("test.csv", 21)]));
+    let predictions = scene.text("run/predictions/test.csv");
+    let rows: Vec<usize> = fields(&predictions)[1..].iter().map(|row| row[0].parse().unwrap()).collect();
+    assert_eq!(rows, (1..=20).collect::<Vec<_>>());
+    let page = scene.text("run/report.html");
+    let (_, data) = page.split_once("<section id=\"data\"").unwrap();
+    assert!(data.contains("3 rows with an empty text left out") && data.contains(&left_out("test.csv", 21)));
+
+    let outcome = scene.rehead("evaluate --model run --data test.csv --json --quiet").ok();
+    assert_eq!(outcome.json()["test"]["rows"], 20);
+    assert_eq!(outcome.json()["data_warnings"], json!([left_out("test.csv", 21)]));
+    outcome.says(&[&left_out("test.csv", 21)]);
+    scene.rehead("label --model run --input test.csv --output out.csv").ok().says(&["20 of 23 rows labelled"]);
+    let words =
+        "compare --train train.csv --valid valid.csv --test test.csv --model bare --strategies frozen --seeds 1";
+    scene.rehead(&format!("{words} --out both")).ok().says(&[&left_out("test.csv", 21)]);
+    for run in ["frozen/seed-42", "tf-idf", "majority"] {
+        assert_eq!(scene.json(&format!("both/{run}/metrics.json"))["test"]["rows"], 20, "{run}");
+    }
+    scene.rehead("inspect train.csv").ok().shows(&["`train` and `evaluate` leave the row out", ": 3 rows (4.5 %)"]);
+    // Of a pair and of several columns all must be empty.
+    for (columns, rows) in [("a,b", "good,\n,bad\n ,\u{200b}\n"), ("a,b,c", "good,,\n,,bad\n , ,\u{200b}\n")] {
+        let rows: String = rows.lines().map(|row| format!("{row},x\n{row} ,y\n")).collect();
+        scene.write("parts.csv", format!("{columns},label\n{rows}"));
+        let outcome = scene.rehead(&format!("inspect parts.csv parts.csv --text {columns}")).ok();
+        outcome.shows(&["gets 8 rows", "4 rows with an empty text left out"]);
+    }
+    scene.write("test.csv", format!("text,label\n{empty}"));
+    let outcome = scene.rehead("evaluate --model run --data test.csv").refused();
+    outcome.says(&["test.csv: the text of each row is empty: 3 rows of `text`", "--text COL"]);
+}
+
+/// What has no text or no label is neither repeated nor in contradiction to anything.
+#[test]
+fn only_labelled_texts_repeat_and_contradict() {
+    let scene = Scene::with_models(&[]);
+    scene.write("x.csv", "text,label\ngood,x\nbad,y\ngood,\n,x\n ,y\ngood,\n");
+    let report = scene.rehead("inspect x.csv --json").ok().json();
+    assert_eq!(
+        (&report["duplicates"], &report["contradictions"], &report["empty_texts"]),
+        (&json!(0), &json!(0), &json!(2))
+    );
+    scene.write("new.csv", "text,id\ngood,1\nbad,2\ngood,3\n,4\n,5\n");
+    let outcome = scene.rehead("inspect new.csv").ok();
+    outcome.check(!outcome.stdout_text().contains("text and label"), "there are no labels");
+    outcome.shows(&["no label column found", "the text of an earlier row repeated: 1 row (20.0 %)"]);
 }
 
 #[test]

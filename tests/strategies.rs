@@ -236,14 +236,14 @@ fn largest(tensor: &Tensor) -> f64 {
     tensor.detach().abs().max().double_value(&[])
 }
 
-/// Texts that are repeated, cut short, and empty, so that the kept activations must find each example's own.
+/// Texts that are repeated, cut short, and of one character, so that the kept activations must find each example's own.
 fn varied_scene() -> Scene {
     let scene = training_scene();
     let mut rows = sentiment(60, 7);
     rows[20].0 = rows[4].0.clone();
     rows[31].0 = rows[5].0.clone();
     rows[40].0 = Lottery(3).words(60, 60);
-    rows[41].0.clear();
+    rows[41].0 = ".".to_owned();
     scene.write("train.csv", csv(&rows));
     scene
 }

@@ -9,10 +9,11 @@ use super::label_rules::LabelResolution;
 use super::labels::Labels;
 use super::options::ReadOptions;
 use super::reader::RowReader;
-use super::reading_log::ReadingLog;
+use super::reading_log::{Oddity, ReadingLog};
 use super::summary::{Summary, summarise};
 use super::{DetectedSetting, Example, Input};
-use crate::error::{Error, Result};
+use crate::console::units::counted;
+use crate::error::{Error, Result, listed};
 
 /// One labelled file, or several that were read as one.
 #[derive(Debug, Clone)]
@@ -52,13 +53,13 @@ pub fn load_labelled<P: AsRef<Path>>(
     let mut reading = LabelReading::default();
     let mut examples = Vec::new();
     let mut sources: Vec<ResolvedColumns> = Vec::new();
-    let (mut choices, mut reading_warnings) = (Vec::new(), Vec::new());
+    let (mut choices, mut reading_warnings, mut empty_texts) = (Vec::new(), Vec::new(), 0);
     for (file, path) in (0..).zip(files) {
         let mut source = Source::open(path.as_ref(), options, sources.first())?;
         if sources.is_empty() {
             choices.append(&mut source.choices);
         }
-        source.read_into(&mut examples, &mut reading, file, options.skip_bad_rows)?;
+        empty_texts += source.read_into(&mut examples, &mut reading, file, options.skip_bad_rows)?;
         let file = source.columns.file().display();
         reading_warnings
             .extend(source.rows.log().take_warnings().into_iter().map(|warning| format!("{file}: {warning}")));
@@ -84,6 +85,7 @@ pub fn load_labelled<P: AsRef<Path>>(
     }
     let names = sources.iter().map(|columns| columns.file().display().to_string()).collect();
     let mut summary = Summary {
+        empty_texts,
         trimmed_labels: reading.trimmed,
         empty_labels: reading.empty,
         left_out: (labelled - examples.len()) as u64,
@@ -151,24 +153,32 @@ impl Source {
         Ok(Self { rows, columns, choices })
     }
 
-    /// Reads all rows of the file of this number.
+    /// Reads all rows of the file of this number but those with an empty text, whose number it returns.
     fn read_into(
         &mut self,
         examples: &mut Vec<Example>,
         reading: &mut LabelReading,
         file: u32,
         skip_bad_rows: bool,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let before = reading.rows;
         let log = self.rows.log();
+        let mut empty_texts = 0;
         for row in &mut self.rows {
             let row = row?;
             if log.leaves_out(&row) {
                 continue;
             }
+            let input = self.columns.input_of(&row);
+            // Nor is it labelled: a score must not count what gets no answer.
+            if input.as_ref().is_ok_and(Input::is_empty) {
+                log.notice(Oddity::EmptyText, row.number);
+                empty_texts += 1;
+                continue;
+            }
             let Some(label) = self.columns.label_of(&row)? else { continue };
             // A row that is left out counts for no label.
-            let input = match self.columns.input_of(&row) {
+            let input = match input {
                 Err(error) if skip_bad_rows => {
                     log.bad_row(&error);
                     continue;
@@ -185,9 +195,18 @@ impl Source {
             }
         }
         match reading.rows == before {
+            true if empty_texts > 0 => Err(self.all_empty(empty_texts)),
             true => Err(no_rows(&log).file(&self.rows.layout().file)),
-            false => Ok(()),
+            false => Ok(empty_texts),
         }
+    }
+
+    /// The error for a file whose texts are all empty.
+    fn all_empty(&self, rows: u64) -> Error {
+        let text = listed(self.columns.text_names());
+        Error::request(format!("the text of each row is empty: {} of {text}", counted(rows, "row")))
+            .file(&self.rows.layout().file)
+            .hint("name the column with the texts: --text COL")
     }
 }
 
@@ -213,17 +232,17 @@ mod tests {
 
     #[test]
     fn counts_what_is_odd() {
-        let set = load("x.csv", "text,label\na,pos\nb,neg\na, pos\na,neg\n ,pos\na,neg\n", None).unwrap();
+        let set = load("x.csv", "text,label\na,pos\nb,neg\na, pos\na,neg\n ,pos\n ,neg\na,neg\n", None).unwrap();
         assert_eq!(set.labels.names(), ["neg", "pos"]);
         assert_eq!(set.examples[0], Example { input: Input::Text("a".into()), label: 1, file: 0, row: 1 });
         let expected = Summary {
-            rows: 6,
+            rows: 5,
             files: set.summary.files.clone(),
-            classes: vec![("neg".into(), 3), ("pos".into(), 3)],
-            empty_texts: 1,
+            classes: vec![("neg".into(), 3), ("pos".into(), 2)],
+            empty_texts: 2,
             duplicates: 2,
             contradictions: 2,
-            contradicting_rows: [("row 4", "row 1"), ("row 6", "row 1")].map(|(a, b)| (a.into(), b.into())).to_vec(),
+            contradicting_rows: [("row 4", "row 1"), ("row 7", "row 1")].map(|(a, b)| (a.into(), b.into())).to_vec(),
             images: false,
             trimmed_labels: 1,
             empty_labels: 0,

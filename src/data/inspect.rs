@@ -40,11 +40,12 @@ pub struct DataReport {
     pub images: bool,
     /// Rows that were read, the header not counted.
     pub rows: u64,
-    /// By label, the largest class first; at most 10,000 are counted.
+    /// By label, the largest class first; at most 10,000 are counted. Rows with an empty text are left out of training,
+    /// and here.
     pub classes: Vec<ClassReport>,
-    /// Rows whose text is nothing but white space.
+    /// Rows whose text is nothing but white space or characters that nobody sees.
     pub empty_texts: u64,
-    /// Rows whose text appears with the same label (or none) in an earlier row.
+    /// Rows whose text appears with the same label in an earlier row; without a label column, whose text does.
     pub duplicates: u64,
     /// Rows whose text appears with another label in an earlier row.
     pub contradictions: u64,
@@ -144,7 +145,8 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
     choices.extend(columns.iter().flat_map(|columns| columns.choices.iter().cloned()));
 
     let mut examples: Vec<Vec<String>> = vec![Vec::new(); layout.columns.len()];
-    let mut counts = Counts::default();
+    let has_labels = columns.as_ref().is_some_and(|columns| columns.label().is_some());
+    let mut counts = Counts::new(has_labels);
     let mut stopped_by = None;
     for row in &mut reader {
         let row = match row {
@@ -267,7 +269,7 @@ mod tests {
     #[test]
     fn says_what_looks_wrong() {
         let rows: String = (0..96).map(|row| format!("text {row},ham\n")).collect();
-        let odd = "<br />x,spam\n a,Spam\nna\u{FFFD}ve,spam\n,ham \n";
+        let odd = "<br />x,spam\n a,Spam\nna\u{FFFD}ve,spam\n,ham \nfine,ham \n";
         let report = report("x.csv", &format!("text,label\n{rows}{odd}"));
         for problem in [
             "HTML",

@@ -2,7 +2,7 @@
 //! part is `inspect.rs`'.
 
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
+use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::{Hash, Hasher};
 
 use serde::Serialize;
@@ -41,6 +41,8 @@ impl ClassReport {
 /// What is counted while the rows pass.
 #[derive(Default)]
 pub struct Counts {
+    /// Whether there is a label column.
+    has_labels: bool,
     /// How many were counted; for the caller to raise.
     pub rows: u64,
     labels: HashMap<String, u64>,
@@ -58,7 +60,7 @@ pub struct Counts {
     pub duplicates: u64,
     /// Texts that had another label in an earlier row.
     pub contradictions: u64,
-    /// Rows with nothing but white space for a text.
+    /// Rows without a text, of which nothing else is counted.
     pub empty: u64,
     /// The length of each text in characters.
     pub characters: Vec<u32>,
@@ -102,20 +104,30 @@ fn has_html(text: &str) -> bool {
 }
 
 impl Counts {
+    /// Nothing counted yet, of a file with or without a label column.
+    pub fn new(has_labels: bool) -> Self {
+        Self { has_labels, ..Self::default() }
+    }
+
     /// Counts a row.
     ///
     /// # Errors
     /// Its text cannot be used.
     pub fn take(&mut self, row: &Row, columns: &ResolvedColumns) -> Result<()> {
         let input = columns.input_of(row)?;
+        // Left out of training, and not labelled.
+        if input.is_empty() {
+            self.empty += 1;
+            return Ok(());
+        }
         let label_hash = match columns.label_of(row) {
-            Ok(None) => 0,
+            Ok(None) => Some(0),
             Ok(Some(label)) if label.name.is_empty() => {
                 if self.empty_labels == 0 {
                     self.first_empty_label = row.number;
                 }
                 self.empty_labels += 1;
-                0
+                None
             }
             Ok(Some(label)) => {
                 self.labelled += 1;
@@ -125,26 +137,28 @@ impl Counts {
                 } else {
                     self.uncounted_labels += 1;
                 }
-                hash_of(&*label.name)
+                Some(hash_of(&*label.name))
             }
             Err(error) => {
                 self.faulty_labels += 1;
                 self.first_faulty_label.get_or_insert_with(|| error.to_string());
-                0
+                None
             }
         };
         if let Input::Image(_) = input {
             // What an image shows is found out by who reads it.
             return Ok(());
         }
-        match self.texts.entry(hash_of(&input)) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(label_hash);
+        // What has no label repeats and contradicts nothing.
+        if let Some(label) = label_hash {
+            match self.texts.entry(hash_of(&input)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(label);
+                }
+                Entry::Occupied(entry) if *entry.get() == label => self.duplicates += 1,
+                Entry::Occupied(_) => self.contradictions += 1,
             }
-            std::collections::hash_map::Entry::Occupied(entry) if *entry.get() == label_hash => self.duplicates += 1,
-            std::collections::hash_map::Entry::Occupied(_) => self.contradictions += 1,
         }
-        self.empty += u64::from(input.is_empty());
         let texts: &[&str] = match &input {
             Input::Text(text) => &[text],
             Input::Pair(first, second) => &[first, second],
@@ -180,10 +194,17 @@ impl Counts {
             ));
         }
         problems.extend(self.label_problems());
+        let (empty, repeated) = match self.has_labels {
+            true => (
+                "an empty text, so that `train` and `evaluate` leave the row out and `label` gives it no label",
+                "text and label of an earlier row repeated",
+            ),
+            false => ("an empty text, to which `label` gives no label", "the text of an earlier row repeated"),
+        };
         for (count, what) in [
             (self.contradictions, "a text that appears with another label in an earlier row"),
-            (self.empty, "an empty text"),
-            (self.duplicates, "text and label of an earlier row repeated"),
+            (self.empty, empty),
+            (self.duplicates, repeated),
             (self.trimmed_labels, "white space or invisible characters around the label, which are taken off"),
         ] {
             if count > 0 {

@@ -37,6 +37,9 @@ impl fmt::Display for DataReport {
             };
             writeln!(f, "  {what}: {value} ({reason})")?;
         }
+        if self.label.is_none() && !self.text.is_empty() {
+            writeln!(f, "  no label column found: enough to label; to train or to score, name one with --label COL")?;
+        }
         if !self.classes.is_empty() {
             writeln!(f, "\nclasses ({})", self.classes.len())?;
             let shown = 20;

@@ -46,15 +46,18 @@ pub enum Oddity {
     Undecodable,
     /// A row to label without a text that can be used.
     NoText,
+    /// A labelled row whose text is empty.
+    EmptyText,
 }
 
-const ODDITIES: [Oddity; 6] = [
+const ODDITIES: [Oddity; 7] = [
     Oddity::BlankLine,
     Oddity::QuotesAreText,
     Oddity::BlankAtQuote,
     Oddity::LoneSurrogate,
     Oddity::Undecodable,
     Oddity::NoText,
+    Oddity::EmptyText,
 ];
 
 impl Oddity {
@@ -77,6 +80,7 @@ impl Oddity {
                  {first}"
             ),
             Self::NoText => format!("no text that can be used in {rows}; the first is row {first}"),
+            Self::EmptyText => format!("{rows} left out, since the text is empty; the first is row {first}"),
             Self::Undecodable => {
                 format!("bytes that mean nothing in the encoding of the file, replaced by U+FFFD: {count}")
             }

@@ -1,5 +1,5 @@
-//! What a person should know about labelled data before training: class sizes, empty and repeated texts, texts with
-//! contradicting labels. Counts only; loading is [`super::examples`]' part.
+//! What a person should know about labelled data before training: class sizes, repeated texts, texts with contradicting
+//! labels. Counts only; loading is [`super::examples`]' part.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -25,7 +25,7 @@ pub struct Summary {
     /// Whether the rows are images, not texts.
     #[serde(skip)]
     pub images: bool,
-    /// Rows whose text is nothing but white space.
+    /// Rows whose text is nothing but white space or characters that nobody sees, which were left out.
     pub empty_texts: u64,
     /// Rows whose text (or image) appears with the same label in an earlier row.
     pub duplicates: u64,
@@ -61,7 +61,6 @@ pub(super) fn summarise(examples: &[Example], labels: &Labels, files: Vec<String
         if let Some(rows) = rows_of.get_mut(example.file as usize) {
             *rows += 1;
         }
-        summary.empty_texts += u64::from(example.input.is_empty());
         summary.longest_chars = summary.longest_chars.max(example.input.chars());
     }
     summary.files = files.into_iter().zip(rows_of).collect();
@@ -122,15 +121,15 @@ impl fmt::Display for Summary {
         if classes.len() > SHOWN_CLASSES {
             write!(f, " and {} more", classes.len() - SHOWN_CLASSES)?;
         }
-        if self.empty_texts > 0 {
-            write!(f, "; {} empty", counted(self.empty_texts, "text"))?;
-        }
         self.repeated().iter().try_for_each(|repeated| write!(f, "; {repeated}"))?;
         if self.trimmed_labels > 0 {
             write!(f, "; white space or invisible characters taken off {}", counted(self.trimmed_labels, "label"))?;
         }
-        for (count, what) in [(self.empty_labels, "without a label left out"), (self.left_out, "left out by the rules")]
-        {
+        for (count, what) in [
+            (self.empty_texts, "with an empty text left out"),
+            (self.empty_labels, "without a label left out"),
+            (self.left_out, "left out by the rules"),
+        ] {
             if count > 0 {
                 write!(f, "; {} {what}", counted(count, "row"))?;
             }

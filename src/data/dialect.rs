@@ -1,4 +1,4 @@
-//! How the fields of a CSV or TSV file are told apart. Taking records apart is [`super::delimited`]'s.
+//! What separates and encloses the fields of a CSV or TSV file. Taking records apart is [`super::delimited`]'s.
 
 /// How fields are separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -265,6 +265,10 @@ fn a_finished_output_is_sorted_by_for_what_it_was_made_of_alone() {
         scene.rehead(&words).ok();
         scene.rehead(&format!("{words} --min-confidence 0.9")).refused();
     }
+    let moving = listed.replace("out.csv", "moved.csv") + " --move";
+    scene.rehead(&moving.replace(" --resume", "")).ok();
+    scene.rehead(&moving).ok().says(&["2 images moved into sorted (all were there already)"]);
+    scene.rehead(&moving.replace(" --resume", "")).refused().says(&["were moved"]);
 }
 
 #[test]
@@ -369,7 +373,7 @@ fn images_that_were_moved_are_listed_and_none_is_taken_for_another() {
     let listed = |text: &str| -> Vec<Vec<String>> {
         let rows = fields(text);
         assert_eq!(rows[0], ["file", "sorted_to", "label", "input", "labelling"]);
-        rows[1..].iter().map(|row| row.iter().map(|field| field.to_string()).collect()).collect()
+        rows[1..].iter().map(|row| row.iter().map(ToString::to_string).collect()).collect()
     };
     let list = listed(&scene.text("sorted/sorted.csv"));
     assert_eq!(list.len(), 8, "{outcome}");

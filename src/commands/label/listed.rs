@@ -98,7 +98,7 @@ pub fn check_same(
     }
     let contents: Vec<Option<&str>> = recorded(&finished.records).collect();
     let labelled = |image: &ListedImage| {
-        let content = usize::try_from(image.row).ok().and_then(|row| contents.get(row - 1)).copied().flatten()?;
+        let content = (*contents.get(usize::try_from(image.row).ok()?.checked_sub(1)?)?)?;
         Some(LabelledImage { row: image.row, file: image.path.clone(), content })
     };
     let labelled: Vec<_> = images.iter().filter(|image| !list.is_moved(&image.path)).filter_map(labelled).collect();

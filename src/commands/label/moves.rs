@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::console::units;
 use crate::error::{Error, Result};
@@ -217,8 +217,7 @@ impl Moving<'_> {
 pub fn check_earlier_links<'a>(into: &Path, moved: impl Iterator<Item = (&'a Path, PathBuf)>) -> Result<()> {
     let folders: HashMap<PathBuf, PathBuf> = moved.map(|(image, folder)| (placing::entry_of(image), folder)).collect();
     let mut found = Found::default();
-    for link in WalkDir::new(into).min_depth(2).max_depth(2).into_iter().flatten().filter(|link| link.path_is_symlink())
-    {
+    for link in WalkDir::new(into).min_depth(2).max_depth(2).into_iter().flatten().filter(DirEntry::path_is_symlink) {
         let is_replaced = |hop| folders.get(&hop).is_none_or(|folder| link.path().parent() == Some(folder));
         if !placing::hops(link.path()).all(is_replaced) {
             found.add(link.path().to_owned());

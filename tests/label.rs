@@ -415,7 +415,7 @@ fn an_interruption_before_the_first_row_leaves_nothing() {
     let outcome = running.wait();
     outcome.check(outcome.status.code() == Some(130), "exit status 130");
     assert!(scene.everything() == before, "{}", scene.listing());
-    outcome.says(&["interrupted: 0 rows are labelled", "hint: nothing is kept", "--window 64"]);
+    outcome.says(&["interrupted: 0 rows are labelled", "hint: nothing is kept", "--window 32"]);
 }
 
 /// Without `--window` the first rows are soon kept, and windows are the same wherever a call begins.

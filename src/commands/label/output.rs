@@ -346,7 +346,7 @@ impl OutputFiles {
             return match (error.kind(), &files.note) {
                 (ErrorKind::Interrupted, Some(_)) => error.hint(
                     "nothing is kept: rows are kept window by window, and the first was not done; a smaller one is \
-                     sooner: --window 64",
+                     sooner: --window 32",
                 ),
                 (ErrorKind::Interrupted, None) => error.hint(
                     "nothing is kept of a pipe in a file that is only whole at its end; write .csv, or read a file",

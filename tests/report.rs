@@ -188,6 +188,24 @@ fn what_the_data_ask_for_comes_first_in_the_report_and_on_the_terminal() {
     outcome.check(data.contains("lonely") && data.contains("class=\"length\" style=\"width:100%\""), "bars");
 }
 
+/// A run that ended too early is to be trained longer; what a poor network doubts is not to be looked at.
+#[test]
+fn training_that_was_not_finished_is_told_of() {
+    let scene = Scene::with_models(&["bare"]);
+    for (name, rows) in [("train", 240), ("valid", 60), ("test", 61)] {
+        scene.write(&format!("{name}.csv"), support::csv(&sentiment(rows, rows as u64)));
+    }
+    let words = "train --train train.csv --valid valid.csv --test test.csv --model bare --device cpu --precision fp32 \
+                 --threads 1 --epochs 3";
+    let outcome = scene.rehead(&format!("{words} --batch-size 4 --lr 3e-3 --out run")).ok();
+    let outcome = outcome.says(&["The last of the 3 epochs was the best, and the validation loss still fell clearly"]);
+    outcome.says(&["rehead train --config run/rehead.toml --epochs 6 --out run-longer"]);
+    let outcome = scene.rehead(&format!("{words} --lr 1e-12 --out poor")).ok();
+    outcome.check(!outcome.stderr.contains("still fell clearly"), "nothing fell");
+    outcome.check(!outcome.stderr.contains("may have a wrong label"), "no doubt of a network that knows nothing");
+    outcome.says(&["`frozen`, which needs no epochs", "rehead compare --train train.csv"]);
+}
+
 #[test]
 fn images_are_a_gallery_that_opens_larger() {
     let scene = Scene::new();

@@ -10,12 +10,13 @@ use crate::data::{Modality, Place};
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::report::html::run::{RunReport, page};
-use crate::report::next_steps::run::{RunFacts, Training, run_steps};
+use crate::report::next_steps::facts::{RunFacts, Training};
+use crate::report::next_steps::run::run_steps;
 use crate::report::next_steps::shell_word;
 use crate::report::provenance::Provenance;
 use crate::report::{NextStep, Origin, Predictions, RunMetrics, ScoredSplit, row_origins};
 use crate::task::Evaluated;
-use crate::training::history;
+use crate::training::history::{self, Record};
 use crate::transform::LanguageFit;
 
 /// Writes predictions, metrics and the report. Returns the metrics and what the report says is to be done next.
@@ -46,8 +47,9 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
             seen: split.seen.as_ref(),
         })
         .collect();
-    let next = next_steps(run, &metrics, &splits)?;
-    write_atomically(run.out().join("report.html"), html(run, &metrics, &splits, &next)?.as_bytes())?;
+    let history = history::read(run.out().join("history.jsonl"))?;
+    let next = next_steps(run, &metrics, &history, &splits)?;
+    write_atomically(run.out().join("report.html"), html(run, &metrics, &history, &splits, &next)?.as_bytes())?;
     Ok((metrics, next))
 }
 
@@ -57,7 +59,19 @@ fn origins(run: &Run, split: &PreparedSplit) -> Vec<Origin> {
     row_origins(run.origins(split), |row| split.places.get(row).and_then(file))
 }
 
-fn next_steps(run: &Run, metrics: &RunMetrics, splits: &[ScoredSplit]) -> Result<Vec<NextStep>> {
+/// How many epochs a run had whose last was its best, with a validation loss clearly below that of the one before.
+fn unfinished_epochs(metrics: &RunMetrics, history: &[Record]) -> Option<u32> {
+    let loss = |record: &Record| match record {
+        Record::Evaluation(evaluation) if evaluation.split == "valid" => Some(evaluation.loss),
+        _ => None,
+    };
+    let losses: Vec<f64> = history.iter().filter_map(loss).collect();
+    let &[.., before, last] = losses.as_slice() else { return None };
+    let still_fell = last < 0.95 * before && before - last > 0.01;
+    (still_fell && metrics.best_epoch == Some(metrics.epochs)).then_some(metrics.epochs)
+}
+
+fn next_steps(run: &Run, metrics: &RunMetrics, history: &[Record], splits: &[ScoredSplit]) -> Result<Vec<NextStep>> {
     let is_folder = run.config.data.train.iter().all(|path| path.is_dir());
     Ok(run_steps(&RunFacts {
         is_folder,
@@ -69,6 +83,7 @@ fn next_steps(run: &Run, metrics: &RunMetrics, splits: &[ScoredSplit]) -> Result
             pretrained: &metrics.model,
             is_frozen: run.config.strategy.name == Strategy::Frozen,
             is_whole: matches!(run.config.strategy.name, Strategy::Full | Strategy::Gradual),
+            unfinished_epochs: unfinished_epochs(metrics, history),
             has_module: run.out().join("modeling_rehead.py").is_file(),
         }),
         splits,
@@ -144,15 +159,20 @@ fn data_options(run: &Run) -> Result<String> {
 }
 
 /// `report.html`.
-fn html(run: &Run, metrics: &RunMetrics, splits: &[ScoredSplit], next: &[NextStep]) -> Result<String> {
+fn html(
+    run: &Run,
+    metrics: &RunMetrics,
+    history: &[Record],
+    splits: &[ScoredSplit],
+    next: &[NextStep],
+) -> Result<String> {
     let file = config::saved_settings(run.out());
     let settings = std::fs::read_to_string(&file).map_err(|error| Error::io(error, &file))?;
-    let history = history::read(run.out().join("history.jsonl"))?;
     Ok(page(&RunReport {
         title: &run.out().display().to_string(),
         metrics,
         settings: &settings,
-        history: &history,
+        history,
         data: &run.summary,
         classes: &run.training.classes,
         splits,

@@ -3,6 +3,7 @@
 //!
 //! A list is made by whoever knows the result; here is what it consists of and how a terminal shows it.
 
+pub mod facts;
 pub mod run;
 
 use std::path::Path;

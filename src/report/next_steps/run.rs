@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use super::facts::{RunFacts, Training};
 use super::{MOST_STEPS, NextStep, named, shell_word};
 use crate::console::units::{count, counted};
 use crate::data::{Modality, Summary};
 use crate::error::listed;
+use crate::evaluation::Evaluation;
 use crate::evaluation::label_errors::suspected;
 use crate::report::split::ScoredSplit;
 use crate::report::threshold::worthwhile;
@@ -22,40 +24,6 @@ const MOST_DOUBTFUL: f64 = 0.1;
 /// Of many labels so many are named.
 const NAMED: usize = 3;
 
-/// What is known of a model and its scores.
-pub struct RunFacts<'a> {
-    /// The model's directory or id.
-    pub model: &'a Path,
-    /// What it reads.
-    pub modality: Modality,
-    /// Whether its data are folders.
-    pub is_folder: bool,
-    /// The training data as they were read; `None` where only a model is known.
-    pub training: Option<&'a Training<'a>>,
-    /// Validation data first, then test data where there are any.
-    pub splits: &'a [ScoredSplit<'a>],
-    /// Languages of the training texts that the tokenizer does not know, in sentences, with what to do about it.
-    pub languages: &'a [String],
-    /// What of the training texts is not read, in sentences, with what to do about it.
-    pub remarks: &'a [String],
-}
-
-/// The training data and how they were used.
-pub struct Training<'a> {
-    /// What is in them, before validation rows were held out.
-    pub summary: &'a Summary,
-    /// The options that name these data: `--train FILE --label COLUMN …`.
-    pub options: String,
-    /// As `--model` takes it: where training began.
-    pub pretrained: &'a str,
-    /// Whether only the head was trained.
-    pub is_frozen: bool,
-    /// Whether the whole network was trained.
-    pub is_whole: bool,
-    /// Whether Python needs leave to run the module in the run's directory.
-    pub has_module: bool,
-}
-
 /// The steps, the most important first, at most [`MOST_STEPS`]. How to label new data is always among them; only the
 /// use in Python comes after it.
 pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
@@ -70,14 +38,18 @@ pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
     if let Some(training) = facts.training {
         steps.extend(contradictions(training.summary));
         steps.extend(lonely_labels(facts, training.summary));
+        steps.extend(unfinished(facts, training));
     }
     steps.extend(main.and_then(|main| no_better_than_majority(main, facts)));
     steps.extend(facts.remarks.iter().map(|remark| NextStep::new(format!("In the training data, {remark}."))));
-    steps.extend(possible_label_errors(facts.splits));
+    let is_poor = main.is_some_and(is_hardly_better_than_majority);
+    steps.extend(possible_label_errors(facts.splits).filter(|_| !is_poor));
     steps.extend(main.and_then(overconfident));
     steps.truncate(MOST_STEPS - 1);
     let is_calm = steps.len() <= 2;
-    if let Some(training) = facts.training.filter(|training| is_calm && training.is_frozen) {
+    let asks =
+        |training: &&Training| if training.is_frozen { is_calm } else { is_poor && steps.len() < MOST_STEPS - 1 };
+    if let Some(training) = facts.training.filter(asks) {
         steps.push(compare(facts, training));
     }
     steps.push(label(facts, main));
@@ -179,14 +151,8 @@ fn lookalikes(facts: &RunFacts, summary: &Summary) -> Option<NextStep> {
             "These labels look alike and count as different classes: {}. If they mean the same, make them one.",
             all.join("; ")
         ))
-        .command(again(facts, "--merge-labels", "-merged"))
+        .command(facts.again("--merge-labels", "-merged"))
     })
-}
-
-/// The command that trains again with the same settings and one more option.
-fn again(facts: &RunFacts, option: &str, word: &str) -> String {
-    let settings = shell_word(&facts.model.join("rehead.toml"));
-    format!("rehead train --config {settings} {option} --out {}", shell_word(&beside(facts, word)))
 }
 
 /// Labels with a single row.
@@ -201,7 +167,23 @@ fn lonely_labels(facts: &RunFacts, summary: &Summary) -> Option<NextStep> {
         "{} {each} in the training data: too few to learn from, and none to check on. Add rows, or {way}.",
         some(lonely())
     );
-    Some(NextStep::new(text).command(again(facts, option, "-grouped")))
+    Some(NextStep::new(text).command(facts.again(option, "-grouped")))
+}
+
+/// Training that ended while the network still got better.
+fn unfinished(facts: &RunFacts, training: &Training) -> Option<NextStep> {
+    let epochs = training.unfinished_epochs?;
+    let step = NextStep::new(format!(
+        "The last of the {epochs} epochs was the best, and the validation loss still fell clearly: train longer."
+    ));
+    Some(step.command(facts.again(&format!("--epochs {}", epochs.saturating_mul(2)), "-longer")))
+}
+
+/// Whether a network is right in hardly more rows than one that always gives the most frequent label.
+fn is_hardly_better_than_majority(main: &ScoredSplit) -> bool {
+    let Evaluation { accuracy, .. } = *main.evaluation;
+    let low = main.evaluation.accuracy_interval().low;
+    main.evaluation.majority().is_some_and(|(_, share)| low <= share || accuracy - share < (1.0 - share) / 4.0)
 }
 
 fn no_better_than_majority(main: &ScoredSplit, facts: &RunFacts) -> Option<NextStep> {
@@ -225,14 +207,7 @@ fn no_better_than_majority(main: &ScoredSplit, facts: &RunFacts) -> Option<NextS
 /// A score on rows that the network was trained on.
 fn seen_rows(main: &ScoredSplit, facts: &RunFacts) -> Option<NextStep> {
     let found = sentence(&main.seen?.warning);
-    Some(NextStep::new(format!("{found} Score the model on rows that it has never seen.")).command(evaluate(facts)))
-}
-
-/// The command that scores the model on other rows.
-fn evaluate(facts: &RunFacts) -> String {
-    let model = shell_word(facts.model);
-    let test = if facts.is_folder { "TEST_FOLDER" } else { "TEST.csv" };
-    format!("rehead evaluate --model {model} --data {test} --out {}", shell_word(&beside(facts, "-test")))
+    Some(NextStep::new(format!("{found} Score the model on rows that it has never seen.")).command(facts.evaluate()))
 }
 
 /// A score that is optimistic or rests on few rows.
@@ -246,7 +221,7 @@ fn score_to_doubt(main: &ScoredSplit, facts: &RunFacts) -> Option<NextStep> {
             "There were no test data. The score is optimistic, since the weights were chosen on the validation \
              rows{few}. Score the model on labelled rows that it has never seen."
         ));
-        return Some(step.command(evaluate(facts)));
+        return Some(step.command(facts.evaluate()));
     }
     // What is said of rows that were trained on asks for other rows already.
     (is_wide && main.seen.is_none()).then(|| {
@@ -255,7 +230,7 @@ fn score_to_doubt(main: &ScoredSplit, facts: &RunFacts) -> Option<NextStep> {
              rely on it.",
             main.counted_rows()
         ))
-        .command(evaluate(facts))
+        .command(facts.evaluate())
     })
 }
 
@@ -295,11 +270,15 @@ fn compare(facts: &RunFacts, training: &Training) -> NextStep {
         Modality::Text => ", and whether it beats TF-IDF, which needs no network",
         Modality::Image => "",
     };
-    NextStep::new(format!("See whether training more of the network is worth its time{or_without}.")).command(format!(
+    let whether = match training.is_frozen {
+        true => "training more of the network is worth its time",
+        false => "`frozen`, which needs no epochs, or another strategy does better",
+    };
+    NextStep::new(format!("See whether {whether}{or_without}.")).command(format!(
         "rehead compare {} --model {} --strategies frozen,last:2,full --seeds 3 --out {}",
         training.options,
         shell_word(Path::new(training.pretrained)),
-        shell_word(&beside(facts, "-compared")),
+        shell_word(&facts.beside("-compared")),
     ))
 }
 
@@ -344,17 +323,10 @@ fn python(facts: &RunFacts, training: &Training) -> NextStep {
     ))
 }
 
-/// A folder beside the model's, with a word after its name.
-fn beside(facts: &RunFacts, word: &str) -> std::path::PathBuf {
-    let mut path = facts.model.as_os_str().to_owned();
-    path.push(word);
-    path.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::{Evaluation, evaluate};
+    use crate::evaluation::evaluate;
 
     /// Rows of `(label, predicted, confidence)` among three labels.
     fn split(rows: &[(u32, usize, f32)]) -> (Vec<u32>, Vec<f32>, Evaluation) {
@@ -377,8 +349,15 @@ mod tests {
             ..Summary::default()
         };
         let (options, pretrained) = ("--train 'my data.csv'".to_owned(), "bert");
-        let training =
-            Training { summary: &summary, options, pretrained, is_frozen: true, is_whole: false, has_module: true };
+        let training = Training {
+            summary: &summary,
+            options,
+            pretrained,
+            is_frozen: true,
+            is_whole: false,
+            has_module: true,
+            unfinished_epochs: None,
+        };
         run_steps(&RunFacts {
             model: Path::new("runs/x"),
             modality: Modality::Text,
@@ -457,6 +436,24 @@ mod tests {
         let rows: Vec<_> = (0..60).map(|row| (row % 3, (row / 3 % 3) as usize, 0.5)).collect();
         let steps = steps(&rows, "test", &[("a", 9), ("b", 9), ("c", 9)]);
         check_says(&steps, "do not show that the network does better than always answering");
+    }
+
+    #[test]
+    fn what_a_poor_network_doubts_is_not_to_be_looked_at() {
+        // `b` is mostly taken for `a`, four times with much confidence.
+        let row = |row: u32| match row {
+            0..70 => (0, 0, 0.7),
+            70..74 => (1, 0, 0.9),
+            74..90 => (1, 0, 0.6),
+            _ => (1, 1, 0.6),
+        };
+        let doubts = |rows: Vec<(u32, usize, f32)>| {
+            let steps = steps(&rows, "test", &[("a", 9), ("b", 9), ("c", 9)]);
+            steps.iter().any(|step| step.text.contains("4 rows of the test data may have a wrong label"))
+        };
+        let better = |(truth, predicted, p): (u32, usize, f32)| (truth, if p == 0.6 { 1 } else { predicted }, p);
+        assert!(doubts((0..100).map(row).map(better).collect()));
+        assert!(!doubts((0..76).map(row).chain([(1, 1, 0.6)]).collect()));
     }
 
     #[test]

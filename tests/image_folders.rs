@@ -122,6 +122,14 @@ fn a_class_without_images_is_named() {
 }
 
 #[test]
+fn the_folder_of_doubtful_images_is_told_of_as_a_class() {
+    let scene = scene();
+    classes(&scene, "data", ["left", "unsure"]);
+    let said = "the class `unsure` is named as the folder in which `rehead label --sort-into` puts images";
+    scene.rehead(&format!("{TRAIN} data --out run --quiet")).ok().says(&[said]);
+}
+
+#[test]
 fn names_are_taken_as_they_are() {
     let scene = scene();
     classes(&scene, "data", ["left", " right"]);

@@ -421,3 +421,109 @@ fn what_depends_on_the_kind_of_file_stays_with_it() {
     scene.write("unix.csv", b"id;text\n1;Sch\xF6ne Gr\xFC\xDFe, sehr gut\n");
     assert!(labelled(&scene, "unix.csv", "out2.csv", "").0[0].starts_with("id;text"));
 }
+
+#[test]
+fn lines_that_make_a_table_are_not_taken_as_texts() {
+    let scene = scene();
+    let label = |output: &str| scene.rehead(&format!("{LABEL} {output} --quiet --input -"));
+    let way = ["--text COL", "--delimiter none"];
+    let comments = "id,comment_body\n1,\"nice, film\"\n2,dull film\n";
+    label("a.csv").input(comments).refused().says(&["2 fields", "`id` and `comment_body`"]).says(&way);
+    label("a.csv").input("id,comment_body\n1,nice film\n2,dull film\n").refused().says(&way);
+    label("a.csv").input(comments).arg("--text").arg("comment_body").ok();
+    assert!(scene.text("a.csv").starts_with("id,comment_body,predicted_label"), "{}", scene.text("a.csv"));
+    for (between, shown) in [("\t", "tab"), (";", "`;`"), ("|", "`|`")] {
+        let rows: String = (0..9).map(|row| format!("a, \"b, film{between}{}\n", ["good", "bad"][row % 2])).collect();
+        scene.write("table.txt", format!("Kommentar{between}Klasse\n{rows}"));
+        let refused = scene.rehead(&format!("{LABEL} b.csv --input table.txt")).refused();
+        refused.says(&[shown, "`Kommentar` and `Klasse`"]).says(&way);
+        scene.rehead("inspect table.txt").refused().says(&way);
+        assert_eq!(labelled(&scene, "table.txt", &format!("b{}.csv", shown.len()), "--text Kommentar").0.len(), 10);
+    }
+    // Whoever says that lines are meant gets them.
+    let (lines, _) = labelled(&scene, "table.txt", "c.csv", "--delimiter none");
+    assert_eq!((lines.len(), lines[0].as_str()), (11, "text,predicted_label,confidence"));
+    // Without a header the flags for that are named.
+    label("d.csv").input("1\tgood film\n2\tbad film\n").refused().says(&["--no-header --text 2"]);
+}
+
+#[test]
+fn sentences_with_a_comma_each_are_texts() {
+    let scene = scene();
+    let prose = "A nice film, really\nToo long, too dull\nWell, no\n";
+    let said = ["every line has 2 fields with `,` between them", "--text COL"];
+    scene.rehead(&format!("{LABEL} a.csv --quiet --input -")).input(prose).ok().says(&said);
+    assert_eq!(scene.text("a.csv").lines().count(), 4);
+    scene.write("prose.txt", prose.replace("Well, no", "A quiet one; no, \"never\" really"));
+    let (lines, outcome) = labelled(&scene, "prose.txt", "b.csv", "");
+    assert_eq!(lines.len(), 4);
+    outcome.says(&said);
+    scene.write("plain.txt", format!("{prose}Why?\n"));
+    let (_, outcome) = labelled(&scene, "plain.txt", "c.csv", "");
+    outcome.check(!outcome.stderr.contains("table"), "no word of a table");
+}
+
+#[test]
+fn hints_for_a_single_column_of_texts_without_a_header_work() {
+    let scene = scene();
+    let rows = "a long, very long film, it is said.\nbad film, bad cast.\nnot one, two or three, but four, films\n";
+    for (number, name) in ["lines.csv", "lines.tsv"].into_iter().enumerate() {
+        scene.write(name, rows);
+        let doubt = if number == 0 { "--no-header --delimiter tab" } else { "--no-header" };
+        scene.rehead(&format!("inspect {name}")).ok().shows(&["looks like data", doubt]);
+        let (lines, _) = labelled(&scene, name, &format!("out{number}.csv"), doubt);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_blank_before_a_quote_is_understood_beside_tabs_too() {
+    let scene = scene();
+    scene.write("in.tsv", "label\t text\npos\t \"good film\"\nneg\t \"a \"\"bad\"\" film\"\n");
+    let seen = scene.rehead("inspect in.tsv").ok();
+    seen.shows(&["\"good film\", \"a \\\"bad\\\" film\"", "blanks beside the quotes of a field left out in 2 rows"]);
+    scene.write("open.tsv", "label\ttext\npos\t \"good film\nneg\t \"bad\" film\n");
+    scene.rehead("inspect open.tsv").ok().shows(&["\" \\\"good film\", \" \\\"bad\\\" film\""]);
+}
+
+#[test]
+fn a_header_comes_again_in_another_case_and_order() {
+    let scene = scene();
+    for (name, head, again) in [
+        ("case.csv", "text,label", "Text,LABEL"),
+        ("order.csv", "text,label", "label,text"),
+        ("order.tsv", "id\ttext\tlabel", "label\tID\ttext"),
+    ] {
+        let row = if name == "order.tsv" { "1\tgood film\tpos" } else { "good film,pos" };
+        scene.write(name, format!("{head}\n{row}\n{again}\n{row}\n"));
+        scene
+            .rehead(&format!("inspect {name}"))
+            .ok()
+            .shows(&["1 of 3 rows cannot be used: row 2", "header comes again"]);
+    }
+    let row = "{\"text\":\"good film\",\"label\":\"pos\"}\n";
+    scene.write("again.jsonl", format!("{row}{{\"text\":\"text\",\"label\":\"label\"}}\n{row}"));
+    scene.rehead("inspect again.jsonl").ok().shows(&["1 of 3 rows cannot be used: row 2", "header comes again"]);
+    // Columns that have numbers for names, because there is no header or by chance, hold numbers.
+    scene.write("numbers.csv", "2,1\n1,2\n2,1\n");
+    scene.rehead("inspect numbers.csv --no-header --text 1").ok().shows(&["3 rows"]);
+}
+
+#[test]
+fn rows_of_every_fault_are_counted_together() {
+    let scene = scene();
+    let line = |(text, label): &(String, &str)| format!("{{\"text\":\"{text}\",\"label\":\"{label}\"}}\n");
+    let rows: String = sentiment(24, 1).iter().map(line).collect();
+    let bad = "{\"text\":{\"a\":1},\"label\":\"x\"}\n{\"text\": \"a\"\n{\"label\":\"x\"}\n";
+    scene.write("bad.jsonl", format!("{rows}{bad}"));
+    let says = ["row 25 (line 25)", "the text is an object", "3 of 27 rows cannot be read, the next: row 26", "row 27"];
+    let refused = scene.rehead(&format!("{TRAIN} bad.jsonl")).refused();
+    let outcome = refused.says(&says).says(&["--on-bad-input skip"]);
+    assert_eq!(outcome.stderr.matches("row 25").count(), 1, "{}", outcome.stderr);
+    let evaluate = "evaluate --model classifier --threads 1 --data bad.jsonl";
+    scene.rehead(evaluate).refused().says(&says).says(&["--on-bad-input skip"]);
+    scene
+        .rehead(&format!("{TRAIN} bad.jsonl --on-bad-input skip"))
+        .ok()
+        .says(&["24 rows, 2 classes", "3 rows left out"]);
+}

@@ -497,3 +497,52 @@ fn an_interrupted_table_goes_on_to_be_the_same() {
         assert!(!scene.exists(&grown) && !scene.exists(&format!("{grown}.origin.json")), "{}", scene.listing());
     }
 }
+
+#[test]
+fn a_sheet_without_a_header_is_noticed_and_stays_one() {
+    let scene = scene();
+    let rows = [&["pos", "good film"], &["neg", "bad film"], &["pos", "nice film"]];
+    workbook(&scene, "in.xlsx", |sheet| strings(sheet, 0, &rows.map(|row| &row[..])));
+    let said = ["looks like data", "--no-header --text 2"];
+    scene.rehead("inspect in.xlsx").ok().shows(&said);
+    scene.rehead(&format!("{BASIC} --input in.xlsx --output no.csv")).refused().says(&said);
+    for output in ["out.xlsx", "out.csv", "back.xlsx"] {
+        let input = if output == "back.xlsx" { "out.csv" } else { "in.xlsx" };
+        let more = if input == "out.csv" { "--column-prefix x_" } else { "" };
+        let words = format!("{BASIC} --input {input} --output {output} --no-header --text 2 {more}");
+        let outcome = scene.rehead(&words).ok();
+        outcome.check(!outcome.stderr.contains("looks like data"), "no word of a header");
+        let first = match output {
+            "out.csv" => scene.text(output).lines().map(|line| line.split(',').next().unwrap().to_owned()).collect(),
+            _ => sheet(&scene, output).iter().map(|row| row[0].to_string()).collect::<Vec<_>>(),
+        };
+        assert_eq!(first, ["pos", "neg", "pos"], "{output}");
+    }
+}
+
+#[test]
+fn a_header_in_the_middle_of_a_typed_table_is_no_row() {
+    let scene = scene();
+    let rows = [&["text", "label"], &["good film", "pos"], &["Label", "Text"], &["bad film", "neg"]];
+    workbook(&scene, "in.xlsx", |sheet| strings(sheet, 0, &rows.map(|row| &row[..])));
+    let column = |index: usize| texts(&rows[1..].iter().map(|row| row[index]).collect::<Vec<_>>());
+    parquet(&scene, "in.parquet", vec![("text", column(0)), ("label", column(1))]);
+    for file in ["in.xlsx", "in.parquet"] {
+        scene.rehead(&format!("inspect {file}")).ok().shows(&["1 of 3 rows cannot be used: row 2", "comes again"]);
+        let words = format!("{BASIC} --input {file} --output {file}.csv");
+        scene.rehead(&words).refused().says(&["the header comes again here", "--on-bad-input skip"]);
+        scene.rehead(&format!("{words} --on-bad-input skip")).ok().says(&["1 row left out"]);
+        assert_eq!(scene.text(&format!("{file}.csv")).lines().count(), 3);
+    }
+}
+
+#[test]
+fn blank_texts_of_a_single_column_are_rows() {
+    let scene = scene();
+    workbook(&scene, "in.xlsx", |sheet| {
+        for (row, text) in (0..).zip(["text", "good film", "bad film", " ", ""]) {
+            sheet.write_formula(row, 0, Formula::new("=A1").set_result(text)).unwrap();
+        }
+    });
+    assert_eq!(labelled(&scene, "in.xlsx", "").lines().count(), 5);
+}

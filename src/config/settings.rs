@@ -79,7 +79,7 @@ pub static SETTINGS: &[Setting] = &[
         "--delimiter C",
         Accepts::words::<Delimiter>(),
         Unset("found by the first rows"),
-        "Character between two fields, or `tab`",
+        "Character between two fields, or `tab`; with `none` every line is a text",
     ),
     row(
         "data.quote",

@@ -304,14 +304,17 @@ impl fmt::Display for Device {
 pub struct Delimiter(u8);
 
 impl Delimiter {
-    /// An ASCII character, never a quote, a line end or NUL.
+    /// Between lines: every line is a text, whatever is in it.
+    pub const NONE: u8 = b'\n';
+
+    /// An ASCII character, never a quote, a carriage return or NUL.
     pub fn byte(self) -> u8 {
         self.0
     }
 }
 
 impl Forms for Delimiter {
-    const FORMS: &'static [&'static str] = &[";", "tab"];
+    const FORMS: &'static [&'static str] = &[";", "tab", "none"];
 }
 
 impl FromStr for Delimiter {
@@ -320,8 +323,9 @@ impl FromStr for Delimiter {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.as_bytes() {
             b"\\t" | b"tab" => Ok(Self(b'\t')),
+            b"none" => Ok(Self(Self::NONE)),
             [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Ok(Self(*byte)),
-            _ => Err("expected one ASCII character other than a quote or a line end, or `tab`".to_owned()),
+            _ => Err("expected one ASCII character other than a quote or a line end, `tab` or `none`".to_owned()),
         }
     }
 }
@@ -330,6 +334,7 @@ impl fmt::Display for Delimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             b'\t' => f.pad("tab"),
+            Self::NONE => f.pad("none"),
             byte => f.pad(char::from(byte).encode_utf8(&mut [0; 4])),
         }
     }
@@ -490,8 +495,6 @@ mod tests {
         assert_eq!("tab".parse::<Delimiter>().unwrap().byte(), b'\t');
         assert_eq!("\\t".parse::<Delimiter>(), "\t".parse());
         assert_eq!(";".parse::<Delimiter>().unwrap().to_string(), ";");
-        for wrong in ["", ";;", "\"", "\n", "é"] {
-            assert!(wrong.parse::<Delimiter>().is_err(), "{wrong}");
-        }
+        assert!(["", ";;", "\"", "\n", "é"].iter().all(|wrong| wrong.parse::<Delimiter>().is_err()));
     }
 }

@@ -253,7 +253,7 @@ impl DelimitedRecords {
             return Some(begin);
         }
         let blanks = rest.iter().take_while(|&&byte| byte == b' ').count();
-        if self.dialect.quotes_may_be_text || blanks == 0 || rest.get(blanks) != Some(&quote) {
+        if blanks == 0 || rest.get(blanks) != Some(&quote) {
             return None;
         }
         // After a blank the quote may be text, unless it is closed where the field ends.

@@ -115,7 +115,7 @@ fn nothing_left(reading: &LabelReading, known: bool) -> Error {
 fn no_rows(log: &ReadingLog) -> Error {
     let message = match log.bad_rows() {
         0 => "the file has a header but no rows".to_owned(),
-        _ => format!("no row can be read: {}", log.described_bad_rows()),
+        _ => format!("no row can be read: {}", log.described_bad_rows(0)),
     };
     Error::request(message).hint("it needs at least two rows with different labels")
 }
@@ -136,7 +136,8 @@ impl Source {
             }
             _ => options,
         };
-        let rows = RowReader::open(path, options)?;
+        // Rows that cannot be read are counted, with those that cannot be used.
+        let rows = RowReader::open(path, &ReadOptions { skip_bad_rows: true, ..options.clone() })?;
         let layout = rows.layout();
         if !rows.format().names_columns() {
             let why = rows.choices().iter().map(|choice| format!(" ({})", choice.reason)).collect::<String>();
@@ -164,8 +165,9 @@ impl Source {
         let before = reading.rows;
         let log = self.rows.log();
         let mut empty_texts = 0;
-        for row in &mut self.rows {
-            let row = row?;
+        let refusal = |rows: &RowReader| (!skip_bad_rows).then(|| log.take_refusal(rows.rows_read())).flatten();
+        while let Some(row) = self.rows.next() {
+            let row = row.map_err(|error| refusal(&self.rows).unwrap_or(error))?;
             if log.leaves_out(&row) {
                 continue;
             }
@@ -179,20 +181,23 @@ impl Source {
             let Some(label) = self.columns.label_of(&row)? else { continue };
             // A row that is left out counts for no label.
             let input = match input {
-                Err(error) if skip_bad_rows => {
-                    log.bad_row(&error);
+                Ok(input) => input,
+                Err(error) => {
+                    log.bad_row(error);
                     continue;
                 }
-                input => input,
             };
             let image = match &input {
-                Ok(Input::Image(path)) if self.columns.file().is_dir() => Some(path.as_path()),
+                Input::Image(path) if self.columns.file().is_dir() => Some(path.as_path()),
                 _ => None,
             };
             let index = reading.take(&label, file, &row, image);
             if let Some(label) = index.map_err(|error| self.columns.at_label(error, row.number, row.line))? {
-                examples.push(Example { input: input?, label, file, row: row.number });
+                examples.push(Example { input, label, file, row: row.number });
             }
+        }
+        if let Some(error) = refusal(&self.rows) {
+            return Err(error);
         }
         match reading.rows == before {
             true if empty_texts > 0 => Err(self.all_empty(empty_texts)),

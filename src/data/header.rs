@@ -3,21 +3,63 @@
 
 use super::names::{IMAGE_NAMES, LABEL_NAMES, OTHER_NAMES, PAIR_NAMES, TEXT_NAMES};
 use super::options::{ReadOptions, TextColumns};
+use super::row::Row;
+
+/// How many rows of a table's beginning are looked at.
+pub const SAMPLED_ROWS: usize = 200;
 
 /// What columns are called that have no names: their numbers, from 1.
 pub fn numbered(columns: usize) -> Vec<String> {
     (1..=columns).map(|number| number.to_string()).collect()
 }
 
-/// Whether a row is the header again, as where files were joined with their headers. A single column could hold the
-/// same word as a text.
-pub fn is_header_again(header: &[String], row: &[String]) -> bool {
-    fn plain(field: &str) -> &str {
-        field.trim_start_matches('\u{feff}').trim()
+/// A header, to be known again further down, where files were joined with their headers.
+pub struct Header {
+    columns: Vec<String>,
+    /// In the form in which they are compared.
+    plain: Vec<String>,
+}
+
+impl Header {
+    /// Of the columns of a file; of none where its first row is data.
+    pub fn of(columns: &[String], no_header: bool) -> Self {
+        let columns = if no_header { Vec::new() } else { columns.to_vec() };
+        Self { plain: columns.iter().map(|name| plain(name)).collect(), columns }
     }
-    header.len() > 1
-        && header.len() == row.len()
-        && header.iter().zip(row).all(|(name, field)| plain(name) == plain(field))
+
+    /// Whether a row is the header again.
+    pub fn is_again(&self, row: &Row) -> bool {
+        let mut fields = self.columns.iter().enumerate().map(|(index, name)| row.plain_text(name, index).map(plain));
+        // Nearly every row ends here.
+        let Some(Some(first)) = fields.next() else { return false };
+        if self.columns.len() < 2 || row.width() != self.columns.len() || !self.plain.contains(&first) {
+            return false;
+        }
+        let row: Option<Vec<String>> = std::iter::once(Some(first)).chain(fields).collect();
+        row.is_some_and(|row| names_come_again(&self.plain, row))
+    }
+}
+
+/// A field as it is compared with a column's name.
+fn plain(field: &str) -> String {
+    field.trim_start_matches('\u{feff}').trim().to_lowercase()
+}
+
+/// Whether the fields of a row, in their plain form, are the names of the columns, each once. A single column could
+/// hold the same word as a text; of numbers the order counts.
+fn names_come_again(header: &[String], mut row: Vec<String>) -> bool {
+    if header.len() < 2 || header == row {
+        return header.len() > 1;
+    }
+    let mut header = header.to_vec();
+    header.sort_unstable();
+    row.sort_unstable();
+    header == row && header.iter().all(|name| !name.is_empty() && name.parse::<f64>().is_err())
+}
+
+fn is_header_again(header: &[String], row: &[String]) -> bool {
+    let all_plain = |fields: &[String]| fields.iter().map(|field| plain(field)).collect::<Vec<_>>();
+    names_come_again(&all_plain(header), all_plain(row))
 }
 
 /// Why a first row looks like data rather than a header, as a sentence; `None` where it does not, or where the columns
@@ -34,7 +76,13 @@ pub fn doubt(header: &[String], rows: &[Vec<String>], options: &ReadOptions) -> 
     let why = header.iter().enumerate().find_map(|(column, name)| looks_like_data(name, column, header, rows))?;
     let shown: String =
         header.iter().find(|name| !name.is_empty()).map_or("", String::as_str).chars().take(40).collect();
-    let columns = columns_of_data(header, rows, options.unlabelled);
+    let other = rows.iter().filter(|row| row.len() != header.len()).count();
+    let columns = match header.len() {
+        // The delimiter stands in the texts of a single column.
+        1 if other > 0 => " --delimiter tab".to_owned(),
+        _ if 2 * other > rows.len() => " --delimiter tab".to_owned(),
+        _ => columns_of_data(header, rows, options.unlabelled),
+    };
     Some(format!(
         "the first row (`{shown}`…) is taken as the header, but looks like data: {why}; if it is data: \
          --no-header{columns}"

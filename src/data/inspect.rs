@@ -160,7 +160,7 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
         keep_examples(&row, &layout.columns, &mut examples);
         match columns.as_ref().map_or(Ok(()), |columns| counts.take(&row, columns)) {
             Ok(()) => counts.rows += 1,
-            Err(error) => log.bad_row(&error),
+            Err(error) => log.bad_row(error),
         }
     }
 
@@ -206,7 +206,7 @@ fn reading_problems(log: &ReadingLog, rows: u64) -> Vec<String> {
             "{bad} of {} cannot be used: {} (hint: {}; or leave such rows out: \
              --on-bad-input skip)",
             counted(rows + bad, "row"),
-            log.described_bad_rows(),
+            log.described_bad_rows(0),
             log.first_hint()
         ));
     }

@@ -21,6 +21,7 @@ mod encoding;
 mod example;
 pub mod examples;
 pub mod format;
+mod format_choice;
 mod formats;
 mod header;
 pub mod inspect;

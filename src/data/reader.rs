@@ -5,16 +5,15 @@ use std::path::Path;
 
 use super::DetectedSetting;
 use super::compression::Compression;
-use super::dialect::Dialect;
 use super::format::{FileFormat, FileLayout, OpenedRows, RowSource};
+use super::format_choice::chosen_format;
 use super::formats::FORMATS;
+use super::header::Header;
 use super::options::ReadOptions;
 use super::reading_log::ReadingLog;
 use super::row::Row;
-use super::sniffing::sample;
-use super::stream::{ByteStream, BytesRead, RawStream, is_standard_stream};
+use super::stream::{BytesRead, RawStream, is_standard_stream};
 use super::unsupported::unsupported;
-use crate::console::units::counted;
 use crate::error::{Error, Result};
 use crate::interrupt;
 
@@ -57,6 +56,7 @@ impl NamedType {
 /// An iterator over a file's rows. After an error it ends.
 pub struct RowReader {
     layout: FileLayout,
+    header: Header,
     source: Box<dyn RowSource>,
     /// Rows that were given out.
     rows: u64,
@@ -69,6 +69,8 @@ pub struct RowReader {
     choices: Vec<DetectedSetting>,
     encoding: Option<&'static str>,
     bytes_read: BytesRead,
+    /// Whether nobody knows how much is still to come.
+    is_pipe: bool,
 }
 
 impl RowReader {
@@ -79,7 +81,7 @@ impl RowReader {
     pub fn open(path: &Path, options: &ReadOptions) -> Result<Self> {
         for format in FORMATS {
             if let Some(opened) = format.open_path(path, options)? {
-                return Ok(Self::of_opened(opened, Vec::new(), BytesRead::default()));
+                return Ok(Self::of_opened(opened, options, ReadingLog::default()));
             }
         }
         let named = if is_standard_stream(path) { NamedType::unknown() } else { NamedType::of(path)? };
@@ -89,44 +91,32 @@ impl RowReader {
     /// Reads a stream; its first line decides what `named` leaves open.
     fn of_stream(stream: RawStream, named: NamedType, options: &ReadOptions) -> Result<Self> {
         let (stream, bytes_read) = stream.decompressed(named.compression, options.encoding)?;
-        let mut choices = Vec::new();
-        let format = match named.format {
-            // A file of lines may be a table all the same.
-            Some(format) if !format.names_columns() => match table_in_lines(&stream, options) {
-                Some((table, reason)) => {
-                    choices.push(DetectedSetting::new("format", table.name(), reason));
-                    table
-                }
-                None => format,
-            },
-            Some(format) => format,
-            None => {
-                let (format, reason) = sniffed(&stream.first_line, options)
-                    .ok_or_else(|| Error::request("no format fits the first line").file(&stream.name))?;
-                choices.push(DetectedSetting::new("format", format.name(), reason));
-                format
-            }
-        };
+        let (format, mut choices) = chosen_format(&stream, named.format, options)?;
         choices.extend(stream.choices.iter().cloned());
-        let (log, skip, encoding) = (stream.log.clone(), options.skip_bad_rows, stream.encoding);
-        Ok(Self { log, skip, encoding, ..Self::of_opened(format.open_stream(stream, options)?, choices, bytes_read) })
+        let (log, encoding) = (stream.log.clone(), stream.encoding);
+        let mut reader = Self::of_opened(format.open_stream(stream, options)?, options, log);
+        choices.append(&mut reader.choices);
+        Ok(Self { choices, encoding, is_pipe: bytes_read.total.is_none(), bytes_read, ..reader })
     }
 
-    fn of_opened(opened: OpenedRows, mut choices: Vec<DetectedSetting>, bytes_read: BytesRead) -> Self {
-        let OpenedRows { layout, rows: source, choices: of_format } = opened;
-        choices.extend(of_format);
-        let log = ReadingLog::default();
+    fn of_opened(opened: OpenedRows, options: &ReadOptions, log: ReadingLog) -> Self {
+        let OpenedRows { layout, rows: source, choices } = opened;
+        if let Some(doubt) = &layout.style.header_doubt {
+            log.say(doubt.clone());
+        }
         Self {
+            header: Header::of(&layout.columns, layout.style.no_header),
             layout,
             source,
             rows: 0,
             numbered: 0,
             failed: false,
-            skip: false,
+            skip: options.skip_bad_rows,
+            log,
             choices,
             encoding: None,
-            bytes_read,
-            log,
+            bytes_read: BytesRead::default(),
+            is_pipe: false,
         }
     }
 
@@ -180,19 +170,23 @@ impl RowReader {
         self.log.clone()
     }
 
+    /// How many rows were read, those that cannot be used included.
+    pub fn rows_read(&self) -> u64 {
+        self.numbered
+    }
+
     fn read(&mut self) -> Result<Option<Row>> {
         loop {
-            let row = self.source.next_row(self.numbered + 1);
-            match row {
-                Err(error) if self.source.goes_on() => {
+            match self.next_row() {
+                Err((error, true)) => {
                     self.numbered += 1;
-                    self.log.bad_row(&error);
+                    self.log.bad_row(error);
                     if !self.skip {
-                        return Err(self.with_later_bad_rows(error));
+                        return self.refusal().map_or(Ok(None), Err);
                     }
                 }
-                row => {
-                    let row = row?;
+                Err((error, false)) => return Err(error),
+                Ok(row) => {
                     self.rows += u64::from(row.is_some());
                     self.numbered += u64::from(row.is_some());
                     return Ok(row);
@@ -201,29 +195,30 @@ impl RowReader {
         }
     }
 
-    /// The error of a row that cannot be read, with how many others there are; the rest of a file is read for that.
-    fn with_later_bad_rows(&mut self, first: Error) -> Error {
-        let first = first.or_hint("or leave such rows out: --on-bad-input skip");
-        if self.bytes_read.total.is_none() {
-            return first;
+    /// The next row; or why it cannot be used, with whether the one after it can be read all the same.
+    fn next_row(&mut self) -> Result<Option<Row>, (Error, bool)> {
+        let row = self.source.next_row(self.numbered + 1).map_err(|error| (error, self.source.goes_on()))?;
+        match row {
+            Some(row) if self.header.is_again(&row) => {
+                let error = Error::request("the header comes again here, in the middle of the rows")
+                    .hint("were files joined? Remove the line");
+                Err((error.file(&self.layout.file).row(row.number).line(row.line), true))
+            }
+            row => Ok(row),
         }
-        loop {
-            match self.source.next_row(self.numbered + 1) {
-                _ if interrupt::requested() => return first,
+    }
+
+    /// The error of a row that cannot be read, with how many others there are; the rest of a file is read for that.
+    fn refusal(&mut self) -> Option<Error> {
+        while !self.is_pipe && !interrupt::requested() {
+            match self.next_row() {
                 Ok(Some(_)) => {}
-                Err(error) if self.source.goes_on() => self.log.bad_row(&error),
+                Err((error, true)) => self.log.bad_row(error),
                 _ => break,
             }
             self.numbered += 1;
         }
-        match self.log.bad_rows() {
-            0 | 1 => first,
-            count => first.more(format!(
-                "{count} of {} cannot be read: {}",
-                counted(self.numbered, "row"),
-                self.log.described_bad_rows()
-            )),
-        }
+        self.log.take_refusal(self.numbered)
     }
 }
 
@@ -240,37 +235,12 @@ impl Iterator for RowReader {
     }
 }
 
-/// The format of the table that a file of lines is by its first line, with the reason: a header with the columns
-/// that were named, a row of the delimiter that was given, or a header with as many columns as the lines below.
-fn table_in_lines(stream: &ByteStream, options: &ReadOptions) -> Option<(FileFormat, String)> {
-    let (format, reason) = sniffed(&stream.first_line, options)?;
-    let delimiters = options.delimiter.map_or(vec![b'\t', b';', b'|', b','], |delimiter| vec![delimiter]);
-    let strict = |delimiter| Dialect::strict(delimiter);
-    // Beside tabs quotes may well be text.
-    let unquoted = |delimiter| Dialect { quote: None, ..Dialect::strict(delimiter) };
-    let fits = |dialect| {
-        let rows = sample(&stream.head, dialect, 50);
-        let width = rows.first().map_or(0, Vec::len);
-        width > 1 && rows.iter().all(|row| row.len() == width)
-    };
-    let is_named = options.delimiter.is_some() || (options.text.is_some() && !options.no_header);
-    let is_table = is_named
-        || delimiters
-            .into_iter()
-            .any(|delimiter| fits(strict(delimiter)) || (delimiter == b'\t' && fits(unquoted(delimiter))));
-    (is_table && format.names_columns()).then_some((format, reason))
-}
-
-/// The format of a stream without a telling name, by its first line, with the reason.
-fn sniffed(first_line: &[u8], options: &ReadOptions) -> Option<(FileFormat, String)> {
-    FORMATS.into_iter().find_map(|format| Some((format, format.sniff(first_line, options)?)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
     use std::io::{Cursor, Write};
 
+    use super::super::format_choice::sniffed;
     use super::super::options::TextColumns;
     use super::super::row::Record;
     use super::*;

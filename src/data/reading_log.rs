@@ -19,7 +19,7 @@ struct Noticed {
     bad_rows: u64,
     /// The first few, described.
     first_bad_rows: Vec<String>,
-    first_hint: Option<String>,
+    first_bad_row: Option<Error>,
     oddities: [Tally; ODDITIES.len()],
     /// What was found out before the first row.
     said: Vec<String>,
@@ -114,15 +114,28 @@ impl ReadingLog {
     }
 
     /// Counts a row that cannot be read or used; `error` says why, with its place.
-    pub fn bad_row(&self, error: &Error) {
+    pub fn bad_row(&self, error: Error) {
         let Ok(mut noticed) = self.0.lock() else { return };
         noticed.bad_rows += 1;
-        if noticed.first_hint.is_none() {
-            noticed.first_hint = error.hint_text().map(str::to_owned);
-        }
         if noticed.first_bad_rows.len() < SHOWN_ROWS {
             noticed.first_bad_rows.push(error.without_file());
         }
+        noticed.first_bad_row.get_or_insert(error);
+    }
+
+    /// The error of the first row that could not be read or used, with what is known of the others of `rows`; `None`
+    /// where all could.
+    pub fn take_refusal(&self, rows: u64) -> Option<Error> {
+        let first = self.0.lock().ok()?.first_bad_row.take()?;
+        let first = first.or_hint("or leave such rows out: --on-bad-input skip");
+        Some(match self.bad_rows() {
+            0 | 1 => first,
+            count => first.more(format!(
+                "{count} of {} cannot be read, the next: {}",
+                counted(rows, "row"),
+                self.described_bad_rows(1)
+            )),
+        })
     }
 
     /// How many rows could not be read or used.
@@ -132,13 +145,14 @@ impl ReadingLog {
 
     /// What helps with the first of the rows that could not be read.
     pub fn first_hint(&self) -> String {
-        self.0.lock().ok().and_then(|noticed| noticed.first_hint.clone()).unwrap_or_default()
+        let Ok(noticed) = self.0.lock() else { return String::new() };
+        noticed.first_bad_row.as_ref().and_then(Error::hint_text).unwrap_or_default().to_owned()
     }
 
-    /// The first few of the rows that could not be read or used, described.
-    pub fn described_bad_rows(&self) -> String {
+    /// The first few of the rows that could not be read or used, described, but for those `before`.
+    pub fn described_bad_rows(&self, before: usize) -> String {
         let Ok(noticed) = self.0.lock() else { return String::new() };
-        let mut shown = noticed.first_bad_rows.join("; ");
+        let mut shown = noticed.first_bad_rows.get(before..).unwrap_or_default().join("; ");
         let others = noticed.bad_rows - noticed.first_bad_rows.len() as u64;
         if others > 0 {
             shown.push_str(&format!("; and {others} more"));
@@ -165,7 +179,7 @@ impl ReadingLog {
         let bad = self.bad_rows();
         if bad > 0 {
             let rows = counted(bad, "row");
-            warnings.push(format!("{rows} left out, which cannot be read: {}", self.described_bad_rows()));
+            warnings.push(format!("{rows} left out, which cannot be read: {}", self.described_bad_rows(0)));
         }
         warnings
     }

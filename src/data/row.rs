@@ -115,6 +115,26 @@ impl Row {
         }
     }
 
+    /// The text in a column, where a text stands there.
+    pub fn plain_text(&self, name: &str, index: usize) -> Option<&str> {
+        match &self.record {
+            Record::Fields { fields, .. } => fields.get(index).map(String::as_str),
+            Record::Line(line) => Some(line),
+            Record::Object { members, .. } => members.get(name)?.as_str(),
+            Record::Typed(row) => row.text(index),
+        }
+    }
+
+    /// How many columns it has.
+    pub fn width(&self) -> usize {
+        match &self.record {
+            Record::Fields { fields, .. } => fields.len(),
+            Record::Line(_) => 1,
+            Record::Object { members, .. } => members.len(),
+            Record::Typed(row) => row.width(),
+        }
+    }
+
     /// The value in a column as text, as [`Row::cell`] finds it: strings as they are, other JSON values as the file
     /// writes them, to the last digit, `null` as nothing.
     pub fn text(&self, name: &str, index: usize) -> Option<Cow<'_, str>> {

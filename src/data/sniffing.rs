@@ -84,7 +84,7 @@ pub fn quotes_enclose_fields(beginning: &[u8], delimiter: u8) -> bool {
     for line in bytes.split(|&byte| byte == b'\n').filter(|line| line.contains(&b'"')) {
         quoted += 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        enclosed += usize::from(line.split(|&byte| byte == delimiter).any(is_enclosed));
+        enclosed += usize::from(line.split(|&byte| byte == delimiter).map(<[u8]>::trim_ascii).any(is_enclosed));
     }
     if enclosed == 0 || 2 * enclosed < quoted {
         return false;
@@ -112,6 +112,55 @@ pub fn first_record(line: &[u8], delimiter: u8) -> Vec<String> {
 /// How many fields the first record of a table has with a delimiter.
 pub fn width(table: &[u8], delimiter: u8) -> usize {
     sample(table, Dialect::strict(delimiter), 1).first().map_or(0, Vec::len)
+}
+
+/// `tab` rather than an invisible character.
+pub fn shown(delimiter: u8) -> String {
+    match delimiter {
+        b'\t' => "tab".to_owned(),
+        other => format!("`{}`", other as char),
+    }
+}
+
+/// The first rows of a table whose every row has the same number of fields, two at least; `None` for other lines.
+/// Beside tabs quotes may well be text.
+pub fn regular_rows(beginning: &[u8], delimiter: u8) -> Option<Vec<Vec<String>>> {
+    let strict = Dialect::strict(delimiter);
+    let unquoted = (delimiter == b'\t').then_some(Dialect { quote: None, ..strict });
+    std::iter::once(strict).chain(unquoted).find_map(|dialect| {
+        let rows = sample(beginning, dialect, 50);
+        let width = rows.first().map_or(0, Vec::len);
+        (width > 1 && rows.iter().all(|row| row.len() == width)).then_some(rows)
+    })
+}
+
+/// Lines that make a table.
+pub struct TableOfLines {
+    /// Between the fields of every line.
+    pub delimiter: u8,
+    /// The first rows.
+    pub rows: Vec<Vec<String>>,
+    /// Whether they are hardly sentences with a comma each: some fields are quoted, or numbers stand below a name.
+    pub is_sure: bool,
+}
+
+impl TableOfLines {
+    /// Of the first lines of a stream.
+    pub fn of(beginning: &[u8]) -> Option<Self> {
+        [b'\t', b';', b'|', b','].into_iter().find_map(|delimiter| {
+            let rows = regular_rows(beginning, delimiter).filter(|rows| rows.len() > 1)?;
+            let is_sure = delimiter != b',' || quotes_enclose_fields(beginning, delimiter) || has_named_numbers(&rows);
+            Some(Self { delimiter, rows, is_sure })
+        })
+    }
+}
+
+/// Whether a column of several numbers has a name.
+fn has_named_numbers(rows: &[Vec<String>]) -> bool {
+    let Some((header, below)) = rows.split_first() else { return false };
+    let is_number = |field: Option<&String>| field.is_some_and(|field| field.trim().parse::<f64>().is_ok());
+    let has_numbers = |column| below.iter().all(|row| is_number(row.get(column)));
+    below.len() > 1 && (0..header.len()).any(|column| !is_number(header.get(column)) && has_numbers(column))
 }
 
 /// The delimiter of a CSV file, by its header and the rows after it, with a reason where it is not the comma.

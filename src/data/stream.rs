@@ -141,7 +141,7 @@ impl RawStream {
         let is_file = total.is_some();
         let most = if is_plain { PEEK_FILE_BYTES } else { PEEK_BYTES };
         let (head, reader) =
-            peek(plain, |head| head.len() >= most || !is_file && head.contains(&b'\n')).map_err(at_name)?;
+            peek(plain, |head| head.len() >= most || !is_file && tells_its_format(head)).map_err(at_name)?;
         Self::decoded(head, reader, name, bytes_read, is_plain, encoding)
     }
 
@@ -197,6 +197,15 @@ const PEEK_FILE_BYTES: usize = 256 * 1024;
 const PEEK_BYTES: usize = 64 * 1024;
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 const COMPRESSED_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Whether a pipe's beginning tells its format: by the first line, and where that may be a table's, by the next one.
+fn tells_its_format(head: &[u8]) -> bool {
+    let mut ends = memchr::memchr_iter(b'\n', head);
+    let Some(first) = ends.next().and_then(|end| head.get(..end)) else { return false };
+    let may_be_a_table =
+        first.iter().any(|byte| b"\t;|,".contains(byte)) && !first.trim_ascii_start().starts_with(b"{");
+    !may_be_a_table || ends.next().is_some()
+}
 
 /// Reads the beginning of a stream, until `enough` or [`PEEK_FILE_BYTES`] are there, and returns it with the whole
 /// stream.

@@ -10,13 +10,14 @@ use crate::data::delimited::DelimitedRecords;
 use crate::data::delimited_output::Writing;
 use crate::data::dialect::Dialect;
 use crate::data::format::{FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, empty_file};
-use crate::data::header::{doubt, is_header_again, numbered};
+use crate::data::header::{SAMPLED_ROWS, doubt, numbered};
 use crate::data::names::{PAIR_NAMES, TEXT_NAMES};
 use crate::data::options::{ReadOptions, TextColumns};
 use crate::data::reading_log::{Oddity, ReadingLog};
 use crate::data::row::{Record, Row};
 use crate::data::sniffing::{
-    Beginning, first_record, quotes_are_text, quotes_enclose_fields, sample, sniffed_delimiter, width,
+    Beginning, first_record, quotes_are_text, quotes_enclose_fields, regular_rows, sample, shown, sniffed_delimiter,
+    width,
 };
 use crate::data::stream::ByteStream;
 use crate::error::{Error, Result};
@@ -84,9 +85,6 @@ impl Format for Delimited {
         if options.no_header {
             columns = numbered(columns.len());
         }
-        if let Some(doubt) = &style.header_doubt {
-            log.say(doubt.clone());
-        }
         let format = if self.delimiter.is_some() { &TSV } else { &CSV };
         let layout = FileLayout {
             delimiter: dialect.delimiter,
@@ -122,15 +120,13 @@ impl Format for Delimited {
     }
 }
 
-/// How many rows of a table's beginning are looked at.
-const SAMPLED_ROWS: usize = 200;
-
 impl Delimited {
     /// How the rows of `input` are written.
     fn style(&self, input: &FileLayout) -> TextStyle {
         let is_table = [CSV.name, TSV.name].contains(&input.format.name());
         let is_like_input = input.format.name() == self.name;
-        let mut style = if is_table { input.style.clone() } else { TextStyle::default() };
+        let no_header = input.style.no_header;
+        let mut style = if is_table { input.style.clone() } else { TextStyle { no_header, ..TextStyle::default() } };
         // These are for Excel, which opens .csv files by itself.
         style.sep_line &= is_like_input;
         style.byte_order_mark &= is_like_input || self.name == CSV.name;
@@ -191,7 +187,7 @@ impl Delimited {
             (Some(sep), _) => (sep, Some("as Excel's `sep=` line says".to_owned())),
             (None, Some(own)) if width(beginning.table, own) > 1 => (own, None),
             (None, Some(own)) => match sniffed_delimiter(beginning.table) {
-                (other, _) if width(beginning.table, other) > 1 => {
+                (other, _) if regular_rows(beginning.table, other).is_some() => {
                     (other, Some(format!("it separates the header's names, and no {} does", shown(own))))
                 }
                 _ => (own, None),
@@ -200,14 +196,6 @@ impl Delimited {
         };
         choices.extend(reason.map(|reason| DetectedSetting::new("delimiter", shown(delimiter), reason)));
         Ok(delimiter)
-    }
-}
-
-/// `tab` rather than an invisible character.
-fn shown(delimiter: u8) -> String {
-    match delimiter {
-        b'\t' => "tab".to_owned(),
-        other => format!("`{}`", other as char),
     }
 }
 
@@ -340,10 +328,6 @@ impl DelimitedRows {
             }
         })?);
         fields.truncate(expected);
-        if is_header_again(columns, &fields) {
-            return Err(at_row(Error::request("the header comes again here, in the middle of the rows"))
-                .hint("were files joined? Remove the line"));
-        }
         if records.took_quotes_as_text {
             self.log.notice(Oddity::QuotesAreText, number);
         }

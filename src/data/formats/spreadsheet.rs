@@ -13,10 +13,12 @@ use calamine::{CellErrorType, Data, DataRef, ExcelDateTime, Reader, SheetType, S
 use super::xlsx_writer::{MAX_ROWS, XlsxWriter};
 use crate::console::units::counted;
 use crate::data::DetectedSetting;
-use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, RowSource, Sheet, WholeWriter, guarded};
-use crate::data::header::numbered;
+use crate::data::format::{
+    AddedColumn, FileLayout, Format, OpenedRows, RowSource, Sheet, TextStyle, WholeWriter, guarded,
+};
+use crate::data::header::{SAMPLED_ROWS, doubt, numbered};
 use crate::data::options::ReadOptions;
-use crate::data::row::{Record, Row};
+use crate::data::row::{Record, Row, json_text};
 use crate::data::stream::{ByteStream, is_standard_stream};
 use crate::data::typed::{SheetCell, TypedRow};
 use crate::error::{Error, Result, listed};
@@ -79,7 +81,14 @@ fn opened(path: &Path, options: &ReadOptions) -> Result<OpenedRows> {
         false => None,
     };
     let mut rows = read.rows;
-    rows.retain(|row| row.cells.iter().any(|(_, cell)| !cell.is_empty()));
+    // Below the first row of a single column a blank text is a row, as in other tables.
+    let is_single = rows.iter().flat_map(|row| &row.cells).all(|(column, _)| *column == 0);
+    let mut is_below = false;
+    rows.retain(|row| {
+        let is_filled = row.cells.iter().any(|(_, cell)| !cell.is_empty());
+        is_below |= is_filled;
+        is_filled || (is_single && is_below)
+    });
     let title = if options.no_header { 0 } else { titles(&rows) };
     if title > 0
         && let Some(header) = rows.get(title)
@@ -105,7 +114,10 @@ fn opened(path: &Path, options: &ReadOptions) -> Result<OpenedRows> {
     let sheet = Some(Sheet { name, others, rows_above: title });
     let columns = columns(header.as_ref(), &rows);
     let schema = Some(Arc::new(schema(&columns, &rows)));
-    let layout = FileLayout { schema, sheet, warnings, ..FileLayout::new(path, &Spreadsheet, columns.clone()) };
+    let sampled: Vec<Vec<String>> = rows.iter().take(SAMPLED_ROWS).map(|row| texts(row, columns.len())).collect();
+    let header_doubt = header.and_then(|_| doubt(&columns, &sampled, options));
+    let style = TextStyle { no_header: options.no_header, header_doubt, ..TextStyle::default() };
+    let layout = FileLayout { style, schema, sheet, warnings, ..FileLayout::new(path, &Spreadsheet, columns.clone()) };
     let source = SheetRows { line, rows: rows.into_iter().peekable(), width: columns.len() };
     Ok(OpenedRows { layout, rows: Box::new(source), choices })
 }
@@ -134,17 +146,18 @@ fn columns(header: Option<&SparseRow>, rows: &[SparseRow]) -> Vec<String> {
     let Some(header) = header else {
         return numbered(width);
     };
-    let mut names = vec![String::new(); width];
-    for (column, cell) in &header.cells {
-        if let Some(name) = names.get_mut(*column) {
-            *name = match cell.value() {
-                serde_json::Value::String(text) => text,
-                serde_json::Value::Null => String::new(),
-                other => other.to_string(),
-            };
+    texts(header, width)
+}
+
+/// The cells of a row as texts.
+fn texts(row: &SparseRow, width: usize) -> Vec<String> {
+    let mut texts = vec![String::new(); width];
+    for (column, cell) in &row.cells {
+        if let Some(text) = texts.get_mut(*column) {
+            *text = json_text(&cell.value()).into_owned();
         }
     }
-    names
+    texts
 }
 
 /// The types of the columns, for a file that needs them: that of all cells which are not empty, and text where they

@@ -70,8 +70,10 @@ impl XlsxWriter {
             cut: 0,
             first_cut: None,
         };
-        let names: Vec<&str> =
-            input.columns.iter().map(String::as_str).chain(added.iter().map(|column| column.name.as_str())).collect();
+        if input.style.no_header {
+            return Ok(writer);
+        }
+        let names = input.columns.iter().chain(added.iter().map(|column| &column.name));
         for (column, name) in (0..).zip(names) {
             writer.put(column, Content::Text(name)).map_err(|error| failed(&error, path))?;
         }

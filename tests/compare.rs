@@ -34,7 +34,7 @@ fn strategies_stand_side_by_side_and_nothing_is_done_twice() {
     let before = scene.everything();
     let second = scene.rehead(COMPARE).ok();
     assert_eq!(second.stdout, first.stdout);
-    second.says(&["4 of 4: full with seed 43", "finished before: both/full/seed-43"]);
+    second.says(&["4 of 4: full with seed 43", "finished before: both/full/seed-43", "majority: test accuracy"]);
     assert!(scene.everything() == before, "the second comparison changed files");
 
     // One more seed is one more run of each.
@@ -102,7 +102,8 @@ fn a_comparison_ends_with_the_run_to_go_on_with() {
     assert!(lines.len() == 4 && outcome.stderr.lines().count() < 20, "{}", outcome.stderr);
     let recommended = scene.json("both/compare.json")["recommended"]["run"].as_str().unwrap().to_owned();
     assert!(scene.exists(&format!("{recommended}/model.safetensors")), "{recommended}");
-    outcome.says(&["what to do next", &format!("rehead label --model {recommended} "), "both/report.html"]);
+    let outcome =
+        outcome.says(&["what to do next", &format!("rehead label --model {recommended} "), "both/report.html"]);
     let page = scene.text("both/report.html");
     let next = page.find("What to do next").unwrap();
     assert!(next < page.find("Verdict").unwrap());
@@ -110,6 +111,19 @@ fn a_comparison_ends_with_the_run_to_go_on_with() {
         let link = format!("full/seed-{seed}/report.html");
         assert!(page.contains(&format!("href=\"{link}\"")) && scene.exists(&format!("both/{link}")), "{link}");
     }
+    // What it was made from and how, and what the memory is that the table shows.
+    for part in [
+        "validation data",
+        "0.1 of the training rows held out",
+        "full with seed 43: 1",
+        "rehead compare --train train.csv --test test.csv",
+        "both/full/seed-42/rehead.toml",
+        "over 15 bins",
+        "with what it keeps of the runs before",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    outcome.check(outcome.stderr.contains("peak memory is that of the process"), "what the memory is");
     let details = scene.rehead(&COMPARE.replace("--out both", "--out other -v")).ok();
     assert!(details.stderr.contains("train.csv: ") && details.stderr.contains("validation"), "{}", details.stderr);
 }

@@ -559,3 +559,32 @@ fn test_rows_that_are_validation_rows_too_are_counted() {
     let apart = scene.rehead(&format!("{BASIC} --epochs 1 --test test.csv --out apart")).ok();
     assert!(!apart.stderr.contains("(--valid): "), "{apart}");
 }
+
+#[test]
+fn scores_have_their_intervals() {
+    let scene = training_scene();
+    let train = scene.rehead(&format!("{BASIC} --epochs 1 --test test.csv --json --out run")).ok();
+    let evaluated = scene.rehead("evaluate --model run --data test.csv --json").ok().json();
+    let metrics = train.json();
+    for scores in [&metrics["valid"], &metrics["test"], &evaluated["test"]] {
+        for name in ["accuracy", "macro_f1"] {
+            let interval = &scores[format!("{name}_interval")];
+            let [low, high] = [0, 1].map(|end| interval[end].as_f64().unwrap());
+            let score = scores[name].as_f64().unwrap();
+            assert!(low <= score && score <= high && low < high, "{name}: {interval}, {score}");
+        }
+        let correct = (scores["accuracy"].as_f64().unwrap() * 20.0).round() as u64;
+        let expected = rehead::evaluation::wilson(correct, 20);
+        assert_eq!(scores["accuracy_interval"], serde_json::json!([expected.low, expected.high]));
+    }
+}
+
+/// Where epochs have the same score, what else decided is said.
+#[test]
+fn a_tie_of_epochs_says_what_decided() {
+    let scene = training_scene();
+    let train =
+        |lr: &str| scene.rehead(&format!("{BASIC} --epochs 2 --lr {lr} --head-lr {lr} --dropout 0 --out r{lr}"));
+    train("1e-30").ok().says(&["weights kept: epoch 1 of 2 (best macro-F1 ", ", as with the same loss in epoch 2)"]);
+    train("1e-6").ok().says(&["weights kept: epoch 2 of 2 (best macro-F1 ", ", as in epoch 1, but with a lower loss)"]);
+}

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accuracy::{accuracy, argmax};
 use super::calibration::expected_calibration_error;
+use super::comparison::{Contender, compare};
 use super::f1::{ClassScores, macro_f1};
 use super::interval::{Interval, wilson};
 use super::matthews::matthews_correlation;
@@ -21,8 +22,15 @@ pub struct Evaluation {
     pub rows: u64,
     /// Fraction of rows whose largest logit is that of the true label. Higher is better.
     pub accuracy: f64,
+    /// Its Wilson 95 % interval. `None` in files of versions that did not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy_interval: Option<Interval>,
     /// Mean F1 over the labels that occur as truth or as prediction. Higher is better.
     pub macro_f1: f64,
+    /// Its 95 % interval for other rows, from the jackknife over rows. `None` in files of versions that did not have
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macro_f1_interval: Option<Interval>,
     /// Mean cross-entropy. Lower is better.
     pub loss: f64,
     /// Expected calibration error over 15 bins, a fraction. Lower is better.
@@ -142,10 +150,13 @@ pub fn evaluate(logits: &[f32], truth: &[u32], labels: &[String]) -> Result<Eval
     let counts = f1::counts(&predicted, truth, classes);
     let correct: Vec<bool> = predicted.iter().zip(truth).map(|(a, b)| a == b).collect();
     let ranking = Ranking::of(logits, &normalisers, truth, classes);
+    let correctly = correct.iter().filter(|correct| **correct).count() as u64;
     Ok(Evaluation {
         rows: rows as u64,
         accuracy: accuracy(&predicted, truth),
+        accuracy_interval: Some(wilson(correctly, rows as u64)),
         macro_f1: macro_f1(&counts),
+        macro_f1_interval: macro_f1_interval(&predicted, truth, classes),
         loss: loss / rows as f64,
         ece: expected_calibration_error(&confidence, &correct),
         mcc: Some(matthews_correlation(&counts)),
@@ -157,6 +168,13 @@ pub fn evaluate(logits: &[f32], truth: &[u32], labels: &[String]) -> Result<Eval
         labels: labels.to_vec(),
         confusion: confusion::confusion(&predicted, truth, classes),
     })
+}
+
+fn macro_f1_interval(predicted: &[u32], truth: &[u32], classes: usize) -> Option<Interval> {
+    let alone = Contender { name: "", predictions: vec![predicted], seconds: 0.0, baseline: false };
+    let standing = compare(truth, classes, &[alone]).ok()?.standings.into_iter().next()?;
+    let interval = Interval { low: standing.macro_f1.low, high: standing.macro_f1.high };
+    (interval.low.is_finite() && interval.high.is_finite()).then_some(interval)
 }
 
 /// A list of (name, value) as a JSON object that keeps its order.

@@ -6,16 +6,31 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The 97.5 % point of the normal distribution.
 const Z: f64 = 1.959963984540054;
 
-/// A 95 % interval. Displays as `0.872 to 0.901`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A 95 % interval. Displays as `0.872 to 0.901`; in JSON `[low, high]`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "[f64; 2]", into = "[f64; 2]")]
 pub struct Interval {
     /// At least 0.
     pub low: f64,
     /// At most 1.
     pub high: f64,
+}
+
+impl From<[f64; 2]> for Interval {
+    fn from([low, high]: [f64; 2]) -> Self {
+        Self { low, high }
+    }
+}
+
+impl From<Interval> for [f64; 2] {
+    fn from(Interval { low, high }: Interval) -> Self {
+        [low, high]
+    }
 }
 
 impl fmt::Display for Interval {

@@ -1,11 +1,11 @@
 //! The baselines of a comparison, fitted and evaluated on the rows of the runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::runs::FinishedRun;
+use super::runs::{FinishedRun, compared};
 use crate::baseline::{Baseline, LabelledInputs, Majority, Tfidf};
 use crate::commands::origin::Origin;
 use crate::commands::origins::origins;
@@ -36,8 +36,7 @@ pub fn baselines(
     };
     let folders: Vec<PathBuf> = names.iter().map(|name| shared.run.out.join(name)).collect();
     if are_finished(&folders, &origin, console) {
-        let read = |folder: &PathBuf| FinishedRun::read(RunMetrics::read(folder.join("metrics.json"))?, folder);
-        return folders.iter().map(read).collect();
+        return folders.iter().map(|folder| read_finished(folder, console)).collect();
     }
     let mut config = shared.clone();
     let mut choices = Choices::default();
@@ -102,6 +101,15 @@ pub fn baselines(
         finished.push(FinishedRun::read(metrics, run)?);
     }
     Ok(finished)
+}
+
+/// A baseline that is in its folder.
+fn read_finished(folder: &Path, console: &Console) -> Result<FinishedRun> {
+    let run = FinishedRun::read(RunMetrics::read(folder.join("metrics.json"))?, folder)?;
+    let (split, evaluation) = compared(&run.metrics, folder)?;
+    let (name, split) = (&run.metrics.strategy, split_name(split));
+    console.note(format!("{name}: {split} {}, finished before", evaluation.summary()));
+    Ok(run)
 }
 
 /// Whether all baselines are in their folders, made from `origin`. Of something else they are named.

@@ -59,13 +59,16 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     write_atomically(out.join("compare.csv"), csv(&contenders)?.as_bytes())?;
     let input = if shared.data.train.iter().all(|path| path.is_dir()) { "IMAGES/" } else { "FILE" };
     let steps = next::steps(result.recommended.as_ref(), &result.comparison, result.split, input);
-    let page = page::html(&shared, &contenders, &result, &steps);
+    let page = page::html(&shared, &contenders, &result, &steps)?;
     write_atomically(out.join("report.html"), page.as_bytes())?;
     console.section("comparison");
     if args.run.json {
         print(&json)?;
     } else {
         print(&format!("{}\n\n{}", table(&result).to_string().trim_end(), result.verdict))?;
+        console.note(
+            "peak memory is that of the process, with what it keeps of the runs before: a run by itself may need less",
+        );
     }
     next_steps::print(&steps, &console);
     console.summary(format!("the report: {}", out.join("report.html").display()));

@@ -9,6 +9,7 @@ use crate::evaluation::Evaluation;
 use crate::report::RunMetrics;
 use crate::report::evaluation::{further, table};
 use crate::report::next_steps::{self, NextStep};
+use crate::training::history::{self, EvaluationRecord, Record};
 use crate::training::stopping;
 
 /// The whole ending, for a run that was asked for alone.
@@ -29,7 +30,7 @@ pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Cons
         console.note(other.sentence(split));
         warn(split, other, console);
     }
-    if let Some(kept) = kept_epoch(metrics) {
+    if let Some(kept) = kept_epoch(metrics, &history::read(out.join("history.jsonl")).unwrap_or_default()) {
         console.note(kept);
     }
     let seconds = units::seconds(metrics.train_seconds);
@@ -55,12 +56,41 @@ fn warn(split: &str, evaluation: &Evaluation, console: &Console) {
 
 /// `weights kept: epoch 2 of 3 (best macro-F1 on validation: 0.781)`; nothing where there were no epochs to choose
 /// from.
-fn kept_epoch(metrics: &RunMetrics) -> Option<String> {
+fn kept_epoch(metrics: &RunMetrics, history: &[Record]) -> Option<String> {
     let (epoch, valid) = (metrics.best_epoch?, metrics.valid.as_ref()?);
     if metrics.strategy == Strategy::Frozen.to_string() {
         return None;
     }
     let by = metrics.keep_best.as_ref().unwrap_or(&KeepBest::MacroF1);
     let (best, value) = (stopping::best(by), stopping::value(by, valid));
-    Some(format!("weights kept: epoch {epoch} of {} ({best} on validation: {value:.3})", metrics.epochs))
+    let decided = decided(by, epoch, history);
+    Some(format!("weights kept: epoch {epoch} of {} ({best} on validation: {value:.3}{decided})", metrics.epochs))
+}
+
+/// What decided between epochs of the same score: `, as in epoch 1, but a lower loss`. Of scores that the history has.
+fn decided(by: &KeepBest, kept: u32, history: &[Record]) -> String {
+    let score = |record: &EvaluationRecord| match by {
+        KeepBest::MacroF1 => Some(record.macro_f1),
+        KeepBest::Accuracy => Some(record.accuracy),
+        KeepBest::Loss | KeepBest::Mcc | KeepBest::F1(_) => None,
+    };
+    let epochs = || {
+        history.iter().filter_map(|record| match record {
+            Record::Evaluation(record) if record.split == "valid" => Some(record),
+            _ => None,
+        })
+    };
+    let Some(best) = epochs().find(|record| record.epoch == kept) else { return String::new() };
+    let equal =
+        epochs().filter(|record| record.epoch != kept && score(record).is_some() && score(record) == score(best));
+    let (same_loss, higher_loss): (Vec<_>, Vec<_>) = equal.partition(|record| record.loss == best.loss);
+    let named = |records: &[&EvaluationRecord]| {
+        let epochs: Vec<String> = records.iter().map(|record| record.epoch.to_string()).collect();
+        format!("{} {}", if epochs.len() == 1 { "epoch" } else { "epochs" }, epochs.join(", "))
+    };
+    match (higher_loss.as_slice(), same_loss.as_slice()) {
+        ([], []) => String::new(),
+        ([], same) => format!(", as with the same loss in {}", named(same)),
+        (higher, _) => format!(", as in {}, but with a lower loss", named(higher)),
+    }
 }

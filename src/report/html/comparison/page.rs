@@ -14,7 +14,7 @@ use super::view::{ComparisonReport, Series, ranked, series};
 use crate::console::units::counted;
 use crate::evaluation::comparison::Comparison;
 use crate::report::html::next_steps::next_steps;
-use crate::report::html::page::{data, skeleton};
+use crate::report::html::page::{data_table, section, skeleton};
 use crate::report::html::text::{shown, split_name};
 
 /// The whole page.
@@ -33,7 +33,7 @@ pub fn page(report: &ComparisonReport) -> String {
         (coverage(drawn))
         (reliability(&ranked(report, drawn)))
         (confusions(report, drawn))
-        (data(report.data))
+        (data(report))
     };
     skeleton("comparison", report.title, body)
 }
@@ -55,6 +55,20 @@ fn header(report: &ComparisonReport) -> Markup {
             a href="#reliability" { "Confidence" } a href="#confusions" { "Confusions" } a href="#data" { "Data" }
         }
     }
+}
+
+/// What was compared and how.
+fn data(report: &ComparisonReport) -> Markup {
+    let content = html! {
+        (data_table(report.data))
+        h3 { "Command" }
+        pre.command tabindex="0" { (shown(report.command)) }
+        @for (file, settings) in report.settings {
+            details { summary { "All settings: " code { (shown(file)) } } pre tabindex="0" { (shown(settings)) } }
+        }
+    };
+    let note = html! { p { "Runs of one strategy differ in the seed alone." } };
+    section("data", "Data and settings", note, content)
 }
 
 #[cfg(test)]
@@ -133,6 +147,8 @@ mod tests {
             truth: &truth,
             contenders: &contenders,
             data: &[("training data".to_owned(), HOSTILE.to_owned())],
+            settings: &[("full/rehead.toml".to_owned(), HOSTILE.to_owned())],
+            command: HOSTILE,
             next: &[],
         })
     }

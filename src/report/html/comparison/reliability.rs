@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::view::Series;
+use crate::evaluation::calibration::BINS;
 use crate::report::html::figures::reliability_figure;
 use crate::report::html::page::section;
 use crate::report::html::plot::Size;
@@ -27,7 +28,7 @@ pub(super) fn reliability(all: &[&Series]) -> Markup {
     let note = html! {
         p {
             "On the dashed line confidence is calibrated: of the rows with 80\u{202f}% confidence, 80\u{202f}% are "
-            "correct. Error: the expected calibration error, mean over seeds."
+            "correct. Error: the expected calibration error over " (BINS) " bins of equal width, mean over seeds."
         }
         p { "Thin vertical bars: 95\u{202f}% intervals. All seeds together." }
     };

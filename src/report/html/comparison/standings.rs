@@ -39,7 +39,10 @@ pub(super) fn standings(report: &ComparisonReport, all: &[Series]) -> Markup {
         } @else {
             p { "The most accurate first. Below, and in the plot: the 95\u{202f}% interval for other rows." }
         }
-        p { "Seeds lead to the reports of their runs. Training: time of one run. Memory: the peak of the process." }
+        p {
+            "Seeds lead to the reports of their runs. Training: time of one run. Memory: the peak of the process, with "
+            "what it keeps of the runs before; a run by itself may need less."
+        }
     };
     section("standings", "Scores and costs", note, content)
 }

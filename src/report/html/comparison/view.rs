@@ -33,6 +33,10 @@ pub struct ComparisonReport<'a> {
     pub contenders: &'a [Contender<'a>],
     /// What was compared on: name, value.
     pub data: &'a [(String, String)],
+    /// The file of settings of each strategy's first run, and its content.
+    pub settings: &'a [(String, String)],
+    /// The command with its options.
+    pub command: &'a str,
     /// What to do next, the most important first.
     pub next: &'a [NextStep],
 }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::view::SplitView;
 use crate::console::units::counted;
+use crate::evaluation::calibration::BINS;
 use crate::report::html::figures::{confidence_histogram, reliability_figure};
 use crate::report::html::page::section;
 use crate::report::html::plot::Size;
@@ -36,7 +37,8 @@ pub(super) fn confidence(scored: &SplitView, prefix: &str) -> Markup {
     let note = html! {
         p {
             "Confidence is the probability that the network gives to the label it predicts. On the dashed line it is "
-            "calibrated: of the rows with 80\u{202f}% confidence, 80\u{202f}% are correct."
+            "calibrated: of the rows with 80\u{202f}% confidence, 80\u{202f}% are correct. The expected calibration "
+            "error is the mean distance from it, over " (BINS) " bins of equal width."
         }
         p { "Vertical bars: 95\u{202f}% intervals. The larger a dot, the more rows it represents." }
     };

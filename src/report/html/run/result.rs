@@ -4,7 +4,6 @@ use maud::{Markup, html};
 
 use super::view::{FEW_ROWS, RunReport, SplitView};
 use crate::console::units::{self, counted};
-use crate::evaluation::comparison::{self, compare};
 use crate::evaluation::{Evaluation, Interval};
 use crate::report::RunMetrics;
 use crate::report::evaluation::further;
@@ -37,7 +36,6 @@ pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup
     let (interval, rows) = (evaluation.accuracy_interval(), evaluation.rows);
     let right = (evaluation.accuracy * rows as f64).round() as u64;
     let majority = evaluation.majority();
-    let macro_interval = main.macro_f1_interval();
     html! {
         dl.tiles {
             div.wide {
@@ -49,7 +47,7 @@ pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup
             div {
                 dt { "Macro-F1" }
                 dd.value { (percent(evaluation.macro_f1)) }
-                @if let Some(interval) = macro_interval { dd { (percent_range(interval)) } }
+                @if let Some(interval) = evaluation.macro_f1_interval { dd { (percent_range(interval)) } }
                 dd { "mean over the labels" }
             }
             div {
@@ -101,15 +99,6 @@ fn further_scores(evaluation: &Evaluation) -> Markup {
                 }
             }
         }
-    }
-}
-
-impl SplitView<'_> {
-    fn macro_f1_interval(&self) -> Option<Interval> {
-        let predictions = vec![self.predictions.predicted.as_slice()];
-        let alone = comparison::Contender { name: "", predictions, seconds: 0.0, baseline: false };
-        let compared = compare(&self.predictions.truth, self.labels.len(), &[alone]).ok()?;
-        compared.standings.first().map(|standing| Interval { low: standing.macro_f1.low, high: standing.macro_f1.high })
     }
 }
 

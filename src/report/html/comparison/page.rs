@@ -68,7 +68,7 @@ fn data(report: &ComparisonReport) -> Markup {
         }
     };
     let note = html! { p { "Runs of one strategy differ in the seed alone." } };
-    section("data", "Data and settings", note, content)
+    section("data", "Data", note, content)
 }
 
 #[cfg(test)]

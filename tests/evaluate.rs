@@ -108,8 +108,8 @@ fn the_result_goes_where_it_is_wanted() {
     assert_eq!(scene.text("second/predictions/test.csv").lines().count(), 1 + 37);
 }
 
-/// A gap between confidence and accuracy is put down to chance where it is smaller than chance makes it, however few rows
-/// there are; and the threshold that is recommended is one of those that are listed.
+/// A gap between confidence and accuracy is put down to chance where it is smaller than chance makes it, however few
+/// rows there are; and the threshold that is recommended is one of those that are listed.
 #[test]
 fn chance_and_thresholds_are_judged_by_their_numbers() {
     let scene = trained();

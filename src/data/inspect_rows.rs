@@ -1,5 +1,5 @@
-//! What is counted while the rows of a data file pass, and what looks wrong about them. The report of which it becomes a
-//! part is `inspect.rs`'.
+//! What is counted while the rows of a data file pass, and what looks wrong about them. The report of which it becomes
+//! a part is `inspect.rs`'.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};

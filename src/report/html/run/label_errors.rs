@@ -49,8 +49,8 @@ pub(super) fn possible_label_errors(scored: &[SplitView]) -> Markup {
         }
         @if seen > 0 {
             p {
-                "It was trained on " (counted(seen, "row")) " of these data: wrong labels that it has learned there are "
-                "not found."
+                "It was trained on " (counted(seen, "row")) " of these data: wrong labels that it has learned there "
+                "are not found."
             }
         }
         p {

@@ -77,6 +77,7 @@ fn a_workbook_keeps_the_name_of_its_sheet_and_says_what_it_lacks() {
          row above the header",
         "2 formulas without a stored result are read as empty, the first in row 3 of the sheet",
     ]);
+    scene.rehead("inspect in.xlsx").ok().shows(&["  - 2 formulas without a stored result are read as empty"]);
     let written: calamine::Xlsx<_> = calamine::open_workbook(scene.path("out.xlsx")).unwrap();
     assert_eq!(written.sheet_names(), ["Tickets 2024"]);
     // A workbook with nothing else in it.

@@ -167,6 +167,7 @@ pub fn inspect(path: &Path, options: &ReadOptions) -> Result<DataReport> {
     let mut problems = Vec::new();
     problems.extend(stopped_by.as_ref().map(|error| format!("cannot be used as it is: {}", with_hint(error))));
     problems.extend(unresolved.as_ref().map(with_hint));
+    problems.extend(layout.warnings.iter().filter(|_| layout.sheet.is_some()).cloned());
     if counts.rows == 0 && stopped_by.is_none() && log.bad_rows() == 0 {
         problems.push("there is a header but no rows".to_owned());
     }

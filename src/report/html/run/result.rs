@@ -123,7 +123,7 @@ fn costs(metrics: &RunMetrics) -> Markup {
                 (units::count(metrics.trainable_parameters)) " of " (units::count(metrics.total_parameters))
                 " parameters trained"
             }
-            " · " span { "peak memory " (units::bytes(metrics.peak_memory_bytes)) }
+            " · " span { "peak memory of the process " (units::bytes(metrics.peak_memory_bytes)) }
         }
     }
 }

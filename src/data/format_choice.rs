@@ -1,5 +1,5 @@
 //! Which format a stream has whose name leaves that open: by its first line, by what was asked for, and for plain lines
-//! by whether they make a table, which nobody wants to be taken for texts.
+//! by whether they make a table, which nobody wants to be read as texts.
 
 use super::DetectedSetting;
 use super::format::FileFormat;

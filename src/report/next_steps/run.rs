@@ -440,7 +440,7 @@ mod tests {
 
     #[test]
     fn what_a_poor_network_doubts_is_not_to_be_looked_at() {
-        // `b` is mostly taken for `a`, four times with much confidence.
+        // `b` is mostly predicted as `a`, four times with much confidence.
         let row = |row: u32| match row {
             0..70 => (0, 0, 0.7),
             70..74 => (1, 0, 0.9),

@@ -654,3 +654,50 @@ fn what_shared_texts_do_to_validation_is_said() {
     let outcome = scene.rehead(&format!("{FROZEN} --train train.csv --quiet")).ok();
     outcome.says(&["40 of 80 rows are held out for validation, where 8 were asked for: in `0` and `1` every text is"]);
 }
+
+#[test]
+fn labels_that_are_one_number_or_one_word_to_the_eye_are_named() {
+    let scene = Scene::with_models(&["bare"]);
+    let labels = ["1", "01", "+1", "2", "2.0", "apple", "\u{430}pple", "pear", "p\u{1b}[31mear"];
+    scene.write("train.csv", rows_with(&labels, 90));
+    let says = [
+        "`+1` 10, `01` 10, `1` 10 (they differ in zeros and signs before a number)",
+        "`2` 10, `2.0` 10 (they differ in decimals)",
+        "`apple` 10, `\u{430}pple` 10 (they differ in letters of two alphabets)",
+    ];
+    let inspected = scene.rehead("inspect train.csv").ok();
+    let inspected = inspected.shows(&says).shows(&["p [31mear"]);
+    assert!(!inspected.stdout_text().contains('\u{1b}'), "{inspected}");
+    scene.rehead(&format!("{FROZEN} --train train.csv --quiet")).ok().says(&says);
+}
+
+#[test]
+fn labels_that_join_others_are_pointed_out() {
+    let scene = Scene::with_models(&["bare"]);
+    for (name, between) in [("slash", "/"), ("plus", " + "), ("and", "&")] {
+        let labels = ["a", "b", "c"].map(str::to_owned).into_iter();
+        let labels: Vec<String> = labels.chain([format!("a{between}b"), format!("b{between}c")]).collect();
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        scene.write(&format!("{name}.csv"), rows_with(&labels, 60));
+        scene.rehead(&format!("inspect {name}.csv")).ok().shows(&["whose parts recur", "several labels per row"]);
+        scene.write("names.csv", rows_with(&labels[1..], 60));
+        let seen = scene.rehead("inspect names.csv").ok();
+        assert!(!seen.stdout_text().contains("parts recur"), "{seen}");
+    }
+    scene
+        .rehead(&format!("{FROZEN} --train and.csv --dropout 0.3"))
+        .ok()
+        .says(&["warning: 24 rows hold labels such as", "`--dropout` has no effect with --strategy frozen"]);
+}
+
+#[test]
+fn a_file_as_model_hints_at_its_folder_only_where_a_model_is() {
+    let scene = Scene::with_models(&["bare"]);
+    std::fs::create_dir(scene.path("data")).unwrap();
+    scene.write("data/train.csv", rows_with(&["a", "b"], 20));
+    let words = "train --strategy frozen --out run --train data/train.csv --model";
+    scene.rehead(&format!("{words} bare/config.json")).refused().says(&["give the directory: bare"]);
+    let refused = scene.rehead(&format!("{words} data/train.csv")).refused();
+    let refused = refused.says(&["the directory that holds config.json"]);
+    assert!(!refused.stderr.contains("give the directory: data"), "{refused}");
+}

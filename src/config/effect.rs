@@ -27,12 +27,12 @@ mod tests {
 
     #[test]
     fn what_steers_the_optimizer_is_idle_when_frozen() {
-        let given: Vec<(&Setting, &str)> = [("epochs", "--epochs"), ("seed", "--seed"), ("lr", "--lr")]
+        let given: Vec<(&Setting, &str)> = [("epochs", "--epochs"), ("seed", "--seed"), ("dropout", "--dropout")]
             .into_iter()
             .filter_map(|(name, flag)| Some((find(name)?, flag)))
             .collect();
         let said = without_effect(&given, &[Strategy::Frozen]).unwrap();
-        assert!(said.starts_with("`--epochs` and `--lr` have no effect with --strategy frozen"), "{said}");
+        assert!(said.starts_with("`--epochs` and `--dropout` have no effect with --strategy frozen"), "{said}");
         assert_eq!(without_effect(&given, &[Strategy::Frozen, Strategy::Full]), None);
         assert_eq!(without_effect(&given[1..2], &[Strategy::Frozen]), None);
     }

@@ -29,7 +29,8 @@ pub struct Setting {
     pub(super) other_names: &'static [&'static str],
     /// Whether it can change the trained model. What cannot may differ when a run is resumed.
     pub changes_result: bool,
-    /// Whether it steers the optimizer, which a head on frozen features does without: a solver fits it to the end.
+    /// Whether it steers the optimizer or only counts beside it, as dropout does: a head on frozen features does
+    /// without, a solver fits it to the end.
     pub steers_optimizer: bool,
 }
 

@@ -214,7 +214,7 @@ pub static SETTINGS: &[Setting] = &[
         Auto("packed where it supports the model family"),
         "Implementation that runs a text network",
     ),
-    row(
+    optimizer_row(
         "model.dropout",
         "--dropout P",
         Accepts::Number(BELOW_ONE),

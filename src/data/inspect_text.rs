@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::DetectedSetting;
 use super::inspect::{DataReport, Distribution};
+use super::label_text::visible;
 use super::language::LanguageReport;
 use crate::console::units::{counted, percent};
 use crate::error::listed;
@@ -25,7 +26,7 @@ impl fmt::Display for DataReport {
                 ""
             };
             let examples: Vec<String> = column.examples.iter().map(|value| format!("{value:?}")).collect();
-            writeln!(f, "  {}{role}: {}", column.name, examples.join(", "))?;
+            writeln!(f, "  {}{role}: {}", visible(&column.name), examples.join(", "))?;
         }
         for choice in &self.choices {
             let DetectedSetting { setting, value, reason } = choice;
@@ -35,7 +36,7 @@ impl fmt::Display for DataReport {
                 "label" => "label column",
                 other => other,
             };
-            writeln!(f, "  {what}: {value} ({reason})")?;
+            writeln!(f, "  {what}: {} ({})", visible(value), visible(reason))?;
         }
         if self.label.is_none() && !self.text.is_empty() {
             writeln!(f, "  no label column found: enough to label; to train or to score, name one with --label COL")?;
@@ -44,7 +45,7 @@ impl fmt::Display for DataReport {
             writeln!(f, "\nclasses ({})", self.classes.len())?;
             let shown = 20;
             for class in self.classes.iter().take(shown) {
-                writeln!(f, "  {:>8}  {:>5.1} %  {}", class.rows, 100.0 * class.share, class.label)?;
+                writeln!(f, "  {:>8}  {:>5.1} %  {}", class.rows, 100.0 * class.share, visible(&class.label))?;
             }
             if self.classes.len() > shown {
                 writeln!(f, "  and {} smaller ones", self.classes.len() - shown)?;
@@ -66,7 +67,7 @@ impl fmt::Display for DataReport {
         }
         writeln!(f, "\nwhat looks wrong")?;
         for problem in &self.problems {
-            writeln!(f, "  - {problem}")?;
+            writeln!(f, "  - {}", visible(problem))?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::label_rules::{lookalikes, shown};
-use super::label_text::{brief, difference, looks_missing};
+use super::label_text::{brief, difference, folded, in_latin_letters, looks_missing, whole_number};
 use crate::console::units::counted;
 use crate::error::{Error, listed};
 
@@ -15,6 +15,9 @@ use crate::error::{Error, listed};
 pub struct LabelFindings {
     /// Groups of labels that look alike, in each the one with most rows first.
     pub lookalikes: Vec<Vec<(String, u64)>>,
+    /// Labels that mean the same or cannot be told apart, and that no rule makes one: in what they differ, and the
+    /// labels.
+    pub twins: Vec<(&'static str, Vec<(String, u64)>)>,
     /// Labels that programs write for a missing value.
     pub missing: Vec<(String, u64)>,
     /// Classes with one row.
@@ -53,6 +56,7 @@ impl LabelFindings {
         let with = |is: fn(&str) -> bool| present.iter().filter(|(name, _)| is(name)).cloned().collect();
         Self {
             lookalikes: lookalikes(&present),
+            twins: twins(&present),
             missing: with(looks_missing),
             single: present.iter().filter(|(_, rows)| *rows == 1).map(|(name, _)| name.clone()).collect(),
             other_task: scores(&present).or_else(|| several_in_one(&present)),
@@ -83,6 +87,13 @@ impl LabelFindings {
             said.push(format!(
                 "the class `{UNSURE}` is named as the folder in which `rehead label --sort-into` puts images below \
                  --min-confidence: sort them into the other classes, or move the folder away"
+            ));
+        }
+        for (what, labels) in &self.twins {
+            said.push(format!(
+                "labels that look alike are different classes: {} (they differ in {what}); --label-map FILE makes them \
+                 one",
+                shown(labels)
             ));
         }
         if !self.missing.is_empty() {
@@ -117,6 +128,26 @@ impl OtherTask {
         Error::request(self.what.clone())
             .hint(format!("{}; --task single-label takes every value as a class of its own", self.hint))
     }
+}
+
+/// Groups of labels that are one number, or one word in letters of two alphabets, though not to [`folded`].
+fn twins(classes: &[(String, u64)]) -> Vec<(&'static str, Vec<(String, u64)>)> {
+    let alike = |what: &'static str, form: fn(&str) -> Option<String>| {
+        let mut groups: BTreeMap<String, Vec<(String, u64)>> = BTreeMap::new();
+        for (name, rows) in classes {
+            if let Some(form) = form(name) {
+                groups.entry(form).or_default().push((name.clone(), *rows));
+            }
+        }
+        groups.into_values().filter_map(move |mut group| {
+            group.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            let forms: BTreeSet<String> = group.iter().map(|(name, _)| folded(name)).collect();
+            (forms.len() > 1).then_some((what, group))
+        })
+    };
+    let numbers = alike("zeros and signs before a number", whole_number);
+    let words = alike("letters of two alphabets", |name| Some(folded(&in_latin_letters(name))));
+    numbers.chain(words).collect()
 }
 
 fn first_few(names: &[String]) -> String {
@@ -174,7 +205,9 @@ fn several_in_one(classes: &[(String, u64)]) -> Option<OtherTask> {
             sure: true,
         });
     }
-    ['|', ';', ','].into_iter().find_map(|separator| {
+    ["|", ";", ",", "/", " + ", "&"].into_iter().find_map(|separator| {
+        // These stand in names of single things too.
+        let may_be_a_name = ["/", " + ", "&"].contains(&separator);
         let parts_of = |name: &str| name.split(separator).map(|part| part.trim().to_owned()).collect::<Vec<_>>();
         let joined: Vec<&(String, u64)> = classes.iter().filter(|(name, _)| name.contains(separator)).collect();
         let mut labels_with: BTreeMap<String, usize> = BTreeMap::new();
@@ -188,7 +221,11 @@ fn several_in_one(classes: &[(String, u64)]) -> Option<OtherTask> {
         if joined.len() < 2 || parts.contains("") || recurring < 2 || recurring * 2 < parts.len() {
             return None;
         }
-        let alone = classes.iter().any(|(name, _)| parts.contains(name));
+        let is_label = |part: &String| classes.iter().any(|(name, _)| name == part);
+        if may_be_a_name && !parts.iter().all(is_label) {
+            return None;
+        }
+        let alone = !may_be_a_name && parts.iter().any(is_label);
         let rows: u64 = joined.iter().map(|(_, rows)| rows).sum();
         let examples = listed(joined.iter().take(2).map(|(name, _)| brief(name)));
         Some(OtherTask {
@@ -227,6 +264,10 @@ mod tests {
         assert!(LabelFindings::of(&keys).other_task.unwrap().sure);
         assert_eq!(other_task(["a", "b", "a|b", "b|a|c"]), Some(true));
         assert_eq!(other_task(["a, b", "b, c", "c, a"]), Some(false));
+        for joined in [["a/b", "b/c"], ["a + b", "b + c"], ["a & b", "b&c"]] {
+            assert_eq!(other_task(joined.into_iter().chain(["a", "b", "c"])), Some(false), "{joined:?}");
+            assert_eq!(other_task(joined.into_iter().chain(["a", "b"])), None, "{joined:?}");
+        }
         assert_eq!(other_task(["['a', 'b']", "['b']"]), Some(true));
         for plain in [&["a, b", "c"][..], &["Paris, France", "Rome, Italy"], &["a", "b"], &["nlp|x", "cv|y"]] {
             assert_eq!(other_task(plain.to_vec()), None, "{plain:?}");

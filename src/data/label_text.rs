@@ -67,6 +67,34 @@ pub fn folded(label: &str) -> String {
     }
 }
 
+/// The whole number that a label writes, without signs and zeros that change nothing; `None` for other labels.
+pub fn whole_number(label: &str) -> Option<String> {
+    let digits = label.strip_prefix('+').unwrap_or(label);
+    let (whole, zeros) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_whole = !whole.is_empty() && whole.bytes().all(|b| b.is_ascii_digit());
+    let number = whole.trim_start_matches('0');
+    let number = if number.is_empty() { "0" } else { number };
+    (is_whole && !zeros.is_empty() && zeros.bytes().all(|b| b == b'0')).then(|| number.to_owned())
+}
+
+/// A label with Latin letters in place of the Cyrillic and Greek ones that nobody can tell from them.
+pub fn in_latin_letters(label: &str) -> String {
+    const ALIKE: [(&str, &str); 2] = [
+        ("аеорсухіјѕһԁԛԝАВЕКМНОРСТУХІЈЅ", "aeopcyxijshdqwABEKMHOPCTYXIJS"),
+        ("αονρυικΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aovpuikABEZHIKMNOPTYX"),
+    ];
+    let latin = |letter: char| {
+        let pairs = ALIKE.iter().flat_map(|(others, latin)| others.chars().zip(latin.chars()));
+        pairs.clone().find(|(other, _)| *other == letter).map_or(letter, |(_, latin)| latin)
+    };
+    label.chars().map(latin).collect()
+}
+
+/// A text without what would steer a terminal.
+pub fn visible(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() && char != '\n' { ' ' } else { char }).collect()
+}
+
 /// A label as messages show it: on one line, and cut when it is long.
 pub fn brief(label: &str) -> String {
     const LENGTH: usize = 40;
@@ -86,6 +114,8 @@ pub fn difference<'a>(labels: impl Iterator<Item = &'a str> + Clone) -> &'static
     let visible = |label: &str| label.chars().filter(|c| c.is_whitespace() || !is_invisible(*c)).collect::<String>();
     if same(str::to_lowercase) {
         "case"
+    } else if labels.clone().all(|label| whole_number(label).is_some()) {
+        "decimals"
     } else if same(|label| label.nfc().collect()) {
         "Unicode form"
     } else if same(visible) {

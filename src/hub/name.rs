@@ -60,7 +60,7 @@ pub fn interpret(model: &str, revision: Option<&str>) -> Result<Location> {
     }
     if path.is_file() {
         return Err(Error::request("is a file, where the model's directory is expected").file(path).hint(
-            match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            match path.parent().filter(|parent| !parent.as_os_str().is_empty() && holds_model(parent)) {
                 Some(parent) => format!("give the directory: {}", parent.display()),
                 None => "give the directory that holds config.json and model.safetensors".to_owned(),
             },
@@ -125,11 +125,13 @@ fn id_in_address(text: &str) -> Option<String> {
 fn is_beside_models(path: &Path) -> bool {
     const USUAL: [&str; 9] = ["run", "runs", "model", "models", "checkpoints", "out", "output", "outputs", "results"];
     let Some(folder) = path.parent().filter(|folder| folder.components().count() == 1) else { return false };
-    let is_model = |entry: &Path| {
-        ["config.json", "rehead.toml", "model.safetensors"].iter().any(|name| entry.join(name).is_file())
-    };
     let entries = || std::fs::read_dir(folder).into_iter().flatten().flatten();
-    folder.to_str().is_some_and(|name| USUAL.contains(&name)) || entries().any(|entry| is_model(&entry.path()))
+    folder.to_str().is_some_and(|name| USUAL.contains(&name)) || entries().any(|entry| holds_model(&entry.path()))
+}
+
+/// Whether a directory holds a part of a model or run.
+fn holds_model(directory: &Path) -> bool {
+    ["config.json", "rehead.toml", "model.safetensors"].iter().any(|name| directory.join(name).is_file())
 }
 
 fn no_such_directory(path: &Path) -> Error {

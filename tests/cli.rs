@@ -97,6 +97,15 @@ fn the_manual_has_a_page_for_every_command() {
         assert!(page.contains(".SH NAME") && page.contains(command), "{page}");
     }
     let train = scene.text("pages/man1/rehead-train.1");
+    for command in COMMANDS {
+        let page = scene.text(&format!("pages/man1/rehead-{command}.1"));
+        let lines: Vec<&str> = page.lines().collect();
+        for pair in lines.windows(2).filter(|pair| pair[0].starts_with("\\fB\\-")) {
+            assert!(!pair[1].trim().is_empty(), "{command}: nothing is said of {}", pair[0]);
+        }
+        assert!(page.contains(".SH \"EXIT STATUS\"") && page.contains("\\fB130\\fR"), "{page}");
+    }
+    assert!(main.contains(".SH \"EXIT STATUS\""), "{main}");
     assert!(train.contains("layer\\-decay") && train.contains("Continue after an interruption"), "{train}");
     assert_eq!(scene.text("pages/man1/rehead.1"), main);
     scene.write("file", "");

@@ -399,7 +399,11 @@ fn an_output_is_not_resumed_as_another() {
     scene.write("in.csv", input.lines().take(3).collect::<Vec<_>>().join("\n"));
     scene.rehead(&format!("{words} --resume")).refused().says(&["hint: "]);
     scene.write("in.csv", input);
-    scene.rehead(&format!("{words} --resume")).ok();
+    // Other threads round otherwise, which is said.
+    let note = scene.text("out.partial.csv.origin.json");
+    assert!(note.contains("\"threads\":1"), "{note}");
+    scene.write("out.partial.csv.origin.json", note.replacen("\"threads\":1", "\"threads\":3", 1));
+    scene.rehead(&format!("{words} --resume")).ok().says(&["begun with --threads 3 and is continued with 1"]);
     assert!(scene.bytes("out.csv") == scene.bytes("whole.csv"));
     scene.rehead(&format!("{words} --resume")).refused().says(&["nothing to resume"]);
 }

@@ -242,8 +242,16 @@ fn a_finished_output_is_sorted_by_for_what_it_was_made_of_alone() {
     refused(&resume, "the output has changed");
     scene.write("out.csv", output);
     scene.rehead(&resume).ok().says(&["all were there already"]);
+    // Without sorting too, what is certainly complete is, and what another call made is not.
+    let plain = format!("{LABEL} --resume");
+    scene.rehead(&plain).ok().says(&["out.csv is complete: there is nothing to resume"]);
+    refused(&format!("{plain} --probabilities"), "another set of output options");
+    scene.copy("photos/0.png", "photos/zz.png");
+    refused(&plain, "the input has more rows");
+    scene.remove("photos/zz.png");
     scene.remove("out.csv.origin.json");
-    refused(&resume, "nothing says which images");
+    refused(&plain, "nothing is recorded of what this output was made from");
+    refused(&resume, "nothing is recorded of what this output was made from");
     // Labelled without sorting, none of it is kept.
     scene.rehead(&format!("{LABEL} --sort-into sorted")).ok();
     scene.rehead(LABEL).ok();

@@ -301,6 +301,20 @@ fn a_finished_run_is_the_result_of_its_data_and_settings_only() {
     scene.rehead("train --resume --out run").ok().says(&["is finished: there is nothing to resume"]);
 }
 
+/// `--resume` with all settings, in a file too, begins the run that later calls continue.
+#[test]
+fn a_run_that_is_not_there_begins_where_all_settings_are_given() {
+    let scene = training_scene();
+    scene.rehead(&format!("{BASIC} --strategy frozen --out first")).ok();
+    for words in ["--config first/rehead.toml", "--config first/rehead.toml --set training.seed=2"] {
+        scene.rehead(&format!("train {words} --resume --out new")).ok().says(&["new: no run there yet: it begins"]);
+        let again = scene.rehead(&format!("train {words} --resume --out new")).ok().says(&["is finished"]);
+        again.check(!again.stderr.contains("no run there yet"), "the run to be found");
+        scene.remove("new");
+    }
+    scene.rehead("train --resume --out frist").refused().says(&["frist: no such run"]);
+}
+
 #[test]
 fn a_run_is_not_resumed_with_other_data_or_settings() {
     let scene = training_scene();

@@ -10,6 +10,21 @@ use crate::cli::{ManArgs, definition};
 use crate::error::{Error, Result};
 use crate::files;
 
+const EXIT_STATUS: &[u8] = br#".SH "EXIT STATUS"
+.TP
+\fB0\fR
+It is done.
+.TP
+\fB1\fR
+Something failed, such as a disk that is full.
+.TP
+\fB2\fR
+The request or the data are wrong; the message says what, and what helps.
+.TP
+\fB130\fR
+Interrupted; what can be continued is saved, and the message says how.
+"#;
+
 /// Prints the main page on standard output, or writes all pages into the folder.
 ///
 /// # Errors
@@ -42,11 +57,14 @@ fn command() -> clap::Command {
 }
 
 fn page_of(command: clap::Command) -> Man {
+    // `-h` leaves rare options out; without this the page would have them, but not what they do.
+    let command = command.mut_args(|option| option.hide_short_help(false));
     Man::new(command).manual("rehead").source(concat!("rehead ", env!("CARGO_PKG_VERSION")))
 }
 
 fn rendered(page: &Man) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     page.render(&mut bytes).map_err(|error| Error::failure(format!("writing the manual page: {error}")))?;
+    bytes.extend_from_slice(EXIT_STATUS);
     Ok(bytes)
 }

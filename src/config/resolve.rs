@@ -56,13 +56,14 @@ pub fn resolve(request: &Request) -> Result<RunConfig> {
     layers.push(read::read_set(&request.set, &mut problems));
     layers.push(flag_layer(&request.flags, &mut problems));
     if request.resume {
-        let given = |path: &str| layers.iter().rev().find_map(|layer| layer.get(path)?.value.as_str());
-        let out = given("run.out").map(Path::new);
+        let given = |path: &str| layers.iter().rev().find_map(|layer| layer.get(path));
+        let out = given("run.out").and_then(|out| out.value.as_str()).map(Path::new);
         let saved = out.map(saved_settings).filter(|saved| saved.is_file());
-        match (saved, out, given("data.train")) {
-            (Some(saved), ..) => layers.insert(1, read::read_file(&saved, &mut problems)),
-            // A call with all settings may begin the run that later calls continue.
-            (None, Some(out), None) => return Err(no_such_run(out)),
+        // A call with all settings may begin the run that later calls continue.
+        let may_begin = given("data.train").is_some();
+        match (saved, out) {
+            (Some(saved), _) => layers.insert(1, read::read_file(&saved, &mut problems)),
+            (None, Some(out)) if !may_begin => return Err(no_such_run(out)),
             _ => {}
         }
     }

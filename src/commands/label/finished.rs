@@ -63,9 +63,12 @@ impl Finished {
     /// There is no such note, or the output has changed since.
     pub fn read(output: &Path) -> Result<Self> {
         let output = &files::followed(output);
-        let refused = |message: &str| Err(Error::request(message).file(output).hint("label again, without --resume"));
+        let refused = |message: &str| {
+            let hint = "label again, without --resume: into another --output, or delete it first";
+            Err(Error::request(message).file(output).hint(hint))
+        };
         let Some(found) = Self::of(output) else {
-            return refused("nothing says which images and which model this output was made of");
+            return refused("there is nothing to resume: nothing is recorded of what this output was made from");
         };
         if digest(output)? != found.output {
             return refused("the output has changed since it was written");
@@ -84,7 +87,7 @@ impl Finished {
     /// # Errors
     /// It is that of another call.
     pub fn check_origin(&self, now: &Origin, output: &Path) -> Result<()> {
-        self.origin.check(now, "output", output, &format!("sort with the same options, or {}", self.other_way()))
+        self.origin.check(now, "output", output, &format!("give the same options, or {}", self.other_way()))
     }
 
     /// What to do where the output is not what this call would write.

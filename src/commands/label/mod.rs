@@ -91,7 +91,11 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         columns: output_columns,
         model: &model,
     };
-    let output = GrowingOutput::open(&labelling)?;
+    let Some(output) = GrowingOutput::open(&labelling)? else {
+        console.note(format!("{} is complete: there is nothing to resume", args.output.display()));
+        return Ok(());
+    };
+    output.remark.iter().for_each(|remark| console.warn(remark));
     let done = output.rows();
     if done > 0 {
         console.note(format!("continuing after row {}", units::count(done)));

@@ -27,6 +27,19 @@ pub struct Origin {
     /// How the rows are read.
     rows: String,
     precision: String,
+    /// Decides no more than how sums are rounded.
+    #[serde(default)]
+    threads: Threads,
+}
+
+/// Threads that compute; unknown of what an earlier version has begun. Equal whatever they are: they decide no output.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Threads(Option<usize>);
+
+impl PartialEq for Threads {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Origin {
@@ -44,6 +57,7 @@ impl Origin {
             unknown_label: args.unknown_label.clone(),
             rows: format!("{:?}", args.rows),
             precision: format!("{:?}", args.inference.precision),
+            threads: Threads(Some(model.hardware.threads)),
         })
     }
 
@@ -67,6 +81,16 @@ impl Origin {
             return differs("set of output options");
         }
         Ok(())
+    }
+    /// What to say where `now` computes with another number of threads.
+    pub fn other_threads(&self, now: &Self) -> Option<String> {
+        let (Threads(Some(before)), Threads(Some(now))) = (&self.threads, &now.threads) else { return None };
+        (before != now).then(|| {
+            format!(
+                "the output was begun with --threads {before} and is continued with {now}: probabilities may differ in \
+                 their last digits from those of one call"
+            )
+        })
     }
 }
 

@@ -25,6 +25,8 @@ use crate::task::OutputColumns;
 pub struct GrowingOutput {
     pub writer: LabelWriter,
     pub files: OutputFiles,
+    /// Where an earlier call has begun it: what may differ from an output that is made by one call.
+    pub remark: Option<String>,
 }
 
 const INTERRUPTED_HINT: &str = "resume with the same command, or delete the partial output to begin again";
@@ -76,12 +78,12 @@ impl Labelling<'_> {
 }
 
 impl GrowingOutput {
-    /// Begins an output, or continues an interrupted one.
+    /// Begins an output, or continues an interrupted one. Nothing where the output is complete.
     ///
     /// # Errors
     /// The output cannot be written, another process is writing it, an interrupted one is in the way or is the output
-    /// of another call or of other rows, or there is nothing to resume.
-    pub fn open(labelling: &Labelling) -> Result<Self> {
+    /// of another call or of other rows, or nothing says of what a complete one was made.
+    pub fn open(labelling: &Labelling) -> Result<Option<Self>> {
         let Labelling { args, .. } = labelling;
         let input = labelling.layout();
         let added = labelling.added();
@@ -92,7 +94,7 @@ impl GrowingOutput {
         check_row_count(format, labelling.input.row_count(), output)?;
         let is_whole = format.encoder(input, &[]).is_none();
         if is_stream(output) {
-            return to_stream(labelling, is_whole, &names);
+            return to_stream(labelling, is_whole, &names).map(Some);
         }
         if output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Err(Error::request("the output is a directory").file(output).hint("name a file with --output"));
@@ -107,7 +109,8 @@ impl GrowingOutput {
             let writer = format.whole_writer(&partial, input, &added).map_err(unwritable)?;
             let files = Files { partial, note: None, output: output.clone(), assembly: None, is_sorted_by };
             let writer = LabelWriter { sink: Sink::Whole(writer), rows: 0, log: None, max_rows: format.max_rows() };
-            return Ok(Self { writer, files: OutputFiles { files: Some(files), _lock: lock } });
+            let files = OutputFiles { files: Some(files), _lock: lock };
+            return Ok(Some(Self { writer, files, remark: None }));
         }
         let (assembly, partial, layout) = match is_whole {
             false => (None, partial, input.clone()),
@@ -119,9 +122,9 @@ impl GrowingOutput {
             }
         };
         let files = Files { note: Some(note_name(&partial)), partial, output: output.clone(), assembly, is_sorted_by };
-        let writer = files.grow(labelling, &layout, &names)?;
+        let Some((writer, remark)) = files.grow(labelling, &layout, &names)? else { return Ok(None) };
         let writer = LabelWriter { max_rows: format.max_rows(), ..writer };
-        Ok(Self { writer, files: OutputFiles { files: Some(files), _lock: lock } })
+        Ok(Some(Self { writer, files: OutputFiles { files: Some(files), _lock: lock }, remark }))
     }
 
     /// The file that grows; none for a stream.
@@ -154,7 +157,7 @@ fn to_stream(labelling: &Labelling, is_whole: bool, names: &[String]) -> Result<
         log: None,
         max_rows: None,
     };
-    Ok(GrowingOutput { writer, files: OutputFiles { files: None, _lock: None } })
+    Ok(GrowingOutput { writer, files: OutputFiles { files: None, _lock: None }, remark: None })
 }
 
 fn unwritable(error: Error) -> Error {
@@ -162,8 +165,13 @@ fn unwritable(error: Error) -> Error {
 }
 
 impl Files {
-    /// Begins the file that grows, or continues it.
-    fn grow(&self, labelling: &Labelling, layout: &FileLayout, names: &[String]) -> Result<LabelWriter> {
+    /// Begins the file that grows, or continues it, with what is to be said of that. Nothing where it is complete.
+    fn grow(
+        &self,
+        labelling: &Labelling,
+        layout: &FileLayout,
+        names: &[String],
+    ) -> Result<Option<(LabelWriter, Option<String>)>> {
         let Self { partial, output, .. } = self;
         let Some(note) = &self.note else { return Err(Error::failure("an output without a note").file(partial)) };
         let args = labelling.args;
@@ -174,16 +182,15 @@ impl Files {
                 .file(partial)
                 .hint(format!("--resume continues it; to begin again, delete it and {}", note.display())));
         }
-        let mut records = Vec::new();
+        let (mut records, mut remark) = (Vec::new(), None);
         if exists {
             let (saved, recorded) = progress::read::<Origin>(note)?;
             saved.check(&origin, "interrupted output", note, INTERRUPTED_HINT)?;
             records = progress::intact(recorded, partial)?;
             check_rows(labelling, &records)?;
+            remark = saved.other_threads(&origin);
         } else if args.resume && output.exists() {
-            return Err(Error::request("the output is complete: there is nothing to resume")
-                .file(output)
-                .hint("without --resume the input is labelled again, into this file"));
+            return check_complete(labelling, &origin, output).map(|()| None);
         }
         let log = ProgressLog::begin(note, &origin, &records).map_err(unwritable)?;
         let written = match records.last() {
@@ -199,7 +206,7 @@ impl Files {
         files::restrict_like(partial, output);
         let rows = writer.rows();
         let sink = Sink::Rows { writer: Box::new(writer), keeps_rows: self.assembly.is_none() };
-        Ok(LabelWriter { sink, rows, log: Some(log), max_rows: None })
+        Ok(Some((LabelWriter { sink, rows, log: Some(log), max_rows: None }, remark)))
     }
 
     fn remove(&self) {
@@ -210,20 +217,33 @@ impl Files {
     }
 }
 
-/// That the input still begins with the rows that are labelled.
-fn check_rows(labelling: &Labelling, records: &[Record]) -> Result<()> {
-    let Some(last) = records.last() else { return Ok(()) };
+/// That the output is what this call would make.
+fn check_complete(labelling: &Labelling, origin: &Origin, output: &Path) -> Result<()> {
+    let finished = Finished::read(output)?;
+    finished.check_origin(origin, output)?;
+    match check_rows(labelling, &finished.records)? {
+        true => Ok(()),
+        false => Err(Error::request("the input has more rows than when the output was made")
+            .file(output)
+            .hint(finished.other_way())),
+    }
+}
+
+/// That the input still begins with the rows that are labelled. Whether it has no others.
+fn check_rows(labelling: &Labelling, records: &[Record]) -> Result<bool> {
+    let Some(last) = records.last() else { return Ok(false) };
     let file = &labelling.layout().file;
     let mut same = SameRows::new(records);
     let mut images = SameImages::new(records);
-    let rows = RowReader::open(&labelling.args.input, labelling.options)?;
-    for row in rows.take(usize::try_from(last.rows).unwrap_or(usize::MAX)) {
+    let mut rows = RowReader::open(&labelling.args.input, labelling.options)?;
+    for row in rows.by_ref().take(usize::try_from(last.rows).unwrap_or(usize::MAX)) {
         let row = row?;
         same.take(&row, file)?;
         images.take(&row, labelling.input_columns)?;
     }
     images.finish()?;
-    same.finish(file)
+    same.finish(file)?;
+    Ok(rows.next().is_none())
 }
 
 /// Writes rows with their labels, and records how far it has come.

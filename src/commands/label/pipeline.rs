@@ -94,7 +94,7 @@ struct Written {
 impl Pipeline<'_> {
     /// Reads, computes and writes until the input ends, and adds what was written to `summary`.
     pub fn run(&self, rows: RowReader, output: GrowingOutput, summary: Summary) -> Result<Summary> {
-        let GrowingOutput { writer, files } = output;
+        let GrowingOutput { writer, files, .. } = output;
         let done = writer.rows();
         // Windows begin where they would have begun, since what is computed together decides the last digits: the rows
         // of the window in which an earlier call ended are computed again, and written once.

@@ -29,6 +29,9 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let _lock = lock_directory(&config.run.out)?;
     config.check_paths(args.resume)?;
     config.check_loss(&[config.strategy.name])?;
+    if args.resume && !config::saved_settings(&config.run.out).is_file() {
+        console.note(format!("{}: no run there yet: it begins", config.run.out.display()));
+    }
     if let Some(idle) = args.without_effect(&config) {
         console.warn(idle);
     }

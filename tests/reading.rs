@@ -471,8 +471,9 @@ fn hints_for_a_single_column_of_texts_without_a_header_work() {
         scene.write(name, rows);
         let doubt = if number == 0 { "--no-header --delimiter tab" } else { "--no-header" };
         scene.rehead(&format!("inspect {name}")).ok().shows(&["looks like data", doubt]);
-        let (lines, _) = labelled(&scene, name, &format!("out{number}.csv"), doubt);
+        let (lines, outcome) = labelled(&scene, name, &format!("out{number}.csv"), doubt);
         assert_eq!(lines.len(), 3, "{lines:?}");
+        outcome.check(!outcome.stderr.contains("is that the delimiter"), "no other hint");
     }
 }
 

@@ -199,10 +199,10 @@ impl Delimited {
     }
 }
 
-/// That a table's first line has nothing of the delimiter that was given, but of another.
+/// That a table's lines have nothing of the delimiter that was given, but all as much of another.
 fn other_delimiter(given: u8, table: &[u8]) -> Option<String> {
     let (other, _) = sniffed_delimiter(table);
-    let found = width(table, other).checked_sub(1).filter(|&found| found > 0 && width(table, given) == 1)?;
+    let found = regular_rows(table, other).filter(|_| width(table, given) == 1)?.first()?.len() - 1;
     let flag = if other == b'\t' { "tab".to_owned() } else { format!("'{}'", other as char) };
     let (given, other) = (shown(given), shown(other));
     Some(format!("the first line has no {given} but {found} × {other}: is that the delimiter? --delimiter {flag}"))

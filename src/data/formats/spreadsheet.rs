@@ -127,8 +127,8 @@ fn titles(rows: &[SparseRow]) -> usize {
     let filled = |row: &SparseRow| row.cells.iter().filter(|(_, cell)| !cell.is_empty()).count();
     let first = rows.iter().take_while(|row| filled(row) == 1).count();
     match rows.get(first) {
-        // A column of texts with one stray cell far below is no title.
-        Some(_) if first <= MAX_TITLES => first,
+        // A column of texts with one stray cell far below is no title, nor are texts above a blank one.
+        Some(below) if first <= MAX_TITLES && filled(below) > 1 => first,
         _ => 0,
     }
 }

@@ -73,10 +73,13 @@ fn completions_know_commands_flags_and_words() {
         for command in COMMANDS {
             assert!(script.contains(command), "{shell}: {command}");
         }
-        for part in ["layer-decay", "min-confidence", "bitfit", "rust-bert"] {
+        for part in ["layer-decay", "min-confidence", "bitfit", "rust-bert", "bf16", "int8", "shift_jis"] {
             assert!(script.contains(part), "{shell}: {part}");
         }
     }
+    assert!(help("completions bash").contains("full frozen last: gradual lora lora: bitfit"));
+    assert!(help("completions zsh").contains("(full frozen last\\: gradual lora lora\\: bitfit)"));
+    assert!(help("label --help").replace('\n', " ").contains("CSV, JSON Lines or one text per line"));
     let bash = std::process::Command::new("bash").arg("-n").stdin(std::process::Stdio::piped()).spawn();
     if let Ok(mut bash) = bash {
         use std::io::Write;

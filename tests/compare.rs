@@ -102,6 +102,13 @@ fn a_comparison_ends_with_the_run_to_go_on_with() {
     assert!(lines.len() == 4 && outcome.stderr.lines().count() < 20, "{}", outcome.stderr);
     let recommended = scene.json("both/compare.json")["recommended"]["run"].as_str().unwrap().to_owned();
     assert!(scene.exists(&format!("{recommended}/model.safetensors")), "{recommended}");
+    // It is no model; the run in it is named, wherever the comparison was moved.
+    std::fs::rename(scene.path("both"), scene.path("elsewhere")).unwrap();
+    for words in ["inspect elsewhere", "label --model elsewhere --input test.csv --output out.csv"] {
+        let run = recommended.replace("both/", "elsewhere/");
+        scene.rehead(words).refused().says(&["elsewhere: this is a comparison", &format!("recommended run is {run}")]);
+    }
+    std::fs::rename(scene.path("elsewhere"), scene.path("both")).unwrap();
     let outcome =
         outcome.says(&["what to do next", &format!("rehead label --model {recommended} "), "both/report.html"]);
     let page = scene.text("both/report.html");

@@ -120,6 +120,22 @@ fn inspect_shows_what_training_gets() {
     }
     // What training refuses is said as it says it.
     scene.rehead("inspect a.csv b.csv").ok().shows(&["`rehead train` refuses: ", "--on-empty-label skip"]);
+    // Files that are fine, each by itself, are not where training takes them together and has something to say.
+    scene.write("c.csv", format!("text,label\n{}{}", rows("Spam", 20), rows("Ham", 20)));
+    let fine = scene.rehead("inspect a.csv").ok();
+    fine.check(fine.stdout_text().ends_with("\nnothing looks wrong\n"), "the verdict at the end");
+    let odd = scene.rehead("inspect a.csv c.csv").ok().shows(&["`rehead train` gets", "look alike"]);
+    odd.check(!odd.stdout_text().contains("nothing looks wrong"), "no verdict beside what looks wrong");
+    let refused = scene.rehead("inspect a.csv --min-rows-per-label 30").ok().shows(&["`rehead train` refuses: "]);
+    refused.check(!refused.stdout_text().contains("nothing looks wrong"), "no verdict beside a refusal");
+    let merged = scene.rehead("inspect a.csv c.csv --merge-labels").ok();
+    merged.check(merged.stdout_text().ends_with("\nnothing looks wrong\n"), "the verdict after all");
+    // Validation rows are held out where none are given.
+    let held_out = "before validation rows were held out";
+    scene.rehead(&format!("{} --train a.csv", FROZEN.replace("--out run", "--out split"))).ok();
+    assert!(scene.text("split/report.html").contains(held_out));
+    scene.rehead(&format!("{} --train a.csv --valid a.csv", FROZEN.replace("--out run", "--out given"))).ok();
+    assert!(!scene.text("given/report.html").contains(held_out));
     scene.rehead("inspect a.csv --other rest").refused().says(&["--min-rows-per-label"]);
     scene.rehead("inspect bare --merge-labels").refused().says(&["bare: ", "hint: "]);
     let single = scene.rehead("inspect a.csv --json").ok().json();

@@ -245,24 +245,25 @@ fn everything(advice: &Advice) -> String {
     };
     let many = advice.many_rows_per_class;
     let such = match advice.size {
-        Size::Much => format!("{many:.0} labelled rows per class or more"),
+        Size::Much => format!("{many:.0} or more labelled rows per class"),
         Size::Little => format!("fewer than {many:.0} labelled rows per class"),
     };
     let verdict = if advice.strategy == RecommendedStrategy::Full { "worth it" } else { "not worth it" };
-    let may_be_otherwise = match advice.strategy {
-        RecommendedStrategy::Full => low < 0.0,
-        RecommendedStrategy::Frozen => high >= advice.worth_points,
+    let otherwise = match advice.strategy {
+        RecommendedStrategy::Full if low < 0.0 => Some("lose accuracy"),
+        RecommendedStrategy::Frozen if high >= advice.worth_points => Some("be worth it"),
+        _ => None,
     };
-    let compare = if may_be_otherwise {
-        " Here it may be otherwise: `rehead compare` trains both and shows which is better."
-    } else {
-        ""
-    };
+    let compare = otherwise.map_or_else(String::new, |otherwise| {
+        format!(
+            " By that range it may also {otherwise}: `rehead compare` trains both on your rows and shows which is better."
+        )
+    });
     let [points, low, high] = [points, low, high].map(signed);
     format!(
         "Training everything instead of a head on {} should change accuracy by {points} points (90 % range {low} to \
          {high}) and takes about {:.0} times as long: {verdict}, by the rule that it should gain {:.0} point or more. \
-         The numbers are those of our runs with {such}; here there are {rate}.{compare}",
+         The range is that of our runs with {such}; you have {rate} per class on average.{compare}",
         of_stage(advice).trim_end_matches(','),
         advice.times_as_long,
         advice.worth_points
@@ -378,8 +379,9 @@ mod tests {
         assert_eq!((advice.strategy, advice.size), (RecommendedStrategy::Frozen, Size::Much));
         let said = advice.to_string();
         let expected = "by +0.5 points (90 % range -1.4 to +1.7) and takes about 17 times as long: not worth it, by \
-                        the rule that it should gain 1 point or more. The numbers are those of our runs with 30 \
-                        labelled rows per class or more; here there are 500. Here it may be otherwise";
+                        the rule that it should gain 1 point or more. The range is that of our runs with 30 \
+                        or more labelled rows per class; you have 500 per class on average. By that range it may also \
+                        be worth it: `rehead compare`";
         assert!(said.contains(expected) && said.starts_with("advice: frozen (train a new head alone)"), "{said}");
         assert_eq!(said.matches("times as long").count(), 1, "{said}");
         // Nothing to gain at all: then nothing needs to be compared.

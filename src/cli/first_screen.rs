@@ -42,7 +42,7 @@ const FIRST_SCREENS: &[FirstScreen] = &[
     FirstScreen {
         command: "label",
         flags: &[
-            ("input", "Rows to label, a folder of images, or `-` for one text per line"),
+            ("input", "Rows to label, a folder of images, or `-` for standard input"),
             ("data.text", "Text columns, or image paths [default: as trained]"),
             ("model", "A run directory, any classifier's directory, or a hub id"),
             ("output", "File for the labelled rows, or `-`"),

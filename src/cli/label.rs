@@ -25,7 +25,7 @@ Examples:
 #[command(after_help = LABEL_EXAMPLES)]
 pub struct LabelArgs {
     /// Rows to label: .csv, .tsv, .jsonl or .txt (also .gz, .zst), .xlsx, .parquet, a folder of images, or `-` for
-    /// standard input with one text per line
+    /// standard input (CSV, JSON Lines or one text per line)
     #[arg(long, value_name = "FILE|DIR|-", help_heading = "Data")]
     pub input: PathBuf,
 

@@ -140,11 +140,15 @@ impl TypedValueParser for SettingParser {
         refuse.parse_ref(command, flag, OsStr::new(text.to_string_lossy().as_ref()))
     }
 
-    /// The words that a shell completes; of a form such as `last:N` none.
+    /// The words that a shell completes; of a form such as `last:N` what stands before its capitals. A form of capitals
+    /// alone has nothing to complete.
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         let Accepts::Word(forms, _) = self.0.accepts else { return None };
-        let words = forms.iter().filter(|form| form.chars().all(|char| char.is_ascii_lowercase() || char == '-'));
-        Some(Box::new(words.map(|word| PossibleValue::new(*word))))
+        let words = forms.iter().map(|form| form.split(|char: char| char.is_ascii_uppercase()).next().unwrap_or(form));
+        // A quote or semicolon would be one of the script.
+        let is_plain = |word: &&str| word.chars().all(|char| char.is_ascii_alphanumeric() || "-_:".contains(char));
+        let words = words.filter(|word| !word.is_empty()).filter(is_plain);
+        Some(Box::new(words.map(PossibleValue::new)))
     }
 }
 

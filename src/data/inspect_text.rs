@@ -62,10 +62,9 @@ impl fmt::Display for DataReport {
             let models = listed(models);
             writeln!(f, "\nlanguage: {} of the texts in {language}; models that know it: {models}", percent(*share))?;
         }
-        if self.problems.is_empty() {
-            return writeln!(f, "\nnothing looks wrong");
+        if !self.problems.is_empty() {
+            writeln!(f, "\nwhat looks wrong")?;
         }
-        writeln!(f, "\nwhat looks wrong")?;
         for problem in &self.problems {
             writeln!(f, "  - {}", visible(problem))?;
         }

@@ -7,7 +7,7 @@ use super::outcome::{ComparisonOutcome, csv, table};
 use super::runs::{Contender, FinishedRun, add};
 use super::{next, page};
 use crate::cli::CompareArgs;
-use crate::commands::locate::locate_network;
+use crate::commands::locate::{COMPARISON, locate_network};
 use crate::commands::origin::{self, Origin};
 use crate::commands::output::print;
 use crate::commands::train::{Session, train};
@@ -20,8 +20,6 @@ use crate::inference::cache::Cache;
 use crate::interrupt;
 use crate::report::metrics::to_readable_json;
 use crate::report::next_steps;
-
-const COMPARISON: &str = "compare.json";
 
 /// Trains every strategy with every seed into folders of `--out`, and writes there what they say together. Runs that
 /// are finished there are kept.

@@ -177,6 +177,13 @@ pub fn add_images(report: &mut DataReport, table: &Path, options: &ReadOptions) 
     Ok(())
 }
 
+impl ImagesReport {
+    /// Whether nothing looks wrong.
+    pub fn is_fine(&self) -> bool {
+        self.problems.is_empty() && self.refusal.is_none()
+    }
+}
+
 impl fmt::Display for ImagesReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.folder, units::counted(self.images as u64, "image"))?;
@@ -188,9 +195,6 @@ impl fmt::Display for ImagesReport {
         }
         if let Some(refusal) = &self.refusal {
             write!(f, "\n  cannot be trained on: {refusal}")?;
-        }
-        if self.problems.is_empty() && self.refusal.is_none() {
-            return write!(f, "\nnothing looks wrong");
         }
         self.problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
     }

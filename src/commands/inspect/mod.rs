@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use self::images::{ImagesReport, add_images};
 use self::model::ModelReport;
 use self::training::TrainingReport;
+use super::locate::check_no_comparison;
 use super::output::print;
 use crate::cli::InspectArgs;
 use crate::config::{OnBadInput, saved_settings};
@@ -35,10 +36,15 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     }
     let mut reports = args.paths.iter().map(|path| report(path, args)).collect::<Result<Vec<_>>>()?;
     if training {
-        reports.push(Report::of(&TrainingReport::of(args)?)?);
+        let found = TrainingReport::of(args)?;
+        reports.push(Report::of(&found, found.is_fine())?);
     }
     if !args.json {
-        return print(&reports.iter().map(|report| report.text.as_str()).collect::<Vec<_>>().join("\n"));
+        let mut text = reports.iter().map(|report| report.text.trim_end()).collect::<Vec<_>>().join("\n\n");
+        if reports.iter().all(|report| report.is_fine) {
+            text.push_str("\n\nnothing looks wrong");
+        }
+        return print(&text);
     }
     match reports.as_slice() {
         [only] => print(&to_readable_json(&only.json)?),
@@ -54,23 +60,28 @@ pub fn run(args: &InspectArgs) -> Result<()> {
 struct Report {
     text: String,
     json: Value,
+    /// Whether nothing looks wrong.
+    is_fine: bool,
 }
 
 impl Report {
-    fn of(report: &(impl Serialize + Display)) -> Result<Self> {
+    fn of(report: &(impl Serialize + Display), is_fine: bool) -> Result<Self> {
         let json = serde_json::to_value(report).map_err(|error| Error::failure(format!("writing JSON: {error}")))?;
-        Ok(Self { text: report.to_string(), json })
+        Ok(Self { text: report.to_string(), json, is_fine })
     }
 }
 
 fn report(path: &Path, args: &InspectArgs) -> Result<Report> {
     if is_model(path) {
-        Report::of(&ModelReport::of(path)?)
+        let found = ModelReport::of(path)?;
+        Report::of(&found, found.is_fine())
     } else if path.is_dir() {
+        check_no_comparison(path)?;
         if RowReader::open(path, &ImagesReport::options(false)).is_err() {
             return Err(nothing_in(path));
         }
-        Report::of(&ImagesReport::of(path)?)
+        let found = ImagesReport::of(path)?;
+        Report::of(&found, found.is_fine())
     } else {
         let options = args.columns.read_options(OnBadInput::Skip);
         let options = ReadOptions { modality: modality(path, &options), ..options };
@@ -78,7 +89,7 @@ fn report(path: &Path, args: &InspectArgs) -> Result<Report> {
         if options.modality == Modality::Image {
             add_images(&mut found, path, &options)?;
         }
-        Report::of(&found)
+        Report::of(&found, found.problems.is_empty())
     }
 }
 

@@ -193,6 +193,13 @@ impl ModelReport {
     }
 }
 
+impl ModelReport {
+    /// Whether nothing looks wrong.
+    pub fn is_fine(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
 impl fmt::Display for ModelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.run.is_some() { "a run" } else { "a model" };
@@ -247,12 +254,9 @@ impl fmt::Display for ModelReport {
         if let (Some(run), Some(strategy)) = (&self.run, &self.strategy) {
             writeln!(f, "  trained by    {strategy} ({run})")?;
         }
-        match self.problems.as_slice() {
-            [] => write!(f, "nothing looks wrong"),
-            problems => {
-                write!(f, "what looks wrong or odd:")?;
-                problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
-            }
+        if !self.problems.is_empty() {
+            writeln!(f, "what looks wrong or odd:")?;
         }
+        self.problems.iter().try_for_each(|problem| writeln!(f, "  - {problem}"))
     }
 }

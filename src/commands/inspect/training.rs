@@ -39,6 +39,11 @@ impl TrainingReport {
             || other.is_some()
     }
 
+    /// Whether training takes the data and warns of nothing.
+    pub fn is_fine(&self) -> bool {
+        self.refusal.is_none() && self.warnings.is_empty()
+    }
+
     /// Loads the files as training loads them.
     ///
     /// # Errors

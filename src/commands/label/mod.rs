@@ -105,11 +105,8 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     if let Some(partial) = output.grown().filter(|_| done > 0) {
         summary.count_before(WrittenRows::open(partial, rows.layout(), args), model.modality, labels);
     }
-    let unit = match model.transform {
-        Transform::Text(_) => "tokens",
-        Transform::Image(_) => "images",
-    };
-    let bar = console.progress("labelling", rows.row_count(), "rows").rate_in(unit).starting_at(done);
+    let bar =
+        console.progress("labelling", rows.row_count(), "rows").rate_in(unit_of(&model.transform)).starting_at(done);
     let reading = Reading {
         input_columns: &input_columns,
         transform: &model.transform,
@@ -127,6 +124,14 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     log.notes().iter().for_each(|note| console.note(note));
     summary.print(args, labels, began.elapsed(), &console);
     sorting.map_or(Ok(()), |mut sorting| sorting.sort(&options, &console))
+}
+
+/// What its rate is counted in.
+fn unit_of(transform: &Transform) -> &'static str {
+    match transform {
+        Transform::Text(_) => "tokens",
+        Transform::Image(_) => "images",
+    }
 }
 
 /// That the output has a folder which can be written, before the model is loaded.

@@ -175,6 +175,7 @@ fn html(
         history,
         data: &run.summary,
         classes: &run.training.classes,
+        holds_out: run.config.data.valid.is_none(),
         splits,
         next,
         provenance: &Provenance::now(),

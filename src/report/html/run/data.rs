@@ -30,7 +30,11 @@ pub(super) fn data(report: &RunReport) -> Markup {
     };
     let note = html! {
         @if report.classes.len() > 1 {
-            p { "Rows of each label as they are in the training data, before validation rows were held out." }
+            p {
+                "Rows of each label as they are in the training data"
+                @if report.holds_out { ", before validation rows were held out" }
+                "."
+            }
         }
     };
     section("data", "Data", note, content)

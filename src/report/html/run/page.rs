@@ -209,6 +209,7 @@ mod tests {
             history,
             data: &data,
             classes: &[("food".to_owned(), 60), (HOSTILE.to_owned(), 1)],
+            holds_out: true,
             splits: &splits,
             next: &[NextStep::new("Look at `food`.").command(HOSTILE)],
             provenance: &Provenance { date: "today".to_owned(), command: HOSTILE.to_owned() },

@@ -30,6 +30,8 @@ pub struct RunReport<'a> {
     pub data: &'a [(String, String)],
     /// Each label with its rows in the training data, validation rows included.
     pub classes: &'a [(String, u64)],
+    /// Whether validation rows were held out of the training data.
+    pub holds_out: bool,
     /// Validation data first, then test data where there are any.
     pub splits: &'a [ScoredSplit<'a>],
     /// What to do next, the most important first.

@@ -337,7 +337,7 @@ fn settings_without_effect_are_named_and_those_without_sense_refused() {
     scene.write("train.csv", support::csv(&support::sentiment(24, 1)));
     let train = format!("train --train train.csv --model bare {CPU}");
     let frozen = format!("{train} --strategy frozen --epochs 3 --set lr=1e-4 --out a --quiet");
-    let idle = "warning: `--lr` and `--epochs` have no effect with --strategy frozen";
+    let idle = "warning: `training.lr` and `--epochs` have no effect with --strategy frozen";
     scene.rehead(&frozen).ok().says(&[idle]);
     for silent in
         ["--strategy frozen --out b", "--strategy last:1 --epochs 1 --out c", "--config a/rehead.toml --out d"]

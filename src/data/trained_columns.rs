@@ -187,10 +187,11 @@ fn lacks(layout: &FileLayout, trained_on: &TextColumns, key: &str) -> Error {
     let hint = match (key, names.len()) {
         (_, 2..) if key != "label" && layout.columns.len() < names.len() => {
             let header = names.join(",");
-            let needed = format!(
-                "such a row needs {} columns: give a CSV whose first line is {header}, or name its columns with --text",
-                names.len()
-            );
+            let mut needed =
+                format!("such a row needs {} columns: give a CSV whose first line is {header}", names.len());
+            if layout.format.names_columns() {
+                needed.push_str(", or name its columns with --text");
+            }
             return Error::request(message).file(&layout.file).hint(needed);
         }
         ("label", _) => "name the column that holds the label: --label COL",

@@ -157,7 +157,8 @@ fn rows_and_columns_stay_in_every_format() {
             .zip(&columns)
             .enumerate()
             .map(|(row, (text, (label, confidence)))| {
-                let text = if text.contains([delimiter, '"', '\n']) { quoted(text) } else { (*text).to_owned() };
+                // Quoted as in the input.
+                let text = quoted(text);
                 [&row.to_string(), &text, &format!("00{row}.50"), label, confidence]
                     .map(String::as_str)
                     .join(&delimiter.to_string())

@@ -15,7 +15,7 @@ use crate::error::{Error, listed};
 pub struct LabelFindings {
     /// Groups of labels that look alike, in each the one with most rows first.
     pub lookalikes: Vec<Vec<(String, u64)>>,
-    /// Labels that mean the same or cannot be told apart, and that no rule makes one: in what they differ, and the
+    /// Labels that mean the same or look the same, and that no rule makes one: in what they differ, and the
     /// labels.
     pub twins: Vec<(&'static str, Vec<(String, u64)>)>,
     /// Labels that programs write for a missing value.

@@ -241,3 +241,11 @@ fn what_looks_wrong_about_a_folder_of_images_is_said() {
     let said = scene.rehead("inspect data").ok();
     said.check(said.stdout_text().ends_with("nothing looks wrong\n"), "nothing to look wrong");
 }
+
+#[test]
+fn one_class_is_not_compared_with_itself() {
+    let scene = Scene::new();
+    scene.write("one.csv", "text,label\na,x\nb,x\nc,x\n");
+    let outcome = scene.rehead("inspect one.csv").run();
+    outcome.check(!outcome.stdout_text().contains("unequal"), "nothing unequal");
+}

@@ -357,6 +357,12 @@ fn links_among_images_that_are_moved() {
     scene.rehead(&format!("{moving} --resume")).refused().says(&["1 link of an earlier sorting leads", to]);
     assert!(scene.everything() == before, "{}", scene.listing());
     scene.remove("sorted");
+    // A file has the name of a label's folder.
+    let labels_folder = folder(&labels(&scene)["0.png"].0);
+    std::fs::create_dir(scene.path("sorted")).unwrap();
+    scene.write(&format!("sorted/{labels_folder}"), "");
+    scene.rehead(&moving).run().says(&["cannot be placed here", "--resume sorts the others"]);
+    scene.remove("sorted");
     // One folder by two paths, and a link to an image that stays.
     link("more", "photos/again");
     link("../elsewhere/7.png", "photos/7.png");
@@ -365,7 +371,8 @@ fn links_among_images_that_are_moved() {
     assert_eq!(sorted.values().flatten().count(), 9, "{outcome}\n{}", scene.listing());
     assert!(scene.exists("elsewhere/7.png"), "{outcome}");
     assert!(scene.everything_in("photos").values().flatten().next().is_none(), "{outcome}");
-    outcome.says(&["4 images are reached by two paths and moved once", "1 link leads to images that are not in the"]);
+    let said = ["4 images are reached by two paths and moved once", "1 link leads to images that are not in the"];
+    outcome.says(&said).says(&["9 images moved into sorted: "]);
     scene.rehead(&format!("{moving} --resume")).ok().says(&["all were there already"]);
     assert!(images_in(&scene, "sorted") == sorted);
 }

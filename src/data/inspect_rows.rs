@@ -267,7 +267,7 @@ pub fn size_problems(classes: &[ClassReport], labelled: u64) -> Vec<String> {
         problems
             .push(format!("{classes} fewer than 10 rows, too few to learn from or to measure: {}", shown.join(", ")));
     }
-    if largest.share >= 0.8 || largest.rows > 20 * smallest.rows {
+    if classes.len() > 1 && (largest.share >= 0.8 || largest.rows > 20 * smallest.rows) {
         problems.push(format!(
             "the classes are unequal: `{}` is {:.1} % of the rows, `{}` {:.1} %; prefer macro-F1 to accuracy",
             largest.label,

@@ -198,6 +198,10 @@ impl<'a> Sorting<'a> {
                 sorted.unreadable += 1;
                 continue;
             };
+            // Rows may name one image.
+            if !self.placed.insert(placing::entry_of(&image.path)) {
+                continue;
+            }
             sorted.elsewhere += u64::from(!self.args.move_images && self.is_elsewhere(&image.path, folder));
             let is_new = self.place(image, folder, &mut moves)?;
             *sorted.by_folder.entry(folder.clone()).or_default() += 1;
@@ -257,9 +261,6 @@ impl<'a> Sorting<'a> {
     /// Places an image in a folder; false where it was there already.
     fn place(&mut self, image: &ListedImage, folder: &str, moves: &mut Moves) -> Result<bool> {
         let path = &image.path;
-        if !self.placed.insert(placing::entry_of(path)) {
-            return Ok(false);
-        }
         let folder = self.into.join(folder);
         let failed = |error| {
             let which = format!("{} cannot be placed here", path.display());
@@ -275,7 +276,7 @@ impl<'a> Sorting<'a> {
             }
         }
         if !folder.is_dir() {
-            std::fs::create_dir_all(&folder).map_err(|error| Error::io(error, &folder))?;
+            std::fs::create_dir_all(&folder).map_err(failed)?;
         }
         if self.entered.insert(folder.clone()) {
             files::remove_temporaries(&folder);

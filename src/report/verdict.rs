@@ -94,19 +94,39 @@ fn unnoticed(comparison: &Comparison, split: &str, names: &[String]) -> Option<S
     let with_first = |pair: &&Pair| {
         [(&pair.a, &pair.b), (&pair.b, &pair.a)].iter().any(|(one, other)| *one == first && names.contains(other))
     };
-    let widest = comparison.pairs.iter().filter(with_first).max_by(|one, other| half(one).total_cmp(&half(other)))?;
+    let (clear, unclear): (Vec<&Pair>, Vec<&Pair>) = comparison
+        .pairs
+        .iter()
+        .filter(with_first)
+        .partition(|pair| pair.accuracy.low > 0.0 || pair.accuracy.high < 0.0);
+    // The list allows for the number of comparisons, the intervals of the pairs do not.
+    let alone = clear.iter().map(|pair| {
+        format!(
+            "The 95 % interval of the difference between `{}` and `{}` alone leaves out zero; with {} compared, that \
+             much can be chance.",
+            pair.a,
+            pair.b,
+            comparison.standings.len()
+        )
+    });
+    let alone = alone.collect::<Vec<_>>().join(" ");
+    let Some(widest) = unclear.into_iter().max_by(|one, other| half(one).total_cmp(&half(other))) else {
+        return (!alone.is_empty()).then_some(alone);
+    };
     let narrower = match widest.more {
         More::Rows => format!("more {split} rows"),
         More::Seeds => "more seeds".to_owned(),
     };
     let points = 100.0 * half(widest);
     let of = if names.len() > 2 { format!(" between `{}` and `{}`", widest.a, widest.b) } else { String::new() };
-    (points > 0.0).then(|| {
+    let hidden = (points > 0.0).then(|| {
         format!(
             "A true difference of {points:.1} points{of} could go unnoticed with this much data; {narrower} would show \
              smaller ones."
         )
-    })
+    });
+    let said: Vec<String> = (!alone.is_empty()).then_some(alone).into_iter().chain(hidden).collect();
+    (!said.is_empty()).then(|| said.join(" "))
 }
 
 /// Where macro-F1 clearly tells what accuracy does not: it prefers one that is less accurate, or a network to a

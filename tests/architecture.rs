@@ -57,10 +57,7 @@ struct Crate {
 
 impl Crate {
     fn read() -> Self {
-        let mut files = Vec::new();
-        walk(&root().join("src"), &mut files);
-        files.sort();
-        let mut sources: Vec<Source> = files.iter().map(|file| Source::read(file)).collect();
+        let mut sources: Vec<Source> = rust_files().iter().map(|file| Source::read(file)).collect();
         let modules: BTreeMap<Vec<String>, usize> = sources
             .iter()
             .enumerate()
@@ -107,15 +104,24 @@ impl Crate {
     }
 }
 
+/// All sources, those in C++ and CUDA too.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             walk(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else {
             files.push(path);
         }
     }
+}
+
+fn rust_files() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    walk(&root().join("src"), &mut files);
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    files.sort();
+    files
 }
 
 impl Source {
@@ -486,7 +492,7 @@ fn long_files_are_listed_with_their_reason() {
         .map(|(file, _)| file)
         .collect();
     let mut files = Vec::new();
-    walk_all(&root().join("src"), &mut files);
+    walk(&root().join("src"), &mut files);
     let long: BTreeSet<String> = files
         .iter()
         .filter(|file| fs::read_to_string(file).is_ok_and(|text| text.lines().count() > FILE_LINES))
@@ -497,14 +503,12 @@ fn long_files_are_listed_with_their_reason() {
     assert!(unlisted.is_empty() && stale.is_empty(), "not listed: {unlisted:?}; listed for nothing: {stale:?}");
 }
 
-/// All sources, those in C++ and CUDA too.
-fn walk_all(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            walk_all(&path, files);
-        } else {
-            files.push(path);
+/// What rustfmt leaves as it is: comments and strings.
+#[test]
+fn lines_stay_within_120_columns() {
+    for file in rust_files() {
+        for (index, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
+            assert!(line.chars().count() <= 120, "{}:{}: {line}", file.display(), index + 1);
         }
     }
 }

@@ -256,7 +256,8 @@ fn everything(advice: &Advice) -> String {
     };
     let compare = otherwise.map_or_else(String::new, |otherwise| {
         format!(
-            " By that range it may also {otherwise}: `rehead compare` trains both on your rows and shows which is better."
+            " By that range it may also {otherwise}: `rehead compare` trains both on your rows and shows which is \
+             better."
         )
     });
     let [points, low, high] = [points, low, high].map(signed);

@@ -97,8 +97,8 @@ pub struct LabelArgs {
     #[command(flatten)]
     pub inference: InferenceArgs,
 
-    /// Rows to compute together and then write; more are faster, need more memory and are lost together when interrupted
-    /// [default: growing from 512 to 8192, of images from 64 to 512]
+    /// Rows to compute together and then write; more are faster, need more memory and are lost together when
+    /// interrupted [default: growing from 512 to 8192, of images from 64 to 512]
     #[arg(
         long,
         value_name = "ROWS",

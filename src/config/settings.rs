@@ -319,8 +319,8 @@ pub static SETTINGS: &[Setting] = &[
         "--loss cross_entropy|focal",
         Accepts::words::<LossFunction>(),
         DefaultValue::Fixed("cross_entropy"),
-        "What training minimises: cross-entropy, or the focal loss, in which rows that are predicted well already count \
-         less (not with --strategy frozen)",
+        "What training minimises: cross-entropy, or the focal loss, in which rows that are predicted well already \
+         count less (not with --strategy frozen)",
     )
     .elsewhere(&["loss_function", "criterion"]),
     row(

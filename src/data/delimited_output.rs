@@ -12,7 +12,8 @@ pub struct Writing {
     pub crlf: bool,
 }
 
-/// Appends a record with its line end, each field quoted when it must be, or is one of `quoted`: indices in their order.
+/// Appends a record with its line end, each field quoted when it must be, or is one of `quoted`: indices in their
+/// order.
 ///
 /// # Errors
 /// Where nothing is quoted, a field that holds the delimiter or a line break.

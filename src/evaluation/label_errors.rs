@@ -6,7 +6,8 @@
 //! likeliest class among those whose threshold it reaches; where that is another class than its label, off the diagonal
 //! of the paper's confident joint, the row is suspect, unless its label is what the network predicts after all, or is
 //! held likelier than one of `classes` by chance: with few rows a class's threshold is a mean of little, and a network
-//! that gives the label more than 1/`classes` does not contradict it. The order is by normalised margin: the probability of the given label minus the largest of another.
+//! that gives the label more than 1/`classes` does not contradict it. The order is by normalised margin: the
+//! probability of the given label minus the largest of another.
 //!
 //! The probabilities must come from a network that was not trained on these rows. A hard row looks as a wrong label
 //! does: this is a list of rows to look at, not of errors.

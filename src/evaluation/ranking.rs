@@ -16,8 +16,8 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    /// Of the labels' probabilities: `logits` row-major `[rows, classes]`, `normalisers` the logarithm of each row's sum
-    /// of exponentials. `None` where a label has no rows, which leaves its curves undefined.
+    /// Of the labels' probabilities: `logits` row-major `[rows, classes]`, `normalisers` the logarithm of each row's
+    /// sum of exponentials. `None` where a label has no rows, which leaves its curves undefined.
     pub fn of(logits: &[f32], normalisers: &[f64], truth: &[u32], classes: usize) -> Option<Self> {
         let mut rows_of = vec![0usize; classes];
         for &label in truth {

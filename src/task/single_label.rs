@@ -1,5 +1,5 @@
-//! Single-label classification: each example has one of the labels. Cross-entropy or focal loss, the most probable label, accuracy
-//! and F1.
+//! Single-label classification: each example has one of the labels. Cross-entropy or focal loss, the most probable
+//! label, accuracy and F1.
 
 use tch::{Device, Kind, Reduction, Tensor};
 

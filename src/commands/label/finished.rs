@@ -1,5 +1,5 @@
-//! A finished output that images are sorted by: a note stays beside it, so that an interrupted sorting is only continued
-//! by the same call, over the same images, and that the list of images which were moved is not replaced.
+//! A finished output that images are sorted by: a note stays beside it, so that an interrupted sorting is only
+//! continued by the same call, over the same images, and that the list of images which were moved is not replaced.
 
 use std::ffi::OsString;
 use std::io;

@@ -1,8 +1,8 @@
 //! `--sort-into DIR`: labelled images are copied, linked or moved into a folder for each label.
 //!
 //! It happens when the output is complete, and reads from it which image has which label, so that a killed call can be
-//! continued whatever it had done, where the output is that of the same call over the same images ([`super::finished`]).
-//! Nothing is overwritten: what is there already under the same name stays.
+//! continued whatever it had done, where the output is that of the same call over the same images
+//! ([`super::finished`]). Nothing is overwritten: what is there already under the same name stays.
 
 use std::collections::{HashMap, HashSet};
 use std::io;

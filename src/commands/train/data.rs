@@ -93,7 +93,8 @@ impl Said<'_> {
             && !valid.iter().any(|example| Some(example.label) == names.index_of(label))
         {
             self.warn(format!(
-                "no validation row has the label `{label}`: its F1 cannot choose an epoch, and the loss does (--keep-best)"
+                "no validation row has the label `{label}`: its F1 cannot choose an epoch, and the loss does \
+                 (--keep-best)"
             ));
         }
     }

@@ -8,6 +8,7 @@
 pub mod advise;
 pub mod compare;
 pub mod completions;
+mod content;
 pub mod evaluate;
 pub mod fetch;
 mod inputs;
@@ -19,6 +20,8 @@ pub mod man;
 mod origin;
 mod origins;
 mod output;
+mod reading;
 mod saved_rules;
 pub mod train;
 mod trained_rows;
+mod windows;

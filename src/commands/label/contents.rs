@@ -1,31 +1,18 @@
 //! The content of images that are labelled: an output is only continued, and only sorted by, where each labelled image
 //! is still the one that was labelled.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use crate::commands::content::content_of;
 use crate::commands::label::progress::Record;
 use crate::data::{Input, ResolvedColumns, Row};
 use crate::error::{Error, Result};
-use crate::fingerprint::Fingerprint;
 use crate::interrupt;
 
 /// Images that are read between two looks at the flag.
 const CHUNK: usize = 512;
-
-/// A digest of a file's bytes; empty where it cannot be read.
-pub fn content_of(file: &Path) -> String {
-    let Ok(bytes) = std::fs::read(file) else { return String::new() };
-    let mut hash = Fingerprint::default();
-    hash.bytes(bytes);
-    shortened(&hash.finish())
-}
-
-/// As much of a digest of 64 digits as no two files of one data set share.
-pub fn shortened(digest: &str) -> String {
-    digest.chars().take(32).collect()
-}
 
 /// The digest of each recorded row's image, where it was recorded.
 pub fn recorded(records: &[Record]) -> impl Iterator<Item = Option<&str>> {

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::commands::reading::input_is_shorter;
 use crate::data::Row;
 use crate::error::{Error, Result};
 use crate::files::{self, write_atomically};
@@ -215,11 +216,4 @@ impl<'r> SameRows<'r> {
             Some(_) => Err(input_is_shorter(file)),
         }
     }
-}
-
-/// The error for an input with fewer rows than the output that is to be continued.
-pub fn input_is_shorter(file: &Path) -> Error {
-    Error::request("there are fewer rows here than are labelled already")
-        .file(file)
-        .hint("resume with the input as it was, or delete the partial output to begin again")
 }

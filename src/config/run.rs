@@ -160,6 +160,8 @@ pub struct TrainingConfig {
     pub patience: Option<usize>,
     /// The validation score by which the epoch is chosen whose weights are kept.
     pub keep_best: KeepBest,
+    /// Whether a temperature is fitted and folded into the output layer.
+    pub calibrate: Switch,
     /// Minutes between two snapshots of the training state; one is also saved on an interruption.
     pub snapshot_minutes: f64,
     /// At most `i64::MAX`, which is what TOML can hold.

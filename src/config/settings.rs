@@ -418,6 +418,15 @@ pub static SETTINGS: &[Setting] = &[
     )
     .elsewhere(&["metric_for_best_model"]),
     row(
+        "training.calibrate",
+        "--calibrate on|off",
+        Accepts::words::<Switch>(),
+        DefaultValue::Fixed("on"),
+        "Fit one temperature on the validation data and divide the output layer by it, so that confidences are as \
+         often right as they say; predictions stay the same",
+    )
+    .elsewhere(&["temperature_scaling"]),
+    row(
         "training.snapshot_minutes",
         "--snapshot-minutes MIN",
         Accepts::Number(NOT_NEGATIVE),

@@ -35,6 +35,12 @@ pub struct Evaluation {
     pub loss: f64,
     /// Expected calibration error over 15 bins, a fraction. Lower is better.
     pub ece: f64,
+    /// The calibration error before a temperature was fitted; `None` where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ece_before: Option<f64>,
+    /// The loss before a temperature was fitted; `None` where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_before: Option<f64>,
     /// Matthews correlation, from -1 to 1. Higher is better. `None` in files of versions that did not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcc: Option<f64>,
@@ -159,6 +165,8 @@ pub fn evaluate(logits: &[f32], truth: &[u32], labels: &[String]) -> Result<Eval
         macro_f1_interval: macro_f1_interval(&predicted, truth, classes),
         loss: loss / rows as f64,
         ece: expected_calibration_error(&confidence, &correct),
+        ece_before: None,
+        loss_before: None,
         mcc: Some(matthews_correlation(&counts)),
         roc_auc: ranking.map(|ranking| ranking.roc_auc),
         average_precision: ranking.map(|ranking| ranking.average_precision),

@@ -17,6 +17,7 @@ pub mod interval;
 pub mod label_errors;
 pub mod matthews;
 pub mod ranking;
+pub mod temperature;
 pub mod top_k;
 
 pub use accuracy::{accuracy, argmax};
@@ -25,3 +26,4 @@ pub use classification::{Evaluation, NOT_FINITE, evaluate};
 pub use cross_entropy::{cross_entropy, log_softmax, softmax};
 pub use f1::{ClassScores, macro_f1};
 pub use interval::{Interval, wilson};
+pub use temperature::fit_temperature;

@@ -130,6 +130,15 @@ impl Head {
             Ok(())
         })
     }
+
+    /// Divides the weights and biases of the linear layer, and with them all logits.
+    pub fn divide_output(&mut self, divisor: f64) -> Result<()> {
+        tch::no_grad(|| {
+            let _ = self.output.weight.f_div_scalar_(divisor)?;
+            let _ = self.output.bias.f_div_scalar_(divisor)?;
+            Ok(())
+        })
+    }
 }
 
 /// A newly initialised linear layer: weights normal with this std, biases zero. Drawn on the CPU, so that a seed means

@@ -56,6 +56,10 @@ pub struct RunMetrics {
     /// from, and in files of versions that knew only `macro_f1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_best: Option<KeepBest>,
+    /// What the output layer was divided by, so that the validation data's confidences fit; left out where nothing was
+    /// fitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
     /// γ of the focal loss that was minimised; left out for cross-entropy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub focal_gamma: Option<f64>,
@@ -208,6 +212,7 @@ mod tests {
             test: None,
             best_epoch: Some(2),
             keep_best: Some(KeepBest::MacroF1),
+            temperature: Some(1.25),
             focal_gamma: None,
             epochs: 3,
             language: Value::Null,
@@ -222,7 +227,7 @@ mod tests {
         let names: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let before = ["model", "strategy", "seed", "train_rows", "train_seconds", "tokens_per_second"];
         let after = ["trainable_parameters", "total_parameters", "peak_memory_bytes", "valid"];
-        let more = ["best_epoch", "keep_best", "epochs", "prepare_seconds", "choices", "rehead_version"];
+        let more = ["best_epoch", "keep_best", "temperature", "epochs", "prepare_seconds", "choices", "rehead_version"];
         assert_eq!(names, [&before[..], &after[..], &more[..]].concat());
         let names: Vec<_> = json["valid"].as_object().unwrap().keys().map(String::as_str).collect();
         for name in ["rows", "accuracy", "macro_f1", "loss", "ece", "per_class", "confusion"] {

@@ -87,6 +87,7 @@ pub fn baselines(
             test: (split == "test").then(|| evaluation.clone()),
             best_epoch: None,
             keep_best: None,
+            temperature: None,
             focal_gamma: None,
             epochs: 1,
             language: serde_json::Value::Null,

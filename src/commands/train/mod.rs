@@ -5,6 +5,7 @@
 //! [`report`] writes metrics and the report, [`ending`] is what a person reads at last. [`checks`] refuses what cannot
 //! be done before any of it.
 
+mod calibration;
 mod checks;
 pub(super) mod data;
 mod ending;

@@ -19,13 +19,17 @@ pub struct SavedTraining {
     pub best_epoch: Option<u32>,
     pub epochs: u32,
     pub trainable_parameters: u64,
+    /// What the output layer was divided by.
+    #[serde(default)]
+    pub temperature: Option<f64>,
     pub valid: Evaluation,
     #[serde(skip)]
     pub valid_predictions: Predictions,
 }
 
 impl SavedTraining {
-    pub fn new(run: &Run, trained: Trained) -> Self {
+    /// The record of a `trained` model, whose output layer was divided by `temperature`.
+    pub fn new(run: &Run, trained: Trained, temperature: Option<f64>) -> Self {
         let Trained { seconds, tokens, best_epoch, epochs, trainable_parameters, valid } = trained;
         Self {
             fingerprint: run.plan.fingerprint.clone(),
@@ -34,6 +38,7 @@ impl SavedTraining {
             best_epoch,
             epochs,
             trainable_parameters,
+            temperature,
             valid_predictions: Predictions::of_logits(&valid.logits, &run.splits.valid.dataset.targets),
             valid: valid.evaluation,
         }

@@ -2,7 +2,7 @@
 
 use super::outcome::SavedTraining;
 use super::prepare::{Run, Session};
-use super::{checks, ending, report, resolved};
+use super::{calibration, checks, ending, report, resolved};
 use crate::cli::TrainArgs;
 use crate::commands::origin::Origin;
 use crate::commands::output::{print, unwritable};
@@ -15,7 +15,7 @@ use crate::inference::cache::Cache;
 use crate::interrupt;
 use crate::report::next_steps::shell_word;
 use crate::report::{NextStep, RunMetrics};
-use crate::strategy;
+use crate::strategy::{self, Trained};
 use crate::task::{Evaluated, score};
 use crate::training::snapshot::Snapshots;
 
@@ -74,7 +74,7 @@ fn complete(config: RunConfig, session: Session, console: &Console) -> Result<Fi
         Some(outcome) => outcome,
         None => train_and_save(&mut run).map_err(|error| with_resume_hint(&run, error))?,
     };
-    let test = test(&run).map_err(|error| with_resume_hint(&run, error))?;
+    let test = test(&run, outcome.temperature).map_err(|error| with_resume_hint(&run, error))?;
     let (metrics, next) = report::write(&run, &outcome, test.as_ref())?;
     finish(&run)?;
     Ok(Finished { metrics, next })
@@ -111,15 +111,18 @@ fn train_and_save(run: &mut Run) -> Result<SavedTraining> {
     run.console.section(format!("training ({strategy})"));
     let (classifier, request) = run.train_request();
     let trained = strategy::train(strategy, classifier, &request)?;
-    let outcome = SavedTraining::new(run, trained);
+    let (valid, temperature) = calibration::calibrate(run, trained.valid)?;
+    let outcome = SavedTraining::new(run, Trained { valid, ..trained }, temperature);
     outcome.save(run)?;
     Ok(outcome)
 }
 
 /// The trained classifier's score on the test data, where there are any.
-fn test(run: &Run) -> Result<Option<Evaluated>> {
+fn test(run: &Run, temperature: Option<f64>) -> Result<Option<Evaluated>> {
     let Some(test) = &run.splits.test else { return Ok(None) };
-    score(run.task, &run.inference(), &test.dataset, "test", run.console).map(Some).map_err(|error| {
+    let scored = score(run.task, &run.inference(), &test.dataset, "test", run.console);
+    let scored = scored.map(|scored| calibration::with_scores_before(scored, &test.dataset.targets, temperature));
+    scored.map(Some).map_err(|error| {
         match error.kind() {
             error::ErrorKind::Interrupted => {
                 Error::interrupted("the model is trained and saved, the test data not scored")

@@ -125,6 +125,7 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
         valid: Some(outcome.valid.clone()),
         test: test.map(|scored| scored.evaluation.clone()),
         best_epoch: outcome.best_epoch,
+        temperature: outcome.temperature,
         focal_gamma: run.plan.loss.focal_gamma,
         keep_best: outcome.best_epoch.map(|_| run.plan.keep_best.clone()),
         epochs: outcome.epochs,

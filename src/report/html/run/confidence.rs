@@ -23,7 +23,11 @@ pub(super) fn confidence(scored: &SplitView, prefix: &str) -> Markup {
             @if distance.abs() < 0.01 { "well calibrated." }
             @else if distance > 0.0 { "overconfident." }
             @else { "underconfident." }
-            " The expected calibration error is " (percent(evaluation.ece)) "."
+            " The expected calibration error is " (percent(evaluation.ece))
+            @if let Some(before) = evaluation.ece_before {
+                "; before temperature scaling it was " (percent(before))
+            }
+            "."
             @if distance.abs() >= 0.01 && distance.abs() < chance {
                 " With " (counted(evaluation.rows, "row")) " a gap between confidence and accuracy as large as this "
                 "may be due to chance."
@@ -39,6 +43,12 @@ pub(super) fn confidence(scored: &SplitView, prefix: &str) -> Markup {
             "Confidence is the probability that the network gives to the label it predicts. On the dashed line it is "
             "calibrated: of the rows with 80\u{202f}% confidence, 80\u{202f}% are correct. The expected calibration "
             "error is the mean distance from it, over " (BINS) " bins of equal width."
+        }
+        @if evaluation.ece_before.is_some() {
+            p {
+                "Temperature scaling: after training, the output layer was divided by one number, fitted on the "
+                "validation data. It changes how confident the predictions are, not which label is predicted."
+            }
         }
         p { "Vertical bars: 95\u{202f}% intervals. The larger a dot, the more rows it represents." }
     };

@@ -195,6 +195,7 @@ mod tests {
             test: None,
             best_epoch: Some(2),
             keep_best: Some(KeepBest::F1(HOSTILE.to_owned())),
+            temperature: Some(1.25),
             focal_gamma: Some(2.0),
             epochs: 2,
             language: serde_json::Value::Null,

@@ -54,6 +54,9 @@ pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup
                 dt { "Calibration error" }
                 dd.value { (percent(evaluation.ece)) }
                 dd { "expected gap between confidence and accuracy" }
+                @if let Some(before) = evaluation.ece_before {
+                    dd { (percent(before)) " before temperature scaling" }
+                }
             }
             div {
                 dt { "Loss" }

@@ -39,7 +39,9 @@ pub(super) fn training(report: &RunReport) -> Markup {
                     "The head was fitted directly on the features of the frozen backbone, so there is no curve to show."
                 } @else { "Too few steps were logged to draw a curve." }
                 @if let [only] = curves.valid.as_slice() {
-                    " Validation: " (scores(only)) "."
+                    " Validation: " (scores(only))
+                    @if report.metrics.temperature.is_some() { " (before temperature scaling)" }
+                    "."
                 }
             }
         } @else {
@@ -53,7 +55,9 @@ pub(super) fn training(report: &RunReport) -> Markup {
                     @if let Some(score) = &report.metrics.keep_best {
                         " for the " (quoted(&stopping::best(score)))
                     }
-                    ". Validation: " (scores(best)) "."
+                    ". Validation: " (scores(best))
+                    @if report.metrics.temperature.is_some() { " (before temperature scaling)" }
+                    "."
                 }
             }
         }

@@ -4,8 +4,8 @@
 use super::prepare::Run;
 use crate::config::Switch;
 use crate::error::Result;
-use crate::evaluation::{Evaluation, fit_temperature};
 use crate::evaluation::temperature::{Fit, multiplied};
+use crate::evaluation::{Evaluation, fit_temperature};
 use crate::inference::Rows;
 use crate::task::{Evaluated, Targets};
 

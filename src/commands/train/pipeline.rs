@@ -122,13 +122,9 @@ fn test(run: &Run, temperature: Option<f64>) -> Result<Option<Evaluated>> {
     let Some(test) = &run.splits.test else { return Ok(None) };
     let scored = score(run.task, &run.inference(), &test.dataset, "test", run.console);
     let scored = scored.map(|scored| calibration::with_scores_before(scored, &test.dataset.targets, temperature));
-    scored.map(Some).map_err(|error| {
-        match error.kind() {
-            error::ErrorKind::Interrupted => {
-                Error::interrupted("the model is trained and saved, the test data not scored")
-            }
-            _ => error,
-        }
+    scored.map(Some).map_err(|error| match error.kind() {
+        error::ErrorKind::Interrupted => Error::interrupted("the model is trained and saved, the test data not scored"),
+        _ => error,
     })
 }
 

@@ -199,7 +199,32 @@ fn the_epoch_is_chosen_by_the_score_that_was_asked_for() {
         assert!(page.contains("were kept for the "), "{by}");
     }
     assert!(chosen.iter().any(|epoch| *epoch != chosen[0]), "{chosen:?}");
-    train(&scene, "--epochs 2", "default").says(&["(best macro-F1 on validation: "]);
+}
+
+/// By default the last epoch is kept that is as good as the best, give or take a standard error.
+#[test]
+fn the_latest_epoch_within_the_noise_is_kept() {
+    let scene = training_scene();
+    scene.write("train.csv", noisy(64, 1));
+    scene.write("valid.csv", noisy(30, 2));
+    let said = train(&scene, "--epochs 20 --batch-size 8 --lr 2e-2", "run").says(&["weights kept: epoch "]);
+    let metrics = scene.json("run/metrics.json");
+    assert_eq!(metrics["keep_best"], "latest");
+    let number = |record: &serde_json::Value, key: &str| record[key].as_f64().unwrap();
+    let epochs: Vec<_> = history(&scene, "run").into_iter().filter(|record| record["kind"] == "evaluation").collect();
+    let scores: Vec<f64> = epochs.iter().map(|epoch| number(epoch, "macro_f1")).collect();
+    let best = (0..scores.len()).fold(0, |best, at| if scores[at] > scores[best] { at } else { best });
+    let share = (number(&epochs[best], "accuracy") * 30.0 + 1.0) / 32.0;
+    let least = scores[best] - (share * (1.0 - share) / 30.0).sqrt();
+    let latest = scores.iter().rposition(|score| *score >= least).unwrap() as u64 + 1;
+    assert_eq!(metrics["best_epoch"], latest);
+    assert_ne!(latest as usize, best + 1, "nothing was tested: {scores:?}");
+    let kept = metrics["valid"]["macro_f1"].as_f64().unwrap();
+    if kept < scores[best] {
+        let best = format!("within the noise of the best, {:.3} in epoch {}", scores[best], best + 1);
+        said.says(&[best.as_str()]);
+    }
+    assert!(scene.text("run/report.html").contains(", the latest whose macro-F1 is within the noise of the best"));
 }
 
 /// Texts whose words say the label twice in three times.

@@ -1,4 +1,4 @@
-//! The setting that says by which validation score the best epoch is chosen.
+//! The setting that says by which validation score the kept epoch is chosen.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +11,8 @@ use super::forms::{Forms, unknown_word};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum KeepBest {
+    /// The latest epoch whose macro-F1 is within the noise of the best.
+    Latest,
     /// The mean F1 over the labels.
     MacroF1,
     /// The fraction of correct rows.
@@ -24,7 +26,7 @@ pub enum KeepBest {
 }
 
 impl Forms for KeepBest {
-    const FORMS: &'static [&'static str] = &["macro_f1", "accuracy", "loss", "mcc", "f1:LABEL"];
+    const FORMS: &'static [&'static str] = &["latest", "macro_f1", "accuracy", "loss", "mcc", "f1:LABEL"];
 }
 
 impl FromStr for KeepBest {
@@ -32,6 +34,7 @@ impl FromStr for KeepBest {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
+            "latest" => Ok(Self::Latest),
             "macro_f1" | "macro-f1" => Ok(Self::MacroF1),
             "accuracy" => Ok(Self::Accuracy),
             "loss" => Ok(Self::Loss),
@@ -47,6 +50,7 @@ impl FromStr for KeepBest {
 impl fmt::Display for KeepBest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Latest => f.write_str("latest"),
             Self::MacroF1 => f.write_str("macro_f1"),
             Self::Accuracy => f.write_str("accuracy"),
             Self::Loss => f.write_str("loss"),
@@ -76,7 +80,7 @@ mod tests {
 
     #[test]
     fn scores_are_read_and_written() {
-        for text in ["macro_f1", "accuracy", "loss", "mcc", "f1:New York: NY"] {
+        for text in ["latest", "macro_f1", "accuracy", "loss", "mcc", "f1:New York: NY"] {
             assert_eq!(text.parse::<KeepBest>().map(|score| score.to_string()), Ok(text.to_owned()));
         }
         for wrong in ["", "f1", "f1:", "f1: ", "auc", "Loss"] {

@@ -411,10 +411,11 @@ pub static SETTINGS: &[Setting] = &[
     .elsewhere(&["early_stopping"]),
     optimizer_row(
         "training.keep_best",
-        "--keep-best macro_f1|accuracy|loss|mcc|f1:LABEL",
+        "--keep-best latest|macro_f1|accuracy|loss|mcc|f1:LABEL",
         Accepts::words::<KeepBest>(),
-        DefaultValue::Fixed("macro_f1"),
-        "Validation score that decides which epoch's weights are kept, and what counts as improvement for --patience",
+        DefaultValue::Fixed("latest"),
+        "Validation score that decides which epoch's weights are kept, and what counts as improvement for --patience. \
+         latest: the last epoch whose macro-F1 is within one standard error of the best; the others: the best epoch",
     )
     .elsewhere(&["metric_for_best_model"]),
     row(

@@ -117,10 +117,10 @@ impl<'a> Keeper<'a> {
         Error::interrupted(format!("after step {step} (epoch {epoch} of {epochs}); the state is saved"))
     }
 
-    /// Takes note of the scores of the epoch that has just ended, and copies the weights when they are the best so far.
+    /// Takes note of the scores of the epoch that has just ended, and copies the weights when they are to be kept.
     pub fn observe(&mut self, state: &mut TrainState, scores: Evaluated) -> Result<Verdict> {
         let verdict = state.best.observe(EpochScore::new(state.epoch as u32, &scores.evaluation, &self.keep_best));
-        if verdict.improved {
+        if verdict.keep {
             self.best = Some(BestWeights::copy_of(&self.changed)?);
             self.best_is_saved = false;
             self.best_scores = Some(scores);
@@ -130,7 +130,7 @@ impl<'a> Keeper<'a> {
 
     /// Copies the best epoch's weights back, when that was not the last one.
     pub fn restore_best(&self, state: &TrainState) -> Result<()> {
-        if state.best.best().is_none_or(|best| best.epoch as usize >= state.epoch) {
+        if state.best.kept().is_none_or(|kept| kept.epoch as usize >= state.epoch) {
             return Ok(());
         }
         match &self.best {
@@ -142,7 +142,7 @@ impl<'a> Keeper<'a> {
     /// What the run came to.
     pub fn outcome(self, state: &TrainState) -> Outcome {
         Outcome {
-            best_epoch: state.best.best().map(|best| best.epoch),
+            best_epoch: state.best.kept().map(|kept| kept.epoch),
             epochs: state.epoch as u32,
             seconds: state.seconds,
             tokens: state.tokens,

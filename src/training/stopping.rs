@@ -19,13 +19,21 @@ pub struct EpochScore {
     pub score: f64,
     /// Loss (cross-entropy) on the validation data; lower is better.
     pub loss: f64,
+    /// How much lower a later epoch's score may be and still be as good; 0 where the best epoch is asked for.
+    #[serde(default)]
+    pub noise: f64,
 }
 
 impl EpochScore {
     /// What is compared of epoch `epoch`'s evaluation.
     pub fn new(epoch: u32, evaluation: &Evaluation, by: &KeepBest) -> Self {
         let value = value(by, evaluation);
-        Self { epoch, score: if *by == KeepBest::Loss { -value } else { value }, loss: evaluation.loss }
+        Self {
+            epoch,
+            score: if *by == KeepBest::Loss { -value } else { value },
+            loss: evaluation.loss,
+            noise: if *by == KeepBest::Latest { noise(evaluation) } else { 0.0 },
+        }
     }
 
     /// By the score; ties by loss. A tie of both is not better, so the earlier epoch stays.
@@ -34,10 +42,18 @@ impl EpochScore {
     }
 }
 
+/// One standard error of the accuracy on these rows. A right and a wrong row are added, so that a score on few rows
+/// never counts as certain.
+fn noise(evaluation: &Evaluation) -> f64 {
+    let rows = evaluation.rows as f64;
+    let share = (evaluation.accuracy * rows + 1.0) / (rows + 2.0);
+    (share * (1.0 - share) / rows).sqrt()
+}
+
 /// The value of a score; not a number for a label that was not evaluated.
 pub fn value(of: &KeepBest, evaluation: &Evaluation) -> f64 {
     match of {
-        KeepBest::MacroF1 => evaluation.macro_f1,
+        KeepBest::Latest | KeepBest::MacroF1 => evaluation.macro_f1,
         KeepBest::Accuracy => evaluation.accuracy,
         KeepBest::Loss => evaluation.loss,
         KeepBest::Mcc => evaluation.mcc.unwrap_or(f64::NAN),
@@ -51,6 +67,7 @@ pub fn value(of: &KeepBest, evaluation: &Evaluation) -> f64 {
 /// The best value of a score in words: ``best F1 of `spam` ``.
 pub fn best(of: &KeepBest) -> String {
     match of {
+        KeepBest::Latest => "latest within the noise of the best macro-F1".to_owned(),
         KeepBest::MacroF1 => "best macro-F1".to_owned(),
         KeepBest::Accuracy => "best accuracy".to_owned(),
         KeepBest::Loss => "lowest loss".to_owned(),
@@ -62,24 +79,29 @@ pub fn best(of: &KeepBest) -> String {
 /// What an epoch's scores mean for the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// The epoch is the best so far: its weights are the ones to keep.
-    pub improved: bool,
+    /// The epoch is the best so far, or as good as the best: its weights are the ones to keep.
+    pub keep: bool,
     /// Patience is exhausted: training ends.
     pub stop: bool,
 }
 
-/// Follows the epochs of a run and remembers the best.
+/// Follows the epochs of a run and remembers which to keep: the best, or a later one that is as good within the noise.
+///
+/// On a few dozen validation rows epochs differ by chance, and the best of them is often one that was half trained
+/// (docs/accuracy.md). With a learning rate that falls to zero the last epoch is the one to expect most of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BestEpoch {
     patience: Option<u32>,
     best: Option<EpochScore>,
+    #[serde(default)]
+    kept: Option<EpochScore>,
     without_improvement: u32,
 }
 
 impl BestEpoch {
     /// `patience`: stop after so many epochs in a row without improvement (0 counts as 1); `None`: never stop early.
     pub fn new(patience: Option<u32>) -> Self {
-        Self { patience, best: None, without_improvement: 0 }
+        Self { patience, best: None, kept: None, without_improvement: 0 }
     }
 
     /// Takes note of an epoch. Scores that are not finite never improve on anything.
@@ -92,13 +114,18 @@ impl BestEpoch {
         } else {
             self.without_improvement = self.without_improvement.saturating_add(1);
         }
+        let as_good = finite && self.best.is_some_and(|best| score.score >= best.score - best.noise);
+        let keep = improved || (as_good && score.noise > 0.0);
+        if keep {
+            self.kept = Some(score);
+        }
         let stop = !improved && self.patience.is_some_and(|patience| self.without_improvement >= patience);
-        Verdict { improved, stop }
+        Verdict { keep, stop }
     }
 
-    /// None until an epoch has had finite scores.
-    pub fn best(&self) -> Option<EpochScore> {
-        self.best
+    /// The epoch to keep. None until one has had finite scores.
+    pub fn kept(&self) -> Option<EpochScore> {
+        self.kept
     }
 
     /// Epochs in a row since the best one, or since the beginning where there is none.
@@ -149,11 +176,11 @@ mod tests {
     fn run(patience: Option<u32>, scores: &[(f64, f64)]) -> (Option<u32>, Option<u32>) {
         let mut watch = BestEpoch::new(patience);
         for (epoch, &(score, loss)) in (1..).zip(scores) {
-            if watch.observe(EpochScore { epoch, score, loss }).stop {
-                return (watch.best().map(|best| best.epoch), Some(epoch));
+            if watch.observe(EpochScore { epoch, score, loss, noise: 0.0 }).stop {
+                return (watch.kept().map(|best| best.epoch), Some(epoch));
             }
         }
-        (watch.best().map(|best| best.epoch), None)
+        (watch.kept().map(|best| best.epoch), None)
     }
 
     #[test]
@@ -176,11 +203,35 @@ mod tests {
             for (epoch, evaluation) in (1..).zip([&first, &second, &third]) {
                 watch.observe(EpochScore::new(epoch, evaluation, &by));
             }
-            watch.best().unwrap().epoch
+            watch.kept().unwrap().epoch
         };
         assert_eq!(["accuracy", "loss", "mcc", "f1:a", "f1:c"].map(best), [3, 3, 3, 3, 2]);
         let unknown = EpochScore::new(1, &first, &KeepBest::F1("x".into()));
-        assert!(!BestEpoch::new(None).observe(unknown).improved);
+        assert!(!BestEpoch::new(None).observe(unknown).keep);
+    }
+
+    #[test]
+    fn a_later_epoch_is_kept_while_it_is_as_good_as_the_best_within_its_noise() {
+        let kept = |scores: &[f64], noise: f64| {
+            let mut watch = BestEpoch::new(None);
+            for (epoch, &score) in (1..).zip(scores) {
+                watch.observe(EpochScore { epoch, score, loss: 1.0, noise });
+            }
+            watch.kept().map(|kept| kept.epoch)
+        };
+        assert_eq!(kept(&[0.5, 0.80, 0.78, 0.76, 0.79], 0.05), Some(5));
+        // What counts is the distance to the best, not to the one kept before.
+        assert_eq!(kept(&[0.5, 0.80, 0.78, 0.76, 0.74], 0.05), Some(4));
+        assert_eq!(kept(&[0.80, 0.2, f64::NAN], 0.05), Some(1));
+        assert_eq!(kept(&[0.5, 0.80, 0.80, 0.79], 0.0), Some(2));
+
+        let labels = ["a", "b"].map(str::to_owned);
+        let logits: Vec<f32> = [1.0, 0.0].repeat(20);
+        let all_right = crate::evaluation::evaluate(&logits, &[0; 20], &labels).unwrap();
+        let noise = |by: &str| EpochScore::new(1, &all_right, &by.parse().unwrap()).noise;
+        // (20 + 1) / (20 + 2) right: sqrt(0.9545 * 0.0455 / 20).
+        assert!((noise("latest") - 0.046_57).abs() < 1e-4, "{}", noise("latest"));
+        assert_eq!(noise("macro_f1"), 0.0);
     }
 
     #[test]
@@ -203,11 +254,14 @@ mod tests {
         let mut watch = BestEpoch::new(Some(2));
         // One that serde_json reads back exactly only with its feature `float_roundtrip`: a tie must stay a tie.
         let loss = 1.0 / 11.0;
-        watch.observe(EpochScore { epoch: 1, score: 0.5, loss });
-        watch.observe(EpochScore { epoch: 2, score: 0.5, loss });
+        watch.observe(EpochScore { epoch: 1, score: 0.5, loss, noise: 0.0 });
+        watch.observe(EpochScore { epoch: 2, score: 0.5, loss, noise: 0.0 });
         let mut resumed: BestEpoch = serde_json::from_str(&serde_json::to_string(&watch).unwrap()).unwrap();
         assert_eq!(resumed, watch);
-        assert_eq!(resumed.observe(EpochScore { epoch: 3, score: 0.5, loss }), Verdict { improved: false, stop: true });
+        assert_eq!(
+            resumed.observe(EpochScore { epoch: 3, score: 0.5, loss, noise: 0.0 }),
+            Verdict { keep: false, stop: true }
+        );
     }
 
     #[test]

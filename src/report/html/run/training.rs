@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::view::RunReport;
+use crate::config::KeepBest;
 use crate::report::html::page::{figure, section};
 use crate::report::html::plot::{Plot, Scale, Unit, legend_entry};
 use crate::report::html::text::{percent, quoted};
@@ -52,8 +53,10 @@ pub(super) fn training(report: &RunReport) -> Markup {
             @if let Some(best) = curves.best_record() {
                 p {
                     "The weights of epoch " (best.epoch) " were kept"
-                    @if let Some(score) = &report.metrics.keep_best {
-                        " for the " (quoted(&stopping::best(score)))
+                    @match &report.metrics.keep_best {
+                        Some(KeepBest::Latest) => ", the latest whose macro-F1 is within the noise of the best",
+                        Some(score) => { " for the " (quoted(&stopping::best(score))) }
+                        None => {}
                     }
                     ". Validation: " (scores(best))
                     @if report.metrics.temperature.is_some() { " (before temperature scaling)" }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use directories::remove_all;
 use directories::{remove_empty, uppermost_new};
 pub use locks::{Lock, is_occupied, lock, lock_directory, lock_file};
 

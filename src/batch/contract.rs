@@ -1,6 +1,8 @@
 //! What an example set is, and what a batch is: the same for texts and images. How either is made is the files'
 //! [`texts`](super::texts) and [`images`](super::images).
 
+use std::sync::Arc;
+
 use tch::{Device, Tensor};
 
 use crate::batch::packed::{PackedTokens, TokenArrays};
@@ -44,6 +46,11 @@ pub trait ExampleSet: Send + Sync {
     /// A key that equal examples of any two sets share: for images, which are known only once their files are read.
     /// `None` for texts, which are compared before they come here.
     fn content(&self, _index: usize) -> Option<&str> {
+        None
+    }
+
+    /// If it is a part of another set: that one, and the indices there of its examples, in their order.
+    fn as_part(&self) -> Option<(&Arc<dyn ExampleSet>, &[usize])> {
         None
     }
 

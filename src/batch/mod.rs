@@ -11,6 +11,7 @@ pub mod packed;
 pub mod pixels;
 pub mod prefetch;
 pub mod sampler;
+pub mod subset;
 pub mod texts;
 
 pub use self::contract::{Batch, Contents, ExampleSet, Inputs, Loaded, View};
@@ -18,4 +19,5 @@ pub use self::images::ImageSet;
 pub use self::packed::{PackedTokens, TokenArrays};
 pub use self::pixels::PixelArray;
 pub use self::prefetch::Prefetcher;
+pub use self::subset::{Subset, whole_of};
 pub use self::texts::TokenizedSet;

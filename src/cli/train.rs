@@ -104,7 +104,7 @@ mod tests {
             "data.task" => "regression",
             "data.delimiter" => "tab",
             "data.quote" => "none",
-            "data.no_header" | "data.merge_labels" => "true",
+            "data.no_header" | "data.merge_labels" | "training.refit" => "true",
             "data.encoding" => "utf-8",
             "data.on_bad_input" | "data.on_empty_label" => "skip",
             "model.init" | "strategy.head_init" => "random",

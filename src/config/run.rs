@@ -162,6 +162,8 @@ pub struct TrainingConfig {
     pub keep_best: KeepBest,
     /// Whether a temperature is fitted and folded into the output layer.
     pub calibrate: Switch,
+    /// Whether the final model is trained on training and validation rows together, for the epochs chosen.
+    pub refit: bool,
     /// Minutes between two snapshots of the training state; one is also saved on an interruption.
     pub snapshot_minutes: f64,
     /// At most `i64::MAX`, which is what TOML can hold.

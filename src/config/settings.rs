@@ -428,6 +428,13 @@ pub static SETTINGS: &[Setting] = &[
     )
     .elsewhere(&["temperature_scaling"]),
     row(
+        "training.refit",
+        "--refit",
+        Accepts::YesNo,
+        DefaultValue::Fixed("false"),
+        "Train once more on training and validation rows together, for as many epochs as the validation rows chose",
+    ),
+    row(
         "training.snapshot_minutes",
         "--snapshot-minutes MIN",
         Accepts::Number(NOT_NEGATIVE),

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::error::{Error, Result};
+
 /// The uppermost of the directories that are missing on the way to `directory`, itself included.
 pub fn uppermost_new(directory: &Path) -> Option<PathBuf> {
     directory
@@ -17,4 +19,12 @@ pub fn uppermost_new(directory: &Path) -> Option<PathBuf> {
 pub fn remove_empty(directory: &Path, uppermost: &Path) {
     let mut directory = directory.to_owned();
     while fs::remove_dir(&directory).is_ok() && directory != uppermost && directory.pop() {}
+}
+
+/// Removes `directory` with all that is in it, where it is there.
+pub fn remove_all(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(error, directory)),
+        _ => Ok(()),
+    }
 }

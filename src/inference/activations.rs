@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Instant;
 
 use memmap2::Mmap;
@@ -32,7 +33,7 @@ pub struct Activations {
     /// By example: its first row.
     starts: Vec<i64>,
     /// Keeps what `rows` points into.
-    mapped_file: Option<Mmap>,
+    mapped_file: Option<Rc<Mmap>>,
 }
 
 impl Activations {
@@ -49,6 +50,18 @@ impl Activations {
         }
         let index = Tensor::f_from_slice(&index)?.f_to_device(self.rows.device())?;
         classifier.backbone.layout(self.stages).from_rows(self.rows.f_index_select(0, &index)?.f_to_device(device)?)
+    }
+
+    /// Those of a part of the example set: the examples at `indices`, in this order. The rows are shared.
+    pub fn part(&self, indices: &[usize]) -> Result<Self> {
+        let starts = indices.iter().map(|&index| self.starts.get(index).copied().ok_or_else(foreign));
+        Ok(Self {
+            stages: self.stages,
+            seconds: self.seconds,
+            rows: self.rows.shallow_clone(),
+            starts: starts.collect::<Result<_>>()?,
+            mapped_file: self.mapped_file.clone(),
+        })
     }
 
     /// None for a mapped file, whose memory the system may take back.
@@ -244,7 +257,7 @@ impl RowPlacement {
         let rows = unsafe {
             Tensor::f_from_blob(map.as_ptr(), &[self.rows, self.width], &[self.width, 1], self.kind, Device::Cpu)
         }?;
-        Ok(Activations { stages: self.stages, seconds, rows, starts: self.starts, mapped_file: Some(map) })
+        Ok(Activations { stages: self.stages, seconds, rows, starts: self.starts, mapped_file: Some(Rc::new(map)) })
     }
 }
 

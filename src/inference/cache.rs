@@ -65,13 +65,11 @@ pub struct Examples {
 /// augmented, validation and test data.
 const SETS: usize = 4;
 
-/// The inputs of the head's output layer for the training and the validation examples, and what computing them took.
+/// The inputs of the head's output layer for the examples of a set, and what computing them took.
 pub struct Features {
-    /// `[N, feature width]`, in the order of the training examples.
-    pub train: Rows,
-    /// `[N, feature width]`, in the order of the validation examples.
-    pub valid: Rows,
-    /// For both, in the session that completed them.
+    /// `[N, feature width]`, in the order of the examples.
+    pub rows: Rows,
+    /// In the session that completed them.
     pub seconds: f64,
 }
 

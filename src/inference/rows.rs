@@ -28,6 +28,11 @@ impl Rows {
         &self.values[index * self.width..(index + 1) * self.width]
     }
 
+    /// Those of the examples at `indices`, in this order.
+    pub fn part(&self, indices: &[usize]) -> Self {
+        Self { values: indices.iter().flat_map(|&index| self.row(index)).copied().collect(), width: self.width }
+    }
+
     /// How many examples there are; 0 where the width is 0.
     pub fn len(&self) -> usize {
         self.values.len().checked_div(self.width).unwrap_or(0)

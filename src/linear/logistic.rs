@@ -104,23 +104,14 @@ pub fn fit(
     search: Search,
     watch: &mut dyn FnMut(Step) -> Result<()>,
 ) -> Result<(Linear, Trial)> {
-    let x = train.features.f_to_kind(Kind::Double)?;
-    let mean = x.f_mean_dim([0i64].as_slice(), true, Kind::Double)?;
-    let std = x.f_std_dim([0i64].as_slice(), false, true)?.f_clamp_min(1e-6)?;
-    let standardise = |x: &Tensor| -> Result<Tensor> { Ok(x.f_sub(&mean)?.f_div(&std)?) };
-    let x = standardise(&x)?;
-    let valid_x = standardise(&valid.features.f_to_kind(Kind::Double)?)?;
-    let basis = Basis::of(&x)?;
-    let problem = Problem::new(basis.coordinates(&x)?, train.targets)?;
-    let valid_x = basis.coordinates(&valid_x)?;
-    let valid_problem = Problem::new(valid_x, valid.targets)?;
-
-    let limits = Limits { tolerance: search.tolerance, iterations: MAX_ITERATIONS, memory: MEMORY };
+    let standardised = Standardised::of(train)?;
+    let valid_problem = Problem::new(standardised.coordinates(valid.features)?, valid.targets)?;
+    let problem = &standardised.problem;
     let mut point = problem.start();
     let (mut penalty, penalties) = (0, search.l2.len());
     let best = path::choose(search.l2, |l2| {
         penalty += 1;
-        let iterations = lbfgs::minimise(&mut point, limits, |point, gradient| {
+        let iterations = lbfgs::minimise(&mut point, limits(search.tolerance), |point, gradient| {
             watch(Step::Evaluated { penalty, penalties })?;
             problem.evaluate(point, l2, gradient)
         })?;
@@ -131,16 +122,65 @@ pub fn fit(
     let (point, trial) = best.ok_or_else(|| {
         Error::failure("logistic regression found no finite solution").hint("the backbone's features may not be finite")
     })?;
+    Ok((standardised.linear(&point)?, trial))
+}
 
-    // Fold the standardisation in: w/σ, and b − Σ w μ/σ.
-    let point = problem.table(&point)?;
-    let weight = basis.weights(&point.f_narrow(0, 0, problem.width)?)?.f_div(&std.f_transpose(0, 1)?)?;
-    let bias = point.f_narrow(0, problem.width, 1)?.f_sub(&mean.f_matmul(&weight)?)?;
-    let linear = Linear {
-        weight: weight.f_transpose(0, 1)?.f_to_kind(Kind::Float)?.f_contiguous()?,
-        bias: bias.f_view([-1])?.f_to_kind(Kind::Float)?,
-    };
-    Ok((linear, trial))
+/// Fits a head on `train` with the penalty `l2`, which was chosen before. `watch` as for [`fit`].
+pub fn fit_with_penalty(
+    train: &Labelled,
+    l2: f64,
+    tolerance: f64,
+    watch: &mut dyn FnMut(Step) -> Result<()>,
+) -> Result<Linear> {
+    let standardised = Standardised::of(train)?;
+    let mut point = standardised.problem.start();
+    lbfgs::minimise(&mut point, limits(tolerance), |point, gradient| {
+        watch(Step::Evaluated { penalty: 1, penalties: 1 })?;
+        standardised.problem.evaluate(point, l2, gradient)
+    })?;
+    standardised.linear(&point)
+}
+
+fn limits(tolerance: f64) -> Limits {
+    Limits { tolerance, iterations: MAX_ITERATIONS, memory: MEMORY }
+}
+
+/// The problem on standardised features, and the way back to features as they are.
+struct Standardised {
+    /// `[1, width]`, as is `std`.
+    mean: Tensor,
+    std: Tensor,
+    basis: Basis,
+    problem: Problem,
+}
+
+impl Standardised {
+    fn of(train: &Labelled) -> Result<Self> {
+        let x = train.features.f_to_kind(Kind::Double)?;
+        let mean = x.f_mean_dim([0i64].as_slice(), true, Kind::Double)?;
+        let std = x.f_std_dim([0i64].as_slice(), false, true)?.f_clamp_min(1e-6)?;
+        let x = x.f_sub(&mean)?.f_div(&std)?;
+        let basis = Basis::of(&x)?;
+        let problem = Problem::new(basis.coordinates(&x)?, train.targets)?;
+        Ok(Self { mean, std, basis, problem })
+    }
+
+    /// Other features as the problem's points see them.
+    fn coordinates(&self, features: &Tensor) -> Result<Tensor> {
+        self.basis.coordinates(&features.f_to_kind(Kind::Double)?.f_sub(&self.mean)?.f_div(&self.std)?)
+    }
+
+    /// A point as a layer for features as they are: w/σ, and b − Σ w μ/σ.
+    fn linear(&self, point: &[f64]) -> Result<Linear> {
+        let Self { mean, std, basis, problem } = self;
+        let point = problem.table(point)?;
+        let weight = basis.weights(&point.f_narrow(0, 0, problem.width)?)?.f_div(&std.f_transpose(0, 1)?)?;
+        let bias = point.f_narrow(0, problem.width, 1)?.f_sub(&mean.f_matmul(&weight)?)?;
+        Ok(Linear {
+            weight: weight.f_transpose(0, 1)?.f_to_kind(Kind::Float)?.f_contiguous()?,
+            bias: bias.f_view([-1])?.f_to_kind(Kind::Float)?,
+        })
+    }
 }
 
 /// The directions in which the training rows differ, orthonormal, `[D, N]`, where there are fewer rows N than features

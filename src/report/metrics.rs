@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter};
 
 use crate::config::KeepBest;
+use crate::console::units::{self, counted};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::files::write_atomically;
@@ -60,6 +61,10 @@ pub struct RunMetrics {
     /// fitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
+    /// The training on all rows that followed (`--refit`): the model is its result, and `test` its scores; `valid` is
+    /// that of the model before. Left out where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refit: Option<Refit>,
     /// γ of the focal loss that was minimised; left out for cross-entropy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub focal_gamma: Option<f64>,
@@ -82,9 +87,30 @@ pub struct RunMetrics {
     pub rehead_version: String,
 }
 
+/// A training on training and validation rows together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refit {
+    /// Rows that the model before was trained on.
+    pub rows_before: u64,
+    /// Epochs trained; 1 where the head was fitted on features.
+    pub epochs: u32,
+}
+
 impl RunMetrics {
     /// The version to put into `rehead_version`.
     pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// What a person should know of the validation scores where the model was trained again on all rows.
+    pub fn refitted(&self) -> Option<String> {
+        let Refit { rows_before, epochs } = self.refit?;
+        let epochs = self.best_epoch.map_or(String::new(), |_| format!(" for {}", counted(epochs.into(), "epoch")));
+        let rows = counted(self.train_rows, "row");
+        Some(format!(
+            "then trained again{epochs} on all {rows} (--refit): the validation scores are those of the model before, \
+             trained on {}",
+            units::count(rows_before)
+        ))
+    }
 
     /// Readable JSON without a newline at the end; a row of the confusion matrix stays on a line.
     pub fn to_json(&self) -> Result<String> {
@@ -213,6 +239,7 @@ mod tests {
             best_epoch: Some(2),
             keep_best: Some(KeepBest::MacroF1),
             temperature: Some(1.25),
+            refit: None,
             focal_gamma: None,
             epochs: 3,
             language: Value::Null,

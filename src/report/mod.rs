@@ -14,7 +14,7 @@ pub mod split;
 pub mod threshold;
 pub mod verdict;
 
-pub use metrics::RunMetrics;
+pub use metrics::{Refit, RunMetrics};
 pub use next_steps::NextStep;
 pub use origins::{Origin, row_origins};
 pub use predictions::Predictions;

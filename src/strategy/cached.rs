@@ -31,16 +31,14 @@ pub fn activations_key(
     Ok(hash.finish())
 }
 
-/// Stands for the features of these sets that the head's linear layer reads.
-pub fn features_key(classifier: &Classifier, sets: [&dyn ExampleSet; 2], compute: Kind) -> Result<String> {
+/// Stands for the features of `examples` that the head's linear layer reads.
+pub fn features_key(classifier: &Classifier, examples: &dyn ExampleSet, compute: Kind) -> Result<String> {
     let mut hash = Fingerprint::default();
     hash.bytes(format!("{:?}", classifier.pooling));
     for parameter in classifier.head.parameters_before_output() {
         hash.tensor(&parameter.tensor)?;
     }
-    for examples in sets {
-        hash.bytes(activations_key(classifier, classifier.backbone.stages().len(), examples, compute)?);
-    }
+    hash.bytes(activations_key(classifier, classifier.backbone.stages().len(), examples, compute)?);
     Ok(hash.finish())
 }
 

@@ -2,20 +2,25 @@
 //! fitted on them to convergence, as a regularised logistic regression whose penalty is chosen on the validation data.
 //! When interrupted, the features computed so far are saved beside the run, and resuming continues from them.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tch::{Device, Tensor};
 
+use crate::batch::{ExampleSet, whole_of};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::write_atomically;
 use crate::inference::cache::Features;
 use crate::inference::{Inference, Partial, Rows, to_vec};
 use crate::interrupt;
 use crate::linear::logistic::Step;
 use crate::model::Classifier;
 use crate::model::checkpoint::{Weights, save_tensors};
-use crate::strategy::request::TrainRequest;
-use crate::task::LabelledFeatures;
+use crate::strategy::request::{Chosen, Guide, TrainRequest};
+use crate::task::{Dataset, LabelledFeatures, Penalty};
 
 /// What fitting gave; the classifier's head is set.
 pub struct HeadFit {
@@ -23,32 +28,38 @@ pub struct HeadFit {
     pub seconds: f64,
     /// Tokens, or images, of the training data, each seen once.
     pub tokens: u64,
-    /// Logits of the validation examples under the new head.
-    pub valid_logits: Rows,
+    /// The factor of the penalty.
+    pub penalty: f64,
+    /// Logits of the validation examples under the new head; `None` where there are none.
+    pub valid_logits: Option<Rows>,
 }
 
-/// Fits the head on the training data of `request` and chooses its penalty on the validation data. `key` stands for the
-/// features: those that an earlier run of this process computed are taken from the cache.
+/// Fits the head on the training data of `request`. Its penalty is chosen on the validation data, or known. Features
+/// that an earlier run of this process computed are taken from the cache; what parts of the data share is computed
+/// once.
 pub fn fit(
     classifier: &mut Classifier,
     request: &TrainRequest,
     checkpoint: &FeatureCheckpoint,
-    key: &str,
+    keys: &[String],
 ) -> Result<HeadFit> {
-    let &TrainRequest { task, train, valid, plan, cache, console, .. } = request;
-    let features = match cache.features(key) {
-        Some(features) => {
-            console.note("features: already computed");
-            features
+    let &TrainRequest { task, train, guide, plan, console, .. } = request;
+    let features = features(classifier, request, checkpoint, keys)?;
+    let of_train = part_of(features.first(), train)?;
+    let of_valid = guide.validation().map(|valid| part_of(features.last(), valid)).transpose()?;
+    let penalty = match (guide, &of_valid) {
+        (Guide::Validation(valid), Some(features)) => {
+            Penalty::ChosenOn(LabelledFeatures { features, targets: &valid.targets })
         }
-        None => cache.keep_features(key, compute(classifier, request, checkpoint)?),
+        (Guide::Chosen(Chosen { penalty: Some(penalty), .. }), _) => Penalty::Known(penalty),
+        _ => return Err(Error::failure("neither the penalty of the head is known nor data to choose it by")),
     };
     let began = Instant::now();
     // Many rows of wide features take minutes.
     let bar = console.progress("head", None, "iterations");
     let fitted = task.fit_head(
-        &LabelledFeatures { features: &features.train, targets: &train.targets },
-        &LabelledFeatures { features: &features.valid, targets: &valid.targets },
+        &LabelledFeatures { features: &of_train, targets: &train.targets },
+        penalty,
         &plan.loss,
         &classifier.labels,
         &mut |step| match step {
@@ -71,13 +82,18 @@ pub fn fit(
     let linear = fitted.linear;
     classifier.head.set_output(&linear.weight, &linear.bias)?;
     console.note(format!("head: {}", fitted.description));
-    let logits = features.valid.to_tensor()?.f_linear(&linear.weight, Some(&linear.bias))?;
-    let values = to_vec::<f32>(&logits)?;
+    let width = task.head_width(&classifier.labels);
+    let logits = |features: Cow<Rows>| -> Result<Rows> {
+        let logits = features.to_tensor()?.f_linear(&linear.weight, Some(&linear.bias))?;
+        Ok(Rows { values: to_vec::<f32>(&logits)?, width })
+    };
     Ok(HeadFit {
         // What an earlier run has computed for this one counts as if it had done so itself.
-        seconds: features.seconds + began.elapsed().as_secs_f64(),
+        seconds: request.shared_seconds(features.iter().map(|features| features.seconds).sum())
+            + began.elapsed().as_secs_f64(),
         tokens: (0..train.examples.len()).map(|index| train.examples.cost(index) as u64).sum(),
-        valid_logits: Rows { values, width: task.head_width(&classifier.labels) },
+        penalty: fitted.penalty,
+        valid_logits: of_valid.map(logits).transpose()?,
     })
 }
 
@@ -85,42 +101,90 @@ fn stop_if_asked() -> Result<()> {
     if interrupt::requested() { Err(Error::interrupted("the head is not fitted")) } else { Ok(()) }
 }
 
-/// Runs the network over all examples.
-fn compute(classifier: &Classifier, request: &TrainRequest, checkpoint: &FeatureCheckpoint) -> Result<Features> {
-    let began = Instant::now();
-    let (train, valid) = (&*request.train.examples, &*request.valid.examples);
-    let TrainRequest { plan, inference_budget, .. } = *request;
+/// The sets whose features are computed: the training and the validation data, or what both are parts of.
+pub fn sets<'a>(request: &TrainRequest<'a>) -> Vec<&'a Arc<dyn ExampleSet>> {
+    let (train, _) = whole_of(&request.train.examples);
+    let valid = request.guide.validation().map(|valid| whole_of(&valid.examples).0);
+    [train].into_iter().chain(valid.filter(|valid| !Arc::ptr_eq(train, valid))).collect()
+}
+
+/// The features of a dataset, from those of the set that it is (a part of).
+fn part_of<'f>(features: Option<&'f Rc<Features>>, dataset: &Dataset) -> Result<Cow<'f, Rows>> {
+    let features = features.ok_or_else(|| Error::failure("no features were computed"))?;
+    Ok(match whole_of(&dataset.examples) {
+        (_, Some(indices)) => Cow::Owned(features.rows.part(indices)),
+        (_, None) => Cow::Borrowed(&features.rows),
+    })
+}
+
+/// The features of all [`sets`], in their order.
+fn features(
+    classifier: &Classifier,
+    request: &TrainRequest,
+    checkpoint: &FeatureCheckpoint,
+    keys: &[String],
+) -> Result<Vec<Rc<Features>>> {
+    let cache = request.cache;
+    let missing = |key: &String| cache.features(key).is_none();
+    match keys.iter().any(missing) {
+        false => request.console.note("features: already computed"),
+        true => compute(classifier, request, checkpoint, keys)?,
+    }
+    keys.iter().map(|key| cache.features(key).ok_or_else(|| Error::failure("features were not kept"))).collect()
+}
+
+/// Runs the network over the examples of all sets whose features are not in the cache, and puts them there.
+fn compute(
+    classifier: &Classifier,
+    request: &TrainRequest,
+    checkpoint: &FeatureCheckpoint,
+    keys: &[String],
+) -> Result<()> {
+    let TrainRequest { plan, cache, inference_budget, console, .. } = *request;
     let inference = Inference { classifier, compute: plan.compute, batch_tokens: inference_budget, lower_layers: None };
-    let total = (train.len() + valid.len()) as u64;
-    let bar = request.console.progress("features", Some(total), "examples").rate_in(train.unit());
+    let sets = sets(request);
+    let total: usize = sets.iter().map(|set| set.len()).sum();
+    let bar = console.progress("features", Some(total as u64), "examples").rate_in(request.train.examples.unit());
     let mut watch = |examples: usize, tokens: usize| bar.advance_with(examples as u64, tokens as u64);
     let width = classifier.backbone.feature_width() as usize;
     if checkpoint.has_others() {
-        request.console.warn(
+        console.warn(
             "the features that the interrupted run saved are of other data, another model or other settings: they are \
              not used, and all are computed again",
         );
     }
-    let mut of_train = checkpoint.load("train", train.len(), width)?;
-    let mut of_valid = checkpoint.load("valid", valid.len(), width)?;
+    let splits = sets.iter().zip(SPLITS).map(|(set, split)| checkpoint.load(split, set.len(), width));
+    let mut partial = splits.collect::<Result<Vec<_>>>()?;
+    for (of_set, _) in partial.iter_mut().zip(keys).filter(|(_, key)| cache.features(key).is_some()) {
+        of_set.done.fill(true);
+    }
     // What earlier sessions computed took time, too.
-    let earlier = checkpoint.seconds()?;
-    let seconds = || earlier + began.elapsed().as_secs_f64();
-    let computed = inference
-        .features(&mut of_train, train, &mut watch)
-        .and_then(|()| inference.features(&mut of_valid, valid, &mut watch));
-    if let Err(error) = computed {
-        if error.kind() == ErrorKind::Interrupted {
-            let splits = [("train", &of_train.rows, &*of_train.done), ("valid", &of_valid.rows, &*of_valid.done)];
-            checkpoint.save(splits, seconds())?;
-            let done = of_train.done.iter().chain(&of_valid.done).filter(|&&done| done).count();
+    let (mut before, mut began) = (checkpoint.seconds()?, Instant::now());
+    for (index, (set, key)) in sets.iter().zip(keys).enumerate() {
+        let (Some(of_set), None) = (partial.get_mut(index), cache.features(key)) else { continue };
+        if let Err(error) = inference.features(of_set, &***set, &mut watch) {
+            if error.kind() != ErrorKind::Interrupted {
+                return Err(error);
+            }
+            let whole: Vec<_> = keys.iter().map(|key| cache.features(key)).collect();
+            let rows = whole.iter().zip(&partial).map(|(whole, partial)| match whole {
+                Some(whole) => (&whole.rows, partial.done.as_slice()),
+                None => (&partial.rows, partial.done.as_slice()),
+            });
+            checkpoint.save(rows, before + began.elapsed().as_secs_f64())?;
+            let done = partial.iter().flat_map(|set| &set.done).filter(|&&done| done).count();
             return Err(Error::interrupted(format!("the features of {done} of {total} examples are saved")));
         }
-        return Err(error);
+        let rows = std::mem::replace(&mut of_set.rows, Rows { values: Vec::new(), width });
+        cache.keep_features(key, Features { rows, seconds: before + began.elapsed().as_secs_f64() });
+        (before, began) = (0.0, Instant::now());
     }
     bar.finish();
-    Ok(Features { train: of_train.rows, valid: of_valid.rows, seconds: seconds() })
+    Ok(())
 }
+
+/// The names of the sets in a checkpoint.
+const SPLITS: [&str; 2] = ["train", "valid"];
 
 /// The file in which an interrupted call leaves its features.
 pub struct FeatureCheckpoint {
@@ -140,6 +204,9 @@ impl FeatureCheckpoint {
             return Ok(partial);
         }
         let weights = Weights::open_file(&self.file, Device::Cpu)?;
+        if !weights.has(split) {
+            return Ok(partial);
+        }
         let values_of = |name: &str, shape: &[i64]| to_vec::<f32>(&weights.take(name, shape)?);
         partial.rows.values = values_of(split, &[examples as i64, width as i64])?;
         let done = values_of(&format!("{split}.done"), &[examples as i64])?;
@@ -171,15 +238,17 @@ impl FeatureCheckpoint {
         Ok(to_vec::<f32>(&saved.take("seconds", &[1])?)?.iter().map(|&seconds| f64::from(seconds)).sum())
     }
 
-    fn save_complete(&self, features: &Features) -> Result<()> {
-        let done = [&features.train, &features.valid].map(|rows| vec![true; rows.len()]);
-        self.save([("train", &features.train, &done[0]), ("valid", &features.valid, &done[1])], features.seconds)
+    fn save_complete(&self, features: &[Rc<Features>]) -> Result<()> {
+        let done: Vec<Vec<bool>> = features.iter().map(|features| vec![true; features.rows.len()]).collect();
+        let rows = features.iter().map(|features| &features.rows);
+        let seconds = features.iter().map(|features| features.seconds).sum();
+        self.save(rows.zip(done.iter().map(Vec::as_slice)), seconds)
     }
 
-    /// By split: rows, and which of them are done; and the seconds that they took.
-    fn save(&self, splits: [(&str, &Rows, &[bool]); 2], seconds: f64) -> Result<()> {
+    /// Of each of [`SPLITS`]: rows, and which of them are done; and the seconds that they took.
+    fn save<'r>(&self, splits: impl IntoIterator<Item = (&'r Rows, &'r [bool])>, seconds: f64) -> Result<()> {
         let mut tensors = vec![("seconds".to_owned(), Tensor::f_from_slice(&[seconds as f32])?)];
-        for (split, rows, done) in splits {
+        for (split, (rows, done)) in SPLITS.into_iter().zip(splits) {
             let done: Vec<f32> = done.iter().map(|&done| f32::from(u8::from(done))).collect();
             tensors.push((split.to_owned(), rows.to_tensor()?));
             tensors.push((format!("{split}.done"), Tensor::f_from_slice(&done)?));
@@ -190,12 +259,38 @@ impl FeatureCheckpoint {
         save_tensors(&self.file, tensors)
     }
 
-    /// Deletes the file, if there is one: the head is trained.
-    pub fn remove(&self) -> Result<()> {
-        match std::fs::remove_file(&self.file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(error, &self.file)),
-            _ => Ok(()),
+    /// Keeps the factor of the penalty of a head that training begins with: resuming does not fit the head again.
+    pub fn save_penalty(&self, penalty: f64) -> Result<()> {
+        let file = self.penalty_file();
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| Error::io(error, folder))?;
         }
+        write_atomically(file, format!("{penalty:?}\n").as_bytes())
+    }
+
+    /// What [`save_penalty`](Self::save_penalty) kept.
+    pub fn penalty(&self) -> Result<Option<f64>> {
+        let file = self.penalty_file();
+        match std::fs::read_to_string(&file) {
+            Ok(text) => Ok(text.trim().parse().ok()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(error, file)),
+        }
+    }
+
+    fn penalty_file(&self) -> PathBuf {
+        self.file.with_extension("penalty")
+    }
+
+    /// Deletes what it has, if anything: the head is trained.
+    pub fn remove(&self) -> Result<()> {
+        for file in [&self.file, &self.penalty_file()] {
+            match std::fs::remove_file(file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(error, file)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -208,7 +303,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let checkpoint = FeatureCheckpoint { file: folder.path().join("features-1.safetensors") };
         let rows = Rows { values: vec![1.0, 2.0], width: 2 };
-        checkpoint.save([("train", &rows, &[true]), ("valid", &rows, &[false])], 1.5).unwrap();
+        checkpoint.save([(&rows, &[true][..]), (&rows, &[false])], 1.5).unwrap();
         assert_eq!(checkpoint.seconds().unwrap(), 1.5);
         let saved = [("train", rows.to_tensor().unwrap()), ("train.done", Tensor::f_from_slice(&[1.0_f32]).unwrap())];
         save_tensors(&checkpoint.file, saved.map(|(name, tensor)| (name.to_owned(), tensor))).unwrap();

@@ -9,6 +9,7 @@ use crate::fingerprint::Fingerprint;
 use crate::hardware::Hardware;
 use crate::inference::budget::training_budget;
 use crate::model::{Classifier, InputSpec};
+use crate::strategy::request::Chosen;
 use crate::task::{Dataset, LossSettings};
 use crate::training::TrainPlan;
 use crate::training::mix::Mix;
@@ -25,21 +26,21 @@ const EPOCHS: usize = 3;
 const LEAST_STEPS: f64 = 200.0;
 const MOST_EPOCHS: usize = 20;
 
-/// Decides the optimisation of a run on `train`, as the settings say and else as is usual for the strategy and the
-/// network.
+/// Decides the optimisation of a run on the first of `splits`, as the settings say and else as is usual for the
+/// strategy and the network.
 ///
 /// # Errors
 /// Images are to be mixed in pairs, and a batch has room for one.
 pub fn plan(
     config: &mut RunConfig,
-    splits: [&Dataset; 2],
+    splits: &[&Dataset],
     hardware: &Hardware,
     classifier: &Classifier,
     mix: Mix,
     class_weights: ClassWeighting,
     choices: &mut Choices,
 ) -> Result<TrainPlan> {
-    let [train, _] = splits;
+    let train = splits.first().ok_or_else(|| Error::failure("there is nothing to train on"))?;
     let learning_rate = learning_rate(config, classifier, choices);
     let batch = step_size(config, train, classifier, choices);
     let epochs = epochs(config, train, batch, choices);
@@ -75,6 +76,15 @@ pub fn plan(
     };
     plan.fingerprint = fingerprint(&plan, config, splits);
     Ok(plan)
+}
+
+/// The same plan for another training of the run, on `train`, as `chosen`.
+pub fn of_all_rows(plan: &TrainPlan, train: &Dataset, chosen: Chosen) -> TrainPlan {
+    let mut hash = Fingerprint::default();
+    hash.bytes(format!("{} {chosen:?}", plan.fingerprint));
+    train.examples.add_to(&mut hash);
+    train.targets.add_to(&mut hash);
+    TrainPlan { fingerprint: hash.finish(), ..plan.clone() }
 }
 
 fn learning_rate(config: &mut RunConfig, classifier: &Classifier, choices: &mut Choices) -> f64 {
@@ -189,7 +199,7 @@ fn usual_learning_rate(strategy: Strategy, classifier: &Classifier, init: Init) 
 }
 
 /// What a snapshot must agree with: the settings that decide the result, and the data as the network sees it.
-fn fingerprint(plan: &TrainPlan, config: &RunConfig, splits: [&Dataset; 2]) -> String {
+fn fingerprint(plan: &TrainPlan, config: &RunConfig, splits: &[&Dataset]) -> String {
     let mut hash = Fingerprint::default();
     let decisive = TrainPlan { log_every: 0, fingerprint: String::new(), ..plan.clone() };
     hash.bytes(format!("{decisive:?} {:?} {:?}", config.model, config.strategy));

@@ -1,5 +1,7 @@
 //! What training is given, and what it hands back: the same for every strategy.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::HeadInit;
 use crate::console::Console;
 use crate::inference::cache::{Cache, CacheSettings};
@@ -12,8 +14,8 @@ pub struct TrainRequest<'a> {
     pub task: &'a dyn Task,
     /// Its images are augmented when a step loads them, where that is asked for.
     pub train: &'a Dataset,
-    /// Chooses the best epoch, or the penalty of a head fitted on features.
-    pub valid: &'a Dataset,
+    /// Decides about the epochs, and about the penalty of a head fitted on features.
+    pub guide: Guide<'a>,
     /// Settings of the train loop. Fitting a head on features uses only `loss`, `compute` and `fingerprint`.
     pub plan: &'a TrainPlan,
     /// `Probe`: the head is fitted on features before stages are trained. The frozen strategy ignores it.
@@ -24,10 +26,47 @@ pub struct TrainRequest<'a> {
     pub activation_cache: Option<&'a CacheSettings>,
     /// What the runs of this process share.
     pub cache: &'a Cache,
+    /// Whether the time of what was computed once, for this training and others of the same run, counts here.
+    pub counts_shared: bool,
     /// The run directory, and whether to resume.
     pub options: FitOptions<'a>,
     /// Where progress and notes go.
     pub console: &'a Console,
+}
+
+impl TrainRequest<'_> {
+    /// What counts here of so many seconds for what several trainings of a run share.
+    pub fn shared_seconds(&self, seconds: f64) -> f64 {
+        if self.counts_shared { seconds } else { 0.0 }
+    }
+}
+
+/// What decides which epoch is best, and the penalty of a head fitted on features.
+#[derive(Clone, Copy)]
+pub enum Guide<'a> {
+    /// The scores on validation data.
+    Validation(&'a Dataset),
+    /// What they have decided before, when the network was trained on a part of these data.
+    Chosen(Chosen),
+}
+
+impl<'a> Guide<'a> {
+    /// The validation data, where there are any.
+    pub fn validation(self) -> Option<&'a Dataset> {
+        match self {
+            Self::Validation(valid) => Some(valid),
+            Self::Chosen(_) => None,
+        }
+    }
+}
+
+/// What was chosen on validation data.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Epochs to train, under the schedule of all that were planned.
+    pub epochs: u32,
+    /// The factor of the penalty of a head fitted on features; `None` where none was fitted.
+    pub penalty: Option<f64>,
 }
 
 /// How training went. The classifier is the trained one, and nothing of it is trained any more.
@@ -36,12 +75,14 @@ pub struct Trained {
     pub seconds: f64,
     /// Tokens, or images, trained on: every epoch's.
     pub tokens: u64,
-    /// None where there are no epochs to choose from.
+    /// None where there are no epochs to choose from, or nothing to choose by.
     pub best_epoch: Option<u32>,
     /// Epochs trained; 1 where the head was fitted on features.
     pub epochs: u32,
     /// Numbers, not tensors, that the strategy changes, the head's included.
     pub trainable_parameters: u64,
-    /// The trained classifier on the validation data.
-    pub valid: Evaluated,
+    /// The factor of the penalty of a head that was fitted on features.
+    pub penalty: Option<f64>,
+    /// The trained classifier on the validation data; `None` where there are none.
+    pub valid: Option<Evaluated>,
 }

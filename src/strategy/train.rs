@@ -1,20 +1,22 @@
 //! The one function that trains: it says what a strategy trains of a classifier, and how.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
+use crate::batch::{ExampleSet, whole_of};
 use crate::config::{HeadInit, Strategy};
 use crate::error::Result;
 use crate::inference::Inference;
 use crate::inference::activations::{ActivationRequest, Activations};
-use crate::inference::cache::CachedActivations;
 use crate::model::Classifier;
 use crate::strategy::frozen::{self, FeatureCheckpoint, HeadFit};
-use crate::strategy::request::{TrainRequest, Trained};
+use crate::strategy::request::{Guide, TrainRequest, Trained};
 use crate::strategy::{cached, frozen_stages, scope};
 use crate::task::{Dataset, Evaluated, score};
 use crate::training::history::{EvaluationRecord, HistoryWriter};
 use crate::training::snapshot::Snapshots;
-use crate::training::{self, TrainingSet};
+use crate::training::{self, Ending, TrainingSet};
 
 /// Trains `classifier` by `strategy`.
 ///
@@ -32,29 +34,33 @@ pub fn train(strategy: Strategy, classifier: &mut Classifier, request: &TrainReq
 fn train_head(classifier: &mut Classifier, request: &TrainRequest) -> Result<Trained> {
     let fitted = fit_head(Strategy::Frozen, classifier, request)?;
     let began = Instant::now();
-    let evaluation = request.task.evaluate(&fitted.valid_logits, &request.valid.targets, &classifier.labels)?;
     let mut history = HistoryWriter::create(request.options.run.join("history.jsonl"))?;
-    history.evaluation(EvaluationRecord::new("valid", 1, 1, &evaluation, began.elapsed().as_secs_f64()))?;
-    request.console.note(format!("validation {}", evaluation.summary()));
+    let mut valid = None;
+    if let (Some(logits), Guide::Validation(data)) = (fitted.valid_logits, request.guide) {
+        let evaluation = request.task.evaluate(&logits, &data.targets, &classifier.labels)?;
+        history.evaluation(EvaluationRecord::new("valid", 1, 1, &evaluation, began.elapsed().as_secs_f64()))?;
+        request.console.note(format!("validation {}", evaluation.summary()));
+        valid = Some(Evaluated { logits, evaluation });
+    }
     Ok(Trained {
         seconds: fitted.seconds,
         tokens: fitted.tokens,
         best_epoch: None,
         epochs: 1,
         trainable_parameters: trainable_parameters(Strategy::Frozen, classifier)?,
-        valid: Evaluated { logits: fitted.valid_logits, evaluation },
+        penalty: Some(fitted.penalty),
+        valid,
     })
 }
 
 /// Fits the head on features, and leaves the network's stages as frozen as the strategy wants them.
 fn fit_head(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequest) -> Result<HeadFit> {
-    let compute = request.plan.compute;
-    let sets = [&*request.train.examples, &*request.valid.examples];
-    let key = cached::features_key(classifier, sets, compute)?;
+    let key_of = |set: &Arc<dyn ExampleSet>| cached::features_key(classifier, &**set, request.plan.compute);
+    let keys = frozen::sets(request).into_iter().map(key_of).collect::<Result<Vec<_>>>()?;
     // The same features whatever is trained afterwards: strategies share them.
     classifier.freeze()?;
     let checkpoint = FeatureCheckpoint::new(request.options.run, &request.plan.fingerprint);
-    let fitted = frozen::fit(classifier, request, &checkpoint, &key)?;
+    let fitted = frozen::fit(classifier, request, &checkpoint, &keys)?;
     let frozen = frozen_stages(strategy, classifier)?;
     classifier.backbone.freeze(frozen)?;
     Ok(fitted)
@@ -62,24 +68,44 @@ fn fit_head(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequ
 
 /// Every other strategy: stages, adapters or biases are trained by gradient descent, and the head with them.
 fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequest) -> Result<Trained> {
-    let &TrainRequest { task, train, valid, plan, options, console, .. } = request;
+    let &TrainRequest { task, train, guide, plan, options, console, .. } = request;
     let mut seconds = 0.0;
     let begun = options.resume && Snapshots::new(options.run)?.latest()?.is_some();
+    let checkpoint = FeatureCheckpoint::new(options.run, &plan.fingerprint);
     if request.head_init == HeadInit::Probe && !begun {
-        seconds += fit_head(strategy, classifier, request)?.seconds;
+        let fitted = fit_head(strategy, classifier, request)?;
+        seconds += fitted.seconds;
+        checkpoint.save_penalty(fitted.penalty)?;
     }
+    let penalty = checkpoint.penalty()?;
     let frozen = frozen_stages(strategy, classifier)?;
     let train_cached = lower_layers_of(classifier, frozen, train, request)?;
-    let valid_cached = lower_layers_of(classifier, frozen, valid, request)?;
-    // What an earlier run has computed for this one counts as if it had done so itself.
-    seconds += [&train_cached, &valid_cached].into_iter().flatten().map(|found| found.activations.seconds).sum::<f64>();
+    let valid_cached =
+        guide.validation().map(|valid| lower_layers_of(classifier, frozen, valid, request)).transpose()?;
+    let valid_cached = valid_cached.flatten();
+    // What an earlier run has computed for this one counts as if it had done so itself; what both are parts of, once.
+    let is_shared = guide.validation().is_some_and(|valid| share_a_whole(train, valid));
+    let counted = [&train_cached, &valid_cached].into_iter().take(if is_shared { 1 } else { 2 }).flatten();
+    seconds += request.shared_seconds(counted.map(|found| found.seconds).sum());
 
     let loss = task.loss(&plan.loss, &train.targets, &classifier.labels, classifier.device)?;
-    let lower_layers = activations(&train_cached);
-    let set = TrainingSet { examples: &train.examples, targets: &train.targets, loss: &loss, lower_layers };
-    let evaluate = || score_valid(classifier, activations(&valid_cached), request);
+    let set = TrainingSet {
+        examples: &train.examples,
+        targets: &train.targets,
+        loss: &loss,
+        lower_layers: train_cached.as_deref(),
+    };
     let trained = scope(strategy, classifier)?;
-    let outcome = training::fit(classifier, &trained, &set, plan, &evaluate, options, console)?;
+    let outcome = match guide {
+        Guide::Validation(valid) => {
+            let evaluate = || score_valid(classifier, valid, valid_cached.as_deref(), request);
+            training::fit(classifier, &trained, &set, plan, Ending::Judged(&evaluate), options, console)?
+        }
+        Guide::Chosen(chosen) => {
+            let ending = Ending::After(chosen.epochs);
+            training::fit(classifier, &trained, &set, plan, ending, options, console)?
+        }
+    };
     drop(trained);
     let trainable_parameters = trainable_parameters(strategy, classifier)?;
 
@@ -88,9 +114,10 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
     let folded = classifier.backbone.has_statistics();
     classifier.freeze()?;
     // Merged and folded weights round differently. What is saved, and labels later, is what is scored.
-    let valid = match outcome.valid.filter(|_| !adapted && !folded) {
-        Some(scored) => scored,
-        None => score_valid(classifier, activations(&valid_cached), request)?,
+    let valid = match (outcome.valid.filter(|_| !adapted && !folded), guide) {
+        (Some(scored), _) => Some(scored),
+        (None, Guide::Validation(valid)) => Some(score_valid(classifier, valid, valid_cached.as_deref(), request)?),
+        (None, Guide::Chosen(_)) => None,
     };
     Ok(Trained {
         seconds: outcome.seconds + seconds,
@@ -98,18 +125,24 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
         best_epoch: outcome.best_epoch,
         epochs: outcome.epochs,
         trainable_parameters,
+        penalty,
         valid,
     })
 }
 
 fn score_valid(
     classifier: &Classifier,
+    valid: &Dataset,
     lower_layers: Option<&Activations>,
     request: &TrainRequest,
 ) -> Result<Evaluated> {
     let TrainRequest { plan, inference_budget, .. } = *request;
     let inference = Inference { classifier, compute: plan.compute, batch_tokens: inference_budget, lower_layers };
-    score(request.task, &inference, request.valid, "validation", request.console)
+    score(request.task, &inference, valid, "validation", request.console)
+}
+
+fn share_a_whole(one: &Dataset, other: &Dataset) -> bool {
+    Arc::ptr_eq(whole_of(&one.examples).0, whole_of(&other.examples).0)
 }
 
 /// Parameters that a strategy trains, counted one by one.
@@ -117,27 +150,23 @@ fn trainable_parameters(strategy: Strategy, classifier: &Classifier) -> Result<u
     Ok(scope(strategy, classifier)?.parameters.iter().map(|parameter| parameter.elements()).sum())
 }
 
-/// A dataset's activations after the frozen stages, where there are any and they are cached.
+/// A dataset's activations after the frozen stages, where there are any and they are cached. What datasets are parts of
+/// is computed once.
 fn lower_layers_of(
     classifier: &Classifier,
     frozen: usize,
     of: &Dataset,
     request: &TrainRequest,
-) -> Result<Option<CachedActivations>> {
+) -> Result<Option<Rc<Activations>>> {
     let Some(settings) = request.activation_cache.filter(|_| frozen > 0) else { return Ok(None) };
     let compute = request.plan.compute;
-    let key = cached::activations_key(classifier, frozen, &*of.examples, compute)?;
-    let activations = ActivationRequest {
-        classifier,
-        stages: frozen,
-        set: &*of.examples,
-        compute,
-        batch_tokens: request.inference_budget,
-        key: &key,
-    };
-    request.cache.get(&activations, settings, request.console).map(Some)
-}
-
-fn activations(found: &Option<CachedActivations>) -> Option<&Activations> {
-    found.as_ref().map(|found| &*found.activations)
+    let (set, part) = whole_of(&of.examples);
+    let key = cached::activations_key(classifier, frozen, &**set, compute)?;
+    let batch_tokens = request.inference_budget;
+    let activations = ActivationRequest { classifier, stages: frozen, set: &**set, compute, batch_tokens, key: &key };
+    let found = request.cache.get(&activations, settings, request.console)?.activations;
+    match part {
+        Some(indices) => found.part(indices).map(|part| Some(Rc::new(part))),
+        None => Ok(Some(found)),
+    }
 }

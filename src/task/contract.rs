@@ -39,15 +39,14 @@ pub trait Task: Sync {
     /// The loss of training on `targets`, on `device`.
     fn loss(&self, settings: &LossSettings, targets: &Targets, names: &Labels, device: Device) -> Result<Loss>;
 
-    /// Fits a linear head on features to convergence; its regularisation is chosen on `valid`. `watch` hears of every
-    /// step, and ends the fit with its error.
+    /// Fits a linear head on features to convergence. `watch` hears of every step, and ends the fit with its error.
     ///
     /// # Errors
     /// Features and targets do not belong together, no solution is finite, or `watch` says so.
     fn fit_head(
         &self,
         train: &LabelledFeatures,
-        valid: &LabelledFeatures,
+        penalty: Penalty,
         settings: &LossSettings,
         names: &Labels,
         watch: &mut dyn FnMut(Step) -> Result<()>,
@@ -71,10 +70,20 @@ pub struct LabelledFeatures<'a> {
     pub targets: &'a Targets,
 }
 
+/// How the penalty of a head is found.
+pub enum Penalty<'a> {
+    /// By the loss on validation data.
+    ChosenOn(LabelledFeatures<'a>),
+    /// It is known: its factor.
+    Known(f64),
+}
+
 /// A head fitted on features.
 pub struct FittedHead {
     /// Weight `[head width, feature width]` and bias `[head width]`, for features as they are.
     pub linear: Linear,
+    /// The factor of its penalty.
+    pub penalty: f64,
     /// How it was found, in a line for people.
     pub description: String,
 }

@@ -13,7 +13,7 @@ mod shares;
 pub mod single_label;
 pub mod targets;
 
-pub use self::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Task};
+pub use self::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task};
 pub use self::loss::{Loss, LossSettings};
 pub use self::registry::{task, task_of};
 pub use self::score::{Evaluated, score};

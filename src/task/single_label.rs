@@ -10,7 +10,7 @@ use crate::evaluation::{Evaluation, argmax, evaluate, softmax};
 use crate::inference::Rows;
 use crate::linear::logistic::{self, Labelled, Step, soft_targets};
 use crate::native;
-use crate::task::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Task};
+use crate::task::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task};
 use crate::task::loss::{Criterion, Loss, LossSettings};
 use crate::task::shares::six_digits;
 use crate::task::targets::Targets;
@@ -58,7 +58,7 @@ impl Task for SingleLabel {
     fn fit_head(
         &self,
         train: &LabelledFeatures,
-        valid: &LabelledFeatures,
+        penalty: Penalty,
         settings: &LossSettings,
         names: &Labels,
         watch: &mut dyn FnMut(Step) -> Result<()>,
@@ -68,22 +68,31 @@ impl Task for SingleLabel {
         let soft = |of: &LabelledFeatures| {
             soft_targets(of.targets.classes(), names.len(), settings.label_smoothing, weights.as_deref())
         };
-        let (train_targets, valid_targets) = (soft(train)?, soft(valid)?);
-        let mut trials = 0;
-        let (linear, chosen) = logistic::fit(
-            &Labelled { features: &train.features.to_tensor()?, targets: &train_targets },
-            &Labelled { features: &valid.features.to_tensor()?, targets: &valid_targets },
-            logistic::THOROUGH,
-            &mut |step| {
-                trials += usize::from(matches!(step, Step::Solved(_)));
-                watch(step)
-            },
-        )?;
-        let description = format!(
-            "logistic regression, l2 {} chosen among {trials} by validation loss {:.4}",
-            chosen.l2, chosen.valid_loss
-        );
-        Ok(FittedHead { linear, description })
+        let (features, targets) = (train.features.to_tensor()?, soft(train)?);
+        let train = Labelled { features: &features, targets: &targets };
+        match penalty {
+            Penalty::Known(l2) => {
+                let linear = logistic::fit_with_penalty(&train, l2, logistic::THOROUGH.tolerance, watch)?;
+                Ok(FittedHead { linear, penalty: l2, description: format!("logistic regression, l2 {l2}") })
+            }
+            Penalty::ChosenOn(valid) => {
+                let mut trials = 0;
+                let (linear, chosen) = logistic::fit(
+                    &train,
+                    &Labelled { features: &valid.features.to_tensor()?, targets: &soft(&valid)? },
+                    logistic::THOROUGH,
+                    &mut |step| {
+                        trials += usize::from(matches!(step, Step::Solved(_)));
+                        watch(step)
+                    },
+                )?;
+                let description = format!(
+                    "logistic regression, l2 {} chosen among {trials} by validation loss {:.4}",
+                    chosen.l2, chosen.valid_loss
+                );
+                Ok(FittedHead { linear, penalty: chosen.l2, description })
+            }
+        }
     }
 
     fn evaluate(&self, logits: &Rows, targets: &Targets, names: &Labels) -> Result<Evaluation> {

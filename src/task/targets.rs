@@ -46,6 +46,7 @@ impl Targets {
 }
 
 /// Examples as a network reads them, and what it is to answer for each.
+#[derive(Clone)]
 pub struct Dataset {
     /// Shared with the thread that loads batches ahead.
     pub examples: Arc<dyn ExampleSet>,

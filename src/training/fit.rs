@@ -9,18 +9,17 @@
 use crate::console::Console;
 use crate::error::Result;
 use crate::model::Classifier;
-use crate::task::Evaluated;
 use crate::training::keeper::Keeper;
 use crate::training::log::TrainLog;
 use crate::training::optimizer::Adamw;
 use crate::training::order::StepOrder;
-use crate::training::plan::{FitOptions, Outcome, TrainPlan, TrainingSet};
+use crate::training::plan::{Ending, FitOptions, Outcome, TrainPlan, TrainingSet};
 use crate::training::profile::Profile;
 use crate::training::scope::Scope;
 use crate::training::state::{Clock, Phase};
 use crate::training::step::GradientPass;
 
-/// Trains the parameters that `scope` names. `evaluate` scores the classifier as it is on the validation data.
+/// Trains the parameters that `scope` names, until `ending`.
 ///
 /// # Errors
 /// Interrupted (the state is saved), diverged, or an error of the disk or of libtorch.
@@ -29,19 +28,20 @@ pub fn fit(
     scope: &Scope,
     set: &TrainingSet,
     plan: &TrainPlan,
-    evaluate: &dyn Fn() -> Result<Evaluated>,
+    ending: Ending,
     options: FitOptions,
     console: &Console,
 ) -> Result<Outcome> {
     let order = StepOrder::new(set.examples, plan, scope.unfreezing, classifier.device);
     let gradients = GradientPass::new(classifier, set, plan);
     let mut optimizer = Adamw::new(scope.parameters.iter().copied(), plan.optimizer)?;
-    let (mut keeper, mut state) = Keeper::begin(scope, plan, &mut optimizer, options, console)?;
+    let epochs = ending.epochs(plan);
+    let (mut keeper, mut state) = Keeper::begin(scope, plan, epochs, &mut optimizer, options, console)?;
     let clock = Clock::starting_at(state.seconds);
-    let mut log = TrainLog::begin(options.run, &state, plan, order.total(), set.examples.unit(), console)?;
+    let mut log = TrainLog::begin(options.run, &state, plan, order.steps_of(epochs), set.examples.unit(), console)?;
     let mut profile = Profile::new(options.profile);
 
-    while state.epoch < plan.epochs {
+    while state.epoch < epochs {
         let mut steps = order.epoch(&state);
         while let Some(mut step) = steps.next_step() {
             let rate = plan.rate(step.position);
@@ -57,6 +57,10 @@ pub fn fit(
         }
         state.phase = Phase::Evaluation;
         optimizer.flush()?;
+        let Ending::Judged(evaluate) = ending else {
+            state.end_epoch(clock.seconds());
+            continue;
+        };
         let began = clock.seconds();
         let scored = profile
             .evaluation(evaluate)
@@ -89,7 +93,7 @@ mod tests {
     use crate::inference::Inference;
     use crate::model::{HeadRequest, LoadRequest};
     use crate::task::single_label::SingleLabel;
-    use crate::task::{LossSettings, Targets, Task};
+    use crate::task::{Evaluated, LossSettings, Targets, Task};
     use crate::training::mix::Mix;
     use crate::training::optimizer::AdamwSettings;
     use crate::training::reduce::SingleDevice;
@@ -166,7 +170,7 @@ mod tests {
         };
         let options =
             FitOptions { run, reduce: &SingleDevice, resume, profile: false, snapshot_seconds: f64::INFINITY };
-        let outcome = fit(&classifier, &scope, &set, plan, &score, options, &Console::new(true));
+        let outcome = fit(&classifier, &scope, &set, plan, Ending::Judged(&score), options, &Console::new(true));
         if outcome.is_ok() {
             let weights = scope.parameters.iter().flat_map(|parameter| parameter.stored().unwrap());
             crate::model::checkpoint::save_tensors(&run.join("weights"), weights).unwrap();

@@ -34,13 +34,15 @@ pub struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    /// Begins a run, or continues one from its last snapshot: returns the state that training starts from.
+    /// Begins a run of at most so many `epochs`, or continues one from its last snapshot: returns the state that
+    /// training starts from.
     ///
     /// # Errors
     /// The snapshot is damaged, or belongs to other data, settings or another version.
     pub fn begin(
         scope: &Scope<'a>,
         plan: &TrainPlan,
+        epochs: usize,
         optimizer: &mut Adamw,
         options: FitOptions,
         console: &Console,
@@ -62,7 +64,7 @@ impl<'a> Keeper<'a> {
         let keeper = Self {
             snapshots,
             changed,
-            epochs: plan.epochs,
+            epochs,
             clock,
             snapshot_seconds: options.snapshot_seconds,
             saved_at: clock.seconds(),

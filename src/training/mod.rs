@@ -18,5 +18,5 @@ pub mod step;
 pub mod stopping;
 
 pub use self::fit::fit;
-pub use self::plan::{FitOptions, Outcome, TrainPlan, TrainingSet};
+pub use self::plan::{Ending, FitOptions, Outcome, TrainPlan, TrainingSet};
 pub use self::scope::Scope;

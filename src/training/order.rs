@@ -33,7 +33,12 @@ impl<'a> StepOrder<'a> {
 
     /// The steps of all epochs as the schedule counts them: as many in each as in the first.
     pub fn total(&self) -> u64 {
-        self.plan.epochs as u64 * self.steps_per_epoch
+        self.steps_of(self.plan.epochs)
+    }
+
+    /// The steps of the first so many epochs.
+    pub fn steps_of(&self, epochs: usize) -> u64 {
+        epochs as u64 * self.steps_per_epoch
     }
 
     /// The steps of the running epoch that are still to be taken. Where examples load slowly, a thread begins to load

@@ -9,6 +9,7 @@ use tch::Kind;
 use crate::batch::ExampleSet;
 use crate::batch::sampler::BatchSize;
 use crate::config::{KeepBest, Schedule};
+use crate::error::Result;
 use crate::inference::activations::Activations;
 use crate::task::{Evaluated, Loss, LossSettings, Targets};
 use crate::training::mix::Mix;
@@ -84,7 +85,27 @@ pub struct FitOptions<'a> {
     pub snapshot_seconds: f64,
 }
 
-/// What training returns. The classifier holds the best epoch's weights.
+/// What ends training and which weights it leaves.
+#[derive(Clone, Copy)]
+pub enum Ending<'a> {
+    /// Every epoch is scored on validation data by this. The best one's weights are kept; training ends with the plan's
+    /// epochs, or when patience is exhausted.
+    Judged(&'a dyn Fn() -> Result<Evaluated>),
+    /// So many epochs of the plan's schedule are trained, and the last weights kept.
+    After(u32),
+}
+
+impl Ending<'_> {
+    /// The most epochs that are trained.
+    pub fn epochs(self, plan: &TrainPlan) -> usize {
+        match self {
+            Self::Judged(_) => plan.epochs,
+            Self::After(epochs) => plan.epochs.min(epochs as usize),
+        }
+    }
+}
+
+/// What training returns. The classifier holds the weights that are kept.
 pub struct Outcome {
     /// From 1; None when no epoch had finite scores.
     pub best_epoch: Option<u32>,

@@ -58,6 +58,7 @@ pub struct Snapshots {
 const LATEST: &str = "latest";
 const BEST: &str = "best.safetensors";
 const TRAINED: &str = "trained.json";
+const CHOSEN: &str = "chosen.json";
 const FINISHED: &str = "finished.json";
 
 impl Snapshots {
@@ -153,7 +154,27 @@ impl Snapshots {
 
     /// The trained model is saved in the run directory; `record` says how training went. The snapshots are removed.
     pub fn trained(&self, record: &impl Serialize) -> Result<()> {
-        let file = self.folder.join(TRAINED);
+        self.conclude(TRAINED, record)
+    }
+
+    /// What [`trained`](Self::trained) noted, when the run has come so far.
+    pub fn training_record<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        self.record(TRAINED)
+    }
+
+    /// A training whose weights are not the run's result has ended; `record` says how it went. Its snapshots are
+    /// removed.
+    pub fn chosen(&self, record: &impl Serialize) -> Result<()> {
+        self.conclude(CHOSEN, record)
+    }
+
+    /// What [`chosen`](Self::chosen) noted, when it has come so far.
+    pub fn choosing_record<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        self.record(CHOSEN)
+    }
+
+    fn conclude(&self, file: &str, record: &impl Serialize) -> Result<()> {
+        let file = self.folder.join(file);
         let record = serde_json::to_string_pretty(record).map_err(|error| {
             Error::failure(format!("the record of the training cannot be written: {error}")).file(&file)
         })?;
@@ -164,9 +185,8 @@ impl Snapshots {
         self.remove_all_but(None)
     }
 
-    /// What [`trained`](Self::trained) noted, when the run has come so far.
-    pub fn training_record<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        let file = self.folder.join(TRAINED);
+    fn record<T: DeserializeOwned>(&self, file: &str) -> Result<Option<T>> {
+        let file = self.folder.join(file);
         match fs::read(&file) {
             Ok(record) => serde_json::from_slice(&record).map(Some).map_err(|error| {
                 self.damaged(Error::request(format!("not the record of a finished training: {error}")).file(&file))
@@ -178,6 +198,7 @@ impl Snapshots {
 
     /// The run is complete: its report is written.
     pub fn finish(&self) -> Result<()> {
+        remove_if_there(&self.folder.join(CHOSEN))?;
         let (trained, finished) = (self.folder.join(TRAINED), self.folder.join(FINISHED));
         files::rename(&trained, &finished).map_err(|error| Error::io(error, &trained))
     }

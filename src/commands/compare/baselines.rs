@@ -14,7 +14,7 @@ use crate::config::{Choices, OnBadInput, RunConfig};
 use crate::console::Console;
 use crate::data::{Example, Input, Modality, Origins, Place};
 use crate::error::{Error, Result};
-use crate::evaluation::evaluate;
+use crate::evaluation::{Evaluation, evaluate};
 use crate::hardware::Hardware;
 use crate::image::{Limits, decode};
 use crate::interrupt;
@@ -69,31 +69,8 @@ pub fn baselines(
         let logits: Vec<f32> = found.probabilities.iter().map(|p| p.max(1e-30).ln()).collect();
         let evaluation = evaluate(&logits, &scored.labels, data.labels.names())?;
         console.note(format!("{}: {} {}", baseline.name(), split_name(split), evaluation.summary()));
-        let metrics = RunMetrics {
-            model: "none".to_owned(),
-            strategy: baseline.name().to_owned(),
-            seed: shared.training.seed,
-            train_rows: train.labels.len() as u64,
-            unreadable_images: Default::default(),
-            data_warnings: Vec::new(),
-            train_seconds,
-            prepare_seconds: 0.0,
-            tokens_per_second: None,
-            images_per_second: None,
-            trainable_parameters: baseline.parameters(),
-            total_parameters: baseline.parameters(),
-            peak_memory_bytes: 0,
-            valid: (split == "valid").then(|| evaluation.clone()),
-            test: (split == "test").then(|| evaluation.clone()),
-            best_epoch: None,
-            keep_best: None,
-            temperature: None,
-            focal_gamma: None,
-            epochs: 1,
-            language: serde_json::Value::Null,
-            choices: serde_json::Value::Null,
-            rehead_version: RunMetrics::VERSION.to_owned(),
-        };
+        let rows = train.labels.len() as u64;
+        let metrics = metrics(baseline.as_ref(), shared.training.seed, rows, train_seconds, (split, evaluation));
         std::fs::create_dir_all(run).map_err(|error| Error::io(error, run))?;
         let predictions = Predictions { truth: scored.labels.clone(), probabilities: found.probabilities };
         predictions.write(run, split, data.labels.names(), &origins)?;
@@ -102,6 +79,42 @@ pub fn baselines(
         finished.push(FinishedRun::read(metrics, run)?);
     }
     Ok(finished)
+}
+
+/// The metrics of a baseline that was scored on a split.
+fn metrics(
+    baseline: &dyn Baseline,
+    seed: u64,
+    train_rows: u64,
+    train_seconds: f64,
+    (split, evaluation): (&str, Evaluation),
+) -> RunMetrics {
+    RunMetrics {
+        model: "none".to_owned(),
+        strategy: baseline.name().to_owned(),
+        seed,
+        train_rows,
+        unreadable_images: Default::default(),
+        data_warnings: Vec::new(),
+        train_seconds,
+        prepare_seconds: 0.0,
+        tokens_per_second: None,
+        images_per_second: None,
+        trainable_parameters: baseline.parameters(),
+        total_parameters: baseline.parameters(),
+        peak_memory_bytes: 0,
+        valid: (split == "valid").then(|| evaluation.clone()),
+        test: (split == "test").then(|| evaluation.clone()),
+        best_epoch: None,
+        keep_best: None,
+        temperature: None,
+        refit: None,
+        focal_gamma: None,
+        epochs: 1,
+        language: serde_json::Value::Null,
+        choices: serde_json::Value::Null,
+        rehead_version: RunMetrics::VERSION.to_owned(),
+    }
 }
 
 /// A baseline that is in its folder.

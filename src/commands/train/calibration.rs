@@ -9,22 +9,27 @@ use crate::evaluation::{Evaluation, fit_temperature};
 use crate::inference::Rows;
 use crate::task::{Evaluated, Targets};
 
-/// Fits the temperature on `valid`, the trained network's scores on the validation data, and folds it into the output
-/// layer. Returns what the network now scores, and the temperature; `None`: the run is not to be calibrated.
-pub fn calibrate(run: &mut Run, valid: Evaluated) -> Result<(Evaluated, Option<f64>)> {
-    if run.config.training.calibrate == Switch::Off {
-        return Ok((valid, None));
-    }
-    let temperature = fit_temperature(&valid.logits.values, run.splits.valid.dataset.targets.classes());
-    Ok((fold(run, valid, temperature)?, Some(temperature)))
+/// Fits the temperature on `valid`, the trained network's scores on data with these `targets` that it was not trained
+/// on, and folds it into the output layer. Returns what the network now scores, and the temperature; `None`: the run is
+/// not to be calibrated, or there is nothing to fit it on.
+pub fn calibrate(
+    run: &mut Run,
+    valid: Option<Evaluated>,
+    targets: &Targets,
+) -> Result<(Option<Evaluated>, Option<f64>)> {
+    let is_on = run.config.training.calibrate == Switch::On;
+    let scored = match valid {
+        Some(scored) if is_on => scored,
+        as_it_was => return Ok((as_it_was, None)),
+    };
+    let temperature = fit_temperature(&scored.logits.values, targets.classes());
+    run.classifier.head.divide_output(temperature)?;
+    Ok((Some(divided(run, scored, targets, temperature)?), Some(temperature)))
 }
 
-/// Divides the output layer by `temperature`. Returns what the network now scores on the validation data, on which it
-/// scored `valid`.
-pub fn fold(run: &mut Run, valid: Evaluated, temperature: f64) -> Result<Evaluated> {
-    run.classifier.head.divide_output(temperature)?;
-    let targets = &run.splits.valid.dataset.targets;
-    let logits = Rows { values: multiplied(&valid.logits.values, 1.0 / temperature), width: valid.logits.width };
+/// What `scored` is where all logits are divided by `temperature`.
+fn divided(run: &Run, scored: Evaluated, targets: &Targets, temperature: f64) -> Result<Evaluated> {
+    let logits = Rows { values: multiplied(&scored.logits.values, 1.0 / temperature), width: scored.logits.width };
     let evaluation = run.task.evaluate(&logits, targets, &run.labels)?;
     Ok(with_scores_before(Evaluated { logits, evaluation }, targets, Some(temperature)))
 }

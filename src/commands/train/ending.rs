@@ -33,6 +33,9 @@ pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Cons
     if let Some(kept) = kept_epoch(metrics, &history::read(out.join("history.jsonl")).unwrap_or_default()) {
         console.note(kept);
     }
+    if let Some(said) = metrics.refitted() {
+        console.note(said);
+    }
     if let Some(calibration) = calibration(metrics) {
         console.note(calibration);
     }
@@ -79,12 +82,13 @@ fn kept_epoch(metrics: &RunMetrics, history: &[Record]) -> Option<String> {
         return None;
     }
     let by = metrics.keep_best.as_ref().unwrap_or(&KeepBest::Latest);
+    let what = if metrics.refit.is_some() { "chosen" } else { "weights kept" };
     if *by == KeepBest::Latest {
-        return Some(format!("weights kept: epoch {epoch} of {} ({})", metrics.epochs, latest(epoch, valid, history)));
+        return Some(format!("{what}: epoch {epoch} of {} ({})", metrics.epochs, latest(epoch, valid, history)));
     }
     let (best, value) = (stopping::best(by), stopping::value(by, valid));
     let decided = decided(by, epoch, history);
-    Some(format!("weights kept: epoch {epoch} of {} ({best} on validation: {value:.3}{decided})", metrics.epochs))
+    Some(format!("{what}: epoch {epoch} of {} ({best} on validation: {value:.3}{decided})", metrics.epochs))
 }
 
 /// `macro-F1 on validation 0.753; within the noise of the best, 0.781 in epoch 6`.

@@ -1,7 +1,7 @@
 //! The network of a run: a pretrained backbone, or a randomly initialised one, with a new head, as the strategy wants
 //! it.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use tch::Kind;
 
@@ -15,71 +15,67 @@ use crate::model::{Classifier, Engine, HeadRequest, InputSpec, LoadRequest, Pool
 use crate::strategy::{self, reinit};
 use crate::task::Task;
 
-/// Which network, where, and run by what.
-pub struct NetworkRequest<'a> {
+/// Which network, where, and run by what: enough to load it as often as a training begins with it.
+pub struct NetworkSource {
+    /// The settings as they were before the network completed them.
+    pub config: RunConfig,
     /// None: randomly initialised.
-    pub directory: Option<&'a Path>,
+    pub directory: Option<PathBuf>,
     pub modality: Modality,
-    pub labels: &'a Labels,
+    pub labels: Labels,
     pub task: &'static dyn Task,
     pub engine: Engine,
     pub hardware: Hardware,
 }
 
-/// Loads the network and makes it what the strategy trains: last layers reinitialised, adapters added, stages frozen.
-pub fn load(
-    config: &RunConfig,
-    request: &NetworkRequest,
-    choices: &mut Choices,
-    console: &Console,
-) -> Result<Classifier> {
-    let mut classifier = with_new_head(config, request, choices, console)?;
-    if config.model.reinit_layers > 0 {
-        reinit::reinitialise(&classifier, config.model.reinit_layers, config.training.seed)?;
+impl NetworkSource {
+    /// Loads the network and makes it what the strategy trains: last layers reinitialised, adapters added, stages
+    /// frozen. The same each time.
+    pub fn load(&self, choices: &mut Choices, console: &Console) -> Result<Classifier> {
+        let config = &self.config;
+        let mut classifier = self.with_new_head(choices, console)?;
+        if config.model.reinit_layers > 0 {
+            reinit::reinitialise(&classifier, config.model.reinit_layers, config.training.seed)?;
+        }
+        if let Strategy::Lora { rank } = config.strategy.name {
+            classifier.adapt(rank as i64, config.training.seed)?;
+        }
+        let frozen = strategy::frozen_stages(config.strategy.name, &classifier)?;
+        classifier.backbone.freeze(frozen)?;
+        Ok(classifier)
     }
-    if let Strategy::Lora { rank } = config.strategy.name {
-        classifier.adapt(rank as i64, config.training.seed)?;
-    }
-    let frozen = strategy::frozen_stages(config.strategy.name, &classifier)?;
-    classifier.backbone.freeze(frozen)?;
-    Ok(classifier)
-}
 
-/// The backbone with a new head for the labels.
-fn with_new_head(
-    config: &RunConfig,
-    request: &NetworkRequest,
-    choices: &mut Choices,
-    console: &Console,
-) -> Result<Classifier> {
-    let NetworkRequest { directory, modality, labels, task, engine, ref hardware } = *request;
-    let pooling = strategy::defaults::pooling(config, modality, choices);
-    let head = HeadRequest::New { labels, pooling, dropout: config.model.dropout, seed: config.training.seed };
-    let weight_dtype = WeightDtype::Float(Kind::Float);
-    let load = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: config.model.stages };
-    let (mut classifier, report) = match directory {
-        Some(directory) => Classifier::load(directory, &load)?,
-        None => (Classifier::fresh(&config.model.model, config.training.seed, &load)?, LoadReport::default()),
-    };
-    classifier.problem_type = task.problem_type().to_owned();
-    check_input(config, &classifier.input)?;
-    if config.model.pooling == PoolingSetting::Cls && classifier.pooling != Pooling::Cls {
-        console.warn("`--pooling cls` has no effect: this network has no first token, its features are averaged");
+    /// The backbone with a new head for the labels.
+    fn with_new_head(&self, choices: &mut Choices, console: &Console) -> Result<Classifier> {
+        let Self { config, directory, modality, labels, task, engine, hardware } = self;
+        let pooling = strategy::defaults::pooling(config, *modality, choices);
+        let head = HeadRequest::New { labels, pooling, dropout: config.model.dropout, seed: config.training.seed };
+        let (weight_dtype, stages) = (WeightDtype::Float(Kind::Float), config.model.stages);
+        let load = LoadRequest { engine: *engine, device: hardware.device, weight_dtype, head, stages };
+        let (mut classifier, report) = match directory {
+            Some(directory) => Classifier::load(directory, &load)?,
+            None => (Classifier::fresh(&config.model.model, config.training.seed, &load)?, LoadReport::default()),
+        };
+        classifier.problem_type = task.problem_type().to_owned();
+        check_input(config, &classifier.input)?;
+        if config.model.pooling == PoolingSetting::Cls && classifier.pooling != Pooling::Cls {
+            console.warn("`--pooling cls` has no effect: this network has no first token, its features are averaged");
+        }
+        if let (Some(size), InputSpec::Image(preprocessing)) = (config.data.image_size, &classifier.input) {
+            classifier.set_preprocessing(preprocessing.at_size(size as u32))?;
+        }
+        console.note(format!(
+            "{}: {} ({}), {} parameters",
+            config.model.model,
+            classifier.backbone.family(),
+            layers_of(classifier.backbone.stages()),
+            units::count(classifier.total_parameters())
+        ));
+        for line in report.lines() {
+            console.note(format!("weights {line}"));
+        }
+        Ok(classifier)
     }
-    if let (Some(size), InputSpec::Image(preprocessing)) = (config.data.image_size, &classifier.input) {
-        classifier.set_preprocessing(preprocessing.at_size(size as u32))?;
-    }
-    console.note(format!(
-        "{}: {} ({}), {} parameters",
-        config.model.model,
-        classifier.backbone.family(),
-        layers_of(classifier.backbone.stages()),
-        units::count(classifier.total_parameters())
-    ));
-    for line in report.lines() {
-        console.note(format!("weights {line}"));
-    }
-    Ok(classifier)
 }
 
 /// The stages as a practitioner would count them: `embeddings + 6 layers`, `stem + 8 blocks`, `16 stages`.

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::prepare::Run;
-use crate::error::Result;
+use super::calibration::calibrate;
+use super::prepare::{Run, Stage};
+use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
-use crate::report::Predictions;
-use crate::strategy::Trained;
+use crate::report::{Predictions, Refit};
+use crate::strategy::{Guide, Trained};
 use crate::training::snapshot::{self, Snapshots};
 
 /// How training went, as it is kept until the run is finished.
@@ -22,15 +23,26 @@ pub struct SavedTraining {
     /// What the output layer was divided by.
     #[serde(default)]
     pub temperature: Option<f64>,
-    pub valid: Evaluation,
+    /// Of a head that was fitted on features.
+    #[serde(default)]
+    pub penalty: Option<f64>,
+    /// The scores on the validation rows: with `refit` of the model before it.
+    pub valid: Option<Evaluation>,
     #[serde(skip)]
     pub valid_predictions: Predictions,
+    /// The training on all rows that followed.
+    #[serde(default)]
+    pub refit: Option<Refit>,
 }
 
 impl SavedTraining {
     /// The record of a `trained` model, whose output layer was divided by `temperature`.
     pub fn new(run: &Run, trained: Trained, temperature: Option<f64>) -> Self {
-        let Trained { seconds, tokens, best_epoch, epochs, trainable_parameters, valid } = trained;
+        let Trained { seconds, tokens, best_epoch, epochs, trainable_parameters, penalty, valid } = trained;
+        let valid_predictions = match (&valid, &run.splits.valid) {
+            (Some(scored), Some(split)) => Predictions::of_logits(&scored.logits, &split.dataset.targets),
+            _ => Predictions::default(),
+        };
         Self {
             fingerprint: run.plan.fingerprint.clone(),
             seconds,
@@ -39,19 +51,51 @@ impl SavedTraining {
             epochs,
             trainable_parameters,
             temperature,
-            valid_predictions: Predictions::of_logits(&valid.logits, &run.splits.valid.dataset.targets),
-            valid: valid.evaluation,
+            penalty,
+            valid_predictions,
+            valid: valid.map(|valid| valid.evaluation),
+            refit: None,
         }
+    }
+
+    /// Trains with validation rows.
+    pub fn of_training(run: &mut Run) -> Result<Self> {
+        run.console.section(format!("training ({})", run.config.strategy.name));
+        let (train, plan, folder) = (run.splits.choosing().clone(), run.plan.clone(), run.out().to_owned());
+        let valid = run.splits.valid.as_ref().map(|valid| valid.dataset.clone());
+        let valid = valid.ok_or_else(|| Error::failure("there are no validation rows"))?;
+        let guide = Guide::Validation(&valid);
+        let trained = run.train(&Stage { train: &train, guide, plan: &plan, folder: &folder, counts_shared: true })?;
+        let (scored, temperature) = calibrate(run, trained.valid, &valid.targets)?;
+        Ok(Self::new(run, Trained { valid: scored, ..trained }, temperature))
     }
 
     /// Saves the trained model and this record of it.
     pub fn save(&self, run: &Run) -> Result<()> {
         run.classifier.save(run.out())?;
         run.transform.save(run.out())?;
-        let origins = run.origins(&run.splits.valid);
-        self.valid_predictions.write(run.out(), "valid", run.labels.names(), origins)?;
+        self.save_predictions(run)?;
         run.splits.train.trained_rows.write(run.out())?;
         Snapshots::new(run.out())?.trained(self)
+    }
+
+    /// Saves what was predicted for the validation rows.
+    pub fn save_predictions(&self, run: &Run) -> Result<()> {
+        let Some(valid) = &run.splits.valid else { return Ok(()) };
+        self.valid_predictions.write(run.out(), "valid", run.labels.names(), run.origins(valid))
+    }
+
+    /// With the predictions that were saved.
+    pub fn with_predictions(mut self, run: &Run) -> Result<Self> {
+        if self.valid.is_some() {
+            self.valid_predictions = Predictions::read(run.out(), "valid", run.labels.names())?;
+        }
+        Ok(self)
+    }
+
+    /// Whether it was made of the data and settings of `run`.
+    pub fn is_of(&self, run: &Run) -> bool {
+        self.fingerprint == run.plan.fingerprint
     }
 
     /// What an earlier session saved, if it came so far. The run's classifier is then the trained one.
@@ -59,16 +103,15 @@ impl SavedTraining {
         if !run.session.resume {
             return Ok(None);
         }
-        let Some(mut outcome) = Snapshots::new(run.out())?.training_record::<Self>()? else { return Ok(None) };
-        if outcome.fingerprint != run.plan.fingerprint {
+        let Some(outcome) = Snapshots::new(run.out())?.training_record::<Self>()? else { return Ok(None) };
+        if !outcome.is_of(run) {
             return Err(snapshot::of_another_run(run.out()));
         }
         run.classifier.merge_adapters()?;
         let parameters: Vec<_> = run.classifier.parameters().chain(run.classifier.backbone.statistics()).collect();
         snapshot::copy_into(&run.out().join("model.safetensors"), &parameters)?;
         run.classifier.freeze()?;
-        outcome.valid_predictions = Predictions::read(run.out(), "valid", run.labels.names())?;
         run.console.note("the model is trained and saved");
-        Ok(Some(outcome))
+        outcome.with_predictions(run).map(Some)
     }
 }

@@ -1,8 +1,10 @@
 //! The pipeline of `rehead train`: prepare, train, save, test, report.
 
+use std::path::Path;
+
 use super::outcome::SavedTraining;
 use super::prepare::{Run, Session};
-use super::{calibration, checks, ending, report, resolved};
+use super::{calibration, checks, ending, refit, report, resolved};
 use crate::cli::TrainArgs;
 use crate::commands::origin::Origin;
 use crate::commands::output::{print, unwritable};
@@ -15,7 +17,6 @@ use crate::inference::cache::Cache;
 use crate::interrupt;
 use crate::report::next_steps::shell_word;
 use crate::report::{NextStep, RunMetrics};
-use crate::strategy::{self, Trained};
 use crate::task::{Evaluated, score};
 use crate::training::snapshot::Snapshots;
 
@@ -70,11 +71,12 @@ fn complete(config: RunConfig, session: Session, console: &Console) -> Result<Fi
 
     let mut run = Run::prepare(config, session, console)?;
     begin(&mut run)?;
-    let outcome = match SavedTraining::of_earlier_session(&mut run)? {
-        Some(outcome) => outcome,
-        None => train_and_save(&mut run).map_err(|error| with_resume_hint(&run, error))?,
+    let out = run.out().to_owned();
+    let (run, outcome) = match SavedTraining::of_earlier_session(&mut run)? {
+        Some(outcome) => (run, outcome),
+        None => train_and_save(run).map_err(|error| with_resume_hint(&out, error))?,
     };
-    let test = test(&run, outcome.temperature).map_err(|error| with_resume_hint(&run, error))?;
+    let test = test(&run, outcome.temperature).map_err(|error| with_resume_hint(&out, error))?;
     let (metrics, next) = report::write(&run, &outcome, test.as_ref())?;
     finish(&run)?;
     Ok(Finished { metrics, next })
@@ -106,15 +108,15 @@ fn begin(run: &mut Run) -> Result<()> {
     Ok(())
 }
 
-fn train_and_save(run: &mut Run) -> Result<SavedTraining> {
-    let strategy = run.config.strategy.name;
-    run.console.section(format!("training ({strategy})"));
-    let (classifier, request) = run.train_request();
-    let trained = strategy::train(strategy, classifier, &request)?;
-    let (valid, temperature) = calibration::calibrate(run, trained.valid)?;
-    let outcome = SavedTraining::new(run, Trained { valid, ..trained }, temperature);
-    outcome.save(run)?;
-    Ok(outcome)
+fn train_and_save(mut run: Run) -> Result<(Run, SavedTraining)> {
+    let outcome;
+    if run.config.training.refit {
+        (run, outcome) = refit::train(run)?;
+    } else {
+        outcome = SavedTraining::of_training(&mut run)?;
+    }
+    outcome.save(&run)?;
+    Ok((run, outcome))
 }
 
 /// The trained classifier's score on the test data, where there are any.
@@ -131,6 +133,7 @@ fn test(run: &Run, temperature: Option<f64>) -> Result<Option<Evaluated>> {
 /// Deletes what only an unfinished run needs.
 fn finish(run: &Run) -> Result<()> {
     run.feature_checkpoint().remove()?;
+    refit::remove(run)?;
     if let Some(settings) = run.activation_cache.as_ref().filter(|settings| !settings.keep) {
         settings.clear()?;
     }
@@ -138,10 +141,10 @@ fn finish(run: &Run) -> Result<()> {
     Snapshots::new(run.out())?.finish()
 }
 
-fn with_resume_hint(run: &Run, error: Error) -> Error {
+fn with_resume_hint(out: &Path, error: Error) -> Error {
     match error.kind() {
         error::ErrorKind::Interrupted => {
-            error.hint(format!("continue with: rehead train --resume --out {}", shell_word(run.out())))
+            error.hint(format!("continue with: rehead train --resume --out {}", shell_word(out)))
         }
         _ => error,
     }

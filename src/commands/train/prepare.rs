@@ -1,19 +1,20 @@
 //! Everything that a run works with, loaded, and its settings complete. Nothing is written.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::data::{Data, SeenRows};
-use super::network::{self, NetworkRequest};
+use super::data::Data;
+use super::network::NetworkSource;
 use super::resolved;
 use super::split::{PreparedSplit, SplitPreparation};
+use super::splits::Splits;
 use crate::commands::inputs::{TransformOptions, language_fit, transform_for};
 use crate::commands::loaded_model::{engine, hardware_of_engine};
 use crate::commands::locate::locate_network;
 use crate::commands::origin::Origin;
 use crate::commands::origins::origins;
 use crate::config::{Choices, RunConfig, Strategy, Switch};
-use crate::console::{Console, units};
-use crate::data::{Example, LabelResolution, Labels, Origins, Sources, Summary, repeats};
+use crate::console::Console;
+use crate::data::{LabelResolution, Labels, Origins, Sources, Summary};
 use crate::error::Result;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
@@ -22,11 +23,11 @@ use crate::inference::cache::{Cache, CacheSettings};
 use crate::model::Classifier;
 use crate::strategy::frozen::FeatureCheckpoint;
 use crate::strategy::variation::Variation;
-use crate::strategy::{self, TrainRequest, cached, plan, variation};
-use crate::task::{self, Task};
+use crate::strategy::{self, Guide, TrainRequest, Trained, cached, plan, variation};
+use crate::task::{self, Dataset, Task};
 use crate::training::reduce::SingleDevice;
 use crate::training::{FitOptions, TrainPlan};
-use crate::transform::{LanguageFit, Purpose, Transform};
+use crate::transform::{LanguageFit, Transform};
 
 /// What belongs to the call rather than to the run.
 #[derive(Clone, Copy)]
@@ -46,7 +47,11 @@ pub struct Run<'a> {
     pub config: RunConfig,
     pub choices: Choices,
     pub hardware: Hardware,
+    /// Where it comes from.
+    network: NetworkSource,
     pub classifier: Classifier,
+    /// Whether nothing of the classifier has been trained yet.
+    has_fresh_network: bool,
     pub transform: Transform,
     /// The names of the head's outputs.
     pub labels: Labels,
@@ -73,13 +78,6 @@ pub struct Run<'a> {
     pub console: &'a Console,
 }
 
-/// The splits of a run.
-pub struct Splits {
-    pub train: PreparedSplit,
-    pub valid: PreparedSplit,
-    pub test: Option<PreparedSplit>,
-}
-
 impl<'a> Run<'a> {
     /// Loads data and model, and decides what the settings leave open.
     pub fn prepare(mut config: RunConfig, session: Session<'a>, console: &'a Console) -> Result<Self> {
@@ -96,10 +94,10 @@ impl<'a> Run<'a> {
         console.section("model");
         let engine = engine(config.model.engine, directory.as_deref(), &mut choices)?;
         let hardware = hardware_of_engine(engine, hardware, &mut choices)?;
-        let request =
-            NetworkRequest { directory: directory.as_deref(), modality, labels: &labels, task, engine, hardware };
-        let classifier = network::load(&config, &request, &mut choices, console)?;
-        let hardware = request.hardware;
+        let (before, labels_of_head) = (config.clone(), labels.clone());
+        let network =
+            NetworkSource { config: before, directory, modality, labels: labels_of_head, task, engine, hardware };
+        let classifier = network.load(&mut choices, console)?;
 
         let variation = variation::variation(&mut config, &classifier.input, &mut choices);
         let transform = training_transform(&config, &classifier, &variation)?;
@@ -115,11 +113,12 @@ impl<'a> Run<'a> {
             cache: session.cache,
             console,
         };
-        let splits = Splits::of(&data, preparation)?;
+        let splits = Splits::of(&data, config.training.refit, variation.views, preparation)?;
         resolved::hardware_and_model(&mut config, &classifier, &hardware, engine);
         strategy::defaults::head_init(&mut config, task.head_width(&labels), &mut choices);
-        let datasets = [&splits.train.dataset, &splits.valid.dataset];
-        let plan = plan::plan(&mut config, datasets, &hardware, &classifier, variation.mix, weights, &mut choices)?;
+        let datasets = [Some(splits.choosing()), splits.valid.as_ref().map(|valid| &valid.dataset)];
+        let datasets: Vec<&Dataset> = datasets.into_iter().flatten().collect();
+        let plan = plan::plan(&mut config, &datasets, &hardware, &classifier, variation.mix, weights, &mut choices)?;
         // Varied images differ in every epoch, and so does what the frozen stages compute of them.
         let is_cached =
             config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();
@@ -141,7 +140,9 @@ impl<'a> Run<'a> {
             config,
             choices,
             hardware,
+            network,
             classifier,
+            has_fresh_network: true,
             transform,
             labels,
             label_resolution,
@@ -165,6 +166,16 @@ impl<'a> Run<'a> {
         &self.config.run.out
     }
 
+    /// Rows that the final model is trained on, each once however many views it has.
+    pub fn train_rows(&self) -> u64 {
+        self.rows_of(&self.splits.train.dataset)
+    }
+
+    /// Rows of a dataset that is trained on, each once however many views it has.
+    pub fn rows_of(&self, dataset: &Dataset) -> u64 {
+        (dataset.targets.len() / self.views.max(1)) as u64
+    }
+
     /// What the rows of a split are in their files.
     pub fn origins<'s>(&self, split: &'s PreparedSplit) -> &'s Origins {
         split
@@ -184,11 +195,22 @@ impl<'a> Run<'a> {
         Inference { classifier, compute: hardware.compute, batch_tokens, lower_layers: None }
     }
 
-    /// What is trained, and what training needs.
-    pub fn train_request(&mut self) -> (&mut Classifier, TrainRequest<'_>) {
-        let Self { config, hardware, classifier, task, splits, plan, activation_cache, session, console, .. } = self;
+    /// The same with the network as it was before anything of it was trained. One network is in memory at a time.
+    pub fn with_fresh_network(mut self) -> Result<Self> {
+        if !self.has_fresh_network {
+            drop(self.classifier);
+            // Everything has been said of it.
+            self.classifier = self.network.load(&mut Choices::default(), &Console::new(true))?;
+            self.has_fresh_network = true;
+        }
+        Ok(self)
+    }
+
+    /// Trains the classifier.
+    pub fn train(&mut self, stage: &Stage) -> Result<Trained> {
+        let Self { config, hardware, classifier, task, activation_cache, session, console, .. } = self;
         let options = FitOptions {
-            run: &config.run.out,
+            run: stage.folder,
             reduce: &SingleDevice,
             resume: session.resume,
             profile: session.profile,
@@ -196,18 +218,31 @@ impl<'a> Run<'a> {
         };
         let request = TrainRequest {
             task: *task,
-            train: &splits.train.dataset,
-            valid: &splits.valid.dataset,
-            plan,
+            train: stage.train,
+            guide: stage.guide,
+            plan: stage.plan,
             head_init: config.strategy.head_init,
             inference_budget: inference_budget(hardware.device, &classifier.input),
             activation_cache: activation_cache.as_ref(),
             cache: session.cache,
+            counts_shared: stage.counts_shared,
             options,
             console,
         };
-        (classifier, request)
+        self.has_fresh_network = false;
+        strategy::train(config.strategy.name, classifier, &request)
     }
+}
+
+/// One training of a run.
+pub struct Stage<'a> {
+    pub train: &'a Dataset,
+    pub guide: Guide<'a>,
+    pub plan: &'a TrainPlan,
+    /// Where its history and snapshots go.
+    pub folder: &'a Path,
+    /// Whether the time of what the trainings of the run share counts to this one.
+    pub counts_shared: bool,
 }
 
 /// How inputs become examples, training images varied.
@@ -219,70 +254,4 @@ fn training_transform(config: &RunConfig, classifier: &Classifier, variation: &V
         seed: config.training.seed,
     };
     transform_for(classifier, options)
-}
-
-impl Splits {
-    /// By split, how many of its images cannot be read.
-    pub fn left_out(&self) -> impl Iterator<Item = (&'static str, usize)> {
-        let splits = [("training", Some(&self.train)), ("validation", Some(&self.valid)), ("test", self.test.as_ref())];
-        splits.into_iter().filter_map(|(name, split)| Some((name, split?.left_out)))
-    }
-
-    /// Puts into what was said of the rows that are held out how many of them can be used.
-    fn correct_held_out(&self, summary: &mut [(String, String)]) {
-        let held_out = summary.iter_mut().find(|(name, _)| name == "validation");
-        if let Some((_, said)) = held_out.filter(|_| self.valid.left_out > 0) {
-            let used = self.valid.dataset.targets.len();
-            said.push_str(&format!(": {used} used, {} that cannot be read", self.valid.left_out));
-        }
-    }
-
-    /// What a person should know of the validation and test data: images left out, and rows that training sees too.
-    fn warnings(&self) -> Vec<String> {
-        // Those of training are in the statistics.
-        let unread = self.left_out().filter(|(name, count)| *name != "training" && *count > 0);
-        let unread = unread.map(|(name, count)| {
-            format!("{} left out, which cannot be read", units::counted(count as u64, &format!("{name} image")))
-        });
-        let seen = [Some(&self.valid), self.test.as_ref()].into_iter().filter_map(|split| split?.seen.as_ref());
-        unread.chain(seen.map(|seen| seen.warning.clone())).collect()
-    }
-
-    /// Counts the images of the training data that repeat others, validation images among them where they were held
-    /// out; in words. Texts were counted when they were loaded.
-    fn repeated_images(&self, training: &mut Summary, held_out: bool) -> Vec<String> {
-        if !training.images {
-            return Vec::new();
-        }
-        let splits = || [Some(&self.train), held_out.then_some(&self.valid)].into_iter().flatten();
-        let files: Vec<&PathBuf> = splits().flat_map(|split| &split.files).collect();
-        let name = |_: &Summary, row: usize| files.get(row).map_or(String::new(), |file| file.display().to_string());
-        training.set_repeats(&repeats(splits().flat_map(PreparedSplit::contents)), name);
-        training.repeated()
-    }
-
-    fn of(data: &Data, preparation: SplitPreparation) -> Result<Self> {
-        let console = preparation.console;
-        let split = |examples: &[Example], purpose| PreparedSplit::of(examples, purpose, preparation);
-        let train = split(&data.train, Purpose::Training)?;
-        let mut valid = split(&data.valid, Purpose::Inference)?;
-        let mut test = data.test.as_deref().map(|examples| split(examples, Purpose::Inference)).transpose()?;
-        console.note(format!("training data: {}", train.statistics));
-        for (name, split) in [("training", Some(&train)), ("validation", Some(&valid)), ("test", test.as_ref())] {
-            for remark in split.into_iter().flat_map(|split| split.remarks.iter()) {
-                console.warn(format!("{name} data: {remark}"));
-            }
-        }
-        let SeenRows { valid: seen_valid, test: seen_test } = &data.seen;
-        let held_out = [("validation", Some(&mut valid), seen_valid), ("test", test.as_mut(), seen_test)];
-        for (name, split, seen) in held_out {
-            let Some(split) = split else { continue };
-            let copies = train.copies_in("training", split, name);
-            copies.iter().for_each(|copies| console.warn(&copies.warning));
-            split.seen = copies.or_else(|| seen.clone());
-        }
-        let copies = test.as_ref().and_then(|test| valid.copies_in("validation", test, "test"));
-        copies.iter().for_each(|copies| console.warn(&copies.warning));
-        Ok(Self { train, valid, test })
-    }
 }

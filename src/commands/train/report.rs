@@ -25,7 +25,7 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
     let metrics = metrics(run, outcome, test);
     metrics.write(run.out().join("metrics.json"))?;
     let splits = [
-        ("valid", &metrics.valid, Some(&outcome.valid_predictions), Some(&run.splits.valid)),
+        ("valid", &metrics.valid, Some(&outcome.valid_predictions), run.splits.valid.as_ref()),
         ("test", &metrics.test, test_predictions.as_ref(), run.splits.test.as_ref()),
     ];
     let scored: Vec<_> = splits
@@ -107,7 +107,7 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
         model: run.config.model.model.clone(),
         strategy: run.config.strategy.name.to_string(),
         seed: run.config.training.seed,
-        train_rows: (train.dataset.targets.len() / run.views.max(1)) as u64,
+        train_rows: run.train_rows(),
         train_seconds: outcome.seconds,
         unreadable_images: run
             .splits
@@ -116,16 +116,17 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
             .map(|(name, count)| (name.to_owned(), count))
             .collect(),
         data_warnings: run.warnings.clone(),
-        prepare_seconds: train.seconds + run.splits.valid.seconds,
+        prepare_seconds: train.seconds + run.splits.valid.as_ref().map_or(0.0, |valid| valid.seconds),
         tokens_per_second: rate("tokens"),
         images_per_second: rate("images"),
         trainable_parameters: outcome.trainable_parameters,
         total_parameters: run.classifier.total_parameters(),
         peak_memory_bytes: run.hardware.peak_memory_bytes(),
-        valid: Some(outcome.valid.clone()),
+        valid: outcome.valid.clone(),
         test: test.map(|scored| scored.evaluation.clone()),
         best_epoch: outcome.best_epoch,
         temperature: outcome.temperature,
+        refit: outcome.refit,
         focal_gamma: run.plan.loss.focal_gamma,
         keep_best: outcome.best_epoch.map(|_| run.plan.keep_best.clone()),
         epochs: outcome.epochs,

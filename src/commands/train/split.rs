@@ -1,11 +1,13 @@
 //! A split of the data as the network reads it: tokenised or decoded once, and with what a person should know about it.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
+use crate::batch::{ExampleSet, Subset};
 use crate::commands::inputs::prepare;
 use crate::commands::trained_rows::{self, TrainedRows};
 use crate::config::OnBadInput;
@@ -28,6 +30,8 @@ pub struct PreparedSplit {
     pub left_out: usize,
     /// What making the examples took.
     pub seconds: f64,
+    /// Of each example of `dataset` the index among the examples that the split was made of.
+    pub indices: Rc<[usize]>,
     /// As people read them, for the report; none of the training examples.
     pub texts: Vec<String>,
     /// Where they stand in the data; none of the training examples.
@@ -59,7 +63,7 @@ pub struct SplitPreparation<'a> {
 impl PreparedSplit {
     /// Makes the examples, or takes them from the cache.
     pub fn of(examples: &[Example], purpose: Purpose, preparation: SplitPreparation) -> Result<Self> {
-        let SplitPreparation { task, values, names, transform, on_bad_input, cache, console } = preparation;
+        let SplitPreparation { transform, on_bad_input, cache, console, .. } = preparation;
         let inputs: Vec<&Input> = examples.iter().map(|example| &example.input).collect();
         let Examples { set, places, statistics, remarks, seconds } =
             cache.examples(transform.key(&inputs, purpose), || {
@@ -73,8 +77,35 @@ impl PreparedSplit {
                 let remarks = prepared.unread.remarks().into();
                 Ok(Examples { set: prepared.set, places, statistics: prepared.statistics, remarks, seconds })
             })?;
-        let usable: Vec<&Example> = places.iter().filter_map(|&place| examples.get(place)).collect();
-        let left_out = examples.len() - places.iter().collect::<HashSet<_>>().len();
+        Ok(Self { statistics, remarks, seconds, ..Self::new(set, places, examples, purpose, preparation)? })
+    }
+
+    /// The part of this split that was made of the examples at `chosen` among the `examples` that it was made of.
+    pub fn part(
+        &self,
+        examples: &[Example],
+        chosen: &[usize],
+        purpose: Purpose,
+        preparation: SplitPreparation,
+    ) -> Result<Self> {
+        let place_of: HashMap<usize, usize> = chosen.iter().enumerate().map(|(place, &index)| (index, place)).collect();
+        let own = || self.indices.iter().enumerate().filter_map(|(at, index)| Some((at, *place_of.get(index)?)));
+        let set = Subset::new(Arc::clone(&self.dataset.examples), own().map(|(at, _)| at).collect())?;
+        let indices = own().map(|(_, place)| place).collect();
+        let examples: Vec<Example> = chosen.iter().filter_map(|&index| examples.get(index).cloned()).collect();
+        Self::new(Arc::new(set), indices, &examples, purpose, preparation)
+    }
+
+    fn new(
+        set: Arc<dyn ExampleSet>,
+        indices: Rc<[usize]>,
+        examples: &[Example],
+        purpose: Purpose,
+        preparation: SplitPreparation,
+    ) -> Result<Self> {
+        let SplitPreparation { task, values, names, .. } = preparation;
+        let usable: Vec<&Example> = indices.iter().filter_map(|&place| examples.get(place)).collect();
+        let left_out = examples.len() - indices.iter().collect::<HashSet<_>>().len();
         let is_trained_on = purpose == Purpose::Training;
         let digests = || trained_rows::digests(usable.iter().map(|example| &example.input), &*set);
         let trained_rows = if is_trained_on { TrainedRows::new(digests()) } else { TrainedRows::default() };
@@ -87,10 +118,11 @@ impl PreparedSplit {
             trained_rows,
             seen: None,
             dataset: Dataset { targets: task.parse(&usable, values, names)?, examples: set },
-            statistics,
-            remarks,
+            indices,
+            statistics: String::new(),
+            remarks: Rc::new([]),
             left_out,
-            seconds,
+            seconds: 0.0,
         })
     }
 

@@ -196,6 +196,7 @@ mod tests {
             best_epoch: Some(2),
             keep_best: Some(KeepBest::F1(HOSTILE.to_owned())),
             temperature: Some(1.25),
+            refit: None,
             focal_gamma: Some(2.0),
             epochs: 2,
             language: serde_json::Value::Null,

@@ -27,6 +27,7 @@ pub(super) fn result(report: &RunReport, main: Option<&SplitView>, others: &[&Sp
             None => { p.lead { "Nothing was evaluated." } (costs(report.metrics)) },
         }
         @if !others.is_empty() { (splits(main.into_iter().chain(others.iter().copied()))) }
+        @if let Some(said) = report.metrics.refitted() { p { (shown(&capitalised(&said))) "." } }
     };
     section("result", "Result", note, content)
 }
@@ -77,7 +78,7 @@ pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup
         }
         @if let Some(seen) = main.split.seen { p { b { (shown(&capitalised(&seen.warning))) "." } } }
         (further_scores(evaluation))
-        @if main.split.name == "valid" {
+        @if main.split.name == "valid" && metrics.is_none_or(|metrics| metrics.refit.is_none()) {
             p {
                 "There were no test data. The validation data also served to choose the weights that were kept, "
                 "so the score on them is slightly optimistic."

@@ -52,7 +52,8 @@ pub(super) fn training(report: &RunReport) -> Markup {
             }
             @if let Some(best) = curves.best_record() {
                 p {
-                    "The weights of epoch " (best.epoch) " were kept"
+                    @if report.metrics.refit.is_some() { "Epoch " (best.epoch) " was chosen" }
+                    @else { "The weights of epoch " (best.epoch) " were kept" }
                     @match &report.metrics.keep_best {
                         Some(KeepBest::Latest) => ", the latest whose macro-F1 is within the noise of the best",
                         Some(score) => { " for the " (quoted(&stopping::best(score))) }

@@ -12,6 +12,8 @@ use crate::console::units::{self, counted};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::files::write_atomically;
+use crate::training::collapse::Restart;
+use crate::training::stopping::EndReason;
 
 /// The content of `metrics.json`, in its order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +73,13 @@ pub struct RunMetrics {
     /// Epochs trained; fewer than `epochs` of the settings after early stopping.
     #[serde(default)]
     pub epochs: u32,
+    /// Why training ended where it did; left out where the head was fitted on features, and in files of versions that
+    /// did not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<EndReason>,
+    /// How the run was begun again with lower rates, where its training had collapsed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
     /// Time that preparing the training and validation data took before training: tokenising texts, reading and
     /// decoding images. The same whether this run or an earlier one of a comparison did it.
     #[serde(default)]
@@ -242,6 +251,8 @@ mod tests {
             refit: None,
             focal_gamma: None,
             epochs: 3,
+            ended: Some(EndReason::AllEpochs),
+            restart: None,
             language: Value::Null,
             choices: json!({ "precision": { "value": "bf16", "because": "the CPU has avx512_bf16" } }),
             rehead_version: RunMetrics::VERSION.to_owned(),
@@ -254,8 +265,9 @@ mod tests {
         let names: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let before = ["model", "strategy", "seed", "train_rows", "train_seconds", "tokens_per_second"];
         let after = ["trainable_parameters", "total_parameters", "peak_memory_bytes", "valid"];
-        let more = ["best_epoch", "keep_best", "temperature", "epochs", "prepare_seconds", "choices", "rehead_version"];
-        assert_eq!(names, [&before[..], &after[..], &more[..]].concat());
+        let more = ["best_epoch", "keep_best", "temperature", "epochs", "ended"];
+        let last = ["prepare_seconds", "choices", "rehead_version"];
+        assert_eq!(names, [&before[..], &after[..], &more[..], &last[..]].concat());
         let names: Vec<_> = json["valid"].as_object().unwrap().keys().map(String::as_str).collect();
         for name in ["rows", "accuracy", "macro_f1", "loss", "ece", "per_class", "confusion"] {
             assert!(names.contains(&name), "{name}");

@@ -12,6 +12,7 @@ use crate::model::{Classifier, InputSpec};
 use crate::strategy::request::Chosen;
 use crate::task::{Dataset, LossSettings};
 use crate::training::TrainPlan;
+use crate::training::collapse::Restart;
 use crate::training::mix::Mix;
 use crate::training::optimizer::AdamwSettings;
 
@@ -84,7 +85,8 @@ pub fn of_all_rows(plan: &TrainPlan, train: &Dataset, chosen: Chosen) -> TrainPl
     hash.bytes(format!("{} {chosen:?}", plan.fingerprint));
     train.examples.add_to(&mut hash);
     train.targets.add_to(&mut hash);
-    TrainPlan { fingerprint: hash.finish(), ..plan.clone() }
+    let optimizer = if chosen.lower_rates { Restart::lower(plan.optimizer) } else { plan.optimizer };
+    TrainPlan { optimizer, fingerprint: hash.finish(), ..plan.clone() }
 }
 
 fn learning_rate(config: &mut RunConfig, classifier: &Classifier, choices: &mut Choices) -> f64 {

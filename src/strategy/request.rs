@@ -4,8 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::HeadInit;
 use crate::console::Console;
+use crate::error::Result;
 use crate::inference::cache::{Cache, CacheSettings};
+use crate::model::Classifier;
 use crate::task::{Dataset, Evaluated, Task};
+use crate::training::collapse::Restart;
+use crate::training::stopping::EndReason;
 use crate::training::{FitOptions, TrainPlan};
 
 /// What training needs besides the classifier.
@@ -30,6 +34,8 @@ pub struct TrainRequest<'a> {
     pub counts_shared: bool,
     /// The run directory, and whether to resume.
     pub options: FitOptions<'a>,
+    /// Loads the network once more as it was before training: where training has collapsed, its weights come from here.
+    pub reload: &'a dyn Fn() -> Result<Classifier>,
     /// Where progress and notes go.
     pub console: &'a Console,
 }
@@ -67,6 +73,8 @@ pub struct Chosen {
     pub epochs: u32,
     /// The factor of the penalty of a head fitted on features; `None` where none was fitted.
     pub penalty: Option<f64>,
+    /// Whether training had collapsed, and was begun again with lower rates.
+    pub lower_rates: bool,
 }
 
 /// How training went. The classifier is the trained one, and nothing of it is trained any more.
@@ -85,4 +93,8 @@ pub struct Trained {
     pub penalty: Option<f64>,
     /// The trained classifier on the validation data; `None` where there are none.
     pub valid: Option<Evaluated>,
+    /// How the run was begun again, if its training had collapsed.
+    pub restart: Option<Restart>,
+    /// Why training ended where it did; `None` where the head was fitted on features.
+    pub ended: Option<EndReason>,
 }

@@ -16,7 +16,7 @@ use crate::strategy::{cached, frozen_stages, scope};
 use crate::task::{Dataset, Evaluated, score};
 use crate::training::history::{EvaluationRecord, HistoryWriter};
 use crate::training::snapshot::Snapshots;
-use crate::training::{self, Ending, TrainingSet};
+use crate::training::{self, Calls, Ending, Scope, TrainingSet};
 
 /// Trains `classifier` by `strategy`.
 ///
@@ -50,6 +50,8 @@ fn train_head(classifier: &mut Classifier, request: &TrainRequest) -> Result<Tra
         trainable_parameters: trainable_parameters(Strategy::Frozen, classifier)?,
         penalty: Some(fitted.penalty),
         valid,
+        restart: None,
+        ended: None,
     })
 }
 
@@ -93,18 +95,20 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
         examples: &train.examples,
         targets: &train.targets,
         loss: &loss,
+        bounds: loss.bounds(&train.targets, task.head_width(&classifier.labels))?,
         lower_layers: train_cached.as_deref(),
     };
     let trained = scope(strategy, classifier)?;
+    let rewind = || rewind(strategy, &trained, request);
+    let fit = |ending| {
+        let calls = Calls { ending, rewind: &rewind };
+        training::fit(classifier, &trained, &set, plan, calls, options, console)
+    };
     let outcome = match guide {
         Guide::Validation(valid) => {
-            let evaluate = || score_valid(classifier, valid, valid_cached.as_deref(), request);
-            training::fit(classifier, &trained, &set, plan, Ending::Judged(&evaluate), options, console)?
+            fit(Ending::Judged(&|| score_valid(classifier, valid, valid_cached.as_deref(), request)))?
         }
-        Guide::Chosen(chosen) => {
-            let ending = Ending::After(chosen.epochs);
-            training::fit(classifier, &trained, &set, plan, ending, options, console)?
-        }
+        Guide::Chosen(chosen) => fit(Ending::After(chosen.epochs))?,
     };
     drop(trained);
     let trainable_parameters = trainable_parameters(strategy, classifier)?;
@@ -127,7 +131,25 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
         trainable_parameters,
         penalty,
         valid,
+        restart: outcome.restart,
+        ended: Some(outcome.ended),
     })
+}
+
+/// Puts the weights back with which training began. Nothing is kept for this: they are loaded again, and the head is
+/// fitted again where it began so.
+fn rewind(strategy: Strategy, trained: &Scope, request: &TrainRequest) -> Result<()> {
+    let mut fresh = (request.reload)()?;
+    if request.head_init == HeadInit::Probe {
+        fit_head(strategy, &mut fresh, request)?;
+    }
+    let begun = scope(strategy, &fresh)?;
+    let pairs =
+        trained.parameters.iter().zip(&begun.parameters).chain(trained.statistics.iter().zip(&begun.statistics));
+    for (parameter, begun) in pairs {
+        tch::no_grad(|| parameter.tensor.shallow_clone().f_copy_(&begun.tensor))?;
+    }
+    Ok(())
 }
 
 fn score_valid(

@@ -24,6 +24,27 @@ pub trait Criterion {
     /// The summed loss of `examples` (indices into `targets`), one number. `logits` `[N, head width]` in fp32, in their
     /// order.
     fn sum(&self, logits: &Tensor, targets: &Targets, examples: &[usize]) -> Result<Tensor>;
+
+    /// Between what its mean over `targets` can lie for a network with `width` outputs.
+    fn bounds(&self, targets: &Targets, width: usize) -> Result<LossBounds>;
+}
+
+/// What the mean loss of a set of targets can be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LossBounds {
+    /// That of the best answer that is the same for every example: of the labels' frequencies and nothing else.
+    pub constant: f64,
+    /// That of the right answer for every example; above 0 where labels are smoothed.
+    pub lowest: f64,
+}
+
+impl LossBounds {
+    /// How much of the way from the one to the other a network with this mean loss has gone: 0 or less where it has
+    /// learned nothing, 1 at most.
+    pub fn learned(&self, loss: f64) -> f64 {
+        let way = self.constant - self.lowest;
+        if way > 0.0 { (self.constant - loss) / way } else { 0.0 }
+    }
 }
 
 /// The loss of a run, on its device.
@@ -33,6 +54,11 @@ impl Loss {
     /// The loss of a run whose sums `criterion` gives.
     pub fn new(criterion: impl Criterion + 'static) -> Self {
         Self(Box::new(criterion))
+    }
+
+    /// Between what the mean over `targets` can lie for a network with `width` outputs.
+    pub fn bounds(&self, targets: &Targets, width: usize) -> Result<LossBounds> {
+        self.0.bounds(targets, width)
     }
 
     /// The summed loss of a micro-batch divided by `examples`: with the number of examples in the whole step, the sum

@@ -14,7 +14,7 @@ pub mod single_label;
 pub mod targets;
 
 pub use self::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task};
-pub use self::loss::{Loss, LossSettings};
+pub use self::loss::{Loss, LossBounds, LossSettings};
 pub use self::registry::{task, task_of};
 pub use self::score::{Evaluated, score};
 pub use self::targets::{Dataset, Targets};

@@ -7,11 +7,11 @@ use crate::config;
 use crate::data::{ClassWeighting, Example, Labels, OutputValue};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, argmax, evaluate, softmax};
-use crate::inference::Rows;
+use crate::inference::{Rows, to_vec};
 use crate::linear::logistic::{self, Labelled, Step, soft_targets};
 use crate::native;
 use crate::task::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task};
-use crate::task::loss::{Criterion, Loss, LossSettings};
+use crate::task::loss::{Criterion, Loss, LossBounds, LossSettings};
 use crate::task::shares::six_digits;
 use crate::task::targets::Targets;
 
@@ -136,6 +136,24 @@ impl Criterion for CrossEntropy {
         let weights = self.class_weights.as_ref();
         Ok(logits.f_cross_entropy_loss(&classes, weights, Reduction::Sum, IGNORED, self.label_smoothing)?)
     }
+
+    fn bounds(&self, targets: &Targets, width: usize) -> Result<LossBounds> {
+        let shares = shares(targets, width);
+        let weights = on_cpu(self.class_weights.as_ref(), width)?;
+        let smoothed = self.label_smoothing / width.max(1) as f64;
+        // What each label's logarithm counts in the loss of an example of class `of`.
+        let counts = |of: usize| {
+            weights.iter().enumerate().map(move |(class, weight)| {
+                weight * (smoothed + if class == of { 1.0 - self.label_smoothing } else { 0.0 })
+            })
+        };
+        let mean = |class: usize| weights[class] * (smoothed + (1.0 - self.label_smoothing) * shares[class]);
+        let lowest = shares.iter().enumerate().filter(|(_, share)| **share > 0.0);
+        Ok(LossBounds {
+            constant: least_cross_entropy((0..width).map(mean)),
+            lowest: lowest.map(|(class, share)| share * least_cross_entropy(counts(class))).sum(),
+        })
+    }
 }
 
 /// The class of each example, as a tensor on `device`.
@@ -178,6 +196,46 @@ impl Criterion for Focal {
         }
         Ok(losses.f_sum(Kind::Float)?)
     }
+
+    fn bounds(&self, targets: &Targets, width: usize) -> Result<LossBounds> {
+        let weights = on_cpu(self.class_weights.as_ref(), width)?;
+        let weighted: Vec<f64> =
+            shares(targets, width).iter().zip(&weights).map(|(share, weight)| share * weight).collect();
+        let loss = |probability: f64| -(1.0 - probability).powf(self.gamma) * probability.ln();
+        // The best answer has no closed form: it lies between even probabilities and the frequencies.
+        let tempered = |tenths: u32| {
+            let powers =
+                weighted.iter().filter(|&&share| share > 0.0).map(|share| share.powf(f64::from(tenths) / 10.0));
+            let powers: Vec<f64> = powers.collect();
+            let sum: f64 = powers.iter().sum();
+            let shares = weighted.iter().filter(|&&share| share > 0.0);
+            shares.zip(&powers).map(|(share, power)| share * loss(power / sum)).sum::<f64>()
+        };
+        Ok(LossBounds { constant: (0..=10).map(tempered).fold(f64::INFINITY, f64::min), lowest: 0.0 })
+    }
+}
+
+/// The share of each class among the targets.
+fn shares(targets: &Targets, width: usize) -> Vec<f64> {
+    let mut shares = vec![0.0; width];
+    let each = 1.0 / targets.len().max(1) as f64;
+    for &class in targets.classes() {
+        if let Some(share) = shares.get_mut(class as usize) {
+            *share += each;
+        }
+    }
+    shares
+}
+
+/// The weight of each class; without weights all are 1.
+fn on_cpu(class_weights: Option<&Tensor>, width: usize) -> Result<Vec<f64>> {
+    class_weights.map_or_else(|| Ok(vec![1.0; width]), to_vec)
+}
+
+/// The least of -Σ count · ln p over all probabilities p: at p in proportion to the counts.
+fn least_cross_entropy(counts: impl Iterator<Item = f64> + Clone) -> f64 {
+    let sum: f64 = counts.clone().sum();
+    counts.filter(|&count| count > 0.0).map(|count| -count * (count / sum).ln()).sum()
 }
 
 /// A weight for each class, whose mean over the training rows is 1: the mean loss over them is then PyTorch's weighted
@@ -298,6 +356,41 @@ mod tests {
         )?;
         let expected = expected.f_double_value(&[])?;
         assert!((ours - expected).abs() < 1e-6, "{ours} is not {expected}");
+        Ok(())
+    }
+
+    /// Both ends are where gradient descent on the loss itself ends: over one row of logits for all examples, and over
+    /// one for each.
+    #[test]
+    fn bounds_are_the_least_losses_there_are() -> Result<()> {
+        let classes = [0u32, 0, 0, 0, 0, 1, 1, 2];
+        let targets = Targets::Classes(classes.to_vec());
+        let examples: Vec<usize> = (0..classes.len()).collect();
+        let weights = [0.5, 1.5, 2.0];
+        let descend = |criterion: &dyn Criterion, rows: i64| -> Result<f64> {
+            let logits = Tensor::f_zeros([rows, 3], (Kind::Float, Device::Cpu))?.f_set_requires_grad(true)?;
+            let mean = || -> Result<Tensor> {
+                Ok(criterion.sum(&logits.f_expand([8, 3], false)?, &targets, &examples)?.f_div_scalar(8.0)?)
+            };
+            for _ in 0..2000 {
+                let gradient = Tensor::f_run_backward(&[mean()?], &[&logits], false, false)?.remove(0);
+                let _ = tch::no_grad(|| logits.shallow_clone().f_sub_(&gradient.f_mul_scalar(0.5 * rows as f64)?))?;
+            }
+            Ok(mean()?.f_double_value(&[])?)
+        };
+        let criteria: [(Box<dyn Criterion>, f64); 4] = [
+            (Box::new(CrossEntropy::new(0.0, None, Device::Cpu)?), 1e-4),
+            (Box::new(CrossEntropy::new(0.1, None, Device::Cpu)?), 1e-4),
+            (Box::new(CrossEntropy::new(0.1, Some(&weights), Device::Cpu)?), 1e-4),
+            // Between the tenths of its temperature.
+            (Box::new(Focal::new(2.0, Some(&weights), Device::Cpu)?), 2e-2),
+        ];
+        for (criterion, tolerance) in &criteria {
+            let LossBounds { constant, lowest } = criterion.bounds(&targets, 3)?;
+            let (same, each) = (descend(&**criterion, 1)?, descend(&**criterion, 8)?);
+            assert!((constant - same).abs() < *tolerance, "{constant} is not {same}");
+            assert!(lowest <= each + 1e-6 && each - lowest < 1e-2, "{lowest} is not {each}");
+        }
         Ok(())
     }
 

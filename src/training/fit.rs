@@ -1,5 +1,5 @@
 //! The train loop: for every step gradients, then the optimizer; after every epoch an evaluation, and the best weights
-//! kept.
+//! kept; once more from the beginning where training has collapsed ([`collapse`](super::collapse)).
 //!
 //! Each part of it has a file: the order of steps ([`order`](super::order)), the gradients of one step
 //! ([`step`](super::step)), the history and progress bar ([`log`](super::log)), snapshots and the best weights
@@ -9,72 +9,128 @@
 use crate::console::Console;
 use crate::error::Result;
 use crate::model::Classifier;
-use crate::training::keeper::Keeper;
+use crate::training::collapse::Collapse;
+use crate::training::keeper::{Keeper, Next, Start};
 use crate::training::log::TrainLog;
 use crate::training::optimizer::Adamw;
 use crate::training::order::StepOrder;
-use crate::training::plan::{Ending, FitOptions, Outcome, TrainPlan, TrainingSet};
+use crate::training::plan::{Calls, Ending, FitOptions, Outcome, TrainPlan, TrainingSet};
 use crate::training::profile::Profile;
 use crate::training::scope::Scope;
-use crate::training::state::{Clock, Phase};
+use crate::training::state::{Clock, Phase, TrainState};
 use crate::training::step::GradientPass;
+use crate::training::stopping::EndReason;
 
-/// Trains the parameters that `scope` names, until `ending`.
+/// Trains the parameters that `scope` names, until `calls.ending`. Training that collapses is begun again once, with lower rates.
 ///
 /// # Errors
-/// Interrupted (the state is saved), diverged, or an error of the disk or of libtorch.
+/// Interrupted (the state is saved), diverged twice, or an error of the disk or of libtorch.
 pub fn fit(
     classifier: &Classifier,
     scope: &Scope,
     set: &TrainingSet,
     plan: &TrainPlan,
-    ending: Ending,
+    calls: Calls,
     options: FitOptions,
     console: &Console,
 ) -> Result<Outcome> {
-    let order = StepOrder::new(set.examples, plan, scope.unfreezing, classifier.device);
-    let gradients = GradientPass::new(classifier, set, plan);
-    let mut optimizer = Adamw::new(scope.parameters.iter().copied(), plan.optimizer)?;
-    let epochs = ending.epochs(plan);
-    let (mut keeper, mut state) = Keeper::begin(scope, plan, epochs, &mut optimizer, options, console)?;
-    let clock = Clock::starting_at(state.seconds);
-    let mut log = TrainLog::begin(options.run, &state, plan, order.steps_of(epochs), set.examples.unit(), console)?;
-    let mut profile = Profile::new(options.profile);
-
-    while state.epoch < epochs {
-        let mut steps = order.epoch(&state);
-        while let Some(mut step) = steps.next_step() {
-            let rate = plan.rate(step.position);
-            optimizer.unfreeze_after(step.frozen)?;
-            let (loss, norm) = profile.step(|| -> Result<_> {
-                let loss = gradients.accumulate(&mut step, &mut optimizer)?;
-                options.reduce.sum_gradients(&scope.parameters)?;
-                Ok((loss, optimizer.step(rate)?))
-            })?;
-            state.count(&step.size);
-            log.step(&state, &step.size, loss, norm, rate)?;
-            profile.snapshot(|| keeper.save_if_due(&mut state, &mut optimizer, &log))?;
-        }
-        state.phase = Phase::Evaluation;
-        optimizer.flush()?;
-        let Ending::Judged(evaluate) = ending else {
-            state.end_epoch(clock.seconds());
-            continue;
+    let mut start = Start::of(plan, options)?;
+    loop {
+        let plan_now = plan.after(start.state.restart.as_ref());
+        let rate = plan_now.optimizer.learning_rate;
+        let attempt = Attempt { classifier, scope, set, plan: &plan_now, calls, options, console };
+        let (collapse, state) = match attempt.train(start)? {
+            Ended::Trained(outcome) => return Ok(outcome),
+            Ended::Collapsed(collapse, state) => (collapse, state),
         };
-        let began = clock.seconds();
-        let scored = profile
-            .evaluation(evaluate)
-            .or_else(|error| keeper.interrupted_evaluation(error, &mut state, &mut optimizer, &log))?;
-        state.end_epoch(clock.seconds());
-        log.epoch(&state, &scored.evaluation, state.seconds - began)?;
-        if keeper.observe(&mut state, scored)?.stop {
-            log.stopped_early(&state);
-            break;
+        if state.restart.is_some() {
+            return Err(collapse.error(rate));
         }
+        let restart = collapse.restart(state.step, rate);
+        console.warn(restart.sentence());
+        (calls.rewind)()?;
+        start = Start { state: state.begun_again(restart, plan.patience), snapshot: None };
     }
-    log.finish(profile.table(clock.session_seconds()));
-    keeper.restore_best(&state)?;
-    Ok(keeper.outcome(&state))
+}
+
+/// How the loop ended.
+enum Ended {
+    Trained(Outcome),
+    /// With the state in which that was seen.
+    Collapsed(Collapse, TrainState),
+}
+
+/// One pass of the loop over all epochs: a run, or the part of it before or after it was begun again.
+struct Attempt<'a> {
+    classifier: &'a Classifier,
+    scope: &'a Scope<'a>,
+    set: &'a TrainingSet<'a>,
+    plan: &'a TrainPlan,
+    calls: Calls<'a>,
+    options: FitOptions<'a>,
+    console: &'a Console,
+}
+
+impl Attempt<'_> {
+    fn train(&self, start: Start) -> Result<Ended> {
+        let &Self { classifier, scope, set, plan, calls, options, console } = self;
+        let order = StepOrder::new(set.examples, plan, scope.unfreezing, classifier.device);
+        let gradients = GradientPass::new(classifier, set, plan);
+        let mut optimizer = Adamw::new(scope.parameters.iter().copied(), plan.optimizer)?;
+        let epochs = calls.ending.epochs(plan);
+        let mut keeper = Keeper::begin(scope, plan, epochs, &mut optimizer, options, &start, console)?;
+        let mut state = start.state;
+        let clock = Clock::starting_at(state.seconds);
+        let mut log = TrainLog::begin(options.run, &state, plan, order.steps_of(epochs), set.examples.unit(), console)?;
+        let mut profile = Profile::new(options.profile);
+        let mut ended = EndReason::AllEpochs;
+
+        while state.epoch < epochs {
+            let mut steps = order.epoch(&state);
+            while let Some(mut step) = steps.next_step() {
+                let rate = plan.rate(step.position);
+                optimizer.unfreeze_after(step.frozen)?;
+                let loss_and_norm = profile.step(|| -> Result<_> {
+                    let loss = gradients.accumulate(&mut step, &mut optimizer)?;
+                    options.reduce.sum_gradients(&scope.parameters)?;
+                    Ok((loss, optimizer.step(rate)?))
+                })?;
+                state.count(&step.size);
+                if let Some(collapse) = log.step(&state, &step.size, loss_and_norm, rate)? {
+                    return Ok(Ended::Collapsed(collapse, state.at(clock.seconds())));
+                }
+                profile.snapshot(|| keeper.save_if_due(&mut state, &mut optimizer, &log))?;
+            }
+            state.phase = Phase::Evaluation;
+            optimizer.flush()?;
+            let training_loss = match log.epoch_loss(&state)? {
+                Ok(loss) => loss,
+                Err(collapse) => return Ok(Ended::Collapsed(collapse, state.at(clock.seconds()))),
+            };
+            let began = clock.seconds();
+            let scored = match calls.ending {
+                Ending::Judged(evaluate) => Some(
+                    profile
+                        .evaluation(evaluate)
+                        .or_else(|error| keeper.interrupted_evaluation(error, &mut state, &mut optimizer, &log))?,
+                ),
+                Ending::After(_) => None,
+            };
+            state.end_epoch(clock.seconds());
+            log.epoch(&state, scored.as_ref().map(|scored| &scored.evaluation), state.seconds - began)?;
+            match keeper.observe(&mut state, scored, training_loss, set.bounds)? {
+                Next::Epoch => {}
+                Next::BeginAgain(collapse) => return Ok(Ended::Collapsed(collapse, state)),
+                Next::Stop(reason) => {
+                    ended = reason;
+                    break;
+                }
+            }
+        }
+        log.finish(&state, ended, profile.table(clock.session_seconds()));
+        keeper.restore_best(&state)?;
+        Ok(Ended::Trained(keeper.outcome(&state, ended)))
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +138,8 @@ mod tests {
     use std::cell::Cell;
     use std::path::Path;
     use std::sync::Arc;
+
+    use tch::Tensor;
 
     use super::*;
     use crate::batch::sampler::BatchSize;
@@ -150,7 +208,8 @@ mod tests {
         let (examples, labels) = (texts(), labels());
         let targets = Targets::Classes(labels.clone());
         let loss = SingleLabel.loss(&plan.loss, &targets, &names, tch::Device::Cpu).unwrap();
-        let set = TrainingSet { examples: &examples, targets: &targets, loss: &loss, lower_layers: None };
+        let bounds = loss.bounds(&targets, names.len()).unwrap();
+        let set = TrainingSet { examples: &examples, targets: &targets, loss: &loss, bounds, lower_layers: None };
         let scope = Scope {
             parameters: classifier.trainable().collect(),
             statistics: Vec::new(),
@@ -170,7 +229,14 @@ mod tests {
         };
         let options =
             FitOptions { run, reduce: &SingleDevice, resume, profile: false, snapshot_seconds: f64::INFINITY };
-        let outcome = fit(&classifier, &scope, &set, plan, Ending::Judged(&score), options, &Console::new(true));
+        let begun: Vec<Tensor> = scope.parameters.iter().map(|parameter| parameter.tensor.copy()).collect();
+        let rewind = || {
+            let pairs = scope.parameters.iter().zip(&begun);
+            tch::no_grad(|| pairs.for_each(|(parameter, begun)| parameter.tensor.shallow_clone().copy_(begun)));
+            Ok(())
+        };
+        let calls = Calls { ending: Ending::Judged(&score), rewind: &rewind };
+        let outcome = fit(&classifier, &scope, &set, plan, calls, options, &Console::new(true));
         if outcome.is_ok() {
             let weights = scope.parameters.iter().flat_map(|parameter| parameter.stored().unwrap());
             crate::model::checkpoint::save_tensors(&run.join("weights"), weights).unwrap();
@@ -220,6 +286,18 @@ mod tests {
         let other = TrainPlan { fingerprint: "other".to_owned(), ..plan() };
         let error = session(run, true, &other, None).0.err().unwrap();
         assert!(error.to_string().contains("belongs to other data or settings"), "{error}");
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_lowers_the_rates_once_and_is_then_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path();
+        let optimizer = AdamwSettings { learning_rate: 1e300, head_learning_rate: 1e300, ..plan().optimizer };
+        let error = session(run, false, &TrainPlan { optimizer, ..plan() }, None).0.err().unwrap();
+        assert!(error.to_string().starts_with("training has diverged: the loss at step"), "{error}");
+        assert!(error.hint_text().unwrap().contains("(it is 2e299; try 4e298)"), "{error:?}");
+        let text = std::fs::read_to_string(run.join("history.jsonl")).unwrap();
+        assert_eq!(text.matches(r#""kind":"restart""#).count(), 1, "{text}");
     }
 
     #[test]

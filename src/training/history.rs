@@ -1,7 +1,9 @@
 //! `history.jsonl`: one line per logged step or evaluation, for plots and the report.
 //!
-//! Every line is flushed when written, so a run can be followed and an interrupted one keeps its past. Resuming drops
-//! what the lost steps had written, so that an interrupted run's file equals an uninterrupted one's apart from times.
+//! A run whose training collapsed and was begun again has the steps of both attempts, with a line of the kind
+//! `restart` between them. Every line is flushed when written, so a run can be followed and an interrupted one keeps
+//! its past. Resuming drops what the lost steps had written, so that an interrupted run's file equals an uninterrupted
+//! one's apart from times.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::files::{self, write_atomically};
+use crate::training::collapse::Restart;
 
 /// A line of the file. In JSON the field `kind` says which it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +24,8 @@ pub enum Record {
     Step(StepRecord),
     /// `"kind": "evaluation"`, one for each scored split.
     Evaluation(EvaluationRecord),
+    /// `"kind": "restart"`: what stands before it counts no more, and steps begin again at 1.
+    Restart(Restart),
 }
 
 /// A logged optimizer step.
@@ -91,15 +96,18 @@ impl HistoryWriter {
         Ok(Self { path: path.to_owned(), file, kept: Vec::new() })
     }
 
-    /// Continues the history of a run resumed after `step` finished steps: later lines go, and so does what cannot
-    /// be read (the torn last line of a run that was killed). Without a file this is [`HistoryWriter::create`].
-    pub fn resume(path: impl AsRef<Path>, step: u64) -> Result<Self> {
+    /// Continues the history of a run resumed after `step` finished steps, since it was begun again if `restart` says
+    /// so: later lines go, and so does what cannot be read (the torn last line of a run that was killed). Without a
+    /// file it is a new one. A run that has just been begun again gets its line.
+    pub fn resume(path: impl AsRef<Path>, restart: Option<&Restart>, step: u64) -> Result<Self> {
         let path = path.as_ref();
         let old = match std::fs::read(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::create(path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => files::create(path).map(|_| Vec::new())?,
             Err(error) => return Err(Error::io(error, path)),
         };
+        // Steps of the attempt before have the same numbers.
+        let mut missing = restart;
         let mut past = Vec::with_capacity(old.len());
         let mut kept = Vec::new();
         for line in old.split(|&byte| byte == b'\n') {
@@ -107,10 +115,15 @@ impl HistoryWriter {
                 continue;
             };
             let at = value.get("step").and_then(serde_json::Value::as_u64);
-            if at.is_some_and(|at| at > step) {
+            if value.get("kind").is_some_and(|kind| kind == "restart") {
+                if missing.take().is_none() {
+                    break;
+                }
+            } else if missing.is_none() && at.is_some_and(|at| at > step) {
                 continue;
             }
-            if let (Some(at), Some(split)) = (at, value.get("split").and_then(serde_json::Value::as_str)) {
+            let split = value.get("split").and_then(serde_json::Value::as_str);
+            if let (None, Some(at), Some(split)) = (missing, at, split) {
                 kept.push((split.to_owned(), at));
             }
             past.extend_from_slice(line);
@@ -120,7 +133,11 @@ impl HistoryWriter {
             write_atomically(path, &past)?;
         }
         let file = files::append(path)?;
-        Ok(Self { path: path.to_owned(), file, kept })
+        let mut history = Self { path: path.to_owned(), file, kept };
+        match missing {
+            Some(restart) => history.append(&Record::Restart(restart.clone())).map(|()| history),
+            None => Ok(history),
+        }
     }
 
     /// Appends a step's line.
@@ -146,16 +163,23 @@ impl HistoryWriter {
     }
 }
 
-/// The records of a history; lines of unknown kinds and a torn last line are passed over.
+/// The records of a history, after a restart those since then; lines of unknown kinds and a torn last line are passed
+/// over.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<Record>> {
     let path = path.as_ref();
     let bytes = std::fs::read(path).map_err(|error| Error::io(error, path))?;
-    Ok(bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    let lines = bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let mut records: Vec<Record> = lines.collect();
+    match records.iter().rposition(|record| matches!(record, Record::Restart(_))) {
+        Some(restart) => Ok(records.split_off(restart + 1)),
+        None => Ok(records),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::collapse::Collapse;
 
     fn step(step: u64) -> StepRecord {
         let epoch = (step as u32).div_ceil(2);
@@ -216,7 +240,7 @@ mod tests {
         // Killed while writing step 6; the snapshot was of step 4.
         write(&mut HistoryWriter::create(&broken).unwrap(), 1..=5);
         files::append(&broken).unwrap().write_all(b"{\"kind\":\"step\",\"epo\xff").unwrap();
-        let mut history = HistoryWriter::resume(&broken, 4).unwrap();
+        let mut history = HistoryWriter::resume(&broken, None, 4).unwrap();
         history.evaluation(valid(4)).unwrap();
         write(&mut history, 5..=6);
         assert_eq!(std::fs::read_to_string(broken).unwrap(), std::fs::read_to_string(whole).unwrap());
@@ -226,8 +250,29 @@ mod tests {
     fn resuming_without_a_file_begins_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.jsonl");
-        write(&mut HistoryWriter::resume(&path, 4).unwrap(), 5..=5);
+        write(&mut HistoryWriter::resume(&path, None, 4).unwrap(), 5..=5);
         assert_eq!(read(&path).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn both_attempts_stay_and_the_last_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+        let restart = Collapse::SameAnswer { epoch: 1, loss: 0.7, constant: 0.69 }.restart(3, 1e-3);
+        write(&mut HistoryWriter::create(&whole).unwrap(), 1..=3);
+        write(&mut HistoryWriter::resume(&whole, Some(&restart), 0).unwrap(), 1..=4);
+        assert_eq!(read(&whole).unwrap().len(), 6);
+        let text = |path| std::fs::read_to_string(path).unwrap();
+        assert_eq!(text(&whole).lines().count(), 4 + 1 + 6);
+
+        write(&mut HistoryWriter::create(&broken).unwrap(), 1..=3);
+        write(&mut HistoryWriter::resume(&broken, Some(&restart), 0).unwrap(), 1..=3);
+        // Resumed from a snapshot of the second attempt,
+        write(&mut HistoryWriter::resume(&broken, Some(&restart), 2).unwrap(), 3..=3);
+        // and from one of the first, whose collapse comes again.
+        write(&mut HistoryWriter::resume(&broken, None, 1).unwrap(), 2..=3);
+        write(&mut HistoryWriter::resume(&broken, Some(&restart), 0).unwrap(), 1..=4);
+        assert_eq!(text(&broken), text(&whole));
     }
 
     #[test]

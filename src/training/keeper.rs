@@ -1,19 +1,56 @@
 //! What a run keeps while it trains: snapshots every few minutes and on Ctrl-C, and the best epoch's weights and
 //! scores.
 
+use std::path::PathBuf;
+
 use crate::config::KeepBest;
 use crate::console::Console;
 use crate::error::{self, Error, Result};
 use crate::interrupt;
 use crate::model::parameter::Parameter;
-use crate::task::Evaluated;
+use crate::task::{Evaluated, LossBounds};
+use crate::training::collapse::{Collapse, has_same_answers};
 use crate::training::log::TrainLog;
 use crate::training::optimizer::Adamw;
 use crate::training::plan::{FitOptions, Outcome, TrainPlan};
 use crate::training::scope::Scope;
 use crate::training::snapshot::{BestWeights, Snapshots, of_another_run};
 use crate::training::state::{Clock, TrainState};
-use crate::training::stopping::{EpochScore, Verdict};
+use crate::training::stopping::{EndReason, EpochScore};
+
+/// Where the train loop begins.
+pub struct Start {
+    /// Before the first step, or that of a snapshot.
+    pub state: TrainState,
+    /// The folder of the snapshot.
+    pub snapshot: Option<PathBuf>,
+}
+
+impl Start {
+    /// The beginning of a run, or its last snapshot.
+    ///
+    /// # Errors
+    /// The snapshot is damaged, or belongs to other data, settings or another version.
+    pub fn of(plan: &TrainPlan, options: FitOptions) -> Result<Self> {
+        let saved = if options.resume { Snapshots::new(options.run)?.latest()? } else { None };
+        match saved {
+            Some((folder, state)) if state.fingerprint != plan.fingerprint => Err(of_another_run(&folder)),
+            Some((folder, state)) => Ok(Self { state, snapshot: Some(folder) }),
+            None => Ok(Self { state: TrainState::new(plan.patience, &plan.fingerprint), snapshot: None }),
+        }
+    }
+}
+
+/// What follows an epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// The next epoch, if there is one.
+    Epoch,
+    /// Nothing: training ends.
+    Stop(EndReason),
+    /// The first epoch, with lower rates.
+    BeginAgain(Collapse),
+}
 
 /// Saves and restores the state of a run.
 pub struct Keeper<'a> {
@@ -34,34 +71,30 @@ pub struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    /// Begins a run of at most so many `epochs`, or continues one from its last snapshot: returns the state that
-    /// training starts from.
+    /// Begins a run of at most so many `epochs`, or continues one from the snapshot in `start`.
     ///
     /// # Errors
-    /// The snapshot is damaged, or belongs to other data, settings or another version.
+    /// The snapshot is damaged.
     pub fn begin(
         scope: &Scope<'a>,
         plan: &TrainPlan,
         epochs: usize,
         optimizer: &mut Adamw,
         options: FitOptions,
+        start: &Start,
         console: &Console,
-    ) -> Result<(Self, TrainState)> {
+    ) -> Result<Self> {
         let snapshots = Snapshots::new(options.run)?;
         let changed = [scope.parameters.as_slice(), &scope.statistics].concat();
-        let mut state = TrainState::new(plan.patience, &plan.fingerprint);
-        if options.resume
-            && let Some((folder, saved)) = snapshots.latest()?
-        {
-            if saved.fingerprint != plan.fingerprint {
-                return Err(of_another_run(&folder));
-            }
-            snapshots.restore(&folder, &changed, optimizer)?;
-            console.note(format!("continuing after step {} (epoch {})", saved.step, saved.epoch + 1));
-            state = saved;
+        let state = &start.state;
+        if let Some(folder) = &start.snapshot {
+            snapshots.restore(folder, &changed, optimizer)?;
+            let (step, epoch) = (state.step, state.epoch + 1);
+            let again = state.restart.as_ref().map_or(String::new(), |restart| format!("; {}", restart.sentence()));
+            console.note(format!("continuing after step {step} (epoch {epoch}){again}"));
         }
         let clock = Clock::starting_at(state.seconds);
-        let keeper = Self {
+        Ok(Self {
             snapshots,
             changed,
             epochs,
@@ -72,8 +105,7 @@ impl<'a> Keeper<'a> {
             best_is_saved: true,
             best_scores: None,
             keep_best: plan.keep_best.clone(),
-        };
-        Ok((keeper, state))
+        })
     }
 
     /// Saves the state when a snapshot is due or the person wants to stop.
@@ -104,7 +136,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn save(&mut self, state: &mut TrainState, optimizer: &mut Adamw, log: &TrainLog) -> Result<()> {
-        state.unlogged = log.unlogged()?;
+        log.save_sums(state)?;
         state.seconds = self.clock.seconds();
         optimizer.flush()?;
         let unsaved = self.best.as_ref().filter(|_| !self.best_is_saved);
@@ -119,15 +151,37 @@ impl<'a> Keeper<'a> {
         Error::interrupted(format!("after step {step} (epoch {epoch} of {epochs}); the state is saved"))
     }
 
-    /// Takes note of the scores of the epoch that has just ended, and copies the weights when they are to be kept.
-    pub fn observe(&mut self, state: &mut TrainState, scores: Evaluated) -> Result<Verdict> {
+    /// Takes note of the scores of the epoch that has just ended, where it was scored, and of its mean training loss,
+    /// and copies the weights when they are to be kept.
+    ///
+    /// The same answer for all rows is a collapse when the epoch before had left it too, or no epoch follows: a network
+    /// may pass through it while its rates rise, but it does not stay.
+    pub fn observe(
+        &mut self,
+        state: &mut TrainState,
+        scores: Option<Evaluated>,
+        training_loss: f64,
+        bounds: LossBounds,
+    ) -> Result<Next> {
+        let Some(scores) = scores else { return Ok(Next::Epoch) };
+        let same_before = state.same_answers;
+        state.same_answers = has_same_answers(&scores, training_loss, bounds);
+        let collapsed = state.same_answers && (same_before || state.epoch >= self.epochs);
+        if collapsed && state.restart.is_none() {
+            let (epoch, loss, constant) = (state.epoch as u32, training_loss, bounds.constant);
+            return Ok(Next::BeginAgain(Collapse::SameAnswer { epoch, loss, constant }));
+        }
         let verdict = state.best.observe(EpochScore::new(state.epoch as u32, &scores.evaluation, &self.keep_best));
         if verdict.keep {
             self.best = Some(BestWeights::copy_of(&self.changed)?);
             self.best_is_saved = false;
             self.best_scores = Some(scores);
         }
-        Ok(verdict)
+        Ok(match verdict.stop {
+            _ if collapsed => Next::Stop(EndReason::Collapsed),
+            true => Next::Stop(EndReason::NoImprovement),
+            false => Next::Epoch,
+        })
     }
 
     /// Copies the best epoch's weights back, when that was not the last one.
@@ -142,13 +196,15 @@ impl<'a> Keeper<'a> {
     }
 
     /// What the run came to.
-    pub fn outcome(self, state: &TrainState) -> Outcome {
+    pub fn outcome(self, state: &TrainState, ended: EndReason) -> Outcome {
         Outcome {
             best_epoch: state.best.kept().map(|kept| kept.epoch),
             epochs: state.epoch as u32,
             seconds: state.seconds,
             tokens: state.tokens,
             valid: self.best_scores,
+            restart: state.restart.clone(),
+            ended,
         }
     }
 }

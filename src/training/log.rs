@@ -8,11 +8,12 @@ use crate::console::units::counted;
 use crate::console::{Console, Progress, Table};
 use crate::error::Result;
 use crate::evaluation::Evaluation;
+use crate::training::collapse::{self, Collapse, LossWatch};
 use crate::training::history::{EvaluationRecord, HistoryWriter, StepRecord};
 use crate::training::plan::TrainPlan;
-use crate::training::state::{Clock, TrainState, Unlogged};
+use crate::training::state::{Clock, SummedLoss, TrainState, Unlogged};
 use crate::training::step::StepSize;
-use crate::training::stopping::LossWatch;
+use crate::training::stopping::EndReason;
 
 /// Follows the steps and epochs of a run.
 pub struct TrainLog<'a> {
@@ -21,6 +22,10 @@ pub struct TrainLog<'a> {
     bar: Progress,
     loss_watch: LossWatch,
     window: Window,
+    /// Of the running epoch.
+    epoch_loss: LossSum,
+    /// The gradient's norm in the last step.
+    norm: Option<Tensor>,
     clock: Clock,
     /// What steps are counted in: tokens or images.
     unit: &'static str,
@@ -40,14 +45,18 @@ impl<'a> TrainLog<'a> {
         console: &'a Console,
     ) -> Result<Self> {
         let file = run.join("history.jsonl");
-        let history =
-            if state.step > 0 { HistoryWriter::resume(&file, state.step)? } else { HistoryWriter::create(&file)? };
+        let history = match &state.restart {
+            None if state.step == 0 => HistoryWriter::create(&file)?,
+            restart => HistoryWriter::resume(&file, restart.as_ref(), state.step)?,
+        };
         Ok(Self {
             history,
             console,
             bar: console.progress("training", Some(steps), "steps").rate_in(unit).starting_at(state.step),
-            loss_watch: LossWatch::new(plan.optimizer.learning_rate),
-            window: Window { sums: state.unlogged, ..Window::default() },
+            loss_watch: LossWatch::default(),
+            window: Window::starting_at(state.unlogged),
+            epoch_loss: LossSum::starting_at(state.epoch_loss),
+            norm: None,
             clock: Clock::starting_at(state.seconds),
             unit,
             every: plan.log_every.max(1) as u64,
@@ -57,38 +66,62 @@ impl<'a> TrainLog<'a> {
     }
 
     /// A step has been taken at `rate` times the peak rates. Every so many steps this reads the loss from the device
-    /// and so waits for it; nothing else in the loop does.
-    ///
-    /// # Errors
-    /// The loss is no longer a number.
-    pub fn step(&mut self, state: &TrainState, size: &StepSize, loss: Tensor, norm: Tensor, rate: f64) -> Result<()> {
-        self.window.add(size, &loss, norm)?;
+    /// and so waits for it; between two epochs nothing else does. `Some` where the loss is no longer a number.
+    pub fn step(
+        &mut self,
+        state: &TrainState,
+        size: &StepSize,
+        (loss, norm): (Tensor, Tensor),
+        rate: f64,
+    ) -> Result<Option<Collapse>> {
+        let loss = loss.f_mul_scalar(size.loss_divisor)?;
+        self.window.add(size, &loss)?;
+        self.epoch_loss.add(&loss, size.examples)?;
         self.bar.advance_with(1, size.tokens);
         if !state.step.is_multiple_of(self.every) {
-            return Ok(());
+            self.norm = Some(norm);
+            return Ok(None);
         }
         let means = self.window.take(self.clock.seconds())?;
-        self.loss_watch.check(state.step, means.loss)?;
+        let collapse = self.loss_watch.check(state.step, means.loss);
+        if collapse.is_some() {
+            return Ok(collapse);
+        }
         self.bar.message(format!("loss {:.4}", means.loss));
         self.history.step(StepRecord {
             epoch: state.epoch as u32 + 1,
             step: state.step,
             loss: means.loss,
             lr: self.peak_rate * rate,
-            grad_norm: Some(means.norm),
+            grad_norm: Some(norm.f_double_value(&[])?),
             tokens_per_second: (self.unit == "tokens").then_some(means.tokens_per_second),
             images_per_second: (self.unit == "images").then_some(means.tokens_per_second),
             seconds: self.clock.seconds(),
-        })
+        })?;
+        self.norm = Some(norm);
+        Ok(None)
     }
 
-    /// What of the steps up to now is in no line yet, for a snapshot; reading it waits for the device.
-    pub fn unlogged(&self) -> Result<Unlogged> {
-        self.window.sums()
+    /// Puts the sums up to now into the state, for a snapshot; reading them waits for the device.
+    pub fn save_sums(&self, state: &mut TrainState) -> Result<()> {
+        state.unlogged = self.window.sums()?;
+        state.epoch_loss = self.epoch_loss.sum()?;
+        Ok(())
     }
 
-    /// The epoch that has just ended was evaluated in so many `seconds`.
-    pub fn epoch(&mut self, state: &TrainState, evaluation: &Evaluation, seconds: f64) -> Result<()> {
+    /// The mean training loss of the epoch whose steps have all been taken, or the collapse that it shows. A step whose
+    /// gradient is no number has spoilt the weights, though its loss was one.
+    pub fn epoch_loss(&mut self, state: &TrainState) -> Result<std::result::Result<f64, Collapse>> {
+        let loss = self.epoch_loss.sum()?.mean();
+        let norm = self.norm.as_ref().map_or(Ok(0.0), |norm| norm.f_double_value(&[]))?;
+        let seen = if norm.is_nan() { norm } else { loss };
+        Ok(self.loss_watch.check(state.step, seen).map_or(Ok(loss), Err))
+    }
+
+    /// An epoch has ended, and was evaluated in so many `seconds`, where it was.
+    pub fn epoch(&mut self, state: &TrainState, evaluation: Option<&Evaluation>, seconds: f64) -> Result<()> {
+        self.epoch_loss = LossSum::default();
+        let Some(evaluation) = evaluation else { return Ok(()) };
         let record = EvaluationRecord::new("valid", state.epoch as u32, state.step, evaluation, seconds);
         self.history.evaluation(record)?;
         let summary = evaluation.summary();
@@ -96,29 +129,65 @@ impl<'a> TrainLog<'a> {
         Ok(())
     }
 
-    /// Says that training ends because patience is exhausted, and after how many epochs without improvement.
-    pub fn stopped_early(&self, state: &TrainState) {
-        let epochs = state.best.epochs_without_improvement();
-        self.console.note(format!("no improvement for {}: stopping early", counted(epochs.into(), "epoch")));
-    }
-
-    /// Training has ended; `profile` says where the time went, when that was asked for.
-    pub fn finish(self, profile: Option<Table>) {
+    /// Training has ended, and why is said if it was early; `profile` says where the time went, when that was asked for.
+    pub fn finish(self, state: &TrainState, reason: EndReason, profile: Option<Table>) {
         self.bar.finish();
+        match reason {
+            EndReason::AllEpochs => {}
+            EndReason::NoImprovement => {
+                let epochs = counted(state.best.epochs_without_improvement().into(), "epoch");
+                self.console.note(format!("no improvement for {epochs}: stopping early"));
+            }
+            EndReason::Collapsed => self.console.warn(format!(
+                "training collapsed again, at --lr {}: the network gives every row the same answer. A lower --lr may \
+                 help",
+                collapse::shown(self.peak_rate)
+            )),
+        }
         if let Some(table) = profile {
             self.console.note(table);
         }
     }
 }
 
+/// A loss summed on the device.
+#[derive(Default)]
+struct LossSum {
+    /// That of the session before until this session's first step; the examples of both.
+    earlier: SummedLoss,
+    /// The sum from then on.
+    sum: Option<Tensor>,
+}
+
+impl LossSum {
+    /// Continues a sum of an earlier session.
+    fn starting_at(earlier: SummedLoss) -> Self {
+        Self { earlier, sum: None }
+    }
+
+    /// Adds the summed loss of so many examples.
+    fn add(&mut self, loss: &Tensor, examples: usize) -> Result<()> {
+        self.sum = Some(match self.sum.take() {
+            Some(sum) => sum.f_add(loss)?,
+            None if self.earlier.examples > 0 => loss.f_full_like(self.earlier.sum)?.f_add(loss)?,
+            None => loss.shallow_clone(),
+        });
+        self.earlier.examples += examples as u64;
+        Ok(())
+    }
+
+    fn sum(&self) -> Result<SummedLoss> {
+        let sum = self.sum.as_ref().map_or(Ok(self.earlier.sum), |sum| sum.f_double_value(&[]))?;
+        Ok(SummedLoss { sum, ..self.earlier })
+    }
+}
+
 /// What has come since the last line of the history.
 #[derive(Default)]
 struct Window {
-    /// That of the loss only until this session's first step.
-    sums: Unlogged,
-    /// Its sum from then on, kept on the device.
-    loss: Option<Tensor>,
-    norm: Option<Tensor>,
+    loss: LossSum,
+    tokens: u64,
+    since: f64,
 }
 
 /// What a line of the history says of the steps since the one before.
@@ -126,42 +195,31 @@ struct Window {
 struct Means {
     /// Per example.
     loss: f64,
-    /// The gradient's norm in the last step.
-    norm: f64,
     tokens_per_second: f64,
 }
 
 impl Window {
-    /// `loss` is the sum over the step's examples divided by its divisor.
-    fn add(&mut self, size: &StepSize, loss: &Tensor, norm: Tensor) -> Result<()> {
-        let loss = loss.f_mul_scalar(size.loss_divisor)?;
-        self.loss = Some(match self.loss.take() {
-            Some(sum) => sum.f_add(&loss)?,
-            None if self.sums.examples > 0 => loss.f_full_like(self.sums.loss)?.f_add(&loss)?,
-            None => loss,
-        });
-        self.sums.examples += size.examples as u64;
-        self.sums.tokens += size.tokens;
-        self.norm = Some(norm);
-        Ok(())
+    /// Continues a window of an earlier session.
+    fn starting_at(Unlogged { loss, tokens, since }: Unlogged) -> Self {
+        Self { loss: LossSum::starting_at(loss), tokens, since }
+    }
+
+    /// `loss` is the sum over the step's examples.
+    fn add(&mut self, size: &StepSize, loss: &Tensor) -> Result<()> {
+        self.tokens += size.tokens;
+        self.loss.add(loss, size.examples)
     }
 
     fn sums(&self) -> Result<Unlogged> {
-        let loss = self.loss.as_ref().map_or(Ok(self.sums.loss), |sum| sum.f_double_value(&[]))?;
-        Ok(Unlogged { loss, ..self.sums })
+        Ok(Unlogged { loss: self.loss.sum()?, tokens: self.tokens, since: self.since })
     }
 
     /// The means since the last call, and begins a new window. `seconds` is the training time now; that of the last
     /// call is `since`.
     fn take(&mut self, seconds: f64) -> Result<Means> {
-        let Unlogged { loss, examples, tokens, since } = self.sums()?;
-        let means = Means {
-            loss: loss / examples as f64,
-            norm: self.norm.as_ref().map_or(Ok(f64::NAN), |norm| norm.f_double_value(&[]))?,
-            tokens_per_second: tokens as f64 / (seconds - since).max(1e-9),
-        };
-        *self = Self { sums: Unlogged { since: seconds, ..Unlogged::default() }, ..Self::default() };
-        Ok(means)
+        let Unlogged { loss, tokens, since } = self.sums()?;
+        *self = Self { since: seconds, ..Self::default() };
+        Ok(Means { loss: loss.mean(), tokens_per_second: tokens as f64 / (seconds - since).max(1e-9) })
     }
 }
 
@@ -171,15 +229,29 @@ mod tests {
 
     #[test]
     fn a_line_has_the_mean_over_examples_not_over_steps() -> Result<()> {
-        let mut window = Window { sums: Unlogged { since: 10.0, ..Unlogged::default() }, ..Window::default() };
-        // Summed losses 6 of 4 examples and 3 of 2, both divided by a token budget's mean of 3 examples.
-        for (examples, loss, norm) in [(4, 2f32, 0.5f32), (2, 1.0, 0.25)] {
+        let mut window = Window { since: 10.0, ..Window::default() };
+        for (examples, loss) in [(4, 6f32), (2, 3.0)] {
             let size = StepSize { examples, tokens: 50, loss_divisor: 3.0 };
-            window.add(&size, &Tensor::from(loss), Tensor::from(norm))?;
+            window.add(&size, &Tensor::from(loss))?;
         }
-        assert_eq!(window.take(12.0)?, Means { loss: 1.5, norm: 0.25, tokens_per_second: 50.0 });
+        assert_eq!(window.take(12.0)?, Means { loss: 1.5, tokens_per_second: 50.0 });
         let empty = window.take(13.0)?;
         assert!(empty.loss.is_nan() && empty.tokens_per_second == 0.0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_sum_that_is_saved_and_continued_is_the_sum() -> Result<()> {
+        let (mut whole, mut before) = (LossSum::default(), LossSum::default());
+        for loss in [0.1f32, 0.7] {
+            whole.add(&Tensor::from(loss), 2)?;
+            before.add(&Tensor::from(loss), 2)?;
+        }
+        let mut after = LossSum::starting_at(before.sum()?);
+        whole.add(&Tensor::from(0.3f32), 1)?;
+        after.add(&Tensor::from(0.3f32), 1)?;
+        assert_eq!(whole.sum()?, after.sum()?);
+        assert_eq!(after.sum()?.examples, 5);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Training by gradient descent: the loop and what it is made of, a file each.
 
+pub mod collapse;
 pub mod fit;
 pub mod history;
 pub mod keeper;
@@ -18,5 +19,5 @@ pub mod step;
 pub mod stopping;
 
 pub use self::fit::fit;
-pub use self::plan::{Ending, FitOptions, Outcome, TrainPlan, TrainingSet};
+pub use self::plan::{Calls, Ending, FitOptions, Outcome, TrainPlan, TrainingSet};
 pub use self::scope::Scope;

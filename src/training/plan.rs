@@ -11,11 +11,13 @@ use crate::batch::sampler::BatchSize;
 use crate::config::{KeepBest, Schedule};
 use crate::error::Result;
 use crate::inference::activations::Activations;
-use crate::task::{Evaluated, Loss, LossSettings, Targets};
+use crate::task::{Evaluated, Loss, LossBounds, LossSettings, Targets};
+use crate::training::collapse::Restart;
 use crate::training::mix::Mix;
 use crate::training::optimizer::AdamwSettings;
 use crate::training::reduce::Reduce;
 use crate::training::schedule::SchedulePosition;
+use crate::training::stopping::EndReason;
 
 /// Every setting that decides the result of training.
 #[derive(Debug, Clone)]
@@ -55,6 +57,12 @@ impl TrainPlan {
     pub fn rate(&self, position: SchedulePosition) -> f64 {
         self.schedule.factor(position.step, position.total, self.warmup_ratio)
     }
+
+    /// The plan of a run that was begun again, or still this one.
+    pub fn after(&self, restart: Option<&Restart>) -> Self {
+        let optimizer = if restart.is_some() { Restart::lower(self.optimizer) } else { self.optimizer };
+        Self { optimizer, ..self.clone() }
+    }
 }
 
 /// The examples to train on, their right answers, and the loss that compares the logits with these.
@@ -65,8 +73,19 @@ pub struct TrainingSet<'a> {
     pub targets: &'a Targets,
     /// On the classifier's device.
     pub loss: &'a Loss,
+    /// What its mean over all examples can be.
+    pub bounds: LossBounds,
     /// The examples' activations after the frozen stages, when they are cached.
     pub lower_layers: Option<&'a Activations>,
+}
+
+/// What the train loop asks of its caller.
+#[derive(Clone, Copy)]
+pub struct Calls<'a> {
+    /// Ends training.
+    pub ending: Ending<'a>,
+    /// Puts the weights back with which the run began, the head's included.
+    pub rewind: &'a dyn Fn() -> Result<()>,
 }
 
 /// Where a run keeps its files, what devices it has, and what this session does beside training. None of it is among
@@ -117,4 +136,8 @@ pub struct Outcome {
     pub tokens: u64,
     /// The best epoch's scores on the validation data, when this session computed them.
     pub valid: Option<Evaluated>,
+    /// How the run was begun again, if its training had collapsed.
+    pub restart: Option<Restart>,
+    /// Why training ended where it did.
+    pub ended: EndReason,
 }

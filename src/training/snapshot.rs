@@ -22,7 +22,7 @@ use crate::training::optimizer::Adamw;
 use crate::training::state::TrainState;
 
 /// Version of the format of snapshots. One with another number is refused, never read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// `state.json`.
 #[derive(Serialize, Deserialize)]
@@ -90,7 +90,9 @@ impl Snapshots {
                 tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())),
             )?;
         }
-        let name = format!("step-{:08}", state.step);
+        // A run that was begun again must not write over what `latest` names while that is all there is.
+        let again = if state.restart.is_some() { "-again" } else { "" };
+        let name = format!("step-{:08}{again}", state.step);
         let folder = self.folder.join(&name);
         fs::create_dir_all(&folder).map_err(|error| Error::io(error, &folder))?;
         save_tensors(&folder.join("weights.safetensors"), stored(trained)?)?;
@@ -273,8 +275,8 @@ mod tests {
         let first = r#"{"epoch":0,"batch":3,"step":3,"tokens":9,"seconds":1.0,"fingerprint":"f"}"#;
         for (state, message) in [
             (first, "another version of rehead"),
-            (r#"{"version":3,"state":{"phase":1}}"#, "another version of rehead"),
-            (r#"{"version":2,"state":{}}"#, "not a snapshot's state"),
+            (r#"{"version":4,"state":{"phase":1}}"#, "another version of rehead"),
+            (r#"{"version":3,"state":{}}"#, "not a snapshot's state"),
             ("{}", "not a snapshot's state"),
             ("{", "not a snapshot's state"),
         ] {

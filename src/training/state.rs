@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::training::collapse::Restart;
 use crate::training::step::StepSize;
 use crate::training::stopping::BestEpoch;
 
@@ -20,13 +21,27 @@ pub enum Phase {
     Evaluation,
 }
 
+/// A training loss summed over examples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct SummedLoss {
+    /// Over the examples.
+    pub sum: f64,
+    /// Their number.
+    pub examples: u64,
+}
+
+impl SummedLoss {
+    /// Per example; not a number where there is none.
+    pub fn mean(&self) -> f64 {
+        self.sum / self.examples as f64
+    }
+}
+
 /// Sums over the steps since the last line of the history.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Unlogged {
-    /// Over the examples.
-    pub loss: f64,
-    /// Their number.
-    pub examples: u64,
+    /// That of these steps.
+    pub loss: SummedLoss,
     /// Tokens (or images).
     pub tokens: u64,
     /// The training time at the last line, in seconds.
@@ -40,15 +55,20 @@ pub struct TrainState {
     pub epoch: usize,
     /// The part of the running epoch; the steps of a new one while the run is between two.
     pub phase: Phase,
-    /// Optimizer steps taken in the whole run.
+    /// Optimizer steps taken since the run began, or was begun again.
     pub step: u64,
     /// Tokens (or images) trained on so far.
     pub tokens: u64,
     /// Seconds of training, over all sessions of the run.
     pub seconds: f64,
     /// What the next line of the history says of the steps up to here.
-    #[serde(default)]
     pub unlogged: Unlogged,
+    /// The loss of the running epoch up to here.
+    pub epoch_loss: SummedLoss,
+    /// How the run was begun again; `None` while it was not.
+    pub restart: Option<Restart>,
+    /// Whether the epoch before left a network that gives every row the same answer.
+    pub same_answers: bool,
     /// The best epoch's scores, and how many epochs have passed since.
     pub best: BestEpoch,
     /// The configuration's fingerprint: a snapshot is good only for the run that made it.
@@ -65,9 +85,23 @@ impl TrainState {
             tokens: 0,
             seconds: 0.0,
             unlogged: Unlogged::default(),
+            epoch_loss: SummedLoss::default(),
+            restart: None,
+            same_answers: false,
             best: BestEpoch::new(patience),
             fingerprint: fingerprint.to_owned(),
         }
+    }
+
+    /// The state in which the run begins again: before its first step, with the time and the tokens spent so far.
+    pub fn begun_again(self, restart: Restart, patience: Option<u32>) -> Self {
+        let Self { tokens, seconds, fingerprint, .. } = self;
+        Self { tokens, seconds, restart: Some(restart), ..Self::new(patience, &fingerprint) }
+    }
+
+    /// The same, `seconds` after training began.
+    pub fn at(self, seconds: f64) -> Self {
+        Self { seconds, ..self }
     }
 
     /// A step of this size has been taken.
@@ -83,6 +117,7 @@ impl TrainState {
     pub fn end_epoch(&mut self, seconds: f64) {
         self.epoch += 1;
         self.phase = Phase::Steps { done: 0 };
+        self.epoch_loss = SummedLoss::default();
         self.seconds = seconds;
     }
 }
@@ -114,6 +149,7 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::collapse::Collapse;
 
     #[test]
     fn an_epoch_goes_from_steps_to_evaluation_to_the_next() {
@@ -131,8 +167,10 @@ mod tests {
     #[test]
     fn the_state_reads_back_as_it_was_saved() {
         for phase in [Phase::Steps { done: 3 }, Phase::Evaluation] {
-            let unlogged = Unlogged { loss: 0.1, examples: 3, tokens: 9, since: 0.2 };
-            let state = TrainState { phase, seconds: 1.0 / 3.0, unlogged, ..TrainState::new(Some(2), "f") };
+            let unlogged = Unlogged { loss: SummedLoss { sum: 0.1, examples: 3 }, tokens: 9, since: 0.2 };
+            let restart = Collapse::SameAnswer { epoch: 2, loss: 0.7, constant: 0.69 }.restart(4, 1.0 / 3.0);
+            let state = TrainState::new(Some(2), "f").begun_again(restart, Some(2));
+            let state = TrainState { phase, seconds: 1.0 / 3.0, unlogged, ..state };
             let text = serde_json::to_string(&state).unwrap();
             assert_eq!(serde_json::from_str::<TrainState>(&text).unwrap(), state, "{text}");
         }

@@ -1,4 +1,4 @@
-//! Which epoch was best, when to stop early, and when a loss says that training has diverged.
+//! Which epoch was best, and when to stop early.
 //!
 //! Works on numbers alone; keeping the best weights and ending the loop is the train loop's business. [`BestEpoch`] is
 //! part of a snapshot, so that a resumed run continues as an uninterrupted one would.
@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::KeepBest;
-use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 
 /// The validation scores of one epoch.
@@ -76,6 +75,18 @@ pub fn best(of: &KeepBest) -> String {
     }
 }
 
+/// Why training ended where it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// After the epochs that were planned.
+    AllEpochs,
+    /// No epoch was better than the best for as many as patience has.
+    NoImprovement,
+    /// It had collapsed again, after it was begun again with lower rates.
+    Collapsed,
+}
+
 /// What an epoch's scores mean for the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
@@ -131,41 +142,6 @@ impl BestEpoch {
     /// Epochs in a row since the best one, or since the beginning where there is none.
     pub fn epochs_without_improvement(&self) -> u32 {
         self.without_improvement
-    }
-}
-
-/// Stops a run as soon as its loss is no longer finite.
-#[derive(Debug, Clone)]
-pub struct LossWatch {
-    learning_rate: f64,
-    last_finite: Option<(u64, f64)>,
-}
-
-impl LossWatch {
-    /// `learning_rate`: the largest rate asked for, named in the hint.
-    pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, last_finite: None }
-    }
-
-    /// Looks at the training loss of a step.
-    ///
-    /// # Errors
-    ///
-    /// When the loss is not finite: a failure that says at which step, what the loss was last, and what to change.
-    pub fn check(&mut self, step: u64, loss: f64) -> Result<()> {
-        if loss.is_finite() {
-            self.last_finite = Some((step, loss));
-            return Ok(());
-        }
-        let before = match self.last_finite {
-            Some((step, loss)) => format!(" (it was {loss:.4} at step {step})"),
-            None => String::new(),
-        };
-        let rate = self.learning_rate;
-        Err(Error::failure(format!("training has diverged: the loss at step {step} is {loss}{before}")).hint(format!(
-            "lower --lr (it is {rate:e}; try {:.0e}), or, should that not help, use --precision fp32",
-            rate / 5.0
-        )))
     }
 }
 
@@ -262,15 +238,5 @@ mod tests {
             resumed.observe(EpochScore { epoch: 3, score: 0.5, loss, noise: 0.0 }),
             Verdict { keep: false, stop: true }
         );
-    }
-
-    #[test]
-    fn a_loss_that_is_not_finite_stops_the_run_with_advice() {
-        let mut watch = LossWatch::new(1e-3);
-        watch.check(1, 0.7213).unwrap();
-        let error = watch.check(2, f64::NAN).unwrap_err();
-        assert_eq!(error.to_string(), "training has diverged: the loss at step 2 is NaN (it was 0.7213 at step 1)");
-        assert_eq!(error.exit_status(), 1);
-        assert!(error.hint_text().is_some_and(|hint| hint.contains("--lr") && hint.contains("2e-4")));
     }
 }

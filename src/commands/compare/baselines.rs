@@ -110,6 +110,8 @@ fn metrics(
         temperature: None,
         refit: None,
         focal_gamma: None,
+        ended: None,
+        restart: None,
         epochs: 1,
         language: serde_json::Value::Null,
         choices: serde_json::Value::Null,

@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::report::{Predictions, Refit};
 use crate::strategy::{Guide, Trained};
+use crate::training::collapse::Restart;
 use crate::training::snapshot::{self, Snapshots};
+use crate::training::stopping::EndReason;
 
 /// How training went, as it is kept until the run is finished.
 #[derive(Serialize, Deserialize)]
@@ -26,6 +28,12 @@ pub struct SavedTraining {
     /// Of a head that was fitted on features.
     #[serde(default)]
     pub penalty: Option<f64>,
+    /// How the run was begun again, if its training had collapsed.
+    #[serde(default)]
+    pub restart: Option<Restart>,
+    /// Why training ended where it did; of a head that was fitted on features nothing.
+    #[serde(default)]
+    pub ended: Option<EndReason>,
     /// The scores on the validation rows: with `refit` of the model before it.
     pub valid: Option<Evaluation>,
     #[serde(skip)]
@@ -38,7 +46,8 @@ pub struct SavedTraining {
 impl SavedTraining {
     /// The record of a `trained` model, whose output layer was divided by `temperature`.
     pub fn new(run: &Run, trained: Trained, temperature: Option<f64>) -> Self {
-        let Trained { seconds, tokens, best_epoch, epochs, trainable_parameters, penalty, valid } = trained;
+        let Trained { seconds, tokens, best_epoch, epochs, trainable_parameters, penalty, valid, restart, ended } =
+            trained;
         let valid_predictions = match (&valid, &run.splits.valid) {
             (Some(scored), Some(split)) => Predictions::of_logits(&scored.logits, &split.dataset.targets),
             _ => Predictions::default(),
@@ -52,6 +61,8 @@ impl SavedTraining {
             trainable_parameters,
             temperature,
             penalty,
+            restart,
+            ended,
             valid_predictions,
             valid: valid.map(|valid| valid.evaluation),
             refit: None,

@@ -208,7 +208,9 @@ impl<'a> Run<'a> {
 
     /// Trains the classifier.
     pub fn train(&mut self, stage: &Stage) -> Result<Trained> {
-        let Self { config, hardware, classifier, task, activation_cache, session, console, .. } = self;
+        let Self { config, hardware, network, classifier, task, activation_cache, session, console, .. } = self;
+        // Everything has been said of it.
+        let reload = || network.load(&mut Choices::default(), &Console::new(true));
         let options = FitOptions {
             run: stage.folder,
             reduce: &SingleDevice,
@@ -227,6 +229,7 @@ impl<'a> Run<'a> {
             cache: session.cache,
             counts_shared: stage.counts_shared,
             options,
+            reload: &reload,
             console,
         };
         self.has_fresh_network = false;

@@ -27,7 +27,8 @@ pub fn train(mut run: Run) -> Result<(Run, SavedTraining)> {
             first
         }
     };
-    let chosen = Chosen { epochs: first.best_epoch.unwrap_or(first.epochs), penalty: first.penalty };
+    let epochs = first.best_epoch.unwrap_or(first.epochs);
+    let chosen = Chosen { epochs, penalty: first.penalty, lower_rates: first.restart.is_some() };
     let mut run = run.with_fresh_network()?;
     let train = run.splits.train.dataset.clone();
     let rows = run.train_rows();
@@ -47,6 +48,7 @@ pub fn train(mut run: Run) -> Result<(Run, SavedTraining)> {
     let mut outcome = first;
     (outcome.seconds, outcome.tokens) = (outcome.seconds + last.seconds, outcome.tokens + last.tokens);
     outcome.refit = Some(refit);
+    outcome.restart = outcome.restart.or(last.restart);
     Ok((run, outcome))
 }
 

@@ -17,6 +17,7 @@ use crate::report::provenance::Provenance;
 use crate::report::{NextStep, Origin, Predictions, RunMetrics, ScoredSplit, row_origins};
 use crate::task::Evaluated;
 use crate::training::history::{self, Record};
+use crate::training::stopping::EndReason;
 use crate::transform::LanguageFit;
 
 /// Writes predictions, metrics and the report. Returns the metrics and what the report says is to be done next.
@@ -83,6 +84,7 @@ fn next_steps(run: &Run, metrics: &RunMetrics, history: &[Record], splits: &[Sco
             pretrained: &metrics.model,
             is_frozen: run.config.strategy.name == Strategy::Frozen,
             is_whole: matches!(run.config.strategy.name, Strategy::Full | Strategy::Gradual),
+            has_collapsed: metrics.ended == Some(EndReason::Collapsed),
             unfinished_epochs: unfinished_epochs(metrics, history),
             has_module: run.out().join("modeling_rehead.py").is_file(),
         }),
@@ -130,6 +132,8 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
         focal_gamma: run.plan.loss.focal_gamma,
         keep_best: outcome.best_epoch.map(|_| run.plan.keep_best.clone()),
         epochs: outcome.epochs,
+        ended: outcome.ended,
+        restart: outcome.restart.clone(),
         language: serde_json::to_value(&run.language).unwrap_or_default(),
         choices: serde_json::to_value(&run.choices).unwrap_or_default(),
         rehead_version: RunMetrics::VERSION.to_owned(),

@@ -37,6 +37,8 @@ pub struct Training<'a> {
     pub is_frozen: bool,
     /// Whether the whole network was trained.
     pub is_whole: bool,
+    /// Whether training collapsed, and did so again with lower rates.
+    pub has_collapsed: bool,
     /// How many epochs there were, where the last was the best and the validation loss still fell clearly.
     pub unfinished_epochs: Option<u32>,
     /// Whether Python needs leave to run the module in the run's directory.

@@ -83,6 +83,7 @@ fn missed_labels(main: &ScoredSplit, training: Option<&Training>) -> Option<Next
         // A frozen network's head is fitted to convergence: more epochs change nothing.
         let advice = match training {
             Some(training) if training.is_frozen => "Train more of it (`--strategy full`)",
+            Some(training) if training.has_collapsed => "Train it with a lower `--lr`",
             Some(training) if training.is_whole => "Train it longer (`--epochs`)",
             Some(_) => "Train it longer (`--epochs`), train more of it (`--strategy full`)",
             None => "Train it otherwise",
@@ -357,6 +358,7 @@ mod tests {
             is_whole: false,
             has_module: true,
             unfinished_epochs: None,
+            has_collapsed: false,
         };
         run_steps(&RunFacts {
             model: Path::new("runs/x"),

@@ -193,6 +193,8 @@ mod tests {
             peak_memory_bytes: 1 << 30,
             valid: None,
             test: None,
+            ended: None,
+            restart: None,
             best_epoch: Some(2),
             keep_best: Some(KeepBest::F1(HOSTILE.to_owned())),
             temperature: Some(1.25),

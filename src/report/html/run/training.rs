@@ -34,6 +34,9 @@ pub(super) fn training(report: &RunReport) -> Markup {
         }
     };
     let content = html! {
+        @if let Some(restart) = &report.metrics.restart {
+            p { "What is shown is the second attempt: " (restart.sentence()) "." }
+        }
         @if curves.steps.len() < 2 && curves.valid.len() < 2 {
             p {
                 @if report.metrics.strategy == "frozen" {

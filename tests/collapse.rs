@@ -35,6 +35,15 @@ fn a_collapsed_run_is_begun_again_and_is_then_the_run_with_the_lower_rate() {
 }
 
 #[test]
+fn what_is_trained_again_on_all_rows_has_the_lower_rate_at_once() {
+    let scene = training_scene();
+    let command = format!("{BASIC} {SHORT} --refit");
+    scene.rehead(&format!("{command} --lr 0.01 --out run")).ok().says(&["it was begun again with --lr 0.002"]);
+    scene.rehead(&format!("{command} --lr 0.002 --out direct")).ok();
+    assert!(weights(&scene, "run") == weights(&scene, "direct"), "other weights");
+}
+
+#[test]
 fn what_collapses_twice_ends_with_a_warning() {
     let scene = training_scene();
     let outcome = scene.rehead(&format!("{BASIC} {SHORT} --lr 0.05 --quiet --out run --json")).ok().says(&[

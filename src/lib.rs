@@ -24,6 +24,7 @@
 //! | [`hub`] | the model hub and its cache |
 //! | [`model`] | backbones, heads, checkpoints, and the families of networks |
 //! | [`linear`] | logistic regression and L-BFGS |
+//! | [`selection`] | which of many candidates are worth a label |
 //! | [`inference`] | the only path from examples to logits, and the cache of frozen layers' outputs |
 //! | [`evaluation`] | metrics, calibration, intervals, comparison of runs |
 //! | [`task`] | what a label is, and what follows from it for loss, decision and evaluation |
@@ -76,6 +77,8 @@ pub mod hub;
 pub mod model;
 
 pub mod linear;
+
+pub mod selection;
 
 pub mod inference;
 

@@ -12,12 +12,13 @@ fn main() -> ExitCode {
     interrupt::install();
     allocator::keep_freed_memory();
     let cli = Cli::typed();
-    if matches!(cli.command, Command::Label(_)) {
+    if matches!(cli.command, Command::Label(_) | Command::Suggest(_)) {
         allocator::keep_few_compiled_kernels();
     }
     let result = match &cli.command {
         Command::Train(args) => commands::train::run(args),
         Command::Label(args) => commands::label::run(args),
+        Command::Suggest(args) => commands::suggest::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Compare(args) => commands::compare::run(args),
         Command::Advise(args) => commands::advise::run(args),

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use support::Scene;
 
-const COMMANDS: [&str; 9] =
-    ["train", "label", "evaluate", "compare", "advise", "inspect", "fetch", "completions", "man"];
+const COMMANDS: [&str; 10] =
+    ["train", "label", "suggest", "evaluate", "compare", "advise", "inspect", "fetch", "completions", "man"];
 
 /// What help prints, which must not be coloured: nobody's terminal reads it here.
 fn help(words: &str) -> String {
@@ -36,13 +36,15 @@ fn flags(help: &str) -> Vec<(String, String)> {
 
 #[test]
 fn short_help_is_one_screen() {
-    for command in ["", "train", "label", "evaluate", "compare", "advise", "inspect", "fetch", "completions", "man"] {
+    for command in
+        ["", "train", "label", "suggest", "evaluate", "compare", "advise", "inspect", "fetch", "completions", "man"]
+    {
         let text = help(&format!("{command} -h"));
         let lines = text.lines().count();
         assert!(lines <= 40, "`rehead {command} -h` has {lines} lines:\n{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
-    for command in ["train", "label", "evaluate", "compare", "advise", "inspect"] {
+    for command in ["train", "label", "suggest", "evaluate", "compare", "advise", "inspect"] {
         assert!(help(&format!("{command} -h")).contains("--help shows everything."), "{command}");
     }
 }

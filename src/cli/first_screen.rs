@@ -58,6 +58,20 @@ const FIRST_SCREENS: &[FirstScreen] = &[
         example: "rehead label --model runs/reviews --input new.csv --output labelled.csv",
     },
     FirstScreen {
+        command: "suggest",
+        flags: &[
+            ("input", "Rows to choose from, a folder of images, or `-` for standard input"),
+            ("labelled", "Rows that are labelled already, besides the training rows"),
+            ("data.text", "Text columns, or image paths [default: as trained]"),
+            ("model", "A run directory, any classifier's directory, or a hub id"),
+            ("count", "Rows to suggest"),
+            ("output", "File for the suggested rows, or `-`"),
+            ("quiet", "Print nothing but warnings and errors"),
+            ("run.device", "auto, cpu or cuda[:N] [default: auto]"),
+        ],
+        example: "rehead suggest --model runs/reviews --input new.csv --count 100 --output to-label.csv",
+    },
+    FirstScreen {
         command: "evaluate",
         flags: &[
             ("data", "Labelled rows, or a folder of class folders"),

@@ -18,6 +18,7 @@ mod settings;
 #[cfg(test)]
 mod settings_page;
 mod shared;
+mod suggest;
 mod train;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -31,6 +32,7 @@ pub use inspect::InspectArgs;
 pub use label::{LabelArgs, LabelRowArgs, is_stream};
 pub use man::ManArgs;
 pub use shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, OnBadInputArgs, RunArgs, TrainingLabelArgs};
+pub use suggest::{MOST_SUGGESTED, SuggestArgs, SuggestRowArgs};
 pub use train::TrainArgs;
 
 /// Give a pretrained network a new head and fine-tune it.
@@ -49,6 +51,8 @@ pub enum Command {
     Train(Box<TrainArgs>),
     /// Label the rows of a file, or the images of a folder
     Label(LabelArgs),
+    /// Choose the unlabelled rows that are most worth a label
+    Suggest(SuggestArgs),
     /// Evaluate a model on labelled examples
     Evaluate(EvaluateArgs),
     /// Train with several strategies and seeds, and say which strategy to use

@@ -8,7 +8,7 @@ use super::inputs::{label_rules, language_fit, prepare};
 use super::loaded_model::LoadedModel;
 use super::origins::origins;
 use super::output::{check_writable, print};
-use super::trained_rows::{self, Known, TrainedRows};
+use super::trained_rows::{self, Known, TRAINED_ROWS, TrainedRows};
 use crate::cli::EvaluateArgs;
 use crate::console::{Console, units};
 use crate::data::{Example, Input, KnownLabels, LabelledSet, Modality, Place, ReadOptions, Sources, load_labelled};
@@ -136,7 +136,7 @@ fn data_warnings(set: &LabelledSet, seen: Option<&Seen>) -> Vec<String> {
 
 /// The rows that the model was trained on, where its run knows and there are any.
 fn trained_on(model: &LoadedModel, examples: &[&Example], dataset: &Dataset) -> Result<Option<Seen>> {
-    let Some(trained_on) = TrainedRows::read(&model.classifier.directory)? else { return Ok(None) };
+    let Some(trained_on) = TrainedRows::read(&model.classifier.directory, TRAINED_ROWS)? else { return Ok(None) };
     let inputs = examples.iter().map(|example| &example.input);
     let Known { rows, is_estimate } = trained_on.known(&trained_rows::digests(inputs, &*dataset.examples));
     if rows == 0 {

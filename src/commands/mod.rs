@@ -1,9 +1,9 @@
 //! The subcommands, a file or folder each: every one reads like the pipeline it runs.
 //!
 //! What several of them need stands in files of its own: [`locate`] finds the network, [`loaded_model`] loads a trained
-//! one, [`inputs`] makes examples of rows, [`mod@origins`] finds their rows again, [`trained_rows`] tells which a model
-//! was trained on, [`saved_rules`] what it made of their labels, [`origin`] from which data it was
-//! made, [`output`] is where results go.
+//! one, [`inputs`] makes examples of rows, [`reading`] reads a long input in [`windows`] of rows, [`content`] tells
+//! images apart, [`mod@origins`] finds rows again, [`trained_rows`] tells which a model was trained on, [`saved_rules`]
+//! what it made of their labels, [`origin`] from which data it was made, [`output`] is where results go.
 
 pub mod advise;
 pub mod compare;
@@ -22,6 +22,7 @@ mod origins;
 mod output;
 mod reading;
 mod saved_rules;
+pub mod suggest;
 pub mod train;
 mod trained_rows;
 mod windows;

@@ -1,5 +1,6 @@
-//! The reading thread of commands that run a model over a long input: rows become windows of examples, which are computed
-//! together. Order and memory stay as they are whatever the file's length. What is done with a window is the command's.
+//! The reading thread of commands that run a model over a long input: rows become windows of examples, which are
+//! computed together. Order and memory stay as they are whatever the file's length. What is done with a window is the
+//! command's.
 
 use std::path::Path;
 use std::sync::Once;
@@ -8,10 +9,11 @@ use std::sync::mpsc::SyncSender;
 use super::content;
 use super::inputs::{handle_unusable, language_fit};
 use super::windows::Windows;
-use crate::config::OnBadInput;
+use crate::config::{Choices, OnBadInput};
 use crate::console::Console;
+use crate::data::columns::LabelColumn;
 use crate::data::reading_log::{Oddity, ReadingLog};
-use crate::data::{Input, ResolvedColumns, Row, RowReader};
+use crate::data::{Input, ReadOptions, ResolvedColumns, Row, RowReader, resolve};
 use crate::error::{Error, Result};
 use crate::evaluation::NOT_FINITE;
 use crate::inference::Rows;
@@ -83,7 +85,11 @@ impl Reading<'_> {
         }
     }
 
-    fn prepare(&self, rows: Vec<Row>, share: Option<f64>) -> Result<PreparedWindow> {
+    /// Makes the examples of these rows, which are read together.
+    ///
+    /// # Errors
+    /// A row that cannot be used, unless such are left out.
+    pub fn prepare(&self, rows: Vec<Row>, share: Option<f64>) -> Result<PreparedWindow> {
         let read = rows.iter().map(|row| self.input_of(row)).collect::<Result<Vec<_>>>()?;
         let inputs = || read.iter().enumerate().filter_map(|(index, input)| Some((index, input.as_ref()?)));
         let half_empty = inputs().filter(|(_, input)| input.is_half_empty()).count() as u64;
@@ -132,6 +138,33 @@ fn content(input: &Option<Input>, fate: Fate, prepared: &Prepared) -> String {
         (_, Some(Input::Image(file))) => content::content_of(file),
         _ => String::new(),
     }
+}
+
+/// Opens an input and finds its columns, with all that is to be said of that. Of the columns only those that `settings`
+/// name are among the choices that are noted.
+///
+/// # Errors
+/// The input cannot be read, or lacks the columns.
+pub fn open(
+    input: &Path,
+    options: &ReadOptions,
+    settings: &[&str],
+    choices: &mut Choices,
+    console: &Console,
+) -> Result<(RowReader, ResolvedColumns)> {
+    let rows = RowReader::open(input, options)?;
+    let columns = resolve(rows.layout(), options, LabelColumn::Optional)?;
+    let noted = columns.choices.iter().filter(|choice| settings.contains(&choice.setting));
+    for choice in rows.choices().iter().chain(noted) {
+        choices.record(choice.setting, &choice.value, choice.reason.clone());
+    }
+    console.note(choices);
+    if let Some(encoding) = rows.encoding() {
+        console.warn(format!("the input is {encoding}; text is written in UTF-8"));
+    }
+    columns.warnings.iter().for_each(|warning| console.warn(warning));
+    rows.log().take_said().iter().for_each(|warning| console.warn(warning));
+    Ok((rows, columns))
 }
 
 /// Refuses a window with logits that are not finite, naming the first such row.

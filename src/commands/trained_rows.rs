@@ -1,5 +1,6 @@
 //! The rows that a run was trained on, as digests of eight bytes in its directory: so that `evaluate` notices when it
-//! is given them again, whatever the file is called and in whatever order they are.
+//! is given them again, whatever the file is called and in whatever order they are. Beside them those that were held
+//! out for validation, which have a label too: `suggest` passes both over.
 
 use std::path::Path;
 
@@ -10,7 +11,10 @@ use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 
-const FILE: &str = "trained_rows.bin";
+/// The file in a run's directory of the rows that it was trained on.
+pub const TRAINED_ROWS: &str = "trained_rows.bin";
+/// The same of the rows that it was validated on.
+pub const HELD_OUT_ROWS: &str = "held_out_rows.bin";
 /// What the file begins with.
 const MAGIC: &[u8; 8] = b"rehead1\n";
 /// No more digests are kept, which take 8 MiB: of more rows, only those whose digests begin with enough zero bits.
@@ -67,17 +71,17 @@ impl TrainedRows {
         rows
     }
 
-    /// Saves them in a run's directory.
-    pub fn write(&self, run: &Path) -> Result<()> {
+    /// Saves them.
+    pub fn write(&self, file: &Path) -> Result<()> {
         let mut bytes = MAGIC.to_vec();
         bytes.push(self.zero_bits);
         bytes.extend(self.digests.iter().flat_map(|digest| digest.to_le_bytes()));
-        write_atomically(run.join(FILE), &bytes)
+        write_atomically(file, &bytes)
     }
 
-    /// Those of a run; none where it has no such file, or one that is not understood.
-    pub fn read(run: &Path) -> Result<Option<Self>> {
-        let file = run.join(FILE);
+    /// Those of a file in a run's directory; none where it has no such file, or one that is not understood.
+    pub fn read(run: &Path, file: &str) -> Result<Option<Self>> {
+        let file = run.join(file);
         if !file.is_file() {
             return Ok(None);
         }
@@ -87,9 +91,19 @@ impl TrainedRows {
         Ok(Some(Self { digests, zero_bits: (*zero_bits).min(63) }))
     }
 
+    /// Whether the row with this digest is among them.
+    pub fn has(&self, digest: u64) -> bool {
+        self.digests.binary_search(&digest).is_ok()
+    }
+
+    /// Whether all rows' digests are kept, not only those of a part of them.
+    pub fn is_whole(&self) -> bool {
+        self.zero_bits == 0
+    }
+
     /// How many of the rows with these digests are among them.
     pub fn known(&self, digests: &[u64]) -> Known {
-        let known = digests.iter().filter(|digest| self.digests.binary_search(digest).is_ok()).count() as u64;
+        let known = digests.iter().filter(|&&digest| self.has(digest)).count() as u64;
         Known { rows: known << self.zero_bits, is_estimate: self.zero_bits > 0 }
     }
 }
@@ -106,10 +120,10 @@ mod tests {
     #[test]
     fn rows_are_known_again_and_of_many_a_part_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(TrainedRows::read(folder.path()).unwrap(), None);
+        assert_eq!(TrainedRows::read(folder.path(), TRAINED_ROWS).unwrap(), None);
         let rows = TrainedRows::new(vec![7, 3, 7]);
-        rows.write(folder.path()).unwrap();
-        assert_eq!(TrainedRows::read(folder.path()).unwrap(), Some(rows));
+        rows.write(&folder.path().join(TRAINED_ROWS)).unwrap();
+        assert_eq!(TrainedRows::read(folder.path(), TRAINED_ROWS).unwrap(), Some(rows));
         let rows = TrainedRows::new(vec![7, 3, 7]);
         assert_eq!(rows.known(&[1, 3, 3, 9]), Known { rows: 2, is_estimate: false });
 

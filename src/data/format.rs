@@ -238,8 +238,30 @@ pub trait RowEncoder: Send {
 pub struct AddedColumn {
     /// Its header.
     pub name: String,
-    /// Whether numbers stand in it, rather than texts.
-    pub is_number: bool,
+    /// What stands in it.
+    pub kind: ColumnKind,
+}
+
+/// What stands in a column that is added, in formats whose columns have types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Words.
+    Text,
+    /// Fractions.
+    Number,
+    /// Counts.
+    Whole,
+}
+
+impl ColumnKind {
+    /// That of a column with this value.
+    pub fn of(value: &OutputValue) -> Self {
+        match value {
+            OutputValue::Text(_) | OutputValue::Empty => Self::Text,
+            OutputValue::Number(_) => Self::Number,
+            OutputValue::Whole(_) => Self::Whole,
+        }
+    }
 }
 
 /// Writes a file that is only whole at its end.

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::json_source;
 use super::typed::{SheetCell, TypedRow};
+use crate::error::Result;
 
 /// What a row holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +72,18 @@ pub struct Row {
 }
 
 impl Row {
+    /// The same row, which holds on to nothing of the file besides: a row of a Parquet file shares the memory of the
+    /// rows that were read with it.
+    ///
+    /// # Errors
+    /// A type of column that cannot be copied.
+    pub fn alone(self) -> Result<Self> {
+        match self.record {
+            Record::Typed(row) => Ok(Self { record: Record::Typed(row.alone()?), ..self }),
+            record => Ok(Self { record, ..self }),
+        }
+    }
+
     /// Whether it is a row of a spreadsheet without anything in it, which is no example and counts all the same.
     pub fn is_blank(&self) -> bool {
         matches!(&self.record, Record::Typed(TypedRow::Sheet(cells)) if cells.iter().all(SheetCell::is_empty))
@@ -166,6 +179,8 @@ pub enum OutputValue {
     Text(String),
     /// Written with at most six decimals. Not finite: as [`OutputValue::Empty`].
     Number(f64),
+    /// A count, or the number of a row.
+    Whole(u64),
     /// An empty field; `null` in JSON.
     Empty,
 }

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, UInt32Array};
+use arrow_select::take::take_record_batch;
 use serde_json::{Number, Value};
 
 use super::arrow_values;
+use crate::error::{Error, Result};
 
 /// A row of a format whose cells have types.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +103,17 @@ fn number(value: f64) -> Value {
 }
 
 impl TypedRow {
+    /// The same row in a batch of its own.
+    ///
+    /// # Errors
+    /// A type of column that cannot be copied.
+    pub fn alone(self) -> Result<Self> {
+        let Self::Batch(BatchRow { batch, index }) = self else { return Ok(self) };
+        let batch = take_record_batch(&batch, &UInt32Array::from(vec![index as u32]))
+            .map_err(|error| Error::failure(format!("a row cannot be copied: {error}")))?;
+        Ok(Self::Batch(BatchRow { batch: Arc::new(batch), index: 0 }))
+    }
+
     /// The content of a column; `null` for none.
     pub fn value(&self, column: usize) -> Option<Value> {
         match self {

@@ -22,6 +22,14 @@ pub struct Inference<'a> {
     pub lower_layers: Option<&'a Activations>,
 }
 
+/// What a classifier makes of examples.
+pub struct Outputs {
+    /// As [`Inference::logits`] gives them.
+    pub logits: Rows,
+    /// As [`Inference::features`] gives them.
+    pub features: Rows,
+}
+
 impl Inference<'_> {
     /// Logits of every example. `watch` is called with the examples and tokens of each batch that is done.
     pub fn logits(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Rows> {
@@ -47,6 +55,21 @@ impl Inference<'_> {
             let features = backbone.features(from, batch, activations, *pooling, self.pass())?;
             self.classifier.head.penultimate(&features, self.pass())
         })
+    }
+
+    /// Logits and features of every example, from one pass.
+    pub fn outputs(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Outputs> {
+        let Classifier { backbone, head, pooling, labels, .. } = self.classifier;
+        let widths = [labels.len(), backbone.feature_width().max(0) as usize];
+        let mut result = Partial::new(set.len(), widths.iter().sum());
+        self.fill(&mut result, set, watch, |batch| {
+            let (from, activations) = self.start(batch, set)?;
+            let features = backbone.features(from, batch, activations, *pooling, self.pass())?;
+            let seen = head.penultimate(&features, self.pass())?.f_to_kind(Kind::Float)?;
+            Ok(Tensor::f_cat(&[head.forward(&features, self.pass())?, seen], 1)?)
+        })?;
+        let [logits, features] = result.rows.divided(widths);
+        Ok(Outputs { logits, features })
     }
 
     /// The mean over each example's tokens of the activations after every stage, from one pass: the stages' features

@@ -7,5 +7,5 @@ pub mod cache;
 pub mod forward;
 pub mod rows;
 
-pub use self::forward::Inference;
+pub use self::forward::{Inference, Outputs};
 pub use self::rows::{Partial, Rows, to_vec};

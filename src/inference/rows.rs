@@ -43,6 +43,18 @@ impl Rows {
         self.values.is_empty()
     }
 
+    /// The first `widths[0]` values of each row, and the `widths[1]` after them.
+    pub fn divided(&self, widths: [usize; 2]) -> [Self; 2] {
+        let [first, second] = widths;
+        let mut parts = widths.map(|width| Self { values: Vec::with_capacity(self.len() * width), width });
+        for index in 0..self.len() {
+            let (left, right) = self.row(index).split_at(first.min(self.width));
+            parts[0].values.extend_from_slice(left);
+            parts[1].values.extend_from_slice(right.get(..second).unwrap_or(right));
+        }
+        parts
+    }
+
     /// `[len, width]`, fp32, on the CPU.
     pub fn to_tensor(&self) -> Result<Tensor> {
         Ok(Tensor::f_from_slice(&self.values)?.f_view([self.len() as i64, self.width as i64])?)
@@ -68,6 +80,14 @@ impl Partial {
 mod tests {
     use super::*;
     use tch::Kind;
+
+    #[test]
+    fn rows_are_divided_in_two() {
+        let rows = Rows { values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], width: 3 };
+        let [first, second] = rows.divided([1, 2]);
+        assert_eq!((first.values, first.width), (vec![1.0, 4.0], 1));
+        assert_eq!((second.values, second.width), (vec![2.0, 3.0, 5.0, 6.0], 2));
+    }
 
     #[test]
     fn values_come_row_by_row_whatever_the_layout_and_the_kind() -> Result<()> {

@@ -17,6 +17,8 @@ mod progress;
 mod sort;
 mod summary;
 
+pub use self::output::partial_name;
+
 use std::path::Path;
 use std::sync::Once;
 use std::time::Instant;
@@ -28,12 +30,11 @@ use crate::commands::label::pipeline::Pipeline;
 use crate::commands::label::sort::Sorting;
 use crate::commands::label::summary::Summary;
 use crate::commands::loaded_model::LoadedModel;
-use crate::commands::reading::Reading;
+use crate::commands::reading::{Reading, open};
 use crate::commands::windows::Windows;
 use crate::console::{Console, units};
-use crate::data::columns::LabelColumn;
 use crate::data::writer;
-use crate::data::{Labels, ReadOptions, RowReader, resolve};
+use crate::data::{Labels, ReadOptions};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::interrupt;
@@ -69,18 +70,8 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         return sorting.resume(&model, &added, &options, &console);
     }
     sorting.as_ref().map_or(Ok(()), |sorting| sorting.check_input(&options))?;
-    let rows = RowReader::open(&args.input, &options)?;
-    let input_columns = resolve(rows.layout(), &options, LabelColumn::Optional)?;
-    for choice in rows.choices().iter().chain(input_columns.choices.iter().filter(|choice| choice.setting == "text")) {
-        model.choices.record(choice.setting, &choice.value, choice.reason.clone());
-    }
-    console.note(&model.choices);
-    if let Some(encoding) = rows.encoding() {
-        console.warn(format!("the input is {encoding}; text is written in UTF-8"));
-    }
-    input_columns.warnings.iter().for_each(|warning| console.warn(warning));
+    let (rows, input_columns) = open(&args.input, &options, &["text"], &mut model.choices, &console)?;
     let log = rows.log();
-    log.take_said().iter().for_each(|warning| console.warn(warning));
 
     interrupt::listen();
     let labelling = Labelling {
@@ -135,7 +126,7 @@ fn unit_of(transform: &Transform) -> &'static str {
 }
 
 /// That the output has a folder which can be written, before the model is loaded.
-fn check_folder(output: &Path) -> Result<()> {
+pub fn check_folder(output: &Path) -> Result<()> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if writer::is_stream(output) {
         return Ok(());

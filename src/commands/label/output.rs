@@ -13,7 +13,7 @@ use crate::commands::label::origin::Origin;
 use crate::commands::label::progress::{self, ProgressLog, Record, SameRows};
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
-use crate::data::format::{AddedColumn, WholeWriter};
+use crate::data::format::{AddedColumn, ColumnKind, WholeWriter};
 use crate::data::writer::{check_added, is_stream, output_format};
 use crate::data::{FileLayout, OutputValue, ReadOptions, Record as RowRecord, ResolvedColumns, Row, RowReader};
 use crate::data::{RowWriter, TextColumns};
@@ -66,14 +66,12 @@ impl Labelling<'_> {
         self.input.layout()
     }
 
-    /// The added columns, and whether numbers stand in them.
+    /// The added columns, and what stands in them.
     fn added(&self) -> Vec<AddedColumn> {
         let example = self.columns.answer(&vec![0.0; self.model.classifier.labels.len()]).values;
-        let is_number = |index: usize| matches!(example.get(index), Some(OutputValue::Number(_)));
+        let kind = |index: usize| example.get(index).map_or(ColumnKind::Text, ColumnKind::of);
         let names = self.columns.names().into_iter().enumerate();
-        names
-            .map(|(index, name)| AddedColumn { name: self.args.added_column(&name), is_number: is_number(index) })
-            .collect()
+        names.map(|(index, name)| AddedColumn { name: self.args.added_column(&name), kind: kind(index) }).collect()
     }
 }
 
@@ -440,7 +438,7 @@ impl WrittenColumns {
 }
 
 /// `out.csv` grows as `out.partial.csv`: the extension, which says the format, stays.
-fn partial_name(output: &Path) -> PathBuf {
+pub fn partial_name(output: &Path) -> PathBuf {
     let stem = output.file_stem().unwrap_or_default().to_string_lossy();
     let name = match output.extension() {
         Some(extension) => format!("{stem}.partial.{}", extension.to_string_lossy()),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calibration::calibrate;
 use super::prepare::{Run, Stage};
+use crate::commands::trained_rows::{HELD_OUT_ROWS, TRAINED_ROWS};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::report::{Predictions, Refit};
@@ -86,7 +87,10 @@ impl SavedTraining {
         run.classifier.save(run.out())?;
         run.transform.save(run.out())?;
         self.save_predictions(run)?;
-        run.splits.train.trained_rows.write(run.out())?;
+        run.splits.train.digests.write(&run.out().join(TRAINED_ROWS))?;
+        if let Some(valid) = &run.splits.valid {
+            valid.digests.write(&run.out().join(HELD_OUT_ROWS))?;
+        }
         Snapshots::new(run.out())?.trained(self)
     }
 

@@ -40,8 +40,8 @@ pub struct PreparedSplit {
     pub origins: OnceCell<Origins>,
     /// Of images, their files, each once; without those that cannot be read.
     pub files: Vec<PathBuf>,
-    /// Digests of the training examples; none of the others.
-    pub trained_rows: TrainedRows,
+    /// Digests of the examples.
+    pub digests: TrainedRows,
     /// The rows that also stand among the training examples.
     pub seen: Option<Seen>,
 }
@@ -106,16 +106,14 @@ impl PreparedSplit {
         let SplitPreparation { task, values, names, .. } = preparation;
         let usable: Vec<&Example> = indices.iter().filter_map(|&place| examples.get(place)).collect();
         let left_out = examples.len() - indices.iter().collect::<HashSet<_>>().len();
-        let is_trained_on = purpose == Purpose::Training;
-        let digests = || trained_rows::digests(usable.iter().map(|example| &example.input), &*set);
-        let trained_rows = if is_trained_on { TrainedRows::new(digests()) } else { TrainedRows::default() };
-        let held_out = if is_trained_on { &[][..] } else { &usable[..] };
+        let digests = trained_rows::digests(usable.iter().map(|example| &example.input), &*set);
+        let held_out = if purpose == Purpose::Training { &[][..] } else { &usable[..] };
         Ok(Self {
             texts: held_out.iter().map(|example| example.input.to_string()).collect(),
             places: held_out.iter().map(|example| example.place()).collect(),
             origins: OnceCell::new(),
             files: usable.iter().take(examples.len() - left_out).filter_map(|e| image_file(&e.input)).collect(),
-            trained_rows,
+            digests: TrainedRows::new(digests),
             seen: None,
             dataset: Dataset { targets: task.parse(&usable, values, names)?, examples: set },
             indices,

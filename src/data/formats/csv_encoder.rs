@@ -57,6 +57,7 @@ impl RowEncoder for DelimitedEncoder {
         fields.extend(values.iter().map(|value| match value {
             OutputValue::Text(text) => text.into(),
             OutputValue::Number(number) if number.is_finite() => decimal(*number).into(),
+            OutputValue::Whole(number) => number.to_string().into(),
             OutputValue::Number(_) | OutputValue::Empty => "".into(),
         }));
         push_record(buffer, self.writing, fields.iter().map(Cow::as_ref), quoted)

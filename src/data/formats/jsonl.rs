@@ -280,6 +280,7 @@ impl RowEncoder for JsonlEncoder {
             match value {
                 OutputValue::Text(text) => object.text(key, text),
                 OutputValue::Number(number) if number.is_finite() => object.json(key, &decimal(*number)),
+                OutputValue::Whole(number) => object.json(key, &number.to_string()),
                 OutputValue::Number(_) | OutputValue::Empty => object.json(key, "null"),
             }
         }

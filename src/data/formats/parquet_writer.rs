@@ -1,6 +1,6 @@
 //! Writes Parquet files: rows that come from one keep their columns as they were, with their types; those of a
 //! spreadsheet have the type that all cells of a column have, and all others are texts. Added columns are texts and
-//! floating-point numbers.
+//! numbers.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -16,7 +16,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 
-use crate::data::format::{AddedColumn, FileLayout, WholeWriter, check_keys};
+use crate::data::format::{AddedColumn, ColumnKind, FileLayout, WholeWriter, check_keys};
 use crate::data::row::{OutputValue, Record, Row};
 use crate::data::typed::{BatchRow, SheetCell, TypedRow};
 use crate::error::{Error, Result};
@@ -77,7 +77,11 @@ impl ParquetWriter {
         }
         let columns = fields.iter().map(|field| Builder::of(field.data_type())).collect();
         let added = added.iter().map(|column| {
-            let kind = if column.is_number { DataType::Float64 } else { DataType::Utf8 };
+            let kind = match column.kind {
+                ColumnKind::Text => DataType::Utf8,
+                ColumnKind::Number => DataType::Float64,
+                ColumnKind::Whole => DataType::Int64,
+            };
             (Arc::new(Field::new(&column.name, kind.clone(), true)), Builder::of(&kind))
         });
         let (added_fields, added): (Vec<_>, Vec<_>) = added.unzip();
@@ -155,6 +159,7 @@ impl WholeWriter for ParquetWriter {
             column.push(match value {
                 OutputValue::Text(text) => Value::from(text.as_str()),
                 OutputValue::Number(number) => Value::from(*number),
+                OutputValue::Whole(number) => Value::from(*number),
                 OutputValue::Empty => Value::Null,
             });
         }

@@ -185,6 +185,7 @@ impl XlsxWriter {
             match value {
                 OutputValue::Text(text) => self.put(column, Content::Text(text))?,
                 OutputValue::Number(number) => self.put(column, Content::Number(*number, None))?,
+                OutputValue::Whole(number) => self.put(column, Content::Number(*number as f64, None))?,
                 OutputValue::Empty => {}
             }
         }

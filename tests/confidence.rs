@@ -100,3 +100,127 @@ fn a_calibrated_run_that_is_interrupted_ends_as_one_that_is_not() {
     scene.rehead("train --resume --out run").ok();
     assert_as_uninterrupted(&scene, "after saving");
 }
+
+/// A scene with validation rows enough to promise something.
+fn promising() -> Scene {
+    let scene = training_scene();
+    scene.write("train.csv", csv(&sentiment(120, 1)));
+    scene.write("valid.csv", csv(&sentiment(160, 2)));
+    scene.write("test.csv", csv(&sentiment(160, 3)));
+    scene
+}
+
+const PROMISING: &str = "--epochs 12 --batch-size 16 --lr 5e-3";
+
+fn least(scene: &Scene, run: &str, threshold: usize) -> f64 {
+    scene.json(&format!("{run}/metrics.json"))["thresholds"]["shown"][threshold]["confidence"].as_f64().unwrap()
+}
+
+#[test]
+fn a_target_accuracy_chooses_the_threshold_that_label_uses() {
+    let scene = promising();
+    let outcome = train(&scene, &format!("{PROMISING} --target-accuracy 0.8"), "run");
+    let metrics = scene.json("run/metrics.json");
+    let thresholds = &metrics["thresholds"];
+    assert_eq!((&thresholds["target_accuracy"], &thresholds["rows"]), (&0.8.into(), &160.into()), "{thresholds:#}");
+    let shown = &thresholds["shown"][0];
+    assert!(shown["accuracy_at_least"].as_f64().unwrap() >= 0.8, "{thresholds:#}");
+    let confidence = least(&scene, "run", 0);
+    outcome.says(&[&format!("from a confidence of {confidence} on"), "at least 80 % of the labels are correct"]);
+    assert_eq!(scene.json("run/confidence.json")["thresholds"], *thresholds);
+
+    // The rows at the threshold are among those that it counts, in every precision.
+    let reported = confidences(&scene, "run/predictions/valid.csv");
+    let above = reported.iter().filter(|&&found| found >= confidence).count();
+    assert_eq!(shown["labelled"], above);
+    let label = |name: &str, how: &str| {
+        let words = format!("label --model run --input valid.csv --output {name}.csv --threads 1 {how}");
+        scene.rehead(&words).ok()
+    };
+    label("fp32", "--precision fp32 --min-confidence auto").says(&["at least 80 % of the labels"]);
+    let labels = column(&scene, "fp32.csv", "predicted_label");
+    assert_eq!(labels.iter().filter(|label| !label.is_empty()).count(), above);
+    for (label, confident) in labels.iter().zip(confidences(&scene, "fp32.csv")) {
+        assert_eq!(label.is_empty(), confident < confidence, "{label} {confident}");
+    }
+    label("int8", "--precision int8 --min-confidence auto");
+    let labelled = column(&scene, "int8.csv", "predicted_label").iter().filter(|label| !label.is_empty()).count();
+    assert!(labelled.abs_diff(above) <= 8, "{labelled} and {above}");
+    let named = label("named", "--precision fp32 --min-confidence auto --unknown-label unsure");
+    if above < 160 {
+        named.says(&[&format!("(written as unsure: below {confidence})")]);
+    }
+
+    // The report says whether other rows kept the promise.
+    let report = scene.text("run/report.html");
+    assert!(report.contains("--min-confidence auto") && report.contains("The thresholds were chosen on these rows"));
+    assert!(report.contains("promised"), "of the test rows");
+}
+
+#[test]
+fn thresholds_of_each_label_are_its_own() {
+    let scene = promising();
+    train(&scene, &format!("{PROMISING} --target-accuracy 0.75 --thresholds-per-label"), "run");
+    let metrics = scene.json("run/metrics.json");
+    let shown = metrics["thresholds"]["shown"].as_array().unwrap();
+    let without = metrics["thresholds"]["without"].as_array().map_or(0, Vec::len);
+    assert_eq!(shown.len() + without, 2, "{metrics:#}");
+    assert!(!shown.is_empty());
+    let words = "label --model run --input valid.csv --output out.csv --precision fp32 --threads 1";
+    scene.rehead(&format!("{words} --min-confidence auto --top 1")).ok();
+    let (written, best) = (column(&scene, "out.csv", "predicted_label"), column(&scene, "out.csv", "label_1"));
+    let mut labelled = 0;
+    for threshold in shown {
+        let least = threshold["confidence"].as_f64().unwrap();
+        let of_label = |row: &usize| best[*row] == threshold["labels"][0].as_str().unwrap();
+        let found = confidences(&scene, "out.csv");
+        for row in (0..160).filter(of_label) {
+            assert_eq!(written[row].is_empty(), found[row] < least, "{row}");
+            labelled += usize::from(!written[row].is_empty());
+        }
+    }
+    assert_eq!(written.iter().filter(|label| !label.is_empty()).count(), labelled);
+}
+
+#[test]
+fn a_promise_that_cannot_be_shown_is_not_made() {
+    let scene = training_scene();
+    let outcome = train(&scene, &format!("{SOME} --target-accuracy 0.95"), "run");
+    outcome.says(&["no threshold was shown to reach an accuracy of 95 % on 20 validation rows"]);
+    let thresholds = scene.json("run/metrics.json")["thresholds"].clone();
+    assert_eq!(thresholds["shown"].as_array().map(Vec::len), Some(0));
+    assert_eq!(thresholds["without"].as_array().map(Vec::len), Some(2));
+    let label = |how: &str| scene.rehead(&format!("label --model run --input test.csv --output out.csv {how}"));
+    label("--min-confidence auto").refused().says(&["min-confidence", "no threshold was shown", "--target-accuracy"]);
+    train(&scene, &format!("{SOME} --seed 5"), "plain");
+    assert!(!scene.exists("plain/confidence.json"));
+    let words = "label --model plain --input test.csv --output out.csv --min-confidence";
+    scene.rehead(&format!("{words} auto")).refused().says(&["no confidence thresholds", "--target-accuracy P"]);
+    scene.rehead(&format!("{words} 1.5")).refused().says(&["expected a number from 0", "`auto`"]);
+    scene.rehead(&format!("{BASIC} --thresholds-per-label --out other")).refused().says(&["--target-accuracy P"]);
+    scene.rehead(&format!("{BASIC} --target-accuracy 1 --out other")).refused().says(&["target"]);
+
+    // Of other weights, or torn, the file is refused; without `auto` it is not read.
+    scene.copy("run/confidence.json", "plain/confidence.json");
+    scene.rehead(&format!("{words} auto")).refused().says(&["confidence.json", "belongs to other weights"]);
+    scene.write("plain/confidence.json", "{");
+    scene.rehead(&format!("{words} auto")).refused().says(&["confidence.json", "not what a run keeps"]);
+    scene.rehead(&format!("{words} 0.6")).ok();
+}
+
+#[test]
+fn an_output_is_continued_with_the_thresholds_it_began_with() {
+    let scene = promising();
+    train(&scene, &format!("{PROMISING} --target-accuracy 0.75"), "run");
+    scene.write("big.csv", csv(&sentiment(4000, 5)));
+    let words = "label --model run --input big.csv --output out.csv --threads 1 --window 64 \
+                 --batch-tokens 64 --min-confidence auto";
+    interrupted_when(&scene, words, libc::SIGINT, "out.csv", || scene.size("out.partial.csv") > 8000);
+    scene.edit_json("run/confidence.json", |saved| saved["thresholds"]["shown"][0]["confidence"] = 0.123.into());
+    scene.rehead(&format!("{words} --resume")).refused().says(&["another set of output options"]);
+    scene.edit_json("run/confidence.json", |saved| {
+        saved["thresholds"] = scene.json("run/metrics.json")["thresholds"].clone();
+    });
+    scene.rehead(&format!("{words} --resume")).ok();
+    assert_eq!(column(&scene, "out.csv", "predicted_label").len(), 4000);
+}

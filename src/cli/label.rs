@@ -55,15 +55,16 @@ pub struct LabelArgs {
     )]
     pub top: Option<usize>,
 
-    /// Leave the label of a row empty when its confidence is below P, 0 to 1
+    /// Leave the label of a row empty when its confidence is below P, 0 to 1; `auto`: below what the model was given by
+    /// --target-accuracy
     #[arg(
         long,
-        value_name = "P",
-        value_parser = RATIO.parser(),
+        value_name = "P|auto",
+        value_parser = MinConfidence::parse,
         allow_negative_numbers = true,
         help_heading = "Output"
     )]
-    pub min_confidence: Option<f64>,
+    pub min_confidence: Option<MinConfidence>,
 
     /// Write NAME as the label of such a row, instead of leaving it empty
     #[arg(long, value_name = "NAME", requires = "min_confidence", help_heading = "Output")]
@@ -107,6 +108,24 @@ pub struct LabelArgs {
         help_heading = "Hardware"
     )]
     pub window: Option<usize>,
+}
+
+/// The least confidence of a label that is written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MinConfidence {
+    /// The same for all labels.
+    Of(f64),
+    /// What the model's training chose for a target accuracy.
+    Auto,
+}
+
+impl MinConfidence {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => RATIO.parser()(text).map(Self::Of).map_err(|expected| format!("{expected}, or `auto`")),
+        }
+    }
 }
 
 setting_flags! {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::inputs::{TransformOptions, text_columns, transform_for};
 use super::locate::locate_model;
+use super::saved_confidence::SavedConfidence;
 use super::saved_rules;
 use crate::cli::InferenceArgs;
 use crate::config::{self, Choices, Engine as EngineSetting};
@@ -84,6 +85,11 @@ impl LoadedModel {
             label_resolution,
             modality,
         })
+    }
+
+    /// What the run that trained the model knows of its confidences.
+    pub fn saved_confidence(&self) -> Result<SavedConfidence> {
+        SavedConfidence::read(&self.classifier)
     }
 
     pub fn inference(&self) -> Inference<'_> {

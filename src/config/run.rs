@@ -164,6 +164,10 @@ pub struct TrainingConfig {
     pub calibrate: Switch,
     /// Whether the final model is trained on training and validation rows together, for the epochs chosen.
     pub refit: bool,
+    /// The accuracy that labels above the threshold are to reach; `None`: no threshold is chosen.
+    pub target_accuracy: Option<f64>,
+    /// Whether each label has a threshold of its own. Only set together with `target_accuracy`.
+    pub thresholds_per_label: bool,
     /// Minutes between two snapshots of the training state; one is also saved on an interruption.
     pub snapshot_minutes: f64,
     /// At most `i64::MAX`, which is what TOML can hold.
@@ -217,6 +221,13 @@ impl RunConfig {
                 Error::request("there are no labels for it: it is the name of those with too few rows")
                     .key("data.other")
                     .hint("say how few with --min-rows-per-label N"),
+            );
+        }
+        if self.training.thresholds_per_label && self.training.target_accuracy.is_none() {
+            problems.push(
+                Error::request("there is no accuracy that the thresholds are to reach")
+                    .key("training.thresholds_per_label")
+                    .hint("say which with --target-accuracy P"),
             );
         }
         let checked = files::check_output_directory(&self.run.out, "--out", (!resume).then_some(when_occupied));

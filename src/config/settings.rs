@@ -435,6 +435,21 @@ pub static SETTINGS: &[Setting] = &[
         "Train once more on training and validation rows together, for as many epochs as the validation rows chose",
     ),
     row(
+        "training.target_accuracy",
+        "--target-accuracy P",
+        Accepts::Number(FRACTION),
+        DefaultValue::None,
+        "Choose on the validation data the confidence from which on at least this share of the labels is right, with \
+         95 % certainty; `rehead label --min-confidence auto` leaves out the others",
+    ),
+    row(
+        "training.thresholds_per_label",
+        "--thresholds-per-label",
+        Accepts::YesNo,
+        DefaultValue::Fixed("false"),
+        "Choose such a confidence for each predicted label; labels with too few validation rows share one",
+    ),
+    row(
         "training.snapshot_minutes",
         "--snapshot-minutes MIN",
         Accepts::Number(NOT_NEGATIVE),

@@ -17,7 +17,9 @@ pub mod interval;
 pub mod label_errors;
 pub mod matthews;
 pub mod ranking;
+pub mod selection;
 pub mod temperature;
+pub mod thresholds;
 pub mod top_k;
 
 pub use accuracy::{accuracy, argmax};

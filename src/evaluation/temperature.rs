@@ -31,11 +31,7 @@ pub fn fit_temperature(logits: &[f32], truth: &[u32]) -> f64 {
     // Newton's method for the root of the slope, halving the bracket where that would leave it.
     for _ in 0..100 {
         let (slope, curvature) = derivatives(logits, truth, log);
-        if slope > 0.0 {
-            high = log
-        } else {
-            low = log
-        }
+        *(if slope > 0.0 { &mut high } else { &mut low }) = log;
         let newton = log - slope / curvature;
         let next = if curvature > 0.0 && newton >= low && newton <= high { newton } else { (low + high) / 2.0 };
         let moved = (next - log).abs();

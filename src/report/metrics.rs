@@ -11,12 +11,13 @@ use crate::config::KeepBest;
 use crate::console::units::{self, counted};
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
+use crate::evaluation::thresholds::Thresholds;
 use crate::files::write_atomically;
 use crate::training::collapse::Restart;
 use crate::training::stopping::EndReason;
 
 /// The content of `metrics.json`, in its order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunMetrics {
     /// The model from which the run began, as it was named.
     pub model: String,
@@ -67,6 +68,9 @@ pub struct RunMetrics {
     /// that of the model before. Left out where there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refit: Option<Refit>,
+    /// The confidence from which on a target accuracy is reached; left out where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholds>,
     /// γ of the focal loss that was minimised; left out for cross-entropy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub focal_gamma: Option<f64>,
@@ -249,6 +253,7 @@ mod tests {
             keep_best: Some(KeepBest::MacroF1),
             temperature: Some(1.25),
             refit: None,
+            thresholds: None,
             focal_gamma: None,
             epochs: 3,
             ended: Some(EndReason::AllEpochs),

@@ -9,6 +9,7 @@ pub mod next_steps;
 pub mod origins;
 mod outcomes;
 pub mod predictions;
+mod promise;
 pub mod provenance;
 pub mod split;
 pub mod threshold;

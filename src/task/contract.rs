@@ -95,8 +95,8 @@ pub struct ColumnOptions {
     pub probabilities: bool,
     /// How many of the most probable labels are written.
     pub top: usize,
-    /// A less confident answer is not written.
-    pub min_confidence: f64,
+    /// By label: a less confident answer is not written; 0 beyond the end.
+    pub min_confidence: Vec<f64>,
     /// What is written in its place; `None`: nothing.
     pub unknown_label: Option<String>,
 }

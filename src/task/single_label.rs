@@ -300,7 +300,7 @@ impl OutputColumns for LabelColumns {
         let probabilities = six_digits(&softmax(logits));
         // As it is written: a row must not show the confidence that was asked for and no label.
         let confidence = probabilities.get(class).copied().unwrap_or(f64::NAN);
-        let is_confident = confidence >= self.options.min_confidence;
+        let is_confident = self.options.min_confidence.get(class).is_none_or(|&least| confidence >= least);
         let label = match &self.options.unknown_label {
             _ if is_confident => self.name(class),
             Some(unknown) => OutputValue::Text(unknown.clone()),
@@ -482,7 +482,7 @@ mod tests {
     #[test]
     fn columns_are_as_many_as_their_names() {
         let names = Labels::in_order(vec!["a".into(), "b".into(), "c".into()]).unwrap();
-        let options = ColumnOptions { probabilities: true, top: 9, min_confidence: 0.9, ..ColumnOptions::default() };
+        let options = ColumnOptions { probabilities: true, top: 9, min_confidence: vec![0.9; 3], ..ColumnOptions::default() };
         let columns = SingleLabel.columns(&names, options.clone());
         assert_eq!(columns.names().len(), 2 + 2 * 3 + 3);
         let Answer { class, values } = columns.answer(&[0.0, 1.0, 0.5]);

@@ -1,10 +1,12 @@
 //! `rehead label`: labels every row of a file, a pipe or a folder of images. [`pipeline`] reads, computes and writes at
 //! the same time, [`output`] is the file as it grows, with [`progress`] beside it, or as it is made at the end
-//! ([`assemble`]), the task says which columns are added to a row, and [`summary`] counts what was written. [`sort`]
+//! ([`assemble`]), the task says which columns are added to a row,
+//! [`confident`] from which confidence on a label is written, and [`summary`] counts what was written. [`sort`]
 //! puts labelled images into folders: [`finished`] says which output that may be done by, [`listed`] which images it
 //! has, [`moves`] which were moved where.
 
 mod assemble;
+mod confident;
 mod contents;
 mod finished;
 mod listed;
@@ -25,6 +27,7 @@ use std::time::Instant;
 
 use crate::cli::LabelArgs;
 use crate::commands::inputs::{FileForm, read_options};
+use crate::commands::label::confident::Confident;
 use crate::commands::label::output::{GrowingOutput, Labelling, WrittenRows};
 use crate::commands::label::pipeline::Pipeline;
 use crate::commands::label::sort::Sorting;
@@ -56,10 +59,11 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         model.read_options(read_options(args.rows.text.as_ref(), None, FileForm::of_rows_to_label(&args.rows)));
     let options = ReadOptions { unlabelled: true, ..options };
     check_unknown_label(args, &model.classifier.labels)?;
+    let confident = Confident::of(args, &model, &console)?;
     let column_options = ColumnOptions {
         probabilities: args.probabilities,
         top: args.top.unwrap_or(0),
-        min_confidence: args.min_confidence.unwrap_or(0.0),
+        min_confidence: confident.by_label.clone(),
         unknown_label: args.unknown_label.clone(),
     };
     let output_columns = &*model.task.columns(&model.classifier.labels, column_options);
@@ -113,7 +117,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     bar.finish();
     log.take_warnings().iter().for_each(|warning| console.warn(warning));
     log.notes().iter().for_each(|note| console.note(note));
-    summary.print(args, labels, began.elapsed(), &console);
+    summary.print(args, &confident.below, labels, began.elapsed(), &console);
     sorting.map_or(Ok(()), |mut sorting| sorting.sort(&options, &console))
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
-use crate::cli::LabelArgs;
+use crate::cli::{LabelArgs, MinConfidence};
 use crate::commands::loaded_model::LoadedModel;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
@@ -22,6 +22,9 @@ pub struct Origin {
     model: String,
     added_columns: Vec<String>,
     min_confidence: f64,
+    /// The model's own thresholds, where they decide.
+    #[serde(default)]
+    thresholds: Option<String>,
     #[serde(default)]
     unknown_label: Option<String>,
     /// How the rows are read.
@@ -53,7 +56,14 @@ impl Origin {
             columns: columns.to_vec(),
             model: fingerprint(&model.classifier, &model.transform)?,
             added_columns: added.to_vec(),
-            min_confidence: args.min_confidence.unwrap_or(0.0),
+            min_confidence: match args.min_confidence {
+                Some(MinConfidence::Of(least)) => least,
+                Some(MinConfidence::Auto) | None => 0.0,
+            },
+            thresholds: match args.min_confidence {
+                Some(MinConfidence::Auto) => Some(format!("{:?}", model.saved_confidence()?.thresholds)),
+                _ => None,
+            },
             unknown_label: args.unknown_label.clone(),
             rows: format!("{:?}", args.rows),
             precision: format!("{:?}", args.inference.precision),

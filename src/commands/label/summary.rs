@@ -83,14 +83,14 @@ impl Summary {
         self.labelled() + self.unsure + self.empty + self.unreadable
     }
 
-    /// Tells it. `time` is what the call's own rows took.
-    pub fn print(&self, args: &LabelArgs, labels: &Labels, time: Duration, console: &Console) {
+    /// Tells it. `below` is why a row's answer was not confident enough, `time` what the call's own rows took.
+    pub fn print(&self, args: &LabelArgs, below: &str, labels: &Labels, time: Duration, console: &Console) {
         if self.before > 0 && !self.before_is_counted {
             let before = units::counted(self.before, "row");
             console.note(format!("counts are without the {before} that an earlier call has labelled"));
         }
         if self.rows() > 1 && self.labelled() + self.unsure > 0 {
-            console.note(self.table(args, labels));
+            console.note(self.table(args, below, labels));
         }
         let since = if self.before > 0 { format!("after row {}: ", units::count(self.before)) } else { String::new() };
         let unread = self.unread.remarks().into_iter().map(|remark| since.clone() + &remark);
@@ -114,7 +114,7 @@ impl Summary {
     }
 
     /// Rows and share of each label, the most frequent first, and of the rows without one.
-    fn table(&self, args: &LabelArgs, labels: &Labels) -> Table {
+    fn table(&self, args: &LabelArgs, below: &str, labels: &Labels) -> Table {
         let mut table =
             Table::new([Column::left("label").at_most(WIDEST_LABEL), Column::right("rows"), Column::right("share")]);
         let all = self.rows().max(1) as f64;
@@ -133,7 +133,7 @@ impl Summary {
         }
         let written = args.unknown_label.as_ref().map_or("left empty".to_owned(), |name| format!("written as {name}"));
         for (rows, why) in [
-            (self.unsure, format!("({written}: below {})", args.min_confidence.unwrap_or(0.0))),
+            (self.unsure, format!("({written}: {below})")),
             (self.empty, "(left empty: no text)".to_owned()),
             (self.unreadable, "(left empty: unreadable)".to_owned()),
         ] {

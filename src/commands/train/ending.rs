@@ -42,6 +42,12 @@ pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Cons
     if let Some(calibration) = calibration(metrics) {
         console.note(calibration);
     }
+    if let Some(thresholds) = &metrics.thresholds {
+        match thresholds.shown.is_empty() {
+            true => console.warn(thresholds.sentence()),
+            false => console.note(thresholds.sentence()),
+        }
+    }
     let seconds = units::seconds(metrics.train_seconds);
     console.note(format!("model: {} ({}, trained in {seconds})", out.display(), metrics.strategy));
     console.summary(format!("report: {}", out.join("report.html").display()));

@@ -5,9 +5,11 @@ use std::path::Path;
 use super::outcome::SavedTraining;
 use super::prepare::Run;
 use super::split::PreparedSplit;
+use crate::commands::saved_confidence::SavedConfidence;
 use crate::config::{self, Strategy, given_settings};
 use crate::data::{Modality, Place};
 use crate::error::{Error, Result};
+use crate::evaluation::thresholds::{PredictedRows, Thresholds};
 use crate::files::write_atomically;
 use crate::report::html::run::{RunReport, page};
 use crate::report::next_steps::facts::{RunFacts, Training};
@@ -24,6 +26,9 @@ use crate::transform::LanguageFit;
 pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Result<(RunMetrics, Vec<NextStep>)> {
     let test_predictions = write_test_predictions(run, test)?;
     let metrics = metrics(run, outcome, test);
+    if metrics.thresholds.is_some() {
+        SavedConfidence::of(&run.classifier, metrics.thresholds.clone())?.write(run.out())?;
+    }
     metrics.write(run.out().join("metrics.json"))?;
     let splits = [
         ("valid", &metrics.valid, Some(&outcome.valid_predictions), run.splits.valid.as_ref()),
@@ -129,6 +134,7 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
         best_epoch: outcome.best_epoch,
         temperature: outcome.temperature,
         refit: outcome.refit,
+        thresholds: thresholds(run, &outcome.valid_predictions),
         focal_gamma: run.plan.loss.focal_gamma,
         keep_best: outcome.best_epoch.map(|_| run.plan.keep_best.clone()),
         epochs: outcome.epochs,
@@ -138,6 +144,15 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
         choices: serde_json::to_value(&run.choices).unwrap_or_default(),
         rehead_version: RunMetrics::VERSION.to_owned(),
     }
+}
+
+/// The confidence thresholds that are asked for, chosen on predictions of the validation data.
+fn thresholds(run: &Run, predictions: &Predictions) -> Option<Thresholds> {
+    let (target, per_label) = (run.config.training.target_accuracy?, run.config.training.thresholds_per_label);
+    let confidence: Vec<f64> = predictions.confidence().into_iter().map(f64::from).collect();
+    let (truth, predicted) = (&predictions.truth, &predictions.predicted());
+    let rows = PredictedRows { name: "validation", truth, predicted, confidence: &confidence };
+    Some(Thresholds::choose(&rows, run.labels.names(), target, per_label))
 }
 
 /// The options that name the data and how they are read, for a command that takes the same.

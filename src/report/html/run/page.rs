@@ -39,7 +39,7 @@ pub fn page(report: &RunReport) -> String {
             (labels(main, ""))
             (confusion_matrix(main, ""))
             (confidence(main, ""))
-            (thresholds(main, ""))
+            (thresholds(main, "", report.metrics.thresholds.as_ref()))
             (mistakes(main, ""))
             (possible_label_errors(&scored))
             (correct_images(main, ""))
@@ -51,7 +51,7 @@ pub fn page(report: &RunReport) -> String {
                 (labels(other, &prefix))
                 (confusion_matrix(other, &prefix))
                 (confidence(other, &prefix))
-                (thresholds(other, &prefix))
+                (thresholds(other, &prefix, report.metrics.thresholds.as_ref()))
                 (mistakes(other, &prefix))
             }
         }
@@ -78,7 +78,7 @@ pub fn evaluation_page(
             (labels(scored, ""))
             (confusion_matrix(scored, ""))
             (confidence(scored, ""))
-            (thresholds(scored, ""))
+            (thresholds(scored, "", None))
             (mistakes(scored, ""))
         }
         (possible_label_errors(&scored))
@@ -199,6 +199,7 @@ mod tests {
             keep_best: Some(KeepBest::F1(HOSTILE.to_owned())),
             temperature: Some(1.25),
             refit: None,
+            thresholds: None,
             focal_gamma: Some(2.0),
             epochs: 2,
             language: serde_json::Value::Null,

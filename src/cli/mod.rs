@@ -29,7 +29,7 @@ pub use completions::CompletionsArgs;
 pub use evaluate::EvaluateArgs;
 pub use fetch::FetchArgs;
 pub use inspect::InspectArgs;
-pub use label::{LabelArgs, MinConfidence, LabelRowArgs, is_stream};
+pub use label::{LabelArgs, LabelRowArgs, MinConfidence, is_stream};
 pub use man::ManArgs;
 pub use shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, OnBadInputArgs, RunArgs, TrainingLabelArgs};
 pub use suggest::{MOST_SUGGESTED, SuggestArgs, SuggestRowArgs};

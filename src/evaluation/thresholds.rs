@@ -98,9 +98,9 @@ impl Thresholds {
 
     /// Rows at or above the thresholds, and those of them that are correct.
     pub fn labelled(&self) -> (u64, u64) {
-        self.shown.iter().fold((0, 0), |(labelled, correct), threshold| {
-            (labelled + threshold.labelled, correct + threshold.correct)
-        })
+        self.shown
+            .iter()
+            .fold((0, 0), |(labelled, correct), threshold| (labelled + threshold.labelled, correct + threshold.correct))
     }
 }
 

@@ -482,7 +482,8 @@ mod tests {
     #[test]
     fn columns_are_as_many_as_their_names() {
         let names = Labels::in_order(vec!["a".into(), "b".into(), "c".into()]).unwrap();
-        let options = ColumnOptions { probabilities: true, top: 9, min_confidence: vec![0.9; 3], ..ColumnOptions::default() };
+        let options =
+            ColumnOptions { probabilities: true, top: 9, min_confidence: vec![0.9; 3], ..ColumnOptions::default() };
         let columns = SingleLabel.columns(&names, options.clone());
         assert_eq!(columns.names().len(), 2 + 2 * 3 + 3);
         let Answer { class, values } = columns.answer(&[0.0, 1.0, 0.5]);

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::view::SplitView;
-use crate::report::html::figures::{coverage_plot, coverage_table};
 use crate::console::units::counted;
 use crate::evaluation::thresholds::Thresholds;
+use crate::report::html::figures::{coverage_plot, coverage_table};
 use crate::report::html::page::section;
 use crate::report::html::text::{percent, quoted};
 use crate::report::promise::Kept;

@@ -24,7 +24,7 @@ use crate::cli::{SuggestArgs, SuggestRowArgs};
 use crate::console::{Console, Progress, units};
 use crate::data::format::{AddedColumn, ColumnKind};
 use crate::data::{Input, ReadOptions, ResolvedColumns, Row, RowReader};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::softmax;
 use crate::files;
 use crate::inference::Outputs;
@@ -118,7 +118,12 @@ impl Scoring<'_> {
         let mut candidates = Candidates::new(self.args.count);
         for window in windows {
             let window = window?;
-            let outputs = self.model.inference().outputs(&*window.prepared.set, &mut |_, _| {})?;
+            let outputs = self.model.inference().outputs(&*window.prepared.set, &mut |_, _| {});
+            let outputs = outputs.map_err(|error| match error.kind() {
+                ErrorKind::Interrupted => Error::interrupted("nothing is written: which rows are worth a label is known \
+                                                              once all are read"),
+                _ => error,
+            })?;
             check_finite(&window.rows, &window.fates, &outputs.logits, self.columns.file())?;
             let rows = window.rows.len() as u64;
             self.take(window, &outputs, answers, &mut candidates)?;

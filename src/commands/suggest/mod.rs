@@ -120,8 +120,10 @@ impl Scoring<'_> {
             let window = window?;
             let outputs = self.model.inference().outputs(&*window.prepared.set, &mut |_, _| {});
             let outputs = outputs.map_err(|error| match error.kind() {
-                ErrorKind::Interrupted => Error::interrupted("nothing is written: which rows are worth a label is known \
-                                                              once all are read"),
+                ErrorKind::Interrupted => Error::interrupted(
+                    "nothing is written: which rows are worth a label is known \
+                                                              once all are read",
+                ),
                 _ => error,
             })?;
             check_finite(&window.rows, &window.fates, &outputs.logits, self.columns.file())?;

@@ -104,11 +104,13 @@ mod tests {
             "data.task" => "regression",
             "data.delimiter" => "tab",
             "data.quote" => "none",
-            "data.no_header" | "data.merge_labels" | "training.refit" => "true",
+            "data.no_header" | "data.merge_labels" | "training.refit" | "training.thresholds_per_label" => "true",
             "data.encoding" => "utf-8",
             "data.on_bad_input" | "data.on_empty_label" => "skip",
             "model.init" | "strategy.head_init" => "random",
             "model.pooling" => "cls",
+            "model.pooler_init" => "identity",
+            "training.calibrate" => "off",
             "model.engine" => "packed",
             "strategy.name" => "bitfit",
             "training.class_weights" => "balanced",
@@ -121,7 +123,7 @@ mod tests {
             "run.cache" => "off",
             "data.max_length" | "data.image_size" => "64",
             "data.valid_fraction" | "model.dropout" | "training.label_smoothing" | "training.layer_decay" => "0.25",
-            "training.warmup_ratio" | "training.lr" | "training.head_lr" => "0.25",
+            "training.warmup_ratio" | "training.lr" | "training.head_lr" | "training.target_accuracy" => "0.25",
             _ => "3",
         };
         let quoted = |text: &str| text.parse::<f64>().map_or(format!("\"{text}\""), |_| text.to_owned());

@@ -37,8 +37,8 @@ pub use resolve::{Flags, Request, given, load, resolve};
 pub use run::{DataConfig, ExecutionConfig, ModelConfig, RunConfig, StrategyConfig, TrainingConfig};
 pub use saved::{Difference, SAVED_SETTINGS, decisive_settings, differences, given_settings, saved_settings};
 pub use values::{
-    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, Pooling, Precision, Quote,
-    Schedule, Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, PoolerInit, Pooling,
+    Precision, Quote, Schedule, Strategy, Switch, Task,
 };
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use super::keep_best::KeepBest;
 use super::lists::{Columns, Paths};
 use super::problems::all_problems;
 use super::values::{
-    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, Pooling, Precision, Quote,
-    Schedule, Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, PoolerInit, Pooling,
+    Precision, Quote, Schedule, Strategy, Switch, Task,
 };
 use crate::error::{Error, Result};
 use crate::files;
@@ -96,6 +96,8 @@ pub struct ModelConfig {
     pub stages: Option<usize>,
     /// How token vectors become one vector; networks whose features are maps take the mean.
     pub pooling: Pooling,
+    /// What the hidden layer of the head starts from.
+    pub pooler_init: PoolerInit,
     /// Which code runs a text network.
     pub engine: Engine,
     /// Dropout before the head and inside trained stages; `None` keeps what the model's own configuration says.

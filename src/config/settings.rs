@@ -11,8 +11,8 @@ use super::accepts::{
 use super::keep_best::KeepBest;
 use super::setting::{DefaultValue, Setting, optimizer_row, row};
 use super::values::{
-    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, Pooling, Precision, Quote,
-    Schedule, Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, PoolerInit, Pooling,
+    Precision, Quote, Schedule, Strategy, Switch, Task,
 };
 
 use DefaultValue::{Auto, Required, Unset};
@@ -207,6 +207,15 @@ pub static SETTINGS: &[Setting] = &[
         Auto("mean when frozen, otherwise the model family's own"),
         "How token vectors are pooled",
     ),
+    optimizer_row(
+        "model.pooler_init",
+        "--pooler-init auto|identity|checkpoint",
+        Accepts::words::<PoolerInit>(),
+        Auto("identity where the checkpoint's is close to zero or missing"),
+        "What the hidden layer of a text network's head starts from (BERT's pooler): the identity, or the checkpoint's \
+         weights (random ones where it has none)",
+    )
+    .under("Training"),
     row(
         "model.engine",
         "--engine auto|packed|rust-bert",

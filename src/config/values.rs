@@ -130,6 +130,18 @@ words! {
 }
 
 words! {
+    /// What the hidden layer of a text network's head starts from: BERT's pooler, RoBERTa's dense layer.
+    PoolerInit {
+        /// The checkpoint's weights where they do something, else the identity.
+        Auto = "auto",
+        /// Hands the features on as they are.
+        Identity = "identity",
+        /// The checkpoint's weights; small random ones where it has none, as transformers does.
+        Checkpoint = "checkpoint",
+    }
+}
+
+words! {
     /// What training minimises.
     LossFunction {
         /// Minus the logarithm of the true label's probability.
@@ -422,7 +434,20 @@ impl fmt::Display for Encoding {
 }
 
 as_text!(Augment, Init, OnBadInput, Quote, Encoding);
-as_text!(HeadInit, LossFunction, Switch, Task, Pooling, Engine, Precision, Schedule, Strategy, Device, Delimiter);
+as_text!(
+    HeadInit,
+    PoolerInit,
+    LossFunction,
+    Switch,
+    Task,
+    Pooling,
+    Engine,
+    Precision,
+    Schedule,
+    Strategy,
+    Device,
+    Delimiter
+);
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,15 @@ pub struct Hidden<L = Linear> {
     pub dropout: f64,
 }
 
+/// How a hidden layer begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HiddenState {
+    /// How long the layer makes a random vector of length 1, as the root of the mean square: 1 for the identity.
+    pub gain: f64,
+    /// Whether it was newly initialised rather than loaded.
+    pub is_new: bool,
+}
+
 /// A layer with the names that its tensors are stored under, and where it came from.
 pub struct NamedLinear {
     /// `[outputs, width]`, in fp32.
@@ -120,6 +129,27 @@ impl Head {
         let parts = filled.f_split(ROWS, 0)?;
         let parts = parts.iter().map(|part| self.output.forward(part, pass)).collect::<Result<Vec<_>>>()?;
         Ok(Tensor::f_cat(&parts, 0)?.f_narrow(0, 0, rows)?)
+    }
+
+    /// What there is to know of the hidden layer; `None` where the output reads the features themselves.
+    pub fn hidden_layer(&self) -> Result<Option<HiddenState>> {
+        let (Some(hidden), Some(first)) = (&self.hidden, self.parameters.first()) else { return Ok(None) };
+        let width = hidden.linear.bias.size().first().copied().unwrap_or(1).max(1);
+        let norm = hidden.linear.weight.f_norm()?.f_double_value(&[])?;
+        let is_new = first.location == ParameterLocation::Head;
+        Ok(Some(HiddenState { gain: norm / (width as f64).sqrt(), is_new }))
+    }
+
+    /// Makes the hidden layer `scale` times the identity before its activation; nothing where there is none.
+    pub fn begin_hidden_as_identity(&mut self, scale: f64) -> Result<()> {
+        let Some(Hidden { linear, .. }) = &mut self.hidden else { return Ok(()) };
+        let width = linear.bias.size().first().copied().unwrap_or(0);
+        tch::no_grad(|| {
+            let identity = Tensor::f_eye(width, (Kind::Float, linear.weight.device()))?.f_mul_scalar(scale)?;
+            linear.weight.f_copy_(&identity)?;
+            let _ = linear.bias.f_zero_()?;
+            Ok(())
+        })
     }
 
     /// Sets the linear layer: `weight` `[classes, width]`, `bias` `[classes]`.

@@ -5,13 +5,15 @@
 //! stages run in evaluation mode: no dropout, fixed statistics; what they compute may be cached ([`cached`]).
 //!
 //! What the settings leave open and only a strategy can decide stands here as well: [`plan`] (learning rate, size of a
-//! step, epochs), [`defaults`] (pooling, where a head begins), [`variation`] (how training images are augmented and
+//! step, epochs), [`defaults`] (pooling, where a head begins), [`pooler`]
+//! (where its hidden layer begins), [`variation`] (how training images are augmented and
 //! mixed).
 
 pub mod cached;
 pub mod defaults;
 pub mod frozen;
 pub mod plan;
+pub mod pooler;
 pub mod reinit;
 pub mod request;
 pub mod scope;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::model::checkpoint::LoadReport;
 use crate::model::{Classifier, Engine, HeadRequest, InputSpec, LoadRequest, Pooling, WeightDtype};
-use crate::strategy::{self, reinit};
+use crate::strategy::{self, pooler, reinit};
 use crate::task::Task;
 
 /// Which network, where, and run by what: enough to load it as often as a training begins with it.
@@ -34,6 +34,7 @@ impl NetworkSource {
     pub fn load(&self, choices: &mut Choices, console: &Console) -> Result<Classifier> {
         let config = &self.config;
         let mut classifier = self.with_new_head(choices, console)?;
+        pooler::begin(config, &mut classifier, choices)?;
         if config.model.reinit_layers > 0 {
             reinit::reinitialise(&classifier, config.model.reinit_layers, config.training.seed)?;
         }

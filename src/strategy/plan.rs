@@ -20,12 +20,8 @@ use crate::training::optimizer::AdamwSettings;
 const EXAMPLES_A_STEP: f64 = 32.0;
 /// Training examples below which there are few.
 const FEW: usize = 2000;
-/// Epochs when nothing was said; more of them, up to a limit, where they would be fewer steps than this: three epochs
-/// over a hundred rows are nine steps, after which four data sets stood at 54 points of accuracy, and at 81 after 140
-/// (docs/advice.md).
+/// Epochs when nothing was said; more of them where they would be few steps.
 const EPOCHS: usize = 3;
-const LEAST_STEPS: f64 = 200.0;
-const MOST_EPOCHS: usize = 20;
 
 /// Decides the optimisation of a run on the first of `splits`, as the settings say and else as is usual for the
 /// strategy and the network.
@@ -42,9 +38,11 @@ pub fn plan(
     choices: &mut Choices,
 ) -> Result<TrainPlan> {
     let train = splits.first().ok_or_else(|| Error::failure("there is nothing to train on"))?;
-    let learning_rate = learning_rate(config, classifier, choices);
+    let pace = Pace::usual(config.strategy.name, classifier, config.model.init);
     let batch = step_size(config, train, classifier, choices);
-    let epochs = epochs(config, train, batch, choices);
+    let steps_an_epoch = steps_an_epoch(train, batch);
+    let epochs = epochs(config, steps_an_epoch, &pace, choices);
+    let learning_rate = learning_rate(config, steps_an_epoch * epochs as f64, &pace, choices);
     let micro_batch_tokens = micro_batch(config, batch, hardware, classifier);
     if !mix.is_none() && (micro_batch_tokens < 2 || batch == BatchSize::Examples(1)) {
         return Err(Error::request("images are mixed in pairs, and a batch holds only one")
@@ -89,12 +87,12 @@ pub fn of_all_rows(plan: &TrainPlan, train: &Dataset, chosen: Chosen) -> TrainPl
     TrainPlan { optimizer, fingerprint: hash.finish(), ..plan.clone() }
 }
 
-fn learning_rate(config: &mut RunConfig, classifier: &Classifier, choices: &mut Choices) -> f64 {
-    let (strategy, init) = (config.strategy.name, config.model.init);
+fn learning_rate(config: &mut RunConfig, steps: f64, pace: &Pace, choices: &mut Choices) -> f64 {
+    let is_frozen = config.strategy.name == Strategy::Frozen;
     *config.training.lr.get_or_insert_with(|| {
-        let (rate, reason) = usual_learning_rate(strategy, classifier, init);
+        let (rate, reason) = pace.learning_rate(steps);
         // The head on frozen features is fitted by a solver that needs none.
-        if strategy != Strategy::Frozen {
+        if !is_frozen {
             choices.record("lr", rate, reason);
         }
         rate
@@ -139,18 +137,25 @@ fn total_cost(train: &Dataset) -> usize {
     (0..train.examples.len()).map(|index| train.examples.cost(index)).sum()
 }
 
-fn epochs(config: &mut RunConfig, train: &Dataset, batch: BatchSize, choices: &mut Choices) -> usize {
-    let frozen = config.strategy.name == Strategy::Frozen;
+/// Optimizer steps of one pass over the training data.
+fn steps_an_epoch(train: &Dataset, batch: BatchSize) -> f64 {
+    let steps = match batch {
+        BatchSize::Examples(examples) => train.examples.len() as f64 / examples.max(1) as f64,
+        BatchSize::Tokens(tokens) => total_cost(train) as f64 / tokens.max(1) as f64,
+    };
+    steps.max(1.0)
+}
+
+fn epochs(config: &mut RunConfig, steps_an_epoch: f64, pace: &Pace, choices: &mut Choices) -> usize {
+    let is_frozen = config.strategy.name == Strategy::Frozen;
     *config.training.epochs.get_or_insert_with(|| {
-        let steps = match batch {
-            BatchSize::Examples(examples) => train.examples.len() as f64 / examples.max(1) as f64,
-            BatchSize::Tokens(tokens) => total_cost(train) as f64 / tokens.max(1) as f64,
-        };
-        let (epochs, reason) = match (LEAST_STEPS / steps.max(1.0)).ceil() as usize {
-            _ if frozen => (1, "the features are computed once".to_owned()),
+        let (epochs, reason) = match (pace.least_steps / steps_an_epoch).ceil() as usize {
+            _ if is_frozen => (1, "the features are computed once".to_owned()),
             0..=EPOCHS => (EPOCHS, "usual for fine-tuning".to_owned()),
             more => {
-                (more.min(MOST_EPOCHS), format!("few rows: as many as make {LEAST_STEPS} steps, at most {MOST_EPOCHS}"))
+                let Pace { least_steps, most_epochs, .. } = pace;
+                let reason = format!("few rows: as many as make {least_steps} steps, at most {most_epochs}");
+                (more.min(*most_epochs), reason)
             }
         };
         choices.record("epochs", epochs, reason);
@@ -169,34 +174,64 @@ fn micro_batch(config: &mut RunConfig, batch: BatchSize, hardware: &Hardware, cl
     *config.training.micro_batch_tokens.get_or_insert(budget)
 }
 
-/// The rate that is usual for a strategy and a network, and why.
-///
-/// Small encoders bear larger steps (docs/log.md has two rates tried on SST-2 with hidden size 384); the rate of large
-/// ones is the usual one of BERT.
-fn usual_learning_rate(strategy: Strategy, classifier: &Classifier, init: Init) -> (f64, &'static str) {
-    let width = classifier.backbone.feature_width();
-    let image = matches!(classifier.input, InputSpec::Image(_));
-    if init == Init::Random {
-        return (1e-3, "usual for training from random weights");
-    }
-    match strategy {
-        Strategy::Lora { .. } => return (1e-3, "usual for low-rank adapters"),
-        Strategy::Bitfit => return (1e-3, "usual where only biases are trained"),
-        _ if image && classifier.backbone.has_statistics() => {
-            return if width < 256 {
-                (2e-3, "usual for a small convolutional network (fewer than 256 channels)")
-            } else {
-                (3e-4, "usual for a convolutional network")
-            };
+/// How fast and how long a strategy trains a network where the settings do not say.
+struct Pace {
+    /// Peak learning rate of a run of [`ENOUGH_STEPS`] or more.
+    rate: f64,
+    /// By how much the rate is larger, at most, where there are fewer steps.
+    faster: f64,
+    /// Why this rate.
+    reason: &'static str,
+    /// Steps that a run has at least, while its epochs are not more than `most_epochs`.
+    least_steps: f64,
+    most_epochs: usize,
+}
+
+/// Steps from which on a run takes the rate as it is.
+const ENOUGH_STEPS: f64 = 200.0;
+
+impl Pace {
+    /// What is usual for a strategy and a network.
+    ///
+    /// Small encoders bear large steps, and larger ones where steps are few; with six epochs at most they then come as
+    /// far as with twenty, and more labels take more steps (docs/accuracy.md has the study). Of large encoders nothing
+    /// was measured here: the rate is the usual one of BERT, and few rows get many epochs (Mosbach et al. 2021, Zhang
+    /// et al. 2021).
+    fn usual(strategy: Strategy, classifier: &Classifier, init: Init) -> Self {
+        let width = classifier.backbone.feature_width();
+        let is_image = matches!(classifier.input, InputSpec::Image(_));
+        let long = |rate, reason| Self { rate, faster: 1.0, reason, least_steps: 200.0, most_epochs: 20 };
+        match strategy {
+            _ if init == Init::Random => long(1e-3, "usual for training from random weights"),
+            Strategy::Lora { .. } => long(1e-3, "usual for low-rank adapters"),
+            Strategy::Bitfit => long(1e-3, "usual where only biases are trained"),
+            _ if is_image && classifier.backbone.has_statistics() => match width {
+                ..256 => long(2e-3, "usual for a small convolutional network (fewer than 256 channels)"),
+                _ => long(3e-4, "usual for a convolutional network"),
+            },
+            Strategy::Last(_) if width < 512 && !is_image => {
+                long(1e-4, "a few layers of a small encoder (hidden size below 512)")
+            }
+            _ if width < 512 && is_image => long(5e-5, "usual for small encoders (hidden size below 512)"),
+            _ if width < 512 => Self {
+                rate: 1e-4,
+                faster: 2.0,
+                reason: "measured for a small encoder (hidden size below 512)",
+                least_steps: (100.0 + 30.0 * classifier.labels.len() as f64).min(1000.0),
+                most_epochs: 6,
+            },
+            _ => long(3e-5, "usual for encoders with a hidden size of 512 or more"),
         }
-        Strategy::Last(_) if width < 512 && !image => {
-            return (1e-4, "a few layers of a small encoder (hidden size below 512)");
-        }
-        _ => {}
     }
-    match width {
-        ..512 => (5e-5, "usual for small encoders (hidden size below 512)"),
-        _ => (3e-5, "usual for encoders with a hidden size of 512 or more"),
+
+    /// The rate of a run of so many steps, to two digits, and why.
+    fn learning_rate(&self, steps: f64) -> (f64, String) {
+        let factor = (ENOUGH_STEPS / steps.max(1.0)).clamp(1.0, self.faster);
+        if factor == 1.0 {
+            return (self.rate, self.reason.to_owned());
+        }
+        let hundreds = (self.rate * factor * 1e6).round();
+        (hundreds / 1e6, format!("{}; larger, since there are only {steps:.0} steps", self.reason))
     }
 }
 

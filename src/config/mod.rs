@@ -102,6 +102,7 @@ mod tests {
         config.strategy.head_init = HeadInit::Probe;
         config.training.class_weights = ClassWeights::Balanced;
         config.training.focal_gamma = Some(1.0);
+        config.training.target_accuracy = Some(0.9);
         config
     }
 

@@ -193,7 +193,7 @@ fn a_promise_that_cannot_be_shown_is_not_made() {
     let label = |how: &str| scene.rehead(&format!("label --model run --input test.csv --output out.csv {how}"));
     label("--min-confidence auto").refused().says(&["min-confidence", "no threshold was shown", "--target-accuracy"]);
     train(&scene, &format!("{SOME} --seed 5"), "plain");
-    assert!(!scene.exists("plain/confidence.json"));
+    assert!(scene.json("plain/confidence.json").get("thresholds").is_none());
     let words = "label --model plain --input test.csv --output out.csv --min-confidence";
     scene.rehead(&format!("{words} auto")).refused().says(&["no confidence thresholds", "--target-accuracy P"]);
     scene.rehead(&format!("{words} 1.5")).refused().says(&["expected a number from 0", "`auto`"]);
@@ -223,4 +223,59 @@ fn an_output_is_continued_with_the_thresholds_it_began_with() {
     });
     scene.rehead(&format!("{words} --resume")).ok();
     assert_eq!(column(&scene, "out.csv", "predicted_label").len(), 4000);
+}
+
+#[test]
+fn rows_unlike_the_validation_rows_get_no_label() {
+    let scene = promising();
+    train(&scene, PROMISING, "run");
+    let label = |input: &str, name: &str, how: &str| {
+        let words = format!("label --model run --input {input}.csv --output {name}.csv --precision fp32 --threads 1");
+        scene.rehead(&format!("{words} {how}")).ok()
+    };
+    // Of rows of the same kind about the share that was asked for is unusual.
+    let outcome = label("valid", "valid_labelled", "--unknown 0.1");
+    let labels = column(&scene, "valid_labelled.csv", "predicted_label");
+    let typicality = column(&scene, "valid_labelled.csv", "typicality");
+    let unusual = labels.iter().filter(|label| label.is_empty()).count();
+    assert!((8..=16).contains(&unusual), "{unusual} of 160");
+    for (label, typicality) in labels.iter().zip(&typicality) {
+        assert_eq!(label.is_empty(), typicality.parse::<f64>().unwrap() <= 0.1, "{label} {typicality}");
+    }
+    let line = outcome.stderr.lines().find(|line| line.contains("(left empty: too unusual)"));
+    assert!(line.is_some_and(|line| line.contains(&format!(" {unusual} "))), "{outcome}");
+    label("valid", "named", "--unknown 0.1 --unknown-label other").says(&["(written as other: too unusual)"]);
+    assert_eq!(column(&scene, "named.csv", "predicted_label").iter().filter(|label| *label == "other").count(), unusual);
+    // Both reasons at once, and neither.
+    label("valid", "both", "--unknown 0.1 --min-confidence 0.999").says(&["below 0.999", "too unusual"]);
+    label("valid", "plain", "");
+    assert!(!scene.text("plain.csv").contains("typicality"));
+    assert!(column(&scene, "plain.csv", "predicted_label").iter().all(|label| !label.is_empty()));
+
+    // More than the validation rows can tell is refused, and a model that does not know it.
+    let words = "label --input valid.csv --output x.csv --model";
+    scene.rehead(&format!("{words} run --unknown 0.001")).refused().says(&["too few validation rows", "at least 0.007"]);
+    scene.rehead(&format!("{words} run --unknown 0")).refused().says(&["--unknown", "above 0"]);
+    scene.remove("run/confidence.json");
+    scene.rehead(&format!("{words} run --unknown 0.1")).refused().says(&["does not know which rows are unusual"]);
+}
+
+#[test]
+fn an_interrupted_output_keeps_what_was_unusual() {
+    let scene = promising();
+    train(&scene, PROMISING, "run");
+    scene.write("big.csv", csv(&sentiment(4000, 5)));
+    let words = "label --model run --input big.csv --threads 1 --window 64 --batch-tokens 64 --precision fp32";
+    let whole = scene.rehead(&format!("{words} --unknown 0.2 --output whole.csv")).ok();
+    let interrupted = format!("{words} --unknown 0.2 --output out.csv");
+    interrupted_when(&scene, &interrupted, libc::SIGINT, "out.csv", || scene.size("out.partial.csv") > 8000);
+    let other = format!("{words} --unknown 0.3 --output out.csv --resume");
+    scene.rehead(&other).refused().says(&["another set of output options"]);
+    let resumed = scene.rehead(&format!("{interrupted} --resume")).ok();
+    assert!(scene.text("out.csv") == scene.text("whole.csv"));
+    let counted = |outcome: &Outcome| {
+        let line = outcome.stderr.lines().find(|line| line.contains("too unusual")).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("{outcome}"))
+    };
+    assert_eq!(counted(&whole), counted(&resumed));
 }

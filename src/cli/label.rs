@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::settings::setting_flags;
 use super::shared::InferenceArgs;
-use crate::config::accepts::{RATIO, Whole};
+use crate::config::accepts::{FRACTION, RATIO, Whole};
 use crate::config::{Columns, Delimiter, Encoding, OnBadInput, Quote};
 use crate::error::{Error, Result};
 use crate::files;
@@ -22,7 +22,7 @@ Examples:
 
 /// The flags of `rehead label`.
 #[derive(Debug, Args)]
-#[command(after_help = LABEL_EXAMPLES)]
+#[command(after_help = LABEL_EXAMPLES, group = ArgGroup::new("doubt").multiple(true))]
 pub struct LabelArgs {
     /// Rows to label: .csv, .tsv, .jsonl or .txt (also .gz, .zst), .xlsx, .parquet, a folder of images, or `-` for
     /// standard input (CSV, JSON Lines or one text per line)
@@ -62,12 +62,25 @@ pub struct LabelArgs {
         value_name = "P|auto",
         value_parser = MinConfidence::parse,
         allow_negative_numbers = true,
+        group = "doubt",
         help_heading = "Output"
     )]
     pub min_confidence: Option<MinConfidence>,
 
-    /// Write NAME as the label of such a row, instead of leaving it empty
-    #[arg(long, value_name = "NAME", requires = "min_confidence", help_heading = "Output")]
+    /// Leave the label empty where a row is more unusual than all but the share P of the validation rows, such as 0.05;
+    /// adds the column typicality
+    #[arg(
+        long,
+        value_name = "P",
+        value_parser = FRACTION.parser(),
+        allow_negative_numbers = true,
+        group = "doubt",
+        help_heading = "Output"
+    )]
+    pub unknown: Option<f64>,
+
+    /// Write NAME as the label of such rows, instead of leaving it empty
+    #[arg(long, value_name = "NAME", requires = "doubt", help_heading = "Output")]
     pub unknown_label: Option<String>,
 
     /// Then copy each image into the folder DIR/LABEL (below --min-confidence: DIR/unsure)

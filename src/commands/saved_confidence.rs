@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::Kind;
 
 use crate::error::{Error, Result};
+use crate::evaluation::Typical;
 use crate::evaluation::thresholds::Thresholds;
 use crate::files::write_atomically;
 use crate::fingerprint::Fingerprint;
@@ -17,6 +18,9 @@ use crate::report::metrics::to_readable_json;
 pub struct SavedConfidence {
     /// A digest of the output layer whose confidences these are.
     output_layer: String,
+    /// The scores by which a row is told to be unusual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typical: Option<Typical>,
     /// From which confidence on a target accuracy is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thresholds: Option<Thresholds>,
@@ -24,8 +28,8 @@ pub struct SavedConfidence {
 
 impl SavedConfidence {
     /// Of a trained classifier.
-    pub fn of(classifier: &Classifier, thresholds: Option<Thresholds>) -> Result<Self> {
-        Ok(Self { output_layer: output_layer(classifier)?, thresholds })
+    pub fn of(classifier: &Classifier, typical: Option<Typical>, thresholds: Option<Thresholds>) -> Result<Self> {
+        Ok(Self { output_layer: output_layer(classifier)?, typical, thresholds })
     }
 
     /// Keeps it in the run's directory.
@@ -44,7 +48,8 @@ impl SavedConfidence {
         }
         let bytes = std::fs::read(&file).map_err(|error| Error::io(error, &file))?;
         let refused = |message: String| {
-            Error::request(message).file(&file).hint("train the run again, or give --min-confidence a number")
+            let hint = "train the run again, or leave out --unknown and `--min-confidence auto`";
+            Error::request(message).file(&file).hint(hint)
         };
         let saved: Self = serde_json::from_slice(&bytes)
             .map_err(|error| refused(format!("not what a run keeps of its confidences: {error}")))?;

@@ -21,6 +21,7 @@ pub mod selection;
 pub mod temperature;
 pub mod thresholds;
 pub mod top_k;
+pub mod typical;
 
 pub use accuracy::{accuracy, argmax};
 pub use calibration::{expected_calibration_error, reliability};
@@ -29,3 +30,4 @@ pub use cross_entropy::{cross_entropy, log_softmax, softmax};
 pub use f1::{ClassScores, macro_f1};
 pub use interval::{Interval, wilson};
 pub use temperature::fit_temperature;
+pub use typical::Typical;

@@ -10,7 +10,7 @@ use super::calibration::expected_calibration_error;
 use super::{argmax, cross_entropy, softmax};
 
 /// The standard deviation of the prior of log T. docs/accuracy.md has the measurement that chose it.
-const SPREAD: f64 = 0.3;
+const SPREAD: f64 = 0.25;
 
 /// |log T| is at most this: T from 0.05 to 20.
 const FARTHEST: f64 = 3.0;

@@ -5,7 +5,7 @@ use tch::Device;
 use crate::config;
 use crate::data::{Example, Labels, OutputValue};
 use crate::error::Result;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Typical};
 use crate::inference::Rows;
 use crate::linear::logistic::{Linear, Step};
 use crate::task::loss::{Loss, LossSettings};
@@ -97,14 +97,28 @@ pub struct ColumnOptions {
     pub top: usize,
     /// By label: a less confident answer is not written; 0 beyond the end.
     pub min_confidence: Vec<f64>,
+    /// From when on a row is too unusual for an answer; `None`: never.
+    pub unknown: Option<Unknown>,
     /// What is written in its place; `None`: nothing.
     pub unknown_label: Option<String>,
 }
 
+/// How unusual a row may be to be given an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unknown {
+    /// What is usual.
+    pub typical: Typical,
+    /// The share of usual rows that are too unusual.
+    pub share: f64,
+}
+
 /// What is written for an example.
 pub struct Answer {
-    /// The index of the label that it is given; `None` where the answer is less confident than asked for.
+    /// The index of the label that it is given; `None` where the answer is less confident than asked for, or the example
+    /// too unusual.
     pub class: Option<usize>,
+    /// Whether the example is too unusual.
+    pub is_unusual: bool,
     /// One for each of [`OutputColumns::names`].
     pub values: Vec<OutputValue>,
 }

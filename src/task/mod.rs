@@ -6,6 +6,7 @@
 //! trains: the loop and the strategies are later rooms.
 
 pub mod contract;
+mod label_columns;
 pub mod loss;
 pub mod registry;
 pub mod score;
@@ -13,7 +14,7 @@ mod shares;
 pub mod single_label;
 pub mod targets;
 
-pub use self::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task};
+pub use self::contract::{Answer, ColumnOptions, Unknown, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task};
 pub use self::loss::{Loss, LossBounds, LossSettings};
 pub use self::registry::{task, task_of};
 pub use self::score::{Evaluated, score};

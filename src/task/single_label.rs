@@ -4,15 +4,15 @@
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::config;
-use crate::data::{ClassWeighting, Example, Labels, OutputValue};
+use crate::data::{ClassWeighting, Example, Labels};
 use crate::error::{Error, Result};
-use crate::evaluation::{Evaluation, argmax, evaluate, softmax};
+use crate::evaluation::{Evaluation, evaluate};
 use crate::inference::{Rows, to_vec};
 use crate::linear::logistic::{self, Labelled, Step, soft_targets};
 use crate::native;
-use crate::task::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task};
+use crate::task::contract::{ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task};
+use crate::task::label_columns::LabelColumns;
 use crate::task::loss::{Criterion, Loss, LossBounds, LossSettings};
-use crate::task::shares::six_digits;
 use crate::task::targets::Targets;
 
 /// The task.
@@ -100,8 +100,7 @@ impl Task for SingleLabel {
     }
 
     fn columns(&self, names: &Labels, options: ColumnOptions) -> Box<dyn OutputColumns> {
-        let names = names.names().to_vec();
-        Box::new(LabelColumns { options: ColumnOptions { top: options.top.min(names.len()), ..options }, names })
+        Box::new(LabelColumns::new(names, options))
     }
 }
 
@@ -271,59 +270,10 @@ fn balanced_weights(labels: &[u32], classes: usize) -> Vec<f64> {
     counts.iter().map(weight).collect()
 }
 
-/// The predicted label with its confidence, the most probable labels, and every label's probability.
-struct LabelColumns {
-    names: Vec<String>,
-    options: ColumnOptions,
-}
-
-impl LabelColumns {
-    fn name(&self, class: usize) -> OutputValue {
-        self.names.get(class).map_or(OutputValue::Empty, |name| OutputValue::Text(name.clone()))
-    }
-}
-
-impl OutputColumns for LabelColumns {
-    fn names(&self) -> Vec<String> {
-        let mut names = vec!["predicted_label".to_owned(), "confidence".to_owned()];
-        for rank in 1..=self.options.top {
-            names.extend([format!("label_{rank}"), format!("confidence_{rank}")]);
-        }
-        if self.options.probabilities {
-            names.extend(self.names.iter().map(|label| format!("p_{label}")));
-        }
-        names
-    }
-
-    fn answer(&self, logits: &[f32]) -> Answer {
-        let class = argmax(logits);
-        let probabilities = six_digits(&softmax(logits));
-        // As it is written: a row must not show the confidence that was asked for and no label.
-        let confidence = probabilities.get(class).copied().unwrap_or(f64::NAN);
-        let is_confident = self.options.min_confidence.get(class).is_none_or(|&least| confidence >= least);
-        let label = match &self.options.unknown_label {
-            _ if is_confident => self.name(class),
-            Some(unknown) => OutputValue::Text(unknown.clone()),
-            None => OutputValue::Empty,
-        };
-        let mut values = vec![label, OutputValue::Number(confidence)];
-        if self.options.top > 0 {
-            let mut order: Vec<usize> = (0..probabilities.len()).collect();
-            order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
-            for &class in order.iter().take(self.options.top) {
-                values.extend([self.name(class), OutputValue::Number(probabilities[class])]);
-            }
-        }
-        if self.options.probabilities {
-            values.extend(probabilities.iter().map(|&p| OutputValue::Number(p)));
-        }
-        Answer { class: is_confident.then_some(class), values }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::softmax;
 
     #[test]
     fn balanced_weights_are_scikit_learns() {
@@ -477,22 +427,5 @@ mod tests {
         let names = |values: &[&str]| SingleLabel.names(&Labels::from_names(values.to_vec()).unwrap());
         assert_eq!(names(&["a", "b"]).unwrap().len(), 2);
         assert_eq!(names(&["x"]).unwrap_err().to_string(), "every row has the label `x`");
-    }
-
-    #[test]
-    fn columns_are_as_many_as_their_names() {
-        let names = Labels::in_order(vec!["a".into(), "b".into(), "c".into()]).unwrap();
-        let options =
-            ColumnOptions { probabilities: true, top: 9, min_confidence: vec![0.9; 3], ..ColumnOptions::default() };
-        let columns = SingleLabel.columns(&names, options.clone());
-        assert_eq!(columns.names().len(), 2 + 2 * 3 + 3);
-        let Answer { class, values } = columns.answer(&[0.0, 1.0, 0.5]);
-        assert_eq!(values.len(), columns.names().len());
-        assert!(class.is_none() && values[0] == OutputValue::Empty, "less confident than asked");
-        assert!(matches!(&values[2], OutputValue::Text(name) if name == "b"));
-        assert_eq!(columns.empty().len(), values.len());
-        let columns = SingleLabel.columns(&names, ColumnOptions { unknown_label: Some("?".into()), ..options });
-        assert_eq!(columns.answer(&[0.0, 1.0, 0.5]).values[0], OutputValue::Text("?".into()));
-        assert_eq!(columns.answer(&[0.0, 9.0, 0.5]).class, Some(1));
     }
 }

@@ -1,51 +1,70 @@
-//! From which confidence on a label is written: as given, or as training chose for a target accuracy.
+//! Which rows get a label: from which confidence on, as given or as training chose for a target accuracy, and how
+//! unusual they may be.
 
 use crate::cli::{LabelArgs, MinConfidence};
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::task::Unknown;
 
-/// The least confidence of a label that is written.
+/// Which rows get a label.
 pub struct Confident {
-    /// By label.
+    /// The least confidence of each label.
     pub by_label: Vec<f64>,
     /// Why a row has no label: `below 0.8`.
     pub below: String,
+    /// How unusual a row may be.
+    pub unknown: Option<Unknown>,
 }
 
 impl Confident {
-    /// That of a call; what the model's own promises is said.
+    /// Those of a call; what the model's own thresholds promise is said.
     ///
     /// # Errors
-    /// The model's own is asked for, and it has none.
+    /// The model's own are asked for, and it has none.
     pub fn of(args: &LabelArgs, model: &LoadedModel, console: &Console) -> Result<Self> {
-        let labels = model.classifier.labels.names();
-        let least = match args.min_confidence {
-            None => 0.0,
-            Some(MinConfidence::Of(least)) => least,
-            Some(MinConfidence::Auto) => return Self::of_model(model, console),
+        let classes = model.classifier.labels.len();
+        let (by_label, below) = match args.min_confidence {
+            None => (vec![0.0; classes], String::new()),
+            Some(MinConfidence::Of(least)) => (vec![least; classes], format!("below {least}")),
+            Some(MinConfidence::Auto) => thresholds(model, console)?,
         };
-        Ok(Self { by_label: vec![least; labels.len()], below: format!("below {least}") })
+        let unknown = args.unknown.map(|share| unknown(model, share)).transpose()?;
+        Ok(Self { by_label, below, unknown })
     }
+}
 
-    fn of_model(model: &LoadedModel, console: &Console) -> Result<Self> {
-        let refused = |message: String| {
-            Err(Error::request(message)
-                .key("min-confidence")
-                .hint("train with --target-accuracy P, or give --min-confidence a number"))
-        };
-        let Some(thresholds) = model.saved_confidence()?.thresholds else {
-            return refused("the model has no confidence thresholds of its own".to_owned());
-        };
-        if thresholds.shown.is_empty() {
-            return refused(thresholds.sentence());
-        }
-        let below = match thresholds.shown.as_slice() {
-            [one] if thresholds.without.is_empty() => format!("below {}", one.confidence),
-            _ => "below the threshold of the label".to_owned(),
-        };
-        let by_label = thresholds.by_label(model.classifier.labels.names());
-        console.note(thresholds.sentence());
-        Ok(Self { by_label, below })
+/// The least confidence of each label that training chose, and why a row is below it.
+fn thresholds(model: &LoadedModel, console: &Console) -> Result<(Vec<f64>, String)> {
+    let refused = |message: String| {
+        let hint = "train with --target-accuracy P, or give --min-confidence a number";
+        Err(Error::request(message).key("min-confidence").hint(hint))
+    };
+    let Some(thresholds) = model.saved_confidence()?.thresholds else {
+        return refused("the model has no confidence thresholds of its own".to_owned());
+    };
+    if thresholds.shown.is_empty() {
+        return refused(thresholds.sentence());
+    }
+    console.note(thresholds.sentence());
+    let below = match thresholds.shown.as_slice() {
+        [one] if thresholds.without.is_empty() => format!("below {}", one.confidence),
+        _ => "below the threshold of the label".to_owned(),
+    };
+    Ok((thresholds.by_label(model.classifier.labels.names()), below))
+}
+
+fn unknown(model: &LoadedModel, share: f64) -> Result<Unknown> {
+    let refused = |message: String, hint: &str| Err(Error::request(message).key("unknown").hint(hint));
+    match model.saved_confidence()?.typical {
+        Some(typical) if typical.smallest() > share => refused(
+            format!("the model was trained with too few validation rows to tell the most unusual {share} of rows"),
+            &format!("give --unknown at least {:.3}, or train with more validation rows", typical.smallest() + 5e-4),
+        ),
+        Some(typical) if typical.is_known() => Ok(Unknown { typical, share }),
+        _ => refused(
+            "the model does not know which rows are unusual".to_owned(),
+            "train it with this version of rehead, which keeps how unusual the validation rows are",
+        ),
     }
 }

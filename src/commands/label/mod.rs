@@ -64,6 +64,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         probabilities: args.probabilities,
         top: args.top.unwrap_or(0),
         min_confidence: confident.by_label.clone(),
+        unknown: confident.unknown.clone(),
         unknown_label: args.unknown_label.clone(),
     };
     let output_columns = &*model.task.columns(&model.classifier.labels, column_options);
@@ -117,7 +118,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     bar.finish();
     log.take_warnings().iter().for_each(|warning| console.warn(warning));
     log.notes().iter().for_each(|note| console.note(note));
-    summary.print(args, &confident.below, labels, began.elapsed(), &console);
+    summary.print(args, &confident, labels, began.elapsed(), &console);
     sorting.map_or(Ok(()), |mut sorting| sorting.sort(&options, &console))
 }
 

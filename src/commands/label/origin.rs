@@ -25,6 +25,9 @@ pub struct Origin {
     /// The model's own thresholds, where they decide.
     #[serde(default)]
     thresholds: Option<String>,
+    /// Which rows are too unusual for a label.
+    #[serde(default)]
+    unknown: Option<String>,
     #[serde(default)]
     unknown_label: Option<String>,
     /// How the rows are read.
@@ -64,6 +67,7 @@ impl Origin {
                 Some(MinConfidence::Auto) => Some(format!("{:?}", model.saved_confidence()?.thresholds)),
                 _ => None,
             },
+            unknown: args.unknown.map(|share| usual_rows(model, share)).transpose()?,
             unknown_label: args.unknown_label.clone(),
             rows: format!("{:?}", args.rows),
             precision: format!("{:?}", args.inference.precision),
@@ -102,6 +106,13 @@ impl Origin {
             )
         })
     }
+}
+
+/// A hash of which rows are too unusual.
+fn usual_rows(model: &LoadedModel, share: f64) -> Result<String> {
+    let mut hash = Fingerprint::default();
+    hash.bytes(format!("{share} {:?}", model.saved_confidence()?.typical));
+    Ok(hash.finish())
 }
 
 /// A hash by which models differ: labels, head, length limit, and a sample of every backbone tensor.

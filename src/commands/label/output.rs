@@ -390,6 +390,8 @@ pub struct WrittenRows {
     /// Where the columns of label and confidence stand.
     pub label: usize,
     pub confidence: usize,
+    /// Where that of typicality stands, and from when on a row was too unusual; where there is such a column.
+    pub typicality: Option<(usize, f64)>,
 }
 
 /// The columns of a written file.
@@ -414,7 +416,10 @@ impl WrittenRows {
             true => [0, 1].map(|place| Ok(input.columns.len() + place)),
             false => [&added[0], &added[1]].map(|name| columns.index(name)),
         };
-        Ok(Self { rows, columns, label: label?, confidence: confidence? })
+        let (label, confidence) = (label?, confidence?);
+        // It stands after them.
+        let typicality = args.unknown.map(|share| (confidence + 1, share));
+        Ok(Self { rows, columns, label, confidence, typicality })
     }
 }
 

@@ -140,7 +140,7 @@ fn write_window(
             Fate::Answered(example) => {
                 let answer = columns.answer(window.logits.row(example));
                 writer.write(row, content, &answer.values)?;
-                summary.count(answer.class);
+                summary.count(answer.class, answer.is_unusual);
             }
             Fate::Empty => {
                 writer.write(row, content, &columns.empty())?;

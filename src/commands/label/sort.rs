@@ -217,7 +217,8 @@ impl<'a> Sorting<'a> {
     /// The images that the output lists.
     fn listed(&self, source: &ImageColumn) -> Result<Vec<ListedImage>> {
         let output = &self.args.output;
-        let WrittenRows { rows, columns, label, confidence } = WrittenRows::open(output, &source.layout, self.args)?;
+        let written = WrittenRows::open(output, &source.layout, self.args)?;
+        let WrittenRows { rows, columns, label, confidence, .. } = written;
         let image = columns.index(&source.column)?;
         let listed = |row: Result<Row>| {
             let row = row?;

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use super::confident::Confident;
 use super::output::WrittenRows;
 use crate::cli::{LabelArgs, is_stream};
 use crate::console::table::{Column, Table};
@@ -29,6 +30,8 @@ pub struct Summary {
     by_class: Vec<u64>,
     /// Rows whose answer was less confident than asked for.
     unsure: u64,
+    /// Rows that were too unusual.
+    unusual: u64,
     /// Rows without a text.
     pub empty: u64,
     /// Rows whose image or text could not be read.
@@ -55,22 +58,27 @@ impl Summary {
     }
 
     fn count_written(&mut self, written: WrittenRows, modality: Modality, labels: &Labels) -> Result<()> {
-        let WrittenRows { rows, columns, label, confidence } = written;
+        let WrittenRows { rows, columns, label, confidence, typicality } = written;
         for row in rows {
             let row = row?;
             if columns.value(&row, confidence).is_empty() {
                 *(if modality == Modality::Image { &mut self.unreadable } else { &mut self.empty }) += 1;
             } else {
-                self.count(labels.index_of(&columns.value(&row, label)).map(|class| class as usize));
+                let class = labels.index_of(&columns.value(&row, label)).map(|class| class as usize);
+                let is_unusual = typicality.is_some_and(|(column, share)| {
+                    columns.value(&row, column).parse::<f64>().is_ok_and(|typicality| typicality <= share)
+                });
+                self.count(class, is_unusual);
             }
         }
         Ok(())
     }
 
-    /// Counts a row that got this label, or whose answer was not confident enough.
-    pub fn count(&mut self, class: Option<usize>) {
+    /// Counts a row that got this label, or that was too unusual, or whose answer was not confident enough.
+    pub fn count(&mut self, class: Option<usize>, is_unusual: bool) {
         match class.and_then(|class| self.by_class.get_mut(class)) {
             Some(rows) => *rows += 1,
+            None if is_unusual => self.unusual += 1,
             None => self.unsure += 1,
         }
     }
@@ -80,17 +88,17 @@ impl Summary {
     }
 
     fn rows(&self) -> u64 {
-        self.labelled() + self.unsure + self.empty + self.unreadable
+        self.labelled() + self.unsure + self.unusual + self.empty + self.unreadable
     }
 
-    /// Tells it. `below` is why a row's answer was not confident enough, `time` what the call's own rows took.
-    pub fn print(&self, args: &LabelArgs, below: &str, labels: &Labels, time: Duration, console: &Console) {
+    /// Tells it. `confident` says which rows get a label, `time` what the call's own rows took.
+    pub fn print(&self, args: &LabelArgs, confident: &Confident, labels: &Labels, time: Duration, console: &Console) {
         if self.before > 0 && !self.before_is_counted {
             let before = units::counted(self.before, "row");
             console.note(format!("counts are without the {before} that an earlier call has labelled"));
         }
-        if self.rows() > 1 && self.labelled() + self.unsure > 0 {
-            console.note(self.table(args, below, labels));
+        if self.rows() > 1 && self.labelled() + self.unsure + self.unusual > 0 {
+            console.note(self.table(args, confident, labels));
         }
         let since = if self.before > 0 { format!("after row {}: ", units::count(self.before)) } else { String::new() };
         let unread = self.unread.remarks().into_iter().map(|remark| since.clone() + &remark);
@@ -114,7 +122,7 @@ impl Summary {
     }
 
     /// Rows and share of each label, the most frequent first, and of the rows without one.
-    fn table(&self, args: &LabelArgs, below: &str, labels: &Labels) -> Table {
+    fn table(&self, args: &LabelArgs, confident: &Confident, labels: &Labels) -> Table {
         let mut table =
             Table::new([Column::left("label").at_most(WIDEST_LABEL), Column::right("rows"), Column::right("share")]);
         let all = self.rows().max(1) as f64;
@@ -133,7 +141,8 @@ impl Summary {
         }
         let written = args.unknown_label.as_ref().map_or("left empty".to_owned(), |name| format!("written as {name}"));
         for (rows, why) in [
-            (self.unsure, format!("({written}: {below})")),
+            (self.unsure, format!("({written}: {})", confident.below)),
+            (self.unusual, format!("({written}: too unusual)")),
             (self.empty, "(left empty: no text)".to_owned()),
             (self.unreadable, "(left empty: unreadable)".to_owned()),
         ] {
@@ -167,7 +176,7 @@ impl Summary {
         if let [only] = given[..]
             && labels.len() > 1
             && self.labelled() >= ROWS_FOR_SUSPICION
-            && self.unsure == 0
+            && self.unsure + self.unusual == 0
         {
             let row = match (self.empty, self.unreadable) {
                 (0, 0) => "row",

@@ -6,7 +6,7 @@ use super::calibration::calibrate;
 use super::prepare::{Run, Stage};
 use crate::commands::trained_rows::{HELD_OUT_ROWS, TRAINED_ROWS};
 use crate::error::{Error, Result};
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Typical};
 use crate::report::{Predictions, Refit};
 use crate::strategy::{Guide, Trained};
 use crate::training::collapse::Restart;
@@ -26,6 +26,9 @@ pub struct SavedTraining {
     /// What the output layer was divided by.
     #[serde(default)]
     pub temperature: Option<f64>,
+    /// How unusual the validation rows are.
+    #[serde(default)]
+    pub typical: Option<Typical>,
     /// Of a head that was fitted on features.
     #[serde(default)]
     pub penalty: Option<f64>,
@@ -61,6 +64,7 @@ impl SavedTraining {
             epochs,
             trainable_parameters,
             temperature,
+            typical: valid.as_ref().map(|valid| Typical::of(&valid.logits.values, valid.logits.width)),
             penalty,
             restart,
             ended,

@@ -26,9 +26,8 @@ use crate::transform::LanguageFit;
 pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Result<(RunMetrics, Vec<NextStep>)> {
     let test_predictions = write_test_predictions(run, test)?;
     let metrics = metrics(run, outcome, test);
-    if metrics.thresholds.is_some() {
-        SavedConfidence::of(&run.classifier, metrics.thresholds.clone())?.write(run.out())?;
-    }
+    let (typical, thresholds) = (outcome.typical.clone(), metrics.thresholds.clone());
+    SavedConfidence::of(&run.classifier, typical, thresholds)?.write(run.out())?;
     metrics.write(run.out().join("metrics.json"))?;
     let splits = [
         ("valid", &metrics.valid, Some(&outcome.valid_predictions), run.splits.valid.as_ref()),

@@ -245,7 +245,10 @@ fn rows_unlike_the_validation_rows_get_no_label() {
     let line = outcome.stderr.lines().find(|line| line.contains("(left empty: too unusual)"));
     assert!(line.is_some_and(|line| line.contains(&format!(" {unusual} "))), "{outcome}");
     label("valid", "named", "--unknown 0.1 --unknown-label other").says(&["(written as other: too unusual)"]);
-    assert_eq!(column(&scene, "named.csv", "predicted_label").iter().filter(|label| *label == "other").count(), unusual);
+    assert_eq!(
+        column(&scene, "named.csv", "predicted_label").iter().filter(|label| *label == "other").count(),
+        unusual
+    );
     // Both reasons at once, and neither.
     label("valid", "both", "--unknown 0.1 --min-confidence 0.999").says(&["below 0.999", "too unusual"]);
     label("valid", "plain", "");
@@ -254,7 +257,10 @@ fn rows_unlike_the_validation_rows_get_no_label() {
 
     // More than the validation rows can tell is refused, and a model that does not know it.
     let words = "label --input valid.csv --output x.csv --model";
-    scene.rehead(&format!("{words} run --unknown 0.001")).refused().says(&["too few validation rows", "at least 0.007"]);
+    scene
+        .rehead(&format!("{words} run --unknown 0.001"))
+        .refused()
+        .says(&["too few validation rows", "at least 0.007"]);
     scene.rehead(&format!("{words} run --unknown 0")).refused().says(&["--unknown", "above 0"]);
     scene.remove("run/confidence.json");
     scene.rehead(&format!("{words} run --unknown 0.1")).refused().says(&["does not know which rows are unusual"]);

@@ -14,7 +14,7 @@ mod shares;
 pub mod single_label;
 pub mod targets;
 
-pub use self::contract::{Answer, ColumnOptions, Unknown, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task};
+pub use self::contract::{Answer, ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task, Unknown};
 pub use self::loss::{Loss, LossBounds, LossSettings};
 pub use self::registry::{task, task_of};
 pub use self::score::{Evaluated, score};

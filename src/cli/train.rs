@@ -76,7 +76,7 @@ mod tests {
     use crate::cli::tests::{help, parse};
     use crate::config::accepts::Accepts;
     use crate::config::settings::SETTINGS;
-    use crate::config::{Choices, Device, RunConfig, Strategy};
+    use crate::config::{Choices, Device, Patience, RunConfig, Strategy};
 
     fn resolved(line: &str) -> RunConfig {
         let Command::Train(args) = parse(line).unwrap() else { panic!() };
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(config.data.delimiter.unwrap().byte(), b';');
         assert_eq!(config.strategy.name, Strategy::Last(2));
         assert_eq!(config.run.device, Device::Cuda(1));
-        assert_eq!((config.training.seed, config.training.patience), (7, Some(2)));
+        assert_eq!((config.training.seed, config.training.patience), (7, Patience::Epochs(2)));
     }
 
     /// A value other than the default for every setting, as its flag and as its key.
@@ -115,6 +115,7 @@ mod tests {
             "strategy.name" => "bitfit",
             "training.class_weights" => "balanced",
             "training.keep_best" => "mcc",
+            "training.patience" => "off",
             "training.loss" => "focal",
             "training.augment" => "light",
             "training.schedule" => "cosine",

@@ -194,6 +194,8 @@ impl Accepts {
             (Self::Number(limits), Value::Float(number)) => limits.contains(*number),
             (Self::Number(limits), Value::Integer(number)) => limits.contains(*number as f64),
             (Self::Word(_, read), Value::String(text)) => return read(text),
+            // A form of digits may stand in TOML as the number that it is.
+            (Self::Word(_, read), Value::Integer(number)) => return read(&number.to_string()),
             (Self::YesNo, Value::Boolean(_)) => true,
             _ => false,
         };

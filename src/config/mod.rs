@@ -18,6 +18,7 @@ mod keep_best;
 mod layer;
 mod lists;
 mod loss;
+mod patience;
 mod problems;
 mod read;
 mod resolve;
@@ -33,6 +34,7 @@ pub use class_weights::ClassWeights;
 pub use effect::without_effect;
 pub use keep_best::KeepBest;
 pub use lists::{Columns, Paths};
+pub use patience::Patience;
 pub use resolve::{Flags, Request, given, load, resolve};
 pub use run::{DataConfig, ExecutionConfig, ModelConfig, RunConfig, StrategyConfig, TrainingConfig};
 pub use saved::{Difference, SAVED_SETTINGS, decisive_settings, differences, given_settings, saved_settings};
@@ -90,7 +92,7 @@ mod tests {
             batch_tokens: Some(4096),
             batch_size: None,
             micro_batch_tokens: Some(1024),
-            patience: Some(2),
+            patience: Patience::Epochs(2),
             seed: i64::MAX as u64,
             ..config.training
         };

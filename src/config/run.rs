@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::class_weights::ClassWeights;
 use super::keep_best::KeepBest;
 use super::lists::{Columns, Paths};
+use super::patience::Patience;
 use super::problems::all_problems;
 use super::values::{
     Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, PoolerInit, Pooling,
@@ -158,8 +159,8 @@ pub struct TrainingConfig {
     pub schedule: Schedule,
     /// Gradients are scaled down to this L2 norm when longer.
     pub max_grad_norm: f64,
-    /// Epochs without improvement after which training stops; `None` never stops early.
-    pub patience: Option<usize>,
+    /// When training ends before its last epoch.
+    pub patience: Patience,
     /// The validation score by which the epoch is chosen whose weights are kept.
     pub keep_best: KeepBest,
     /// Whether a temperature is fitted and folded into the output layer.

@@ -9,6 +9,7 @@ use super::accepts::{
     MEGABYTES, MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS, WEIGHT_DECAY,
 };
 use super::keep_best::KeepBest;
+use super::patience::Patience;
 use super::setting::{DefaultValue, Setting, optimizer_row, row};
 use super::values::{
     Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, PoolerInit, Pooling,
@@ -412,10 +413,11 @@ pub static SETTINGS: &[Setting] = &[
     .under("Optimisation"),
     optimizer_row(
         "training.patience",
-        "--patience EPOCHS",
-        Accepts::Whole(COUNT),
-        Unset("no early stopping"),
-        "Early stopping: epochs without improvement on the validation data after which training stops",
+        "--patience auto|off|EPOCHS",
+        Accepts::words::<Patience>(),
+        DefaultValue::Fixed("auto"),
+        "Early stopping: in the last third of the epochs, once the training rows are learned (auto), after so \
+         many epochs without improvement on the validation data, or never",
     )
     .elsewhere(&["early_stopping"]),
     optimizer_row(

@@ -14,7 +14,7 @@ use crate::evaluation::Evaluation;
 use crate::evaluation::thresholds::Thresholds;
 use crate::files::write_atomically;
 use crate::training::collapse::Restart;
-use crate::training::stopping::EndReason;
+use crate::training::stopping::Ended;
 
 /// The content of `metrics.json`, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ pub struct RunMetrics {
     /// Why training ended where it did; left out where the head was fitted on features, and in files of versions that
     /// did not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<EndReason>,
+    pub ended: Option<Ended>,
     /// How the run was begun again with lower rates, where its training had collapsed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
@@ -229,6 +229,7 @@ mod tests {
 
     use super::*;
     use crate::evaluation::evaluate;
+    use crate::training::stopping::EndReason;
 
     fn metrics() -> RunMetrics {
         let labels = ["no", "yes"].map(str::to_owned);
@@ -256,7 +257,7 @@ mod tests {
             thresholds: None,
             focal_gamma: None,
             epochs: 3,
-            ended: Some(EndReason::AllEpochs),
+            ended: Some(Ended { reason: EndReason::AllEpochs, planned_epochs: 3, training_loss: 0.5 }),
             restart: None,
             language: Value::Null,
             choices: json!({ "precision": { "value": "bf16", "because": "the CPU has avx512_bf16" } }),

@@ -66,7 +66,7 @@ pub fn plan(
         },
         schedule: settings.schedule,
         warmup_ratio: settings.warmup_ratio,
-        patience: settings.patience.map(|epochs| epochs.min(u32::MAX as usize) as u32),
+        patience: settings.patience,
         keep_best: settings.keep_best.clone(),
         seed: settings.seed,
         log_every: settings.log_every,

@@ -9,7 +9,7 @@ use crate::inference::cache::{Cache, CacheSettings};
 use crate::model::Classifier;
 use crate::task::{Dataset, Evaluated, Task};
 use crate::training::collapse::Restart;
-use crate::training::stopping::EndReason;
+use crate::training::stopping::Ended;
 use crate::training::{FitOptions, TrainPlan};
 
 /// What training needs besides the classifier.
@@ -96,5 +96,5 @@ pub struct Trained {
     /// How the run was begun again, if its training had collapsed.
     pub restart: Option<Restart>,
     /// Why training ended where it did; `None` where the head was fitted on features.
-    pub ended: Option<EndReason>,
+    pub ended: Option<Ended>,
 }

@@ -17,12 +17,16 @@ pub const RATE_DIVISOR: f64 = 5.0;
 
 /// The largest spread of logits over the validation rows (standard deviation, in the label where it is largest) that
 /// counts as the same answer for all. MiniLM has 8e-3 and more before any training, 1e-1 and more when it has learned
-/// something, and 1e-5 to 2e-4 once it has collapsed.
-const SAME_ANSWER: f64 = 1e-3;
+/// something, and 0 to 1.3e-3 once it has collapsed (docs/log.md).
+const SAME_ANSWER: f64 = 3e-3;
 
 /// The part of what can be learned (from the loss of the labels' frequencies down to the lowest there is) below which
 /// nothing was.
 const NOTHING_LEARNED: f64 = 0.02;
+
+/// The peak rate times the steps, up to which no network has collapsed: AdamW moves a weight by about its rate in a step,
+/// so this little leaves all weights where they were.
+pub const LEAST_MOVED: f64 = 1e-4;
 
 /// How training has collapsed.
 #[derive(Debug, Clone, PartialEq)]

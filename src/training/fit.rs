@@ -40,8 +40,8 @@ pub fn fit(
         let rate = plan_now.optimizer.learning_rate;
         let attempt = Attempt { classifier, scope, set, plan: &plan_now, calls, options, console };
         let (collapse, state) = match attempt.train(start)? {
-            Ended::Trained(outcome) => return Ok(outcome),
-            Ended::Collapsed(collapse, state) => (collapse, state),
+            Attempted::Trained(outcome) => return Ok(outcome),
+            Attempted::Collapsed(collapse, state) => (collapse, state),
         };
         if state.restart.is_some() {
             return Err(collapse.error(rate));
@@ -49,12 +49,12 @@ pub fn fit(
         let restart = collapse.restart(state.step, rate);
         console.warn(restart.sentence());
         (calls.rewind)()?;
-        start = Start { state: state.begun_again(restart, plan.patience), snapshot: None };
+        start = Start { state: state.begun_again(restart, plan.patience.epochs()), snapshot: None };
     }
 }
 
-/// How the loop ended.
-enum Ended {
+/// What came of an attempt.
+enum Attempted {
     Trained(Outcome),
     /// With the state in which that was seen.
     Collapsed(Collapse, TrainState),
@@ -72,7 +72,7 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn train(&self, start: Start) -> Result<Ended> {
+    fn train(&self, start: Start) -> Result<Attempted> {
         let &Self { classifier, scope, set, plan, calls, options, console } = self;
         let order = StepOrder::new(set.examples, plan, scope.unfreezing, classifier.device);
         let gradients = GradientPass::new(classifier, set, plan);
@@ -83,7 +83,7 @@ impl Attempt<'_> {
         let clock = Clock::starting_at(state.seconds);
         let mut log = TrainLog::begin(options.run, &state, plan, order.steps_of(epochs), set.examples.unit(), console)?;
         let mut profile = Profile::new(options.profile);
-        let mut ended = EndReason::AllEpochs;
+        let mut reason = EndReason::AllEpochs;
 
         while state.epoch < epochs {
             let mut steps = order.epoch(&state);
@@ -97,7 +97,7 @@ impl Attempt<'_> {
                 })?;
                 state.count(&step.size);
                 if let Some(collapse) = log.step(&state, &step.size, loss_and_norm, rate)? {
-                    return Ok(Ended::Collapsed(collapse, state.at(clock.seconds())));
+                    return Ok(Attempted::Collapsed(collapse, state.at(clock.seconds())));
                 }
                 profile.snapshot(|| keeper.save_if_due(&mut state, &mut optimizer, &log))?;
             }
@@ -105,7 +105,7 @@ impl Attempt<'_> {
             optimizer.flush()?;
             let training_loss = match log.epoch_loss(&state)? {
                 Ok(loss) => loss,
-                Err(collapse) => return Ok(Ended::Collapsed(collapse, state.at(clock.seconds()))),
+                Err(collapse) => return Ok(Attempted::Collapsed(collapse, state.at(clock.seconds()))),
             };
             let began = clock.seconds();
             let scored = match calls.ending {
@@ -120,16 +120,16 @@ impl Attempt<'_> {
             log.epoch(&state, scored.as_ref().map(|scored| &scored.evaluation), state.seconds - began)?;
             match keeper.observe(&mut state, scored, training_loss, set.bounds)? {
                 Next::Epoch => {}
-                Next::BeginAgain(collapse) => return Ok(Ended::Collapsed(collapse, state)),
-                Next::Stop(reason) => {
-                    ended = reason;
+                Next::BeginAgain(collapse) => return Ok(Attempted::Collapsed(collapse, state)),
+                Next::Stop(end) => {
+                    reason = end;
                     break;
                 }
             }
         }
-        log.finish(&state, ended, profile.table(clock.session_seconds()));
+        log.finish(&state, reason, profile.table(clock.session_seconds()));
         keeper.restore_best(&state)?;
-        Ok(Ended::Trained(keeper.outcome(&state, ended)))
+        Ok(Attempted::Trained(keeper.outcome(&state, reason)))
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::batch::sampler::BatchSize;
     use crate::batch::{ExampleSet, TokenizedSet};
-    use crate::config::{KeepBest, Schedule};
+    use crate::config::{KeepBest, Patience, Schedule};
     use crate::data::Labels;
     use crate::error::{Error, ErrorKind};
     use crate::evaluation::evaluate;
@@ -176,7 +176,7 @@ mod tests {
             },
             schedule: Schedule::Linear,
             warmup_ratio: 0.1,
-            patience: None,
+            patience: Patience::Off,
             keep_best: KeepBest::MacroF1,
             seed: 3,
             log_every: 1,
@@ -304,7 +304,7 @@ mod tests {
     fn patience_ends_a_run() {
         let folder = tempfile::tempdir().unwrap();
         let still = AdamwSettings { learning_rate: 0.0, head_learning_rate: 0.0, ..plan().optimizer };
-        let plan = TrainPlan { epochs: 9, patience: Some(2), optimizer: still, ..plan() };
+        let plan = TrainPlan { epochs: 9, patience: Patience::Epochs(2), optimizer: still, ..plan() };
         let outcome = session(folder.path(), false, &plan, None).0.unwrap();
         assert_eq!((outcome.epochs, outcome.best_epoch), (3, Some(1)));
         assert!(outcome.valid.is_some());

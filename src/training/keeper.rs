@@ -9,14 +9,14 @@ use crate::error::{self, Error, Result};
 use crate::interrupt;
 use crate::model::parameter::Parameter;
 use crate::task::{Evaluated, LossBounds};
-use crate::training::collapse::{Collapse, has_same_answers};
+use crate::training::collapse::{Collapse, LEAST_MOVED, has_same_answers};
 use crate::training::log::TrainLog;
 use crate::training::optimizer::Adamw;
 use crate::training::plan::{FitOptions, Outcome, TrainPlan};
 use crate::training::scope::Scope;
 use crate::training::snapshot::{BestWeights, Snapshots, of_another_run};
 use crate::training::state::{Clock, TrainState};
-use crate::training::stopping::{EndReason, EpochScore};
+use crate::training::stopping::{EndReason, Ended, EpochScore, is_fitted, is_late};
 
 /// Where the train loop begins.
 pub struct Start {
@@ -36,7 +36,7 @@ impl Start {
         match saved {
             Some((folder, state)) if state.fingerprint != plan.fingerprint => Err(of_another_run(&folder)),
             Some((folder, state)) => Ok(Self { state, snapshot: Some(folder) }),
-            None => Ok(Self { state: TrainState::new(plan.patience, &plan.fingerprint), snapshot: None }),
+            None => Ok(Self { state: TrainState::new(plan.patience.epochs(), &plan.fingerprint), snapshot: None }),
         }
     }
 }
@@ -68,6 +68,11 @@ pub struct Keeper<'a> {
     best_scores: Option<Evaluated>,
     /// The score that decides which epoch is best.
     keep_best: KeepBest,
+    ends_when_fitted: bool,
+    /// The peak rate.
+    learning_rate: f64,
+    /// That of the last epoch.
+    training_loss: f64,
 }
 
 impl<'a> Keeper<'a> {
@@ -105,6 +110,9 @@ impl<'a> Keeper<'a> {
             best_is_saved: true,
             best_scores: None,
             keep_best: plan.keep_best.clone(),
+            ends_when_fitted: plan.ends_when_fitted(),
+            learning_rate: plan.optimizer.learning_rate,
+            training_loss: 0.0,
         })
     }
 
@@ -163,9 +171,11 @@ impl<'a> Keeper<'a> {
         training_loss: f64,
         bounds: LossBounds,
     ) -> Result<Next> {
+        self.training_loss = training_loss;
         let Some(scores) = scores else { return Ok(Next::Epoch) };
         let same_before = state.same_answers;
-        state.same_answers = has_same_answers(&scores, training_loss, bounds);
+        let moved = self.learning_rate * state.step as f64;
+        state.same_answers = moved > LEAST_MOVED && has_same_answers(&scores, training_loss, bounds);
         let collapsed = state.same_answers && (same_before || state.epoch >= self.epochs);
         if collapsed && state.restart.is_none() {
             let (epoch, loss, constant) = (state.epoch as u32, training_loss, bounds.constant);
@@ -177,9 +187,12 @@ impl<'a> Keeper<'a> {
             self.best_is_saved = false;
             self.best_scores = Some(scores);
         }
+        let fitted_before = std::mem::replace(&mut state.fitted, is_fitted(training_loss, bounds));
+        let fitted = self.ends_when_fitted && fitted_before && state.fitted && is_late(state.epoch, self.epochs);
         Ok(match verdict.stop {
             _ if collapsed => Next::Stop(EndReason::Collapsed),
             true => Next::Stop(EndReason::NoImprovement),
+            false if fitted && state.epoch < self.epochs => Next::Stop(EndReason::Fitted),
             false => Next::Epoch,
         })
     }
@@ -196,7 +209,8 @@ impl<'a> Keeper<'a> {
     }
 
     /// What the run came to.
-    pub fn outcome(self, state: &TrainState, ended: EndReason) -> Outcome {
+    pub fn outcome(self, state: &TrainState, reason: EndReason) -> Outcome {
+        let (planned_epochs, training_loss) = (self.epochs as u32, self.training_loss);
         Outcome {
             best_epoch: state.best.kept().map(|kept| kept.epoch),
             epochs: state.epoch as u32,
@@ -204,7 +218,7 @@ impl<'a> Keeper<'a> {
             tokens: state.tokens,
             valid: self.best_scores,
             restart: state.restart.clone(),
-            ended,
+            ended: Ended { reason, planned_epochs, training_loss },
         }
     }
 }

@@ -138,6 +138,7 @@ impl<'a> TrainLog<'a> {
                 let epochs = counted(state.best.epochs_without_improvement().into(), "epoch");
                 self.console.note(format!("no improvement for {epochs}: stopping early"));
             }
+            EndReason::Fitted => self.console.note("the training rows are learned: stopping early"),
             EndReason::Collapsed => self.console.warn(format!(
                 "training collapsed again, at --lr {}: the network gives every row the same answer. A lower --lr may \
                  help",

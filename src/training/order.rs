@@ -139,7 +139,7 @@ mod tests {
             },
             schedule: crate::config::Schedule::Linear,
             warmup_ratio: 0.0,
-            patience: None,
+            patience: crate::config::Patience::Off,
             keep_best: crate::config::KeepBest::MacroF1,
             seed: 1,
             log_every: 1,

@@ -8,7 +8,7 @@ use tch::Kind;
 
 use crate::batch::ExampleSet;
 use crate::batch::sampler::BatchSize;
-use crate::config::{KeepBest, Schedule};
+use crate::config::{KeepBest, Patience, Schedule};
 use crate::error::Result;
 use crate::inference::activations::Activations;
 use crate::task::{Evaluated, Loss, LossBounds, LossSettings, Targets};
@@ -17,7 +17,7 @@ use crate::training::mix::Mix;
 use crate::training::optimizer::AdamwSettings;
 use crate::training::reduce::Reduce;
 use crate::training::schedule::SchedulePosition;
-use crate::training::stopping::EndReason;
+use crate::training::stopping::Ended;
 
 /// Every setting that decides the result of training.
 #[derive(Debug, Clone)]
@@ -38,8 +38,8 @@ pub struct TrainPlan {
     pub schedule: Schedule,
     /// Share of all steps in which the rate rises from 0.
     pub warmup_ratio: f64,
-    /// Epochs without improvement after which training stops.
-    pub patience: Option<u32>,
+    /// When training ends before the last of these epochs.
+    pub patience: Patience,
     /// The validation score by which the best epoch is chosen.
     pub keep_best: KeepBest,
     /// Decides, with the position in the run, the order of examples, augmentation, mixing and dropout.
@@ -56,6 +56,12 @@ impl TrainPlan {
     /// The learning rate at a position of the schedule, as a share of the peak rates.
     pub fn rate(&self, position: SchedulePosition) -> f64 {
         self.schedule.factor(position.step, position.total, self.warmup_ratio)
+    }
+
+    /// Whether training ends when the training rows are learned. That can be seen by a plain loss alone: mixed images
+    /// are never learned, and the focal loss is low long before.
+    pub fn ends_when_fitted(&self) -> bool {
+        self.patience == Patience::Auto && self.mix.is_none() && self.loss.focal_gamma.is_none()
     }
 
     /// The plan of a run that was begun again, or still this one.
@@ -139,5 +145,5 @@ pub struct Outcome {
     /// How the run was begun again, if its training had collapsed.
     pub restart: Option<Restart>,
     /// Why training ended where it did.
-    pub ended: EndReason,
+    pub ended: Ended,
 }

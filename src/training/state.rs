@@ -69,6 +69,8 @@ pub struct TrainState {
     pub restart: Option<Restart>,
     /// Whether the epoch before left a network that gives every row the same answer.
     pub same_answers: bool,
+    /// Whether the epoch before left the training rows learned.
+    pub fitted: bool,
     /// The best epoch's scores, and how many epochs have passed since.
     pub best: BestEpoch,
     /// The configuration's fingerprint: a snapshot is good only for the run that made it.
@@ -88,6 +90,7 @@ impl TrainState {
             epoch_loss: SummedLoss::default(),
             restart: None,
             same_answers: false,
+            fitted: false,
             best: BestEpoch::new(patience),
             fingerprint: fingerprint.to_owned(),
         }

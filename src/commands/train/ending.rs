@@ -33,6 +33,9 @@ pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Cons
     if let Some(kept) = kept_epoch(metrics, &history::read(out.join("history.jsonl")).unwrap_or_default()) {
         console.note(kept);
     }
+    if let Some(ended) = &metrics.ended {
+        console.note(ended.sentence(metrics.epochs, metrics.best_epoch));
+    }
     if let Some(restart) = &metrics.restart {
         console.note(restart.sentence());
     }

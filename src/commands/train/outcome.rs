@@ -11,7 +11,7 @@ use crate::report::{Predictions, Refit};
 use crate::strategy::{Guide, Trained};
 use crate::training::collapse::Restart;
 use crate::training::snapshot::{self, Snapshots};
-use crate::training::stopping::EndReason;
+use crate::training::stopping::Ended;
 
 /// How training went, as it is kept until the run is finished.
 #[derive(Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct SavedTraining {
     pub restart: Option<Restart>,
     /// Why training ended where it did; of a head that was fitted on features nothing.
     #[serde(default)]
-    pub ended: Option<EndReason>,
+    pub ended: Option<Ended>,
     /// The scores on the validation rows: with `refit` of the model before it.
     pub valid: Option<Evaluation>,
     #[serde(skip)]

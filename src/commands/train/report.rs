@@ -88,7 +88,7 @@ fn next_steps(run: &Run, metrics: &RunMetrics, history: &[Record], splits: &[Sco
             pretrained: &metrics.model,
             is_frozen: run.config.strategy.name == Strategy::Frozen,
             is_whole: matches!(run.config.strategy.name, Strategy::Full | Strategy::Gradual),
-            has_collapsed: metrics.ended == Some(EndReason::Collapsed),
+            has_collapsed: metrics.ended.is_some_and(|ended| ended.reason == EndReason::Collapsed),
             unfinished_epochs: unfinished_epochs(metrics, history),
             has_module: run.out().join("modeling_rehead.py").is_file(),
         }),

@@ -7,6 +7,7 @@ use crate::config::KeepBest;
 use crate::report::html::page::{figure, section};
 use crate::report::html::plot::{Plot, Scale, Unit, legend_entry};
 use crate::report::html::text::{percent, quoted};
+use crate::report::verdict::capitalised;
 use crate::training::history::{EvaluationRecord, Record, StepRecord};
 use crate::training::stopping;
 
@@ -36,6 +37,9 @@ pub(super) fn training(report: &RunReport) -> Markup {
     let content = html! {
         @if let Some(restart) = &report.metrics.restart {
             p { "What is shown is the second attempt: " (restart.sentence()) "." }
+        }
+        @if let Some(ended) = &report.metrics.ended {
+            p { (capitalised(&ended.sentence(report.metrics.epochs, report.metrics.best_epoch))) "." }
         }
         @if curves.steps.len() < 2 && curves.valid.len() < 2 {
             p {

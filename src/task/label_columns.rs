@@ -98,11 +98,11 @@ mod tests {
     #[test]
     fn an_unusual_row_has_no_label_however_sure_it_is() {
         let names = Labels::in_order(vec!["a".into(), "b".into()]).unwrap();
-        let usual: Vec<f32> = (0..99).flat_map(|row| [5.0 + row as f32 / 10.0, 0.0]).collect();
+        let usual: Vec<f32> = (0..99).flat_map(|row| [5.0 + row as f32 / 20.0, 0.0]).collect();
         let unknown = Some(Unknown { typical: Typical::of(&usual, 2), share: 0.05 });
         let columns = LabelColumns::new(&names, ColumnOptions { unknown, ..ColumnOptions::default() });
         assert_eq!(columns.names(), ["predicted_label", "confidence", "typicality"]);
-        let unusual = columns.answer(&[3.0, -9.0]);
+        let unusual = columns.answer(&[3.0, -1.0]);
         assert!(unusual.class.is_none() && unusual.is_unusual && unusual.values[2] == OutputValue::Number(0.01));
         let usual = columns.answer(&[8.0, 0.0]);
         assert_eq!((usual.class, usual.is_unusual), (Some(0), false));

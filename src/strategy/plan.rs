@@ -201,25 +201,28 @@ impl Pace {
         let width = classifier.backbone.feature_width();
         let is_image = matches!(classifier.input, InputSpec::Image(_));
         let long = |rate, reason| Self { rate, faster: 1.0, reason, least_steps: 200.0, most_epochs: 20 };
+        let steps_for_labels = (100.0 + 30.0 * classifier.labels.len() as f64).min(1000.0);
+        let short = |rate| Self {
+            rate,
+            faster: 2.0,
+            reason: "measured for a small encoder (hidden size below 512)",
+            least_steps: steps_for_labels,
+            most_epochs: 6,
+        };
+        let is_small_encoder = width < 512 && !is_image;
         match strategy {
             _ if init == Init::Random => long(1e-3, "usual for training from random weights"),
+            Strategy::Lora { .. } if is_small_encoder => Self { faster: 1.0, most_epochs: 12, ..short(1e-3) },
             Strategy::Lora { .. } => long(1e-3, "usual for low-rank adapters"),
+            Strategy::Bitfit if is_small_encoder => short(2e-3),
             Strategy::Bitfit => long(1e-3, "usual where only biases are trained"),
+            Strategy::Last(_) if is_small_encoder => short(1.5e-4),
             _ if is_image && classifier.backbone.has_statistics() => match width {
                 ..256 => long(2e-3, "usual for a small convolutional network (fewer than 256 channels)"),
                 _ => long(3e-4, "usual for a convolutional network"),
             },
-            Strategy::Last(_) if width < 512 && !is_image => {
-                long(1e-4, "a few layers of a small encoder (hidden size below 512)")
-            }
-            _ if width < 512 && is_image => long(5e-5, "usual for small encoders (hidden size below 512)"),
-            _ if width < 512 => Self {
-                rate: 1e-4,
-                faster: 2.0,
-                reason: "measured for a small encoder (hidden size below 512)",
-                least_steps: (100.0 + 30.0 * classifier.labels.len() as f64).min(1000.0),
-                most_epochs: 6,
-            },
+            _ if is_small_encoder => short(1e-4),
+            _ if width < 512 => long(5e-5, "usual for small encoders (hidden size below 512)"),
             _ => long(3e-5, "usual for encoders with a hidden size of 512 or more"),
         }
     }
@@ -230,8 +233,11 @@ impl Pace {
         if factor == 1.0 {
             return (self.rate, self.reason.to_owned());
         }
-        let hundreds = (self.rate * factor * 1e6).round();
-        (hundreds / 1e6, format!("{}; larger, since there are only {steps:.0} steps", self.reason))
+        let digits = 10f64.powf(1.0 - (self.rate * factor).log10().floor());
+        (
+            (self.rate * factor * digits).round() / digits,
+            format!("{}; larger, since there are only {steps:.0} steps", self.reason),
+        )
     }
 }
 

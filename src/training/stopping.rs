@@ -43,12 +43,12 @@ impl EpochScore {
     }
 }
 
-/// One standard error of the accuracy on these rows. A right and a wrong row are added, so that a score on few rows
-/// never counts as certain.
+/// One standard error of the accuracy on these rows, and half a row, since scores move in steps of one. A right and a
+/// wrong row are added, so that a score on few rows never counts as certain.
 fn noise(evaluation: &Evaluation) -> f64 {
     let rows = evaluation.rows as f64;
     let share = (evaluation.accuracy * rows + 1.0) / (rows + 2.0);
-    (share * (1.0 - share) / rows).sqrt()
+    (share * (1.0 - share) / rows).sqrt() + 0.5 / rows
 }
 
 /// The value of a score; not a number for a label that was not evaluated.
@@ -261,8 +261,8 @@ mod tests {
         let logits: Vec<f32> = [1.0, 0.0].repeat(20);
         let all_right = crate::evaluation::evaluate(&logits, &[0; 20], &labels).unwrap();
         let noise = |by: &str| EpochScore::new(1, &all_right, &by.parse().unwrap()).noise;
-        // (20 + 1) / (20 + 2) right: sqrt(0.9545 * 0.0455 / 20).
-        assert!((noise("latest") - 0.046_57).abs() < 1e-4, "{}", noise("latest"));
+        // (20 + 1) / (20 + 2) right: sqrt(0.9545 * 0.0455 / 20) + 0.5 / 20.
+        assert!((noise("latest") - 0.071_57).abs() < 1e-4, "{}", noise("latest"));
         assert_eq!(noise("macro_f1"), 0.0);
     }
 

@@ -2,8 +2,8 @@
 //!
 //! The first training is one like any other; its record is kept in the run directory until the run is finished. The
 //! second begins with the same network and head, takes as many epochs of the same schedule, and is scored on no
-//! validation rows, since it has seen them: the validation scores of the run stay those of the first, and the temperature
-//! is that of the first too.
+//! validation rows, since it has seen them: the validation scores of the run stay those of the first, and the
+//! temperature is that of the first too.
 
 use std::path::PathBuf;
 

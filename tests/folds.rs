@@ -1,7 +1,9 @@
-//! Stories about small data used whole, through the real binary: a model trained again on all rows.
+//! Stories about small data used whole, through the real binary: a model trained again on all rows, and one that is
+//! judged by folds.
 
 mod support;
 
+use support::pictures::{half_bright, scene_with_net};
 use support::*;
 
 /// Epochs that each lower the validation loss.
@@ -83,4 +85,230 @@ fn an_interrupted_refit_continues_bit_identical() {
     outcome.says(&["continue with: rehead train --resume --out run"]);
     scene.write("run/rehead.toml", scene.text("run/rehead.toml").replace("refit = true", "refit = false"));
     scene.rehead("train --resume --out run --refit").refused().says(&["`training.refit` was false, now true"]);
+}
+
+/// Folds of the training rows, with no choice left to the machine.
+const FOLDED: &str = "train --train train.csv --model bare --device cpu --precision fp32 --threads 1";
+
+/// The columns of a run's `predictions/folds.csv`, by name.
+fn folds_csv(scene: &Scene, run: &str) -> Vec<std::collections::BTreeMap<String, String>> {
+    let text = scene.text(&format!("{run}/predictions/folds.csv"));
+    let rows = fields(&text);
+    let of = |row: &Vec<&str>| {
+        rows[0].iter().zip(row).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    rows[1..].iter().map(of).collect()
+}
+
+#[test]
+fn every_row_is_predicted_once_and_the_scores_are_those_of_the_file() {
+    let scene = training_scene();
+    for how in
+        ["--strategy frozen", "--strategy full --epochs 4 --batch-size 8 --lr 1e-3", "--strategy last:1 --epochs 3"]
+    {
+        let outcome = scene.rehead(&format!("{FOLDED} {how} --folds 4 --test test.csv --out run")).ok();
+        outcome.says(&["validation: every row in one of 4 folds", "on 64 out-of-fold rows", "accuracy by fold"]);
+        let rows = folds_csv(&scene, "run");
+        let numbers: Vec<usize> = rows.iter().map(|row| row["row"].parse().unwrap()).collect();
+        assert_eq!(numbers, (1..=64).collect::<Vec<_>>(), "{how}");
+        let metrics = scene.json("run/metrics.json");
+        let folds = &metrics["folds"];
+        let right = |row: &&std::collections::BTreeMap<String, String>| row["label"] == row["prediction"];
+        let accuracy = rows.iter().filter(right).count() as f64 / 64.0;
+        assert!((folds["accuracy"].as_f64().unwrap() - accuracy).abs() < 1e-9, "{how}");
+        for fold in 1..=4 {
+            let own: Vec<_> = rows.iter().filter(|row| row["fold"] == fold.to_string()).collect();
+            // Stratified: eight of each of the two labels.
+            assert_eq!(own.iter().filter(|row| row["label"] == "positive").count(), 8, "{how}");
+            assert_eq!(own.len(), 16, "{how}");
+            let accuracy = own.iter().copied().filter(right).count() as f64 / 16.0;
+            assert!((folds["by_fold"][fold - 1]["accuracy"].as_f64().unwrap() - accuracy).abs() < 1e-9, "{how}");
+        }
+        assert!(folds["accuracy_interval"].is_array() && folds["accuracy_spread"].is_f64(), "{how}");
+        assert_eq!((&metrics["train_rows"], metrics.get("valid")), (&64.into(), None), "{how}");
+        assert!(metrics["temperature"].is_f64() && metrics["test"]["accuracy"].is_f64(), "{how}");
+        let left = scene.everything_in("run/checkpoints");
+        assert_eq!(left.into_keys().collect::<Vec<_>>(), ["finished.json"], "{how}");
+        let page = scene.text("run/report.html");
+        for said in ["Out-of-fold data: ", "trained on all 64 rows", "Fold by fold", "was not trained on it"] {
+            assert!(page.contains(said), "{how}: {said}");
+        }
+        scene.remove("run");
+    }
+}
+
+#[test]
+fn the_final_model_is_that_of_all_rows_and_as_many_epochs() {
+    let scene = training_scene();
+    let how = "--keep-best loss --epochs 3 --batch-size 8 --lr 1e-3 --calibrate off";
+    scene.rehead(&format!("{FOLDED} {how} --folds 3 --out folds")).ok();
+    let metrics = scene.json("folds/metrics.json");
+    let by_epoch = metrics["folds"]["by_epoch"].as_array().unwrap();
+    assert_eq!((by_epoch.len(), &metrics["best_epoch"]), (3, &3.into()));
+    assert_eq!(by_epoch[2]["loss"], metrics["folds"]["loss"]);
+    scene.rehead(&format!("{BASIC} {how} --out whole")).ok();
+    assert!(weights(&scene, "folds") == weights(&scene, "whole"), "other weights than of all rows");
+    assert_eq!(history(&scene, "folds").len() + 3, history(&scene, "whole").len(), "without the evaluations");
+}
+
+#[test]
+fn rows_of_a_group_and_equal_texts_are_in_one_fold() {
+    let scene = training_scene();
+    let rows = sentiment(60, 1);
+    let mut table = "author,text,label\n".to_owned();
+    for (index, (text, label)) in rows.iter().enumerate() {
+        table.push_str(&format!("author{},{text},{label}\n", index % 13));
+    }
+    // The same text by another author ties both.
+    table.push_str(&format!("author20,{},{}\n,no author here,positive\n", rows[0].0, rows[0].1));
+    scene.write("train.csv", &table);
+    scene
+        .rehead(&format!("{FOLDED} --strategy frozen --folds 3 --group author --out run"))
+        .ok()
+        .says(&["groups: 14 groups in the column `author`", "1 row without a value, each for itself"]);
+    let rows = folds_csv(&scene, "run");
+    for one in &rows {
+        for other in &rows {
+            let tied = one["author"] == other["author"] && !one["author"].is_empty() || one["text"] == other["text"];
+            assert!(!tied || one["fold"] == other["fold"], "{one:?} {other:?}");
+        }
+    }
+    // Groups stay on one side of a plain split, too.
+    scene.rehead(&format!("{FOLDED} --strategy frozen --valid-fraction 0.3 --group author --out split")).ok();
+    let text = scene.text("split/predictions/valid.csv");
+    let valid: Vec<Vec<&str>> = fields(&text);
+    let authors: std::collections::BTreeSet<&str> = valid[1..].iter().map(|row| row[1]).collect();
+    for author in authors.iter().filter(|author| !author.is_empty()) {
+        let all = table.lines().filter(|line| line.starts_with(&format!("{author},"))).count();
+        assert_eq!(valid[1..].iter().filter(|row| row[1] == *author).count(), all, "{author}");
+    }
+    scene.rehead(&format!("{FOLDED} --strategy frozen --folds 3 --group writer --out other")).refused().says(&[
+        "no column `writer`",
+        "the columns are `author`",
+        "hint: ",
+    ]);
+}
+
+#[test]
+fn a_wrong_label_of_the_training_data_is_found() {
+    let scene = training_scene();
+    let mut rows = sentiment(120, 1);
+    rows[8].1 = "positive";
+    scene.write("train.csv", csv(&rows));
+    scene.rehead(&format!("{FOLDED} --strategy full --epochs 12 --lr 3e-3 --batch-size 8 --folds 5 --out run")).ok();
+    let page = scene.text("run/report.html");
+    let (_, errors) = page.split_once("<section id=\"label-errors\"").unwrap();
+    let (errors, _) = errors.split_once("</section>").unwrap();
+    assert!(errors.contains(&rows[8].0), "{errors}");
+    assert!(errors.contains("row 9 of"), "{errors}");
+}
+
+#[test]
+fn interrupted_folds_continue_bit_identical() {
+    let scene = training_scene();
+    scene.write("train.csv", csv(&sentiment(48, 1)));
+    let words = format!("{FOLDED} --epochs 8 --batch-size 4 --lr 1e-3 --log-every 1 --head-init probe --folds 3");
+    scene.rehead(&format!("{words} --out whole")).ok();
+    // In the second fold, and in the final training.
+    for (folder, step) in [("run/checkpoints/fold-2", 11), ("run/checkpoints/refit", 7)] {
+        let ready = || logged_steps(&scene, folder) >= step;
+        let outcome = interrupted_when(&scene, &format!("{words} --out run"), 2, "run", ready);
+        outcome.check(outcome.status.code() == Some(130), "exit status 130");
+        if folder.contains("fold-2") {
+            outcome.says(&["interrupted: fold 2 of 3: after step ", "continue with: rehead train --resume"]);
+            scene.copy("run", "other");
+        }
+        scene.rehead("train --resume --out run").ok();
+        assert_as_uninterrupted(&scene, folder);
+        assert_eq!(scene.text("run/predictions/folds.csv"), scene.text("whole/predictions/folds.csv"), "{folder}");
+        scene.remove("run");
+    }
+    // Folds of other settings, or of other data, are not continued.
+    scene.rehead("train --resume --out other --folds 4").refused().says(&["`data.folds` was 3, now 4"]);
+    scene.write("train.csv", csv(&sentiment(48, 2)));
+    scene.rehead("train --resume --out other").refused().says(&["the training data changed"]);
+    scene.remove("other/origin.json");
+    scene.rehead("train --resume --out other").refused().says(&["other data or settings"]);
+}
+
+#[test]
+fn what_folds_cannot_do_is_refused_or_said() {
+    let scene = training_scene();
+    let frozen = format!("{FOLDED} --strategy frozen");
+    scene.rehead(&format!("{frozen} --folds 3 --valid valid.csv --out run")).refused().says(&[
+        "data.folds",
+        "--valid names other validation rows",
+        "hint: ",
+        "give its file to --train too",
+    ]);
+    scene.rehead(&format!("{frozen} --folds 3 --valid-fraction 0.2 --out run")).refused().says(&["--valid-fraction"]);
+    scene.rehead(&format!("{frozen} --group text --valid valid.csv --out run")).refused().says(&["data.group"]);
+    for folds in ["1", "21"] {
+        scene.rehead(&format!("{frozen} --folds {folds} --out run")).refused().says(&["2", "20"]);
+    }
+    let mut rows = sentiment(12, 1);
+    rows.push(("a rare film".to_owned(), "mixed"));
+    scene.write("few.csv", csv(&rows));
+    let few = frozen.replace("train.csv", "few.csv");
+    scene.rehead(&format!("{few} --folds 20 --out run")).refused().says(&[
+        "20 folds need as many rows",
+        "there are 13",
+        "hint: fewer folds",
+    ]);
+    scene.rehead(&format!("{few} --folds 4 --out run")).ok().says(&[
+        "fewer rows than the 4 folds: `mixed` (1 row): some folds have no row of them",
+        "is never predicted for them",
+    ]);
+    let metrics = scene.json("run/metrics.json");
+    assert_eq!(metrics["folds"]["per_class"]["mixed"]["recall"], 0.0);
+    assert_eq!(metrics["train_rows"], 13);
+}
+
+#[test]
+fn images_are_folded_with_copies_together_and_refitted() {
+    let scene = scene_with_net();
+    let mut lottery = Lottery(1);
+    for (class, left) in [("left", true), ("right", false)] {
+        std::fs::create_dir_all(scene.path(format!("train/{class}"))).unwrap();
+        for index in 0..12 {
+            let file = scene.path(format!("train/{class}/{index:02}.png"));
+            half_bright(&mut lottery, 32, 32, left).save(file).unwrap();
+        }
+    }
+    scene.copy("train/left/00.png", "train/left/copy.png");
+    scene.write("train/right/broken.png", "no image");
+    let basic = "train --train train --model net --init random --device cpu --precision fp32 --threads 1 \
+                 --on-bad-input skip --epochs 2 --batch-size 8";
+    for how in [
+        "--strategy full --augment light",
+        "--strategy last:1",
+        "--strategy frozen",
+        "--strategy frozen --augment light --views 2",
+    ] {
+        scene.rehead(&format!("{basic} {how} --folds 3 --out folds")).ok();
+        let rows = folds_csv(&scene, "folds");
+        assert_eq!(rows.len(), 25, "{how}");
+        let fold = |end: &str| &rows.iter().find(|row| row["path"].ends_with(end)).unwrap()["fold"];
+        assert_eq!(fold("left/00.png"), fold("copy.png"), "{how}");
+        let metrics = scene.json("folds/metrics.json");
+        assert_eq!((&metrics["train_rows"], &metrics["folds"]["rows"]), (&25.into(), &25.into()), "{how}");
+        assert_eq!(metrics["unreadable_images"]["training"], 1, "{how}");
+        scene.rehead(&format!("{basic} {how} --refit --valid-fraction 0.3 --out refit")).ok();
+        let metrics = scene.json("refit/metrics.json");
+        let valid = metrics["valid"]["rows"].as_u64().unwrap();
+        assert_eq!(metrics["train_rows"], 25, "{how}");
+        assert_eq!(metrics["refit"]["rows_before"].as_u64().unwrap() + valid, 25, "{how}");
+        scene.remove("folds");
+        scene.remove("refit");
+    }
+}
+
+#[test]
+fn pairs_of_texts_are_folded() {
+    let scene = training_scene();
+    let rows = sentiment(40, 1);
+    let table: String = rows.iter().map(|(text, label)| format!("the film,{text},{label}\n")).collect();
+    scene.write("train.csv", format!("text_a,text_b,label\n{table}"));
+    scene.rehead(&format!("{FOLDED} --strategy full --epochs 2 --text text_a,text_b --folds 2 --out run")).ok();
+    assert_eq!(folds_csv(&scene, "run").len(), 40);
 }

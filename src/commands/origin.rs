@@ -190,7 +190,7 @@ fn is_missing(error: &io::Error) -> bool {
 /// Of the images that the data name, each read once. A table's own bytes say nothing of them.
 fn of_images(shared: &RunConfig) -> Result<String> {
     let data = Data::load(&mut shared.clone(), Modality::Image, &mut Choices::default(), &Console::new(true).brief())?;
-    let examples = data.train.iter().chain(&data.valid).chain(data.test.iter().flatten());
+    let examples = data.train.iter().chain(data.valid.iter().flatten()).chain(data.test.iter().flatten());
     let images: BTreeSet<&Path> = examples
         .filter_map(|example| match &example.input {
             Input::Image(file) => Some(file.as_path()),

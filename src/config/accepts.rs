@@ -36,6 +36,8 @@ pub const EPOCHS: Whole = Whole { min: 1, max: 10_000 };
 pub const MAX_LENGTH: Whole = Whole { min: 4, max: 1_000_000 };
 /// Tokens of a batch, examples of a batch, steps, epochs to wait: counts that cannot be 0.
 pub const COUNT: Whole = Whole { min: 1, max: 1_000_000_000 };
+/// Folds of the training data.
+pub const FOLDS: Whole = Whole { min: 2, max: 20 };
 /// CPU threads, of which no more than there are cores are used.
 pub const THREADS: Whole = Whole { min: 1, max: 4096 };
 /// TOML's integers are signed.

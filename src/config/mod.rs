@@ -64,6 +64,8 @@ mod tests {
             valid: Some("valid.csv".into()),
             valid_fraction: None,
             test: Some("test.csv".into()),
+            folds: Some(5),
+            group: Some("author".to_owned()),
             split_seed: Some(3),
             text: Some("title,body".parse().unwrap()),
             label: Some("label".into()),

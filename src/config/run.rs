@@ -47,6 +47,10 @@ pub struct DataConfig {
     pub valid: Option<PathBuf>,
     /// Fraction of the training rows held out for validation, in (0, 1). Never set together with `valid`.
     pub valid_fraction: Option<f64>,
+    /// In so many folds every training row is held out once. Never together with `valid` or `valid_fraction`.
+    pub folds: Option<usize>,
+    /// The column whose equal values stay in one fold, or on one side of the split.
+    pub group: Option<String>,
     /// Data that the finished model is evaluated on; `None` evaluates on none.
     pub test: Option<PathBuf>,
     /// Decides which rows are held out; `None` means as `training.seed`.
@@ -233,8 +237,32 @@ impl RunConfig {
                     .hint("say which with --target-accuracy P"),
             );
         }
+        problems.extend(self.data.check_held_out().err());
         let checked = files::check_output_directory(&self.run.out, "--out", (!resume).then_some(when_occupied));
         problems.extend(checked.err());
         all_problems(problems)
+    }
+}
+
+impl DataConfig {
+    /// That one way is asked for of holding rows out.
+    fn check_held_out(&self) -> Result<()> {
+        let by_folds = |other: &str| {
+            Error::request(format!("folds hold out every training row in turn, and {other} other validation rows"))
+                .key("data.folds")
+        };
+        match (&self.valid, self.valid_fraction) {
+            (Some(_), _) if self.folds.is_some() => Err(by_folds("--valid names")
+                .hint("leave --valid out, or give its file to --train too: several files are read as one")),
+            (_, Some(_)) if self.folds.is_some() => {
+                Err(by_folds("--valid-fraction holds out").hint("leave --valid-fraction out"))
+            }
+            (Some(_), _) if self.group.is_some() => Err(Error::request(
+                "groups say which training rows are held out together, and validation rows are in a file of their own",
+            )
+            .key("data.group")
+            .hint("leave --valid or --group out")),
+            _ => Ok(()),
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! at once is in [`EXCLUSIVE`]; how files, `--set` and flags are read is in [`super::read`].
 
 use super::accepts::{
-    Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FOCUS, FRACTION, IMAGE_SIZE, LAYERS, LEARNING_RATE, MAX_LENGTH,
+    Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FOCUS, FOLDS, FRACTION, IMAGE_SIZE, LAYERS, LEARNING_RATE, MAX_LENGTH,
     MEGABYTES, MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS, WEIGHT_DECAY,
 };
 use super::keep_best::KeepBest;
@@ -44,6 +44,24 @@ pub static SETTINGS: &[Setting] = &[
         DefaultValue::None,
         "Fraction of the training rows to hold out for validation instead, above 0 and below 1",
     ),
+    row(
+        "data.folds",
+        "--folds K",
+        Accepts::Whole(FOLDS),
+        DefaultValue::None,
+        "Validate by K folds instead: K models, each scored on the rows it has not seen; the final model is trained on \
+         all rows",
+    )
+    .elsewhere(&["n_splits", "cv"]),
+    row(
+        "data.group",
+        "--group COL",
+        Accepts::Text("the name of a column"),
+        DefaultValue::None,
+        "Column whose equal values stay together, in one fold or on one side of the split, such as the author of a \
+         text",
+    )
+    .elsewhere(&["groups"]),
     row(
         "data.test",
         "--test FILE|DIR",

@@ -3,10 +3,10 @@
 //! In the order in which a file meets it: [`stream`] opens and decompresses it, [`reader`] finds out which of the
 //! formats it has and gives its rows, [`columns`] says which columns hold the text and the label, [`labels`] numbers
 //! the classes, [`examples`] loads labelled files, `summary` counts what is odd about them, `origins` finds their rows
-//! again, [`split`] sets rows aside for validation, [`inspect`] reports on a file, [`language`] tells what texts are
-//! written in, and [`writer`] writes rows with added columns. What a format is to all of these says [`mod@format`]; the
-//! formats themselves are a file each. Tokens, pixels and batches are the business of later modules: nothing here knows
-//! a network.
+//! again, [`split`] sets rows aside for validation and [`folds`] deals them, both keeping together what [`row_groups`]
+//! ties, [`inspect`] reports on a file, [`language`] tells what texts are written in, and [`writer`] writes rows with
+//! added columns. What a format is to all of these says [`mod@format`]; the formats themselves are a file each. Tokens,
+//! pixels and batches are the business of later modules: nothing here knows a network.
 
 mod arrow_values;
 mod bounded_lines;
@@ -20,6 +20,7 @@ mod dialect;
 mod encoding;
 mod example;
 pub mod examples;
+pub mod folds;
 pub mod format;
 mod format_choice;
 mod formats;
@@ -44,6 +45,7 @@ mod pending_lines;
 pub mod reader;
 pub mod reading_log;
 pub mod row;
+pub mod row_groups;
 mod sniffing;
 pub mod split;
 pub mod stream;
@@ -58,6 +60,7 @@ pub use columns::{ResolvedColumns, resolve};
 pub use detected::DetectedSetting;
 pub use example::{Example, Input, Modality, Place};
 pub use examples::{LabelledSet, load_labelled};
+pub use folds::Folds;
 pub use format::FileLayout;
 pub use formats::image_folder_layout;
 pub use label_findings::LabelFindings;

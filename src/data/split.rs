@@ -3,9 +3,8 @@
 //! Stratified: every class gives its share. Equal inputs stay on one side, since a validation row that was also trained
 //! on measures nothing.
 
-use std::collections::HashMap;
-
-use super::{Example, Input};
+use super::Example;
+use super::row_groups::{RowGroup, Ties};
 use crate::error::{Error, Result};
 use crate::random::Random;
 
@@ -33,33 +32,16 @@ pub struct Unvalidated {
     pub contested: usize,
 }
 
-/// Rows with one and the same input.
-#[derive(Debug, Default)]
-struct DistinctInput {
-    rows: Vec<usize>,
-    /// How many of the rows have which label; more than one entry when they contradict each other.
-    labels: Vec<(u32, usize)>,
-}
-
-impl DistinctInput {
-    /// The label of most rows, the smallest of equals.
-    fn label(&self) -> u32 {
-        self.labels.iter().max_by_key(|(label, count)| (*count, u32::MAX - label)).map_or(0, |(label, _)| *label)
-    }
-}
-
 /// Splits `examples` so that about `fraction` of each class is for validation: of a class with two different texts or
 /// more at least one on each side, of a class with a single one none.
 ///
 /// # Errors
 /// When `fraction` is not between 0 and 1, or no class has a row to spare.
 pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Split> {
-    if !(fraction > 0.0 && fraction < 1.0) {
-        return Err(Error::request(format!("{fraction} is not between 0 and 1 (both excluded)"))
-            .key("valid-fraction")
-            .hint("0.1 holds out a tenth of the rows"));
-    }
-    let groups = grouped(examples);
+    check_fraction(fraction)?;
+    let mut ties = Ties::new(examples.len());
+    ties.tie(examples.iter().map(|example| Some(&example.input)));
+    let groups = ties.groups(examples.iter().map(|example| example.label));
     let classes = examples.iter().map(|example| example.label as usize + 1).max().unwrap_or(0);
     let mut groups_of = vec![Vec::new(); classes];
     for (index, group) in groups.iter().enumerate() {
@@ -74,7 +56,7 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
     let is_pinned = |index: usize| pinned.get(index).copied().unwrap_or(true);
     let size = |index: usize| groups.get(index).map_or(0, |group| group.rows.len());
 
-    let mut split = Split::default();
+    let mut repeated = Vec::new();
     let mut in_valid = vec![false; groups.len()];
     for (label, own) in groups_of.iter().enumerate() {
         let mut free: Vec<usize> = own.iter().copied().filter(|&index| !is_pinned(index)).collect();
@@ -97,7 +79,7 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
         if chosen.is_empty() {
             // Every text is repeated more often than rows are wanted.
             chosen.extend(free.iter().copied().min_by_key(|&index| size(index)));
-            split.repeated.push(label as u32);
+            repeated.push(label as u32);
         }
         for index in chosen {
             if let Some(side) = in_valid.get_mut(index) {
@@ -106,27 +88,14 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
         }
     }
 
-    let mut validated = vec![false; classes];
-    for (group, in_valid) in groups.iter().zip(in_valid) {
-        let side = if in_valid { &mut split.valid } else { &mut split.train };
-        side.extend(&group.rows);
-        for (label, _) in &group.labels {
-            if let Some(validated) = validated.get_mut(*label as usize) {
-                *validated |= in_valid;
-            }
-        }
-    }
-    if split.valid.is_empty() {
+    if !in_valid.contains(&true) {
         return Err(Error::request("no row can be held out: no class has two different texts"));
     }
-    split.train.sort_unstable();
-    split.valid.sort_unstable();
-    split.unvalidated = unvalidated(&groups, &validated);
-    Ok(split)
+    Ok(Split { repeated, ..Split::of(&groups, &in_valid, classes) })
 }
 
 /// The classes that have rows, but none for validation.
-fn unvalidated(groups: &[DistinctInput], validated: &[bool]) -> Vec<Unvalidated> {
+fn unvalidated(groups: &[RowGroup], validated: &[bool]) -> Vec<Unvalidated> {
     let mut texts = vec![(0, 0); validated.len()];
     for group in groups {
         for (label, _) in &group.labels {
@@ -140,24 +109,84 @@ fn unvalidated(groups: &[DistinctInput], validated: &[bool]) -> Vec<Unvalidated>
     without.map(|((label, (texts, contested)), _)| Unvalidated { label, texts, contested }).collect()
 }
 
-/// The distinct inputs in the order of their first rows.
-fn grouped(examples: &[Example]) -> Vec<DistinctInput> {
-    let mut index_of: HashMap<&Input, usize> = HashMap::with_capacity(examples.len());
-    let mut groups: Vec<DistinctInput> = Vec::with_capacity(examples.len());
-    for (row, example) in examples.iter().enumerate() {
-        let next = groups.len();
-        let index = *index_of.entry(&example.input).or_insert(next);
-        if index == next {
-            groups.push(DistinctInput::default());
-        }
-        let Some(group) = groups.get_mut(index) else { continue };
-        group.rows.push(row);
-        match group.labels.iter_mut().find(|(label, _)| *label == example.label) {
-            Some((_, count)) => *count += 1,
-            None => group.labels.push((example.label, 1)),
+/// Splits `examples` as [`stratified`] does, where rows of one of `groups` stay together: the groups, the largest
+/// first, are held out while that brings the labels nearer to their share. Of every label rows stay to train on.
+///
+/// # Errors
+/// As there, or a single group.
+pub fn stratified_by_group(examples: &[Example], groups: &[Option<u32>], fraction: f64, seed: u64) -> Result<Split> {
+    check_fraction(fraction)?;
+    let mut ties = Ties::new(examples.len());
+    ties.tie(examples.iter().map(|example| Some(&example.input)));
+    ties.tie(groups.iter().copied());
+    let groups = ties.groups(examples.iter().map(|example| example.label));
+    let classes = examples.iter().map(|example| example.label as usize + 1).max().unwrap_or(0);
+    let mut totals = vec![0usize; classes];
+    examples.iter().for_each(|example| totals[example.label as usize] += 1);
+    // What the squared distance of the labels' shares from the fraction changes by.
+    let change = |held_out: &[usize], group: &RowGroup| -> f64 {
+        let of_label = |&(label, own): &(u32, usize)| {
+            let (before, total) = (held_out[label as usize] as f64, totals[label as usize] as f64);
+            let distance = |rows: f64| (rows / total - fraction).powi(2);
+            distance(before + own as f64) - distance(before)
+        };
+        group.labels.iter().map(of_label).sum()
+    };
+    let leaves_some = |held_out: &[usize], group: &RowGroup| {
+        group.labels.iter().all(|&(label, own)| held_out[label as usize] + own < totals[label as usize])
+    };
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    Random::of(&[seed]).shuffle(&mut order);
+    order.sort_by_key(|&index| std::cmp::Reverse(groups[index].rows.len()));
+    let mut held_out = vec![0usize; classes];
+    let mut in_valid = vec![false; groups.len()];
+    for &index in &order {
+        let group = &groups[index];
+        if change(&held_out, group) < 0.0 && leaves_some(&held_out, group) {
+            in_valid[index] = true;
+            group.labels.iter().for_each(|&(label, own)| held_out[label as usize] += own);
         }
     }
-    groups
+    if !in_valid.contains(&true) {
+        // Every group is larger than what is wanted.
+        let free = order.iter().copied().filter(|&index| leaves_some(&held_out, &groups[index]));
+        let nearest = free.min_by(|&a, &b| change(&held_out, &groups[a]).total_cmp(&change(&held_out, &groups[b])));
+        let nearest = nearest.ok_or_else(|| {
+            Error::request("no group can be held out: each has all rows of some label, or there is only one")
+        })?;
+        in_valid[nearest] = true;
+    }
+    Ok(Split::of(&groups, &in_valid, classes))
+}
+
+fn check_fraction(fraction: f64) -> Result<()> {
+    match fraction > 0.0 && fraction < 1.0 {
+        true => Ok(()),
+        false => Err(Error::request(format!("{fraction} is not between 0 and 1 (both excluded)"))
+            .key("valid-fraction")
+            .hint("0.1 holds out a tenth of the rows")),
+    }
+}
+
+impl Split {
+    /// The groups for which `in_valid` holds are held out.
+    fn of(groups: &[RowGroup], in_valid: &[bool], classes: usize) -> Self {
+        let mut split = Self::default();
+        let mut validated = vec![false; classes];
+        for (group, &in_valid) in groups.iter().zip(in_valid) {
+            let side = if in_valid { &mut split.valid } else { &mut split.train };
+            side.extend(&group.rows);
+            for (label, _) in &group.labels {
+                if let Some(validated) = validated.get_mut(*label as usize) {
+                    *validated |= in_valid;
+                }
+            }
+        }
+        split.train.sort_unstable();
+        split.valid.sort_unstable();
+        split.unvalidated = unvalidated(groups, &validated);
+        split
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +194,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::data::Input;
 
     fn examples(rows: &[(&str, u32)]) -> Vec<Example> {
         (1..)
@@ -215,6 +245,29 @@ mod tests {
             let error = stratified(&examples(&[("a", 0), ("b", 0)]), wrong, 0).unwrap_err();
             assert!(error.to_string().starts_with("`valid-fraction`: "), "{error}");
         }
+    }
+
+    #[test]
+    fn groups_are_held_out_whole_and_about_as_many_rows_as_asked_for() {
+        let mut random = Random::new(6);
+        for round in 0..200 {
+            let rows: Vec<Example> = (1..=300)
+                .map(|row| Example { input: Input::Text(row.to_string()), label: random.below(3) as u32, file: 0, row })
+                .collect();
+            let groups: Vec<Option<u32>> =
+                (0..300).map(|row| (row % 10 > 0).then(|| random.below(60) as u32)).collect();
+            let split = stratified_by_group(&rows, &groups, 0.2, round).unwrap();
+            assert!((45..=75).contains(&split.valid.len()), "{}", split.valid.len());
+            let of = |side: &[usize]| side.iter().filter_map(|&row| groups[row]).collect::<HashSet<_>>();
+            assert!(of(&split.train).is_disjoint(&of(&split.valid)));
+            assert_eq!(split.train.len() + split.valid.len(), 300);
+        }
+        let rows = examples(&[("a", 0), ("b", 1), ("c", 0), ("d", 1), ("e", 0), ("f", 1)]);
+        // Larger than wanted, but there is no smaller one.
+        let groups = [1, 1, 2, 2, 2, 2].map(Some);
+        assert_eq!(stratified_by_group(&rows, &groups, 0.1, 1).unwrap().valid, [0, 1]);
+        let error = stratified_by_group(&rows, &[Some(1); 6], 0.1, 1).unwrap_err();
+        assert!(error.to_string().contains("no group can be held out"), "{error}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::evaluation::thresholds::Thresholds;
 use crate::files::write_atomically;
+use crate::report::folds::FoldScores;
 use crate::training::collapse::Restart;
 use crate::training::stopping::Ended;
 
@@ -64,6 +65,10 @@ pub struct RunMetrics {
     /// fitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
+    /// Scores of all training rows, each predicted by the one of several models that had not seen it; the model is
+    /// trained on all of them, and has no such score of its own. Left out where there were no folds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<FoldScores>,
     /// The training on all rows that followed (`--refit`): the model is its result, and `test` its scores; `valid` is
     /// that of the model before. Left out where there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,8 +118,29 @@ impl RunMetrics {
     /// The version to put into `rehead_version`.
     pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-    /// What a person should know of the validation scores where the model was trained again on all rows.
+    /// The splits that were scored, the one that judges first, each with its name in running text.
+    pub fn scored(&self) -> impl Iterator<Item = (&'static str, &Evaluation)> {
+        let folds = self.folds.as_ref().map(|folds| &folds.all);
+        let all = [("test", self.test.as_ref()), ("out-of-fold", folds), ("validation", self.valid.as_ref())];
+        all.into_iter().filter_map(|(split, scores)| Some((split, scores?)))
+    }
+
+    /// What a person should know of the scores of rows that the final model was trained on.
     pub fn refitted(&self) -> Option<String> {
+        if let Some(folds) = &self.folds {
+            let (rows, count) = (counted(self.train_rows, "row"), folds.count);
+            let epochs = self.best_epoch.map_or(String::new(), |epoch| {
+                format!(
+                    " for {} of {}, which the out-of-fold predictions chose",
+                    epoch,
+                    counted(self.epochs.into(), "epoch")
+                )
+            });
+            return Some(format!(
+                "the model is trained on all {rows}{epochs}; the out-of-fold scores are those of {count} models, each \
+                 trained on the rows of the other folds"
+            ));
+        }
         let Refit { rows_before, epochs } = self.refit?;
         let epochs = self.best_epoch.map_or(String::new(), |_| format!(" for {}", counted(epochs.into(), "epoch")));
         let rows = counted(self.train_rows, "row");
@@ -253,6 +279,7 @@ mod tests {
             best_epoch: Some(2),
             keep_best: Some(KeepBest::MacroF1),
             temperature: Some(1.25),
+            folds: None,
             refit: None,
             thresholds: None,
             focal_gamma: None,

@@ -3,6 +3,7 @@
 //! Numbers are computed elsewhere; here they are only shown and saved.
 
 pub mod evaluation;
+pub mod folds;
 pub mod html;
 pub mod metrics;
 pub mod next_steps;
@@ -15,6 +16,7 @@ pub mod split;
 pub mod threshold;
 pub mod verdict;
 
+pub use folds::{EpochScores, FoldScore, FoldScores};
 pub use metrics::{Refit, RunMetrics};
 pub use next_steps::NextStep;
 pub use origins::{Origin, row_origins};

@@ -6,7 +6,11 @@ use crate::evaluation::comparison::{Comparison, Difference, More, Pair, Standing
 
 /// A split's name in a sentence: `validation`, `test`.
 pub fn split_name(split: &str) -> &str {
-    if split == "valid" { "validation" } else { split }
+    match split {
+        "valid" => "validation",
+        "folds" => "out-of-fold",
+        other => other,
+    }
 }
 
 /// The same with a capital.

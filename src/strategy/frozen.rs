@@ -19,7 +19,7 @@ use crate::interrupt;
 use crate::linear::logistic::Step;
 use crate::model::Classifier;
 use crate::model::checkpoint::{Weights, save_tensors};
-use crate::strategy::request::{Chosen, Guide, TrainRequest};
+use crate::strategy::request::{Guide, TrainRequest};
 use crate::task::{Dataset, LabelledFeatures, Penalty};
 
 /// What fitting gave; the classifier's head is set.
@@ -47,11 +47,11 @@ pub fn fit(
     let features = features(classifier, request, checkpoint, keys)?;
     let of_train = part_of(features.first(), train)?;
     let of_valid = guide.validation().map(|valid| part_of(features.last(), valid)).transpose()?;
-    let penalty = match (guide, &of_valid) {
-        (Guide::Validation(valid), Some(features)) => {
+    let penalty = match (guide, &of_valid, guide.chosen().and_then(|chosen| chosen.penalty)) {
+        (Guide::Validation(valid), Some(features), _) => {
             Penalty::ChosenOn(LabelledFeatures { features, targets: &valid.targets })
         }
-        (Guide::Chosen(Chosen { penalty: Some(penalty), .. }), _) => Penalty::Known(penalty),
+        (_, _, Some(penalty)) => Penalty::Known(penalty),
         _ => return Err(Error::failure("neither the penalty of the head is known nor data to choose it by")),
     };
     let began = Instant::now();

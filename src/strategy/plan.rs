@@ -9,10 +9,8 @@ use crate::fingerprint::Fingerprint;
 use crate::hardware::Hardware;
 use crate::inference::budget::training_budget;
 use crate::model::{Classifier, InputSpec};
-use crate::strategy::request::Chosen;
 use crate::task::{Dataset, LossSettings};
 use crate::training::TrainPlan;
-use crate::training::collapse::Restart;
 use crate::training::mix::Mix;
 use crate::training::optimizer::AdamwSettings;
 
@@ -77,14 +75,15 @@ pub fn plan(
     Ok(plan)
 }
 
-/// The same plan for another training of the run, on `train`, as `chosen`.
-pub fn of_all_rows(plan: &TrainPlan, train: &Dataset, chosen: Chosen) -> TrainPlan {
+/// The same plan for another training of the run: on these data, and as `what` says.
+pub fn of_training(plan: &TrainPlan, what: &str, splits: &[&Dataset]) -> TrainPlan {
     let mut hash = Fingerprint::default();
-    hash.bytes(format!("{} {chosen:?}", plan.fingerprint));
-    train.examples.add_to(&mut hash);
-    train.targets.add_to(&mut hash);
-    let optimizer = if chosen.lower_rates { Restart::lower(plan.optimizer) } else { plan.optimizer };
-    TrainPlan { optimizer, fingerprint: hash.finish(), ..plan.clone() }
+    hash.bytes(format!("{} {what}", plan.fingerprint));
+    for split in splits {
+        split.examples.add_to(&mut hash);
+        split.targets.add_to(&mut hash);
+    }
+    TrainPlan { fingerprint: hash.finish(), ..plan.clone() }
 }
 
 fn learning_rate(config: &mut RunConfig, steps: f64, pace: &Pace, choices: &mut Choices) -> f64 {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::HeadInit;
 use crate::console::Console;
 use crate::error::Result;
+use crate::inference::Rows;
 use crate::inference::cache::{Cache, CacheSettings};
 use crate::model::Classifier;
 use crate::task::{Dataset, Evaluated, Task};
@@ -32,6 +33,8 @@ pub struct TrainRequest<'a> {
     pub cache: &'a Cache,
     /// Whether the time of what was computed once, for this training and others of the same run, counts here.
     pub counts_shared: bool,
+    /// Hears of the logits of the validation data after every epoch, which counts from 1.
+    pub watch: Option<&'a dyn Fn(usize, &Rows) -> Result<()>>,
     /// The run directory, and whether to resume.
     pub options: FitOptions<'a>,
     /// Loads the network once more as it was before training: where training has collapsed, its weights come from here.
@@ -52,16 +55,26 @@ impl TrainRequest<'_> {
 pub enum Guide<'a> {
     /// The scores on validation data.
     Validation(&'a Dataset),
-    /// What they have decided before, when the network was trained on a part of these data.
+    /// What scores have decided before, when the network was trained on a part of these data or of others.
     Chosen(Chosen),
+    /// The same; the result is scored on data that it was not trained on.
+    Scored(Chosen, &'a Dataset),
 }
 
 impl<'a> Guide<'a> {
-    /// The validation data, where there are any.
+    /// The data that are scored, where there are any.
     pub fn validation(self) -> Option<&'a Dataset> {
         match self {
-            Self::Validation(valid) => Some(valid),
+            Self::Validation(valid) | Self::Scored(_, valid) => Some(valid),
             Self::Chosen(_) => None,
+        }
+    }
+
+    /// What has been chosen before.
+    pub fn chosen(self) -> Option<Chosen> {
+        match self {
+            Self::Chosen(chosen) | Self::Scored(chosen, _) => Some(chosen),
+            Self::Validation(_) => None,
         }
     }
 }

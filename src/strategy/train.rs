@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use crate::batch::{ExampleSet, whole_of};
 use crate::config::{HeadInit, Strategy};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inference::Inference;
 use crate::inference::activations::{ActivationRequest, Activations};
 use crate::model::Classifier;
 use crate::strategy::frozen::{self, FeatureCheckpoint, HeadFit};
-use crate::strategy::request::{Guide, TrainRequest, Trained};
+use crate::strategy::request::{TrainRequest, Trained};
 use crate::strategy::{cached, frozen_stages, scope};
 use crate::task::{Dataset, Evaluated, score};
 use crate::training::history::{EvaluationRecord, HistoryWriter};
@@ -36,7 +36,7 @@ fn train_head(classifier: &mut Classifier, request: &TrainRequest) -> Result<Tra
     let began = Instant::now();
     let mut history = HistoryWriter::create(request.options.run.join("history.jsonl"))?;
     let mut valid = None;
-    if let (Some(logits), Guide::Validation(data)) = (fitted.valid_logits, request.guide) {
+    if let (Some(logits), Some(data)) = (fitted.valid_logits, request.guide.validation()) {
         let evaluation = request.task.evaluate(&logits, &data.targets, &classifier.labels)?;
         history.evaluation(EvaluationRecord::new("valid", 1, 1, &evaluation, began.elapsed().as_secs_f64()))?;
         request.console.note(format!("validation {}", evaluation.summary()));
@@ -100,16 +100,15 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
     };
     let trained = scope(strategy, classifier)?;
     let rewind = || rewind(strategy, &trained, request);
-    let fit = |ending| {
-        let calls = Calls { ending, rewind: &rewind };
-        training::fit(classifier, &trained, &set, plan, calls, options, console)
+    let evaluate = |epoch: usize| {
+        let valid = guide.validation().ok_or_else(|| Error::failure("there are no validation data"))?;
+        let scored = score_valid(classifier, valid, valid_cached.as_deref(), request)?;
+        request.watch.map_or(Ok(()), |watch| watch(epoch, &scored.logits))?;
+        Ok(scored)
     };
-    let outcome = match guide {
-        Guide::Validation(valid) => {
-            fit(Ending::Judged(&|| score_valid(classifier, valid, valid_cached.as_deref(), request)))?
-        }
-        Guide::Chosen(chosen) => fit(Ending::After(chosen.epochs))?,
-    };
+    let ending = guide.chosen().map_or(Ending::Judged(&evaluate), |chosen| Ending::After(chosen.epochs));
+    let calls = Calls { ending, rewind: &rewind };
+    let outcome = training::fit(classifier, &trained, &set, plan, calls, options, console)?;
     drop(trained);
     let trainable_parameters = trainable_parameters(strategy, classifier)?;
 
@@ -118,10 +117,10 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
     let folded = classifier.backbone.has_statistics();
     classifier.freeze()?;
     // Merged and folded weights round differently. What is saved, and labels later, is what is scored.
-    let valid = match (outcome.valid.filter(|_| !adapted && !folded), guide) {
+    let valid = match (outcome.valid.filter(|_| !adapted && !folded), guide.validation()) {
         (Some(scored), _) => Some(scored),
-        (None, Guide::Validation(valid)) => Some(score_valid(classifier, valid, valid_cached.as_deref(), request)?),
-        (None, Guide::Chosen(_)) => None,
+        (None, Some(valid)) => Some(score_valid(classifier, valid, valid_cached.as_deref(), request)?),
+        (None, None) => None,
     };
     Ok(Trained {
         seconds: outcome.seconds + seconds,

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::batch::ExampleSet;
+use crate::batch::{ExampleSet, Subset};
+use crate::error::Result;
 use crate::fingerprint::Fingerprint;
 
 /// The right answer for each example of a set, in the examples' order.
@@ -33,6 +34,15 @@ impl Targets {
         }
     }
 
+    /// Those of the examples at `indices`, in this order; an index that is no example's is passed over.
+    pub fn part(&self, indices: &[usize]) -> Self {
+        match self {
+            Self::Classes(classes) => {
+                Self::Classes(indices.iter().filter_map(|&index| classes.get(index).copied()).collect())
+            }
+        }
+    }
+
     /// Adds the answers to what a fingerprint stands for.
     pub fn add_to(&self, hash: &mut Fingerprint) {
         match self {
@@ -52,4 +62,15 @@ pub struct Dataset {
     pub examples: Arc<dyn ExampleSet>,
     /// In the order of `examples`.
     pub targets: Targets,
+}
+
+impl Dataset {
+    /// The examples at `indices`, in this order, as a dataset that shares them.
+    ///
+    /// # Errors
+    /// There is no such example.
+    pub fn part(&self, indices: Vec<usize>) -> Result<Self> {
+        let targets = self.targets.part(&indices);
+        Ok(Self { examples: Arc::new(Subset::new(Arc::clone(&self.examples), indices)?), targets })
+    }
 }

@@ -111,7 +111,7 @@ impl Attempt<'_> {
             let scored = match calls.ending {
                 Ending::Judged(evaluate) => Some(
                     profile
-                        .evaluation(evaluate)
+                        .evaluation(|| evaluate(state.epoch + 1))
                         .or_else(|error| keeper.interrupted_evaluation(error, &mut state, &mut optimizer, &log))?,
                 ),
                 Ending::After(_) => None,
@@ -216,7 +216,7 @@ mod tests {
             unfreezing: Unfreezing::Never { frozen: 0 },
         };
         let evaluations = Cell::new(0);
-        let score = || {
+        let score = |_| {
             evaluations.set(evaluations.get() + 1);
             if interrupt == Some(evaluations.get()) {
                 return Err(Error::interrupted("interrupted"));

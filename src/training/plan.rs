@@ -113,9 +113,9 @@ pub struct FitOptions<'a> {
 /// What ends training and which weights it leaves.
 #[derive(Clone, Copy)]
 pub enum Ending<'a> {
-    /// Every epoch is scored on validation data by this. The best one's weights are kept; training ends with the plan's
-    /// epochs, or when patience is exhausted.
-    Judged(&'a dyn Fn() -> Result<Evaluated>),
+    /// Every epoch is scored on validation data by this, which is told its number from 1. The best one's weights are
+    /// kept; training ends with the plan's epochs, or when patience is exhausted.
+    Judged(&'a dyn Fn(usize) -> Result<Evaluated>),
     /// So many epochs of the plan's schedule are trained, and the last weights kept.
     After(u32),
 }

@@ -43,15 +43,16 @@ pub fn baselines(
     Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
     let mut data = Data::load(&mut config, modality, &mut choices, &Console::new(true))?;
     if modality == Modality::Image && config.data.on_bad_input == OnBadInput::Skip {
-        for examples in [Some(&mut data.train), Some(&mut data.valid), data.test.as_mut()].into_iter().flatten() {
+        for examples in [Some(&mut data.train), data.valid.as_mut(), data.test.as_mut()].into_iter().flatten() {
             keep_readable(examples)?;
         }
     }
     let classes = data.labels.len();
-    let (train, valid) = (SplitInputs::of(&data.train), SplitInputs::of(&data.valid));
+    let valid = data.valid.as_ref().ok_or_else(|| Error::failure("there are no validation rows"))?;
+    let (train, held_out) = (SplitInputs::of(&data.train), SplitInputs::of(valid));
     let (split, examples) = match &data.test {
         Some(test) => ("test", test),
-        None => ("valid", &data.valid),
+        None => ("valid", valid),
     };
     let scored = SplitInputs::of(examples);
     let origins = origins_of(examples, &data);
@@ -61,7 +62,7 @@ pub fn baselines(
         let began = Instant::now();
         let baseline: Box<dyn Baseline> = match name {
             "majority" => Box::new(Majority::fit(&train.labelled(), classes)?),
-            _ => Box::new(Tfidf::fit(&train.labelled(), &valid.labelled(), classes, &mut stop_if_asked)?),
+            _ => Box::new(Tfidf::fit(&train.labelled(), &held_out.labelled(), classes, &mut stop_if_asked)?),
         };
         let train_seconds = began.elapsed().as_secs_f64();
         let found = baseline.predict(&scored.inputs)?;

@@ -32,6 +32,11 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let _lock = files::lock_directory(&shared.run.out)?;
     shared.check_paths(true)?;
     shared.check_loss(&args.strategies)?;
+    if shared.data.folds.is_some() {
+        return Err(Error::request("a comparison scores every run on the same test or validation rows")
+            .key("data.folds")
+            .hint("leave --folds out; --seeds K trains each strategy K times"));
+    }
     if let Some(idle) = args.without_effect() {
         console.warn(idle);
     }

@@ -10,21 +10,28 @@ use crate::inference::Rows;
 use crate::task::{Evaluated, Targets};
 
 /// Fits the temperature on `valid`, the trained network's scores on data with these `targets` that it was not trained
-/// on, and folds it into the output layer. Returns what the network now scores, and the temperature; `None`: the run is
-/// not to be calibrated, or there is nothing to fit it on.
+/// on, and folds it into the output layer. Returns what the network now scores, and the temperature.
 pub fn calibrate(
     run: &mut Run,
     valid: Option<Evaluated>,
     targets: &Targets,
 ) -> Result<(Option<Evaluated>, Option<f64>)> {
-    let is_on = run.config.training.calibrate == Switch::On;
-    let scored = match valid {
-        Some(scored) if is_on => scored,
-        as_it_was => return Ok((as_it_was, None)),
-    };
+    let Some(scored) = valid else { return Ok((None, None)) };
+    let (scored, temperature) = calibrated(run, scored, targets)?;
+    if let Some(temperature) = temperature {
+        run.classifier.head.divide_output(temperature)?;
+    }
+    Ok((Some(scored), temperature))
+}
+
+/// Fits the temperature on scores of rows that were not trained on. Returns what they are with it; `None`: the run is
+/// not to be calibrated.
+pub fn calibrated(run: &Run, scored: Evaluated, targets: &Targets) -> Result<(Evaluated, Option<f64>)> {
+    if run.config.training.calibrate == Switch::Off {
+        return Ok((scored, None));
+    }
     let temperature = fit_temperature(&scored.logits.values, targets.classes());
-    run.classifier.head.divide_output(temperature)?;
-    Ok((Some(divided(run, scored, targets, temperature)?), Some(temperature)))
+    Ok((divided(run, scored, targets, temperature)?, Some(temperature)))
 }
 
 /// What `scored` is where all logits are divided by `temperature`.

@@ -1,24 +1,28 @@
 //! The examples of a run: loaded, split, and what is in them printed.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::commands::inputs::{FileForm, label_rules, read_options};
 use crate::config::{Choices, Columns, DataConfig, KeepBest, RunConfig};
 use crate::console::Console;
 use crate::console::units::{self, counted};
-use crate::data::split::{Split, stratified};
+use crate::data::split::{Split, stratified, stratified_by_group};
 use crate::data::{
-    ClassWeighting, Example, Input, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality,
+    ClassWeighting, Example, Input, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality, Place,
     ReadOptions, Sources, Summary, load_labelled, overlap,
 };
-use crate::error::{Error, Result, listed};
+use crate::error::{Error, Result, listed, nearest};
 use crate::report::Seen;
 use crate::task;
 
 /// The training, validation and test examples of a run.
 pub struct Data {
     pub train: Vec<Example>,
-    pub valid: Vec<Example>,
+    /// `None`: every training row is held out in one of the folds.
+    pub valid: Option<Vec<Example>>,
+    /// Which of the training examples stay together, beside those that are equal: those with the same number.
+    pub groups: Option<Vec<Option<u32>>>,
     pub test: Option<Vec<Example>>,
     /// The training files, then those of the other splits: what the examples' `file` counts.
     pub sources: Sources,
@@ -88,8 +92,8 @@ impl Said<'_> {
     }
 
     /// Where no validation row has the label whose F1 chooses the epoch, it chooses none.
-    fn warn_of_unseen(&mut self, score: &KeepBest, names: &Labels, valid: &[Example]) {
-        if let KeepBest::F1(label) = score
+    fn warn_of_unseen(&mut self, score: &KeepBest, names: &Labels, valid: Option<&[Example]>) {
+        if let (KeepBest::F1(label), Some(valid)) = (score, valid)
             && !valid.iter().any(|example| Some(example.label) == names.index_of(label))
         {
             self.warn(format!(
@@ -141,26 +145,34 @@ impl Data {
         said.warn_of_shared(valid.as_deref(), test.as_deref(), &config.data);
         let seen = SeenRows { valid: seen_valid.flatten(), test: seen_test.flatten() };
         let LabelledSet { examples, columns, labels, resolution, summary: training, .. } = set;
-        let (train, valid) = match valid {
-            Some(valid) => (examples, valid),
-            None => {
-                let (train, valid) = hold_out(&examples, &labels, &training, config, choices, console)?;
+        let sources = Sources { files, options };
+        let groups = config.data.group.as_deref().map(|column| groups(column, &examples, &sources, &mut said));
+        let groups = groups.transpose()?;
+        let (train, valid) = match (valid, config.data.folds) {
+            (Some(valid), _) => (examples, Some(valid)),
+            (None, Some(folds)) => {
+                said.note("validation", format!("every row in one of {folds} folds"));
+                (examples, None)
+            }
+            (None, None) => {
+                let set = RowsToDivide { examples: &examples, groups: groups.as_deref(), labels: &labels };
+                let (train, valid) = hold_out(set, &training, config, choices, console)?;
                 let held_out = format!("{} of the training rows held out", valid.len());
                 said.note("validation", held_out);
-                (train, valid)
+                (train, Some(valid))
             }
         };
-        if train.is_empty() || valid.is_empty() {
+        if train.is_empty() || valid.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::request("there are too few rows to hold any out for validation")
                 .file(columns.file())
                 .hint("give more rows, or a validation file with --valid"));
         }
-        said.warn_of_unseen(&config.training.keep_best, &names, &valid);
-        let sources = Sources { files, options };
+        said.warn_of_unseen(&config.training.keep_best, &names, valid.as_deref());
         let Said { summary, warnings, .. } = said;
         Ok(Self {
             train,
             valid,
+            groups,
             test,
             sources,
             labels,
@@ -236,27 +248,75 @@ fn check_keep_best(score: &KeepBest, names: &Labels) -> Result<()> {
     }
 }
 
+/// The group of each of the training examples, by the column that names it. Rows with an empty cell are in none.
+fn groups(column: &str, examples: &[Example], sources: &Sources, said: &mut Said) -> Result<Vec<Option<u32>>> {
+    let (places, texts): (Vec<Place>, Vec<String>) =
+        examples.iter().map(|example| (example.place(), example.input.to_string())).unzip();
+    let origins = sources.origins(&places, &texts)?;
+    let Some(at) = origins.columns.iter().position(|name| name == column) else {
+        let near = nearest(column, origins.columns.iter().map(String::as_str));
+        let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        return Err(Error::request(format!("no column `{column}` beside the label{near}"))
+            .key("group")
+            .hint(format!("the columns are {}", listed(&origins.columns))));
+    };
+    let mut number_of: HashMap<&str, u32> = HashMap::new();
+    let mut alone = 0;
+    let mut groups = Vec::with_capacity(examples.len());
+    for row in &origins.values {
+        let next = number_of.len() as u32;
+        groups.push(match row.get(at).map(|cell| cell.trim()) {
+            Some(cell) if !cell.is_empty() => Some(*number_of.entry(cell).or_insert(next)),
+            _ => {
+                alone += 1;
+                None
+            }
+        });
+    }
+    let empty = match alone {
+        0 => String::new(),
+        _ => format!("; {} without a value, each for itself", counted(alone, "row")),
+    };
+    let count = counted(number_of.len() as u64, "group");
+    said.note("groups", format!("{count} in the column `{column}`, which stay together{empty}"));
+    Ok(groups)
+}
+
+/// Rows that are to be divided into those to train on and those held out.
+#[derive(Clone, Copy)]
+struct RowsToDivide<'a> {
+    examples: &'a [Example],
+    groups: Option<&'a [Option<u32>]>,
+    labels: &'a Labels,
+}
+
 /// Splits the training examples where no validation data are given: those to train on, and those held out.
 fn hold_out(
-    examples: &[Example],
-    labels: &Labels,
+    rows: RowsToDivide,
     training: &Summary,
     config: &mut RunConfig,
     choices: &mut Choices,
     console: &Console,
 ) -> Result<(Vec<Example>, Vec<Example>)> {
+    let RowsToDivide { examples, groups, labels } = rows;
     let fraction = config.data.valid_fraction.unwrap_or_else(|| {
         choices.record("valid_fraction", 0.1, "no --valid file was given");
         0.1
     });
     config.data.valid_fraction = Some(fraction);
-    let split = stratified(examples, fraction, config.data.split_seed.unwrap_or(config.training.seed))
-        .map_err(|error| error.key("valid-fraction").hint("add data, or pass a validation file with --valid"))?;
+    let seed = config.data.split_seed.unwrap_or(config.training.seed);
+    let split = match groups {
+        Some(groups) => stratified_by_group(examples, groups, fraction, seed),
+        None => stratified(examples, fraction, seed),
+    };
+    let split =
+        split.map_err(|error| error.key("valid-fraction").hint("add data, or pass a validation file with --valid"))?;
     // Those of a single row are named with the other findings about the labels.
     let is_single = |class: u32| training.findings.single.iter().any(|name| name == labels.name(class));
     for class in split.unvalidated.iter().filter(|class| !is_single(class.label)) {
         let name = labels.name(class.label);
         let why = match class.texts {
+            _ if groups.is_some() => "rows of one group stay together, and it is in few groups".to_owned(),
             1 => "all its rows have the same text".to_owned(),
             texts => format!(
                 "of its {texts} different texts {} also {} rows with another label, and rows of one text stay together",
@@ -266,11 +326,29 @@ fn hold_out(
         };
         console.warn(format!("no validation row for `{name}`: {why}"));
     }
-    if let Some(warning) = much_held_out(&split, fraction, labels) {
+    let warning = match groups {
+        Some(_) => other_share_held_out(&split, fraction),
+        None => much_held_out(&split, fraction, labels),
+    };
+    if let Some(warning) = warning {
         console.warn(warning);
     }
     let pick = |indices: &[usize]| indices.iter().filter_map(|&index| examples.get(index).cloned()).collect::<Vec<_>>();
     Ok((pick(&split.train), pick(&split.valid)))
+}
+
+/// What to say where groups make the share that is held out quite another than asked for.
+fn other_share_held_out(split: &Split, fraction: f64) -> Option<String> {
+    let rows = split.valid.len() + split.train.len();
+    let wanted = (rows as f64 * fraction).round();
+    let is_another = (split.valid.len() as f64 - wanted).abs() > (0.3 * wanted).max(4.0);
+    is_another.then(|| {
+        format!(
+            "{} of {rows} rows are held out for validation, where {wanted} were asked for: rows of one group stay \
+             together",
+            split.valid.len()
+        )
+    })
 }
 
 /// What to say where many more rows are held out than asked for.

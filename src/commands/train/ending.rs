@@ -15,8 +15,7 @@ use crate::training::stopping;
 /// The whole ending, for a run that was asked for alone.
 pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Console) {
     console.section("result");
-    let scored = [("test", &metrics.test), ("validation", &metrics.valid)];
-    let mut scored = scored.into_iter().filter_map(|(split, found)| Some((split, found.as_ref()?)));
+    let mut scored = metrics.scored();
     if let Some((split, main)) = scored.next() {
         console.summary(main.sentence(split));
         console.note(table(main, console.is_terminal()));
@@ -29,6 +28,9 @@ pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Cons
     for (split, other) in scored {
         console.note(other.sentence(split));
         warn(split, other, console);
+    }
+    if let Some(folds) = &metrics.folds {
+        console.note(folds.spread());
     }
     if let Some(kept) = kept_epoch(metrics, &history::read(out.join("history.jsonl")).unwrap_or_default()) {
         console.note(kept);
@@ -59,8 +61,7 @@ pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Cons
 
 /// One line, for a run among others: what they say together is the comparison's affair.
 pub fn print_line(metrics: &RunMetrics, console: &Console) {
-    let scored = [("test", &metrics.test), ("validation", &metrics.valid)];
-    if let Some((split, main)) = scored.into_iter().find_map(|(split, found)| Some((split, found.as_ref()?))) {
+    if let Some((split, main)) = metrics.scored().next() {
         let seconds = units::seconds(metrics.train_seconds);
         console.note(format!("{} trained in {seconds}: {}", metrics.strategy, main.sentence(split)));
     }
@@ -75,8 +76,7 @@ fn warn(split: &str, evaluation: &Evaluation, console: &Console) {
 /// `calibration error on test rows: 0.031 (0.084 before temperature scaling by 1.37)`; nothing where both are much the
 /// same.
 fn calibration(metrics: &RunMetrics) -> Option<String> {
-    let scored = [("test", &metrics.test), ("validation", &metrics.valid)];
-    let (split, main) = scored.into_iter().find_map(|(split, found)| Some((split, found.as_ref()?)))?;
+    let (split, main) = metrics.scored().next()?;
     let (before, temperature) = (main.ece_before?, metrics.temperature?);
     ((main.ece - before).abs() >= 0.005).then(|| {
         let after = main.ece;

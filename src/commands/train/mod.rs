@@ -9,6 +9,8 @@ mod calibration;
 mod checks;
 pub(super) mod data;
 mod ending;
+mod folded_rows;
+mod folds;
 mod network;
 mod outcome;
 mod pipeline;

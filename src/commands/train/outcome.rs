@@ -7,7 +7,7 @@ use super::prepare::{Run, Stage};
 use crate::commands::trained_rows::{HELD_OUT_ROWS, TRAINED_ROWS};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Typical};
-use crate::report::{Predictions, Refit};
+use crate::report::{FoldScores, Predictions, Refit};
 use crate::strategy::{Guide, Trained};
 use crate::training::collapse::Restart;
 use crate::training::snapshot::{self, Snapshots};
@@ -40,8 +40,12 @@ pub struct SavedTraining {
     pub ended: Option<Ended>,
     /// The scores on the validation rows: with `refit` of the model before it.
     pub valid: Option<Evaluation>,
+    /// The scores of all training rows, where each was held out in a fold.
+    #[serde(default)]
+    pub folds: Option<FoldScores>,
+    /// What was predicted for the rows that these are the scores of.
     #[serde(skip)]
-    pub valid_predictions: Predictions,
+    pub predictions: Predictions,
     /// The training on all rows that followed.
     #[serde(default)]
     pub refit: Option<Refit>,
@@ -52,7 +56,7 @@ impl SavedTraining {
     pub fn new(run: &Run, trained: Trained, temperature: Option<f64>) -> Self {
         let Trained { seconds, tokens, best_epoch, epochs, trainable_parameters, penalty, valid, restart, ended } =
             trained;
-        let valid_predictions = match (&valid, &run.splits.valid) {
+        let predictions = match (&valid, &run.splits.valid) {
             (Some(scored), Some(split)) => Predictions::of_logits(&scored.logits, &split.dataset.targets),
             _ => Predictions::default(),
         };
@@ -68,8 +72,9 @@ impl SavedTraining {
             penalty,
             restart,
             ended,
-            valid_predictions,
+            predictions,
             valid: valid.map(|valid| valid.evaluation),
+            folds: None,
             refit: None,
         }
     }
@@ -81,7 +86,8 @@ impl SavedTraining {
         let valid = run.splits.valid.as_ref().map(|valid| valid.dataset.clone());
         let valid = valid.ok_or_else(|| Error::failure("there are no validation rows"))?;
         let guide = Guide::Validation(&valid);
-        let trained = run.train(&Stage { train: &train, guide, plan: &plan, folder: &folder, counts_shared: true })?;
+        let trained =
+            run.train(&Stage { train: &train, guide, plan: &plan, folder: &folder, watch: None, counts_shared: true })?;
         let (scored, temperature) = calibrate(run, trained.valid, &valid.targets)?;
         Ok(Self::new(run, Trained { valid: scored, ..trained }, temperature))
     }
@@ -98,16 +104,18 @@ impl SavedTraining {
         Snapshots::new(run.out())?.trained(self)
     }
 
-    /// Saves what was predicted for the validation rows.
+    /// Saves what was predicted for the rows that chose the epoch.
     pub fn save_predictions(&self, run: &Run) -> Result<()> {
-        let Some(valid) = &run.splits.valid else { return Ok(()) };
-        self.valid_predictions.write(run.out(), "valid", run.labels.names(), run.origins(valid))
+        let Some((name, rows)) = run.splits.judging() else { return Ok(()) };
+        let origins = run.origins(rows);
+        let with_folds = run.splits.folded.as_ref().map(|folded| folded.origins(origins));
+        self.predictions.write(run.out(), name, run.labels.names(), with_folds.as_ref().unwrap_or(origins))
     }
 
     /// With the predictions that were saved.
     pub fn with_predictions(mut self, run: &Run) -> Result<Self> {
-        if self.valid.is_some() {
-            self.valid_predictions = Predictions::read(run.out(), "valid", run.labels.names())?;
+        if let Some((name, _)) = run.splits.judging() {
+            self.predictions = Predictions::read(run.out(), name, run.labels.names())?;
         }
         Ok(self)
     }

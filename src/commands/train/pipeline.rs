@@ -110,7 +110,7 @@ fn begin(run: &mut Run) -> Result<()> {
 
 fn train_and_save(mut run: Run) -> Result<(Run, SavedTraining)> {
     let outcome;
-    if run.config.training.refit {
+    if run.config.training.refit || run.splits.folded.is_some() {
         (run, outcome) = refit::train(run)?;
     } else {
         outcome = SavedTraining::of_training(&mut run)?;

@@ -6,7 +6,7 @@ use super::data::Data;
 use super::network::NetworkSource;
 use super::resolved;
 use super::split::{PreparedSplit, SplitPreparation};
-use super::splits::Splits;
+use super::splits::{Splits, Validation};
 use crate::commands::inputs::{TransformOptions, language_fit, transform_for};
 use crate::commands::loaded_model::{engine, hardware_of_engine};
 use crate::commands::locate::locate_network;
@@ -17,9 +17,9 @@ use crate::console::Console;
 use crate::data::{LabelResolution, Labels, Origins, Sources, Summary};
 use crate::error::Result;
 use crate::hardware::Hardware;
-use crate::inference::Inference;
 use crate::inference::budget::inference_budget;
 use crate::inference::cache::{Cache, CacheSettings};
+use crate::inference::{Inference, Rows};
 use crate::model::Classifier;
 use crate::strategy::frozen::FeatureCheckpoint;
 use crate::strategy::variation::Variation;
@@ -94,9 +94,8 @@ impl<'a> Run<'a> {
         console.section("model");
         let engine = engine(config.model.engine, directory.as_deref(), &mut choices)?;
         let hardware = hardware_of_engine(engine, hardware, &mut choices)?;
-        let (before, labels_of_head) = (config.clone(), labels.clone());
-        let network =
-            NetworkSource { config: before, directory, modality, labels: labels_of_head, task, engine, hardware };
+        let (before, names) = (config.clone(), labels.clone());
+        let network = NetworkSource { config: before, directory, modality, labels: names, task, engine, hardware };
         let classifier = network.load(&mut choices, console)?;
 
         let variation = variation::variation(&mut config, &classifier.input, &mut choices);
@@ -113,12 +112,13 @@ impl<'a> Run<'a> {
             cache: session.cache,
             console,
         };
-        let splits = Splits::of(&data, config.training.refit, variation.views, preparation)?;
+        let splits = Splits::of(&data, Validation::of(&config, variation.views), preparation)?;
         resolved::hardware_and_model(&mut config, &classifier, &hardware, engine);
         strategy::defaults::head_init(&mut config, task.head_width(&labels), &mut choices);
-        let datasets = [Some(splits.choosing()), splits.valid.as_ref().map(|valid| &valid.dataset)];
-        let datasets: Vec<&Dataset> = datasets.into_iter().flatten().collect();
-        let plan = plan::plan(&mut config, &datasets, &hardware, &classifier, variation.mix, weights, &mut choices)?;
+        let mut plan_on = |datasets: &[&Dataset]| {
+            plan::plan(&mut config, datasets, &hardware, &classifier, variation.mix, weights.clone(), &mut choices)
+        };
+        let plan = splits.plan(&mut plan_on)?;
         // Varied images differ in every epoch, and so does what the frozen stages compute of them.
         let is_cached =
             config.run.cache == Switch::On && matches!(config.strategy.name, Strategy::Last(_)) && variation.is_none();
@@ -228,6 +228,7 @@ impl<'a> Run<'a> {
             activation_cache: activation_cache.as_ref(),
             cache: session.cache,
             counts_shared: stage.counts_shared,
+            watch: stage.watch,
             options,
             reload: &reload,
             console,
@@ -244,6 +245,8 @@ pub struct Stage<'a> {
     pub plan: &'a TrainPlan,
     /// Where its history and snapshots go.
     pub folder: &'a Path,
+    /// Hears of the logits of the validation data after every epoch.
+    pub watch: Option<&'a dyn Fn(usize, &Rows) -> Result<()>>,
     /// Whether the time of what the trainings of the run share counts to this one.
     pub counts_shared: bool,
 }

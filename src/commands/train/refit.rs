@@ -1,68 +1,77 @@
-//! `--refit`: what the validation rows have chosen is trained once more, on all rows.
+//! The training on all rows (`--refit`, `--folds`), after trainings on a part of them have chosen for how long.
 //!
-//! The first training is one like any other; its record is kept in the run directory until the run is finished. The
-//! second begins with the same network and head, takes as many epochs of the same schedule, and is scored on no
-//! validation rows, since it has seen them: the validation scores of the run stay those of the first, and the
-//! temperature is that of the first too.
+//! What chose is recorded in the run directory until the run is finished. The final training begins with the same
+//! network and head, takes as many epochs of the same schedule, and is scored on no validation rows, since it has seen
+//! them: the scores of the run, and the temperature, stay those of what chose.
 
 use std::path::PathBuf;
 
+use super::folds;
 use super::outcome::SavedTraining;
 use super::prepare::{Run, Stage};
 use crate::console::units::counted;
 use crate::error::{Error, Result};
-use crate::files::remove_all;
+use crate::files::{remove_all, write_atomically};
 use crate::report::Refit;
 use crate::strategy::{Chosen, Guide, plan};
+use crate::training::TrainPlan;
+use crate::training::collapse::Restart;
 use crate::training::snapshot::{Snapshots, of_another_run};
 
-/// Trains twice, or continues where an earlier session ended. The run's classifier is then the final one.
-pub fn train(mut run: Run) -> Result<(Run, SavedTraining)> {
-    let first = match first_of_earlier_session(&run)? {
-        Some(first) => first,
-        None => {
-            let first = SavedTraining::of_training(&mut run)?;
-            first.save_predictions(&run)?;
-            Snapshots::new(run.out())?.chosen(&first)?;
-            first
-        }
+/// Chooses and trains, or continues where an earlier session ended. The run's classifier is then the final one.
+pub fn train(run: Run) -> Result<(Run, SavedTraining)> {
+    let (run, first) = match first_of_earlier_session(&run)? {
+        Some(first) => (run, first),
+        None => choose(run)?,
     };
     let epochs = first.best_epoch.unwrap_or(first.epochs);
     let chosen = Chosen { epochs, penalty: first.penalty, lower_rates: first.restart.is_some() };
     let mut run = run.with_fresh_network()?;
     let train = run.splits.train.dataset.clone();
-    let rows = run.train_rows();
-    run.console.section(format!("training again on {}", counted(rows, "row")));
+    run.console.section(format!("training on all {}", counted(run.train_rows(), "row")));
     if first.best_epoch.is_some() {
-        run.console.note(format!("for {}, as the validation rows have chosen", counted(chosen.epochs.into(), "epoch")));
+        let who = if first.folds.is_some() { "the folds" } else { "the validation rows" };
+        run.console.note(format!("for {}, as {who} have chosen", counted(chosen.epochs.into(), "epoch")));
     }
-    let plan = plan::of_all_rows(&run.plan, &train, chosen);
+    let plan = plan::of_training(&run.plan, &format!("{chosen:?}"), &[&train]);
+    let optimizer = if chosen.lower_rates { Restart::lower(plan.optimizer) } else { plan.optimizer };
+    let plan = TrainPlan { optimizer, ..plan };
     let guide = Guide::Chosen(chosen);
     let folder = folder(&run);
     std::fs::create_dir_all(&folder).map_err(|error| Error::io(error, &folder))?;
-    let last = run.train(&Stage { train: &train, guide, plan: &plan, folder: &folder, counts_shared: false })?;
+    let stage = Stage { train: &train, guide, plan: &plan, folder: &folder, watch: None, counts_shared: false };
+    let last = run.train(&stage)?;
     if let Some(temperature) = first.temperature {
         run.classifier.head.divide_output(temperature)?;
     }
-    let refit = Refit { rows_before: run.rows_of(run.splits.choosing()), epochs: last.epochs };
     let mut outcome = first;
     (outcome.seconds, outcome.tokens) = (outcome.seconds + last.seconds, outcome.tokens + last.tokens);
-    outcome.refit = Some(refit);
     outcome.restart = outcome.restart.or(last.restart);
+    outcome.trainable_parameters = last.trainable_parameters;
+    match run.splits.folded {
+        // No other training is the run's.
+        Some(_) => keep_history(&run)?,
+        None => {
+            outcome.refit = Some(Refit { rows_before: run.rows_of(run.splits.choosing()), epochs: last.epochs });
+        }
+    }
     Ok((run, outcome))
 }
 
-/// What only an unfinished run needs is deleted.
-pub fn remove(run: &Run) -> Result<()> {
-    remove_all(&folder(run))
+/// Trains on a part of the rows, or on several parts in turn, and records what they chose.
+fn choose(mut run: Run) -> Result<(Run, SavedTraining)> {
+    let first;
+    if run.splits.folded.is_some() {
+        (run, first) = folds::choose(run)?;
+    } else {
+        first = SavedTraining::of_training(&mut run)?;
+    }
+    first.save_predictions(&run)?;
+    Snapshots::new(run.out())?.chosen(&first)?;
+    Ok((run, first))
 }
 
-/// Where the second training keeps its state.
-fn folder(run: &Run) -> PathBuf {
-    run.out().join("checkpoints/refit")
-}
-
-/// The first training, if an earlier session has ended it.
+/// What chose, if an earlier session has ended it.
 fn first_of_earlier_session(run: &Run) -> Result<Option<SavedTraining>> {
     if !run.session.resume {
         return Ok(None);
@@ -73,4 +82,22 @@ fn first_of_earlier_session(run: &Run) -> Result<Option<SavedTraining>> {
     }
     run.console.note("the epochs are chosen");
     first.with_predictions(run).map(Some)
+}
+
+/// The history of the final training becomes the run's.
+fn keep_history(run: &Run) -> Result<()> {
+    let file = folder(run).join("history.jsonl");
+    let history = std::fs::read(&file).map_err(|error| Error::io(error, &file))?;
+    write_atomically(run.out().join("history.jsonl"), &history)
+}
+
+/// What only an unfinished run needs is deleted.
+pub fn remove(run: &Run) -> Result<()> {
+    remove_all(&folder(run))?;
+    folds::remove(run)
+}
+
+/// Where the final training keeps its state.
+fn folder(run: &Run) -> PathBuf {
+    run.out().join("checkpoints/refit")
 }

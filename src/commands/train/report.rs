@@ -16,6 +16,7 @@ use crate::report::next_steps::facts::{RunFacts, Training};
 use crate::report::next_steps::run::run_steps;
 use crate::report::next_steps::shell_word;
 use crate::report::provenance::Provenance;
+use crate::report::verdict::split_name;
 use crate::report::{NextStep, Origin, Predictions, RunMetrics, ScoredSplit, row_origins};
 use crate::task::Evaluated;
 use crate::training::history::{self, Record};
@@ -29,13 +30,15 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
     let (typical, thresholds) = (outcome.typical.clone(), metrics.thresholds.clone());
     SavedConfidence::of(&run.classifier, typical, thresholds)?.write(run.out())?;
     metrics.write(run.out().join("metrics.json"))?;
+    let judged = metrics.valid.as_ref().or_else(|| metrics.folds.as_ref().map(|folds| &folds.all));
+    let (name, rows) = run.splits.judging().unzip();
     let splits = [
-        ("valid", &metrics.valid, Some(&outcome.valid_predictions), run.splits.valid.as_ref()),
-        ("test", &metrics.test, test_predictions.as_ref(), run.splits.test.as_ref()),
+        (name, judged, Some(&outcome.predictions), rows),
+        (Some("test"), metrics.test.as_ref(), test_predictions.as_ref(), run.splits.test.as_ref()),
     ];
     let scored: Vec<_> = splits
         .into_iter()
-        .filter_map(|(name, evaluation, predictions, split)| Some((name, evaluation.as_ref()?, predictions?, split?)))
+        .filter_map(|(name, evaluation, predictions, split)| Some((name?, evaluation?, predictions?, split?)))
         .collect();
     let origins: Vec<Vec<Origin>> = scored.iter().map(|(.., split)| origins(run, split)).collect();
     let splits: Vec<ScoredSplit> = scored
@@ -132,8 +135,9 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
         test: test.map(|scored| scored.evaluation.clone()),
         best_epoch: outcome.best_epoch,
         temperature: outcome.temperature,
+        folds: outcome.folds.clone(),
         refit: outcome.refit,
-        thresholds: thresholds(run, &outcome.valid_predictions),
+        thresholds: thresholds(run, &outcome.predictions),
         focal_gamma: run.plan.loss.focal_gamma,
         keep_best: outcome.best_epoch.map(|_| run.plan.keep_best.clone()),
         epochs: outcome.epochs,
@@ -145,12 +149,13 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
     }
 }
 
-/// The confidence thresholds that are asked for, chosen on predictions of the validation data.
+/// The confidence thresholds that are asked for, chosen on predictions of rows that were not trained on.
 fn thresholds(run: &Run, predictions: &Predictions) -> Option<Thresholds> {
     let (target, per_label) = (run.config.training.target_accuracy?, run.config.training.thresholds_per_label);
     let confidence: Vec<f64> = predictions.confidence().into_iter().map(f64::from).collect();
     let (truth, predicted) = (&predictions.truth, &predictions.predicted());
-    let rows = PredictedRows { name: "validation", truth, predicted, confidence: &confidence };
+    let name = run.splits.judging().map_or("validation", |(name, _)| split_name(name));
+    let rows = PredictedRows { name, truth, predicted, confidence: &confidence };
     Some(Thresholds::choose(&rows, run.labels.names(), target, per_label))
 }
 
@@ -195,7 +200,7 @@ fn html(
         history,
         data: &run.summary,
         classes: &run.training.classes,
-        holds_out: run.config.data.valid.is_none(),
+        holds_out: run.splits.valid.is_some() && run.config.data.valid.is_none(),
         splits,
         next,
         provenance: &Provenance::now(),

@@ -96,6 +96,12 @@ impl PreparedSplit {
         Self::new(Arc::new(set), indices, &examples, purpose, preparation)
     }
 
+    /// The same examples as those of a split that is only scored. `examples`: what this split was made of.
+    pub fn as_held_out(&self, examples: &[Example], preparation: SplitPreparation) -> Result<Self> {
+        let (set, indices) = (Arc::clone(&self.dataset.examples), Rc::clone(&self.indices));
+        Self::new(set, indices, examples, Purpose::Inference, preparation)
+    }
+
     fn new(
         set: Arc<dyn ExampleSet>,
         indices: Rc<[usize]>,

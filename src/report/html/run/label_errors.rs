@@ -39,10 +39,12 @@ pub(super) fn possible_label_errors(scored: &[SplitView]) -> Markup {
             }
         }
     };
+    let by_folds = scored.iter().any(|scored| scored.split.name == "folds");
     let seen: u64 = scored.iter().filter_map(|scored| scored.split.seen).map(|seen| seen.rows).sum();
     let note = html! {
         p {
-            @if seen == 0 { "The network was not trained on these rows, and it prefers" }
+            @if by_folds { "Every row was predicted by a network that was not trained on it, and that prefers" }
+            @else if seen == 0 { "The network was not trained on these rows, and it prefers" }
             @else { "The network prefers" }
             " another label to theirs: it gives theirs less than chance would, and another at least the probability "
             "that rows with that label get on average (confident learning; Northcutt and others, 2021)."

@@ -5,6 +5,7 @@ mod confidence;
 mod confusions;
 mod data;
 mod examples;
+mod folds;
 mod label_errors;
 mod labels;
 mod mistakes;

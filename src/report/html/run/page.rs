@@ -198,6 +198,7 @@ mod tests {
             best_epoch: Some(2),
             keep_best: Some(KeepBest::F1(HOSTILE.to_owned())),
             temperature: Some(1.25),
+            folds: None,
             refit: None,
             thresholds: None,
             focal_gamma: Some(2.0),

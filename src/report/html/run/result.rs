@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::folds::folds;
 use super::view::{FEW_ROWS, RunReport, SplitView};
 use crate::console::units::{self, counted};
 use crate::evaluation::{Evaluation, Interval};
@@ -27,6 +28,7 @@ pub(super) fn result(report: &RunReport, main: Option<&SplitView>, others: &[&Sp
             None => { p.lead { "Nothing was evaluated." } (costs(report.metrics)) },
         }
         @if !others.is_empty() { (splits(main.into_iter().chain(others.iter().copied()))) }
+        @if let Some(scores) = &report.metrics.folds { (folds(scores)) }
         @if let Some(said) = report.metrics.refitted() { p { (shown(&capitalised(&said))) "." } }
     };
     section("result", "Result", note, content)

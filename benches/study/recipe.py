@@ -174,10 +174,13 @@ def table(args):
         accuracy = {recipe: mean(one["accuracy"] for one in ones) for recipe, ones in found.items()}
         peer = accuracy.pop("Trainer", None)
         defaults = accuracy.pop("defaults")
+        shown = "" if peer is None else f"{peer:.3f}"
+        if not accuracy:
+            print(f"| {data} | {size:,} | {strategy} | {defaults:.3f} | | | | {shown} |")
+            continue
         best = max(accuracy, key=accuracy.get)
         difference = 100 * (defaults - accuracy[best])
         distances[strategy, "fitted" if data in FITTED else "other"].append(difference)
-        shown = "" if peer is None else f"{peer:.3f}"
         print(
             f"| {data} | {size:,} | {strategy} | {defaults:.3f} | {accuracy[best]:.3f} | {best} "
             f"| {difference:+.1f} | {shown} |"

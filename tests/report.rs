@@ -167,7 +167,7 @@ fn what_the_data_ask_for_comes_first_in_the_report_and_on_the_terminal() {
     outcome.check(outcome.stdout.is_empty(), "standard output to be for data");
     let outcome = outcome.says(&[
         "weights kept: epoch ",
-        " of 2 (best macro-F1 on validation: ",
+        " of 2 (",
         "report: run/report.html",
         "what to do next",
         "`lonely` has one row in the training data",

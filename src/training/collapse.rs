@@ -185,7 +185,7 @@ mod tests {
     }
 
     /// Two labels, half of the rows each.
-    const EVEN: LossBounds = LossBounds { constant: 0.6931, lowest: 0.0 };
+    const EVEN: LossBounds = LossBounds { constant: std::f64::consts::LN_2, lowest: 0.0 };
 
     #[test]
     fn the_same_answer_for_all_with_nothing_learned_is_a_collapse() {

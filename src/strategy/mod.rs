@@ -20,6 +20,6 @@ pub mod scope;
 pub mod train;
 pub mod variation;
 
-pub use self::request::{Chosen, Guide, TrainRequest, Trained};
+pub use self::request::{Chosen, Guide, TrainRequest, Trained, Watch};
 pub use self::scope::{frozen_stages, scope};
 pub use self::train::train;

@@ -13,6 +13,9 @@ use crate::training::collapse::Restart;
 use crate::training::stopping::Ended;
 use crate::training::{FitOptions, TrainPlan};
 
+/// Hears of the logits of the validation data after every epoch, which counts from 1; its error ends training.
+pub type Watch<'a> = &'a dyn Fn(usize, &Rows) -> Result<()>;
+
 /// What training needs besides the classifier.
 pub struct TrainRequest<'a> {
     /// Gives the loss, the fit of a head on features, and the scores.
@@ -34,7 +37,7 @@ pub struct TrainRequest<'a> {
     /// Whether the time of what was computed once, for this training and others of the same run, counts here.
     pub counts_shared: bool,
     /// Hears of the logits of the validation data after every epoch, which counts from 1.
-    pub watch: Option<&'a dyn Fn(usize, &Rows) -> Result<()>>,
+    pub watch: Option<Watch<'a>>,
     /// The run directory, and whether to resume.
     pub options: FitOptions<'a>,
     /// Loads the network once more as it was before training: where training has collapsed, its weights come from here.

@@ -17,13 +17,13 @@ use crate::console::Console;
 use crate::data::{LabelResolution, Labels, Origins, Sources, Summary};
 use crate::error::Result;
 use crate::hardware::Hardware;
+use crate::inference::Inference;
 use crate::inference::budget::inference_budget;
 use crate::inference::cache::{Cache, CacheSettings};
-use crate::inference::{Inference, Rows};
 use crate::model::Classifier;
 use crate::strategy::frozen::FeatureCheckpoint;
 use crate::strategy::variation::Variation;
-use crate::strategy::{self, Guide, TrainRequest, Trained, cached, plan, variation};
+use crate::strategy::{self, Guide, TrainRequest, Trained, Watch, cached, plan, variation};
 use crate::task::{self, Dataset, Task};
 use crate::training::reduce::SingleDevice;
 use crate::training::{FitOptions, TrainPlan};
@@ -246,7 +246,7 @@ pub struct Stage<'a> {
     /// Where its history and snapshots go.
     pub folder: &'a Path,
     /// Hears of the logits of the validation data after every epoch.
-    pub watch: Option<&'a dyn Fn(usize, &Rows) -> Result<()>>,
+    pub watch: Option<Watch<'a>>,
     /// Whether the time of what the trainings of the run share counts to this one.
     pub counts_shared: bool,
 }

@@ -21,7 +21,7 @@ const FIRST_SCREENS: &[FirstScreen] = &[
             ("data.train", "Labelled rows to train on, or a folder of class folders"),
             ("data.valid", "Labelled rows to validate on"),
             ("data.valid_fraction", "Or: the fraction of the training rows to hold out [default: 0.1]"),
-            ("data.folds", "Or: K folds, for little data; the final model is trained on all rows"),
+            ("data.folds", "Or: K folds, then all rows: for little data"),
             ("data.test", "Labelled rows to measure the finished model on"),
             ("data.text", "Text columns, or image paths [default: found]"),
             ("data.label", "Column of the label [default: found]"),

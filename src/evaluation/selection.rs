@@ -225,8 +225,8 @@ mod tests {
 
     const DRAWS: u64 = 600;
 
-    /// In how many of the draws the true accuracy above the threshold is below the target, and in how many there is one.
-    /// `accuracy` is that of rows with a confidence.
+    /// In how many of the draws the true accuracy above the threshold is below the target, and in how many there is
+    /// one. `accuracy` is that of rows with a confidence.
     fn simulated(rows: usize, target: f64, accuracy: impl Fn(f64) -> f64) -> (f64, f64) {
         let mut uniform = Uniform(rows as u64);
         // Confidences are those of most networks: many high ones.

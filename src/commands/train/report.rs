@@ -67,16 +67,19 @@ fn origins(run: &Run, split: &PreparedSplit) -> Vec<Origin> {
     row_origins(run.origins(split), |row| split.places.get(row).and_then(file))
 }
 
-/// How many epochs a run had whose last was its best, with a validation loss clearly below that of the one before.
+/// How many epochs a run had whose last was its best, with a validation loss clearly below that of every other, and
+/// with something left to learn from the training rows.
 fn unfinished_epochs(metrics: &RunMetrics, history: &[Record]) -> Option<u32> {
     let loss = |record: &Record| match record {
         Record::Evaluation(evaluation) if evaluation.split == "valid" => Some(evaluation.loss),
         _ => None,
     };
     let losses: Vec<f64> = history.iter().filter_map(loss).collect();
-    let &[.., before, last] = losses.as_slice() else { return None };
-    let still_fell = last < 0.95 * before && before - last > 0.01;
-    (still_fell && metrics.best_epoch == Some(metrics.epochs)).then_some(metrics.epochs)
+    let (last, earlier) = losses.split_last()?;
+    let lowest = earlier.iter().copied().reduce(f64::min)?;
+    let still_fell = *last < 0.95 * lowest && lowest - last > 0.01;
+    let is_learned = metrics.ended.is_some_and(|ended| ended.reason == EndReason::Fitted);
+    (still_fell && !is_learned && metrics.best_epoch == Some(metrics.epochs)).then_some(metrics.epochs)
 }
 
 fn next_steps(run: &Run, metrics: &RunMetrics, history: &[Record], splits: &[ScoredSplit]) -> Result<Vec<NextStep>> {

@@ -1,4 +1,5 @@
-//! The confidence thresholds of a model, one for all labels or one for each predicted label, as they are stored with it.
+//! The confidence thresholds of a model, one for all labels or one for each predicted label, as they are stored with
+//! it.
 //! [`selection`](super::selection) says what they promise.
 
 use serde::{Deserialize, Serialize};

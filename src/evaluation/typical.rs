@@ -1,11 +1,11 @@
 //! How unusual a row is for a model, measured against rows of the kind that it was trained for.
 //!
 //! The score is the logarithm of the largest probability (Hendrycks and Gimpel, "A Baseline for Detecting Misclassified
-//! and Out-of-Distribution Examples" (2017)). docs/accuracy.md has it beside the energy, the largest logit and distances
-//! to the classes' means, none of which was better. A probability alone does not say what is usual for this model, so a
-//! row is placed among rows that were not trained on: its typicality is the share of them, itself included, that are at
-//! least as unusual (a conformal p-value; Bates et al., "Testing for outliers with conformal p-values" (2023)). Of new
-//! rows of the same kind at most the share P has a typicality of P or less.
+//! and Out-of-Distribution Examples" (2017)). docs/accuracy.md has it beside the energy, the largest logit and
+//! distances to the classes' means, none of which was better. A probability alone does not say what is usual for this
+//! model, so a row is placed among rows that were not trained on: its typicality is the share of them, itself included,
+//! that are at least as unusual (a conformal p-value; Bates et al., "Testing for outliers with conformal p-values"
+//! (2023)). Of new rows of the same kind at most the share P has a typicality of P or less.
 
 use serde::{Deserialize, Serialize};
 

@@ -31,7 +31,8 @@ impl Thresholds {
         };
         let without = if self.without.is_empty() { String::new() } else { format!("; {}", self.given_to_none()) };
         format!(
-            "{from} ({share} of {rows}) at least {target} of the labels are correct, with {certainty} certainty{without}"
+            "{from} ({share} of {rows}) at least {target} of the labels are correct, with {certainty} \
+             certainty{without}"
         )
     }
 

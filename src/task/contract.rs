@@ -114,8 +114,8 @@ pub struct Unknown {
 
 /// What is written for an example.
 pub struct Answer {
-    /// The index of the label that it is given; `None` where the answer is less confident than asked for, or the example
-    /// too unusual.
+    /// The index of the label that it is given; `None` where the answer is less confident than asked for, or the
+    /// example too unusual.
     pub class: Option<usize>,
     /// Whether the example is too unusual.
     pub is_unusual: bool,

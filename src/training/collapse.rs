@@ -24,8 +24,8 @@ const SAME_ANSWER: f64 = 3e-3;
 /// nothing was.
 const NOTHING_LEARNED: f64 = 0.02;
 
-/// The peak rate times the steps, up to which no network has collapsed: AdamW moves a weight by about its rate in a step,
-/// so this little leaves all weights where they were.
+/// The peak rate times the steps, up to which no network has collapsed: AdamW moves a weight by about its rate in a
+/// step, so this little leaves all weights where they were.
 pub const LEAST_MOVED: f64 = 1e-4;
 
 /// How training has collapsed.

@@ -21,7 +21,8 @@ use crate::training::state::{Clock, Phase, TrainState};
 use crate::training::step::GradientPass;
 use crate::training::stopping::EndReason;
 
-/// Trains the parameters that `scope` names, until `calls.ending`. Training that collapses is begun again once, with lower rates.
+/// Trains the parameters that `scope` names, until `calls.ending`. Training that collapses is begun again once, with
+/// lower rates.
 ///
 /// # Errors
 /// Interrupted (the state is saved), diverged twice, or an error of the disk or of libtorch.

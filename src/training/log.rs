@@ -129,7 +129,8 @@ impl<'a> TrainLog<'a> {
         Ok(())
     }
 
-    /// Training has ended, and why is said if it was early; `profile` says where the time went, when that was asked for.
+    /// Training has ended, and why is said if it was early; `profile` says where the time went, when that was asked
+    /// for.
     pub fn finish(self, state: &TrainState, reason: EndReason, profile: Option<Table>) {
         self.bar.finish();
         match reason {

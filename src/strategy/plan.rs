@@ -213,7 +213,7 @@ impl Pace {
             _ if init == Init::Random => long(1e-3, "usual for training from random weights"),
             Strategy::Lora { .. } if is_small_encoder => Self { faster: 1.0, most_epochs: 12, ..short(1e-3) },
             Strategy::Lora { .. } => long(1e-3, "usual for low-rank adapters"),
-            Strategy::Bitfit if is_small_encoder => short(2e-3),
+            Strategy::Bitfit if is_small_encoder => Self { most_epochs: 12, ..short(2e-3) },
             Strategy::Bitfit => long(1e-3, "usual where only biases are trained"),
             Strategy::Last(_) if is_small_encoder => short(1.5e-4),
             _ if is_image && classifier.backbone.has_statistics() => match width {

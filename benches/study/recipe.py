@@ -84,7 +84,7 @@ def rehead(args, cell, recipe, *options):
         "strategy": metrics["strategy"], "epochs": metrics["epochs"], "best_epoch": metrics["best_epoch"],
         "seconds": metrics["train_seconds"], "accuracy": test["accuracy"], "macro_f1": test["macro_f1"],
         "loss": test["loss"], "ece": test["ece"], "temperature": metrics.get("temperature"),
-        "attempts": metrics.get("attempts"), "majority": max(support(test).values()) / test["rows"],
+        "restart": metrics.get("restart"), "majority": max(support(test).values()) / test["rows"],
     }  # fmt: skip
 
 

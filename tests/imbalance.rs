@@ -224,7 +224,7 @@ fn the_latest_epoch_within_the_noise_is_kept() {
         let best = format!("within the noise of the best, {:.3} in epoch {}", scores[best], best + 1);
         said.says(&[best.as_str()]);
     }
-    assert!(scene.text("run/report.html").contains(", the latest whose macro-F1 is within the noise of the best"));
+    assert!(scene.text("run/report.html").contains(", the latest within the noise of the best macro-F1"));
 }
 
 /// Texts whose words say the label twice in three times.

@@ -158,19 +158,7 @@ fn at_most(errors: u64, rows: u64, p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Uniform numbers, the same in every run.
-    struct Uniform(u64);
-
-    impl Uniform {
-        fn next(&mut self) -> f64 {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = self.0;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-        }
-    }
+    use crate::random::Random;
 
     #[test]
     fn the_bound_is_scipys() {
@@ -228,7 +216,7 @@ mod tests {
     /// In how many of the draws the true accuracy above the threshold is below the target, and in how many there is
     /// one. `accuracy` is that of rows with a confidence.
     fn simulated(rows: usize, target: f64, accuracy: impl Fn(f64) -> f64) -> (f64, f64) {
-        let mut uniform = Uniform(rows as u64);
+        let mut random = Random::new(rows as u64);
         // Confidences are those of most networks: many high ones.
         let confident = |uniform: f64| 1.0 - 0.5 * uniform * uniform;
         // The accuracy of the most confident rows, by their share.
@@ -242,8 +230,8 @@ mod tests {
             .collect();
         let (mut broken, mut found) = (0, 0);
         for _ in 0..DRAWS {
-            let confidence: Vec<f64> = (0..rows).map(|_| confident(uniform.next())).collect();
-            let correct: Vec<bool> = confidence.iter().map(|&c| uniform.next() < accuracy(c)).collect();
+            let confidence: Vec<f64> = (0..rows).map(|_| confident(random.unit())).collect();
+            let correct: Vec<bool> = confidence.iter().map(|&c| random.unit() < accuracy(c)).collect();
             if let Some((point, _)) = last_of_series(&Coverage::of(&confidence, &correct), rows as u64, target) {
                 let share = ((1.0 - point.threshold) / 0.5).sqrt().min(1.0);
                 found += 1;

@@ -16,12 +16,10 @@ pub struct EpochScore {
     /// From 1.
     pub epoch: u32,
     /// The score that decides, higher is better; of the loss its negative.
-    #[serde(alias = "macro_f1")]
     pub score: f64,
     /// Loss (cross-entropy) on the validation data; lower is better.
     pub loss: f64,
     /// How much lower a later epoch's score may be and still be as good; 0 where the best epoch is asked for.
-    #[serde(default)]
     pub noise: f64,
 }
 
@@ -160,7 +158,6 @@ pub struct Verdict {
 pub struct BestEpoch {
     patience: Option<u32>,
     best: Option<EpochScore>,
-    #[serde(default)]
     kept: Option<EpochScore>,
     without_improvement: u32,
 }

@@ -83,6 +83,9 @@ fn options_of(rows: &SuggestRowArgs, model: &LoadedModel) -> ReadOptions {
     ReadOptions { unlabelled: true, ..model.read_options(given) }
 }
 
+/// What an interruption leaves.
+const UNFINISHED: &str = "nothing is written: which rows are worth a label is known once all are read";
+
 /// What it takes to find the candidates among the rows.
 struct Scoring<'a> {
     args: &'a SuggestArgs,
@@ -120,10 +123,7 @@ impl Scoring<'_> {
             let window = window?;
             let outputs = self.model.inference().outputs(&*window.prepared.set, &mut |_, _| {});
             let outputs = outputs.map_err(|error| match error.kind() {
-                ErrorKind::Interrupted => Error::interrupted(
-                    "nothing is written: which rows are worth a label is known \
-                                                              once all are read",
-                ),
+                ErrorKind::Interrupted => Error::interrupted(UNFINISHED),
                 _ => error,
             })?;
             check_finite(&window.rows, &window.fates, &outputs.logits, self.columns.file())?;

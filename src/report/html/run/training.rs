@@ -62,7 +62,7 @@ pub(super) fn training(report: &RunReport) -> Markup {
                     @if report.metrics.refit.is_some() { "Epoch " (best.epoch) " was chosen" }
                     @else { "The weights of epoch " (best.epoch) " were kept" }
                     @match &report.metrics.keep_best {
-                        Some(KeepBest::Latest) => ", the latest whose macro-F1 is within the noise of the best",
+                        Some(KeepBest::Latest) => { ", the " (stopping::best(&KeepBest::Latest)) }
                         Some(score) => { " for the " (quoted(&stopping::best(score))) }
                         None => {}
                     }

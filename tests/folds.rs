@@ -107,7 +107,11 @@ fn every_row_is_predicted_once_and_the_scores_are_those_of_the_file() {
         ["--strategy frozen", "--strategy full --epochs 4 --batch-size 8 --lr 1e-3", "--strategy last:1 --epochs 3"]
     {
         let outcome = scene.rehead(&format!("{FOLDED} {how} --folds 4 --test test.csv --out run")).ok();
-        outcome.says(&["validation: every row in one of 4 folds", "on 64 out-of-fold rows", "accuracy by fold"]);
+        let outcome =
+            outcome.says(&["validation: every row in one of 4 folds", "on 64 out-of-fold rows", "accuracy by fold"]);
+        let compare = outcome.stderr.lines().find(|line| line.contains("rehead compare "));
+        outcome.check(compare.is_some() || !how.contains("frozen"), "a comparison to be the next step");
+        outcome.check(compare.is_none_or(|line| !line.contains("--folds")), "a comparison that is not refused");
         let rows = folds_csv(&scene, "run");
         let numbers: Vec<usize> = rows.iter().map(|row| row["row"].parse().unwrap()).collect();
         assert_eq!(numbers, (1..=64).collect::<Vec<_>>(), "{how}");

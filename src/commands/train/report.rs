@@ -170,8 +170,10 @@ fn data_options(run: &Run) -> Result<String> {
     let of_model = given_settings(&run.config, "model", &run.choices)?;
     let init = of_model.into_iter().filter(|(setting, _)| setting.name() == "init");
     for (setting, value) in given_settings(&run.config, "data", &run.choices)?.into_iter().chain(init) {
-        // The usual names are found again. A column has a flag of its own, since its name may hold a comma.
-        let is_usual = match setting.name() {
+        // The usual names are found again, and a comparison takes no folds. A column has a flag of its own, since its
+        // name may hold a comma.
+        let is_left_out = match setting.name() {
+            "folds" => true,
             "text" => data.text.as_deref().is_some_and(|names| *names == ["text"]),
             "label" => data.label.as_deref() == Some("label"),
             _ => false,
@@ -181,7 +183,7 @@ fn data_options(run: &Run) -> Result<String> {
             _ => setting.flag().to_owned(),
         };
         let value = value.map_or(String::new(), |value| format!(" {}", shell_word(Path::new(&value))));
-        words.extend((!is_usual).then(|| flag + &value));
+        words.extend((!is_left_out).then(|| flag + &value));
     }
     Ok(words.join(" "))
 }

@@ -193,6 +193,30 @@ pub fn try_writing_into(directory: &Path) -> io::Result<()> {
     written
 }
 
+/// How many bytes can still be written below `path`, which need not exist yet. `None` where the system does not say.
+pub fn free_space(path: &Path) -> Option<u64> {
+    let existing = path.ancestors().find(|ancestor| ancestor.exists())?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::CString::new(existing.as_os_str().as_bytes()).ok()?;
+        let mut system = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+        // SAFETY: the name ends in a zero byte, and `system` has room for the answer.
+        if unsafe { libc::statvfs(name.as_ptr(), system.as_mut_ptr()) } != 0 {
+            return None;
+        }
+        // SAFETY: zeroed above, and filled by the call, which succeeded.
+        let system = unsafe { system.assume_init() };
+        #[allow(clippy::useless_conversion, reason = "their widths differ between systems")]
+        u64::from(system.f_bavail).checked_mul(u64::from(system.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = existing;
+        None
+    }
+}
+
 /// A temporary file that is removed unless it was renamed.
 struct Temporary(PathBuf);
 

@@ -142,7 +142,7 @@ fn a_model_is_fetched_once_into_the_standard_layout() {
     assert_eq!(read("config.json"), CONFIG);
     assert_eq!(read("model.safetensors"), scene.weights);
     assert_eq!(read("1_Pooling/config.json"), b"{\"word_embedding_dimension\": 8}");
-    for unwanted in ["pytorch_model.bin", "model.fp16.safetensors", "onnx", "README.md"] {
+    for unwanted in ["pytorch_model.bin", "model.fp16.safetensors", "onnx"] {
         assert!(!scene.snapshot().join(unwanted).exists(), "{unwanted}");
     }
     assert_eq!(fs::read_to_string(scene.cache().join("refs/main")).unwrap(), scene.commit);
@@ -167,7 +167,7 @@ fn quiet_says_nothing_but_the_path() {
     assert!(output.stderr.is_empty());
     let loud = Scene::new();
     let lines = String::from_utf8(loud.fetch(&[ID]).stderr).unwrap();
-    assert_eq!(lines.lines().count(), 5, "one line per file:\n{lines}");
+    assert_eq!(lines.lines().count(), 6, "one line per file:\n{lines}");
     assert_mentions(&lines, &["model.safetensors: 683.6 KiB in", "/s)"]);
 }
 
@@ -275,6 +275,63 @@ fn pickles_are_refused_with_the_command_that_converts_them() {
     let requests = scene.hub.take_requests();
     let fetched = |file: &str| content_requests(&requests, file);
     assert_eq!((fetched("pytorch_model.bin"), fetched("vocab.txt")), (0, 0), "its config.json alone is fetched");
+}
+
+/// The hub's bot converts on request; what it has made is as good as what the authors publish. Of anyone else, or of
+/// another commit, it is not.
+#[test]
+fn the_hubs_own_conversion_serves_where_there_are_only_pickles() {
+    let scene = Scene::new();
+    const TITLE: &str = "Adding `safetensors` variant of this model";
+    let old: [(&str, &[u8]); 2] = [("config.json", CONFIG), ("pytorch_model.bin", b"pickle")];
+    let converted: [(&str, &[u8]); 3] = [old[0], old[1], ("model.safetensors", &scene.weights)];
+    scene.hub.commit("org/old", &old);
+    scene.hub.open_pull_request("org/old", 1, "somebody", TITLE, &converted);
+    complaint(&scene.fetch(&["org/old"]), 2);
+
+    let commit = scene.hub.open_pull_request("org/old", 2, "SFconvertbot", TITLE, &converted);
+    let output = scene.fetch(&["org/old"]);
+    assert!(printed(&output).ends_with(&commit));
+    assert_mentions(&String::from_utf8_lossy(&output.stderr), &["only PyTorch files", "refs/pr/2"]);
+    let folder = scene.home.path().join("hub/models--org--old");
+    assert_eq!(fs::read_to_string(folder.join("refs/refs/pr/2")).unwrap(), commit);
+
+    // Found again: without the network, with it at no cost, and under its own name.
+    let offline = |id: &str| printed(&scene.command(&[id]).env("HF_HUB_OFFLINE", "1").output().unwrap());
+    assert!(offline("org/old").ends_with(&commit));
+    assert!(offline("org/old@refs/pr/2").ends_with(&commit));
+    scene.hub.take_requests();
+    printed(&scene.fetch(&["org/old"]));
+    assert_eq!(scene.hub.take_requests().len(), 1);
+
+    // The authors have changed their model since: what was converted is another.
+    scene.hub.commit("org/old", &[("config.json", CONFIG), ("pytorch_model.bin", b"better pickle")]);
+    assert_mentions(&complaint(&scene.fetch(&["org/old"]), 2), &["pytorch_model.bin"]);
+}
+
+#[test]
+fn a_disk_without_room_is_told_before_the_download() {
+    let scene = Scene::new();
+    scene.hub.claim("model.safetensors", 1 << 60);
+    let said = complaint(&scene.fetch(&[ID]), 1);
+    assert_mentions(&said, &["needs 1.0 EiB", "free", "HF_HOME"]);
+    assert_eq!(content_requests(&scene.hub.take_requests(), "model.safetensors"), 0);
+}
+
+#[test]
+fn a_busy_hub_is_asked_again() {
+    let scene = Scene::new();
+    scene.hub.misbehave("/api/models/", 1, What::Status(429));
+    printed(&scene.fetch(&[ID]));
+}
+
+/// Of small files the hub states git's hash.
+#[test]
+fn small_files_are_verified_too() {
+    let scene = Scene::new();
+    scene.hub.misbehave("tokenizer.json", 1, What::Corrupt);
+    printed(&scene.fetch(&[ID]));
+    assert_eq!(fs::read(scene.snapshot().join("tokenizer.json")).unwrap(), b"{}");
 }
 
 #[test]
@@ -538,6 +595,17 @@ fn python_finds_what_was_fetched_and_the_other_way_round() {
         .chain([scene.snapshot().to_str().unwrap().to_owned(), "0".to_owned()])
         .collect();
     assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+
+    // A revision with slashes is a path below `refs` for both.
+    scene.hub.branch(ID, "refs/pr/1", &scene.commit);
+    printed(&scene.fetch(&["org/tiny-model@refs/pr/1"]));
+    let found = run(
+        "from huggingface_hub import snapshot_download as s, scan_cache_dir\n\
+         print(s('org/tiny-model', revision='refs/pr/1', local_files_only=True))\n\
+         print(len(scan_cache_dir().warnings))",
+        true,
+    );
+    assert_eq!(found, format!("{}\n0", scene.snapshot().display()));
 
     fs::remove_dir_all(scene.home.path().join("hub")).unwrap();
     run(

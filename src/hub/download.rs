@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use hf_hub::api::sync::ApiRepo;
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use ureq::Request;
 
-use crate::console::DownloadEvent;
+use crate::console::{DownloadEvent, units};
 use crate::error::{self, Error, Result};
 use crate::files;
 use crate::hub::error::{HubError, retry};
@@ -25,6 +26,9 @@ use crate::hub::network::Network;
 use crate::hub::settings::HubSettings;
 
 const MOST_REDIRECTS: u32 = 10;
+/// Of a hash by SHA-1, in hexadecimal.
+const SHA1_DIGITS: usize = 40;
+const ROOM: &str = "free space there, or set HF_HOME to a directory on another disk";
 
 /// Brings files of one model at one commit into its folder of the cache.
 pub struct Download<'a> {
@@ -57,12 +61,42 @@ impl<'a> Download<'a> {
         Self { settings, network, repo, folder, commit, report }
     }
 
-    /// Makes `file` appear in the snapshot, with as few bytes from the network as possible.
+    /// Makes `files` appear in the snapshot, with as few bytes from the network as possible.
     ///
     /// # Errors
-    /// The hub refuses or breaks off, the content does not match its name, or the cache cannot be written.
-    pub fn fetch(&self, file: &str) -> Result<(), HubError> {
-        let content = retry(|_| self.content(file))?;
+    /// There is no room for what is missing of them, the hub refuses or breaks off, a content does not match its name,
+    /// or the cache cannot be written.
+    pub fn fetch(&self, files: &[&str]) -> Result<(), HubError> {
+        let contents = files.iter().map(|file| retry(|_| self.content(file))).collect::<Result<Vec<_>, _>>()?;
+        self.check_space(&contents)?;
+        files.iter().zip(&contents).try_for_each(|(file, content)| self.fetch_content(file, content))
+    }
+
+    /// That the disk has room for what is still to come.
+    fn check_space(&self, contents: &[Content]) -> Result<()> {
+        let blobs = self.folder.join("blobs");
+        let length = |name: &str| fs::metadata(blobs.join(name)).map(|metadata| metadata.len());
+        let missing = |content: &Content| match length(&content.etag) {
+            Ok(_) => 0,
+            Err(_) => {
+                let present = length(&format!("{}.incomplete", content.etag)).unwrap_or(0);
+                content.bytes.unwrap_or(0).saturating_sub(present)
+            }
+        };
+        let needed = contents.iter().map(missing).fold(0, u64::saturating_add);
+        match files::free_space(&blobs) {
+            Some(free) if free < needed => Err(Error::failure(format!(
+                "the download needs {}, and the disk of the model cache has {} free",
+                units::bytes(needed),
+                units::bytes(free)
+            ))
+            .file(self.settings.cache.path())
+            .hint(ROOM)),
+            _ => Ok(()),
+        }
+    }
+
+    fn fetch_content(&self, file: &str, content: &Content) -> Result<(), HubError> {
         let blobs = self.folder.join("blobs");
         let blob = blobs.join(&content.etag);
         if !blob.exists() {
@@ -76,7 +110,7 @@ impl<'a> Download<'a> {
                     None => format!("{}.{}.incomplete", content.etag, std::process::id()),
                 });
                 let collected = retry(|reached| {
-                    let outcome = self.collect(file, &content, &incomplete);
+                    let outcome = self.collect(file, content, &incomplete);
                     *reached = fs::metadata(&incomplete).map_or(0, |metadata| metadata.len());
                     outcome
                 });
@@ -194,7 +228,10 @@ impl<'a> Download<'a> {
             (None, Some(error)) => return Err(HubError::from(&error)),
             _ => {}
         }
-        let found = format!("{:x}", hasher.finalize());
+        let found = match content.etag.len() {
+            SHA1_DIGITS => git_hash(&mut output, &content.etag).map_err(fault)?,
+            _ => format!("{:x}", hasher.finalize()),
+        };
         if content.etag.len() == found.len() && !content.etag.eq_ignore_ascii_case(&found) {
             return Err(clear(&output, format!("the checksum of `{file}` is {found}, not {}", content.etag)));
         }
@@ -223,13 +260,33 @@ impl<'a> Download<'a> {
     }
 }
 
+/// The hash by which git knows the content of a small file. A mirror may name it by the plain SHA-1 of its bytes: that
+/// is returned where it is what is `stated`.
+fn git_hash(content: &mut File, stated: &str) -> io::Result<String> {
+    let length = content.metadata()?.len();
+    let (mut git, mut plain) = (Sha1::new_with_prefix(format!("blob {length}\0")), Sha1::new());
+    content.seek(SeekFrom::Start(0))?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = content.read(&mut buffer)?;
+        let bytes = buffer.get(..read).unwrap_or_default();
+        if bytes.is_empty() {
+            break;
+        }
+        git.update(bytes);
+        plain.update(bytes);
+    }
+    let plain = format!("{:x}", plain.finalize());
+    Ok(if plain.eq_ignore_ascii_case(stated) { plain } else { format!("{:x}", git.finalize()) })
+}
+
 /// An error while writing to the cache, with what can be done about it.
 pub fn unwritable(error: io::Error, path: &Path) -> Error {
     use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
     let error = Error::io(error, path).context("the model cache cannot be written");
     match error.kind() {
-        _ if full => error.hint("free space there, or set HF_HOME to a directory on another disk"),
+        _ if full => error.hint(ROOM),
         error::ErrorKind::Request => error.hint("set HF_HOME to a directory that you may write to"),
         _ => error,
     }

@@ -15,6 +15,7 @@ use crate::console::DownloadEvent;
 use crate::error::{Error, Result, listed};
 use crate::files::similar;
 use crate::hub::client;
+use crate::hub::conversion;
 use crate::hub::download::{Download, unwritable};
 use crate::hub::error::HubError;
 use crate::hub::name::{self, Location, ModelId, is_commit};
@@ -27,17 +28,22 @@ const WEIGHTS: &str = "model.safetensors";
 const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 
 /// Fetched where the model has them. Other weights, in whatever format, are never fetched.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 14] = [
     "tokenizer.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "spm.model",
     "added_tokens.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "preprocessor_config.json",
     "modules.json",
     "1_Pooling/config.json",
+    // Says under which licence.
+    "README.md",
 ];
 
 /// The directory of the model that `model` names: a directory, or a hub id `[org/]name[@revision]`.
@@ -79,6 +85,7 @@ fn snapshot(wanted: &ModelId, settings: &HubSettings, hooks: Hooks) -> Result<Pa
         let config = settings.cache.repo(repo).get(CONFIG);
         config.and_then(|config| Some(config.parent()?.to_owned()))
     };
+    let cached = cached.map(|snapshot| usable(snapshot, &folder));
     if settings.offline {
         return offline_snapshot(&wanted.id, cached, &folder);
     }
@@ -93,6 +100,16 @@ fn snapshot(wanted: &ModelId, settings: &HubSettings, hooks: Hooks) -> Result<Pa
             Ok(snapshot)
         }
     }
+}
+
+/// A snapshot, or that of the hub's conversion of it to safetensors, where that was fetched in its place.
+fn usable(snapshot: PathBuf, folder: &Path) -> PathBuf {
+    if first_missing(&snapshot).is_none() {
+        return snapshot;
+    }
+    let commit = snapshot.file_name().and_then(|name| name.to_str());
+    let converted = commit.and_then(|commit| conversion::remembered(folder, commit));
+    converted.filter(|converted| first_missing(converted).is_none()).unwrap_or(snapshot)
 }
 
 fn offline_snapshot(id: &str, cached: Option<PathBuf>, folder: &Path) -> Result<PathBuf> {
@@ -120,7 +137,7 @@ fn update(
 ) -> Result<PathBuf, HubError> {
     let (network, api) = (Network::new(settings), client::addresses(settings)?);
     let description = client::describe(&network, &api, wanted, quick)?;
-    let ModelId { id, revision } = wanted;
+    let ModelId { id, .. } = wanted;
     let commit = description.sha.as_str();
     let snapshot = folder.join("snapshots").join(commit);
     let files: Vec<&str> = description.siblings.iter().map(|file| file.rfilename.as_str()).collect();
@@ -132,42 +149,87 @@ fn update(
     let at_commit = ModelId { id: id.clone(), revision: commit.to_owned() };
     let download = Download::new(settings, &network, api.repo(at_commit.repo()), folder, commit, hooks.report);
     let changed = Cell::new(false);
-    let fetch = |file: &str| {
+    let fetch = |files: &[&str]| {
         // `exists` follows the link: one that leads to a deleted blob is fetched again.
-        if snapshot.join(file).exists() {
-            return Ok(());
-        }
-        changed.set(true);
-        download.fetch(file)
+        let missing: Vec<&str> = files.iter().copied().filter(|file| !snapshot.join(file).exists()).collect();
+        changed.set(changed.get() || !missing.is_empty());
+        download.fetch(&missing)
     };
     // The small files first: a model that one may not have, or of another family, is refused before the large download
     // begins.
-    fetch(CONFIG)?;
+    fetch(&[CONFIG])?;
     (hooks.check)(&snapshot.join(CONFIG))?;
-    let weights = weights_among(&files, id)?;
-    for file in OPTIONAL.into_iter().filter(|file| files.contains(file)) {
-        fetch(file)?;
-    }
-    fetch(weights)?;
-    if weights == WEIGHTS_INDEX {
-        for shard in shards(&snapshot.join(WEIGHTS_INDEX))? {
-            if !files.contains(&shard.as_str()) {
-                let missing = format!("it names `{shard}`, which the model does not have");
-                return Err(Error::request(missing).file(snapshot.join(WEIGHTS_INDEX)).into());
-            }
-            fetch(&shard)?;
+    let weights = match weights_among(&files, id) {
+        Ok(weights) => weights,
+        Err(error) => {
+            let converted = convert(wanted, commit, settings, folder, &network, hooks)?.ok_or(error)?;
+            note_revision(wanted, commit, settings, folder, true)?;
+            return Ok(converted);
         }
+    };
+    let optional: Vec<&str> = OPTIONAL.into_iter().filter(|file| files.contains(file)).collect();
+    fetch(&optional)?;
+    fetch(&[weights])?;
+    if weights == WEIGHTS_INDEX {
+        let index = snapshot.join(WEIGHTS_INDEX);
+        let shards = shards(&index)?;
+        if let Some(shard) = shards.iter().find(|shard| !files.contains(&shard.as_str())) {
+            return Err(Error::request(format!("it names `{shard}`, which the model does not have"))
+                .file(index)
+                .into());
+        }
+        fetch(&shards.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
     // Noted last: until then offline use finds the earlier, complete version.
-    let cache = settings.cache.repo(wanted.repo());
-    if !is_commit(revision) && cache.get(CONFIG).as_deref() != Some(&snapshot.join(CONFIG)) {
-        match cache.create_ref(commit) {
-            Err(error) if changed.get() => return Err(unwritable(error, &folder.join("refs").join(revision)).into()),
-            // A cache that others fill may be read-only; what was found in it is no worse for that.
-            _ => {}
-        }
-    }
+    note_revision(wanted, commit, settings, folder, changed.get())?;
     Ok(snapshot)
+}
+
+/// Fetches the hub's own conversion of the weights at `commit`, whose revision has all files of the model. `None` where
+/// there is none.
+fn convert(
+    wanted: &ModelId,
+    commit: &str,
+    settings: &HubSettings,
+    folder: &Path,
+    network: &Network,
+    hooks: Hooks,
+) -> Result<Option<PathBuf>, HubError> {
+    let known = conversion::remembered(folder, commit).filter(|snapshot| first_missing(snapshot).is_none());
+    if known.is_some() {
+        return Ok(known);
+    }
+    let Some(converted) = conversion::conversion(network, &settings.endpoint, &wanted.id, commit)? else {
+        return Ok(None);
+    };
+    (hooks.report)(DownloadEvent::Note(&format!(
+        "`{}` has only PyTorch files: using the hub's own conversion to safetensors ({})",
+        wanted.id, converted.revision
+    )));
+    let snapshot = update(&converted, settings, folder, false, hooks)?;
+    let name = snapshot.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    conversion::remember(folder, commit, name).map_err(|error| unwritable(error, &folder.join("refs")))?;
+    Ok(Some(snapshot))
+}
+
+/// Notes in the cache which commit a branch or tag is at. A cache that others fill may be read-only; if nothing was
+/// `changed`, what was found in it is no worse for that.
+fn note_revision(
+    wanted: &ModelId,
+    commit: &str,
+    settings: &HubSettings,
+    folder: &Path,
+    changed: bool,
+) -> Result<(), HubError> {
+    let config = folder.join("snapshots").join(commit).join(CONFIG);
+    let cache = settings.cache.repo(wanted.repo());
+    if is_commit(&wanted.revision) || cache.get(CONFIG).as_deref() == Some(&config) {
+        return Ok(());
+    }
+    match cache.create_ref(commit) {
+        Err(error) if changed => Err(unwritable(error, &folder.join("refs").join(&wanted.revision)).into()),
+        _ => Ok(()),
+    }
 }
 
 /// Which file holds the weights, or names the files that do.

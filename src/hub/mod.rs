@@ -9,6 +9,7 @@
 //! ```
 
 mod client;
+mod conversion;
 mod download;
 mod error;
 mod lookup;

@@ -17,7 +17,7 @@ const ENDPOINT: &str = "https://huggingface.co";
 pub struct HubSettings {
     /// `HF_ENDPOINT`, without a slash at the end.
     pub endpoint: String,
-    /// `HF_HUB_CACHE`, or `hub` in `HF_HOME`; absolute.
+    /// `HF_HUB_CACHE` (formerly `HUGGINGFACE_HUB_CACHE`), or `hub` in `HF_HOME`; absolute.
     pub cache: Cache,
     /// The person's access token, if there is one.
     pub token: Option<Token>,
@@ -62,7 +62,8 @@ impl HubSettings {
         let caches = path("XDG_CACHE_HOME").or_else(|| person.as_ref().map(|person| person.join(".cache")));
         let home = path("HF_HOME").or_else(|| caches.map(|caches| caches.join("huggingface")));
         let hub = home.map(|home| Cache::new(home.join("hub")));
-        let Some(cache) = path("HF_HUB_CACHE").or_else(|| hub.as_ref().map(|hub| hub.path().clone())) else {
+        let named = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE"));
+        let Some(cache) = named.or_else(|| hub.as_ref().map(|hub| hub.path().clone())) else {
             return Err(Error::request("there is no home directory to keep the models in").hint("set HF_HOME"));
         };
         let cache = std::path::absolute(&cache).map_err(|error| Error::io(error, &cache))?;
@@ -74,10 +75,15 @@ impl HubSettings {
                 .hint(format!("unset it, or write it like {ENDPOINT}")));
         }
         // The token of the environment goes before the one that a login has left in a file.
-        let given = text("HF_TOKEN").map(|secret| Token { secret, source: "HF_TOKEN".to_owned() });
+        let given = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"].into_iter().find_map(|name| {
+            let secret = text(name).filter(|secret| !secret.is_empty())?;
+            Some(Token { secret, source: name.to_owned() })
+        });
+        let token_file = path("HF_TOKEN_PATH").or_else(|| hub.map(|hub| hub.token_path()));
         let token = given.or_else(|| {
-            let hub = hub?;
-            Some(Token { secret: hub.token()?, source: hub.token_path().display().to_string() })
+            let file = token_file?;
+            let secret = std::fs::read_to_string(&file).ok()?.trim().to_owned();
+            Some(Token { secret, source: file.display().to_string() }).filter(|token| !token.secret.is_empty())
         });
         if let Some(Token { secret, source }) = &token
             && !secret.chars().all(|c| c.is_ascii_graphic())
@@ -85,6 +91,7 @@ impl HubSettings {
             return Err(Error::request(format!("the token in {source} has characters that do not occur in tokens"))
                 .hint("copy it again, or remove it: public models need none"));
         }
+        let is_on = |value: String| ["1", "true", "yes", "on"].contains(&&*value.to_lowercase());
         let offline = text("HF_HUB_OFFLINE").or_else(|| text("TRANSFORMERS_OFFLINE"));
         let seconds = text("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|value| value.parse().ok());
         let no_proxy = text("NO_PROXY").or_else(|| text("no_proxy")).unwrap_or_default();
@@ -93,7 +100,7 @@ impl HubSettings {
             no_proxy: no_proxy.split([',', ' ']).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
             cache: Cache::new(cache),
             token,
-            offline: offline.is_some_and(|value| ["1", "true", "yes", "on"].contains(&&*value.to_lowercase())),
+            offline: offline.is_some_and(is_on),
             download_timeout: Duration::from_secs(seconds.filter(|seconds| *seconds > 0).unwrap_or(10)),
         })
     }
@@ -114,6 +121,7 @@ mod tests {
         assert_eq!(cache(&[("HF_HOME", "/h"), ("HF_HUB_CACHE", "/c")]), "/c");
         assert_eq!(cache(&[("HF_HOME", "/h"), ("XDG_CACHE_HOME", "/x")]), "/h/hub");
         assert_eq!(cache(&[("XDG_CACHE_HOME", "/x")]), "/x/huggingface/hub");
+        assert_eq!(cache(&[("HF_HOME", "/h"), ("HUGGINGFACE_HUB_CACHE", "/old")]), "/old");
     }
 
     #[test]
@@ -126,6 +134,9 @@ mod tests {
         assert!(!format!("{both:?}").contains("hf_variable"));
         let login = with(&[("HF_HOME", home), ("HF_HUB_CACHE", "/elsewhere")]).unwrap();
         assert_eq!(login.token.unwrap().secret, "hf_login");
+        let file = directory.path().join("token").to_string_lossy().into_owned();
+        let named = with(&[("HF_HOME", "/none"), ("HF_TOKEN_PATH", &file)]).unwrap();
+        assert_eq!(named.token.unwrap().secret, "hf_login");
         assert!(with(&[("HF_HOME", home), ("HF_TOKEN", "two\nlines")]).is_err());
     }
 

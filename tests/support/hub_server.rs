@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 /// A hub that runs until the test ends.
@@ -25,6 +26,8 @@ struct State {
     /// Content by its etag.
     contents: BTreeMap<String, Vec<u8>>,
     faults: Vec<Fault>,
+    /// What is said of the size of a file, whatever it is.
+    claims: Vec<(&'static str, u64)>,
     requests: Vec<Request>,
 }
 
@@ -34,6 +37,10 @@ struct Model {
     branches: BTreeMap<String, String>,
     /// Commit, then file, to etag.
     commits: BTreeMap<String, BTreeMap<String, String>>,
+    /// Number, author and title of the open pull requests.
+    pull_requests: Vec<(u64, String, String)>,
+    /// Of a branch: its commits, the newest first.
+    histories: BTreeMap<String, Vec<String>>,
 }
 
 /// Who may read a model.
@@ -133,6 +140,31 @@ impl Hub {
         state.models.get_mut(id).unwrap().branches.insert(branch.to_owned(), commit.to_owned());
     }
 
+    /// Opens a pull request upon the branch `main`, which adds `files`; returns its commit.
+    pub fn open_pull_request(
+        &self,
+        id: &str,
+        number: u64,
+        author: &str,
+        title: &str,
+        files: &[(&str, &[u8])],
+    ) -> String {
+        let parent = self.state.lock().unwrap().models[id].branches["main"].clone();
+        let commit = self.commit(id, files);
+        let mut state = self.state.lock().unwrap();
+        let model = state.models.get_mut(id).unwrap();
+        model.branches.insert("main".to_owned(), parent.clone());
+        model.branches.insert(format!("refs/pr/{number}"), commit.clone());
+        model.histories.insert(format!("refs/pr/{number}"), vec![commit.clone(), parent]);
+        model.pull_requests.push((number, author.to_owned(), title.to_owned()));
+        commit
+    }
+
+    /// Says of a large file that it has `bytes`.
+    pub fn claim(&self, file: &'static str, bytes: u64) {
+        self.state.lock().unwrap().claims.push((file, bytes));
+    }
+
     /// Says who may read a model.
     pub fn restrict(&self, id: &str, access: Access) {
         self.state.lock().unwrap().models.get_mut(id).unwrap().access = access;
@@ -156,8 +188,10 @@ impl Hub {
 
 /// The name of a blob that holds this content.
 pub fn etag(name: &str, content: &[u8]) -> String {
-    let hash = hex_sha256(content);
-    if is_large(name) { hash } else { hash[..40].to_owned() }
+    if is_large(name) {
+        return hex_sha256(content);
+    }
+    format!("{:x}", Sha1::digest([format!("blob {}\0", content.len()).as_bytes(), content].concat()))
 }
 
 fn is_large(name: &str) -> bool {
@@ -253,7 +287,7 @@ fn serve(stream: TcpStream, storage: bool, state: &Mutex<State>) -> std::io::Res
         reply = match status {
             503 => refusal("503 Service Unavailable", "", ""),
             500 => refusal("500 Internal Server Error", "", ""),
-            429 => refusal("429 Too Many Requests", "", ""),
+            429 => answer("429 Too Many Requests", vec![("Retry-After", "0".to_owned())], b""),
             other => panic!("the test server has no status {other}"),
         };
     }
@@ -306,6 +340,25 @@ fn stored(state: &State, request: &Request) -> Answer {
     }
 }
 
+/// The open pull requests of a model, or the commits of one.
+fn pull_requests(state: &State, path: &str) -> Option<Answer> {
+    let rest = path.strip_prefix("/api/models/")?;
+    let found = if let Some(id) = rest.strip_suffix("/discussions") {
+        let open = state.models.get(id)?.pull_requests.iter().map(|(number, author, title)| {
+            let author = serde_json::json!({ "name": author });
+            serde_json::json!(
+                { "num": number, "title": title, "status": "open", "isPullRequest": true, "author": author }
+            )
+        });
+        serde_json::json!({ "discussions": open.collect::<Vec<_>>(), "count": 1, "start": 0 })
+    } else {
+        let (id, branch) = rest.split_once("/commits/")?;
+        let history = state.models.get(id)?.histories.get(branch)?;
+        history.iter().map(|commit| serde_json::json!({ "id": commit })).collect()
+    };
+    Some(answer("200 OK", vec![("Content-Type", "application/json".to_owned())], found.to_string().as_bytes()))
+}
+
 fn hub(state: &State, request: &Request) -> Answer {
     let authorized = match request.authorization.as_deref() {
         None => false,
@@ -317,6 +370,9 @@ fn hub(state: &State, request: &Request) -> Answer {
         let content = state.contents.get(etag).cloned().unwrap_or_default();
         let headers = vec![("ETag", format!("\"{etag}\"")), ("X-Repo-Commit", commit.to_owned())];
         return answer("200 OK", headers, &content);
+    }
+    if let Some(answer) = pull_requests(state, path) {
+        return answer;
     }
     let (id, revision, file) = if let Some(rest) = path.strip_prefix("/api/models/") {
         match rest.split_once("/revision/") {
@@ -362,13 +418,14 @@ fn hub(state: &State, request: &Request) -> Answer {
         return missing;
     };
     let length = state.contents.get(etag).map_or(0, Vec::len);
+    let claimed = state.claims.iter().find(|(name, _)| *name == file).map(|(_, bytes)| *bytes);
     if is_large(file) {
         let location = format!("{}/{etag}?signature=x&file={file}", state.storage);
         let headers = vec![
             named,
             ("Location", location),
             ("X-Linked-Etag", format!("\"{etag}\"")),
-            ("X-Linked-Size", length.to_string()),
+            ("X-Linked-Size", claimed.unwrap_or(length as u64).to_string()),
             ("ETag", "\"of-the-pointer\"".to_owned()),
         ];
         return answer("302 Found", headers, b"Found. Redirecting");

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use support::Scene;
 
-const COMMANDS: [&str; 10] =
-    ["train", "label", "suggest", "evaluate", "compare", "advise", "inspect", "fetch", "completions", "man"];
+const COMMANDS: [&str; 11] =
+    ["train", "label", "suggest", "evaluate", "compare", "advise", "inspect", "fetch", "models", "completions", "man"];
 
 /// What help prints, which must not be coloured: nobody's terminal reads it here.
 fn help(words: &str) -> String {
@@ -36,9 +36,20 @@ fn flags(help: &str) -> Vec<(String, String)> {
 
 #[test]
 fn short_help_is_one_screen() {
-    for command in
-        ["", "train", "label", "suggest", "evaluate", "compare", "advise", "inspect", "fetch", "completions", "man"]
-    {
+    for command in [
+        "",
+        "train",
+        "label",
+        "suggest",
+        "evaluate",
+        "compare",
+        "advise",
+        "inspect",
+        "fetch",
+        "models",
+        "completions",
+        "man",
+    ] {
         let text = help(&format!("{command} -h"));
         let lines = text.lines().count();
         assert!(lines <= 40, "`rehead {command} -h` has {lines} lines:\n{text}");

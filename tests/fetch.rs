@@ -552,6 +552,56 @@ fn what_is_no_hub_is_recognised() {
     assert_mentions(&complaint(&output, 1), &["does not answer as a model hub", "HF_ENDPOINT"]);
 }
 
+/// What is there and which of it works, without a connection.
+#[test]
+fn the_models_in_the_cache_are_listed() {
+    let scene = Scene::new();
+    let models = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rehead"));
+        command.arg("models").args(arguments);
+        scene.set_environment(&mut command);
+        command.output().unwrap()
+    };
+    let empty = models(&[]);
+    assert!(empty.status.success() && empty.stdout.is_empty());
+    assert_mentions(&String::from_utf8_lossy(&empty.stderr), &["no model is there yet", "rehead fetch ID"]);
+    assert_eq!(printed(&models(&["--json"])).trim(), "[]");
+
+    printed(&scene.fetch(&[ID]));
+    scene.hub.branch(ID, "refs/pr/1", &scene.commit);
+    printed(&scene.fetch(&["org/tiny-model@refs/pr/1"]));
+    let tokenizer = ("tokenizer.json", &b"{}"[..]);
+    scene.hub.commit("org/cut", &[("config.json", CONFIG), tokenizer, ("model.safetensors", &weights(9_000, 7))]);
+    scene.hub.commit("org/old", &[("config.json", CONFIG), ("pytorch_model.bin", b"pickle")]);
+    scene.hub.commit("a/generator", &[("config.json", br#"{"model_type": "gpt2"}"#)]);
+    for id in ["org/old", "a/generator"] {
+        assert!(!scene.fetch(&[id]).status.success(), "{id}");
+    }
+    // As a download leaves it that was interrupted.
+    printed(&scene.fetch(&["org/cut"]));
+    let blobs = scene.home.path().join("hub/models--org--cut/blobs");
+    let name = etag("model.safetensors", &weights(9_000, 7));
+    fs::rename(blobs.join(&name), blobs.join(format!("{name}.incomplete"))).unwrap();
+    // What Python leaves: the weights in its own format.
+    let old = scene.home.path().join("hub/models--org--old/snapshots");
+    let old = fs::read_dir(old).unwrap().next().unwrap().unwrap().path();
+    fs::write(old.join("pytorch_model.bin"), "pickle").unwrap();
+
+    scene.hub.take_requests();
+    let table = printed(&models(&[]));
+    assert!(scene.hub.take_requests().is_empty(), "nothing is asked of the hub");
+    assert!(table.split("\n\n").next().unwrap().lines().all(|line| line.chars().count() <= 80), "{table}");
+    let found: serde_json::Value = serde_json::from_str(&printed(&models(&["--json"]))).unwrap();
+    let told: Vec<_> = found.as_array().unwrap().iter().map(|model| (model["id"].as_str(), &model["usable"])).collect();
+    let [no, yes] = [false, true].map(serde_json::Value::from);
+    let expected = [(Some("a/generator"), &no), (Some("org/cut"), &no), (Some("org/old"), &no), (Some(ID), &yes)];
+    assert_eq!(told, expected);
+    assert_mentions(&table, &["no: family gpt2", "no: incomplete", "no: PyTorch files only", "yes: bert", "1 of 4"]);
+    let tiny = &found[3];
+    assert_eq!(tiny["revisions"], serde_json::json!(["main", "refs/pr/1"]));
+    assert!(tiny["bytes"].as_u64() > Some(700_000) && tiny["last_used"].as_str().unwrap().len() == 10, "{tiny}");
+}
+
 /// A Python that has `huggingface_hub`: `REHEAD_PYTHON`, or the one on the path.
 fn python_with_hub() -> Option<PathBuf> {
     let named = std::env::var_os("REHEAD_PYTHON").map(PathBuf::from);

@@ -14,6 +14,7 @@ mod first_screen;
 mod inspect;
 mod label;
 mod man;
+mod models;
 mod settings;
 #[cfg(test)]
 mod settings_page;
@@ -31,6 +32,7 @@ pub use fetch::FetchArgs;
 pub use inspect::InspectArgs;
 pub use label::{LabelArgs, LabelRowArgs, MinConfidence, is_stream};
 pub use man::ManArgs;
+pub use models::ModelsArgs;
 pub use shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, OnBadInputArgs, RunArgs, TrainingLabelArgs};
 pub use suggest::{MOST_SUGGESTED, SuggestArgs, SuggestRowArgs};
 pub use train::TrainArgs;
@@ -63,6 +65,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Download a model from the hub into the standard hub cache
     Fetch(FetchArgs),
+    /// List the models in the hub cache, and which of them can be used
+    Models(ModelsArgs),
     /// Print a script that completes commands and flags when Tab is pressed in a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for each command

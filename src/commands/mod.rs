@@ -18,6 +18,7 @@ pub mod label;
 mod loaded_model;
 mod locate;
 pub mod man;
+pub mod models;
 mod origin;
 mod origins;
 mod output;

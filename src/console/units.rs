@@ -62,6 +62,24 @@ pub fn bar(share: f64, widest: usize) -> String {
     std::iter::repeat_n('█', eighths / 8).chain(part).collect()
 }
 
+/// The day (UTC) of a time in seconds since 1970: year, month from 1 to 12, day from 1.
+pub fn calendar_day(seconds: u64) -> (u64, usize, u64) {
+    let mut days = seconds / 86_400;
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while days >= lengths[month] {
+        days -= lengths[month];
+        month += 1;
+    }
+    (year, month + 1, days + 1)
+}
+
 /// `512 B`, `86.7 MiB`: binary multiples.
 pub fn bytes(number: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];

@@ -103,7 +103,7 @@ fn snapshot(wanted: &ModelId, settings: &HubSettings, hooks: Hooks) -> Result<Pa
 }
 
 /// A snapshot, or that of the hub's conversion of it to safetensors, where that was fetched in its place.
-fn usable(snapshot: PathBuf, folder: &Path) -> PathBuf {
+pub(super) fn usable(snapshot: PathBuf, folder: &Path) -> PathBuf {
     if first_missing(&snapshot).is_none() {
         return snapshot;
     }
@@ -287,7 +287,7 @@ fn shards(index: &Path) -> Result<Vec<String>> {
 }
 
 /// The first file without which the model is of no use, if one is missing.
-fn first_missing(snapshot: &Path) -> Option<String> {
+pub(super) fn first_missing(snapshot: &Path) -> Option<String> {
     let is_missing = |file: &str| !snapshot.join(file).exists();
     if is_missing(CONFIG) {
         return Some(CONFIG.to_owned());

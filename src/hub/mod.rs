@@ -8,6 +8,7 @@
 //! name (directory or id?) → settings → cache (there already?) → client (which commit and files?) → download → cache
 //! ```
 
+mod cached;
 mod client;
 mod conversion;
 mod download;
@@ -17,4 +18,5 @@ mod name;
 mod network;
 mod settings;
 
+pub use cached::{CachedModel, cached_models};
 pub use lookup::{Hooks, locate, locate_revision};

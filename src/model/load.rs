@@ -57,6 +57,26 @@ pub fn check_family(config_file: &Path) -> Result<()> {
     refuse_unsupported(&config, config_file)
 }
 
+/// What a `config.json` says of its network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedNetwork {
+    /// As the file calls it.
+    pub name: Option<String>,
+    /// The supported family that it is of, and what its networks read.
+    pub family: Option<(&'static str, Modality)>,
+}
+
+/// The network that a `config.json` names, whether it is supported or not.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn named_network(config_file: &Path) -> Result<NamedNetwork> {
+    let config = read_config(config_file.parent().unwrap_or(Path::new(".")))?;
+    let name = network_name(&config).map(|(_, name)| name.to_owned());
+    let family = name.as_ref().and_then(|_| by_config(&config));
+    Ok(NamedNetwork { name, family: family.map(|family| (family.name(), family.modality())) })
+}
+
 fn refuse_unsupported(config: &Value, file: &Path) -> Result<()> {
     match network_name(config) {
         Some((key, name)) if by_config(config).is_none() => Err(unsupported(key, name).file(file)),

@@ -26,6 +26,6 @@ mod rust_bert;
 pub use self::backbone::Backbone;
 pub use self::classifier::Classifier;
 pub use self::layers::WeightDtype;
-pub use self::load::{check_family, engines, modality, pretrained_id};
+pub use self::load::{NamedNetwork, check_family, engines, modality, named_network, pretrained_id};
 pub use self::pass::{DropoutKeys, Pass, Pooling};
 pub use self::request::{Engine, HeadRequest, InputSpec, LoadRequest};

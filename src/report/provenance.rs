@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::next_steps::shell_word;
+use crate::console::units;
 
 /// When and how something was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,20 +41,9 @@ fn date(seconds: u64) -> String {
         "November",
         "December",
     ];
-    let (mut days, minutes) = (seconds / 86_400, seconds % 86_400 / 60);
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1970;
-    while days >= 365 + u64::from(is_leap(year)) {
-        days -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 0;
-    while days >= lengths[month] {
-        days -= lengths[month];
-        month += 1;
-    }
-    format!("{} {} {year}, {:02}:{:02} UTC", days + 1, MONTHS[month], minutes / 60, minutes % 60)
+    let (year, month, day) = units::calendar_day(seconds);
+    let minutes = seconds % 86_400 / 60;
+    format!("{day} {} {year}, {:02}:{:02} UTC", MONTHS[month - 1], minutes / 60, minutes % 60)
 }
 
 #[cfg(test)]

@@ -249,3 +249,43 @@ fn one_class_is_not_compared_with_itself() {
     let outcome = scene.rehead("inspect one.csv").run();
     outcome.check(!outcome.stdout_text().contains("unequal"), "nothing unequal");
 }
+
+/// By its id, as it lies in the hub cache, and without a connection.
+#[test]
+fn a_model_in_the_hub_cache_is_inspected_by_its_id() {
+    let scene = Scene::with_models(&["bare_no_pooler"]);
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let folder = "cache/models--org--tiny";
+    for folder in [format!("{folder}/refs"), format!("{folder}/snapshots")] {
+        std::fs::create_dir_all(scene.path(folder)).expect("made");
+    }
+    scene.write(&format!("{folder}/refs/main"), commit);
+    std::fs::rename(scene.path("bare_no_pooler"), scene.path(format!("{folder}/snapshots/{commit}"))).expect("moved");
+    scene.write(
+        &format!("{folder}/snapshots/{commit}/README.md"),
+        "---\nlanguage:\n- en\n- ko\nlicense: apache-2.0\n---\n# Tiny\n",
+    );
+    let inspect = |words: &str| {
+        let mut command = scene.rehead(&format!("inspect {words}")).command();
+        let output = command.env("HF_HUB_CACHE", scene.path("cache")).output().expect("run");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (status, json, errors) = inspect("org/tiny --json");
+    assert_eq!(status, Some(0), "{errors}");
+    let report: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&report["id"], &report["license"]), (&json!("org/tiny"), &json!("apache-2.0")), "{report}");
+    assert_eq!((&report["languages"], &report["tokenizer"]), (&json!(["en", "ko"]), &json!("WordPiece")), "{report}");
+    assert!(report["vocabulary"].as_u64() > Some(10), "{report}");
+    let new = report["newly_initialised"].as_array().expect("a list");
+    assert!(new.contains(&json!("classifier.weight")) && new.contains(&json!("bert.pooler.dense.bias")), "{report}");
+    let (_, text, _) = inspect("org/tiny");
+    for part in ["org/tiny: a model", "licence       apache-2.0", "tokenizer     WordPiece", "newly initialised"] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    let (status, _, errors) = inspect("org/other");
+    assert_eq!(status, Some(2), "{errors}");
+    assert!(errors.contains("rehead fetch org/other"), "{errors}");
+    // A mistyped path to data is not a model's id.
+    assert!(!inspect("reviews/train.csv").2.contains("rehead fetch"));
+}

@@ -11,15 +11,16 @@ Examples:
   rehead inspect reviews.csv
   rehead inspect reviews.csv --text body --label stars
   rehead inspect january.csv february.csv --merge-labels
-  rehead inspect .models/all-MiniLM-L6-v2 --json";
+  rehead inspect .models/all-MiniLM-L6-v2 --json
+  rehead inspect bert-base-uncased";
 
 /// The flags of `rehead inspect`.
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub struct InspectArgs {
-    /// A data file, a folder of class folders, or a model directory; of several data files also what training gets of
-    /// them together
-    #[arg(value_name = "FILE|DIR", id = "path", required = true)]
+    /// A data file, a folder of class folders, a model directory, or the hub id of a model in the cache; of several
+    /// data files also what training gets of them together
+    #[arg(value_name = "FILE|DIR|ID", id = "path", required = true)]
     pub paths: Vec<PathBuf>,
 
     /// How a data file is read; a model directory is read without them.

@@ -75,17 +75,30 @@ pub fn locate_revision(model: &str, revision: Option<&str>, hooks: Hooks) -> Res
     }
 }
 
-/// The snapshot directory of a model in the cache, made complete.
-fn snapshot(wanted: &ModelId, settings: &HubSettings, hooks: Hooks) -> Result<PathBuf> {
-    let repo = wanted.repo();
-    let folder = settings.cache.path().join(repo.folder_name());
-    let cached = if is_commit(&wanted.revision) {
+/// The directory in the cache of the model that `model` names, whole or in part; no connection is opened. `None` where
+/// it is not there, or `model` is no id.
+pub fn cached(model: &str) -> Option<PathBuf> {
+    match name::interpret(model, None).ok()? {
+        Location::Directory(_) => None,
+        Location::Hub(wanted) => cached_snapshot(&wanted, &HubSettings::from_environment().ok()?),
+    }
+}
+
+fn cached_snapshot(wanted: &ModelId, settings: &HubSettings) -> Option<PathBuf> {
+    let folder = settings.cache.path().join(wanted.repo().folder_name());
+    let snapshot = if is_commit(&wanted.revision) {
         Some(folder.join("snapshots").join(&wanted.revision)).filter(|snapshot| snapshot.is_dir())
     } else {
-        let config = settings.cache.repo(repo).get(CONFIG);
+        let config = settings.cache.repo(wanted.repo()).get(CONFIG);
         config.and_then(|config| Some(config.parent()?.to_owned()))
     };
-    let cached = cached.map(|snapshot| usable(snapshot, &folder));
+    snapshot.map(|snapshot| usable(snapshot, &folder))
+}
+
+/// The snapshot directory of a model in the cache, made complete.
+fn snapshot(wanted: &ModelId, settings: &HubSettings, hooks: Hooks) -> Result<PathBuf> {
+    let folder = settings.cache.path().join(wanted.repo().folder_name());
+    let cached = cached_snapshot(wanted, settings);
     if settings.offline {
         return offline_snapshot(&wanted.id, cached, &folder);
     }

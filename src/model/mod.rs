@@ -7,6 +7,7 @@
 pub mod activation;
 mod architectures;
 pub mod backbone;
+mod card;
 pub mod checkpoint;
 mod classifier;
 mod convolutional;
@@ -24,6 +25,7 @@ mod request;
 mod rust_bert;
 
 pub use self::backbone::Backbone;
+pub use self::card::BaseCard;
 pub use self::classifier::Classifier;
 pub use self::layers::WeightDtype;
 pub use self::load::{NamedNetwork, check_family, engines, modality, named_network, pretrained_id};

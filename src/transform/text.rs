@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use rayon::prelude::*;
-use tokenizers::{TruncationDirection, TruncationParams, TruncationStrategy};
+use tokenizers::{ModelWrapper, TruncationDirection, TruncationParams, TruncationStrategy};
 
 use crate::batch::TokenizedSet;
 use crate::config::accepts::MAX_LENGTH;
@@ -150,6 +150,21 @@ impl TextTokenizer {
     /// Longer texts are cut to this many tokens, special ones included.
     pub fn max_length(&self) -> usize {
         self.max_length
+    }
+
+    /// How it divides words.
+    pub fn kind(&self) -> &'static str {
+        match self.files.tokenizer.get_model() {
+            ModelWrapper::BPE(_) => "BPE",
+            ModelWrapper::WordPiece(_) => "WordPiece",
+            ModelWrapper::WordLevel(_) => "whole words",
+            ModelWrapper::Unigram(_) => "Unigram (SentencePiece)",
+        }
+    }
+
+    /// Tokens that it knows, added ones included.
+    pub fn vocabulary_size(&self) -> usize {
+        self.files.tokenizer.get_vocab_size(true)
     }
 
     /// Changes when the same texts would become other tokens.

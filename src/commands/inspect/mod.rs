@@ -5,7 +5,7 @@ mod model;
 mod training;
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,13 +13,15 @@ use serde_json::{Value, json};
 use self::images::{ImagesReport, add_images};
 use self::model::ModelReport;
 use self::training::TrainingReport;
-use super::locate::check_no_comparison;
+use super::locate::{check_no_comparison, hub_id};
 use super::output::print;
 use crate::cli::InspectArgs;
 use crate::config::{OnBadInput, saved_settings};
 use crate::data::inspect::{inspect, modality};
 use crate::data::{Modality, ReadOptions, RowReader};
 use crate::error::{Error, Result};
+use crate::files::extension;
+use crate::hub;
 use crate::model::checkpoint::weight_files;
 use crate::report::metrics::to_readable_json;
 
@@ -72,7 +74,17 @@ impl Report {
 }
 
 fn report(path: &Path, args: &InspectArgs) -> Result<Report> {
-    if is_model(path) {
+    let id = path.to_str().filter(|_| !path.exists());
+    if let Some(id) = id
+        && let Some(directory) = cached(id)
+    {
+        let found = ModelReport::of_id(id, &directory)?;
+        Report::of(&found, found.is_fine())
+    } else if let Some(id) = id.filter(|id| looks_like_an_id(id)) {
+        Err(Error::request("there is no such file, and no model of that id in the hub cache")
+            .file(path)
+            .hint(format!("`rehead fetch {id}` downloads the model; `rehead models` lists the cache")))
+    } else if is_model(path) {
         let found = ModelReport::of(path)?;
         Report::of(&found, found.is_fine())
     } else if path.is_dir() {
@@ -91,6 +103,20 @@ fn report(path: &Path, args: &InspectArgs) -> Result<Report> {
         }
         Report::of(&found, found.problems.is_empty())
     }
+}
+
+/// The directory in the hub cache of a model that an id names, or an architecture's usual name.
+fn cached(id: &str) -> Option<PathBuf> {
+    hub::cached(&hub_id(id, &|_| {}))
+}
+
+/// Whether a name that is no file is `org/name`, and neither a mistyped path to data nor one into a folder.
+fn looks_like_an_id(name: &str) -> bool {
+    let Some((organisation, model)) = name.split_once('/') else { return false };
+    let is_data = extension(Path::new(model)).len() <= 4
+        && model.rsplit_once('.').is_some_and(|(_, end)| end.starts_with(|c: char| c.is_ascii_alphabetic()));
+    let plain = !organisation.starts_with(['.', '~']) && !organisation.is_empty() && !model.contains(['/', '\\']);
+    plain && !model.is_empty() && !is_data && !Path::new(organisation).exists()
 }
 
 /// Whether there is a model: its configuration, its weights (which may be of a kind that is refused), or weights by

@@ -14,7 +14,7 @@ use crate::console::units;
 use crate::data::Labels;
 use crate::error::{Error, Result, listed};
 use crate::model::checkpoint::{Weights, read_config, weight_files};
-use crate::model::{self, Classifier, Engine, HeadRequest, InputSpec, LoadRequest, Pooling};
+use crate::model::{self, BaseCard, Classifier, Engine, HeadRequest, InputSpec, LoadRequest, Pooling};
 use crate::transform::Transform;
 
 /// Whether a model has a head.
@@ -37,6 +37,12 @@ fn is_zero(number: &u64) -> bool {
 #[derive(Serialize)]
 pub struct ModelReport {
     directory: String,
+    /// Of a model in the hub cache, as it was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// As its model card says.
+    license: Option<String>,
+    languages: Vec<String>,
     /// What `config.json` calls the network.
     model_type: Option<String>,
     architectures: Vec<String>,
@@ -53,6 +59,9 @@ pub struct ModelReport {
     /// Of the backbone, when rehead can run it.
     stages: Vec<String>,
     feature_width: Option<i64>,
+    /// Of a network for texts: how words are divided, and into how many kinds of token.
+    tokenizer: Option<&'static str>,
+    vocabulary: Option<usize>,
     /// Of a network for texts.
     max_length: Option<usize>,
     /// Height and width of the images that the network sees.
@@ -67,6 +76,8 @@ pub struct ModelReport {
     labels: Vec<String>,
     /// Weights of other tasks' heads, and of parts that classification does not use.
     unused: Vec<String>,
+    /// Weights that are not there, and that training would begin with newly.
+    newly_initialised: Vec<String>,
     /// The settings of the run that made it.
     run: Option<String>,
     /// The strategy of that run.
@@ -85,8 +96,12 @@ impl ModelReport {
         let word = |key: &str| config.get(key).and_then(Value::as_str).map(str::to_owned);
         let settings = saved_settings(path);
         let names = config.get("architectures").and_then(Value::as_array);
+        let card = BaseCard::read(path);
         let mut report = Self {
             directory: path.display().to_string(),
+            id: None,
+            license: card.license.or_else(|| word("license")),
+            languages: card.languages,
             model_type: word("model_type").or_else(|| word("architecture")),
             architectures: names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
             family: None,
@@ -97,6 +112,8 @@ impl ModelReport {
             buffers: 0,
             stages: Vec::new(),
             feature_width: None,
+            tokenizer: None,
+            vocabulary: None,
             max_length: None,
             image_size: None,
             pooling: None,
@@ -104,6 +121,7 @@ impl ModelReport {
             other_head: None,
             labels: Vec::new(),
             unused: Vec::new(),
+            newly_initialised: Vec::new(),
             run: settings.is_file().then(|| settings.display().to_string()),
             strategy: None,
             problems: Vec::new(),
@@ -113,6 +131,14 @@ impl ModelReport {
             report.problem(&error);
         }
         Ok(report)
+    }
+
+    /// As [`ModelReport::of`], of a model in the hub cache.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn of_id(id: &str, directory: &Path) -> Result<Self> {
+        Ok(Self { id: Some(id.to_owned()), ..Self::of(directory)? })
     }
 
     fn problem(&mut self, error: &Error) {
@@ -173,6 +199,7 @@ impl ModelReport {
         self.feature_width = Some(backbone.feature_width());
         self.pooling = Some(classifier.pooling);
         self.unused = loaded.unused;
+        self.newly_initialised = loaded.missing;
         self.problems.extend(loaded.warnings);
         self.other_head = loaded.other_head;
         match &classifier.input {
@@ -185,6 +212,8 @@ impl ModelReport {
                 self.reads = Some("text");
                 if let Transform::Text(tokenizer) = transform_for(&classifier, TransformOptions::default())? {
                     self.problems.extend_from_slice(tokenizer.warnings());
+                    self.tokenizer = Some(tokenizer.kind());
+                    self.vocabulary = Some(tokenizer.vocabulary_size());
                     self.max_length = Some(tokenizer.max_length());
                 }
             }
@@ -203,12 +232,22 @@ impl ModelReport {
 impl fmt::Display for ModelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.run.is_some() { "a run" } else { "a model" };
-        writeln!(f, "{}: {what}", self.directory)?;
+        let name = self.id.as_ref().unwrap_or(&self.directory);
+        writeln!(f, "{name}: {what}")?;
+        if self.id.is_some() {
+            writeln!(f, "  directory     {}", self.directory)?;
+        }
         if let Some(architecture) = self.model_type.as_ref().or(self.family.as_ref()) {
             writeln!(f, "  architecture  {architecture}")?;
         }
         if !self.architectures.is_empty() {
             writeln!(f, "  class         {}", self.architectures.join(", "))?;
+        }
+        if let Some(license) = &self.license {
+            writeln!(f, "  licence       {license}")?;
+        }
+        if !self.languages.is_empty() {
+            writeln!(f, "  languages     {}", self.languages.join(", "))?;
         }
         let buffers = match self.buffers {
             0 => String::new(),
@@ -229,6 +268,9 @@ impl fmt::Display for ModelReport {
         if let Some(width) = self.feature_width {
             writeln!(f, "  features      {width} numbers")?;
         }
+        if let (Some(kind), Some(vocabulary)) = (self.tokenizer, self.vocabulary) {
+            writeln!(f, "  tokenizer     {kind}, {} tokens", units::count(vocabulary as u64))?;
+        }
         if let Some(length) = self.max_length {
             writeln!(f, "  max length    {length} tokens")?;
         }
@@ -241,7 +283,8 @@ impl fmt::Display for ModelReport {
                 if let Some(other) = &self.other_head {
                     writeln!(f, "  its head      of {other}: not used")?;
                 }
-                writeln!(f, "  head          none: give it one with `rehead train --model {}`", self.directory)?;
+                writeln!(f, "  head          none: give it one with `rehead train --model {name}`")?;
+                writeln!(f, "  new           {} (newly initialised)", listed(&self.newly_initialised))?;
             }
             Some(HeadState::Unusable) => writeln!(f, "  head          cannot be used, see below")?,
             Some(HeadState::Usable) => {

@@ -19,6 +19,12 @@ class DataSet:
     name: str
     options: tuple = ()
     """Options of `rehead` for this data set."""
+    folder: str = ""
+    """Where its files are; empty: as it is called."""
+
+    @property
+    def source(self):
+        return self.folder or self.name
 
 
 DATA_SETS = (
@@ -54,7 +60,7 @@ def cells(shared, names=None):
             for data in DATA_SETS:
                 if seed > SEEDS[size] or (names and data.name not in names):
                     continue
-                there = len(read(shared / data.name / "train.csv"))
+                there = len(read(shared / data.source / "train.csv"))
                 smaller = [other for other in SIZES if other < size]
                 if not smaller or there > smaller[-1]:
                     found.append(Cell(data, size, min(size, there), seed))
@@ -66,7 +72,7 @@ def files(cell, shared, kept):
     there are more classes than rows."""
     train, test = kept / f"{cell.data.name}-{cell.size}-{cell.seed}.csv", kept / f"{cell.data.name}-test.csv"
     if not train.exists():
-        rows = read(shared / cell.data.name / "train.csv")
+        rows = read(shared / cell.data.source / "train.csv")
         random.Random(cell.seed).shuffle(rows)
         seen = set()
         first = [row for row in rows if not (row["label"] in seen or seen.add(row["label"]))]
@@ -75,7 +81,7 @@ def files(cell, shared, kept):
         random.Random(cell.seed).shuffle(chosen)
         write(train, chosen)
     if not test.exists():
-        rows = read(shared / cell.data.name / "test.csv")
+        rows = read(shared / cell.data.source / "test.csv")
         write(test, random.Random(0).sample(rows, min(TEST_ROWS, len(rows))))
     return train, test
 

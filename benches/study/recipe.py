@@ -23,6 +23,9 @@ DATA_SETS = (
     DataSet("mrpc", ("--text", "text_a,text_b", "--max-length", "96")),
     DataSet("imdb", ("--max-length", "64")),
 )
+# Looked at beside these: reviews as long as the default takes them, and texts of a language that the network has hardly
+# seen.
+BESIDE = (DataSet("imdb_whole", folder="imdb"), DataSet("nsmc"))
 TEST_ROWS = 500
 HELD_OUT = 0.1
 # Pairs of learning rate and epochs by number of rows.
@@ -32,17 +35,17 @@ GRID = {
     1000: ((1e-4, 3), (5e-5, 6), (1e-4, 6), (2e-4, 6), (1e-4, 12)),
     3000: ((2e-4, 4), (1e-4, 6), (2e-4, 6)),
 }
-# Learning rates of the other strategies, with the epochs of the defaults.
-RATES = {"last:2": (1e-4, 3e-4, 1e-3), "lora": (3e-4, 1e-3, 3e-3), "bitfit": (3e-4, 1e-3, 3e-3)}
-# What the Trainer does when it is told nothing.
-TRAINER = ("--mode", "default", "--lr", "5e-5", "--epochs", "3", "--batch-size", "8")
+# Learning rate and epochs of the Trainer when it is told nothing, and those among which its best is looked for.
+TRAINER = (5e-5, 3)
+TRAINER_GRID = ((1e-4, 6), (2e-4, 6), (1e-4, 12), (2e-4, 12))
 
 
-def cells(args, seeds=(1,)):
-    for seed in seeds:
+def cells(args):
+    named = [data for data in BESIDE if args.only and data.name in args.only]
+    for seed in args.seeds:
         for size in args.sizes:
-            for data in DATA_SETS:
-                there = len(read(args.shared / data.name / "train.csv"))
+            for data in (*DATA_SETS, *named):
+                there = len(read(args.shared / data.source / "train.csv"))
                 smallest = 300 if data.name == "banking77" else 100
                 if smallest <= size <= there and (not args.only or data.name in args.only):
                     yield Cell(data, size, size, seed)
@@ -84,26 +87,32 @@ def rehead(args, cell, recipe, *options):
         "strategy": metrics["strategy"], "epochs": metrics["epochs"], "best_epoch": metrics["best_epoch"],
         "seconds": metrics["train_seconds"], "accuracy": test["accuracy"], "macro_f1": test["macro_f1"],
         "loss": test["loss"], "ece": test["ece"], "temperature": metrics.get("temperature"),
-        "restart": metrics.get("restart"), "majority": max(support(test).values()) / test["rows"],
+        "restart": metrics.get("restart"), "lr": chosen(metrics, "lr"), "majority": max(support(test).values()) / test["rows"],
     }  # fmt: skip
+
+
+def chosen(metrics, key):
+    """What a run has chosen by itself; nothing of what it was told."""
+    return next((float(choice["value"]) for choice in metrics["choices"] if choice["key"] == key), None)
 
 
 def support(scores):
     return {label: found["support"] for label, found in scores["per_class"].items()}
 
 
-def trainer(args, cell):
-    """The line of one run of Hugging Face's Trainer with its defaults."""
+def trainer(args, cell, recipe, rate, epochs):
+    """The line of one run of Hugging Face's Trainer, all else as it is by default."""
     paths = split(cell, args)
     command = [sys.executable, args.root / "benches/peers/trainer.py", "--train", paths["train"], "--test", paths["test"]]
-    command += ["--model", args.root / args.model, "--seed", cell.seed, "--threads", args.threads, "--json", *TRAINER]
+    command += ["--model", args.root / args.model, "--seed", cell.seed, "--threads", args.threads, "--json"]
+    command += ["--mode", "default", "--batch-size", 8, "--lr", rate, "--epochs", epochs]
     ran = subprocess.run(
         [str(word) for word in (*command, *cell.data.options)], capture_output=True, text=True, cwd=args.root
     )
     if ran.returncode != 0:
         raise SystemExit(ran.stderr[-2000:])
     found = json.loads(ran.stdout)
-    return line(cell, "Trainer") | {
+    return line(cell, recipe) | {
         "strategy": "full", "epochs": found["epochs"], "seconds": found["train_seconds"],
         "accuracy": found["test_accuracy"],
     }  # fmt: skip
@@ -114,18 +123,61 @@ def line(cell, recipe):
 
 
 def run(args):
-    """The grid and the defaults, `full`; the defaults and a few rates, the other strategies."""
+    """The defaults, and the grid."""
     todo = []
     for cell in cells(args):
         for strategy in args.strategies:
             todo.append((cell, strategy, "defaults", ()))
-            if args.defaults:
-                continue
-            if strategy == "full":
-                for rate, epochs in GRID[cell.size]:
-                    todo.append((cell, strategy, f"{rate:.0e}, {epochs}", ("--lr", rate, "--epochs", epochs)))
-            else:
-                todo += [(cell, strategy, f"{rate:.0e}", ("--lr", rate)) for rate in RATES[strategy]]
+            if not args.defaults:
+                todo += [
+                    (cell, strategy, f"{rate:.0e}, {epochs}", ("--lr", rate, "--epochs", epochs))
+                    for rate, epochs in GRID[cell.size]
+                ]
+    finish(args, todo)
+
+
+def near(args):
+    """The defaults, and half and twice their learning rate with as many epochs."""
+    for cell in cells(args):
+        for strategy in args.strategies:
+            rate, epochs = found_by_defaults(args, cell, strategy)
+            finish(args, [
+                (cell, strategy, f"{name} the rate", ("--lr", factor * rate, "--epochs", epochs))
+                for name, factor in (("half", 0.5), ("twice", 2.0))
+            ])  # fmt: skip
+
+
+def found_by_defaults(args, cell, strategy):
+    """The learning rate and the epochs that the defaults chose."""
+    lines = finish(args, [(cell, strategy, "defaults", ())])
+    of_cell = lambda found: (found["data"], found["size"], found["seed"], found["strategy"], found["recipe"])
+    found = next(found for found in lines if of_cell(found) == (*cell.key, strategy, "defaults"))
+    return found["lr"], found["epochs"]
+
+
+def again(args):
+    """The defaults and the two best of the grid with other seeds, which then have had no part in choosing the two."""
+    first = defaultdict(dict)
+    for found in Lines(args.first).all:
+        if found["seed"] == 1 and found["strategy"] == "full" and found["recipe"] not in ("Trainer", "small"):
+            first[found["data"], found["size"]][found["recipe"]] = found["accuracy"]
+    for cell in cells(args):
+        grid = first[cell.key[:2]]
+        grid.pop("defaults", None)
+        best = sorted(grid, key=grid.get, reverse=True)[:2]
+        if best:
+            recipes = [(recipe, options_of(recipe)) for recipe in best]
+            finish(args, [(cell, "full", recipe, options) for recipe, options in [("defaults", ()), *recipes]])
+
+
+def options_of(recipe):
+    """The options of a recipe of the grid, such as "1e-04, 8" or "1e-04, 20, checkpoint's pooler"."""
+    rate, epochs, *pooler = recipe.split(", ")
+    return ("--lr", rate, "--epochs", epochs, *(("--pooler-init", "checkpoint") if pooler else ()))
+
+
+def finish(args, todo):
+    """Does the runs that are not done yet, and returns the lines of all."""
     lines = Lines(args.runs)
     done = lines.keys("data", "size", "seed", "strategy", "recipe")
     for cell, strategy, recipe, options in todo:
@@ -133,17 +185,21 @@ def run(args):
             found = rehead(args, cell, recipe, "--strategy", strategy, *options) | {"strategy": strategy}
             lines.add(found)
             print(*cell.key, strategy, recipe, f"{found['accuracy']:.3f}", f"{found['seconds']:.1f} s", flush=True)
+    return lines.all
 
 
 def peer(args):
+    """The Trainer with its defaults, or with those of its grid."""
     lines = Lines(args.runs)
     done = lines.keys("data", "size", "seed", "recipe")
+    recipes = [(f"Trainer, {rate:.0e}, {epochs}", rate, epochs) for rate, epochs in TRAINER_GRID]
     for cell in cells(args):
-        # The script of the Trainer reads one text a row.
-        if "--text" not in cell.data.options and (*cell.key, "Trainer") not in done:
-            found = trainer(args, cell)
-            lines.add(found)
-            print(*cell.key, "Trainer", f"{found['accuracy']:.3f}", flush=True)
+        for recipe, rate, epochs in recipes if args.grid else [("Trainer", *TRAINER)]:
+            # The script of the Trainer reads one text a row.
+            if "--text" not in cell.data.options and (*cell.key, recipe) not in done:
+                found = trainer(args, cell, recipe, rate, epochs)
+                lines.add(found)
+                print(*cell.key, recipe, f"{found['accuracy']:.3f}", flush=True)
 
 
 def small(args):

@@ -32,20 +32,50 @@ fn train(scene: &Scene, model: &str, run: &str, flags: &str) {
     scene.rehead(&words).ok();
 }
 
-/// Labels the test file with a run and has Python check every probability.
-fn check_in_python(scene: &Scene, run: &str, text: &str, flags: &[&str]) {
-    let data = if text.contains(',') { "test_pairs.csv" } else { "test.csv" };
-    let labelled = format!("{run}.csv");
-    let label = format!("label --model {run} --input {data} --output {labelled} --probabilities --text {text} {FLAGS}");
-    scene.rehead(&label).ok();
-    let files = [run, data, &labelled].map(|name| scene.path(name).into_os_string());
-    let flags = ["--text", text].into_iter().chain(flags.iter().copied()).map(Into::into);
-    if let Some(said) = python("transformers", "check_run.py", files.into_iter().chain(flags)) {
-        println!("{run}: {said}");
+/// What Python is to check, all in one process: to import transformers takes longer than to check a run.
+#[derive(Default)]
+struct Checks {
+    /// The arguments of `check_run.py`, of one check each.
+    arguments: Vec<Vec<String>>,
+    /// Their runs lie here until they are checked.
+    scenes: Vec<Scene>,
+}
+
+impl Checks {
+    /// Labels the test file with a run, and has every probability checked.
+    fn add(&mut self, scene: &Scene, run: &str, text: &str, flags: &[&str]) {
+        let data = if text.contains(',') { "test_pairs.csv" } else { "test.csv" };
+        let labelled = format!("{run}.csv");
+        let label =
+            format!("label --model {run} --input {data} --output {labelled} --probabilities --text {text} {FLAGS}");
+        scene.rehead(&label).ok();
+        let files = [run, data, &labelled].map(|name| scene.path(name).display().to_string());
+        let flags = ["--text", text].into_iter().chain(flags.iter().copied()).map(str::to_owned);
+        self.arguments.push(files.into_iter().chain(flags).collect());
+    }
+
+    fn expect_refusal(&mut self, scene: &Scene, run: &str) {
+        self.arguments.push(vec![scene.path(run).display().to_string(), "--expect-refusal".to_owned()]);
+    }
+
+    fn keep(&mut self, scene: Scene) {
+        self.scenes.push(scene);
+    }
+
+    /// Has Python make them.
+    fn make(self) {
+        let lines = self.arguments.iter().map(|arguments| format!("{}\n", serde_json::json!(arguments)));
+        let scene = self.scenes.first().expect("a scene");
+        scene.write("checks.jsonl", lines.collect::<String>());
+        let list = ["--list".into(), scene.path("checks.jsonl").into_os_string()];
+        if let Some(said) = python("transformers", "check_run.py", list) {
+            println!("{said}");
+        }
     }
 }
 
-const FAMILIES: [(&str, &str); 5] = [
+/// A fixture of every family and tokenizer, and transformers' class of it.
+const FAMILIES: &[(&str, &str)] = &[
     ("roberta/classifier", "RobertaForSequenceClassification"),
     ("roberta/word_pieces", "RobertaForSequenceClassification"),
     ("xlm-roberta/classifier", "XLMRobertaForSequenceClassification"),
@@ -55,31 +85,38 @@ const FAMILIES: [(&str, &str); 5] = [
 
 #[test]
 fn a_run_loads_in_python_as_the_familys_own_class() {
+    let mut checks = Checks::default();
     for (model, class) in FAMILIES {
         let scene = scene(model);
         train(&scene, model, "run", "--strategy full");
-        check_in_python(&scene, "run", "text", &["--expect-class", class]);
+        checks.add(&scene, "run", "text", &["--expect-class", class]);
         train(&scene, model, "pairs", "--strategy full --text first,second");
-        check_in_python(&scene, "pairs", "first,second", &["--expect-class", class]);
+        checks.add(&scene, "pairs", "first,second", &["--expect-class", class]);
+        checks.keep(scene);
     }
+    checks.make();
 }
 
 #[test]
 fn a_mean_pooled_run_loads_with_its_own_module_alone() {
+    let mut checks = Checks::default();
     for (model, class) in FAMILIES {
         let scene = scene(model);
         train(&scene, model, "run", "--strategy frozen");
         let class = format!("Rehead{class}");
-        check_in_python(&scene, "run", "text", &["--trust-remote-code", "--expect-class", &class]);
-        python("transformers", "check_run.py", [scene.path("run").as_os_str(), "--expect-refusal".as_ref()]);
+        checks.add(&scene, "run", "text", &["--trust-remote-code", "--expect-class", &class]);
+        checks.expect_refusal(&scene, "run");
         // And is trained further, with the pooling that is asked for.
         train(&scene, "run", "again", "--strategy last:1 --pooling mean");
-        check_in_python(&scene, "again", "text", &["--trust-remote-code", "--expect-class", &class]);
+        checks.add(&scene, "again", "text", &["--trust-remote-code", "--expect-class", &class]);
+        checks.keep(scene);
     }
+    checks.make();
 }
 
 #[test]
 fn every_strategy_runs() {
+    let mut checks = Checks::default();
     let model = "roberta/bare";
     let scene = scene(model);
     for strategy in ["full", "frozen", "last:1", "last:2", "gradual", "lora:2", "bitfit"] {
@@ -87,8 +124,10 @@ fn every_strategy_runs() {
         train(&scene, model, &run, &format!("--strategy {strategy} --pooling cls"));
         let metrics = scene.json(&format!("{run}/metrics.json"));
         assert!(metrics["trainable_parameters"].as_u64() > Some(0), "{strategy}: {metrics}");
-        check_in_python(&scene, &run, "text", &["--expect-class", "RobertaForSequenceClassification"]);
+        checks.add(&scene, &run, "text", &["--expect-class", "RobertaForSequenceClassification"]);
     }
+    checks.keep(scene);
+    checks.make();
 }
 
 /// What the tokenizer's files allow beyond the positions that the padding leaves is refused; the rest is used to the
@@ -117,11 +156,14 @@ fn layers_that_share_their_weights_are_trained_or_frozen_together() {
     scene.rehead(&words("--strategy lora")).refused().says(&["have no adapters", "full, frozen or bitfit"]);
     scene.rehead(&words("--engine packed")).refused().says(&["only rust-bert supports a `albert`"]);
     scene.rehead(&words("--stages 2")).refused().says(&["its layers share their weights"]);
+    let mut checks = Checks::default();
     for strategy in ["last:1", "gradual", "bitfit"] {
         let run = strategy.replace(':', "");
         train(&scene, model, &run, &format!("--strategy {strategy} --pooling cls"));
-        check_in_python(&scene, &run, "text", &["--expect-class", "AlbertForSequenceClassification"]);
+        checks.add(&scene, &run, "text", &["--expect-class", "AlbertForSequenceClassification"]);
     }
+    checks.keep(scene);
+    checks.make();
 }
 
 /// rust-bert supports only fp32: another precision is not taken silently, and no hint names a flag that nobody gave.

@@ -2,11 +2,13 @@
 
 Usage: python check_run.py RUN DATA.csv PREDICTIONS.csv [--text COL[,COL2]] [--trust-remote-code] [--expect-class NAME]
        python check_run.py RUN --expect-refusal
+       python check_run.py --list CHECKS.jsonl
 
 PREDICTIONS.csv comes from `rehead label --model RUN --input DATA.csv --probabilities --precision fp32 --output …`. Each
 text is computed by itself. The exit status is 1 if a difference is above the tolerance, if transformers misses or does
 not use a weight, or if rows or columns differ. `--expect-refusal` checks that a mean-pooled run does not load unless
-remote code is trusted.
+remote code is trusted. `--list` checks several runs in one process (to import transformers takes longer than a check):
+every line of the file is the JSON array of one check's arguments.
 """
 
 import argparse
@@ -29,7 +31,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("predictions", type=Path, nargs="?")
     parser.add_argument("--text", default="text", help="text column, or two of them separated by a comma")
@@ -37,22 +39,33 @@ def main():
     parser.add_argument("--expect-refusal", action="store_true")
     parser.add_argument("--expect-class", help="the class that transformers must load the run as")
     parser.add_argument("--tolerance", type=float, default=1e-4)
+    parser.add_argument("--list", type=Path, help="a file with the arguments of many checks")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
 
-    if arguments.expect_refusal:
+    if arguments.list:
+        lines = arguments.list.read_text(encoding="utf-8").splitlines()
+        passed = [check(parser, parser.parse_args(json.loads(line))) for line in lines]
+    else:
+        passed = [check(parser, arguments)]
+    sys.exit(0 if all(passed) else 1)
+
+
+def check(parser, arguments):
+    """Makes one check, prints what it finds, and says whether all was well."""
+    if arguments.run and arguments.expect_refusal:
         problems = check_refusal(arguments.run)
-    elif arguments.data and arguments.predictions:
+    elif arguments.run and arguments.data and arguments.predictions:
         problems = check_predictions(arguments)
     else:
-        parser.error("DATA.csv and PREDICTIONS.csv are needed")
+        parser.error("RUN, DATA.csv and PREDICTIONS.csv are needed")
     for problem in problems[:20]:
         print(problem, file=sys.stderr)
     if len(problems) > 20:
         print(f"and {len(problems) - 20} more", file=sys.stderr)
-    sys.exit(1 if problems else 0)
+    return not problems
 
 
 def check_refusal(run):
@@ -127,7 +140,10 @@ def check_predictions(arguments):
 
     problems += check_pipeline(model, tokenizer, data, columns, max_length, arguments)
     where = "" if largest_at is None else f", row {largest_at}"
-    print(f"{len(data)} rows, largest difference {largest:.3e}{where} (transformers {transformers.__version__})")
+    print(
+        f"{arguments.run}: {len(data)} rows, largest difference {largest:.3e}{where} "
+        f"(transformers {transformers.__version__})"
+    )
     return problems
 
 

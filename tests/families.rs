@@ -81,6 +81,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("xlm-roberta/classifier", "XLMRobertaForSequenceClassification"),
     ("camembert/classifier", "CamembertForSequenceClassification"),
     ("albert/classifier", "AlbertForSequenceClassification"),
+    ("distilbert/classifier", "DistilBertForSequenceClassification"),
 ];
 
 #[test]

@@ -40,6 +40,9 @@ fn text_encoders_of_every_family_with_and_without_a_head() {
         ("camembert/classifier", "camembert", 3, 2),
         ("albert/classifier", "albert", 1, 3),
         ("albert/bare", "albert", 1, 0),
+        ("distilbert/classifier", "distilbert", 3, 3),
+        ("distilbert/mean_pooled", "distilbert", 4, 2),
+        ("distilbert/bare", "distilbert", 3, 0),
     ];
     let scene = Scene::with_models(&models.map(|(name, ..)| name));
     for (name, family, stages, labels) in models {

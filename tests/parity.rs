@@ -104,6 +104,8 @@ const CLASSIFIERS: &[&str] = &[
     "camembert/classifier",
     "albert/classifier",
     "albert/mean_pooled",
+    "distilbert/classifier",
+    "distilbert/mean_pooled",
 ];
 /// The bare ones.
 #[rustfmt::skip] // a line each
@@ -113,6 +115,7 @@ const BARE: &[&str] = &[
     "pretraining",
     "roberta/bare",
     "albert/bare",
+    "distilbert/bare",
 ];
 
 /// Those with gradients, all of one batch of unequal lengths.

@@ -230,7 +230,7 @@ pub static SETTINGS: &[Setting] = &[
         "model.pooler_init",
         "--pooler-init auto|identity|checkpoint",
         Accepts::words::<PoolerInit>(),
-        Auto("identity where the checkpoint's is close to zero or missing"),
+        Auto("identity before a tanh, where the checkpoint's is close to zero or missing"),
         "What the hidden layer of a text network's head starts from (BERT's pooler): the identity, or the checkpoint's \
          weights (random ones where it has none)",
     )

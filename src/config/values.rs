@@ -132,7 +132,7 @@ words! {
 words! {
     /// What the hidden layer of a text network's head starts from: BERT's pooler, RoBERTa's dense layer.
     PoolerInit {
-        /// The checkpoint's weights where they do something, else the identity.
+        /// The checkpoint's weights where they do something, else the identity where a tanh follows.
         Auto = "auto",
         /// Hands the features on as they are.
         Identity = "identity",

@@ -40,6 +40,8 @@ pub struct HiddenState {
     pub gain: f64,
     /// Whether it was newly initialised rather than loaded.
     pub is_new: bool,
+    /// Applied to what the layer gives.
+    pub activation: Activation,
 }
 
 /// A layer with the names that its tensors are stored under, and where it came from.
@@ -137,7 +139,7 @@ impl Head {
         let width = hidden.linear.bias.size().first().copied().unwrap_or(1).max(1);
         let norm = hidden.linear.weight.f_norm()?.f_double_value(&[])?;
         let is_new = first.location == ParameterLocation::Head;
-        Ok(Some(HiddenState { gain: norm / (width as f64).sqrt(), is_new }))
+        Ok(Some(HiddenState { gain: norm / (width as f64).sqrt(), is_new, activation: hidden.activation }))
     }
 
     /// Makes the hidden layer `scale` times the identity before its activation; nothing where there is none.

@@ -3,10 +3,12 @@
 //! A new layer with the usual small weights hands on a small and mixed-up image of the features, and training has to
 //! undo that first. So has the pooler of a checkpoint that was trained without it, as sentence encoders are: weight
 //! decay has left almost nothing of it. The identity keeps the features, and few steps go further (docs/accuracy.md).
+//! Before a ReLU or GELU it would not: they drop what is negative, so such a layer begins as the family's does.
 
 use crate::config::{Choices, PoolerInit, RunConfig};
 use crate::error::Result;
 use crate::model::Classifier;
+use crate::model::activation::Activation;
 
 /// By how much the features are multiplied before the hyperbolic tangent. Those of a layer norm are around 0.6.
 const SCALE: f64 = 2.0;
@@ -21,6 +23,7 @@ pub fn begin(config: &RunConfig, classifier: &mut Classifier, choices: &mut Choi
     let reason = match (config.model.pooler_init, hidden.is_new) {
         (PoolerInit::Checkpoint, _) => return Ok(()),
         (PoolerInit::Identity, _) => None,
+        (PoolerInit::Auto, _) if hidden.activation != Activation::Tanh => return Ok(()),
         (PoolerInit::Auto, true) => {
             Some("the checkpoint has none, and small random weights learn more slowly".to_owned())
         }

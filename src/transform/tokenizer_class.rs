@@ -79,7 +79,7 @@ impl TokenizerClass {
             }
             Some(_) => Self::AsStored,
             None => match settings.model_type() {
-                Some("bert") => Self::Bert,
+                Some("bert" | "distilbert" | "electra") => Self::Bert,
                 Some("roberta") => Self::Roberta,
                 Some("albert") => Self::Albert,
                 Some("xlm-roberta") => Self::XlmRoberta,

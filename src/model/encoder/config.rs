@@ -88,7 +88,8 @@ pub struct ConfigKeys {
     pub inner: &'static str,
     pub hidden_dropout: &'static str,
     pub attention_dropout: &'static str,
-    pub layer_norm_epsilon: &'static str,
+    /// `None` in a family that fixes it.
+    pub layer_norm_epsilon: Option<&'static str>,
 }
 
 impl ConfigKeys {
@@ -100,7 +101,7 @@ impl ConfigKeys {
         inner: "intermediate_size",
         hidden_dropout: "hidden_dropout_prob",
         attention_dropout: "attention_probs_dropout_prob",
-        layer_norm_epsilon: "layer_norm_eps",
+        layer_norm_epsilon: Some("layer_norm_eps"),
     };
 }
 
@@ -132,7 +133,7 @@ impl EncoderConfig {
         }
         if !(self.layer_norm_epsilon.is_finite() && self.layer_norm_epsilon >= 0.0) {
             let message = format!("{} is not a small positive number", self.layer_norm_epsilon);
-            return refuse(keys.layer_norm_epsilon, message);
+            return refuse(keys.layer_norm_epsilon.unwrap_or("layer_norm_eps"), message);
         }
         Ok(self)
     }

@@ -6,6 +6,7 @@
 mod albert;
 mod bert;
 mod convolutional;
+mod distilbert;
 mod inception;
 mod interface;
 mod resnet;
@@ -27,6 +28,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &roberta::XLM_ROBERTA,
     &roberta::CAMEMBERT,
     &albert::ALBERT,
+    &distilbert::DISTILBERT,
     &vit::Vit,
     &resnet::ResNetFamily,
     &vgg::VggFamily,

@@ -185,7 +185,10 @@ impl TextEncoder {
                 activation: settings.get(keys.activation, defaults.activation)?,
             },
             norms: NormPlacement::After,
-            layer_norm_epsilon: settings.get(of.layer_norm_epsilon, defaults.layer_norm_epsilon)?,
+            layer_norm_epsilon: match of.layer_norm_epsilon {
+                Some(key) => settings.get(key, defaults.layer_norm_epsilon)?,
+                None => defaults.layer_norm_epsilon,
+            },
             hidden_dropout: settings.get(of.hidden_dropout, defaults.hidden_dropout)?,
         };
         config.checked(&settings.file, of, MATCHING)

@@ -3,6 +3,8 @@
 This file came with the model: transformers loads it with `trust_remote_code=True`.
 """
 
+from inspect import signature
+
 import torch
 from torch import nn
 from transformers import __CLASS__Model, __CLASS__PreTrainedModel
@@ -21,7 +23,9 @@ class Rehead__CLASS__ForSequenceClassification(__CLASS__PreTrainedModel):
     def __init__(self, config):
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.__BACKBONE__ = __CLASS__Model(config, add_pooling_layer=False)
+        # Not every family's model has a pooler that could be left out.
+        has_pooler = "add_pooling_layer" in signature(__CLASS__Model).parameters
+        self.__BACKBONE__ = __CLASS__Model(config, **({"add_pooling_layer": False} if has_pooler else {}))
         dropout = config.__HEAD_DROPOUT__
         self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
@@ -41,10 +45,11 @@ class Rehead__CLASS__ForSequenceClassification(__CLASS__PreTrainedModel):
         """Logits `[batch, num_labels]`; with `labels` also the loss of `config.problem_type`."""
         if return_dict is None:
             return_dict = getattr(self.config, "return_dict", True)
+        if token_type_ids is not None:  # a family without segments does not know of them
+            kwargs["token_type_ids"] = token_type_ids
         outputs = self.__BACKBONE__(
             input_ids,
             attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
             return_dict=True,

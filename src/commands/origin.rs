@@ -99,6 +99,11 @@ impl Origin {
         write_atomically(folder.join(ORIGIN), to_readable_json(self)?.as_bytes())
     }
 
+    /// By the name of the data (`the training data`, …) the fingerprint of their content, as the run in `folder` began.
+    pub fn fingerprints(folder: &Path) -> BTreeMap<String, String> {
+        Self::saved(folder).map(|saved| saved.content).unwrap_or_default()
+    }
+
     /// The names of the data (`the training data`, …) whose content is not what it was when the run in `config.run.out`
     /// began; none where that is not recorded.
     pub fn changed_data(config: &RunConfig) -> Result<Vec<String>> {

@@ -84,6 +84,14 @@ pub fn cached(model: &str) -> Option<PathBuf> {
     }
 }
 
+/// The id that `model` names, without its revision; `None` of a directory.
+pub fn id_of(model: &str) -> Option<String> {
+    match name::interpret(model, None).ok()? {
+        Location::Directory(_) => None,
+        Location::Hub(wanted) => Some(wanted.id),
+    }
+}
+
 fn cached_snapshot(wanted: &ModelId, settings: &HubSettings) -> Option<PathBuf> {
     let folder = settings.cache.path().join(wanted.repo().folder_name());
     let snapshot = if is_commit(&wanted.revision) {

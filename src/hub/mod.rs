@@ -19,4 +19,4 @@ mod network;
 mod settings;
 
 pub use cached::{CachedModel, cached_models};
-pub use lookup::{Hooks, cached, locate, locate_revision};
+pub use lookup::{Hooks, cached, id_of, locate, locate_revision};

@@ -8,8 +8,10 @@ use std::path::Path;
 /// What a card says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BaseCard {
-    /// As the hub calls it, such as `apache-2.0`; for a licence of its own (`other`) its name where it has one.
+    /// As the hub calls it, such as `apache-2.0`, or `other`.
     pub license: Option<String>,
+    /// The name of a licence that the hub does not know.
+    pub license_name: Option<String>,
     /// Codes, such as `en`.
     pub languages: Vec<String>,
 }
@@ -21,14 +23,10 @@ impl BaseCard {
     }
 
     fn of(text: &str) -> Self {
-        let license = words(text, "license").into_iter().next();
-        let own = || words(text, "license_name").into_iter().next();
         let is_code = |word: &String| word.len() <= 16 && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         Self {
-            license: match license.as_deref() {
-                Some("other") => own().or(license),
-                _ => license,
-            },
+            license: words(text, "license").into_iter().next(),
+            license_name: words(text, "license_name").into_iter().next(),
             languages: words(text, "language").into_iter().filter(is_code).collect(),
         }
     }
@@ -69,7 +67,7 @@ mod tests {
         assert_eq!((lists.license.as_deref(), lists.languages.len()), (Some("mit"), 2));
         assert_eq!(card("language: [en, 'de']").languages, ["en", "de"]);
         let own = card("license: other\nlicense_name: gemma  # as its page says");
-        assert_eq!(own.license.as_deref(), Some("gemma"));
+        assert_eq!((own.license.as_deref(), own.license_name.as_deref()), (Some("other"), Some("gemma")));
         for nothing in ["", "license: mit", "---\nlicense", "# A model\n---\nlicense: mit\n---"] {
             assert_eq!(BaseCard::of(nothing), BaseCard::default(), "{nothing}");
         }

@@ -6,6 +6,7 @@ pub mod evaluation;
 pub mod folds;
 pub mod html;
 pub mod metrics;
+pub mod model_card;
 pub mod next_steps;
 pub mod origins;
 mod outcomes;

@@ -100,7 +100,7 @@ impl ModelReport {
         let mut report = Self {
             directory: path.display().to_string(),
             id: None,
-            license: card.license.or_else(|| word("license")),
+            license: card.license_name.or(card.license).or_else(|| word("license")),
             languages: card.languages,
             model_type: word("model_type").or_else(|| word("architecture")),
             architectures: names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),

@@ -6,6 +6,7 @@
 //! what a person reads at last. [`checks`] refuses what cannot be done before any of it.
 
 mod calibration;
+mod card;
 mod checks;
 pub(super) mod data;
 mod ending;

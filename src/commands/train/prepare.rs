@@ -79,6 +79,11 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    /// Where the network is that the run begins with; none where it begins with random numbers.
+    pub fn base_directory(&self) -> Option<&Path> {
+        self.network.directory.as_deref()
+    }
+
     /// Loads data and model, and decides what the settings leave open.
     pub fn prepare(mut config: RunConfig, session: Session<'a>, console: &'a Console) -> Result<Self> {
         let task = task::task(config.data.task)?;

@@ -1,7 +1,8 @@
-//! What a run leaves for programs and people in its directory: predictions, metrics and the report.
+//! What a run leaves for programs and people in its directory: predictions, metrics, the report and the model card.
 
 use std::path::Path;
 
+use super::card;
 use super::outcome::SavedTraining;
 use super::prepare::Run;
 use super::split::PreparedSplit;
@@ -58,6 +59,7 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
     let history = history::read(run.out().join("history.jsonl"))?;
     let next = next_steps(run, &metrics, &history, &splits)?;
     write_atomically(run.out().join("report.html"), html(run, &metrics, &history, &splits, &next)?.as_bytes())?;
+    card::write(run, &metrics)?;
     Ok((metrics, next))
 }
 

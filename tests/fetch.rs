@@ -337,15 +337,15 @@ fn small_files_are_verified_too() {
 #[test]
 fn a_family_that_is_not_there_is_told_before_anything_else_is_fetched() {
     let scene = Scene::new();
-    let config = br#"{"model_type": "distilbert"}"#;
+    let config = br#"{"model_type": "t5"}"#;
     scene.hub.commit("org/other", &[("config.json", config), ("model.safetensors", b"w"), ("vocab.txt", b"[PAD]\n")]);
     let said = complaint(&scene.fetch(&["org/other"]), 2);
-    assert_mentions(&said, &["config.json", "`distilbert`", "supported for texts: `bert`", "for images: `vit`"]);
+    assert_mentions(&said, &["config.json", "`t5`", "supported for texts: `bert`", "for images: `vit`"]);
     let requests = scene.hub.take_requests();
     assert_eq!(content_requests(&requests, "model.safetensors") + content_requests(&requests, "vocab.txt"), 0);
     // A family that is not there comes before what its weights are.
     scene.hub.commit("org/pickled", &[("config.json", config), ("pytorch_model.bin", b"pickle")]);
-    assert_mentions(&complaint(&scene.fetch(&["org/pickled"]), 2), &["`distilbert`"]);
+    assert_mentions(&complaint(&scene.fetch(&["org/pickled"]), 2), &["`t5`"]);
 }
 
 #[test]
@@ -634,6 +634,8 @@ fn python_finds_what_was_fetched_and_the_other_way_round() {
          print(f(i, 'model.safetensors', local_files_only=True))\n\
          print(f(i, '1_Pooling/config.json', local_files_only=True))\n\
          print(t(i, 'tokenizer.json'))\n\
+         from huggingface_hub import _CACHED_NO_EXIST\n\
+         assert t(i, 'merges.txt') is _CACHED_NO_EXIST\n\
          from huggingface_hub import snapshot_download, scan_cache_dir\n\
          print(snapshot_download(i, local_files_only=True))\n\
          print(len(scan_cache_dir().warnings))",

@@ -201,9 +201,22 @@ fn update(
         }
         fetch(&shards.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
+    note_absent(folder, commit, &files);
     // Noted last: until then offline use finds the earlier, complete version.
     note_revision(wanted, commit, settings, folder, changed.get())?;
     Ok(snapshot)
+}
+
+/// Notes which files the model does not have, as Python does, so that it need not ask for them. Nothing depends on it,
+/// so a cache that cannot be written is none of its concern.
+fn note_absent(folder: &Path, commit: &str, files: &[&str]) {
+    let absent = folder.join(".no_exist").join(commit);
+    for file in OPTIONAL.into_iter().filter(|file| !files.contains(file)) {
+        let note = absent.join(file);
+        if !note.exists() && fs::create_dir_all(note.parent().unwrap_or(&absent)).is_ok() {
+            let _ = fs::write(note, b"");
+        }
+    }
 }
 
 /// Fetches the hub's own conversion of the weights at `commit`, whose revision has all files of the model. `None` where

@@ -111,7 +111,7 @@ fn every_row_is_predicted_once_and_the_scores_are_those_of_the_file() {
             outcome.says(&["validation: every row in one of 4 folds", "on 64 out-of-fold rows", "accuracy by fold"]);
         let compare = outcome.stderr.lines().find(|line| line.contains("rehead compare "));
         outcome.check(compare.is_some() || !how.contains("frozen"), "a comparison to be the next step");
-        outcome.check(compare.is_none_or(|line| !line.contains("--folds")), "a comparison that is not refused");
+        outcome.check(compare.is_none_or(|line| line.contains("--folds 4")), "a comparison by the same folds");
         let rows = folds_csv(&scene, "run");
         let numbers: Vec<usize> = rows.iter().map(|row| row["row"].parse().unwrap()).collect();
         assert_eq!(numbers, (1..=64).collect::<Vec<_>>(), "{how}");
@@ -305,6 +305,11 @@ fn images_are_folded_with_copies_together_and_refitted() {
         scene.remove("folds");
         scene.remove("refit");
     }
+    // Baselines are scored on the images that the runs could read.
+    let compared = basic.replacen("train", "compare", 1);
+    scene.rehead(&format!("{compared} --strategies frozen --seeds 1 --folds 3 --out both")).ok();
+    let result = scene.json("both/compare.json");
+    assert_eq!((&result["split"], &result["comparison"]["rows"]), (&"folds".into(), &25.into()));
 }
 
 #[test]
@@ -315,4 +320,92 @@ fn pairs_of_texts_are_folded() {
     scene.write("train.csv", format!("text_a,text_b,label\n{table}"));
     scene.rehead(&format!("{FOLDED} --strategy full --epochs 2 --text text_a,text_b --folds 2 --out run")).ok();
     assert_eq!(folds_csv(&scene, "run").len(), 40);
+}
+
+/// A comparison of two strategies out of fold, with no choice left to the machine.
+const COMPARED: &str = "compare --train train.csv --model bare --device cpu --precision fp32 --threads 1 --folds 3 \
+                        --strategies frozen,full --epochs 2 --batch-size 8 --lr 1e-3";
+
+#[test]
+fn strategies_are_compared_out_of_fold_on_the_same_folds() {
+    let scene = training_scene();
+    let rows = sentiment(48, 1).into_iter().enumerate();
+    let table: String = rows.map(|(row, (text, label))| format!("author{},{text},{label}\n", row % 11)).collect();
+    scene.write("train.csv", format!("author,text,label\n{table}"));
+    let words = format!("{COMPARED} --group author --seeds 2 --out both");
+    let first = scene.rehead(&words).ok();
+    first.check(first.stdout_text().contains("out-of-fold accuracy"), "the split in the table");
+    let result = scene.json("both/compare.json");
+    assert_eq!((&result["split"], &result["comparison"]["rows"]), (&"folds".into(), &48.into()));
+    let fold_of = |run: &str| folds_csv(&scene, run).iter().map(|row| row["fold"].clone()).collect::<Vec<_>>();
+    let folds = fold_of("both/frozen/seed-42");
+    for contender in result["contenders"].as_array().unwrap() {
+        for (run, accuracy) in
+            contender["runs"].as_array().unwrap().iter().zip(contender["accuracy"].as_array().unwrap())
+        {
+            let run = run.as_str().unwrap();
+            assert_eq!(fold_of(run), folds, "{run}");
+            let right = folds_csv(&scene, run).iter().filter(|row| row["label"] == row["prediction"]).count();
+            assert!((accuracy.as_f64().unwrap() - right as f64 / 48.0).abs() < 1e-9, "{run}");
+            assert!(!scene.exists(&format!("{run}/model.safetensors")), "{run}");
+        }
+    }
+    // The most frequent label of the rows that a fold leaves, not of all.
+    let csv = folds_csv(&scene, "both/majority");
+    for row in &csv {
+        let rest = csv.iter().filter(|other| other["fold"] != row["fold"] && other["label"] == "positive").count();
+        let all = csv.iter().filter(|other| other["fold"] != row["fold"]).count();
+        let share: f64 = row["p_positive"].parse().unwrap();
+        assert!((share - rest as f64 / all as f64).abs() < 1e-6, "{row:?}");
+    }
+    let page = scene.text("both/report.html");
+    assert!(page.contains("Out of fold, 48 rows") && page.contains("in one of 3 folds"));
+    // Nothing is done twice.
+    let before = scene.everything();
+    let again = scene.rehead(&words).ok().says(&["finished before: both/full/seed-43", "finished before"]);
+    assert!(again.stdout == first.stdout && scene.everything() == before, "the second comparison changed files");
+    // What it recommends has no model yet; then it is what `train --folds` makes of it.
+    scene
+        .rehead("label --model both/full/seed-43 --input train.csv --output out.csv")
+        .refused()
+        .says(&["no model yet"]);
+    first.says(&["Its model is still to be trained", "rehead train --resume --out both/"]);
+    scene.rehead("train --resume --out both/full/seed-43").ok();
+    let alone = COMPARED.replace("compare ", "train ").replace("--strategies frozen,full", "--strategy full");
+    scene.rehead(&format!("{alone} --group author --seed 43 --split-seed 42 --out alone")).ok();
+    assert!(weights(&scene, "both/full/seed-43") == weights(&scene, "alone"), "other weights than train --folds");
+    let [one, other] =
+        ["both/full/seed-43", "alone"].map(|run| scene.json(&format!("{run}/metrics.json"))["folds"].clone());
+    assert_eq!(one, other);
+    scene.rehead(&words).ok();
+    assert_eq!(scene.json("both/compare.json")["comparison"]["pairs"], result["comparison"]["pairs"]);
+}
+
+#[test]
+fn an_interrupted_comparison_out_of_fold_continues_bit_identical() {
+    let scene = training_scene();
+    scene.write("train.csv", csv(&sentiment(48, 1)));
+    let words = COMPARED.replace("--epochs 2 --batch-size 8", "--epochs 8 --batch-size 4 --log-every 1 --seeds 1");
+    scene.rehead(&format!("{words} --out whole")).ok();
+    let ready = || logged_steps(&scene, "run/full/seed-42/checkpoints/fold-2") >= 11;
+    let outcome = interrupted_when(&scene, &format!("{words} --out run"), 2, "run", ready);
+    outcome.says(&["continue with the same command: finished runs are kept"]);
+    scene.rehead(&format!("{words} --out run")).ok();
+    for file in ["frozen/seed-42", "full/seed-42", "tf-idf"].map(|run| format!("{run}/predictions/folds.csv")) {
+        assert_eq!(scene.text(&format!("run/{file}")), scene.text(&format!("whole/{file}")), "{file}");
+    }
+}
+
+#[test]
+fn test_rows_are_what_is_compared_where_there_are_any() {
+    let scene = training_scene();
+    scene.rehead(&format!("{COMPARED} --seeds 1 --test test.csv --out both")).ok();
+    let result = scene.json("both/compare.json");
+    assert_eq!(result["split"], "test");
+    for run in ["both/frozen/seed-42", "both/full/seed-42"] {
+        assert!(scene.exists(&format!("{run}/model.safetensors")), "{run}");
+        assert!(scene.json(&format!("{run}/metrics.json"))["folds"]["accuracy"].is_f64(), "{run}");
+    }
+    let recommended = result["recommended"]["run"].as_str().unwrap();
+    scene.rehead(&format!("label --model {recommended} --input test.csv --output out.csv")).ok();
 }

@@ -24,6 +24,8 @@ pub struct Tfidf {
     labels: Vec<u32>,
     /// All labels there are.
     classes: usize,
+    /// See [`Tfidf::c`].
+    c: f64,
 }
 
 impl Tfidf {
@@ -39,8 +41,38 @@ impl Tfidf {
         classes: usize,
         watch: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Self> {
-        check(train, classes, "training")?;
         check(valid, classes, "validation")?;
+        Self::fit_some(train, Some(valid), &C, classes, watch)
+    }
+
+    /// Fits on `train` with this `C`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tfidf::fit`].
+    pub fn fit_with(
+        train: &LabelledInputs,
+        c: f64,
+        classes: usize,
+        watch: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Self> {
+        Self::fit_some(train, None, &[c], classes, watch)
+    }
+
+    /// The penalty's inverse, as scikit-learn calls it.
+    pub fn c(&self) -> f64 {
+        self.c
+    }
+
+    /// Fits with each of `penalties` and keeps the one with the lowest loss on `valid`; without, the first.
+    fn fit_some(
+        train: &LabelledInputs,
+        valid: Option<&LabelledInputs>,
+        penalties: &[f64],
+        classes: usize,
+        watch: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Self> {
+        check(train, classes, "training")?;
         let mut labels = train.labels.to_vec();
         labels.sort_unstable();
         labels.dedup();
@@ -50,22 +82,28 @@ impl Tfidf {
         }
         let class_of = |label: &u32| labels.binary_search(label).ok().map(|class| class as u32);
         let train_classes: Vec<u32> = train.labels.iter().filter_map(class_of).collect();
-        let valid_classes: Vec<Option<u32>> = valid.labels.iter().map(class_of).collect();
 
         let least = if train.inputs.len() < MANY_ROWS { 1 } else { 2 };
         let vocabulary = Vocabulary::new(train.inputs, least, MOST_WEIGHTS / labels.len())?;
         watch()?;
         let rows = vocabulary.rows(train.inputs)?;
-        let valid_rows = vocabulary.rows(valid.inputs)?;
+        let valid = match valid {
+            Some(valid) => {
+                let classes: Vec<Option<u32>> = valid.labels.iter().map(class_of).collect();
+                Some((vocabulary.rows(valid.inputs)?, classes))
+            }
+            None => None,
+        };
 
         let problem = Problem::new(&rows, &train_classes, labels.len());
         let mut linear = SparseLinear::zero(rows.width(), labels.len());
-        let best = path::choose(&C, |c| {
+        let best = path::choose(penalties, |c| {
             problem.solve(&mut linear, c, watch)?;
-            Ok((linear.mean_loss(&valid_rows, &valid_classes), linear.clone()))
+            let loss = valid.as_ref().map_or(0.0, |(rows, classes)| linear.mean_loss(rows, classes));
+            Ok((loss, (c, linear.clone())))
         })?;
-        let linear = best.ok_or_else(|| Error::failure("tf-idf: no solution has a finite loss"))?;
-        Ok(Self { vocabulary, linear, labels, classes })
+        let (c, linear) = best.ok_or_else(|| Error::failure("tf-idf: no solution has a finite loss"))?;
+        Ok(Self { vocabulary, linear, labels, classes, c })
     }
 }
 

@@ -10,10 +10,13 @@ use crate::config::{self, RunConfig, Strategy};
 use crate::error::{Error, Result};
 
 const COMPARE_EXAMPLES: &str = "\
-Each strategy is trained once per seed, every run in its own directory below --out.
+Each strategy is trained once per seed, every run in its own directory below --out. With --folds K and no test file
+every training row is predicted by a model that has not seen it, in the same folds for all strategies; no model is left
+then, and `rehead train --resume` trains that of a run. With --test beside it the test rows are compared.
 
 Examples:
   rehead compare --train reviews.csv --model bert-base-uncased --out runs/comparison
+  rehead compare --train few.csv --model bert-base-uncased --folds 5 --seeds 1 --out runs/out-of-fold
   rehead compare --config configs/reviews-full.toml --strategies frozen,full --seeds 5 --out runs/frozen-or-full";
 
 /// The flags of `rehead compare`.

@@ -20,7 +20,8 @@ pub fn locate_model(name: &str, quiet: bool) -> Result<PathBuf> {
     let path = Path::new(name);
     if saved_settings(path).is_file() && !path.join("config.json").exists() {
         return Err(Error::request("this run has no model yet").file(path).hint(format!(
-            "it was interrupted or is still at work: `rehead train --resume --out {}` continues it",
+            "it was interrupted, is at work, or was compared by its folds alone: `rehead train --resume --out {}` \
+             continues it",
             shell_word(name)
         )));
     }

@@ -127,6 +127,16 @@ impl Sources {
 }
 
 impl Origins {
+    /// Adds a column with the fold of each row, from 1; `folds` count from 0.
+    pub fn add_folds(&mut self, folds: &[usize]) {
+        let fold = "fold".to_owned();
+        self.rename_columns(std::slice::from_ref(&fold));
+        self.columns.push(fold);
+        for (values, fold) in self.values.iter_mut().zip(folds) {
+            values.push((fold + 1).to_string());
+        }
+    }
+
     /// Gives columns with one of the names `taken` another name. Returns both names of each.
     pub fn rename_columns(&mut self, taken: &[String]) -> Vec<(String, String)> {
         let mut renamed = Vec::new();

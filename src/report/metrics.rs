@@ -69,6 +69,10 @@ pub struct RunMetrics {
     /// trained on all of them, and has no such score of its own. Left out where there were no folds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folds: Option<FoldScores>,
+    /// Whether nothing but the folds was trained (`compare --folds`), and the run has no model yet. Left out where it
+    /// has one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_model: bool,
     /// The training on all rows that followed (`--refit`): the model is its result, and `test` its scores; `valid` is
     /// that of the model before. Left out where there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +140,12 @@ impl RunMetrics {
                     counted(self.epochs.into(), "epoch")
                 )
             });
+            if self.without_model {
+                return Some(format!(
+                    "no model is trained on all {rows} yet; the out-of-fold scores are those of {count} models, each \
+                     trained on the rows of the other folds"
+                ));
+            }
             return Some(format!(
                 "the model is trained on all {rows}{epochs}; the out-of-fold scores are those of {count} models, each \
                  trained on the rows of the other folds"
@@ -280,6 +290,7 @@ mod tests {
             keep_best: Some(KeepBest::MacroF1),
             temperature: Some(1.25),
             folds: None,
+            without_model: false,
             refit: None,
             thresholds: None,
             focal_gamma: None,

@@ -118,6 +118,7 @@ fn unnoticed(comparison: &Comparison, split: &str, names: &[String]) -> Option<S
         return (!alone.is_empty()).then_some(alone);
     };
     let narrower = match widest.more {
+        More::Rows if split == "out-of-fold" => "more rows".to_owned(),
         More::Rows => format!("more {split} rows"),
         More::Seeds => "more seeds".to_owned(),
     };

@@ -175,6 +175,11 @@ impl Snapshots {
         self.record(CHOSEN)
     }
 
+    /// Whether it has come so far.
+    pub fn has_chosen(&self) -> bool {
+        self.folder.join(CHOSEN).is_file()
+    }
+
     fn conclude(&self, file: &str, record: &impl Serialize) -> Result<()> {
         let file = self.folder.join(file);
         let record = serde_json::to_string_pretty(record).map_err(|error| {

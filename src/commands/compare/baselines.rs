@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use super::baseline_rows::{HeldOut, Rows, SplitInputs, held_out, score, stop_if_asked};
 use super::runs::{FinishedRun, compared};
-use crate::baseline::{Baseline, LabelledInputs, Majority, Tfidf};
 use crate::commands::origin::Origin;
 use crate::commands::origins::origins;
 use crate::commands::train::data::Data;
@@ -14,7 +14,6 @@ use crate::config::{Choices, OnBadInput, RunConfig};
 use crate::console::Console;
 use crate::data::{Example, Input, Modality, Origins, Place};
 use crate::error::{Error, Result};
-use crate::evaluation::{Evaluation, evaluate};
 use crate::hardware::Hardware;
 use crate::image::{Limits, decode};
 use crate::interrupt;
@@ -22,10 +21,11 @@ use crate::report::verdict::split_name;
 use crate::report::{Predictions, RunMetrics};
 
 /// The baselines, fitted on the same rows as the strategies; each in a directory of its own, where it is found again if
-/// it was made from the same data (`content`) and settings.
+/// it was made from the same data (`content`) and settings. `folds`: that of each training row, where there are any.
 pub fn baselines(
     shared: &RunConfig,
     modality: Modality,
+    folds: Option<Vec<usize>>,
     content: &Origin,
     console: &Console,
 ) -> Result<Vec<FinishedRun>> {
@@ -47,63 +47,58 @@ pub fn baselines(
             keep_readable(examples)?;
         }
     }
-    let classes = data.labels.len();
-    let valid = data.valid.as_ref().ok_or_else(|| Error::failure("there are no validation rows"))?;
-    let (train, held_out) = (SplitInputs::of(&data.train), SplitInputs::of(valid));
-    let (split, examples) = match &data.test {
-        Some(test) => ("test", test),
-        None => ("valid", valid),
+    let rows =
+        Rows { train: SplitInputs::of(&data.train), held_out: held_out(&data, folds)?, classes: data.labels.len() };
+    let (split, examples) = match (&data.test, &data.valid) {
+        (Some(test), _) => ("test", test),
+        (None, Some(valid)) => ("valid", valid),
+        (None, None) => ("folds", &data.train),
     };
     let scored = SplitInputs::of(examples);
-    let origins = origins_of(examples, &data);
+    let mut origins = origins_of(examples, &data);
+    if let (HeldOut::Folds(folds), "folds") = (&rows.held_out, split) {
+        origins.add_folds(&folds.of);
+    }
 
     let mut finished = Vec::new();
     for (&name, run) in names.iter().zip(&folders) {
         let began = Instant::now();
-        let baseline: Box<dyn Baseline> = match name {
-            "majority" => Box::new(Majority::fit(&train.labelled(), classes)?),
-            _ => Box::new(Tfidf::fit(&train.labelled(), &held_out.labelled(), classes, &mut stop_if_asked)?),
+        let (probabilities, parameters, train_seconds) = match &rows.held_out {
+            HeldOut::Folds(folds) if split == "folds" => {
+                let (probabilities, parameters) = rows.out_of_fold(name, folds)?;
+                (probabilities, parameters, began.elapsed().as_secs_f64())
+            }
+            _ => {
+                let baseline = rows.fit(name)?;
+                let train_seconds = began.elapsed().as_secs_f64();
+                (baseline.predict(&scored.inputs)?.probabilities, baseline.parameters(), train_seconds)
+            }
         };
-        let train_seconds = began.elapsed().as_secs_f64();
-        let found = baseline.predict(&scored.inputs)?;
-        // Scores are made from logits: the logarithms of probabilities are such.
-        let logits: Vec<f32> = found.probabilities.iter().map(|p| p.max(1e-30).ln()).collect();
-        let evaluation = evaluate(&logits, &scored.labels, data.labels.names())?;
-        console.note(format!("{}: {} {}", baseline.name(), split_name(split), evaluation.summary()));
-        let rows = train.labels.len() as u64;
-        let metrics = metrics(baseline.as_ref(), shared.training.seed, rows, train_seconds, (split, evaluation));
+        let evaluation = score(&probabilities, &scored.labels, data.labels.names())?;
+        console.note(format!("{name}: {} {}", split_name(split), evaluation.summary()));
+        let metrics = RunMetrics {
+            model: "none".to_owned(),
+            strategy: name.to_owned(),
+            seed: shared.training.seed,
+            train_rows: data.train.len() as u64,
+            train_seconds,
+            trainable_parameters: parameters,
+            total_parameters: parameters,
+            epochs: 1,
+            rehead_version: RunMetrics::VERSION.to_owned(),
+            folds: rows.fold_scores(split, &evaluation, &probabilities, data.labels.names())?,
+            valid: (split == "valid").then(|| evaluation.clone()),
+            test: (split == "test").then_some(evaluation),
+            ..RunMetrics::default()
+        };
         std::fs::create_dir_all(run).map_err(|error| Error::io(error, run))?;
-        let predictions = Predictions { truth: scored.labels.clone(), probabilities: found.probabilities };
+        let predictions = Predictions { truth: scored.labels.clone(), probabilities };
         predictions.write(run, split, data.labels.names(), &origins)?;
         origin.write(run)?;
         metrics.write(run.join("metrics.json"))?;
         finished.push(FinishedRun::read(metrics, run)?);
     }
     Ok(finished)
-}
-
-/// The metrics of a baseline that was scored on a split.
-fn metrics(
-    baseline: &dyn Baseline,
-    seed: u64,
-    train_rows: u64,
-    train_seconds: f64,
-    (split, evaluation): (&str, Evaluation),
-) -> RunMetrics {
-    RunMetrics {
-        model: "none".to_owned(),
-        strategy: baseline.name().to_owned(),
-        seed,
-        train_rows,
-        train_seconds,
-        trainable_parameters: baseline.parameters(),
-        total_parameters: baseline.parameters(),
-        valid: (split == "valid").then(|| evaluation.clone()),
-        test: (split == "test").then(|| evaluation.clone()),
-        epochs: 1,
-        rehead_version: RunMetrics::VERSION.to_owned(),
-        ..RunMetrics::default()
-    }
 }
 
 /// A baseline that is in its folder.
@@ -125,14 +120,6 @@ fn are_finished(folders: &[PathBuf], origin: &Origin, console: &Console) -> bool
     stale.is_none() && finished().count() == folders.len()
 }
 
-fn stop_if_asked() -> Result<()> {
-    match interrupt::requested() {
-        true => Err(Error::interrupted("the baselines are not fitted")
-            .hint("continue with the same command: finished runs are kept")),
-        false => Ok(()),
-    }
-}
-
 /// Leaves out the images that the runs have left out: they are scored on the same rows.
 fn keep_readable(examples: &mut Vec<Example>) -> Result<()> {
     let limits = Limits::default();
@@ -149,23 +136,4 @@ fn origins_of(examples: &[Example], data: &Data) -> Origins {
     let places: Vec<Place> = examples.iter().map(Example::place).collect();
     let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
     origins(&data.sources, &places, &texts, data.labels.names(), &Console::new(true))
-}
-
-/// Examples as baselines take them.
-struct SplitInputs<'a> {
-    inputs: Vec<&'a Input>,
-    labels: Vec<u32>,
-}
-
-impl<'a> SplitInputs<'a> {
-    fn of(examples: &'a [Example]) -> Self {
-        Self {
-            inputs: examples.iter().map(|example| &example.input).collect(),
-            labels: examples.iter().map(|example| example.label).collect(),
-        }
-    }
-
-    fn labelled(&self) -> LabelledInputs<'_> {
-        LabelledInputs { inputs: &self.inputs, labels: &self.labels }
-    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::runs::{Contender, FinishedRun};
+use super::runs::{Contender, FinishedRun, judged};
 use crate::evaluation::comparison::{Comparison, Verdict};
 use crate::report::NextStep;
 use crate::report::next_steps::{named, shell_word};
@@ -18,8 +18,10 @@ pub struct Recommendation {
     pub strategy: String,
     pub seed: u64,
     pub run: PathBuf,
-    /// Of the run, on the validation data, by which it was chosen among its strategy's seeds.
+    /// Of the run, on the validation data or out of fold, by which it was chosen among its strategy's seeds.
     pub valid_accuracy: Option<f64>,
+    /// Whether it was judged by folds alone, and its model is still to be trained.
+    pub without_model: bool,
     /// Why this strategy, in words that follow its name.
     pub reason: String,
     /// Why this seed; nothing where there is one.
@@ -64,7 +66,8 @@ pub fn recommend(contenders: &[Contender], comparison: &Comparison) -> Option<Re
         strategy: name.clone(),
         seed: run.metrics.seed,
         run: run.run.clone(),
-        valid_accuracy: run.metrics.valid.as_ref().map(|valid| valid.accuracy),
+        valid_accuracy: judged(&run.metrics).map(|(_, valid)| valid.accuracy),
+        without_model: run.metrics.without_model,
         reason: reason.to_owned(),
         seed_reason,
     })
@@ -72,7 +75,7 @@ pub fn recommend(contenders: &[Contender], comparison: &Comparison) -> Option<Re
 
 /// Whether two runs predict the same with the same confidence.
 fn agree(one: &FinishedRun, other: &FinishedRun) -> bool {
-    let loss = |run: &FinishedRun| run.metrics.valid.as_ref().map(|valid| (valid.accuracy, valid.loss));
+    let loss = |run: &FinishedRun| judged(&run.metrics).map(|(_, valid)| (valid.accuracy, valid.loss));
     one.predicted == other.predicted && one.confidence == other.confidence && loss(one) == loss(other)
 }
 
@@ -86,7 +89,7 @@ fn varied(runs: &[FinishedRun]) -> Vec<&FinishedRun> {
 fn best_on_validation(runs: &[FinishedRun]) -> Option<(&FinishedRun, Option<String>)> {
     let varied = varied(runs);
     let candidates = if varied.is_empty() { runs.iter().collect() } else { varied };
-    let score = |run: &FinishedRun| run.metrics.valid.as_ref().map_or((0.0, f64::INFINITY), |v| (v.accuracy, v.loss));
+    let score = |run: &FinishedRun| judged(&run.metrics).map_or((0.0, f64::INFINITY), |(_, v)| (v.accuracy, v.loss));
     let best = candidates.iter().copied().reduce(|best, run| {
         let ((accuracy, loss), (best_accuracy, best_loss)) = (score(run), score(best));
         if accuracy > best_accuracy || (accuracy == best_accuracy && loss < best_loss) { run } else { best }
@@ -113,11 +116,9 @@ fn best_on_validation(runs: &[FinishedRun]) -> Option<(&FinishedRun, Option<Stri
         false => format!("; with {} every row gets the same label", constant.join(", ")),
     };
     let seed = best.metrics.seed;
-    let reason = (runs.len() > 1 && best.metrics.valid.is_some()).then(|| {
-        let count = runs.len();
-        format!(
-            "of its {count} seeds, {seed} is best on the validation rows (accuracy {accuracy:.3}{decided}{left_out})"
-        )
+    let reason = judged(&best.metrics).filter(|_| runs.len() > 1).map(|(split, _)| {
+        let (count, where_best) = (runs.len(), if split == "folds" { "out of fold" } else { "on the validation rows" });
+        format!("of its {count} seeds, {seed} is best {where_best} (accuracy {accuracy:.3}{decided}{left_out})")
     });
     Some((best, reason))
 }
@@ -137,9 +138,16 @@ pub fn steps(recommended: Option<&Recommendation>, comparison: &Comparison, spli
     let mut steps = Vec::new();
     if let Some(recommended) = recommended {
         let run = shell_word(&recommended.run);
+        if recommended.without_model {
+            let words = format!("{} Its model is still to be trained, on all rows:", recommended.in_words());
+            steps.push(NextStep::new(words).command(format!("rehead train --resume --out {run}")));
+        }
+        let then = match recommended.without_model {
+            true => "Then label with it:".to_owned(),
+            false => format!("{} Label with it:", recommended.in_words()),
+        };
         steps.push(
-            NextStep::new(format!("{} Label with it:", recommended.in_words()))
-                .command(format!("rehead label --model {run} --input {input} --output labelled.csv")),
+            NextStep::new(then).command(format!("rehead label --model {run} --input {input} --output labelled.csv")),
         );
     }
     if comparison.seeds == 1 {

@@ -70,7 +70,12 @@ fn data(shared: &RunConfig, contenders: &[Contender], result: &ComparisonOutcome
     let runs = || contenders.iter().filter(|contender| !contender.baseline).flat_map(|contender| &contender.finished);
     let held_out = || format!("{} of the training rows held out", shared.data.valid_fraction.unwrap_or(0.1));
     let valid = shared.data.valid.as_ref().map_or_else(held_out, |file| file.display().to_string());
-    let test = shared.data.test.as_ref().map_or("validation data".to_owned(), |file| file.display().to_string());
+    let valid = shared.data.folds.map_or(valid, |count| format!("every training row in one of {count} folds"));
+    let test = match (&shared.data.test, shared.data.folds) {
+        (Some(file), _) => file.display().to_string(),
+        (None, Some(_)) => "training data, out of fold".to_owned(),
+        (None, None) => "validation data".to_owned(),
+    };
     let rows = runs().next().map_or(0, |run| run.metrics.train_rows);
     let epochs: Vec<String> = runs()
         .filter(|run| run.metrics.strategy != Strategy::Frozen.to_string())

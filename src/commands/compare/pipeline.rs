@@ -32,11 +32,6 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let _lock = files::lock_directory(&shared.run.out)?;
     shared.check_paths(true)?;
     shared.check_loss(&args.strategies)?;
-    if shared.data.folds.is_some() {
-        return Err(Error::request("a comparison scores every run on the same test or validation rows")
-            .key("data.folds")
-            .hint("leave --folds out; --seeds K trains each strategy K times"));
-    }
     if let Some(idle) = args.without_effect() {
         console.warn(idle);
     }
@@ -51,7 +46,9 @@ pub fn run(args: &CompareArgs) -> Result<()> {
 
     let mut contenders = train_all(args, &runs, &origins, &console)?;
     console.section("baselines");
-    for run in baselines(&shared, modality, &content, &console)? {
+    let folds = shared.data.folds.and(contenders.first()).and_then(|contender| contender.finished.first());
+    let folds = folds.map(FinishedRun::folds).transpose()?;
+    for run in baselines(&shared, modality, folds, &content, &console)? {
         add(&mut contenders, run, true);
     }
 
@@ -93,7 +90,9 @@ fn train_all(args: &CompareArgs, runs: &[RunConfig], origins: &[Origin], console
             console.section(&name);
         }
         let was_there = config.run.out.join("metrics.json").is_file();
-        let session = Session { resume: true, profile: false, cache: &cache, origin: Some(origin) };
+        // Out of fold a strategy is judged without a model; test rows are those of one.
+        let final_model = config.data.folds.is_none() || config.data.test.is_some();
+        let session = Session { resume: true, profile: false, cache: &cache, origin: Some(origin), final_model };
         memory::forget_peak();
         let metrics = train(config.clone(), session, &of_runs.about(&name)).map_err(|error| match error.kind() {
             ErrorKind::Interrupted => {

@@ -38,6 +38,19 @@ impl FinishedRun {
         })
     }
 
+    /// The fold of each training row, from 0.
+    pub fn folds(&self) -> Result<Vec<usize>> {
+        let file = self.run.join("predictions/folds.csv");
+        let bad = || Error::request("not the out-of-fold predictions of a run").file(&file);
+        let bytes = std::fs::read(&file).map_err(|error| Error::io(error, &file))?;
+        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        let header = reader.headers().map_err(|_| bad())?;
+        // Columns of the data that are called so were given another name.
+        let column = header.iter().position(|name| name == "fold").ok_or_else(bad)?;
+        let fold = |record: csv::StringRecord| record.get(column)?.parse::<usize>().ok()?.checked_sub(1);
+        reader.records().map(|record| record.ok().and_then(fold).ok_or_else(bad)).collect()
+    }
+
     /// The label that every row gets, though the rows have several.
     pub fn only_answer(&self) -> Option<&str> {
         let (first, truth) = (self.predicted.first()?, &self.predictions.truth);
@@ -64,13 +77,20 @@ impl FinishedRun {
     }
 }
 
-/// The split that runs are compared on: the test data, or the validation data when there are none.
+/// The split that runs are compared on: the test data; where there are none, the training rows out of fold, or the
+/// validation data.
 pub fn compared<'a>(metrics: &'a RunMetrics, run: &Path) -> Result<(&'static str, &'a Evaluation)> {
-    match (&metrics.test, &metrics.valid) {
+    match (&metrics.test, judged(metrics)) {
         (Some(test), _) => Ok(("test", test)),
-        (None, Some(valid)) => Ok(("valid", valid)),
+        (None, Some(judged)) => Ok(judged),
         (None, None) => Err(Error::request("the run was not scored").file(run)),
     }
+}
+
+/// The split that chose the epoch of a run: the training rows out of fold, or the validation data.
+pub fn judged(metrics: &RunMetrics) -> Option<(&'static str, &Evaluation)> {
+    let folds = metrics.folds.as_ref().map(|folds| ("folds", &folds.all));
+    folds.or(metrics.valid.as_ref().map(|valid| ("valid", valid)))
 }
 
 /// All runs of a strategy, or a baseline.

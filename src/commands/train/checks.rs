@@ -36,9 +36,11 @@ pub fn check_directories(config: &RunConfig) -> Result<()> {
     }
 }
 
-/// The metrics of a run that is finished.
-pub fn finished(out: &Path, console: &Console) -> Result<Option<RunMetrics>> {
-    if !Snapshots::new_if_there(out).is_some_and(|snapshots| snapshots.finished()) {
+/// The metrics of a run that is finished, or has come as far as the session asks for.
+pub fn finished(out: &Path, session: &Session, console: &Console) -> Result<Option<RunMetrics>> {
+    let Some(snapshots) = Snapshots::new_if_there(out) else { return Ok(None) };
+    let has_chosen = !session.final_model && out.join("metrics.json").is_file() && snapshots.has_chosen();
+    if !snapshots.finished() && !has_chosen {
         return Ok(None);
     }
     console.note(format!("{} is finished: there is nothing to resume", out.display()));

@@ -62,12 +62,7 @@ impl FoldedRows {
     /// What the rows are in their files, with the fold of each from 1.
     pub fn origins(&self, origins: &Origins) -> Origins {
         let mut origins = origins.clone();
-        let fold = "fold".to_owned();
-        origins.rename_columns(std::slice::from_ref(&fold));
-        origins.columns.push(fold);
-        for (values, fold) in origins.values.iter_mut().zip(&self.folds.of) {
-            values.push((fold + 1).to_string());
-        }
+        origins.add_folds(&self.folds.of);
         origins
     }
 

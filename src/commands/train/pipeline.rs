@@ -36,7 +36,8 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     if let Some(idle) = args.without_effect(&config) {
         console.warn(idle);
     }
-    let session = Session { resume: args.resume, profile: args.profile, cache: &Cache::default(), origin: None };
+    let (resume, profile, cache) = (args.resume, args.profile, &Cache::default());
+    let session = Session { resume, profile, cache, origin: None, final_model: true };
     let out = config.run.out.clone();
     let Finished { metrics, next } = complete(config, session, &console)?;
     ending::print(&metrics, &out, &next, &console);
@@ -63,7 +64,7 @@ struct Finished {
 fn complete(config: RunConfig, session: Session, console: &Console) -> Result<Finished> {
     checks::check(&config, &session)?;
     if session.resume
-        && let Some(metrics) = checks::finished(&config.run.out, console)?
+        && let Some(metrics) = checks::finished(&config.run.out, &session, console)?
     {
         return Ok(Finished { metrics, next: Vec::new() });
     }
@@ -115,7 +116,9 @@ fn train_and_save(mut run: Run) -> Result<(Run, SavedTraining)> {
     } else {
         outcome = SavedTraining::of_training(&mut run)?;
     }
-    outcome.save(&run)?;
+    if !run.ends_with_folds() {
+        outcome.save(&run)?;
+    }
     Ok((run, outcome))
 }
 
@@ -130,12 +133,15 @@ fn test(run: &Run, temperature: Option<f64>) -> Result<Option<Evaluated>> {
     })
 }
 
-/// Deletes what only an unfinished run needs.
+/// Deletes what only an unfinished run needs. One without a model can still be continued.
 fn finish(run: &Run) -> Result<()> {
     run.feature_checkpoint().remove()?;
     refit::remove(run)?;
     if let Some(settings) = run.activation_cache.as_ref().filter(|settings| !settings.keep) {
         settings.clear()?;
+    }
+    if run.ends_with_folds() {
+        return Ok(());
     }
     resolved::remove_choices(run.out())?;
     Snapshots::new(run.out())?.finish()

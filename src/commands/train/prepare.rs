@@ -40,6 +40,9 @@ pub struct Session<'a> {
     pub cache: &'a Cache,
     /// What a comparison, which has looked, says the run is made from.
     pub origin: Option<&'a Origin>,
+    /// Whether folds are followed by the training on all rows. Without it a run ends with their predictions, and a
+    /// later session can train its model.
+    pub final_model: bool,
 }
 
 /// A run with all that it works with.
@@ -186,6 +189,11 @@ impl<'a> Run<'a> {
         split
             .origins
             .get_or_init(|| origins(&self.sources, &split.places, &split.texts, self.labels.names(), self.console))
+    }
+
+    /// Whether the run ends where its folds have predicted every row, without a model.
+    pub fn ends_with_folds(&self) -> bool {
+        self.splits.folded.is_some() && !self.session.final_model
     }
 
     /// The features that an interrupted call has left.

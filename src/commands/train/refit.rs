@@ -18,12 +18,16 @@ use crate::training::TrainPlan;
 use crate::training::collapse::Restart;
 use crate::training::snapshot::{Snapshots, of_another_run};
 
-/// Chooses and trains, or continues where an earlier session ended. The run's classifier is then the final one.
+/// Chooses and trains, or continues where an earlier session ended. The run's classifier is then the final one, unless
+/// the session ends with the folds.
 pub fn train(run: Run) -> Result<(Run, SavedTraining)> {
     let (run, first) = match first_of_earlier_session(&run)? {
         Some(first) => (run, first),
         None => choose(run)?,
     };
+    if run.ends_with_folds() {
+        return Ok((run, first));
+    }
     let epochs = first.best_epoch.unwrap_or(first.epochs);
     let chosen = Chosen { epochs, penalty: first.penalty, lower_rates: first.restart.is_some() };
     let mut run = run.with_fresh_network()?;

@@ -28,8 +28,10 @@ use crate::transform::LanguageFit;
 pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Result<(RunMetrics, Vec<NextStep>)> {
     let test_predictions = write_test_predictions(run, test)?;
     let metrics = metrics(run, outcome, test);
-    let (typical, thresholds) = (outcome.typical.clone(), metrics.thresholds.clone());
-    SavedConfidence::of(&run.classifier, typical, thresholds)?.write(run.out())?;
+    if !run.ends_with_folds() {
+        let (typical, thresholds) = (outcome.typical.clone(), metrics.thresholds.clone());
+        SavedConfidence::of(&run.classifier, typical, thresholds)?.write(run.out())?;
+    }
     metrics.write(run.out().join("metrics.json"))?;
     let judged = metrics.valid.as_ref().or_else(|| metrics.folds.as_ref().map(|folds| &folds.all));
     let (name, rows) = run.splits.judging().unzip();
@@ -56,8 +58,12 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
             seen: split.seen.as_ref(),
         })
         .collect();
-    let history = history::read(run.out().join("history.jsonl"))?;
-    let next = next_steps(run, &metrics, &history, &splits)?;
+    // That of a run with folds is its final training's.
+    let history = if run.ends_with_folds() { Vec::new() } else { history::read(run.out().join("history.jsonl"))? };
+    let next = match run.ends_with_folds() {
+        true => vec![train_on_all_rows(run.out())],
+        false => next_steps(run, &metrics, &history, &splits)?,
+    };
     write_atomically(run.out().join("report.html"), html(run, &metrics, &history, &splits, &next)?.as_bytes())?;
     card::write(run, &metrics)?;
     Ok((metrics, next))
@@ -67,6 +73,12 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
 fn origins(run: &Run, split: &PreparedSplit) -> Vec<Origin> {
     let file = |place: &Place| run.sources.files.get(place.file as usize).filter(|file| !file.is_dir()).cloned();
     row_origins(run.origins(split), |row| split.places.get(row).and_then(file))
+}
+
+/// What follows folds that were not followed by it.
+fn train_on_all_rows(out: &Path) -> NextStep {
+    NextStep::new("There is no model yet. Train it on all rows, for the epochs that the folds chose:")
+        .command(format!("rehead train --resume --out {}", shell_word(out)))
 }
 
 /// How many epochs a run had whose last was its best, with a validation loss clearly below that of every other, and
@@ -141,6 +153,7 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
         best_epoch: outcome.best_epoch,
         temperature: outcome.temperature,
         folds: outcome.folds.clone(),
+        without_model: run.ends_with_folds(),
         refit: outcome.refit,
         thresholds: thresholds(run, &outcome.predictions),
         focal_gamma: run.plan.loss.focal_gamma,
@@ -172,10 +185,8 @@ fn data_options(run: &Run) -> Result<String> {
     let of_model = given_settings(&run.config, "model", &run.choices)?;
     let init = of_model.into_iter().filter(|(setting, _)| setting.name() == "init");
     for (setting, value) in given_settings(&run.config, "data", &run.choices)?.into_iter().chain(init) {
-        // The usual names are found again, and a comparison takes no folds. A column has a flag of its own, since its
-        // name may hold a comma.
+        // The usual names are found again. A column has a flag of its own, since its name may hold a comma.
         let is_left_out = match setting.name() {
-            "folds" => true,
             "text" => data.text.as_deref().is_some_and(|names| *names == ["text"]),
             "label" => data.label.as_deref() == Some("label"),
             _ => false,

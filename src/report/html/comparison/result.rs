@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::view::ComparisonReport;
+use crate::console::units::counted;
 use crate::report::html::page::section;
 use crate::report::html::text::quoted;
 
@@ -15,6 +16,14 @@ pub(super) fn result(report: &ComparisonReport) -> Markup {
             p {
                 "There were no test data: these are the validation rows, which also served to choose the weights that "
                 "were kept, so scores on them are slightly optimistic."
+            }
+        }
+        @if report.split == "folds" {
+            p {
+                "Out of fold, " (counted(report.comparison.rows as u64, "row")) ": every training row was predicted by "
+                "a model that was not trained on it, in the same folds for all strategies and baselines. The models "
+                "are trained on fewer rows than one of all rows is, and share most of these: the intervals are "
+                "approximate."
             }
         }
     };

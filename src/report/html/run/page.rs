@@ -199,6 +199,7 @@ mod tests {
             keep_best: Some(KeepBest::F1(HOSTILE.to_owned())),
             temperature: Some(1.25),
             folds: None,
+            without_model: false,
             refit: None,
             thresholds: None,
             focal_gamma: Some(2.0),

@@ -45,6 +45,8 @@ pub(super) fn training(report: &RunReport) -> Markup {
             p {
                 @if report.metrics.strategy == "frozen" {
                     "The head was fitted directly on the features of the frozen backbone, so there is no curve to show."
+                } @else if report.metrics.without_model {
+                    "Every fold was a training of its own; their curves are not kept."
                 } @else { "Too few steps were logged to draw a curve." }
                 @if let [only] = curves.valid.as_slice() {
                     " Validation: " (scores(only))

@@ -82,6 +82,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("camembert/classifier", "CamembertForSequenceClassification"),
     ("albert/classifier", "AlbertForSequenceClassification"),
     ("distilbert/classifier", "DistilBertForSequenceClassification"),
+    ("electra/classifier", "ElectraForSequenceClassification"),
 ];
 
 #[test]

@@ -43,6 +43,8 @@ fn text_encoders_of_every_family_with_and_without_a_head() {
         ("distilbert/classifier", "distilbert", 3, 3),
         ("distilbert/mean_pooled", "distilbert", 4, 2),
         ("distilbert/bare", "distilbert", 3, 0),
+        ("electra/classifier", "electra", 3, 3),
+        ("electra/bare", "electra", 3, 0),
     ];
     let scene = Scene::with_models(&models.map(|(name, ..)| name));
     for (name, family, stages, labels) in models {

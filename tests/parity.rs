@@ -106,6 +106,8 @@ const CLASSIFIERS: &[&str] = &[
     "albert/mean_pooled",
     "distilbert/classifier",
     "distilbert/mean_pooled",
+    "electra/classifier",
+    "electra/mean_pooled",
 ];
 /// The bare ones.
 #[rustfmt::skip] // a line each
@@ -116,6 +118,7 @@ const BARE: &[&str] = &[
     "roberta/bare",
     "albert/bare",
     "distilbert/bare",
+    "electra/bare",
 ];
 
 /// Those with gradients, all of one batch of unequal lengths.

@@ -38,6 +38,8 @@ pub enum EmbeddingsConfig {
         position_offset: i64,
         /// Kinds of segment; a model that distinguishes the texts of a pair needs two.
         segments: i64,
+        /// Values of each of the vectors; a projection follows where the layers have another width.
+        width: i64,
     },
     /// Patches of images, with a class token before them and a position each.
     Patches {

@@ -1,4 +1,5 @@
-//! Stage 0 of text: word, position and perhaps segment vectors, added, normalised, with dropout.
+//! Stage 0 of text: word, position and perhaps segment vectors, added, normalised, with dropout, and brought to the
+//! layers' width where they are narrower.
 
 use tch::{Device, Tensor};
 
@@ -7,7 +8,7 @@ use super::config::{EmbeddingsConfig, EncoderConfig};
 use super::names::EmbeddingNames;
 use crate::batch::PackedTokens;
 use crate::error::{Error, Result};
-use crate::model::layers::{LayerNorm, cast};
+use crate::model::layers::{LayerNorm, Linear, cast};
 use crate::model::pass::{DropoutKeys, Pass};
 
 /// See the [module](self).
@@ -19,19 +20,19 @@ pub struct TextEmbeddings {
     segment: Option<Tensor>,
     norm: LayerNorm,
     dropout: f64,
+    projection: Option<Linear>,
 }
 
 impl TextEmbeddings {
     /// Stage 0 of an encoder of texts.
     pub fn load(config: &EncoderConfig, builder: &mut EncoderBuilder) -> Result<Self> {
         let (
-            EmbeddingsConfig::Text { vocabulary, positions, position_offset, segments },
+            EmbeddingsConfig::Text { vocabulary, positions, position_offset, segments, width },
             EmbeddingNames::Text { word, position, segment, norm },
         ) = (config.embeddings, builder.names.embeddings)
         else {
             return Err(Error::failure("this encoder reads no text"));
         };
-        let width = config.width;
         Ok(Self {
             word: builder.take_table(word, &[vocabulary, width], 0)?,
             position: builder.take(position, &[position_offset + positions, width], 0, Initial::Normal)?,
@@ -42,6 +43,10 @@ impl TextEmbeddings {
             },
             norm: builder.norm(norm, width, config.layer_norm_epsilon, 0)?,
             dropout: config.hidden_dropout,
+            projection: match builder.names.embedding_projection {
+                Some(name) if width != config.width => Some(builder.linear(name, width, config.width, 0)?),
+                _ => None,
+            },
         })
     }
 
@@ -61,6 +66,10 @@ impl TextEmbeddings {
         };
         let x = x.f_add(&position)?;
         let x = self.norm.forward(&cast(&x, pass.compute)?)?;
-        DropoutKeys::apply(pass.dropout, x, self.dropout)
+        let x = DropoutKeys::apply(pass.dropout, x, self.dropout)?;
+        match &self.projection {
+            Some(projection) => projection.forward(&x, pass),
+            None => Ok(x),
+        }
     }
 }

@@ -9,6 +9,8 @@ pub struct Names {
     /// What a classification checkpoint puts before the backbone's names (`bert.`); a bare backbone has none.
     pub prefix: &'static str,
     pub embeddings: EmbeddingNames,
+    /// The linear layer that brings the embeddings to the layers' width, where they are narrower.
+    pub embedding_projection: Option<&'static str>,
     pub query: &'static str,
     pub key: &'static str,
     pub value: &'static str,
@@ -43,6 +45,7 @@ impl Names {
                 segment: Some("embeddings.token_type_embeddings.weight"),
                 norm: "embeddings.LayerNorm",
             },
+            embedding_projection: None,
             query: "encoder.layer.{}.attention.self.query",
             key: "encoder.layer.{}.attention.self.key",
             value: "encoder.layer.{}.attention.self.value",

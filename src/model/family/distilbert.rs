@@ -19,6 +19,7 @@ pub const DISTILBERT: TextEncoder = TextEncoder {
             segment: None,
             norm: "embeddings.LayerNorm",
         },
+        embedding_projection: None,
         query: "transformer.layer.{}.attention.q_lin",
         key: "transformer.layer.{}.attention.k_lin",
         value: "transformer.layer.{}.attention.v_lin",

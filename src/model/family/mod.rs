@@ -7,6 +7,7 @@ mod albert;
 mod bert;
 mod convolutional;
 mod distilbert;
+mod electra;
 mod inception;
 mod interface;
 mod resnet;
@@ -29,6 +30,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &roberta::CAMEMBERT,
     &albert::ALBERT,
     &distilbert::DISTILBERT,
+    &electra::ELECTRA,
     &vit::Vit,
     &resnet::ResNetFamily,
     &vgg::VggFamily,

@@ -49,6 +49,8 @@ pub struct TextEncoder {
 /// What a family calls the settings in its `config.json`.
 pub struct TextKeys {
     pub encoder: ConfigKeys,
+    /// The width of the embeddings, and its default, where that is a setting of its own.
+    pub embedding_width: Option<(&'static str, i64)>,
     pub activation: &'static str,
     pub vocabulary: &'static str,
     pub positions: &'static str,
@@ -64,6 +66,7 @@ impl TextKeys {
     /// What most of transformers' encoders call them.
     pub const TRANSFORMERS: Self = Self {
         encoder: ConfigKeys::TRANSFORMERS,
+        embedding_width: None,
         activation: "hidden_act",
         vocabulary: "vocab_size",
         positions: "max_position_embeddings",
@@ -170,10 +173,11 @@ impl TextEncoder {
             }
         }
         let of = &keys.encoder;
+        let width = settings.get(of.width, defaults.width)?;
         let config = EncoderConfig {
             family: self.name,
-            embeddings: self.embeddings(&settings)?,
-            width: settings.get(of.width, defaults.width)?,
+            embeddings: self.embeddings(&settings, width)?,
+            width,
             layers: settings.get::<i64>(of.layers, defaults.layers as i64)? as usize,
             attention: AttentionOptions {
                 heads: settings.get(of.heads, defaults.heads)?,
@@ -194,7 +198,8 @@ impl TextEncoder {
         config.checked(&settings.file, of, MATCHING)
     }
 
-    fn embeddings(&self, settings: &Settings) -> Result<EmbeddingsConfig> {
+    /// The embeddings before layers of this width.
+    fn embeddings(&self, settings: &Settings, width: i64) -> Result<EmbeddingsConfig> {
         let Self { keys, defaults, .. } = self;
         let vocabulary = settings.size(keys.vocabulary, defaults.vocabulary)?;
         let rows = settings.size(keys.positions, defaults.positions)?;
@@ -217,7 +222,11 @@ impl TextEncoder {
             let message = format!("{rows} positions, where the first one is number {position_offset}");
             return Err(settings.refused(keys.positions, message));
         }
-        Ok(EmbeddingsConfig::Text { vocabulary, positions: rows - position_offset, position_offset, segments })
+        let width = match keys.embedding_width {
+            Some((key, default)) => settings.size(key, default)?,
+            None => width,
+        };
+        Ok(EmbeddingsConfig::Text { vocabulary, positions: rows - position_offset, position_offset, segments, width })
     }
 
     /// The dropout in the head: its own setting, or the family's usual one when it is null.

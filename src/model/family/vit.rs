@@ -34,6 +34,7 @@ const NAMES: Names = Names {
         position: "embeddings.position_embeddings",
         projection: "embeddings.patch_embeddings.projection",
     },
+    embedding_projection: None,
     query: "encoder.layer.{}.attention.attention.query",
     key: "encoder.layer.{}.attention.attention.key",
     value: "encoder.layer.{}.attention.attention.value",

@@ -56,7 +56,7 @@ impl RustBertSource<'_> {
     /// The sizes of the tables, of a network that numbers positions from 0.
     pub fn tables(&self) -> Result<TableSizes> {
         match self.config.embeddings {
-            EmbeddingsConfig::Text { vocabulary, positions, position_offset: 0, segments } => {
+            EmbeddingsConfig::Text { vocabulary, positions, position_offset: 0, segments, .. } => {
                 Ok(TableSizes { vocabulary, positions, segments })
             }
             _ => Err(self.refused("model_type", "rust-bert reads text as BERT does")),

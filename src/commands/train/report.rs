@@ -65,7 +65,9 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
         false => next_steps(run, &metrics, &history, &splits)?,
     };
     write_atomically(run.out().join("report.html"), html(run, &metrics, &history, &splits, &next)?.as_bytes())?;
-    card::write(run, &metrics)?;
+    if !run.ends_with_folds() {
+        card::write(run, &metrics)?;
+    }
     Ok((metrics, next))
 }
 

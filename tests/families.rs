@@ -83,6 +83,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("albert/classifier", "AlbertForSequenceClassification"),
     ("distilbert/classifier", "DistilBertForSequenceClassification"),
     ("electra/classifier", "ElectraForSequenceClassification"),
+    ("mpnet/classifier", "MPNetForSequenceClassification"),
 ];
 
 #[test]

@@ -45,6 +45,8 @@ fn text_encoders_of_every_family_with_and_without_a_head() {
         ("distilbert/bare", "distilbert", 3, 0),
         ("electra/classifier", "electra", 3, 3),
         ("electra/bare", "electra", 3, 0),
+        ("mpnet/classifier", "mpnet", 3, 3),
+        ("mpnet/bare", "mpnet", 3, 0),
     ];
     let scene = Scene::with_models(&models.map(|(name, ..)| name));
     for (name, family, stages, labels) in models {

@@ -304,6 +304,7 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
                 "`albert`",
                 "`distilbert`",
                 "`electra`",
+                "`mpnet`",
                 "`vgg`",
                 "`inception",
             ]);

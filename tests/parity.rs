@@ -108,6 +108,8 @@ const CLASSIFIERS: &[&str] = &[
     "distilbert/mean_pooled",
     "electra/classifier",
     "electra/mean_pooled",
+    "mpnet/classifier",
+    "mpnet/mean_pooled",
 ];
 /// The bare ones.
 #[rustfmt::skip] // a line each
@@ -119,6 +121,7 @@ const BARE: &[&str] = &[
     "albert/bare",
     "distilbert/bare",
     "electra/bare",
+    "mpnet/bare",
 ];
 
 /// Those with gradients, all of one batch of unequal lengths.

@@ -27,6 +27,7 @@ use crate::transform::tokenizer_settings::TokenizerSettings;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenizerClass {
     Bert,
+    Mpnet,
     Roberta,
     Albert,
     XlmRoberta,
@@ -66,6 +67,7 @@ impl TokenizerClass {
         Ok(match settings.class() {
             Some(name) if LIKE_BERT.contains(&name) => Self::Bert,
             Some("RobertaTokenizer" | "BartTokenizer" | "LongformerTokenizer" | "LEDTokenizer") => Self::Roberta,
+            Some("MPNetTokenizer") => Self::Mpnet,
             Some("AlbertTokenizer") => Self::Albert,
             Some("XLMRobertaTokenizer") => Self::XlmRoberta,
             Some("CamembertTokenizer") => Self::Camembert,
@@ -80,6 +82,7 @@ impl TokenizerClass {
             Some(_) => Self::AsStored,
             None => match settings.model_type() {
                 Some("bert" | "distilbert" | "electra") => Self::Bert,
+                Some("mpnet") => Self::Mpnet,
                 Some("roberta") => Self::Roberta,
                 Some("albert") => Self::Albert,
                 Some("xlm-roberta") => Self::XlmRoberta,
@@ -111,7 +114,7 @@ impl TokenizerClass {
     /// Whether the vocabulary is of the kind that the class works with.
     fn suits(self, tokenizer: &Tokenizer) -> bool {
         match tokenizer.get_model() {
-            ModelWrapper::WordPiece(_) => self == Self::Bert,
+            ModelWrapper::WordPiece(_) => matches!(self, Self::Bert | Self::Mpnet),
             ModelWrapper::BPE(_) => self == Self::Roberta,
             ModelWrapper::Unigram(_) => matches!(self, Self::Albert | Self::XlmRoberta | Self::Camembert),
             ModelWrapper::WordLevel(_) => false,
@@ -121,7 +124,7 @@ impl TokenizerClass {
     /// What the class decides about the pieces, whatever `tokenizer.json` says.
     fn set_model(self, tokenizer: &mut Tokenizer, settings: &TokenizerSettings) {
         let changed: ModelWrapper = match (self, tokenizer.get_model()) {
-            (Self::Bert, ModelWrapper::WordPiece(model)) => {
+            (Self::Bert | Self::Mpnet, ModelWrapper::WordPiece(model)) => {
                 let usual = WordPiece::default();
                 let unknown = settings.token("unk_token").map_or(usual.unk_token, |token| token.content);
                 if model.unk_token == unknown
@@ -155,7 +158,7 @@ impl TokenizerClass {
         let flag = |key: &str, default: bool| settings.flag(key).map(|flag| flag.unwrap_or(default));
         match self {
             Self::AsStored => {}
-            Self::Bert => {
+            Self::Bert | Self::Mpnet => {
                 tokenizer.with_normalizer(Some(BertNormalizer::new(
                     true,
                     flag("tokenize_chinese_chars", true)?,
@@ -194,7 +197,7 @@ impl TokenizerClass {
         let prefix = settings.flag("add_prefix_space")?;
         match self {
             Self::AsStored => {}
-            Self::Bert => {
+            Self::Bert | Self::Mpnet => {
                 tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
             }
             Self::Roberta => {
@@ -261,6 +264,7 @@ impl TokenizerClass {
             Self::AsStored => &[],
             Self::Bert => &["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
             Self::Albert => &["[CLS]", "[SEP]", "<unk>", "<pad>", "[MASK]"],
+            Self::Mpnet => &["<s>", "</s>", "[UNK]", "<pad>", "<mask>"],
             Self::Roberta | Self::XlmRoberta => &["<s>", "</s>", "<unk>", "<pad>", "<mask>"],
             Self::Camembert => {
                 &["<s>", "</s>", "<unk>", "<pad>", "<mask>", "<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]
@@ -284,9 +288,9 @@ impl TokenizerClass {
                 let processor = BertProcessing::new(special("sep_token", "[SEP]")?, special("cls_token", "[CLS]")?);
                 tokenizer.with_post_processor(Some(processor));
             }
-            Self::Roberta => {
+            Self::Roberta | Self::Mpnet => {
                 let (separator, class) = (special("sep_token", "</s>")?, special("cls_token", "<s>")?);
-                let prefix = settings.flag("add_prefix_space")?.unwrap_or(false);
+                let prefix = self == Self::Roberta && settings.flag("add_prefix_space")?.unwrap_or(false);
                 let processor = RobertaProcessing::new(separator, class).trim_offsets(true).add_prefix_space(prefix);
                 tokenizer.with_post_processor(Some(processor));
             }
@@ -301,7 +305,7 @@ impl TokenizerClass {
     /// Whether texts are lower-cased because no setting says otherwise, though `tokenizer.json` does not do so.
     pub fn lower_cases_unasked(self, stored: Option<&NormalizerWrapper>, settings: &TokenizerSettings) -> bool {
         let keeps_case = matches!(stored, Some(NormalizerWrapper::BertNormalizer(normalizer)) if !normalizer.lowercase);
-        self == Self::Bert && keeps_case && matches!(settings.flag("do_lower_case"), Ok(None))
+        matches!(self, Self::Bert | Self::Mpnet) && keeps_case && matches!(settings.flag("do_lower_case"), Ok(None))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Self-attention within each sequence of a packed batch.
 //!
 //! One kernel takes all sequences as they are, whatever their lengths: the project's own on the CPU, FlashAttention on
-//! a GPU in bf16. Where neither computes (fp32 on a GPU, odd widths of heads), sequences of equal length, which are
-//! neighbours, go through as dense rectangles. Nowhere is there padding or a mask.
+//! a GPU in bf16. Where neither computes (fp32 on a GPU, odd widths of heads, a bias of the scores), sequences of equal
+//! length, which are neighbours, go through as dense rectangles. Nowhere is there padding or a mask.
 
 use tch::Tensor;
 
@@ -13,11 +13,18 @@ use crate::error::Result;
 use crate::model::pass::{DropoutKeys, Pass};
 use crate::native;
 
-/// `softmax(QKᵀ/√d) V` for every sequence. `qkv` is `[T, 3·width]`: query, key, value. Gives `[T, width]`.
-pub fn attend(qkv: &Tensor, tokens: &PackedTokens, options: &AttentionOptions, pass: Pass) -> Result<Tensor> {
+/// `softmax(QKᵀ/√d + bias) V` for every sequence. `qkv` is `[T, 3·width]`: query, key, value. `bias` is `[1, heads,
+/// longest, longest]`, of which a shorter sequence takes the first rows and columns. Gives `[T, width]`.
+pub fn attend(
+    qkv: &Tensor,
+    tokens: &PackedTokens,
+    bias: Option<&Tensor>,
+    options: &AttentionOptions,
+    pass: Pass,
+) -> Result<Tensor> {
     let AttentionOptions { heads, dropout, .. } = *options;
     let width = qkv.size().last().copied().unwrap_or(0) / 3;
-    if native::has_attention(qkv, width / heads) {
+    if bias.is_none() && native::has_attention(qkv, width / heads) {
         let drop = DropoutKeys::drop(pass.dropout, dropout);
         return native::attention(None, qkv, &tokens.offsets, tokens.longest(), heads, drop);
     }
@@ -29,11 +36,12 @@ pub fn attend(qkv: &Tensor, tokens: &PackedTokens, options: &AttentionOptions, p
             let LengthGroup { count, length, .. } = *group;
             let rectangle = rows.f_view([count, length, 3, heads, width / heads])?.f_permute([2i64, 0, 3, 1, 4])?;
             let part = |index| rectangle.f_select(0, index);
-            let context = weigh(&part(0)?, &part(1)?, &part(2)?, dropout, pass)?;
+            let bias = bias.map(|bias| first_of(bias, length, length)).transpose()?;
+            let context = weigh([&part(0)?, &part(1)?, &part(2)?], bias.as_ref(), dropout, pass)?;
             Ok(context.f_transpose(1, 2)?.f_reshape([count * length, width])?)
         })
         .collect::<Result<Vec<_>>>()?;
-    join(contexts)
+    join(contexts, qkv)
 }
 
 /// The same for each sequence's first token only. `query` is `[N, width]`, `key_value` `[T, 2·width]`. Gives `[N,
@@ -42,12 +50,13 @@ pub fn attend_first_tokens(
     query: &Tensor,
     key_value: &Tensor,
     tokens: &PackedTokens,
+    bias: Option<&Tensor>,
     options: &AttentionOptions,
     pass: Pass,
 ) -> Result<Tensor> {
     let AttentionOptions { heads, dropout, .. } = *options;
     let width = query.size().last().copied().unwrap_or(0);
-    if native::has_attention(key_value, width / heads) {
+    if bias.is_none() && native::has_attention(key_value, width / heads) {
         let drop = DropoutKeys::drop(pass.dropout, dropout);
         return native::attention(Some(query), key_value, &tokens.offsets, tokens.longest(), heads, drop);
     }
@@ -61,30 +70,46 @@ pub fn attend_first_tokens(
             let query = query.f_narrow(0, sequence, count)?.f_view([count, heads, 1, width / heads])?;
             sequence += count;
             let rectangle = rows.f_view([count, length, 2, heads, width / heads])?.f_permute([2i64, 0, 3, 1, 4])?;
-            let context = weigh(&query, &rectangle.f_select(0, 0)?, &rectangle.f_select(0, 1)?, dropout, pass)?;
+            let bias = bias.map(|bias| first_of(bias, 1, length)).transpose()?;
+            let (key, value) = (rectangle.f_select(0, 0)?, rectangle.f_select(0, 1)?);
+            let context = weigh([&query, &key, &value], bias.as_ref(), dropout, pass)?;
             Ok(context.f_reshape([count, width])?)
         })
         .collect::<Result<Vec<_>>>()?;
-    join(contexts)
+    join(contexts, query)
 }
 
-/// Attention over `[count, heads, length, d]`.
-fn weigh(query: &Tensor, key: &Tensor, value: &Tensor, dropout: f64, pass: Pass) -> Result<Tensor> {
-    if pass.dropout.is_none() && !query.requires_grad() {
-        let no_mask = None::<&Tensor>;
-        return Ok(Tensor::f_scaled_dot_product_attention(query, key, value, no_mask, 0.0, false, None, false)?);
+/// The bias of the first queries and keys.
+fn first_of(bias: &Tensor, queries: i64, keys: i64) -> Result<Tensor> {
+    Ok(bias.f_narrow(2, 0, queries)?.f_narrow(3, 0, keys)?)
+}
+
+/// Attention over query, key and value, `[count, heads, length, d]` each.
+fn weigh([query, key, value]: [&Tensor; 3], bias: Option<&Tensor>, dropout: f64, pass: Pass) -> Result<Tensor> {
+    if pass.dropout.is_none() && !query.requires_grad() && !bias.is_some_and(Tensor::requires_grad) {
+        return Ok(Tensor::f_scaled_dot_product_attention(query, key, value, bias, 0.0, false, None, false)?);
     }
     let scale = 1.0 / (query.size().last().copied().unwrap_or(1) as f64).sqrt();
     let scores = query.f_mul_scalar(scale)?.f_matmul(&key.f_transpose(-2, -1)?)?;
+    let scores = match bias {
+        Some(bias) => scores.f_add(bias)?,
+        None => scores,
+    };
     let weights = scores.f_softmax(-1, scores.kind())?;
     let weights = DropoutKeys::apply(pass.dropout, weights, dropout)?;
     Ok(weights.f_matmul(value)?)
 }
 
-fn join(mut parts: Vec<Tensor>) -> Result<Tensor> {
-    match parts.len() {
-        1 => Ok(parts.remove(0)),
-        _ => Ok(Tensor::f_cat(&parts, 0)?),
+/// The groups' results under each other, with as many rows as `like` has: its last ones may be filling.
+fn join(mut parts: Vec<Tensor>, like: &Tensor) -> Result<Tensor> {
+    let joined = match parts.len() {
+        1 => parts.remove(0),
+        _ => Tensor::f_cat(&parts, 0)?,
+    };
+    let rows = |tensor: &Tensor| tensor.size().first().copied().unwrap_or(0);
+    match rows(like) - rows(&joined) {
+        0 => Ok(joined),
+        filling => Ok(joined.f_constant_pad_nd([0, 0, 0, filling])?),
     }
 }
 
@@ -117,10 +142,10 @@ mod tests {
         let mut found = Vec::new();
         for kind in [Kind::Double, Kind::Float] {
             let all = leaf(&wave(3 * width), kind);
-            let context = attend(&all, tokens, &options, pass)?.narrow(0, 0, used);
+            let context = attend(&all, tokens, None, &options, pass)?.narrow(0, 0, used);
             context.square().sum(kind).backward();
             let (asking, others) = (leaf(&query, kind), leaf(&wave(2 * width), kind));
-            let first = attend_first_tokens(&asking, &others, tokens, &options, pass)?;
+            let first = attend_first_tokens(&asking, &others, tokens, None, &options, pass)?;
             first.square().sum(kind).backward();
             found.push([context, all.grad(), first, asking.grad(), others.grad()]);
         }

@@ -60,19 +60,25 @@ impl Layer {
         ]
     }
 
-    /// `[T, width]` to `[T, width]`.
-    pub fn forward(&self, x: &Tensor, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
+    /// `[T, width]` to `[T, width]`; `bias` is added to the attention scores.
+    pub fn forward(&self, x: &Tensor, tokens: &PackedTokens, bias: Option<&Tensor>, pass: Pass) -> Result<Tensor> {
         let projected = match self.norms == NormPlacement::Before {
             true => self.qkv.forward(&self.attention_norm.forward(x)?, pass)?,
             false => self.qkv.forward(x, pass)?,
         };
-        let context = attend(&projected, tokens, &self.attention, pass)?;
+        let context = attend(&projected, tokens, bias, &self.attention, pass)?;
         self.after_attention(&context, x, pass)
     }
 
     /// `[T, width]` to `[N, width]`: what [`forward`](Self::forward) gives for each sequence's first token, without
     /// computing the others' query, output and feed-forward.
-    pub fn forward_first_tokens(&self, x: &Tensor, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
+    pub fn forward_first_tokens(
+        &self,
+        x: &Tensor,
+        tokens: &PackedTokens,
+        bias: Option<&Tensor>,
+        pass: Pass,
+    ) -> Result<Tensor> {
         let width = x.size().last().copied().unwrap_or(0);
         let first = x.f_index_select(0, &tokens.first)?;
         let normalised = if self.norms == NormPlacement::Before { Some(self.attention_norm.forward(x)?) } else { None };
@@ -88,7 +94,7 @@ impl Layer {
             let query = self.qkv.forward_part(asking, 0..width, pass)?;
             (query, self.qkv.forward_part(read, width..3 * width, pass)?)
         };
-        let context = attend_first_tokens(&query, &key_value, tokens, &self.attention, pass)?;
+        let context = attend_first_tokens(&query, &key_value, tokens, bias, &self.attention, pass)?;
         Ok(self.after_attention(&context, &first, pass)?.f_narrow(0, 0, tokens.sequences())?)
     }
 

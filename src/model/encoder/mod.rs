@@ -8,6 +8,7 @@
 mod attention;
 mod builder;
 mod config;
+mod distance;
 mod embeddings;
 mod layer;
 mod names;
@@ -19,6 +20,7 @@ pub use self::config::{
     AttentionOptions, ConfigKeys, EmbeddingsConfig, EncoderConfig, FeedForwardOptions, NormPlacement, impossible_size,
     is_size, stage_names,
 };
+pub use self::distance::BUCKETS;
 pub use self::names::{EmbeddingNames, Names};
 pub use self::network::Encoder;
 pub use self::patches::grid_of;

@@ -11,6 +11,8 @@ pub struct Names {
     pub embeddings: EmbeddingNames,
     /// The linear layer that brings the embeddings to the layers' width, where they are narrower.
     pub embedding_projection: Option<&'static str>,
+    /// The whole name of the table of a bias by distance, in a family that has it (`distance.rs`).
+    pub distance_bias: Option<&'static str>,
     pub query: &'static str,
     pub key: &'static str,
     pub value: &'static str,
@@ -46,6 +48,7 @@ impl Names {
                 norm: "embeddings.LayerNorm",
             },
             embedding_projection: None,
+            distance_bias: None,
             query: "encoder.layer.{}.attention.self.query",
             key: "encoder.layer.{}.attention.self.key",
             value: "encoder.layer.{}.attention.self.value",

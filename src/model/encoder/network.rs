@@ -6,6 +6,7 @@ use tch::Tensor;
 
 use super::builder::{EncoderBuilder, EncoderWeights};
 use super::config::{EmbeddingsConfig, EncoderConfig, stage_names};
+use super::distance::DistanceBias;
 use super::embeddings::TextEmbeddings;
 use super::layer::Layer;
 use super::names::{EmbeddingNames, Names};
@@ -24,6 +25,7 @@ pub struct Encoder {
     config: EncoderConfig,
     description: Description,
     embeddings: Embeddings,
+    distance_bias: Option<DistanceBias>,
     layers: Vec<Layer>,
     final_norm: Option<LayerNorm>,
     parameters: Vec<Parameter>,
@@ -79,6 +81,10 @@ impl Encoder {
             }
             _ => return Err(Error::failure("this family's names are not those of its embeddings")),
         };
+        let distance_bias = match names.distance_bias {
+            Some(name) => Some(DistanceBias::load(name, &config, &mut builder)?),
+            None => None,
+        };
         let layers =
             (0..config.layers).map(|index| Layer::load(&config, index, &mut builder)).collect::<Result<_>>()?;
         let (width, epsilon) = (config.width, config.layer_norm_epsilon);
@@ -88,7 +94,7 @@ impl Encoder {
         };
         let parameters = builder.into_parameters();
         let description = describe(&config);
-        Ok(Self { config, description, embeddings, layers, final_norm, parameters, names: *names })
+        Ok(Self { config, description, embeddings, distance_bias, layers, final_norm, parameters, names: *names })
     }
 
     fn packing<'a>(&self, batch: &'a Batch) -> Result<Packing<'a>> {
@@ -110,6 +116,11 @@ impl Encoder {
             Some(norm) => norm.forward(&x),
             None => Ok(x),
         }
+    }
+
+    /// What the layers add to the attention scores of these tokens.
+    fn score_bias(&self, tokens: &PackedTokens, pass: Pass) -> Result<Option<Tensor>> {
+        self.distance_bias.as_ref().map(|bias| bias.of(tokens.longest(), pass)).transpose()
     }
 
     fn layer(&self, stage: usize) -> Result<&Layer> {
@@ -137,10 +148,11 @@ impl Backbone for Encoder {
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
         let tokens = self.packing(batch)?;
         let (start, mut x) = (stages.start, activations);
+        let bias = if stages.end > 1 { self.score_bias(&tokens, pass)? } else { None };
         for stage in stages {
             let after = match (stage, x) {
                 (0, _) => self.embed(batch, &tokens, pass)?,
-                (_, Some(x)) => self.layer(stage)?.forward(&x, &tokens, pass)?,
+                (_, Some(x)) => self.layer(stage)?.forward(&x, &tokens, bias.as_ref(), pass)?,
                 (_, None) => return Err(without_activations(stage)),
             };
             x = Some(if stage == self.layers.len() { self.normalised(after)? } else { after });
@@ -161,7 +173,9 @@ impl Backbone for Encoder {
         let last = self.layers.len();
         if pooling == Pooling::Cls && last > 0 && from <= last {
             let x = self.run(from..last, batch, activations, pass)?;
-            let first = self.layer(last)?.forward_first_tokens(&x, &*self.packing(batch)?, pass)?;
+            let tokens = self.packing(batch)?;
+            let bias = self.score_bias(&tokens, pass)?;
+            let first = self.layer(last)?.forward_first_tokens(&x, &tokens, bias.as_ref(), pass)?;
             return self.normalised(first);
         }
         let x = self.run(from..last + 1, batch, activations, pass)?;

@@ -20,6 +20,7 @@ pub const DISTILBERT: TextEncoder = TextEncoder {
             norm: "embeddings.LayerNorm",
         },
         embedding_projection: None,
+        distance_bias: None,
         query: "transformer.layer.{}.attention.q_lin",
         key: "transformer.layer.{}.attention.k_lin",
         value: "transformer.layer.{}.attention.v_lin",

@@ -10,6 +10,7 @@ mod distilbert;
 mod electra;
 mod inception;
 mod interface;
+mod mpnet;
 mod resnet;
 mod roberta;
 mod text_encoder;
@@ -31,6 +32,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &albert::ALBERT,
     &distilbert::DISTILBERT,
     &electra::ELECTRA,
+    &mpnet::MPNET,
     &vit::Vit,
     &resnet::ResNetFamily,
     &vgg::VggFamily,

@@ -14,8 +14,8 @@ use crate::model::activation::Activation;
 use crate::model::backbone::Backbone;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::encoder::{
-    AttentionOptions, ConfigKeys, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights, FeedForwardOptions,
-    INITIAL_STD, Names, NormPlacement, impossible_size, is_size,
+    AttentionOptions, BUCKETS, ConfigKeys, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights,
+    FeedForwardOptions, INITIAL_STD, Names, NormPlacement, impossible_size, is_size,
 };
 use crate::model::pass::Pooling;
 use crate::model::request::{Engine, InputSpec, LoadRequest};
@@ -103,6 +103,8 @@ pub enum PositionNumbering {
     FromZero,
     /// The one after the padding token's: RoBERTa numbers from padding index + 1.
     AfterPadding,
+    /// The one after this row, whatever the settings say of the padding.
+    After(i64),
 }
 
 /// The head on the first token's vector: a layer as wide as the features, dropout, and the output.
@@ -123,6 +125,9 @@ const MEAN_OUTPUT: &str = "classifier";
 
 /// Buffers that older versions of transformers saved.
 const BUFFERS: &[&str] = &["embeddings.position_ids", "embeddings.token_type_ids"];
+
+/// How many kinds of distance a bias by distance has.
+const DISTANCES: &str = "relative_attention_num_buckets";
 
 const MATCHING: &str = "use the config.json that belongs to these weights";
 
@@ -172,6 +177,10 @@ impl TextEncoder {
                 return Err(settings.refused("is_decoder", message));
             }
         }
+        let buckets = settings.get(DISTANCES, BUCKETS)?;
+        if self.names.distance_bias.is_some() && buckets != BUCKETS {
+            return Err(settings.refused(DISTANCES, format!("{buckets} kinds of distance; {BUCKETS} are supported")));
+        }
         let of = &keys.encoder;
         let width = settings.get(of.width, defaults.width)?;
         let config = EncoderConfig {
@@ -209,6 +218,7 @@ impl TextEncoder {
         };
         let position_offset = match self.positions {
             PositionNumbering::FromZero => 0,
+            PositionNumbering::After(row) => row + 1,
             PositionNumbering::AfterPadding => {
                 let padding = settings.get(keys.padding, defaults.padding)?;
                 if !(0..vocabulary).contains(&padding) {

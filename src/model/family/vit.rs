@@ -35,6 +35,7 @@ const NAMES: Names = Names {
         projection: "embeddings.patch_embeddings.projection",
     },
     embedding_projection: None,
+    distance_bias: None,
     query: "encoder.layer.{}.attention.attention.query",
     key: "encoder.layer.{}.attention.attention.key",
     value: "encoder.layer.{}.attention.attention.value",

@@ -42,7 +42,8 @@ impl Scene {
     /// Another one. BERT's fixtures go by their names alone, those of other families by their folders.
     pub fn add_model(&self, name: &str) {
         let family = if name.contains('/') { "" } else { "bert" };
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(family).join(name);
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let from = std::env::var_os("TEST_FIXTURES").map_or(ours, PathBuf::from).join(family).join(name);
         fs::create_dir_all(self.path(name)).unwrap();
         for entry in fs::read_dir(&from).unwrap() {
             let entry = entry.unwrap();

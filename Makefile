@@ -1,7 +1,7 @@
 # Two commands set everything up on a machine with Rust, a C++ compiler and Python 3 with pip:
 #   make demo   the main job from end to end, on the project's own data
 #   make test   every test
-#   make parity the text families beside the transformers that is installed, on networks made anew
+#   make parity   the text families beside the transformers that is installed, on networks made again
 #   make demo-images   the textbook's exercise with images: a classifier of two classes becomes one of two others
 
 .PHONY: demo demo-images test parity bench setup
@@ -23,7 +23,7 @@ test: setup
 	@scripts/setup-browser
 	PYTHONPATH="$(CURDIR)/.python" cargo test --release --no-fail-fast
 
-# The fixtures are made anew with the installed transformers, and the families tested on them.
+# The fixtures are made again with the installed transformers, and the families tested on them.
 parity: setup
 	@scripts/setup-python
 	rm -rf target/parity

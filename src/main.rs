@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Fetch(args) => commands::fetch::run(&args.id, args.revision.as_deref(), args.quiet),
         Command::Models(args) => commands::models::run(args),
+        Command::Convert(args) => commands::convert::run(args),
         Command::Completions(args) => commands::completions::run(args),
         Command::Man(args) => commands::man::run(args),
     };

@@ -306,7 +306,7 @@ fn weights_that_are_broken_or_hostile() {
         ("truncated, for labelling", |s| cut(s, "classifier/model.safetensors", 1000),
             LABEL, &["classifier/model.safetensors: "]),
         ("pickled", |s| { s.remove("bare/model.safetensors"); s.write("bare/pytorch_model.bin", "PK") },
-            TRAIN, &["bare/pytorch_model.bin", "pickled", "save_pretrained"]),
+            TRAIN, &["bare/pytorch_model.bin", "pickled", "rehead convert bare"]),
         ("none", |s| s.remove("bare/model.safetensors"), TRAIN, &["bare", "model.safetensors"]),
         ("an index that leaves the folder", |s| index(s, r#"{"a":"../x.safetensors"}"#),
             TRAIN, &["model.safetensors.index.json", "`a`"]),

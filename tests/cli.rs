@@ -7,8 +7,20 @@ use std::collections::BTreeSet;
 
 use support::Scene;
 
-const COMMANDS: [&str; 11] =
-    ["train", "label", "suggest", "evaluate", "compare", "advise", "inspect", "fetch", "models", "completions", "man"];
+const COMMANDS: [&str; 12] = [
+    "train",
+    "label",
+    "suggest",
+    "evaluate",
+    "compare",
+    "advise",
+    "inspect",
+    "fetch",
+    "models",
+    "convert",
+    "completions",
+    "man",
+];
 
 /// What help prints, which must not be coloured: nobody's terminal reads it here.
 fn help(words: &str) -> String {
@@ -47,6 +59,7 @@ fn short_help_is_one_screen() {
         "inspect",
         "fetch",
         "models",
+        "convert",
         "completions",
         "man",
     ] {

@@ -271,7 +271,7 @@ fn pickles_are_refused_with_the_command_that_converts_them() {
     let scene = Scene::new();
     scene.hub.commit("org/old", &[("config.json", CONFIG), ("pytorch_model.bin", b"pickle"), ("vocab.txt", b"[PAD]")]);
     let refusal = complaint(&scene.fetch(&["org/old"]), 2);
-    assert_mentions(&refusal, &["pytorch_model.bin", "run code", "python -c", "save_pretrained('old')"]);
+    assert_mentions(&refusal, &["pytorch_model.bin", "run code", "hf download org/old", "rehead convert old"]);
     let requests = scene.hub.take_requests();
     let fetched = |file: &str| content_requests(&requests, file);
     assert_eq!((fetched("pytorch_model.bin"), fetched("vocab.txt")), (0, 0), "its config.json alone is fetched");
@@ -597,6 +597,7 @@ fn the_models_in_the_cache_are_listed() {
     let expected = [(Some("a/generator"), &no), (Some("org/cut"), &no), (Some("org/old"), &no), (Some(ID), &yes)];
     assert_eq!(told, expected);
     assert_mentions(&table, &["no: family gpt2", "no: incomplete", "no: PyTorch files only", "yes: bert", "1 of 4"]);
+    assert_mentions(&table, &["rehead convert "]);
     let tiny = &found[3];
     assert_eq!(tiny["revisions"], serde_json::json!(["main", "refs/pr/1"]));
     assert!(tiny["bytes"].as_u64() > Some(700_000) && tiny["last_used"].as_str().unwrap().len() == 10, "{tiny}");

@@ -311,7 +311,7 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
         }
     }
     scene.edit_json("bare/config.json", |config| config["model_type"] = "bert".into());
-    refused(&scene, "bare").says(&["pytorch_model.bin", "convert it once in Python"]);
+    refused(&scene, "bare").says(&["pytorch_model.bin", "rehead convert bare"]);
     scene.remove("bare/config.json");
     refused(&scene, "bare").says(&["bare"]);
 }

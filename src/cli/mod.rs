@@ -8,6 +8,7 @@
 mod advise;
 mod compare;
 mod completions;
+mod convert;
 mod evaluate;
 mod fetch;
 mod first_screen;
@@ -27,6 +28,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use advise::{AdviseArgs, AdviseSettings};
 pub use compare::CompareArgs;
 pub use completions::CompletionsArgs;
+pub use convert::ConvertArgs;
 pub use evaluate::EvaluateArgs;
 pub use fetch::FetchArgs;
 pub use inspect::InspectArgs;
@@ -67,6 +69,8 @@ pub enum Command {
     Fetch(FetchArgs),
     /// List the models in the hub cache, and which of them can be used
     Models(ModelsArgs),
+    /// Convert PyTorch's files of weights to safetensors, without running what is in them
+    Convert(ConvertArgs),
     /// Print a script that completes commands and flags when Tab is pressed in a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for each command

@@ -10,6 +10,7 @@ pub mod advise;
 pub mod compare;
 pub mod completions;
 mod content;
+pub mod convert;
 pub mod evaluate;
 pub mod fetch;
 mod inputs;

@@ -9,7 +9,7 @@ use super::output::print;
 use crate::cli::ModelsArgs;
 use crate::console::{Column, Console, Table, units};
 use crate::data::Modality;
-use crate::error::Result;
+use crate::error::{Result, shell_word};
 use crate::hub::{CachedModel, cached_models};
 use crate::model::{self, NamedNetwork};
 use crate::report::metrics::to_readable_json;
@@ -121,7 +121,12 @@ impl Entry {
         match &cached.missing {
             Some(_) if cached.has_pickles => self.refuse(
                 "PyTorch files only",
-                format!("its weights are pickles, which are not read: `{}` looks for a conversion", fetch(cached)),
+                format!(
+                    "its weights are PyTorch files: `rehead convert {}` converts them, `{}` looks for the hub's own \
+                     conversion",
+                    shell_word(&cached.directory.display().to_string()),
+                    fetch(cached)
+                ),
             ),
             Some(missing) if missing == "model.safetensors" && !cached.is_interrupted => {
                 self.refuse("no weights", format!("it has no weights: `{}` fetches them", fetch(cached)));

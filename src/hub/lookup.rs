@@ -182,6 +182,8 @@ fn update(
     (hooks.check)(&snapshot.join(CONFIG))?;
     let weights = match weights_among(&files, id) {
         Ok(weights) => weights,
+        // Converted in the cache by `rehead convert`.
+        Err(_) if snapshot.join(WEIGHTS).is_file() => WEIGHTS,
         Err(error) => {
             let converted = convert(wanted, commit, settings, folder, &network, hooks)?.ok_or(error)?;
             note_revision(wanted, commit, settings, folder, true)?;
@@ -285,10 +287,10 @@ fn weights_among(files: &[&str], id: &str) -> Result<&'static str> {
             listed(pickled)
         ))
         .hint(format!(
-            "if you trust its authors, convert it and give the directory, --model ./{directory}:\n\
-             python -c \"import transformers as t; n = '{id}'; c = t.AutoConfig.from_pretrained(n); \
-             getattr(t, c.architectures[0]).from_pretrained(n).save_pretrained('{directory}'); \
-             t.AutoTokenizer.from_pretrained(n).save_pretrained('{directory}')\""
+            "download its files into a directory, convert it there, which runs nothing, and give the directory, \
+             --model ./{directory}:\n\
+             hf download {id} --local-dir {directory}   # of Python's huggingface_hub; or in a browser\n\
+             rehead convert {directory}"
         )));
     }
     let others = ending(&[".safetensors", ".h5", ".msgpack", ".onnx", ".gguf", ".ot", ".tflite"]);
@@ -354,7 +356,8 @@ mod tests {
         assert_eq!(error.exit_status(), 2);
         assert!(error.to_string().contains("run code"));
         let hint = error.hint_text().unwrap();
-        assert!(hint.contains("python -c") && hint.contains("org/name") && hint.contains("--model ./name"), "{hint}");
+        assert!(hint.contains("hf download org/name --local-dir name") && hint.contains("--model ./name"), "{hint}");
+        assert!(hint.contains("rehead convert name"), "{hint}");
         let error = weights_among(&["config.json", "tf_model.h5"], "org/name").unwrap_err();
         assert!(error.to_string().contains("tf_model.h5"));
     }

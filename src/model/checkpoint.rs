@@ -15,7 +15,7 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
-use crate::error::{Error, Result, listed};
+use crate::error::{Error, Result, listed, shell_word};
 use crate::json::{self, COMPLETE};
 
 /// A model directory: its configuration and its tensors.
@@ -332,9 +332,8 @@ pub fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
         return Err(Error::request("pickled checkpoints can run code when they are read, so they are refused")
             .file(directory.join(pickle))
             .hint(format!(
-                "convert it once in Python, if you trust it: python3 -c \"from transformers import AutoModel; \
-                 AutoModel.from_pretrained('{0}').save_pretrained('{0}', safe_serialization=True)\"",
-                directory.display()
+                "convert it once to safetensors, which runs nothing: rehead convert {}",
+                shell_word(&directory.display().to_string())
             )));
     }
     Err(Error::request(format!("there is neither {SINGLE} nor {INDEX} here"))

@@ -21,6 +21,7 @@ mod load;
 mod lora;
 pub mod parameter;
 mod pass;
+pub mod pytorch;
 mod request;
 mod rust_bert;
 

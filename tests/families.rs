@@ -3,6 +3,7 @@
 
 mod support;
 
+use serde_json::json;
 use support::python::python;
 use support::{Scene, csv, sentiment};
 
@@ -84,6 +85,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("distilbert/classifier", "DistilBertForSequenceClassification"),
     ("electra/classifier", "ElectraForSequenceClassification"),
     ("mpnet/classifier", "MPNetForSequenceClassification"),
+    ("deberta-v2/classifier", "DebertaV2ForSequenceClassification"),
 ];
 
 #[test]
@@ -181,4 +183,29 @@ fn the_precision_of_rust_bert_is_said() {
     let label = "label --model run --input test.csv --output labelled.csv --device cpu --threads 1 --precision int8";
     let refused = scene.rehead(label).refused();
     refused.check(!refused.stderr.contains("--engine"), "no word of --engine");
+}
+
+/// Settings of a DeBERTa that are not computed are refused by name, and impossible ones too.
+#[test]
+fn what_of_a_deberta_is_not_computed_is_refused_by_name() {
+    let model = "deberta-v2/bare";
+    for (key, value) in [
+        ("conv_kernel_size", json!(3)),
+        ("pooler_dropout", json!(0.1)),
+        ("pooler_hidden_act", json!("tanh")),
+        ("pooler_hidden_size", json!(8)),
+        ("attention_head_size", json!(4)),
+        ("relative_attention", json!(false)),
+        ("pos_att_type", json!("c2p|p2p")),
+        ("pos_att_type", json!([])),
+        ("norm_rel_ebd", json!("batch_norm")),
+        ("position_buckets", json!(2)),
+        ("max_relative_positions", json!(-1.5)),
+        ("embedding_size", json!(0)),
+    ] {
+        let scene = scene(model);
+        scene.edit_json(&format!("{model}/config.json"), |config| config[key] = value.clone());
+        let words = format!("train --train train.csv --model {model} --out run {FLAGS}");
+        scene.rehead(&words).refused().says(&[&format!("`{key}`")]);
+    }
 }

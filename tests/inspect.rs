@@ -47,6 +47,7 @@ fn text_encoders_of_every_family_with_and_without_a_head() {
         ("electra/bare", "electra", 3, 0),
         ("mpnet/classifier", "mpnet", 3, 3),
         ("mpnet/bare", "mpnet", 3, 0),
+        ("deberta-v2/classifier", "deberta-v2", 3, 3),
     ];
     let scene = Scene::with_models(&models.map(|(name, ..)| name));
     for (name, family, stages, labels) in models {

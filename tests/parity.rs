@@ -111,6 +111,8 @@ const CLASSIFIERS: &[&str] = &[
     "electra/mean_pooled",
     "mpnet/classifier",
     "mpnet/mean_pooled",
+    "deberta-v2/classifier",
+    "deberta-v2/mean_pooled",
 ];
 /// The bare ones.
 #[rustfmt::skip] // a line each
@@ -123,6 +125,7 @@ const BARE: &[&str] = &[
     "distilbert/bare",
     "electra/bare",
     "mpnet/bare",
+    "deberta-v2/bare",
 ];
 
 /// Those with gradients, all of one batch of unequal lengths.

@@ -7,18 +7,41 @@
 use tch::Tensor;
 
 use super::config::AttentionOptions;
+use super::disentangled::RelativeScores;
 use crate::batch::PackedTokens;
 use crate::batch::packed::LengthGroup;
 use crate::error::Result;
 use crate::model::pass::{DropoutKeys, Pass};
 use crate::native;
 
-/// `softmax(QKᵀ/√d + bias) V` for every sequence. `qkv` is `[T, 3·width]`: query, key, value. `bias` is `[1, heads,
-/// longest, longest]`, of which a shorter sequence takes the first rows and columns. Gives `[T, width]`.
+/// What is added to the scores beside the products of queries and keys.
+pub enum ScoreBias<'a> {
+    /// The same for all sequences: `[1, heads, longest, longest]`, of which a shorter one takes the first rows and
+    /// columns.
+    Shared(&'a Tensor),
+    /// By content and distance, with a scale of its own.
+    Relative(RelativeScores<'a>),
+}
+
+impl ScoreBias<'_> {
+    /// What is added to the scores of these queries (the first tokens of each sequence) and keys, and by what the
+    /// products of the two are multiplied, if not by 1/√d.
+    fn of(&self, query: &Tensor, key: &Tensor) -> Result<(Tensor, Option<f64>)> {
+        match self {
+            Self::Shared(bias) => {
+                let count = |tensor: &Tensor| tensor.size().get(2).copied().unwrap_or(0);
+                Ok((bias.f_narrow(2, 0, count(query))?.f_narrow(3, 0, count(key))?, None))
+            }
+            Self::Relative(scores) => Ok((scores.of(query, key)?, Some(scores.scale))),
+        }
+    }
+}
+
+/// `softmax(QKᵀ/√d + bias) V` for every sequence. `qkv` is `[T, 3·width]`: query, key, value. Gives `[T, width]`.
 pub fn attend(
     qkv: &Tensor,
     tokens: &PackedTokens,
-    bias: Option<&Tensor>,
+    bias: Option<&ScoreBias>,
     options: &AttentionOptions,
     pass: Pass,
 ) -> Result<Tensor> {
@@ -36,8 +59,7 @@ pub fn attend(
             let LengthGroup { count, length, .. } = *group;
             let rectangle = rows.f_view([count, length, 3, heads, width / heads])?.f_permute([2i64, 0, 3, 1, 4])?;
             let part = |index| rectangle.f_select(0, index);
-            let bias = bias.map(|bias| first_of(bias, length, length)).transpose()?;
-            let context = weigh([&part(0)?, &part(1)?, &part(2)?], bias.as_ref(), dropout, pass)?;
+            let context = weigh([&part(0)?, &part(1)?, &part(2)?], bias, dropout, pass)?;
             Ok(context.f_transpose(1, 2)?.f_reshape([count * length, width])?)
         })
         .collect::<Result<Vec<_>>>()?;
@@ -50,7 +72,7 @@ pub fn attend_first_tokens(
     query: &Tensor,
     key_value: &Tensor,
     tokens: &PackedTokens,
-    bias: Option<&Tensor>,
+    bias: Option<&ScoreBias>,
     options: &AttentionOptions,
     pass: Pass,
 ) -> Result<Tensor> {
@@ -70,26 +92,28 @@ pub fn attend_first_tokens(
             let query = query.f_narrow(0, sequence, count)?.f_view([count, heads, 1, width / heads])?;
             sequence += count;
             let rectangle = rows.f_view([count, length, 2, heads, width / heads])?.f_permute([2i64, 0, 3, 1, 4])?;
-            let bias = bias.map(|bias| first_of(bias, 1, length)).transpose()?;
             let (key, value) = (rectangle.f_select(0, 0)?, rectangle.f_select(0, 1)?);
-            let context = weigh([&query, &key, &value], bias.as_ref(), dropout, pass)?;
+            let context = weigh([&query, &key, &value], bias, dropout, pass)?;
             Ok(context.f_reshape([count, width])?)
         })
         .collect::<Result<Vec<_>>>()?;
     join(contexts, query)
 }
 
-/// The bias of the first queries and keys.
-fn first_of(bias: &Tensor, queries: i64, keys: i64) -> Result<Tensor> {
-    Ok(bias.f_narrow(2, 0, queries)?.f_narrow(3, 0, keys)?)
-}
-
 /// Attention over query, key and value, `[count, heads, length, d]` each.
-fn weigh([query, key, value]: [&Tensor; 3], bias: Option<&Tensor>, dropout: f64, pass: Pass) -> Result<Tensor> {
+fn weigh([query, key, value]: [&Tensor; 3], bias: Option<&ScoreBias>, dropout: f64, pass: Pass) -> Result<Tensor> {
+    let (bias, scale) = match bias {
+        Some(bias) => {
+            let (bias, scale) = bias.of(query, key)?;
+            (Some(bias), scale)
+        }
+        None => (None, None),
+    };
+    let bias = bias.as_ref();
     if pass.dropout.is_none() && !query.requires_grad() && !bias.is_some_and(Tensor::requires_grad) {
-        return Ok(Tensor::f_scaled_dot_product_attention(query, key, value, bias, 0.0, false, None, false)?);
+        return Ok(Tensor::f_scaled_dot_product_attention(query, key, value, bias, 0.0, false, scale, false)?);
     }
-    let scale = 1.0 / (query.size().last().copied().unwrap_or(1) as f64).sqrt();
+    let scale = scale.unwrap_or_else(|| 1.0 / (query.size().last().copied().unwrap_or(1) as f64).sqrt());
     let scores = query.f_mul_scalar(scale)?.f_matmul(&key.f_transpose(-2, -1)?)?;
     let scores = match bias {
         Some(bias) => scores.f_add(bias)?,
@@ -130,7 +154,7 @@ mod tests {
         }
         let batch = set.batch(&[0, 1, 2, 3, 4, 5], Device::Cpu)?;
         let tokens = batch.inputs.tokens()?;
-        let options = AttentionOptions { heads: 2, qkv_bias: true, dropout: 0.0 };
+        let options = AttentionOptions { heads: 2, qkv_bias: true, dropout: 0.0, relative: None };
         let (width, used) = (16, tokens.len());
         let pass = Pass::evaluation(Kind::Float);
         let wave = |columns: i64| {

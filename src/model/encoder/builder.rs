@@ -113,6 +113,12 @@ impl<'a> EncoderBuilder<'a> {
         self.in_dtype(weight, Some(bias))
     }
 
+    /// The same without a bias.
+    pub fn linear_without_bias(&mut self, name: &str, inputs: i64, outputs: i64, stage: usize) -> Result<Linear> {
+        let weight = self.take(&format!("{name}.weight"), &[outputs, inputs], stage, Initial::Normal)?;
+        self.in_dtype(weight, None)
+    }
+
     /// Three linear layers of `width` inputs and outputs as one.
     pub fn fused_linear(&mut self, names: [String; 3], width: i64, bias: bool, stage: usize) -> Result<Linear> {
         let weights = names.each_ref().map(|name| format!("{name}.weight"));

@@ -36,10 +36,14 @@ pub enum EmbeddingsConfig {
         positions: i64,
         /// The row of the first position. RoBERTa's positions begin after that of the padding.
         position_offset: i64,
-        /// Kinds of segment; a model that distinguishes the texts of a pair needs two.
+        /// Kinds of segment; a model that distinguishes the texts of a pair needs two. With 0 they have no vector.
         segments: i64,
         /// Values of each of the vectors; a projection follows where the layers have another width.
         width: i64,
+        /// Whether positions have a vector.
+        has_positions: bool,
+        /// Whether the projection, then without a bias, comes before the norm (DeBERTa) and not at the end (ELECTRA).
+        projects_first: bool,
     },
     /// Patches of images, with a class token before them and a position each.
     Patches {
@@ -62,6 +66,34 @@ pub struct AttentionOptions {
     pub qkv_bias: bool,
     /// Dropout of the attention weights.
     pub dropout: f64,
+    /// Scores by distance too, as DeBERTa has them.
+    pub relative: Option<RelativeOptions>,
+}
+
+/// What attention by distance multiplies with what (`disentangled.rs`).
+#[derive(Debug, Clone, Copy)]
+pub struct RelativeOptions {
+    /// Half of the table's rows: those of keys after the query, and those of keys before it.
+    pub span: i64,
+    /// Distances from half of this number on share a row with others (logarithmically); 0 where each has its own.
+    pub buckets: i64,
+    /// The distance that the last of these rows is for.
+    pub farthest: i64,
+    /// Whether the query meets the vector of the distance (c2p).
+    pub content_to_position: bool,
+    /// Whether the key does (p2c).
+    pub position_to_content: bool,
+    /// Whether the vectors are projected as queries and keys of tokens are, and not by layers of their own.
+    pub shares_projection: bool,
+    /// Whether the table is normalised before it is read.
+    pub norm: bool,
+}
+
+impl RelativeOptions {
+    /// How many products make a score: its variance grows with them.
+    pub fn products(&self) -> i64 {
+        1 + i64::from(self.content_to_position) + i64::from(self.position_to_content)
+    }
 }
 
 /// Options of the feed-forward block: `output(activation(inner(x)))`.

@@ -1,4 +1,4 @@
-//! Stage 0 of text: word, position and perhaps segment vectors, added, normalised, with dropout, and brought to the
+//! Stage 0 of text: word and perhaps position and segment vectors, added, normalised, with dropout, and brought to the
 //! layers' width where they are narrower.
 
 use tch::{Device, Tensor};
@@ -15,19 +15,28 @@ use crate::model::pass::{DropoutKeys, Pass};
 pub struct TextEmbeddings {
     word: Tensor,
     /// A row per position, those of real positions from `position_offset` on.
-    position: Tensor,
+    position: Option<Tensor>,
     position_offset: i64,
     segment: Option<Tensor>,
     norm: LayerNorm,
     dropout: f64,
     projection: Option<Linear>,
+    projects_first: bool,
 }
 
 impl TextEmbeddings {
     /// Stage 0 of an encoder of texts.
     pub fn load(config: &EncoderConfig, builder: &mut EncoderBuilder) -> Result<Self> {
         let (
-            EmbeddingsConfig::Text { vocabulary, positions, position_offset, segments, width },
+            EmbeddingsConfig::Text {
+                vocabulary,
+                positions,
+                position_offset,
+                segments,
+                width,
+                has_positions,
+                projects_first,
+            },
             EmbeddingNames::Text { word, position, segment, norm },
         ) = (config.embeddings, builder.names.embeddings)
         else {
@@ -35,18 +44,30 @@ impl TextEmbeddings {
         };
         Ok(Self {
             word: builder.take_table(word, &[vocabulary, width], 0)?,
-            position: builder.take(position, &[position_offset + positions, width], 0, Initial::Normal)?,
+            position: match has_positions {
+                true => Some(builder.take(position, &[position_offset + positions, width], 0, Initial::Normal)?),
+                false => None,
+            },
             position_offset,
             segment: match segment {
-                Some(name) => Some(builder.take(name, &[segments, width], 0, Initial::Normal)?),
-                None => None,
-            },
-            norm: builder.norm(norm, width, config.layer_norm_epsilon, 0)?,
-            dropout: config.hidden_dropout,
-            projection: match builder.names.embedding_projection {
-                Some(name) if width != config.width => Some(builder.linear(name, width, config.width, 0)?),
+                Some(name) if segments > 0 => Some(builder.take(name, &[segments, width], 0, Initial::Normal)?),
                 _ => None,
             },
+            norm: builder.norm(
+                norm,
+                if projects_first { config.width } else { width },
+                config.layer_norm_epsilon,
+                0,
+            )?,
+            dropout: config.hidden_dropout,
+            projection: match builder.names.embedding_projection {
+                Some(name) if width != config.width => Some(match projects_first {
+                    true => builder.linear_without_bias(name, width, config.width, 0)?,
+                    false => builder.linear(name, width, config.width, 0)?,
+                }),
+                _ => None,
+            },
+            projects_first,
         })
     }
 
@@ -60,14 +81,22 @@ impl TextEmbeddings {
         if let Some(segment) = &self.segment {
             x = x.f_add(&look_up(segment, &tokens.types, false)?)?;
         }
-        let position = match self.position_offset {
-            0 => look_up(&self.position, &tokens.positions, false)?,
-            offset => look_up(&self.position, &tokens.positions.f_add_scalar(offset)?, false)?,
+        if let Some(position) = &self.position {
+            x = x.f_add(&match self.position_offset {
+                0 => look_up(position, &tokens.positions, false)?,
+                offset => look_up(position, &tokens.positions.f_add_scalar(offset)?, false)?,
+            })?;
+        }
+        let mut x = cast(&x, pass.compute)?;
+        let [first, last] = match self.projects_first {
+            true => [self.projection.as_ref(), None],
+            false => [None, self.projection.as_ref()],
         };
-        let x = x.f_add(&position)?;
-        let x = self.norm.forward(&cast(&x, pass.compute)?)?;
-        let x = DropoutKeys::apply(pass.dropout, x, self.dropout)?;
-        match &self.projection {
+        if let Some(projection) = first {
+            x = projection.forward(&x, pass)?;
+        }
+        let x = DropoutKeys::apply(pass.dropout, self.norm.forward(&x)?, self.dropout)?;
+        match last {
             Some(projection) => projection.forward(&x, pass),
             None => Ok(x),
         }

@@ -3,12 +3,13 @@
 
 use tch::Tensor;
 
-use super::attention::{attend, attend_first_tokens};
+use super::attention::{ScoreBias, attend, attend_first_tokens};
 use super::builder::EncoderBuilder;
 use super::config::{AttentionOptions, EncoderConfig, FeedForwardOptions, NormPlacement};
+use super::disentangled::{RelativeProjections, RelativeVectors};
 use super::names::Names;
 use crate::batch::PackedTokens;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::activation::Activation;
 use crate::model::layers::{LayerNorm, Linear};
 use crate::model::pass::{DropoutKeys, Pass};
@@ -18,6 +19,7 @@ pub struct Layer {
     /// Query, key and value as one: `[3·width, width]`.
     qkv: Linear,
     attention: AttentionOptions,
+    relative: RelativeProjections,
     attention_output: Linear,
     attention_norm: LayerNorm,
     inner: Linear,
@@ -26,6 +28,14 @@ pub struct Layer {
     output_norm: LayerNorm,
     norms: NormPlacement,
     hidden_dropout: f64,
+}
+
+/// What all layers of an encoder read for their attention scores.
+pub enum Distances {
+    /// The same addition in every layer, `[1, heads, longest, longest]`.
+    Bias(Tensor),
+    /// Vectors that each layer projects.
+    Vectors(RelativeVectors),
 }
 
 impl Layer {
@@ -39,6 +49,7 @@ impl Layer {
         Ok(Self {
             qkv: builder.fused_linear(qkv, width, config.attention.qkv_bias, stage)?,
             attention: config.attention,
+            relative: RelativeProjections::load(config, index, builder)?,
             attention_output: builder.linear(&name(names.attention_output), width, width, stage)?,
             attention_norm: builder.norm(&name(names.attention_norm), width, epsilon, stage)?,
             inner: builder.linear(&name(names.inner), width, inner, stage)?,
@@ -60,13 +71,33 @@ impl Layer {
         ]
     }
 
-    /// `[T, width]` to `[T, width]`; `bias` is added to the attention scores.
-    pub fn forward(&self, x: &Tensor, tokens: &PackedTokens, bias: Option<&Tensor>, pass: Pass) -> Result<Tensor> {
+    /// What is added to the attention scores, of what all layers read.
+    fn score_bias<'a>(&self, distances: Option<&'a Distances>, pass: Pass) -> Result<Option<ScoreBias<'a>>> {
+        let (relative, options) = match (distances, &self.attention.relative) {
+            (None, _) => return Ok(None),
+            (Some(Distances::Bias(bias)), _) => return Ok(Some(ScoreBias::Shared(bias))),
+            (Some(Distances::Vectors(vectors)), Some(options)) => (vectors, options),
+            (Some(Distances::Vectors(_)), None) => return Err(Error::failure("vectors of distances without a use")),
+        };
+        let (heads, dropout) = (self.attention.heads, self.hidden_dropout);
+        let scores = self.relative.scores(relative, options, &self.qkv, heads, dropout, pass)?;
+        Ok(Some(ScoreBias::Relative(scores)))
+    }
+
+    /// `[T, width]` to `[T, width]`; `distances` is what all layers read for their attention scores.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        tokens: &PackedTokens,
+        distances: Option<&Distances>,
+        pass: Pass,
+    ) -> Result<Tensor> {
+        let bias = self.score_bias(distances, pass)?;
         let projected = match self.norms == NormPlacement::Before {
             true => self.qkv.forward(&self.attention_norm.forward(x)?, pass)?,
             false => self.qkv.forward(x, pass)?,
         };
-        let context = attend(&projected, tokens, bias, &self.attention, pass)?;
+        let context = attend(&projected, tokens, bias.as_ref(), &self.attention, pass)?;
         self.after_attention(&context, x, pass)
     }
 
@@ -76,9 +107,10 @@ impl Layer {
         &self,
         x: &Tensor,
         tokens: &PackedTokens,
-        bias: Option<&Tensor>,
+        distances: Option<&Distances>,
         pass: Pass,
     ) -> Result<Tensor> {
+        let bias = self.score_bias(distances, pass)?;
         let width = x.size().last().copied().unwrap_or(0);
         let first = x.f_index_select(0, &tokens.first)?;
         let normalised = if self.norms == NormPlacement::Before { Some(self.attention_norm.forward(x)?) } else { None };
@@ -94,7 +126,7 @@ impl Layer {
             let query = self.qkv.forward_part(asking, 0..width, pass)?;
             (query, self.qkv.forward_part(read, width..3 * width, pass)?)
         };
-        let context = attend_first_tokens(&query, &key_value, tokens, bias, &self.attention, pass)?;
+        let context = attend_first_tokens(&query, &key_value, tokens, bias.as_ref(), &self.attention, pass)?;
         Ok(self.after_attention(&context, &first, pass)?.f_narrow(0, 0, tokens.sequences())?)
     }
 

@@ -8,6 +8,7 @@
 mod attention;
 mod builder;
 mod config;
+mod disentangled;
 mod distance;
 mod embeddings;
 mod layer;
@@ -17,10 +18,10 @@ mod patches;
 
 pub use self::builder::{EncoderWeights, INITIAL_STD};
 pub use self::config::{
-    AttentionOptions, ConfigKeys, EmbeddingsConfig, EncoderConfig, FeedForwardOptions, NormPlacement, impossible_size,
-    is_size, stage_names,
+    AttentionOptions, ConfigKeys, EmbeddingsConfig, EncoderConfig, FeedForwardOptions, NormPlacement, RelativeOptions,
+    impossible_size, is_size, stage_names,
 };
 pub use self::distance::BUCKETS;
-pub use self::names::{EmbeddingNames, Names};
+pub use self::names::{EmbeddingNames, Names, RelativeNames};
 pub use self::network::Encoder;
 pub use self::patches::grid_of;

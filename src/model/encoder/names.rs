@@ -13,6 +13,8 @@ pub struct Names {
     pub embedding_projection: Option<&'static str>,
     /// The whole name of the table of a bias by distance, in a family that has it (`distance.rs`).
     pub distance_bias: Option<&'static str>,
+    /// The tensors of attention by distance, in a family that has it (`disentangled.rs`).
+    pub relative: Option<RelativeNames>,
     pub query: &'static str,
     pub key: &'static str,
     pub value: &'static str,
@@ -36,6 +38,15 @@ pub enum EmbeddingNames {
     Patches { class: &'static str, position: &'static str, projection: &'static str },
 }
 
+/// The same for attention by distance: the table's whole name, and those of its norm and of a layer's projections.
+#[derive(Debug, Clone, Copy)]
+pub struct RelativeNames {
+    pub table: &'static str,
+    pub norm: &'static str,
+    pub key: &'static str,
+    pub query: &'static str,
+}
+
 impl Names {
     /// What a BERT and its descendants call their tensors in transformers, below `prefix`.
     pub const fn of_bert(prefix: &'static str) -> Self {
@@ -49,6 +60,7 @@ impl Names {
             },
             embedding_projection: None,
             distance_bias: None,
+            relative: None,
             query: "encoder.layer.{}.attention.self.query",
             key: "encoder.layer.{}.attention.self.key",
             value: "encoder.layer.{}.attention.self.value",

@@ -6,9 +6,10 @@ use tch::Tensor;
 
 use super::builder::{EncoderBuilder, EncoderWeights};
 use super::config::{EmbeddingsConfig, EncoderConfig, stage_names};
+use super::disentangled::RelativeTable;
 use super::distance::DistanceBias;
 use super::embeddings::TextEmbeddings;
-use super::layer::Layer;
+use super::layer::{Distances, Layer};
 use super::names::{EmbeddingNames, Names};
 use super::patches::PatchEmbeddings;
 use crate::batch::{Batch, PackedTokens};
@@ -26,6 +27,7 @@ pub struct Encoder {
     description: Description,
     embeddings: Embeddings,
     distance_bias: Option<DistanceBias>,
+    relative: Option<RelativeTable>,
     layers: Vec<Layer>,
     final_norm: Option<LayerNorm>,
     parameters: Vec<Parameter>,
@@ -85,6 +87,7 @@ impl Encoder {
             Some(name) => Some(DistanceBias::load(name, &config, &mut builder)?),
             None => None,
         };
+        let relative = RelativeTable::load(&config, &mut builder)?;
         let layers =
             (0..config.layers).map(|index| Layer::load(&config, index, &mut builder)).collect::<Result<_>>()?;
         let (width, epsilon) = (config.width, config.layer_norm_epsilon);
@@ -94,7 +97,17 @@ impl Encoder {
         };
         let parameters = builder.into_parameters();
         let description = describe(&config);
-        Ok(Self { config, description, embeddings, distance_bias, layers, final_norm, parameters, names: *names })
+        Ok(Self {
+            config,
+            description,
+            embeddings,
+            distance_bias,
+            relative,
+            layers,
+            final_norm,
+            parameters,
+            names: *names,
+        })
     }
 
     fn packing<'a>(&self, batch: &'a Batch) -> Result<Packing<'a>> {
@@ -118,9 +131,13 @@ impl Encoder {
         }
     }
 
-    /// What the layers add to the attention scores of these tokens.
-    fn score_bias(&self, tokens: &PackedTokens, pass: Pass) -> Result<Option<Tensor>> {
-        self.distance_bias.as_ref().map(|bias| bias.of(tokens.longest(), pass)).transpose()
+    /// What the layers read for the attention scores of these tokens.
+    fn distances(&self, tokens: &PackedTokens, pass: Pass) -> Result<Option<Distances>> {
+        Ok(match (&self.distance_bias, &self.relative) {
+            (Some(bias), _) => Some(Distances::Bias(bias.of(tokens.longest(), pass)?)),
+            (None, Some(table)) => Some(Distances::Vectors(table.of(tokens.longest(), pass)?)),
+            (None, None) => None,
+        })
     }
 
     fn layer(&self, stage: usize) -> Result<&Layer> {
@@ -148,11 +165,11 @@ impl Backbone for Encoder {
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
         let tokens = self.packing(batch)?;
         let (start, mut x) = (stages.start, activations);
-        let bias = if stages.end > 1 { self.score_bias(&tokens, pass)? } else { None };
+        let distances = if stages.end > 1 { self.distances(&tokens, pass)? } else { None };
         for stage in stages {
             let after = match (stage, x) {
                 (0, _) => self.embed(batch, &tokens, pass)?,
-                (_, Some(x)) => self.layer(stage)?.forward(&x, &tokens, bias.as_ref(), pass)?,
+                (_, Some(x)) => self.layer(stage)?.forward(&x, &tokens, distances.as_ref(), pass)?,
                 (_, None) => return Err(without_activations(stage)),
             };
             x = Some(if stage == self.layers.len() { self.normalised(after)? } else { after });
@@ -174,8 +191,8 @@ impl Backbone for Encoder {
         if pooling == Pooling::Cls && last > 0 && from <= last {
             let x = self.run(from..last, batch, activations, pass)?;
             let tokens = self.packing(batch)?;
-            let bias = self.score_bias(&tokens, pass)?;
-            let first = self.layer(last)?.forward_first_tokens(&x, &tokens, bias.as_ref(), pass)?;
+            let distances = self.distances(&tokens, pass)?;
+            let first = self.layer(last)?.forward_first_tokens(&x, &tokens, distances.as_ref(), pass)?;
             return self.normalised(first);
         }
         let x = self.run(from..last + 1, batch, activations, pass)?;

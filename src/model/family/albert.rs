@@ -29,6 +29,7 @@ pub const ALBERT: TextEncoder = TextEncoder {
         padding: 0,
     },
     positions: PositionNumbering::FromZero,
+    further: None,
     head: TextHead {
         hidden: "pooler",
         in_backbone: true,

@@ -28,6 +28,7 @@ pub const BERT: TextEncoder = TextEncoder {
         padding: 0,
     },
     positions: PositionNumbering::FromZero,
+    further: None,
     head: TextHead {
         hidden: "pooler.dense",
         in_backbone: true,

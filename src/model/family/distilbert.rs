@@ -21,6 +21,7 @@ pub const DISTILBERT: TextEncoder = TextEncoder {
         },
         embedding_projection: None,
         distance_bias: None,
+        relative: None,
         query: "transformer.layer.{}.attention.q_lin",
         key: "transformer.layer.{}.attention.k_lin",
         value: "transformer.layer.{}.attention.v_lin",
@@ -61,6 +62,7 @@ pub const DISTILBERT: TextEncoder = TextEncoder {
         padding: 0,
     },
     positions: PositionNumbering::FromZero,
+    further: None,
     head: TextHead {
         hidden: "pre_classifier",
         in_backbone: false,

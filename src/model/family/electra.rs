@@ -29,6 +29,7 @@ pub const ELECTRA: TextEncoder = TextEncoder {
         padding: 0,
     },
     positions: PositionNumbering::FromZero,
+    further: None,
     head: TextHead {
         hidden: "classifier.dense",
         in_backbone: false,

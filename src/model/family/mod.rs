@@ -6,6 +6,7 @@
 mod albert;
 mod bert;
 mod convolutional;
+mod deberta_v2;
 mod distilbert;
 mod electra;
 mod inception;
@@ -33,6 +34,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &distilbert::DISTILBERT,
     &electra::ELECTRA,
     &mpnet::MPNET,
+    &deberta_v2::DEBERTA_V2,
     &vit::Vit,
     &resnet::ResNetFamily,
     &vgg::VggFamily,

@@ -44,6 +44,7 @@ pub const MPNET: TextEncoder = TextEncoder {
         padding: 1,
     },
     positions: PositionNumbering::After(1),
+    further: None,
     head: TextHead {
         hidden: "classifier.dense",
         in_backbone: false,

@@ -39,6 +39,7 @@ const fn shaped_like_roberta(name: &'static str, class: &'static str, vocabulary
             padding: 1,
         },
         positions: PositionNumbering::AfterPadding,
+        further: None,
         head: TextHead {
             hidden: "classifier.dense",
             in_backbone: false,

@@ -34,6 +34,8 @@ pub struct TextEncoder {
     /// What the settings are that `config.json` leaves out, as in transformers' configuration class of the family.
     pub defaults: TextDefaults,
     pub positions: PositionNumbering,
+    /// Reads the settings that only this family has, and refuses what is not computed.
+    pub further: Option<fn(&Settings, &mut EncoderConfig) -> Result<()>>,
     /// The head on the first token. On the mean there is none but a linear layer, `classifier`.
     pub head: TextHead,
     /// How the names of other tasks' heads begin, in classification checkpoints and in bare ones, which are not used.
@@ -137,14 +139,14 @@ const PYTHON_MODULE: [(&str, &str); 2] = [
 ];
 
 /// The settings of a checkpoint, read one by one.
-struct Settings<'a> {
+pub struct Settings<'a> {
     config: &'a Value,
     file: PathBuf,
 }
 
 impl Settings<'_> {
     /// The setting `key`, or `default` where it is not given.
-    fn get<T: DeserializeOwned>(&self, key: &str, default: T) -> Result<T> {
+    pub fn get<T: DeserializeOwned>(&self, key: &str, default: T) -> Result<T> {
         match self.config.get(key) {
             None => Ok(default),
             Some(value) => T::deserialize(value).map_err(|error| self.refused(key, error.to_string())),
@@ -156,7 +158,20 @@ impl Settings<'_> {
         if is_size(size) { Ok(size) } else { Err(self.refused(key, impossible_size(size))) }
     }
 
-    fn refused(&self, key: &str, message: String) -> Error {
+    /// Words in a list, or in one text with `|` between them; none where there is nothing.
+    pub fn list(&self, key: &str) -> Result<Vec<String>> {
+        match self.config.get(key) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::String(words)) => {
+                let words = words.to_lowercase();
+                Ok(words.split('|').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect())
+            }
+            Some(_) => self.get(key, Vec::new()),
+        }
+    }
+
+    /// The error about a setting.
+    pub fn refused(&self, key: &str, message: String) -> Error {
         Error::request(message).file(&self.file).key(key).hint(MATCHING)
     }
 }
@@ -183,7 +198,7 @@ impl TextEncoder {
         }
         let of = &keys.encoder;
         let width = settings.get(of.width, defaults.width)?;
-        let config = EncoderConfig {
+        let mut config = EncoderConfig {
             family: self.name,
             embeddings: self.embeddings(&settings, width)?,
             width,
@@ -192,6 +207,7 @@ impl TextEncoder {
                 heads: settings.get(of.heads, defaults.heads)?,
                 qkv_bias: true,
                 dropout: settings.get(of.attention_dropout, defaults.attention_dropout)?,
+                relative: None,
             },
             feed_forward: FeedForwardOptions {
                 inner: settings.get(of.inner, defaults.inner)?,
@@ -204,6 +220,9 @@ impl TextEncoder {
             },
             hidden_dropout: settings.get(of.hidden_dropout, defaults.hidden_dropout)?,
         };
+        if let Some(read) = self.further {
+            read(&settings, &mut config)?;
+        }
         config.checked(&settings.file, of, MATCHING)
     }
 
@@ -213,6 +232,8 @@ impl TextEncoder {
         let vocabulary = settings.size(keys.vocabulary, defaults.vocabulary)?;
         let rows = settings.size(keys.positions, defaults.positions)?;
         let segments = match self.names.has_segments() {
+            // None of them, in a family that may do without.
+            true if defaults.segments == 0 && settings.get(keys.segments, 0)? == 0 => 0,
             true => settings.size(keys.segments, defaults.segments)?,
             false => 1,
         };
@@ -236,7 +257,15 @@ impl TextEncoder {
             Some((key, default)) => settings.size(key, default)?,
             None => width,
         };
-        Ok(EmbeddingsConfig::Text { vocabulary, positions: rows - position_offset, position_offset, segments, width })
+        Ok(EmbeddingsConfig::Text {
+            vocabulary,
+            positions: rows - position_offset,
+            position_offset,
+            segments,
+            width,
+            has_positions: true,
+            projects_first: false,
+        })
     }
 
     /// The dropout in the head: its own setting, or the family's usual one when it is null.
@@ -352,7 +381,7 @@ impl Family for TextEncoder {
         Ok(Parts {
             backbone,
             head: self.heads(checkpoint, prefix, head_dropout),
-            input: InputSpec::Text { vocabulary, positions, segments },
+            input: InputSpec::Text { vocabulary, positions, segments: segments.max(1) },
             config: saved,
             leftovers: Leftovers { network: "config.json".to_owned(), unused, ignored: BUFFERS },
         })

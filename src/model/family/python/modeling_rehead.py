@@ -26,7 +26,7 @@ class Rehead__CLASS__ForSequenceClassification(__CLASS__PreTrainedModel):
         # Not every family's model has a pooler that could be left out.
         has_pooler = "add_pooling_layer" in signature(__CLASS__Model).parameters
         self.__BACKBONE__ = __CLASS__Model(config, **({"add_pooling_layer": False} if has_pooler else {}))
-        dropout = config.__HEAD_DROPOUT__
+        dropout = getattr(config, "__HEAD_DROPOUT__", None)
         self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()

@@ -193,9 +193,9 @@ impl Pace {
     /// What is usual for a strategy and a network.
     ///
     /// Small encoders bear large steps, and larger ones where steps are few; with six epochs at most they then come as
-    /// far as with twenty, and more labels take more steps (docs/accuracy.md has the study). Of large encoders nothing
-    /// was measured here: the rate is the usual one of BERT, and few rows get many epochs (Mosbach et al. 2021, Zhang
-    /// et al. 2021).
+    /// far as with twenty, and more labels take more steps; so they do in small convolutional networks (docs/accuracy.md
+    /// has the study). Of large encoders nothing was measured here: the rate is the usual one of BERT, and few rows get
+    /// many epochs (Mosbach et al. 2021, Zhang et al. 2021).
     fn usual(strategy: Strategy, classifier: &Classifier, init: Init) -> Self {
         let width = classifier.backbone.feature_width();
         let is_image = matches!(classifier.input, InputSpec::Image(_));
@@ -217,7 +217,11 @@ impl Pace {
             Strategy::Bitfit => long(1e-3, "usual where only biases are trained"),
             Strategy::Last(_) if is_small_encoder => short(1.5e-4),
             _ if is_image && classifier.backbone.has_statistics() => match width {
-                ..256 => long(2e-3, "usual for a small convolutional network (fewer than 256 channels)"),
+                ..256 => Self {
+                    least_steps: steps_for_labels.max(200.0),
+                    most_epochs: 24,
+                    ..long(2e-3, "usual for a small convolutional network (fewer than 256 channels)")
+                },
                 _ => long(3e-4, "usual for a convolutional network"),
             },
             _ if is_small_encoder => short(1e-4),

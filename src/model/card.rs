@@ -40,7 +40,7 @@ fn words(text: &str, key: &str) -> Vec<String> {
     }
     let front: Vec<&str> = lines.take_while(|line| line.trim_end() != "---").collect();
     let at_key = |line: &&str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
-    let Some(at) = front.iter().position(|line| at_key(line)) else { return Vec::new() };
+    let Some(at) = front.iter().position(at_key) else { return Vec::new() };
     let here = front[at][key.len() + 1..].trim();
     let word = |word: &str| word.trim().trim_matches(['"', '\'']).trim().to_owned();
     let found: Vec<String> = match here.strip_prefix('[').and_then(|list| list.strip_suffix(']')) {

@@ -20,7 +20,7 @@ pub fn markdown(text: &str) -> String {
 /// A string of YAML: bare where it can be nothing else, otherwise as JSON writes it.
 pub fn yaml(text: &str) -> String {
     let is_word = |reserved: &&str| text.eq_ignore_ascii_case(reserved);
-    let is_reserved = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"].iter().any(|word| is_word(word));
+    let is_reserved = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"].iter().any(is_word);
     let plain = |char: char| char.is_ascii_alphanumeric() || "._-/".contains(char);
     if text.starts_with(|char: char| char.is_ascii_alphabetic()) && text.chars().all(plain) && !is_reserved {
         return text.to_owned();

@@ -11,8 +11,17 @@ use rehead::transform::text::TextTokenizer;
 use serde_json::Value;
 use support::python;
 
-const TOKENIZERS: [&str; 5] =
-    ["byte_level_bpe", "byte_level_bpe_files", "unigram", "unigram_unused_first", "word_pieces"];
+const TOKENIZERS: [&str; 9] = [
+    "byte_level_bpe",
+    "byte_level_bpe_files",
+    "sentencepiece_albert",
+    "sentencepiece_camembert",
+    "sentencepiece_deberta",
+    "sentencepiece_xlm_roberta",
+    "unigram",
+    "unigram_unused_first",
+    "word_pieces",
+];
 const LENGTHS: [usize; 3] = [8, 32, 510];
 
 fn fixture(name: &str) -> PathBuf {
@@ -80,4 +89,32 @@ fn what_is_saved_gives_python_the_same_ids_and_no_segments() {
         })
         .collect();
     println!("{:?}", python("transformers", "check_tokenizers.py", &saved));
+}
+
+/// Cut short or changed in any byte, a file of SentencePiece is refused or read, and nothing panics.
+#[test]
+fn damaged_files_of_sentencepiece_are_refused_or_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let from = fixture("sentencepiece_deberta");
+    std::fs::copy(from.join("tokenizer_config.json"), directory.path().join("tokenizer_config.json")).expect("copied");
+    let whole = std::fs::read(from.join("spm.model")).expect("a fixture");
+    let text = [Input::Text("a good film, \u{fb01}lm".to_owned())];
+    let mut refused = 0;
+    for index in 0..whole.len().min(4000) {
+        let mut bytes = whole.clone();
+        match index % 3 {
+            0 => bytes.truncate(index),
+            1 => bytes[index] ^= 1 << (index % 8),
+            _ => bytes[index] = 0xff,
+        }
+        std::fs::write(directory.path().join("spm.model"), bytes).expect("written");
+        match TextTokenizer::load(directory.path(), 400, 510, 2, Some(32)) {
+            Ok(tokenizer) => drop(tokenizer.tokenize(&text)),
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error.exit_status(), 2, "{error}");
+            }
+        }
+    }
+    assert!(refused > 1000, "{refused}");
 }

@@ -7,6 +7,7 @@ mod language_fit;
 mod lengths;
 mod long_text;
 mod prepared;
+mod sentencepiece;
 pub mod text;
 mod tokenizer_class;
 mod tokenizer_files;

@@ -9,18 +9,20 @@ use std::path::Path;
 
 use tokenizers::models::ModelWrapper;
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::replace::Replace;
-use tokenizers::normalizers::{BertNormalizer, Lowercase, NFKD, Precompiled, Sequence, StripAccents};
+use tokenizers::normalizers::replace::{Replace, ReplacePattern};
+use tokenizers::normalizers::{BertNormalizer, Lowercase, NFC, NFKD, Precompiled, Sequence, Strip, StripAccents};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+use tokenizers::pre_tokenizers::punctuation::Punctuation;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
-use tokenizers::{AddedToken, AddedVocabulary, NormalizerWrapper, Tokenizer};
+use tokenizers::{AddedToken, AddedVocabulary, NormalizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
 use crate::error::{Error, Result, listed};
+use crate::transform::sentencepiece::Arrangement;
 use crate::transform::tokenizer_settings::TokenizerSettings;
 
 /// A class of transformers, as far as it tokenises differently.
@@ -32,9 +34,12 @@ pub enum TokenizerClass {
     Albert,
     XlmRoberta,
     Camembert,
+    DebertaV2,
     /// Takes all of `tokenizer.json`.
     AsStored,
 }
+
+const MASK: &str = "[MASK]";
 
 /// Names of BERT's class, and one that derives from it.
 const LIKE_BERT: [&str; 7] = [
@@ -71,6 +76,7 @@ impl TokenizerClass {
             Some("AlbertTokenizer") => Self::Albert,
             Some("XLMRobertaTokenizer") => Self::XlmRoberta,
             Some("CamembertTokenizer") => Self::Camembert,
+            Some("DebertaV2Tokenizer") => Self::DebertaV2,
             Some(name) if PYTHON_ALONE.contains(&name) => {
                 return Err(Error::request(format!(
                     "`{name}` exists in Python alone, so texts cannot be tokenised here"
@@ -87,6 +93,7 @@ impl TokenizerClass {
                 Some("albert") => Self::Albert,
                 Some("xlm-roberta") => Self::XlmRoberta,
                 Some("camembert") => Self::Camembert,
+                Some("deberta-v2") => Self::DebertaV2,
                 _ => Self::AsStored,
             },
         })
@@ -111,12 +118,25 @@ impl TokenizerClass {
         Ok(class)
     }
 
+    /// The SentencePiece file that this class reads where there is no `tokenizer.json`, and what it makes of it.
+    pub fn sentencepiece(self) -> Option<(&'static str, Arrangement)> {
+        match self {
+            Self::DebertaV2 => Some(("spm.model", Arrangement::Named { unknown: "[UNK]" })),
+            Self::Albert => Some(("spiece.model", Arrangement::Stored { unknown: 1 })),
+            Self::XlmRoberta => Some(("sentencepiece.bpe.model", Arrangement::XlmRoberta)),
+            Self::Camembert => Some(("sentencepiece.bpe.model", Arrangement::Camembert)),
+            Self::Bert | Self::Mpnet | Self::Roberta | Self::AsStored => None,
+        }
+    }
+
     /// Whether the vocabulary is of the kind that the class works with.
     fn suits(self, tokenizer: &Tokenizer) -> bool {
         match tokenizer.get_model() {
             ModelWrapper::WordPiece(_) => matches!(self, Self::Bert | Self::Mpnet),
             ModelWrapper::BPE(_) => self == Self::Roberta,
-            ModelWrapper::Unigram(_) => matches!(self, Self::Albert | Self::XlmRoberta | Self::Camembert),
+            ModelWrapper::Unigram(_) => {
+                matches!(self, Self::Albert | Self::XlmRoberta | Self::Camembert | Self::DebertaV2)
+            }
             ModelWrapper::WordLevel(_) => false,
         }
     }
@@ -173,6 +193,17 @@ impl TokenizerClass {
                 let precompiled = precompiled(tokenizer);
                 tokenizer.with_normalizer(precompiled);
             }
+            Self::DebertaV2 => {
+                let spaces = Replace::new(ReplacePattern::Regex(r"\s{2,}|[\n\r\t]".to_owned()), " ")
+                    .map_err(|error| Error::failure(format!("no normalizer for spaces: {error}")))?;
+                let mut steps: Vec<NormalizerWrapper> = Vec::new();
+                if flag("do_lower_case", false)? {
+                    steps.push(Lowercase.into());
+                }
+                // SentencePiece's own normalisation is not used, whatever the files say.
+                steps.extend([spaces.into(), NFC.into(), Strip::new(false, true).into()]);
+                tokenizer.with_normalizer(Some(Sequence::new(steps)));
+            }
             Self::Albert => {
                 let quotes = |two: &str| {
                     Replace::new(two.to_owned(), "\"")
@@ -202,6 +233,13 @@ impl TokenizerClass {
             }
             Self::Roberta => {
                 tokenizer.with_pre_tokenizer(Some(ByteLevel::new(prefix.unwrap_or(false), true, true)));
+            }
+            Self::DebertaV2 => {
+                let scheme = if prefix.unwrap_or(true) { PrependScheme::Always } else { PrependScheme::First };
+                let punctuation = settings.flag("split_by_punct")?.unwrap_or(false);
+                let isolated = punctuation.then(|| Punctuation::new(SplitDelimiterBehavior::Isolated).into());
+                let steps = isolated.into_iter().chain([Metaspace::new('▁', scheme, true).into()]);
+                tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(steps.collect())));
             }
             Self::Albert | Self::XlmRoberta | Self::Camembert => {
                 let scheme = if prefix.unwrap_or(true) { PrependScheme::Always } else { PrependScheme::Never };
@@ -246,7 +284,9 @@ impl TokenizerClass {
         // A role of which the vocabulary knows nothing is no harm.
         let usual = self.usual_tokens().iter().map(|name| AddedToken::from(*name, true));
         for token in roles.into_iter().chain(usual) {
-            if is_new(tokenizer, &token) && tokenizer.token_to_id(&token.content).is_some() {
+            // DeBERTa's files of SentencePiece do not have the mask, which follows them.
+            let follows = self == Self::DebertaV2 && token.content == MASK;
+            if is_new(tokenizer, &token) && (follows || tokenizer.token_to_id(&token.content).is_some()) {
                 tokenizer.add_tokens(&[token]);
             }
         }
@@ -262,6 +302,7 @@ impl TokenizerClass {
     fn usual_tokens(self) -> &'static [&'static str] {
         match self {
             Self::AsStored => &[],
+            Self::DebertaV2 => &["[CLS]", "[SEP]", "[UNK]", "[PAD]", MASK],
             Self::Bert => &["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
             Self::Albert => &["[CLS]", "[SEP]", "<unk>", "<pad>", "[MASK]"],
             Self::Mpnet => &["<s>", "</s>", "[UNK]", "<pad>", "<mask>"],
@@ -284,7 +325,7 @@ impl TokenizerClass {
         };
         match self {
             Self::AsStored => {}
-            Self::Bert | Self::Albert => {
+            Self::Bert | Self::Albert | Self::DebertaV2 => {
                 let processor = BertProcessing::new(special("sep_token", "[SEP]")?, special("cls_token", "[CLS]")?);
                 tokenizer.with_post_processor(Some(processor));
             }

@@ -1,8 +1,9 @@
 //! A checkpoint's tokenizer files: read into a [`Tokenizer`], and written into a run directory.
 //!
-//! The vocabulary is in `tokenizer.json`, in older checkpoints in `vocab.txt` (WordPiece) or in `vocab.json` and
-//! `merges.txt` (byte-level BPE). What the other files add is in `tokenizer_settings.rs` and `tokenizer_class.rs`. How
-//! texts are truncated and what an example looks like is `text.rs`'s affair.
+//! The vocabulary is in `tokenizer.json`, in older checkpoints in `vocab.txt` (WordPiece), in `vocab.json` and
+//! `merges.txt` (byte-level BPE), or in a file of SentencePiece (Unigram, `sentencepiece.rs`). What the other files add
+//! is in `tokenizer_settings.rs` and `tokenizer_class.rs`. How texts are truncated and what an example looks like is
+//! `text.rs`'s affair.
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use crate::files::write_atomically;
 use crate::json::COMPLETE;
 use crate::transform::growth::grows_without_bounds;
 use crate::transform::guard::guarded;
+use crate::transform::sentencepiece;
 use crate::transform::tokenizer_class::TokenizerClass;
 use crate::transform::tokenizer_settings::{CONFIG, ROLES, SPECIAL_TOKENS, TokenizerSettings};
 
@@ -51,6 +53,12 @@ impl TokenizerFiles {
             (word_pieces(&pieces)?, pieces, TokenizerClass::Bert)
         } else if bytes.is_file() && merges.is_file() {
             (byte_level_bpe(&bytes, &merges)?, bytes, TokenizerClass::Roberta)
+        } else if let Some((file, arrangement)) = named
+            .sentencepiece()
+            .map(|(name, arrangement)| (directory.join(name), arrangement))
+            .filter(|(file, _)| file.is_file())
+        {
+            (sentencepiece::unigram(&file, arrangement)?, file, named)
         } else {
             return Err(nothing_to_read(directory));
         };
@@ -167,13 +175,15 @@ impl TokenizerFiles {
 fn nothing_to_read(directory: &Path) -> Error {
     let sentence_piece = ["sentencepiece.bpe.model", "spiece.model", "spm.model"];
     match sentence_piece.into_iter().find(|name| directory.join(name).is_file()) {
-        Some(name) => Error::request("SentencePiece's own files are not read; tokenizer.json is")
-            .file(directory.join(name))
-            .hint(format!(
-                "make tokenizer.json from it once in Python: python3 -c \"from transformers import AutoTokenizer; \
+        Some(name) => {
+            Error::request("this tokenizer is not made from SentencePiece's own files; tokenizer.json is read")
+                .file(directory.join(name))
+                .hint(format!(
+                    "make tokenizer.json from it once in Python: python3 -c \"from transformers import AutoTokenizer; \
                  AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"",
-                directory.display()
-            )),
+                    directory.display()
+                ))
+        }
         None => Error::request("there is no tokenizer.json, vocab.txt, or vocab.json with merges.txt here")
             .file(directory)
             .hint("a model directory needs its tokenizer beside config.json and model.safetensors"),

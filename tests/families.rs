@@ -86,6 +86,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("electra/classifier", "ElectraForSequenceClassification"),
     ("mpnet/classifier", "MPNetForSequenceClassification"),
     ("deberta-v2/classifier", "DebertaV2ForSequenceClassification"),
+    ("modernbert/classifier", "ModernBertForSequenceClassification"),
 ];
 
 #[test]
@@ -105,7 +106,7 @@ fn a_run_loads_in_python_as_the_familys_own_class() {
 #[test]
 fn a_mean_pooled_run_loads_with_its_own_module_alone() {
     let mut checks = Checks::default();
-    for (model, class) in FAMILIES {
+    for (model, class) in FAMILIES.iter().filter(|(_, class)| *class != "ModernBertForSequenceClassification") {
         let scene = scene(model);
         train(&scene, model, "run", "--strategy frozen");
         let class = format!("Rehead{class}");
@@ -183,6 +184,56 @@ fn the_precision_of_rust_bert_is_said() {
     let label = "label --model run --input test.csv --output labelled.csv --device cpu --threads 1 --precision int8";
     let refused = scene.rehead(label).refused();
     refused.check(!refused.stderr.contains("--engine"), "no word of --engine");
+}
+
+/// ModernBERT's own head reads the first token or the mean: its own class loads both, without a module.
+#[test]
+fn a_mean_pooled_modernbert_needs_no_module() {
+    let mut checks = Checks::default();
+    for (model, pooling) in [("modernbert/bare", "mean"), ("modernbert/on_the_mean", "cls")] {
+        let scene = scene(model);
+        for (run, flags) in [
+            ("full", "--strategy full"),
+            ("frozen", "--strategy frozen"),
+            ("last", "--strategy last:1"),
+            ("lora", "--strategy lora:2"),
+            ("bitfit", "--strategy bitfit"),
+        ] {
+            train(&scene, model, run, &format!("{flags} --pooling {pooling}"));
+            let said = scene.json(&format!("{run}/config.json"))["classifier_pooling"].clone();
+            assert_eq!(said, pooling, "{model} {run}");
+            checks.add(&scene, run, "text", &["--expect-class", "ModernBertForSequenceClassification"]);
+        }
+        // Fewer layers: the list of their kinds is as long.
+        train(&scene, model, "short", &format!("--strategy full --stages 2 --pooling {pooling}"));
+        checks.add(&scene, "short", "text", &["--expect-class", "ModernBertForSequenceClassification"]);
+        checks.keep(scene);
+    }
+    checks.make();
+}
+
+/// Settings of a ModernBERT that are not computed are refused by name, and impossible ones too.
+#[test]
+fn what_of_a_modernbert_is_not_computed_is_refused_by_name() {
+    let model = "modernbert/bare";
+    let thetas = |kind: &str, theta: f64| json!({ "full_attention": { "rope_type": kind, "rope_theta": theta } });
+    for (key, value) in [
+        ("mlp_dropout", json!(0.1)),
+        ("attention_dropout", json!(0.1)),
+        ("classifier_activation", json!("silu")),
+        ("classifier_pooling", json!("max")),
+        ("local_attention", json!(-4)),
+        ("layer_types", json!(["full_attention"])),
+        ("layer_types", json!(["full_attention", "chunked_attention", "full_attention", "full_attention"])),
+        ("rope_parameters", thetas("yarn", 1e4)),
+        ("rope_parameters", thetas("default", 0.0)),
+        ("rope_scaling", json!({ "rope_type": "linear", "factor": 2.0 })),
+    ] {
+        let scene = scene(model);
+        scene.edit_json(&format!("{model}/config.json"), |config| config[key] = value.clone());
+        let words = format!("train --train train.csv --model {model} --out run {FLAGS}");
+        scene.rehead(&words).refused().says(&[&format!("`{key}`")]);
+    }
 }
 
 /// Settings of a DeBERTa that are not computed are refused by name, and impossible ones too.

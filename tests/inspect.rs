@@ -48,6 +48,7 @@ fn text_encoders_of_every_family_with_and_without_a_head() {
         ("mpnet/classifier", "mpnet", 3, 3),
         ("mpnet/bare", "mpnet", 3, 0),
         ("deberta-v2/classifier", "deberta-v2", 3, 3),
+        ("modernbert/classifier", "modernbert", 5, 3),
     ];
     let scene = Scene::with_models(&models.map(|(name, ..)| name));
     for (name, family, stages, labels) in models {

@@ -306,6 +306,7 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
                 "`electra`",
                 "`mpnet`",
                 "`deberta-v2`",
+                "`modernbert`",
                 "`vgg`",
                 "`inception",
             ]);

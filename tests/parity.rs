@@ -113,6 +113,8 @@ const CLASSIFIERS: &[&str] = &[
     "mpnet/mean_pooled",
     "deberta-v2/classifier",
     "deberta-v2/mean_pooled",
+    "modernbert/classifier",
+    "modernbert/on_the_mean",
 ];
 /// The bare ones.
 #[rustfmt::skip] // a line each
@@ -126,6 +128,7 @@ const BARE: &[&str] = &[
     "electra/bare",
     "mpnet/bare",
     "deberta-v2/bare",
+    "modernbert/bare",
 ];
 
 /// Those with gradients, all of one batch of unequal lengths.

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::activation::Activation;
 use super::checkpoint::Weights;
-use super::layers::{Linear, cast};
+use super::layers::{LayerNorm, Linear, cast};
 use super::parameter::{Parameter, ParameterLocation, Role};
 use super::pass::{DropoutKeys, Pass};
 use crate::error::Result;
@@ -31,6 +31,20 @@ pub struct Hidden<L = Linear> {
     pub activation: Activation,
     /// Dropout before it.
     pub dropout: f64,
+    /// Applied after the activation.
+    pub norm: Option<NamedNorm>,
+}
+
+/// A norm with the name that its tensors are stored under, and where it came from.
+pub struct NamedNorm {
+    /// `[width]`, in fp32.
+    pub norm: LayerNorm,
+    /// `head.norm` gives `head.norm.weight` and, if it has one, `head.norm.bias`.
+    pub name: String,
+    /// Whether the bias is a parameter, and not zeros.
+    pub has_bias: bool,
+    /// Whether it was loaded with the backbone or belongs to the new head.
+    pub location: ParameterLocation,
 }
 
 /// How a hidden layer begins.
@@ -48,18 +62,36 @@ pub struct HiddenState {
 pub struct NamedLinear {
     /// `[outputs, width]`, in fp32.
     pub linear: Linear,
-    /// `classifier` gives `classifier.weight` and `classifier.bias`.
+    /// `classifier` gives `classifier.weight` and, if it has one, `classifier.bias`.
     pub name: String,
+    /// Whether the bias is a parameter, and not zeros.
+    pub has_bias: bool,
     /// Whether it was loaded with the backbone or belongs to the new head.
     pub location: ParameterLocation,
 }
 
+/// A layer's weight, and its bias where that is a parameter.
+fn named(
+    [weight, bias]: [&Tensor; 2],
+    has_bias: bool,
+    name: &str,
+    location: ParameterLocation,
+) -> impl Iterator<Item = Parameter> {
+    let tensors = [("weight", weight), ("bias", bias)].map(|(field, tensor)| {
+        Parameter::new(format!("{name}.{field}"), tensor.shallow_clone(), location, Role::Weight)
+    });
+    tensors.into_iter().take(if has_bias { 2 } else { 1 })
+}
+
 impl NamedLinear {
-    fn parameters(&self) -> [Parameter; 2] {
-        let Self { linear, name, location } = self;
-        [("weight", &linear.weight), ("bias", &linear.bias)].map(|(field, tensor)| {
-            Parameter::new(format!("{name}.{field}"), tensor.shallow_clone(), *location, Role::Weight)
-        })
+    fn parameters(&self) -> impl Iterator<Item = Parameter> {
+        named([&self.linear.weight, &self.linear.bias], self.has_bias, &self.name, self.location)
+    }
+}
+
+impl NamedNorm {
+    fn parameters(&self) -> impl Iterator<Item = Parameter> {
+        named([&self.norm.weight, &self.norm.bias], self.has_bias, &self.name, self.location)
     }
 }
 
@@ -67,10 +99,29 @@ impl NamedLinear {
 ///
 /// # Errors
 /// It is missing or of another shape.
-pub fn stored_linear(weights: &Weights, name: &str, outputs: i64, inputs: i64) -> Result<Linear> {
+pub fn stored_linear(weights: &Weights, name: &str, outputs: i64, inputs: i64, has_bias: bool) -> Result<Linear> {
     let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
-    let bias = weights.take(&format!("{name}.bias"), &[outputs])?;
+    let bias = stored_bias(weights, name, &weight, has_bias)?;
     Ok(Linear::new(weight, bias))
+}
+
+/// The norm `name` of a checkpoint, with these settings.
+///
+/// # Errors
+/// It is missing or of another shape.
+pub fn stored_norm(weights: &Weights, name: &str, width: i64, epsilon: f64, has_bias: bool) -> Result<LayerNorm> {
+    let weight = weights.take(&format!("{name}.weight"), &[width])?;
+    let bias = stored_bias(weights, name, &weight, has_bias)?;
+    Ok(LayerNorm { weight, bias, epsilon })
+}
+
+/// The bias that belongs to a weight; zeros where there is none.
+fn stored_bias(weights: &Weights, name: &str, weight: &Tensor, has_bias: bool) -> Result<Tensor> {
+    let rows = weight.size().first().copied().unwrap_or(0);
+    match has_bias {
+        true => weights.take(&format!("{name}.bias"), &[rows]),
+        false => Ok(Tensor::f_zeros([rows], (Kind::Float, weight.device()))?),
+    }
 }
 
 /// Rows that go through the last product together, in evaluation.
@@ -82,10 +133,15 @@ impl Head {
         let mut parameters = Vec::new();
         if let Some(hidden) = &hidden {
             parameters.extend(hidden.linear.parameters());
+            parameters.extend(hidden.norm.iter().flat_map(NamedNorm::parameters));
         }
         parameters.extend(output.parameters());
-        let hidden =
-            hidden.map(|Hidden { linear, activation, dropout }| Hidden { linear: linear.linear, activation, dropout });
+        let hidden = hidden.map(|Hidden { linear, activation, dropout, norm }| Hidden {
+            linear: linear.linear,
+            activation,
+            dropout,
+            norm,
+        });
         Self { hidden, dropout, output: output.linear, parameters }
     }
 
@@ -107,9 +163,10 @@ impl Head {
     /// What the linear layer gets to see: `[N, width]` to `[N, width]`.
     pub fn penultimate(&self, features: &Tensor, pass: Pass) -> Result<Tensor> {
         match &self.hidden {
-            Some(Hidden { linear, activation, dropout }) => {
+            Some(Hidden { linear, activation, dropout, norm }) => {
                 let features = DropoutKeys::apply(pass.dropout, features.shallow_clone(), *dropout)?;
-                activation.apply(&linear.forward(&features, pass)?)
+                let hidden = activation.apply(&linear.forward(&features, pass)?)?;
+                norm.as_ref().map_or(Ok(hidden.shallow_clone()), |named| named.norm.forward(&hidden))
             }
             None => Ok(features.shallow_clone()),
         }

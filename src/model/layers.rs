@@ -63,7 +63,7 @@ impl Linear {
         self.forward_part(x, 0..self.outputs(), pass)
     }
 
-    /// The same for the outputs `part` alone. Adapters must lie within it or outside.
+    /// The same for the outputs `part` alone.
     pub fn forward_part(&self, x: &Tensor, part: Range<i64>, pass: Pass) -> Result<Tensor> {
         let (start, count) = (part.start, part.end - part.start);
         if let Some(int8) = &self.int8 {
@@ -78,11 +78,17 @@ impl Linear {
         let mut at = 0;
         let (mut downs, mut ups) = (Vec::new(), Vec::new());
         for adapter in &self.adapters {
-            if part.contains(&at) {
+            let outputs = adapter.outputs();
+            let (first, last) = (start.max(at), part.end.min(at + outputs));
+            if first < last {
+                let up = match last - first == outputs {
+                    true => adapter.up.shallow_clone(),
+                    false => adapter.up.f_narrow(0, first - at, last - first)?,
+                };
                 downs.push(adapter.down.shallow_clone());
-                ups.push(adapter.up.f_mul_scalar(adapter.scale)?);
+                ups.push(up.f_mul_scalar(adapter.scale)?);
             }
-            at += adapter.outputs();
+            at += outputs;
         }
         if downs.is_empty() {
             return Ok(y);

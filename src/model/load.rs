@@ -5,15 +5,15 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use super::architectures::other_head;
 use super::checkpoint::{Checkpoint, Leftover, LoadReport, Weights, read_config, weight_files};
 use super::classifier::Classifier;
-use super::family::{FAMILIES, Family, FreshNetwork, HeadLayers, HeadSpec, HiddenLayer, Leftovers, Parts};
-use super::head::{Head, Hidden, NamedLinear, random_linear, stored_linear};
+use super::family::{FAMILIES, Family, FreshNetwork, HeadLayers, HeadNorm, HeadSpec, HiddenLayer, Leftovers, Parts};
+use super::head::{Head, Hidden, NamedLinear, NamedNorm, random_linear, stored_linear, stored_norm};
 use super::labels::{SINGLE_LABEL, stored_labels, stored_problem_type};
-use super::layers::Linear;
+use super::layers::{LayerNorm, Linear};
 use super::parameter::ParameterLocation;
 use super::pass::Pooling;
 use super::request::{Engine, HeadRequest, InputSpec, LoadRequest};
@@ -293,10 +293,10 @@ fn head_of_checkpoint(
     let weights = &checkpoint.weights;
     let stored = &layers.output.stored;
     let labels = stored_labels(checkpoint, &format!("{stored}.weight"), warnings)?;
-    let output = stored_linear(weights, stored, labels.len() as i64, width)?;
+    let output = stored_linear(weights, stored, labels.len() as i64, width, true)?;
     let hidden = match &layers.hidden {
         None => None,
-        Some(HiddenLayer { layer, pretrained, .. }) => {
+        Some(spec @ HiddenLayer { layer, pretrained, .. }) => {
             if !weights.has(&format!("{}.weight", layer.stored)) {
                 return Err(Error::request("the checkpoint lacks a layer that its classifier needs")
                     .file(&checkpoint.directory)
@@ -304,10 +304,28 @@ fn head_of_checkpoint(
                     .hint("use the whole checkpoint, or train a new head with --pooling mean"));
             }
             let location = if *pretrained { ParameterLocation::PretrainedHead } else { ParameterLocation::Head };
-            Some((stored_linear(weights, &layer.stored, width, width)?, location))
+            Some((stored_hidden(weights, spec, width)?, location))
         }
     };
     Ok((labels, spec.pooling, head(layers, hidden, output, layers.dropout, None)))
+}
+
+/// The hidden layer of a checkpoint, with its norm.
+fn stored_hidden(weights: &Weights, spec: &HiddenLayer, width: i64) -> Result<(Linear, Option<LayerNorm>)> {
+    let linear = stored_linear(weights, &spec.layer.stored, width, width, spec.bias)?;
+    let norm =
+        |HeadNorm { layer, bias, epsilon }: &HeadNorm| stored_norm(weights, &layer.stored, width, *epsilon, *bias);
+    Ok((linear, spec.norm.as_ref().map(norm).transpose()?))
+}
+
+/// A norm that changes nothing but mean and variance. The names of its tensors go into `missing`.
+fn new_norm(spec: &HeadNorm, width: i64, device: Device, missing: &mut Vec<String>) -> Result<LayerNorm> {
+    let name = &spec.layer.name;
+    missing.push(format!("{name}.weight"));
+    missing.extend(spec.bias.then(|| format!("{name}.bias")));
+    let options = (Kind::Float, device);
+    let (weight, bias) = (Tensor::f_ones([width], options)?, Tensor::f_zeros([width], options)?);
+    Ok(LayerNorm { weight, bias, epsilon: spec.epsilon })
 }
 
 /// Whether the checkpoint has the output layer of the family's head.
@@ -339,20 +357,23 @@ impl NewHead<'_> {
         let width = parts.backbone.feature_width();
         let pooling = wanted_pooling(&parts.head, pooling);
         let layers = layers_of(&parts.head, pooling);
-        let mut random = |name: &str, outputs: i64, seed: u64| {
-            missing.extend([format!("{name}.weight"), format!("{name}.bias")]);
+        let random = |name: &str, outputs: i64, seed: u64, has_bias: bool, missing: &mut Vec<String>| {
+            missing.push(format!("{name}.weight"));
+            missing.extend(has_bias.then(|| format!("{name}.bias")));
             random_linear(width, outputs, layers.initial_std, seed, device)
         };
-        let output = random(&layers.output.name, labels.len() as i64, seed)?;
+        let output = random(&layers.output.name, labels.len() as i64, seed, true, missing)?;
         let hidden = match &layers.hidden {
             None => None,
-            Some(HiddenLayer { layer, pretrained, .. }) => {
+            Some(spec @ HiddenLayer { layer, pretrained, .. }) => {
                 let stored = weights.filter(|weights| *pretrained && weights.has(&format!("{}.weight", layer.stored)));
                 Some(match stored {
-                    Some(weights) => {
-                        (stored_linear(weights, &layer.stored, width, width)?, ParameterLocation::PretrainedHead)
+                    Some(weights) => (stored_hidden(weights, spec, width)?, ParameterLocation::PretrainedHead),
+                    None => {
+                        let linear = random(&layer.name, width, seed.wrapping_add(1), spec.bias, missing)?;
+                        let norm = spec.norm.as_ref().map(|norm| new_norm(norm, width, device, missing)).transpose()?;
+                        ((linear, norm), ParameterLocation::Head)
                     }
-                    None => (random(&layer.name, width, seed.wrapping_add(1))?, ParameterLocation::Head),
                 })
             }
         };
@@ -365,14 +386,25 @@ impl NewHead<'_> {
 /// one.
 fn head(
     layers: &HeadLayers,
-    hidden: Option<(Linear, ParameterLocation)>,
+    hidden: Option<((Linear, Option<LayerNorm>), ParameterLocation)>,
     output: Linear,
     dropout: f64,
     before_hidden: Option<f64>,
 ) -> Head {
-    let output = NamedLinear { linear: output, name: layers.output.name.clone(), location: ParameterLocation::Head };
-    let hidden = hidden.zip(layers.hidden.as_ref()).map(|((linear, location), spec)| Hidden {
-        linear: NamedLinear { linear, name: spec.layer.name.clone(), location },
+    let output = NamedLinear {
+        linear: output,
+        name: layers.output.name.clone(),
+        has_bias: true,
+        location: ParameterLocation::Head,
+    };
+    let hidden = hidden.zip(layers.hidden.as_ref()).map(|(((linear, norm), location), spec)| Hidden {
+        linear: NamedLinear { linear, name: spec.layer.name.clone(), has_bias: spec.bias, location },
+        norm: norm.zip(spec.norm.as_ref()).map(|(norm, spec)| NamedNorm {
+            norm,
+            name: spec.layer.name.clone(),
+            has_bias: spec.bias,
+            location,
+        }),
         activation: spec.activation,
         dropout: before_hidden.filter(|_| spec.dropout > 0.0).unwrap_or(spec.dropout),
     });

@@ -193,9 +193,9 @@ impl Pace {
     /// What is usual for a strategy and a network.
     ///
     /// Small encoders bear large steps, and larger ones where steps are few; with six epochs at most they then come as
-    /// far as with twenty, and more labels take more steps; so they do in small convolutional networks (docs/accuracy.md
-    /// has the study). Of large encoders nothing was measured here: the rate is the usual one of BERT, and few rows get
-    /// many epochs (Mosbach et al. 2021, Zhang et al. 2021).
+    /// far as with twenty, and more labels take more steps; so they do in small convolutional networks
+    /// (docs/accuracy.md has the study). Of large encoders nothing was measured here: the rate is the usual one of
+    /// BERT, and few rows get many epochs (Mosbach et al. 2021, Zhang et al. 2021).
     fn usual(strategy: Strategy, classifier: &Classifier, init: Init) -> Self {
         let width = classifier.backbone.feature_width();
         let is_image = matches!(classifier.input, InputSpec::Image(_));

@@ -4,7 +4,7 @@
 //! a GPU in bf16. Where neither computes (fp32 on a GPU, odd widths of heads, a bias of the scores), sequences of equal
 //! length, which are neighbours, go through as dense rectangles. Nowhere is there padding or a mask.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::config::AttentionOptions;
 use super::disentangled::RelativeScores;
@@ -21,6 +21,8 @@ pub enum ScoreBias<'a> {
     Shared(&'a Tensor),
     /// By content and distance, with a scale of its own.
     Relative(RelativeScores<'a>),
+    /// Nothing for keys that are at most so many tokens away, and no attention to others.
+    Window(i64),
 }
 
 impl ScoreBias<'_> {
@@ -31,6 +33,16 @@ impl ScoreBias<'_> {
             Self::Shared(bias) => {
                 let count = |tensor: &Tensor| tensor.size().get(2).copied().unwrap_or(0);
                 Ok((bias.f_narrow(2, 0, count(query))?.f_narrow(3, 0, count(key))?, None))
+            }
+            Self::Window(window) => {
+                let place = |tensor: &Tensor| {
+                    let count = tensor.size().get(2).copied().unwrap_or(0);
+                    Tensor::f_arange(count, (Kind::Int64, tensor.device()))
+                };
+                let distance = place(query)?.f_unsqueeze(1)?.f_sub(&place(key)?.f_unsqueeze(0)?)?.f_abs()?;
+                let zeros = Tensor::f_zeros(distance.size(), (query.kind(), query.device()))?;
+                let mask = zeros.f_masked_fill(&distance.f_gt(*window)?, f64::NEG_INFINITY)?;
+                Ok((mask.f_unsqueeze(0)?.f_unsqueeze(0)?, None))
             }
             Self::Relative(scores) => Ok((scores.of(query, key)?, Some(scores.scale))),
         }
@@ -139,7 +151,7 @@ fn join(mut parts: Vec<Tensor>, like: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind};
+    use tch::Device;
 
     use super::*;
     use crate::batch::ExampleSet;
@@ -154,7 +166,7 @@ mod tests {
         }
         let batch = set.batch(&[0, 1, 2, 3, 4, 5], Device::Cpu)?;
         let tokens = batch.inputs.tokens()?;
-        let options = AttentionOptions { heads: 2, qkv_bias: true, dropout: 0.0, relative: None };
+        let options = AttentionOptions { heads: 2, qkv_bias: true, output_bias: true, dropout: 0.0, relative: None };
         let (width, used) = (16, tokens.len());
         let pass = Pass::evaluation(Kind::Float);
         let wave = |columns: i64| {

@@ -41,16 +41,18 @@ pub struct EncoderBuilder<'a> {
     dtype: WeightDtype,
     /// How many tensors have been drawn.
     drawn: u64,
+    /// Whether norms have a bias.
+    norm_bias: bool,
 }
 
 impl<'a> EncoderBuilder<'a> {
     /// Linear layers keep their weights in `dtype`; all else is kept as the source has it.
-    pub fn new(names: &'a Names, weights: EncoderWeights<'a>, dtype: WeightDtype) -> Self {
+    pub fn new(names: &'a Names, weights: EncoderWeights<'a>, dtype: WeightDtype, norm_bias: bool) -> Self {
         let stored_prefix = match weights {
             EncoderWeights::Checkpoint(weights) => names.stored_prefix(weights),
             EncoderWeights::Random { .. } => names.prefix,
         };
-        Self { names, weights, parameters: Vec::new(), stored_prefix, dtype, drawn: 0 }
+        Self { names, weights, parameters: Vec::new(), stored_prefix, dtype, drawn: 0, norm_bias }
     }
 
     /// The parameters of all that was taken, in that order.
@@ -106,6 +108,14 @@ impl<'a> EncoderBuilder<'a> {
         Ok(tensor)
     }
 
+    /// The linear layer `name`, perhaps without a bias.
+    pub fn linear_with(&mut self, bias: bool, name: &str, inputs: i64, outputs: i64, stage: usize) -> Result<Linear> {
+        match bias {
+            true => self.linear(name, inputs, outputs, stage),
+            false => self.linear_without_bias(name, inputs, outputs, stage),
+        }
+    }
+
     /// The linear layer `name`.
     pub fn linear(&mut self, name: &str, inputs: i64, outputs: i64, stage: usize) -> Result<Linear> {
         let weight = self.take(&format!("{name}.weight"), &[outputs, inputs], stage, Initial::Normal)?;
@@ -153,9 +163,14 @@ impl<'a> EncoderBuilder<'a> {
 
     /// The layer norm `name`.
     pub fn norm(&mut self, name: &str, width: i64, epsilon: f64, stage: usize) -> Result<LayerNorm> {
+        let weight = self.take(&format!("{name}.weight"), &[width], stage, Initial::Filled(1.0))?;
         Ok(LayerNorm {
-            weight: self.take(&format!("{name}.weight"), &[width], stage, Initial::Filled(1.0))?,
-            bias: self.take(&format!("{name}.bias"), &[width], stage, Initial::Filled(0.0))?,
+            bias: match self.norm_bias {
+                true => self.take(&format!("{name}.bias"), &[width], stage, Initial::Filled(0.0))?,
+                // Zeros, which are no parameter.
+                false => Tensor::f_zeros([width], (Kind::Float, weight.device()))?,
+            },
+            weight,
             epsilon,
         })
     }

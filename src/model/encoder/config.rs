@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::rotary::RotaryOptions;
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
 
@@ -21,6 +22,14 @@ pub struct EncoderConfig {
     pub feed_forward: FeedForwardOptions,
     pub norms: NormPlacement,
     pub layer_norm_epsilon: f64,
+    /// Whether norms have a bias.
+    pub norm_bias: bool,
+    /// Whether the first layer has no norm before its attention, since the embeddings end with one.
+    pub skips_first_norm: bool,
+    /// Positions by rotation.
+    pub rotary: Option<RotaryOptions>,
+    /// For each layer, whether it sees only near tokens; layers that are not named see all.
+    pub local: Vec<bool>,
     /// Dropout after the embeddings and after both halves of a layer.
     pub hidden_dropout: f64,
 }
@@ -64,6 +73,8 @@ pub struct AttentionOptions {
     pub heads: i64,
     /// Whether query, key and value have a bias.
     pub qkv_bias: bool,
+    /// Whether the layer after attention has one.
+    pub output_bias: bool,
     /// Dropout of the attention weights.
     pub dropout: f64,
     /// Scores by distance too, as DeBERTa has them.
@@ -96,12 +107,16 @@ impl RelativeOptions {
     }
 }
 
-/// Options of the feed-forward block: `output(activation(inner(x)))`.
+/// Options of the feed-forward block: `output(activation(inner(x)))`, or `output(activation(inner(x)) · gate(x))`.
 #[derive(Debug, Clone, Copy)]
 pub struct FeedForwardOptions {
     /// Width between its two linear layers.
     pub inner: i64,
     pub activation: Activation,
+    /// Whether there is a gate; its weights lie below those of the first layer.
+    pub gated: bool,
+    /// Whether its linear layers have a bias.
+    pub bias: bool,
 }
 
 /// Where a layer's two norms are.

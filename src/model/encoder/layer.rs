@@ -8,6 +8,7 @@ use super::builder::EncoderBuilder;
 use super::config::{AttentionOptions, EncoderConfig, FeedForwardOptions, NormPlacement};
 use super::disentangled::{RelativeProjections, RelativeVectors};
 use super::names::Names;
+use super::rotary::Rotations;
 use crate::batch::PackedTokens;
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
@@ -21,12 +22,15 @@ pub struct Layer {
     attention: AttentionOptions,
     relative: RelativeProjections,
     attention_output: Linear,
-    attention_norm: LayerNorm,
+    /// `None` where what is read is normalised already.
+    attention_norm: Option<LayerNorm>,
     inner: Linear,
     activation: Activation,
+    gated: bool,
     output: Linear,
     output_norm: LayerNorm,
     norms: NormPlacement,
+    is_local: bool,
     hidden_dropout: f64,
 }
 
@@ -36,27 +40,47 @@ pub enum Distances {
     Bias(Tensor),
     /// Vectors that each layer projects.
     Vectors(RelativeVectors),
+    /// Angles by which queries and keys are turned.
+    Rotary(Rotations),
 }
 
 impl Layer {
     /// The layer number `index`.
     pub fn load(config: &EncoderConfig, index: usize, builder: &mut EncoderBuilder) -> Result<Self> {
         let (width, epsilon, stage) = (config.width, config.layer_norm_epsilon, index + 1);
-        let FeedForwardOptions { inner, activation } = config.feed_forward;
+        let FeedForwardOptions { inner, activation, gated, bias } = config.feed_forward;
+        let AttentionOptions { qkv_bias, output_bias, .. } = config.attention;
         let names = builder.names;
         let name = |template: &str| template.replace("{}", &index.to_string());
-        let qkv = [name(names.query), name(names.key), name(names.value)];
+        let qkv = match names.qkv {
+            Some(one) => builder.linear_with(qkv_bias, &name(one), width, 3 * width, stage)?,
+            None => {
+                let three = [name(names.query), name(names.key), name(names.value)];
+                builder.fused_linear(three, width, qkv_bias, stage)?
+            }
+        };
         Ok(Self {
-            qkv: builder.fused_linear(qkv, width, config.attention.qkv_bias, stage)?,
+            qkv,
             attention: config.attention,
             relative: RelativeProjections::load(config, index, builder)?,
-            attention_output: builder.linear(&name(names.attention_output), width, width, stage)?,
-            attention_norm: builder.norm(&name(names.attention_norm), width, epsilon, stage)?,
-            inner: builder.linear(&name(names.inner), width, inner, stage)?,
+            attention_output: builder.linear_with(output_bias, &name(names.attention_output), width, width, stage)?,
+            attention_norm: match config.skips_first_norm && index == 0 {
+                true => None,
+                false => Some(builder.norm(&name(names.attention_norm), width, epsilon, stage)?),
+            },
+            inner: builder.linear_with(
+                bias,
+                &name(names.inner),
+                width,
+                if gated { 2 * inner } else { inner },
+                stage,
+            )?,
             activation,
-            output: builder.linear(&name(names.output), inner, width, stage)?,
+            gated,
+            output: builder.linear_with(bias, &name(names.output), inner, width, stage)?,
             output_norm: builder.norm(&name(names.output_norm), width, epsilon, stage)?,
             norms: config.norms,
+            is_local: config.local.get(index).copied().unwrap_or(false),
             hidden_dropout: config.hidden_dropout,
         })
     }
@@ -64,7 +88,7 @@ impl Layer {
     /// The linear layers, each with the names (`{}` for the layer's number) of the weights that it is made of.
     pub fn linears_mut<'a>(&'a mut self, names: &'a Names) -> [(&'a mut Linear, Vec<&'static str>); 4] {
         [
-            (&mut self.qkv, vec![names.query, names.key, names.value]),
+            (&mut self.qkv, names.qkv.map_or_else(|| vec![names.query, names.key, names.value], |one| vec![one])),
             (&mut self.attention_output, vec![names.attention_output]),
             (&mut self.inner, vec![names.inner]),
             (&mut self.output, vec![names.output]),
@@ -75,6 +99,9 @@ impl Layer {
     fn score_bias<'a>(&self, distances: Option<&'a Distances>, pass: Pass) -> Result<Option<ScoreBias<'a>>> {
         let (relative, options) = match (distances, &self.attention.relative) {
             (None, _) => return Ok(None),
+            (Some(Distances::Rotary(rotations)), _) => {
+                return Ok(self.is_local.then_some(ScoreBias::Window(rotations.window)));
+            }
             (Some(Distances::Bias(bias)), _) => return Ok(Some(ScoreBias::Shared(bias))),
             (Some(Distances::Vectors(vectors)), Some(options)) => (vectors, options),
             (Some(Distances::Vectors(_)), None) => return Err(Error::failure("vectors of distances without a use")),
@@ -82,6 +109,16 @@ impl Layer {
         let (heads, dropout) = (self.attention.heads, self.hidden_dropout);
         let scores = self.relative.scores(relative, options, &self.qkv, heads, dropout, pass)?;
         Ok(Some(ScoreBias::Relative(scores)))
+    }
+
+    /// `projected`, whose first `turned` of `parts` are turned by their positions where there are rotations.
+    fn turned(&self, projected: Tensor, turned_of_parts: [i64; 2], distances: Option<&Distances>) -> Result<Tensor> {
+        match distances {
+            Some(Distances::Rotary(rotations)) => {
+                rotations.turn(&projected, turned_of_parts, self.attention.heads, self.is_local)
+            }
+            _ => Ok(projected),
+        }
     }
 
     /// `[T, width]` to `[T, width]`; `distances` is what all layers read for their attention scores.
@@ -93,10 +130,11 @@ impl Layer {
         pass: Pass,
     ) -> Result<Tensor> {
         let bias = self.score_bias(distances, pass)?;
-        let projected = match self.norms == NormPlacement::Before {
-            true => self.qkv.forward(&self.attention_norm.forward(x)?, pass)?,
-            false => self.qkv.forward(x, pass)?,
+        let projected = match (self.norms, &self.attention_norm) {
+            (NormPlacement::Before, Some(norm)) => self.qkv.forward(&norm.forward(x)?, pass)?,
+            _ => self.qkv.forward(x, pass)?,
         };
+        let projected = self.turned(projected, [2, 3], distances)?;
         let context = attend(&projected, tokens, bias.as_ref(), &self.attention, pass)?;
         self.after_attention(&context, x, pass)
     }
@@ -113,7 +151,10 @@ impl Layer {
         let bias = self.score_bias(distances, pass)?;
         let width = x.size().last().copied().unwrap_or(0);
         let first = x.f_index_select(0, &tokens.first)?;
-        let normalised = if self.norms == NormPlacement::Before { Some(self.attention_norm.forward(x)?) } else { None };
+        let normalised = match (self.norms, &self.attention_norm) {
+            (NormPlacement::Before, Some(norm)) => Some(norm.forward(x)?),
+            _ => None,
+        };
         let read = normalised.as_ref().unwrap_or(x);
         let (query, key_value) = if self.qkv.int8.is_some() {
             // In 8 bits query, key and value are one: all are computed, and the other tokens' queries left.
@@ -126,6 +167,8 @@ impl Layer {
             let query = self.qkv.forward_part(asking, 0..width, pass)?;
             (query, self.qkv.forward_part(read, width..3 * width, pass)?)
         };
+        // The first token's query is turned by nothing.
+        let key_value = self.turned(key_value, [1, 2], distances)?;
         let context = attend_first_tokens(&query, &key_value, tokens, bias.as_ref(), &self.attention, pass)?;
         Ok(self.after_attention(&context, &first, pass)?.f_narrow(0, 0, tokens.sequences())?)
     }
@@ -135,16 +178,28 @@ impl Layer {
         let attended = self.attention_output.forward(context, pass)?;
         if self.norms == NormPlacement::Before {
             let x = self.add(attended, x, pass)?;
-            let inner = self.activation.after(&self.inner, &self.output_norm.forward(&x)?, pass)?;
+            let inner = self.inner(&self.output_norm.forward(&x)?, pass)?;
             return self.add(self.output.forward(&inner, pass)?, &x, pass);
         }
         let drop = DropoutKeys::drop(pass.dropout, self.hidden_dropout);
-        let x = self.attention_norm.add_forward(&attended, x, drop)?;
+        let norm = self.attention_norm.as_ref().ok_or_else(|| Error::failure("a layer without its norm"))?;
+        let x = norm.add_forward(&attended, x, drop)?;
 
-        let inner = self.activation.after(&self.inner, &x, pass)?;
+        let inner = self.inner(&x, pass)?;
         let outer = self.output.forward(&inner, pass)?;
         let drop = DropoutKeys::drop(pass.dropout, self.hidden_dropout);
         self.output_norm.add_forward(&outer, &x, drop)
+    }
+
+    /// What lies between the two layers of the feed-forward block.
+    fn inner(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        if !self.gated {
+            return self.activation.after(&self.inner, x, pass);
+        }
+        let both = self.inner.forward(x, pass)?;
+        let width = both.size().last().copied().unwrap_or(0) / 2;
+        let (inner, gate) = (both.f_narrow(-1, 0, width)?.f_contiguous()?, both.f_narrow(-1, width, width)?);
+        Ok(self.activation.apply(&inner)?.f_mul(&gate)?)
     }
 
     /// `residual + dropout(x)`.

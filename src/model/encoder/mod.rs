@@ -15,6 +15,7 @@ mod layer;
 mod names;
 mod network;
 mod patches;
+mod rotary;
 
 pub use self::builder::{EncoderWeights, INITIAL_STD};
 pub use self::config::{
@@ -25,3 +26,4 @@ pub use self::distance::BUCKETS;
 pub use self::names::{EmbeddingNames, Names, RelativeNames};
 pub use self::network::Encoder;
 pub use self::patches::grid_of;
+pub use self::rotary::RotaryOptions;

@@ -15,6 +15,8 @@ pub struct Names {
     pub distance_bias: Option<&'static str>,
     /// The tensors of attention by distance, in a family that has it (`disentangled.rs`).
     pub relative: Option<RelativeNames>,
+    /// Query, key and value as one layer, in a family that stores them so; else these three.
+    pub qkv: Option<&'static str>,
     pub query: &'static str,
     pub key: &'static str,
     pub value: &'static str,
@@ -61,6 +63,7 @@ impl Names {
             embedding_projection: None,
             distance_bias: None,
             relative: None,
+            qkv: None,
             query: "encoder.layer.{}.attention.self.query",
             key: "encoder.layer.{}.attention.self.key",
             value: "encoder.layer.{}.attention.self.value",

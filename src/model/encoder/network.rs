@@ -12,6 +12,7 @@ use super::embeddings::TextEmbeddings;
 use super::layer::{Distances, Layer};
 use super::names::{EmbeddingNames, Names};
 use super::patches::PatchEmbeddings;
+use super::rotary::Rotations;
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
 use crate::model::backbone::{AdaptableLinear, Backbone, Description, no_such_stage, without_activations};
@@ -73,7 +74,7 @@ impl Encoder {
     /// # Errors
     /// A tensor that is missing or of another shape.
     pub fn load(config: EncoderConfig, names: &Names, weights: EncoderWeights, dtype: WeightDtype) -> Result<Self> {
-        let mut builder = EncoderBuilder::new(names, weights, dtype);
+        let mut builder = EncoderBuilder::new(names, weights, dtype, config.norm_bias);
         let embeddings = match (&config.embeddings, names.embeddings) {
             (EmbeddingsConfig::Text { .. }, EmbeddingNames::Text { .. }) => {
                 Embeddings::Text(TextEmbeddings::load(&config, &mut builder)?)
@@ -136,7 +137,13 @@ impl Encoder {
         Ok(match (&self.distance_bias, &self.relative) {
             (Some(bias), _) => Some(Distances::Bias(bias.of(tokens.longest(), pass)?)),
             (None, Some(table)) => Some(Distances::Vectors(table.of(tokens.longest(), pass)?)),
-            (None, None) => None,
+            (None, None) => match &self.config.rotary {
+                Some(options) => {
+                    let width = self.config.width / self.config.attention.heads;
+                    Some(Distances::Rotary(Rotations::new(&tokens.positions, width, options)?))
+                }
+                None => None,
+            },
         })
     }
 

@@ -51,12 +51,15 @@ pub const DEBERTA_V2: TextEncoder = TextEncoder {
     },
     positions: PositionNumbering::FromZero,
     further: Some(read_further),
+    pooling_key: None,
     head: TextHead {
         hidden: "pooler.dense",
         in_backbone: false,
         activation: Activation::Gelu,
         dropout_before_hidden: false,
         output: "classifier",
+        norm: None,
+        bias_key: None,
     },
     other_heads: &[
         "classifier.",

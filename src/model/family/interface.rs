@@ -131,9 +131,24 @@ pub struct HiddenLayer {
     pub activation: Activation,
     /// Dropout before it.
     pub dropout: f64,
+    /// Whether it has a bias.
+    pub bias: bool,
+    /// A norm after the activation.
+    pub norm: Option<HeadNorm>,
     /// Whether it was pretrained with the backbone (BERT's pooler): then a new head keeps it where the checkpoint has
     /// it.
     pub pretrained: bool,
+}
+
+/// A layer norm in a head.
+#[derive(Debug)]
+pub struct HeadNorm {
+    /// Its weight is `[width]`.
+    pub layer: LayerName,
+    /// Whether it has a bias.
+    pub bias: bool,
+    /// Added to the variance.
+    pub epsilon: f64,
 }
 
 /// A layer's name, without `.weight` and `.bias`: in files that are written, and in the checkpoint that is read.

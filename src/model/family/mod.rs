@@ -11,6 +11,7 @@ mod distilbert;
 mod electra;
 mod inception;
 mod interface;
+mod modernbert;
 mod mpnet;
 mod resnet;
 mod roberta;
@@ -21,7 +22,7 @@ mod vgg;
 mod vit;
 
 pub use self::interface::{
-    Export, Family, FreshNetwork, HeadLayers, HeadSpec, HiddenLayer, LayerName, Leftovers, Parts, SavedModel,
+    Export, Family, FreshNetwork, HeadLayers, HeadNorm, HeadSpec, HiddenLayer, LayerName, Leftovers, Parts, SavedModel,
 };
 
 /// Every family that can be loaded.
@@ -35,6 +36,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &electra::ELECTRA,
     &mpnet::MPNET,
     &deberta_v2::DEBERTA_V2,
+    &modernbert::MODERNBERT,
     &vit::Vit,
     &resnet::ResNetFamily,
     &vgg::VggFamily,

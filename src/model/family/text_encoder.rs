@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::interface::{Export, Family, HeadLayers, HeadSpec, HiddenLayer, LayerName, Leftovers, Parts, SavedModel};
+use super::interface::{
+    Export, Family, HeadLayers, HeadNorm, HeadSpec, HiddenLayer, LayerName, Leftovers, Parts, SavedModel,
+};
 use super::transformers::{labelled_config, mean_pooled_type, set_python_classes};
 use crate::data::Modality;
 use crate::error::{Error, Result};
@@ -36,6 +38,9 @@ pub struct TextEncoder {
     pub positions: PositionNumbering,
     /// Reads the settings that only this family has, and refuses what is not computed.
     pub further: Option<fn(&Settings, &mut EncoderConfig) -> Result<()>>,
+    /// The setting that says what the family's own head reads, `cls` or `mean`, where there is one: then that head is
+    /// on the mean too.
+    pub pooling_key: Option<&'static str>,
     /// The head on the first token. On the mean there is none but a linear layer, `classifier`.
     pub head: TextHead,
     /// How the names of other tasks' heads begin, in classification checkpoints and in bare ones, which are not used.
@@ -120,6 +125,10 @@ pub struct TextHead {
     pub dropout_before_hidden: bool,
     /// The name of the layer that gives the logits.
     pub output: &'static str,
+    /// The name of a norm after the first layer; such a head is that of masked-language models too, and is kept.
+    pub norm: Option<&'static str>,
+    /// The setting that gives the first layer a bias, where it has none by itself.
+    pub bias_key: Option<&'static str>,
 }
 
 /// The output layer of the head on the mean, in the Python module that comes with such a model.
@@ -206,18 +215,25 @@ impl TextEncoder {
             attention: AttentionOptions {
                 heads: settings.get(of.heads, defaults.heads)?,
                 qkv_bias: true,
+                output_bias: true,
                 dropout: settings.get(of.attention_dropout, defaults.attention_dropout)?,
                 relative: None,
             },
             feed_forward: FeedForwardOptions {
                 inner: settings.get(of.inner, defaults.inner)?,
                 activation: settings.get(keys.activation, defaults.activation)?,
+                gated: false,
+                bias: true,
             },
             norms: NormPlacement::After,
             layer_norm_epsilon: match of.layer_norm_epsilon {
                 Some(key) => settings.get(key, defaults.layer_norm_epsilon)?,
                 None => defaults.layer_norm_epsilon,
             },
+            norm_bias: true,
+            skips_first_norm: false,
+            rotary: None,
+            local: Vec::new(),
             hidden_dropout: settings.get(of.hidden_dropout, defaults.hidden_dropout)?,
         };
         if let Some(read) = self.further {
@@ -281,24 +297,50 @@ impl TextEncoder {
     }
 
     /// The heads of the family, in a checkpoint whose backbone has this prefix.
-    fn heads(&self, checkpoint: &Checkpoint, stored_prefix: &str, dropout: f64) -> HeadSpec {
+    fn heads(
+        &self,
+        checkpoint: &Checkpoint,
+        stored_prefix: &str,
+        dropout: f64,
+        config: &EncoderConfig,
+    ) -> Result<HeadSpec> {
+        let settings = Settings { config: &checkpoint.config, file: checkpoint.config_file() };
         let mean_pooled = model_type(&checkpoint.config) == Some(&mean_pooled_type(self.name));
-        let TextHead { hidden, in_backbone, activation, dropout_before_hidden, output } = self.head;
-        let layer = match in_backbone {
+        let TextHead { hidden, in_backbone, activation, dropout_before_hidden, output, norm, bias_key } = self.head;
+        let bias = bias_key.map_or(Ok(true), |key| settings.get(key, false))?;
+        let layer = || match in_backbone {
             true => {
                 LayerName { name: format!("{}{hidden}", self.names.prefix), stored: format!("{stored_prefix}{hidden}") }
             }
             false => LayerName::same(hidden),
         };
         let before = if dropout_before_hidden { dropout } else { 0.0 };
-        let hidden = HiddenLayer { layer, activation, dropout: before, pretrained: in_backbone };
+        let hidden = || HiddenLayer {
+            layer: layer(),
+            activation,
+            dropout: before,
+            bias,
+            norm: norm.map(|name| HeadNorm {
+                layer: LayerName::same(name),
+                bias: config.norm_bias,
+                epsilon: config.layer_norm_epsilon,
+            }),
+            pretrained: in_backbone || norm.is_some(),
+        };
         let layers =
             |hidden, output| HeadLayers { hidden, dropout, output: LayerName::same(output), initial_std: INITIAL_STD };
-        HeadSpec {
-            pooling: if mean_pooled { Pooling::Mean } else { Pooling::Cls },
-            first_token: Some(layers(Some(hidden), output)),
-            mean: layers(None, MEAN_OUTPUT),
-        }
+        Ok(HeadSpec {
+            pooling: match self.pooling_key {
+                Some(key) => settings.get(key, Pooling::Cls)?,
+                None if mean_pooled => Pooling::Mean,
+                None => Pooling::Cls,
+            },
+            first_token: Some(layers(Some(hidden()), output)),
+            mean: match self.pooling_key {
+                Some(_) => layers(Some(hidden()), output),
+                None => layers(None, MEAN_OUTPUT),
+            },
+        })
     }
 
     /// How many layers the first `stages` stages have, of `layers` in all.
@@ -377,10 +419,13 @@ impl Family for TextEncoder {
         let mut saved = checkpoint.config.clone();
         if let Value::Object(saved) = &mut saved {
             saved.insert(self.keys.encoder.layers.to_owned(), config.layers.into());
+            if let Some(Value::Array(kinds)) = saved.get_mut("layer_types") {
+                kinds.truncate(config.layers);
+            }
         }
         Ok(Parts {
             backbone,
-            head: self.heads(checkpoint, prefix, head_dropout),
+            head: self.heads(checkpoint, prefix, head_dropout, &config)?,
             input: InputSpec::Text { vocabulary, positions, segments: segments.max(1) },
             config: saved,
             leftovers: Leftovers { network: "config.json".to_owned(), unused, ignored: BUFFERS },
@@ -389,16 +434,19 @@ impl Family for TextEncoder {
 
     fn export(&self, model: &SavedModel) -> Export {
         let mut map = labelled_config(model);
+        if let Some(key) = self.pooling_key {
+            map.insert(key.into(), json!(model.pooling));
+        }
         let files = match model.pooling {
-            Pooling::Cls => {
-                map.insert("model_type".into(), self.name.into());
-                map.insert("architectures".into(), json!([format!("{}ForSequenceClassification", self.class)]));
-                Vec::new()
-            }
-            Pooling::Mean => {
+            Pooling::Mean if self.pooling_key.is_none() => {
                 map.insert("model_type".into(), mean_pooled_type(self.name).into());
                 set_python_classes(&mut map, self.class, "SequenceClassification", "");
                 self.python_module()
+            }
+            Pooling::Cls | Pooling::Mean => {
+                map.insert("model_type".into(), self.name.into());
+                map.insert("architectures".into(), json!([format!("{}ForSequenceClassification", self.class)]));
+                Vec::new()
             }
         };
         Export { config: Value::Object(map), files }

@@ -37,6 +37,7 @@ const NAMES: Names = Names {
     embedding_projection: None,
     distance_bias: None,
     relative: None,
+    qkv: None,
     query: "encoder.layer.{}.attention.attention.query",
     key: "encoder.layer.{}.attention.attention.key",
     value: "encoder.layer.{}.attention.attention.value",
@@ -176,12 +177,22 @@ fn read_config(config: &Value, file: &Path, antialias: bool) -> Result<(EncoderC
         attention: AttentionOptions {
             heads: config.num_attention_heads,
             qkv_bias: config.qkv_bias,
+            output_bias: true,
             dropout: config.attention_probs_dropout_prob,
             relative: None,
         },
-        feed_forward: FeedForwardOptions { inner: config.intermediate_size, activation: config.hidden_act },
+        feed_forward: FeedForwardOptions {
+            inner: config.intermediate_size,
+            activation: config.hidden_act,
+            gated: false,
+            bias: true,
+        },
         norms: NormPlacement::Before,
         layer_norm_epsilon: config.layer_norm_eps,
+        norm_bias: true,
+        skips_first_norm: false,
+        rotary: None,
+        local: Vec::new(),
         hidden_dropout: config.hidden_dropout_prob,
     };
     Ok((encoder.checked(file, &ConfigKeys::TRANSFORMERS, MATCHING)?, image))

@@ -100,6 +100,12 @@ pub trait Backbone {
         Ok(())
     }
 
+    /// Whether training keeps the scores of all pairs of a text's tokens: memory that grows with the square of its
+    /// length.
+    fn keeps_scores(&self) -> bool {
+        false
+    }
+
     /// The linear layers that low-rank adapters may be added to, stage by stage.
     ///
     /// # Errors

@@ -169,7 +169,7 @@ fn micro_batch(config: &mut RunConfig, batch: BatchSize, hardware: &Hardware, cl
         BatchSize::Examples(examples) if classifier.backbone.has_statistics() => examples,
         _ => 0,
     };
-    let budget = training_budget(hardware.device, &classifier.input).max(least);
+    let budget = training_budget(hardware.device, &classifier.input, classifier.backbone.keeps_scores()).max(least);
     *config.training.micro_batch_tokens.get_or_insert(budget)
 }
 

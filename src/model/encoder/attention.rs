@@ -25,30 +25,6 @@ pub enum ScoreBias<'a> {
     Window(i64),
 }
 
-impl ScoreBias<'_> {
-    /// What is added to the scores of these queries (the first tokens of each sequence) and keys, and by what the
-    /// products of the two are multiplied, if not by 1/√d.
-    fn of(&self, query: &Tensor, key: &Tensor) -> Result<(Tensor, Option<f64>)> {
-        match self {
-            Self::Shared(bias) => {
-                let count = |tensor: &Tensor| tensor.size().get(2).copied().unwrap_or(0);
-                Ok((bias.f_narrow(2, 0, count(query))?.f_narrow(3, 0, count(key))?, None))
-            }
-            Self::Window(window) => {
-                let place = |tensor: &Tensor| {
-                    let count = tensor.size().get(2).copied().unwrap_or(0);
-                    Tensor::f_arange(count, (Kind::Int64, tensor.device()))
-                };
-                let distance = place(query)?.f_unsqueeze(1)?.f_sub(&place(key)?.f_unsqueeze(0)?)?.f_abs()?;
-                let zeros = Tensor::f_zeros(distance.size(), (query.kind(), query.device()))?;
-                let mask = zeros.f_masked_fill(&distance.f_gt(*window)?, f64::NEG_INFINITY)?;
-                Ok((mask.f_unsqueeze(0)?.f_unsqueeze(0)?, None))
-            }
-            Self::Relative(scores) => Ok((scores.of(query, key)?, Some(scores.scale))),
-        }
-    }
-}
-
 /// `softmax(QKᵀ/√d + bias) V` for every sequence. `qkv` is `[T, 3·width]`: query, key, value. Gives `[T, width]`.
 pub fn attend(
     qkv: &Tensor,
@@ -112,20 +88,60 @@ pub fn attend_first_tokens(
     join(contexts, query)
 }
 
-/// Attention over query, key and value, `[count, heads, length, d]` each.
+/// Attention over query (the first tokens of each sequence), key and value, `[count, heads, length, d]` each.
 fn weigh([query, key, value]: [&Tensor; 3], bias: Option<&ScoreBias>, dropout: f64, pass: Pass) -> Result<Tensor> {
-    let (bias, scale) = match bias {
-        Some(bias) => {
-            let (bias, scale) = bias.of(query, key)?;
-            (Some(bias), scale)
+    let count = |tensor: &Tensor| tensor.size().get(2).copied().unwrap_or(0);
+    let usual = 1.0 / (query.size().last().copied().unwrap_or(1) as f64).sqrt();
+    match bias {
+        None => weigh_all([query, key, value], None, usual, dropout, pass),
+        Some(ScoreBias::Shared(bias)) => {
+            let bias = bias.f_narrow(2, 0, count(query))?.f_narrow(3, 0, count(key))?;
+            weigh_all([query, key, value], Some(&bias), usual, dropout, pass)
         }
-        None => (None, None),
-    };
-    let bias = bias.as_ref();
-    if pass.dropout.is_none() && !query.requires_grad() && !bias.is_some_and(Tensor::requires_grad) {
-        return Ok(Tensor::f_scaled_dot_product_attention(query, key, value, bias, 0.0, false, scale, false)?);
+        Some(ScoreBias::Relative(scores)) => {
+            weigh_all([query, key, value], Some(&scores.of(query, key)?), scores.scale, dropout, pass)
+        }
+        Some(ScoreBias::Window(window)) => weigh_near([query, key, value], *window, dropout, pass),
     }
-    let scale = scale.unwrap_or_else(|| 1.0 / (query.size().last().copied().unwrap_or(1) as f64).sqrt());
+}
+
+/// The same among tokens that are at most `window` apart: queries by blocks, each with the keys that it may see, so
+/// that memory and work grow with the length and not with its square.
+fn weigh_near([query, key, value]: [&Tensor; 3], window: i64, dropout: f64, pass: Pass) -> Result<Tensor> {
+    let [queries, length] = [query, key].map(|tensor| tensor.size().get(2).copied().unwrap_or(0));
+    let scale = 1.0 / (query.size().last().copied().unwrap_or(1) as f64).sqrt();
+    let block = 2 * window.max(1);
+    let places = |from: i64, to: i64| Tensor::f_arange_start(from, to, (Kind::Int64, query.device()));
+    let mut contexts = Vec::new();
+    let mut start = 0;
+    while start < queries {
+        let end = (start + block).min(queries);
+        let (first, last) = ((start - window).max(0), (end + window).min(length));
+        let distance = places(start, end)?.f_unsqueeze(1)?.f_sub(&places(first, last)?.f_unsqueeze(0)?)?.f_abs()?;
+        let mask = Tensor::f_zeros(distance.size(), (query.kind(), query.device()))?;
+        let mask = mask.f_masked_fill(&distance.f_gt(window)?, f64::NEG_INFINITY)?.f_unsqueeze(0)?.f_unsqueeze(0)?;
+        let rows = |tensor: &Tensor, from: i64, to: i64| tensor.f_narrow(2, from, to - from);
+        let near = [rows(query, start, end)?, rows(key, first, last)?, rows(value, first, last)?];
+        contexts.push(weigh_all(near.each_ref(), Some(&mask), scale, dropout, pass)?);
+        start = end;
+    }
+    match contexts.len() {
+        1 => Ok(contexts.remove(0)),
+        _ => Ok(Tensor::f_cat(&contexts, 2)?),
+    }
+}
+
+/// `softmax(scale · QKᵀ + bias) V`.
+fn weigh_all(
+    [query, key, value]: [&Tensor; 3],
+    bias: Option<&Tensor>,
+    scale: f64,
+    dropout: f64,
+    pass: Pass,
+) -> Result<Tensor> {
+    if pass.dropout.is_none() && !query.requires_grad() && !bias.is_some_and(Tensor::requires_grad) {
+        return Ok(Tensor::f_scaled_dot_product_attention(query, key, value, bias, 0.0, false, Some(scale), false)?);
+    }
     let scores = query.f_mul_scalar(scale)?.f_matmul(&key.f_transpose(-2, -1)?)?;
     let scores = match bias {
         Some(bias) => scores.f_add(bias)?,

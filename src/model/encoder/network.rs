@@ -218,6 +218,10 @@ impl Backbone for Encoder {
         Ok(())
     }
 
+    fn keeps_scores(&self) -> bool {
+        self.distance_bias.is_some() || self.relative.is_some()
+    }
+
     fn linears_mut(&mut self) -> Result<Vec<AdaptableLinear<'_>>> {
         let Self { layers, names, .. } = self;
         let mut linears = Vec::with_capacity(4 * layers.len());

@@ -260,3 +260,30 @@ fn what_of_a_deberta_is_not_computed_is_refused_by_name() {
         scene.rehead(&words).refused().says(&[&format!("`{key}`")]);
     }
 }
+
+/// An MPNet whose tokenizer is a vocabulary alone has its own special tokens, and other kinds of distance than
+/// transformers reads are refused.
+#[test]
+fn an_mpnet_is_read_from_its_vocabulary_alone() {
+    let model = "mpnet/classifier";
+    let scene = scene(model);
+    let label = |output: &str| {
+        let words = format!("label --model {model} --input test.csv --output {output} --probabilities {FLAGS}");
+        scene.rehead(&words).ok();
+        scene.text(output)
+    };
+    let before = label("before.csv");
+    let tokenizer = scene.json(&format!("{model}/tokenizer.json"));
+    let vocabulary = tokenizer["model"]["vocab"].as_object().expect("pieces");
+    let mut pieces: Vec<(&String, u64)> =
+        vocabulary.iter().map(|(piece, id)| (piece, id.as_u64().expect("an id"))).collect();
+    pieces.sort_by_key(|(_, id)| *id);
+    scene
+        .write(&format!("{model}/vocab.txt"), pieces.iter().map(|(piece, _)| format!("{piece}\n")).collect::<String>());
+    scene.remove(&format!("{model}/tokenizer.json"));
+    assert_eq!(label("after.csv"), before);
+
+    scene.edit_json(&format!("{model}/config.json"), |config| config["relative_attention_num_buckets"] = json!(16));
+    let words = format!("label --model {model} --input test.csv --output -");
+    scene.rehead(&words).refused().says(&["`relative_attention_num_buckets`", "32 are supported"]);
+}

@@ -13,10 +13,7 @@ use crate::error::{Result, shell_word};
 use crate::hub::{CachedModel, cached_models};
 use crate::model::{self, NamedNetwork};
 use crate::report::metrics::to_readable_json;
-
-/// The files of which one is what a tokenizer is made from.
-const TOKENIZERS: [&str; 6] =
-    ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model"];
+use crate::transform::has_tokenizer;
 
 /// What is said of one version of a model.
 #[derive(Serialize)]
@@ -117,7 +114,6 @@ impl Entry {
     }
 
     fn judge_files(&mut self, cached: &CachedModel, modality: Option<Modality>) {
-        let has_tokenizer = TOKENIZERS.iter().any(|name| cached.directory.join(name).exists());
         match &cached.missing {
             Some(_) if cached.has_pickles => self.refuse(
                 "PyTorch files only",
@@ -134,7 +130,7 @@ impl Entry {
             Some(missing) => {
                 self.refuse("incomplete", format!("it lacks {missing}: `{}` continues the download", fetch(cached)));
             }
-            None if modality == Some(Modality::Text) && !has_tokenizer => {
+            None if modality == Some(Modality::Text) && !has_tokenizer(&cached.directory) => {
                 self.refuse("no tokenizer", format!("it has no tokenizer: `{}` fetches it", fetch(cached)));
             }
             None => {

@@ -166,7 +166,10 @@ impl Head {
             Some(Hidden { linear, activation, dropout, norm }) => {
                 let features = DropoutKeys::apply(pass.dropout, features.shallow_clone(), *dropout)?;
                 let hidden = activation.apply(&linear.forward(&features, pass)?)?;
-                norm.as_ref().map_or(Ok(hidden.shallow_clone()), |named| named.norm.forward(&hidden))
+                match norm {
+                    Some(named) => named.norm.forward(&hidden),
+                    None => Ok(hidden),
+                }
             }
             None => Ok(features.shallow_clone()),
         }

@@ -280,7 +280,7 @@ impl ModelCard<'_> {
 
     fn write_limits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (_, inputs) = self.nouns();
-        let (rows, inputs) = (units::count(self.metrics.train_rows), inputs);
+        let rows = units::count(self.metrics.train_rows);
         writeln!(f, "## Limitations\n")?;
         writeln!(
             f,

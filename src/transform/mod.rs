@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use self::language_fit::LanguageFit;
 pub use self::lengths::{LengthStatistics, Tokenized};
 pub use self::prepared::{Prepared, Purpose};
+pub use self::tokenizer_files::has_tokenizer;
 pub use self::unread::{CutTexts, Unread};
 use crate::data::{Input, Modality};
 use crate::error::Result;

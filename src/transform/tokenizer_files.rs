@@ -21,6 +21,16 @@ use crate::transform::sentencepiece;
 use crate::transform::tokenizer_class::TokenizerClass;
 use crate::transform::tokenizer_settings::{CONFIG, ROLES, SPECIAL_TOKENS, TokenizerSettings};
 
+/// What SentencePiece's own file is called, by class.
+const SENTENCE_PIECE: [&str; 3] = ["sentencepiece.bpe.model", "spiece.model", "spm.model"];
+
+/// Whether `directory` has files that a tokenizer of some class is made from.
+pub fn has_tokenizer(directory: &Path) -> bool {
+    let has = |name: &str| directory.join(name).is_file();
+    let has_pairs = has("vocab.json") && has("merges.txt");
+    has_pairs || ["tokenizer.json", "vocab.txt"].into_iter().chain(SENTENCE_PIECE).any(has)
+}
+
 /// What a checkpoint's directory says about its tokenizer.
 pub struct TokenizerFiles {
     pub tokenizer: Tokenizer,
@@ -50,7 +60,9 @@ impl TokenizerFiles {
             })?;
             (tokenizer, json, named)
         } else if pieces.is_file() {
-            (word_pieces(&pieces)?, pieces, TokenizerClass::Bert)
+            // One of the two classes of word pieces, whatever else the files name.
+            let class = if named == TokenizerClass::Mpnet { named } else { TokenizerClass::Bert };
+            (word_pieces(&pieces)?, pieces, class)
         } else if bytes.is_file() && merges.is_file() {
             (byte_level_bpe(&bytes, &merges)?, bytes, TokenizerClass::Roberta)
         } else if let Some((file, arrangement)) = named
@@ -173,8 +185,7 @@ impl TokenizerFiles {
 }
 
 fn nothing_to_read(directory: &Path) -> Error {
-    let sentence_piece = ["sentencepiece.bpe.model", "spiece.model", "spm.model"];
-    match sentence_piece.into_iter().find(|name| directory.join(name).is_file()) {
+    match SENTENCE_PIECE.into_iter().find(|name| directory.join(name).is_file()) {
         Some(name) => {
             Error::request("this tokenizer is not made from SentencePiece's own files; tokenizer.json is read")
                 .file(directory.join(name))

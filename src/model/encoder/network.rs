@@ -147,6 +147,28 @@ impl Encoder {
         })
     }
 
+    /// The stages one after the other, on a batch that is packed so and with what its layers read.
+    fn run_on(
+        &self,
+        tokens: &PackedTokens,
+        distances: Option<&Distances>,
+        stages: Range<usize>,
+        batch: &Batch,
+        activations: Option<Tensor>,
+        pass: Pass,
+    ) -> Result<Tensor> {
+        let (start, mut x) = (stages.start, activations);
+        for stage in stages {
+            let after = match (stage, x) {
+                (0, _) => self.embed(batch, tokens, pass)?,
+                (_, Some(x)) => self.layer(stage)?.forward(&x, tokens, distances, pass)?,
+                (_, None) => return Err(without_activations(stage)),
+            };
+            x = Some(if stage == self.layers.len() { self.normalised(after)? } else { after });
+        }
+        x.ok_or_else(|| without_activations(start))
+    }
+
     fn layer(&self, stage: usize) -> Result<&Layer> {
         stage.checked_sub(1).and_then(|index| self.layers.get(index)).ok_or_else(|| no_such_stage(stage))
     }
@@ -171,17 +193,8 @@ impl Backbone for Encoder {
 
     fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
         let tokens = self.packing(batch)?;
-        let (start, mut x) = (stages.start, activations);
         let distances = if stages.end > 1 { self.distances(&tokens, pass)? } else { None };
-        for stage in stages {
-            let after = match (stage, x) {
-                (0, _) => self.embed(batch, &tokens, pass)?,
-                (_, Some(x)) => self.layer(stage)?.forward(&x, &tokens, distances.as_ref(), pass)?,
-                (_, None) => return Err(without_activations(stage)),
-            };
-            x = Some(if stage == self.layers.len() { self.normalised(after)? } else { after });
-        }
-        x.ok_or_else(|| without_activations(start))
+        self.run_on(&tokens, distances.as_ref(), stages, batch, activations, pass)
     }
 
     /// With first-token pooling the last layer's query, output and feed-forward are computed for one token per
@@ -196,9 +209,9 @@ impl Backbone for Encoder {
     ) -> Result<Tensor> {
         let last = self.layers.len();
         if pooling == Pooling::Cls && last > 0 && from <= last {
-            let x = self.run(from..last, batch, activations, pass)?;
             let tokens = self.packing(batch)?;
             let distances = self.distances(&tokens, pass)?;
+            let x = self.run_on(&tokens, distances.as_ref(), from..last, batch, activations, pass)?;
             let first = self.layer(last)?.forward_first_tokens(&x, &tokens, distances.as_ref(), pass)?;
             return self.normalised(first);
         }

@@ -3,9 +3,10 @@
 //! The head is RoBERTa's. transformers numbers positions from 2 and reads 32 kinds of distance, whatever the settings
 //! say of the padding and of the table.
 
-use super::text_encoder::{PositionNumbering, TextDefaults, TextEncoder, TextHead, TextKeys};
+use super::text_encoder::{PositionNumbering, Settings, TextDefaults, TextEncoder, TextHead, TextKeys};
+use crate::error::Result;
 use crate::model::activation::Activation;
-use crate::model::encoder::{EmbeddingNames, Names};
+use crate::model::encoder::{BUCKETS, EmbeddingNames, EncoderConfig, Names};
 use crate::model::request::Engine;
 
 /// As in transformers' `MPNetConfig` and `MPNetForSequenceClassification`.
@@ -44,7 +45,7 @@ pub const MPNET: TextEncoder = TextEncoder {
         padding: 1,
     },
     positions: PositionNumbering::After(1),
-    further: None,
+    further: Some(check_distances),
     pooling_key: None,
     head: TextHead {
         hidden: "classifier.dense",
@@ -60,3 +61,14 @@ pub const MPNET: TextEncoder = TextEncoder {
     rust_bert: None,
     shares_layers: false,
 };
+
+/// How many kinds of distance the bias has.
+const DISTANCES: &str = "relative_attention_num_buckets";
+
+/// Refuses another number of kinds of distance than transformers reads.
+fn check_distances(settings: &Settings, _config: &mut EncoderConfig) -> Result<()> {
+    match settings.get(DISTANCES, BUCKETS)? {
+        BUCKETS => Ok(()),
+        other => Err(settings.refused(DISTANCES, format!("{other} kinds of distance; {BUCKETS} are supported"))),
+    }
+}

@@ -16,8 +16,8 @@ use crate::model::activation::Activation;
 use crate::model::backbone::Backbone;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::encoder::{
-    AttentionOptions, BUCKETS, ConfigKeys, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights,
-    FeedForwardOptions, INITIAL_STD, Names, NormPlacement, impossible_size, is_size,
+    AttentionOptions, ConfigKeys, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights, FeedForwardOptions,
+    INITIAL_STD, Names, NormPlacement, impossible_size, is_size,
 };
 use crate::model::pass::Pooling;
 use crate::model::request::{Engine, InputSpec, LoadRequest};
@@ -137,9 +137,6 @@ const MEAN_OUTPUT: &str = "classifier";
 /// Buffers that older versions of transformers saved.
 const BUFFERS: &[&str] = &["embeddings.position_ids", "embeddings.token_type_ids"];
 
-/// How many kinds of distance a bias by distance has.
-const DISTANCES: &str = "relative_attention_num_buckets";
-
 const MATCHING: &str = "use the config.json that belongs to these weights";
 
 const PYTHON_MODULE: [(&str, &str); 2] = [
@@ -200,10 +197,6 @@ impl TextEncoder {
                 let message = "decoders are not supported; this must be an encoder".to_owned();
                 return Err(settings.refused("is_decoder", message));
             }
-        }
-        let buckets = settings.get(DISTANCES, BUCKETS)?;
-        if self.names.distance_bias.is_some() && buckets != BUCKETS {
-            return Err(settings.refused(DISTANCES, format!("{buckets} kinds of distance; {BUCKETS} are supported")));
         }
         let of = &keys.encoder;
         let width = settings.get(of.width, defaults.width)?;

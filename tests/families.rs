@@ -87,6 +87,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("mpnet/classifier", "MPNetForSequenceClassification"),
     ("deberta-v2/classifier", "DebertaV2ForSequenceClassification"),
     ("modernbert/classifier", "ModernBertForSequenceClassification"),
+    ("nomic_bert/classifier", "NomicBertForSequenceClassification"),
 ];
 
 #[test]
@@ -233,6 +234,72 @@ fn what_of_a_modernbert_is_not_computed_is_refused_by_name() {
         scene.edit_json(&format!("{model}/config.json"), |config| config[key] = value.clone());
         let words = format!("train --train train.csv --model {model} --out run {FLAGS}");
         scene.rehead(&words).refused().says(&[&format!("`{key}`")]);
+    }
+}
+
+/// A nomic_bert as the hub has it is saved as transformers' own class reads it, whatever was trained.
+#[test]
+fn a_nomic_bert_of_the_hub_becomes_transformers_own() {
+    let mut checks = Checks::default();
+    let model = "nomic_bert/on_the_hub";
+    let scene = scene(model);
+    for (run, flags) in [
+        ("last", "--strategy last:1 --pooling cls"),
+        ("lora", "--strategy lora:2 --pooling cls"),
+        ("bitfit", "--strategy bitfit --pooling cls"),
+        ("short", "--strategy full --stages 2 --pooling cls"),
+    ] {
+        train(&scene, model, run, flags);
+        checks.add(&scene, run, "text", &["--expect-class", "NomicBertForSequenceClassification"]);
+    }
+    let config = scene.json("last/config.json");
+    assert_eq!((&config["hidden_size"], &config["max_position_embeddings"]), (&json!(16), &json!(32)), "{config}");
+    assert_eq!(config.get("n_embd"), None, "{config}");
+    let label = |precision: &str| {
+        let flags = FLAGS.replace("fp32", precision);
+        scene.rehead(&format!("label --model last --input test.csv --output {precision}.csv {flags}")).ok();
+    };
+    label("bf16");
+    label("int8");
+    checks.keep(scene);
+    checks.make();
+}
+
+/// Settings of a nomic_bert that are not computed are refused by name, in both layouts.
+#[test]
+fn what_of_a_nomic_bert_is_not_computed_is_refused_by_name() {
+    let refused = |model: &str, key: &str, value: serde_json::Value, named: &str| {
+        let scene = scene(model);
+        scene.edit_json(&format!("{model}/config.json"), |config| config[key] = value);
+        let words = format!("train --train train.csv --model {model} --out run {FLAGS}");
+        scene.rehead(&words).refused().says(&[&format!("`{named}`")]);
+    };
+    for (key, value) in [
+        ("moe_every_n_layers", json!(2)),
+        ("prenorm", json!(true)),
+        ("qkv_proj_bias", json!(true)),
+        ("mlp_fc1_bias", json!(null)),
+        ("rotary_emb_fraction", json!(0.5)),
+        ("rotary_emb_interleaved", json!(true)),
+        ("rotary_emb_scale_base", json!(512)),
+        ("num_heads_kv", json!(1)),
+        ("activation_function", json!("gelu")),
+        ("img_size", json!(224)),
+    ] {
+        refused("nomic_bert/on_the_hub", key, value, key);
+    }
+    // The same under both names, and different.
+    refused("nomic_bert/on_the_hub", "hidden_size", json!(32), "n_embd");
+    for (key, value) in [
+        ("head_dim", json!(4)),
+        ("partial_rotary_factor", json!(0.5)),
+        ("rope_parameters", json!({ "rope_type": "yarn", "factor": 2.0 })),
+        ("rope_parameters", json!({ "rope_type": "linear" })),
+        ("rope_parameters", json!({ "rope_type": "default", "rope_theta": 0 })),
+        ("rope_scaling", json!({ "type": "dynamic", "factor": 2.0 })),
+        ("num_attention_heads", json!(16)),
+    ] {
+        refused("nomic_bert/classifier", key, value, key);
     }
 }
 

@@ -49,6 +49,8 @@ fn text_encoders_of_every_family_with_and_without_a_head() {
         ("mpnet/bare", "mpnet", 3, 0),
         ("deberta-v2/classifier", "deberta-v2", 3, 3),
         ("modernbert/classifier", "modernbert", 5, 3),
+        ("nomic_bert/classifier", "nomic_bert", 3, 3),
+        ("nomic_bert/on_the_hub", "nomic_bert", 3, 0),
     ];
     let scene = Scene::with_models(&models.map(|(name, ..)| name));
     for (name, family, stages, labels) in models {

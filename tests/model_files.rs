@@ -307,6 +307,7 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
                 "`mpnet`",
                 "`deberta-v2`",
                 "`modernbert`",
+                "`nomic_bert`",
                 "`vgg`",
                 "`inception",
             ]);

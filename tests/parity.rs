@@ -115,6 +115,8 @@ const CLASSIFIERS: &[&str] = &[
     "deberta-v2/mean_pooled",
     "modernbert/classifier",
     "modernbert/on_the_mean",
+    "nomic_bert/classifier",
+    "nomic_bert/mean_pooled",
 ];
 /// The bare ones.
 #[rustfmt::skip] // a line each
@@ -129,6 +131,7 @@ const BARE: &[&str] = &[
     "mpnet/bare",
     "deberta-v2/bare",
     "modernbert/bare",
+    "nomic_bert/on_the_hub",
 ];
 
 /// Those with gradients, all of one batch of unequal lengths.

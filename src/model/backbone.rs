@@ -31,9 +31,9 @@ pub struct Description {
 pub struct AdaptableLinear<'a> {
     /// The layer itself, which keeps the adapters.
     pub linear: &'a mut Linear,
-    /// The stored names of the layers that it is made of, without `.weight`, in the order of their equally many
-    /// outputs. Each gets an adapter of its own.
-    pub names: Vec<String>,
+    /// The stored names of the layers that it is made of, without `.weight`, and how many of the outputs each gives, in
+    /// their order. Each gets an adapter of its own.
+    pub parts: Vec<(String, i64)>,
     /// The stage that it is in.
     pub stage: usize,
 }

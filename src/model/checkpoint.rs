@@ -262,17 +262,15 @@ impl Weights {
         Ok((entry, file, map.get(entry.bytes.clone()).unwrap_or_default()))
     }
 
-    /// Names (as stored) of the tensors that have not been taken.
-    pub fn leftovers(&self) -> Vec<String> {
+    /// The tensors that have not been taken, in the order of the names that they are stored under: those, and the ones
+    /// they were looked up by.
+    pub fn leftovers(&self) -> Vec<(&str, &str)> {
         let taken = self.taken.borrow();
-        let mut names: Vec<String> = self
-            .entries
-            .iter()
-            .filter(|(name, _)| !taken.contains(*name))
-            .map(|(_, entry)| entry.stored.clone())
-            .collect();
-        names.sort();
-        names.dedup();
+        let left = self.entries.iter().filter(|(name, _)| !taken.contains(*name));
+        let mut names: Vec<_> = left.map(|(name, entry)| (entry.stored.as_str(), name.as_str())).collect();
+        names.sort_unstable();
+        // One that means several is left over once.
+        names.dedup_by_key(|(stored, _)| *stored);
         names
     }
 
@@ -366,7 +364,7 @@ pub enum Leftover {
 }
 
 impl LoadReport {
-    /// Accounts for every tensor that was not taken; `leftover_of` says what it is.
+    /// Accounts for every tensor that was not taken; `leftover_of` says by one of its names what it is.
     ///
     /// # Errors
     /// One is unexpected; `network` is what has no place for it.
@@ -377,15 +375,19 @@ impl LoadReport {
         leftover_of: impl Fn(&str) -> Leftover,
     ) -> Result<()> {
         let mut unexpected = Vec::new();
-        for name in checkpoint.weights.leftovers() {
-            match leftover_of(&name) {
-                Leftover::Unused => self.unused.push(name),
+        for (stored, name) in checkpoint.weights.leftovers() {
+            let found = match leftover_of(stored) {
+                Leftover::Unexpected => leftover_of(name),
+                expected => expected,
+            };
+            match found {
+                Leftover::Unused => self.unused.push(stored.to_owned()),
                 Leftover::Ignored => {}
-                Leftover::Unexpected => unexpected.push(name),
+                Leftover::Unexpected => unexpected.push(stored),
             }
         }
-        let Some(first) = unexpected.first() else { return Ok(()) };
-        let names = listed(unexpected.iter().map(String::as_str));
+        let Some(first) = unexpected.first().copied() else { return Ok(()) };
+        let names = listed(unexpected.iter().copied());
         Err(Error::request(format!("the checkpoint has tensors that {network} has no place for: {names}"))
             .file(&checkpoint.directory)
             .key(first)

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::activation::Activation;
 use super::checkpoint::Weights;
-use super::layers::{LayerNorm, Linear, cast};
+use super::layers::{LayerNorm, Linear, NormKind, cast};
 use super::parameter::{Parameter, ParameterLocation, Role};
 use super::pass::{DropoutKeys, Pass};
 use crate::error::Result;
@@ -112,7 +112,7 @@ pub fn stored_linear(weights: &Weights, name: &str, outputs: i64, inputs: i64, h
 pub fn stored_norm(weights: &Weights, name: &str, width: i64, epsilon: f64, has_bias: bool) -> Result<LayerNorm> {
     let weight = weights.take(&format!("{name}.weight"), &[width])?;
     let bias = stored_bias(weights, name, &weight, has_bias)?;
-    Ok(LayerNorm { weight, bias, epsilon })
+    Ok(LayerNorm { weight, bias, epsilon, kind: NormKind::Layer })
 }
 
 /// The bias that belongs to a weight; zeros where there is none.

@@ -116,25 +116,51 @@ impl Linear {
     }
 }
 
-/// Layer normalisation over the last dimension (Ba et al. 2016).
+/// What a norm makes of a token's values before it scales them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// Mean 0 and variance 1 (Ba et al. 2016).
+    Layer,
+    /// A mean square of 1 (RMSNorm, Zhang and Sennrich 2019).
+    Rms,
+}
+
+/// Normalisation over the last dimension.
 pub struct LayerNorm {
     /// `[width]`, by which the normalised values are multiplied.
     pub weight: Tensor,
     /// `[width]`, which is then added.
     pub bias: Tensor,
-    /// Added to the variance before its root is taken.
+    /// Added to the variance, or the mean square, before its root is taken.
     pub epsilon: f64,
+    /// What is made of the values before they are scaled.
+    pub kind: NormKind,
 }
 
 impl LayerNorm {
     /// Same shape and kind as `x`; statistics are computed in fp32 whatever the kind.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if self.kind == NormKind::Rms {
+            return self.scaled_by_root_mean_square(x);
+        }
         native::add_norm(x, None, &self.weight, &self.bias, self.epsilon, native::DropoutSpec::default())
     }
 
     /// `norm(residual + dropout(x))`.
     pub fn add_forward(&self, x: &Tensor, residual: &Tensor, drop: native::DropoutSpec) -> Result<Tensor> {
+        if self.kind == NormKind::Rms {
+            let x = if drop.p > 0.0 { native::dropout(x, drop.p, drop.key)? } else { x.shallow_clone() };
+            return self.scaled_by_root_mean_square(&x.f_add(residual)?);
+        }
         native::add_norm(x, Some(residual), &self.weight, &self.bias, self.epsilon, drop)
+    }
+
+    fn scaled_by_root_mean_square(&self, x: &Tensor) -> Result<Tensor> {
+        let wide = cast(x, Kind::Float)?;
+        let square = wide.f_square()?.f_mean_dim([-1i64].as_slice(), true, Kind::Float)?;
+        let normal = wide.f_mul(&square.f_add_scalar(self.epsilon)?.f_rsqrt()?)?;
+        let scaled = cast(&normal, x.kind())?.f_mul(&cast(&self.weight, x.kind())?)?;
+        Ok(scaled.f_add(&cast(&self.bias, x.kind())?)?)
     }
 }
 

@@ -13,7 +13,7 @@ use super::classifier::Classifier;
 use super::family::{FAMILIES, Family, FreshNetwork, HeadLayers, HeadNorm, HeadSpec, HiddenLayer, Leftovers, Parts};
 use super::head::{Head, Hidden, NamedLinear, NamedNorm, random_linear, stored_linear, stored_norm};
 use super::labels::{SINGLE_LABEL, stored_labels, stored_problem_type};
-use super::layers::{LayerNorm, Linear};
+use super::layers::{LayerNorm, Linear, NormKind};
 use super::parameter::ParameterLocation;
 use super::pass::Pooling;
 use super::request::{Engine, HeadRequest, InputSpec, LoadRequest};
@@ -325,7 +325,7 @@ fn new_norm(spec: &HeadNorm, width: i64, device: Device, missing: &mut Vec<Strin
     missing.extend(spec.bias.then(|| format!("{name}.bias")));
     let options = (Kind::Float, device);
     let (weight, bias) = (Tensor::f_ones([width], options)?, Tensor::f_zeros([width], options)?);
-    Ok(LayerNorm { weight, bias, epsilon: spec.epsilon })
+    Ok(LayerNorm { weight, bias, epsilon: spec.epsilon, kind: NormKind::Layer })
 }
 
 /// Whether the checkpoint has the output layer of the family's head.

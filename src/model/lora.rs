@@ -20,9 +20,8 @@ const SCALE: f64 = 2.0;
 pub fn adapt(backbone: &mut dyn Backbone, rank: i64, seed: u64) -> Result<Vec<Parameter>> {
     let mut parameters = Vec::new();
     for layer in backbone.linears_mut()? {
-        let (outputs, inputs) = layer.linear.weight.size2()?;
-        let rows = outputs / layer.names.len().max(1) as i64;
-        for name in layer.names {
+        let (_, inputs) = layer.linear.weight.size2()?;
+        for (name, rows) in layer.parts {
             let index = parameters.len() as u64;
             let adapter = random_adapter(rank, inputs, rows, seed, index, layer.linear.weight.device())?;
             let location = ParameterLocation::Stage(layer.stage);

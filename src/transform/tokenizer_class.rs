@@ -87,7 +87,7 @@ impl TokenizerClass {
             }
             Some(_) => Self::AsStored,
             None => match settings.model_type() {
-                Some("bert" | "distilbert" | "electra") => Self::Bert,
+                Some("bert" | "distilbert" | "electra" | "nomic_bert") => Self::Bert,
                 Some("mpnet") => Self::Mpnet,
                 Some("roberta") => Self::Roberta,
                 Some("albert") => Self::Albert,

@@ -182,7 +182,14 @@ mod tests {
         }
         let batch = set.batch(&[0, 1, 2, 3, 4, 5], Device::Cpu)?;
         let tokens = batch.inputs.tokens()?;
-        let options = AttentionOptions { heads: 2, qkv_bias: true, output_bias: true, dropout: 0.0, relative: None };
+        let options = AttentionOptions {
+            heads: 2,
+            key_value_heads: 2,
+            qkv_bias: true,
+            output_bias: true,
+            dropout: 0.0,
+            relative: None,
+        };
         let (width, used) = (16, tokens.len());
         let pass = Pass::evaluation(Kind::Float);
         let wave = |columns: i64| {

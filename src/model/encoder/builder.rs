@@ -2,10 +2,11 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::config::EncoderConfig;
 use super::names::Names;
 use crate::error::Result;
 use crate::model::checkpoint::Weights;
-use crate::model::layers::{LayerNorm, Linear, WeightDtype, cast};
+use crate::model::layers::{LayerNorm, Linear, NormKind, WeightDtype, cast};
 use crate::model::parameter::{Parameter, ParameterLocation, Role};
 use crate::native::Int8Linear;
 use crate::random::{Distribution, Random, drawn};
@@ -41,18 +42,20 @@ pub struct EncoderBuilder<'a> {
     dtype: WeightDtype,
     /// How many tensors have been drawn.
     drawn: u64,
+    norm_kind: NormKind,
     /// Whether norms have a bias.
     norm_bias: bool,
 }
 
 impl<'a> EncoderBuilder<'a> {
     /// Linear layers keep their weights in `dtype`; all else is kept as the source has it.
-    pub fn new(names: &'a Names, weights: EncoderWeights<'a>, dtype: WeightDtype, norm_bias: bool) -> Self {
+    pub fn new(names: &'a Names, weights: EncoderWeights<'a>, dtype: WeightDtype, config: &EncoderConfig) -> Self {
         let stored_prefix = match weights {
             EncoderWeights::Checkpoint(weights) => names.stored_prefix(weights),
             EncoderWeights::Random { .. } => names.prefix,
         };
-        Self { names, weights, parameters: Vec::new(), stored_prefix, dtype, drawn: 0, norm_bias }
+        let EncoderConfig { norm_kind, norm_bias, .. } = *config;
+        Self { names, weights, parameters: Vec::new(), stored_prefix, dtype, drawn: 0, norm_kind, norm_bias }
     }
 
     /// The parameters of all that was taken, in that order.
@@ -98,11 +101,11 @@ impl<'a> EncoderBuilder<'a> {
     }
 
     /// Several tensors as one, stacked along dimension 0, stored under their own names.
-    fn take_fused(&mut self, names: &[String], shape: &[i64], stage: usize, initial: Initial) -> Result<Tensor> {
-        let parts = names.iter().map(|name| self.unregistered(name, shape, initial)).collect::<Result<Vec<_>>>()?;
-        let tensor = Tensor::f_cat(&parts, 0)?;
-        let rows = shape.first().copied().unwrap_or(1);
-        let parts = names.iter().map(|name| (format!("{}{name}", self.names.prefix), rows)).collect();
+    fn take_fused(&mut self, parts: &[(String, Vec<i64>)], stage: usize, initial: Initial) -> Result<Tensor> {
+        let tensors = parts.iter().map(|(name, shape)| self.unregistered(name, shape, initial));
+        let tensor = Tensor::f_cat(&tensors.collect::<Result<Vec<_>>>()?, 0)?;
+        let rows = |shape: &[i64]| shape.first().copied().unwrap_or(1);
+        let parts = parts.iter().map(|(name, shape)| (format!("{}{name}", self.names.prefix), rows(shape))).collect();
         let location = ParameterLocation::Stage(stage);
         self.parameters.push(Parameter { parts, tensor: tensor.shallow_clone(), location, role: Role::Weight });
         Ok(tensor)
@@ -129,13 +132,14 @@ impl<'a> EncoderBuilder<'a> {
         self.in_dtype(weight, None)
     }
 
-    /// Three linear layers of `width` inputs and outputs as one.
-    pub fn fused_linear(&mut self, names: [String; 3], width: i64, bias: bool, stage: usize) -> Result<Linear> {
-        let weights = names.each_ref().map(|name| format!("{name}.weight"));
-        let biases = names.each_ref().map(|name| format!("{name}.bias"));
-        let weight = self.take_fused(&weights, &[width, width], stage, Initial::Normal)?;
+    /// Several linear layers of the same inputs as one: their names and outputs.
+    pub fn fused_linear(&mut self, parts: &[(String, i64)], inputs: i64, bias: bool, stage: usize) -> Result<Linear> {
+        let weights: Vec<_> =
+            parts.iter().map(|(name, outputs)| (format!("{name}.weight"), vec![*outputs, inputs])).collect();
+        let biases: Vec<_> = parts.iter().map(|(name, outputs)| (format!("{name}.bias"), vec![*outputs])).collect();
+        let weight = self.take_fused(&weights, stage, Initial::Normal)?;
         let bias = match bias {
-            true => Some(self.take_fused(&biases, &[width], stage, Initial::Filled(0.0))?),
+            true => Some(self.take_fused(&biases, stage, Initial::Filled(0.0))?),
             false => None,
         };
         self.in_dtype(weight, bias)
@@ -172,6 +176,7 @@ impl<'a> EncoderBuilder<'a> {
             },
             weight,
             epsilon,
+            kind: self.norm_kind,
         })
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::rotary::RotaryOptions;
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
+use crate::model::layers::NormKind;
 
 /// Sizes and options of an encoder.
 #[derive(Debug, Clone)]
@@ -22,6 +23,7 @@ pub struct EncoderConfig {
     pub feed_forward: FeedForwardOptions,
     pub norms: NormPlacement,
     pub layer_norm_epsilon: f64,
+    pub norm_kind: NormKind,
     /// Whether norms have a bias.
     pub norm_bias: bool,
     /// Whether the first layer has no norm before its attention, since the embeddings end with one.
@@ -71,6 +73,9 @@ pub enum EmbeddingsConfig {
 #[derive(Debug, Clone, Copy)]
 pub struct AttentionOptions {
     pub heads: i64,
+    /// Heads of keys and values: as many, or a divisor of them, where several queries share each (grouped-query
+    /// attention, Ainslie et al. 2023).
+    pub key_value_heads: i64,
     /// Whether query, key and value have a bias.
     pub qkv_bias: bool,
     /// Whether the layer after attention has one.
@@ -115,8 +120,12 @@ pub struct FeedForwardOptions {
     pub activation: Activation,
     /// Whether there is a gate; its weights lie below those of the first layer.
     pub gated: bool,
-    /// Whether its linear layers have a bias.
+    /// Whether the first linear layer, and the gate, have a bias.
     pub bias: bool,
+    /// Whether the second one has.
+    pub output_bias: bool,
+    /// Whether dropout also comes before the second one.
+    pub drops_inner: bool,
 }
 
 /// Where a layer's two norms are.
@@ -174,6 +183,10 @@ impl EncoderConfig {
         if self.width % heads != 0 {
             let message = format!("{} {} cannot be divided among {heads} heads", keys.width, self.width);
             return refuse(keys.heads, message);
+        }
+        let shared = self.attention.key_value_heads;
+        if !is_size(shared) || heads % shared != 0 {
+            return refuse("num_key_value_heads", format!("{heads} heads cannot share {shared} of keys and values"));
         }
         for (key, p) in [(keys.hidden_dropout, self.hidden_dropout), (keys.attention_dropout, attention_dropout)] {
             if !(0.0..1.0).contains(&p) {

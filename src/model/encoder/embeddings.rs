@@ -18,7 +18,7 @@ pub struct TextEmbeddings {
     position: Option<Tensor>,
     position_offset: i64,
     segment: Option<Tensor>,
-    norm: LayerNorm,
+    norm: Option<LayerNorm>,
     dropout: f64,
     projection: Option<Linear>,
     projects_first: bool,
@@ -53,12 +53,13 @@ impl TextEmbeddings {
                 Some(name) if segments > 0 => Some(builder.take(name, &[segments, width], 0, Initial::Normal)?),
                 _ => None,
             },
-            norm: builder.norm(
-                norm,
-                if projects_first { config.width } else { width },
-                config.layer_norm_epsilon,
-                0,
-            )?,
+            norm: match norm {
+                Some(name) => {
+                    let width = if projects_first { config.width } else { width };
+                    Some(builder.norm(name, width, config.layer_norm_epsilon, 0)?)
+                }
+                None => None,
+            },
             dropout: config.hidden_dropout,
             projection: match builder.names.embedding_projection {
                 Some(name) if width != config.width => Some(match projects_first {
@@ -95,7 +96,11 @@ impl TextEmbeddings {
         if let Some(projection) = first {
             x = projection.forward(&x, pass)?;
         }
-        let x = DropoutKeys::apply(pass.dropout, self.norm.forward(&x)?, self.dropout)?;
+        let x = match &self.norm {
+            Some(norm) => norm.forward(&x)?,
+            None => x,
+        };
+        let x = DropoutKeys::apply(pass.dropout, x, self.dropout)?;
         match last {
             Some(projection) => projection.forward(&x, pass),
             None => Ok(x),

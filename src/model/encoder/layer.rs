@@ -17,7 +17,7 @@ use crate::model::pass::{DropoutKeys, Pass};
 
 /// See the [module](self).
 pub struct Layer {
-    /// Query, key and value as one: `[3·width, width]`.
+    /// Query, key and value as one: `[3·width, width]`, or fewer rows where keys and values have fewer heads.
     qkv: Linear,
     attention: AttentionOptions,
     relative: RelativeProjections,
@@ -27,6 +27,8 @@ pub struct Layer {
     inner: Linear,
     activation: Activation,
     gated: bool,
+    /// Before the second linear layer of the feed-forward block.
+    inner_dropout: f64,
     output: Linear,
     output_norm: LayerNorm,
     norms: NormPlacement,
@@ -48,36 +50,47 @@ impl Layer {
     /// The layer number `index`.
     pub fn load(config: &EncoderConfig, index: usize, builder: &mut EncoderBuilder) -> Result<Self> {
         let (width, epsilon, stage) = (config.width, config.layer_norm_epsilon, index + 1);
-        let FeedForwardOptions { inner, activation, gated, bias } = config.feed_forward;
-        let AttentionOptions { qkv_bias, output_bias, .. } = config.attention;
+        let FeedForwardOptions { inner, activation, gated, bias, output_bias, drops_inner } = config.feed_forward;
+        let AttentionOptions { heads, key_value_heads, qkv_bias, .. } = config.attention;
         let names = builder.names;
         let name = |template: &str| template.replace("{}", &index.to_string());
         let qkv = match names.qkv {
             Some(one) => builder.linear_with(qkv_bias, &name(one), width, 3 * width, stage)?,
             None => {
-                let three = [name(names.query), name(names.key), name(names.value)];
-                builder.fused_linear(three, width, qkv_bias, stage)?
+                let shared = width / heads * key_value_heads;
+                let three = [(name(names.query), width), (name(names.key), shared), (name(names.value), shared)];
+                builder.fused_linear(&three, width, qkv_bias, stage)?
             }
         };
         Ok(Self {
             qkv,
             attention: config.attention,
             relative: RelativeProjections::load(config, index, builder)?,
-            attention_output: builder.linear_with(output_bias, &name(names.attention_output), width, width, stage)?,
+            attention_output: builder.linear_with(
+                config.attention.output_bias,
+                &name(names.attention_output),
+                width,
+                width,
+                stage,
+            )?,
             attention_norm: match config.skips_first_norm && index == 0 {
                 true => None,
                 false => Some(builder.norm(&name(names.attention_norm), width, epsilon, stage)?),
             },
-            inner: builder.linear_with(
-                bias,
-                &name(names.inner),
-                width,
-                if gated { 2 * inner } else { inner },
-                stage,
-            )?,
+            inner: match names.gate {
+                Some(gate) if gated => {
+                    let two = [(name(names.inner), inner), (name(gate), inner)];
+                    builder.fused_linear(&two, width, bias, stage)?
+                }
+                _ => {
+                    let outputs = if gated { 2 * inner } else { inner };
+                    builder.linear_with(bias, &name(names.inner), width, outputs, stage)?
+                }
+            },
             activation,
             gated,
-            output: builder.linear_with(bias, &name(names.output), inner, width, stage)?,
+            inner_dropout: if drops_inner { config.hidden_dropout } else { 0.0 },
+            output: builder.linear_with(output_bias, &name(names.output), inner, width, stage)?,
             output_norm: builder.norm(&name(names.output_norm), width, epsilon, stage)?,
             norms: config.norms,
             is_local: config.local.get(index).copied().unwrap_or(false),
@@ -85,13 +98,24 @@ impl Layer {
         })
     }
 
-    /// The linear layers, each with the names (`{}` for the layer's number) of the weights that it is made of.
-    pub fn linears_mut<'a>(&'a mut self, names: &'a Names) -> [(&'a mut Linear, Vec<&'static str>); 4] {
+    /// The linear layers, each with the weights that it is made of: names (`{}` for the layer's number) and outputs.
+    pub fn linears_mut(&mut self, names: &Names) -> [(&mut Linear, Vec<(&'static str, i64)>); 4] {
+        let AttentionOptions { heads, key_value_heads, .. } = self.attention;
+        let [all, width, inner] = [&self.qkv, &self.attention_output, &self.inner].map(Linear::outputs);
+        let shared = width / heads * key_value_heads;
+        let qkv = match names.qkv {
+            Some(one) => vec![(one, all)],
+            None => vec![(names.query, width), (names.key, shared), (names.value, shared)],
+        };
+        let inner = match names.gate {
+            Some(gate) if self.gated => vec![(names.inner, inner / 2), (gate, inner / 2)],
+            _ => vec![(names.inner, inner)],
+        };
         [
-            (&mut self.qkv, names.qkv.map_or_else(|| vec![names.query, names.key, names.value], |one| vec![one])),
-            (&mut self.attention_output, vec![names.attention_output]),
-            (&mut self.inner, vec![names.inner]),
-            (&mut self.output, vec![names.output]),
+            (&mut self.qkv, qkv),
+            (&mut self.attention_output, vec![(names.attention_output, width)]),
+            (&mut self.inner, inner),
+            (&mut self.output, vec![(names.output, width)]),
         ]
     }
 
@@ -100,7 +124,7 @@ impl Layer {
         let (relative, options) = match (distances, &self.attention.relative) {
             (None, _) => return Ok(None),
             (Some(Distances::Rotary(rotations)), _) => {
-                return Ok(self.is_local.then_some(ScoreBias::Window(rotations.window)));
+                return Ok(rotations.window().filter(|_| self.is_local).map(ScoreBias::Window));
             }
             (Some(Distances::Bias(bias)), _) => return Ok(Some(ScoreBias::Shared(bias))),
             (Some(Distances::Vectors(vectors)), Some(options)) => (vectors, options),
@@ -111,14 +135,25 @@ impl Layer {
         Ok(Some(ScoreBias::Relative(scores)))
     }
 
-    /// `projected`, whose first `turned` of `parts` are turned by their positions where there are rotations.
-    fn turned(&self, projected: Tensor, turned_of_parts: [i64; 2], distances: Option<&Distances>) -> Result<Tensor> {
-        match distances {
+    /// Keys and values, `queries` heads of queries before them, as attention takes them: queries and keys are turned by
+    /// their positions where there are rotations, and every query has a key and a value of its own.
+    fn arranged(&self, projected: Tensor, queries: i64, distances: Option<&Distances>) -> Result<Tensor> {
+        let AttentionOptions { heads, key_value_heads: shared, .. } = self.attention;
+        let projected = match distances {
             Some(Distances::Rotary(rotations)) => {
-                rotations.turn(&projected, turned_of_parts, self.attention.heads, self.is_local)
+                rotations.turn(&projected, [queries + shared, queries + 2 * shared], self.is_local)?
             }
-            _ => Ok(projected),
+            _ => projected,
+        };
+        if shared == heads {
+            return Ok(projected);
         }
+        let columns = projected.size().last().copied().unwrap_or(0);
+        let d = columns / (queries + 2 * shared);
+        let asking = projected.f_narrow(1, 0, queries * d)?;
+        let rest = projected.f_narrow(1, queries * d, columns - queries * d)?.f_reshape([-1, 2 * shared, 1, d])?;
+        let rest = rest.f_expand([-1, 2 * shared, heads / shared, d], false)?.f_reshape([-1, 2 * heads * d])?;
+        Ok(Tensor::f_cat(&[asking, rest], 1)?)
     }
 
     /// `[T, width]` to `[T, width]`; `distances` is what all layers read for their attention scores.
@@ -134,7 +169,7 @@ impl Layer {
             (NormPlacement::Before, Some(norm)) => self.qkv.forward(&norm.forward(x)?, pass)?,
             _ => self.qkv.forward(x, pass)?,
         };
-        let projected = self.turned(projected, [2, 3], distances)?;
+        let projected = self.arranged(projected, self.attention.heads, distances)?;
         let context = attend(&projected, tokens, bias.as_ref(), &self.attention, pass)?;
         self.after_attention(&context, x, pass)
     }
@@ -149,7 +184,7 @@ impl Layer {
         pass: Pass,
     ) -> Result<Tensor> {
         let bias = self.score_bias(distances, pass)?;
-        let width = x.size().last().copied().unwrap_or(0);
+        let (width, outputs) = (x.size().last().copied().unwrap_or(0), self.qkv.outputs());
         let first = x.f_index_select(0, &tokens.first)?;
         let normalised = match (self.norms, &self.attention_norm) {
             (NormPlacement::Before, Some(norm)) => Some(norm.forward(x)?),
@@ -160,15 +195,15 @@ impl Layer {
             // In 8 bits query, key and value are one: all are computed, and the other tokens' queries left.
             let projected = self.qkv.forward(read, pass)?;
             let query = projected.f_narrow(1, 0, width)?.f_index_select(0, &tokens.first)?;
-            (query, projected.f_narrow(1, width, 2 * width)?)
+            (query, projected.f_narrow(1, width, outputs - width)?)
         } else {
             let asking =
                 if self.norms == NormPlacement::Before { &read.f_index_select(0, &tokens.first)? } else { &first };
             let query = self.qkv.forward_part(asking, 0..width, pass)?;
-            (query, self.qkv.forward_part(read, width..3 * width, pass)?)
+            (query, self.qkv.forward_part(read, width..outputs, pass)?)
         };
         // The first token's query is turned by nothing.
-        let key_value = self.turned(key_value, [1, 2], distances)?;
+        let key_value = self.arranged(key_value, 0, distances)?;
         let context = attend_first_tokens(&query, &key_value, tokens, bias.as_ref(), &self.attention, pass)?;
         Ok(self.after_attention(&context, &first, pass)?.f_narrow(0, 0, tokens.sequences())?)
     }
@@ -199,7 +234,7 @@ impl Layer {
         let both = self.inner.forward(x, pass)?;
         let width = both.size().last().copied().unwrap_or(0) / 2;
         let (inner, gate) = (both.f_narrow(-1, 0, width)?.f_contiguous()?, both.f_narrow(-1, width, width)?);
-        Ok(self.activation.apply(&inner)?.f_mul(&gate)?)
+        DropoutKeys::apply(pass.dropout, self.activation.apply(&inner)?.f_mul(&gate)?, self.inner_dropout)
     }
 
     /// `residual + dropout(x)`.

@@ -26,4 +26,4 @@ pub use self::distance::BUCKETS;
 pub use self::names::{EmbeddingNames, Names, RelativeNames};
 pub use self::network::Encoder;
 pub use self::patches::grid_of;
-pub use self::rotary::RotaryOptions;
+pub use self::rotary::{LocalOptions, RotaryOptions};

@@ -24,6 +24,8 @@ pub struct Names {
     pub attention_norm: &'static str,
     /// The first linear layer of the feed-forward block.
     pub inner: &'static str,
+    /// Its gate, in a family that stores it by itself.
+    pub gate: Option<&'static str>,
     /// The second one.
     pub output: &'static str,
     pub output_norm: &'static str,
@@ -34,8 +36,9 @@ pub struct Names {
 /// The same for what the tokens are made with.
 #[derive(Debug, Clone, Copy)]
 pub enum EmbeddingNames {
-    /// Whole names, but for the norm. `segment` is `None` in a family without segments.
-    Text { word: &'static str, position: &'static str, segment: Option<&'static str>, norm: &'static str },
+    /// Whole names, but for the norm. `segment` is `None` in a family without segments, `norm` in one without a norm
+    /// before the first layer.
+    Text { word: &'static str, position: &'static str, segment: Option<&'static str>, norm: Option<&'static str> },
     /// Whole names, but for the projection.
     Patches { class: &'static str, position: &'static str, projection: &'static str },
 }
@@ -58,7 +61,7 @@ impl Names {
                 word: "embeddings.word_embeddings.weight",
                 position: "embeddings.position_embeddings.weight",
                 segment: Some("embeddings.token_type_embeddings.weight"),
-                norm: "embeddings.LayerNorm",
+                norm: Some("embeddings.LayerNorm"),
             },
             embedding_projection: None,
             distance_bias: None,
@@ -70,6 +73,7 @@ impl Names {
             attention_output: "encoder.layer.{}.attention.output.dense",
             attention_norm: "encoder.layer.{}.attention.output.LayerNorm",
             inner: "encoder.layer.{}.intermediate.dense",
+            gate: None,
             output: "encoder.layer.{}.output.dense",
             output_norm: "encoder.layer.{}.output.LayerNorm",
             final_norm: None,

@@ -74,7 +74,7 @@ impl Encoder {
     /// # Errors
     /// A tensor that is missing or of another shape.
     pub fn load(config: EncoderConfig, names: &Names, weights: EncoderWeights, dtype: WeightDtype) -> Result<Self> {
-        let mut builder = EncoderBuilder::new(names, weights, dtype, config.norm_bias);
+        let mut builder = EncoderBuilder::new(names, weights, dtype, &config);
         let embeddings = match (&config.embeddings, names.embeddings) {
             (EmbeddingsConfig::Text { .. }, EmbeddingNames::Text { .. }) => {
                 Embeddings::Text(TextEmbeddings::load(&config, &mut builder)?)
@@ -239,10 +239,10 @@ impl Backbone for Encoder {
         let Self { layers, names, .. } = self;
         let mut linears = Vec::with_capacity(4 * layers.len());
         for (index, layer) in layers.iter_mut().enumerate() {
-            for (linear, templates) in layer.linears_mut(names) {
-                let full = |template: &&str| format!("{}{}", names.prefix, template.replace("{}", &index.to_string()));
-                let names = templates.iter().map(full).collect();
-                linears.push(AdaptableLinear { linear, names, stage: index + 1 });
+            for (linear, parts) in layer.linears_mut(names) {
+                let full = |template: &str| format!("{}{}", names.prefix, template.replace("{}", &index.to_string()));
+                let parts = parts.iter().map(|(template, outputs)| (full(template), *outputs)).collect();
+                linears.push(AdaptableLinear { linear, parts, stage: index + 1 });
             }
         }
         Ok(linears)

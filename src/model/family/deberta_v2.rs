@@ -19,7 +19,7 @@ pub const DEBERTA_V2: TextEncoder = TextEncoder {
             word: "embeddings.word_embeddings.weight",
             position: "embeddings.position_embeddings.weight",
             segment: Some("embeddings.token_type_embeddings.weight"),
-            norm: "embeddings.LayerNorm",
+            norm: Some("embeddings.LayerNorm"),
         },
         embedding_projection: Some("embeddings.embed_proj"),
         relative: Some(RelativeNames {

@@ -13,11 +13,14 @@ mod inception;
 mod interface;
 mod modernbert;
 mod mpnet;
+mod nomic_bert;
 mod resnet;
 mod roberta;
+mod rotary;
 mod text_encoder;
 mod timm_vit;
 mod transformers;
+mod translated;
 mod vgg;
 mod vit;
 
@@ -37,6 +40,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &mpnet::MPNET,
     &deberta_v2::DEBERTA_V2,
     &modernbert::MODERNBERT,
+    &nomic_bert::NOMIC_BERT,
     &vit::Vit,
     &resnet::ResNetFamily,
     &vgg::VggFamily,

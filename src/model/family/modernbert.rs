@@ -7,11 +7,13 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::rotary::check_halves;
 use super::text_encoder::{PositionNumbering, Settings, TextDefaults, TextEncoder, TextHead, TextKeys};
 use crate::error::Result;
 use crate::model::activation::Activation;
 use crate::model::encoder::{
-    ConfigKeys, EmbeddingNames, EmbeddingsConfig, EncoderConfig, Names, NormPlacement, RotaryOptions,
+    ConfigKeys, EmbeddingNames, EmbeddingsConfig, EncoderConfig, FeedForwardOptions, LocalOptions, Names,
+    NormPlacement, RotaryOptions,
 };
 use crate::model::request::Engine;
 
@@ -25,7 +27,7 @@ pub const MODERNBERT: TextEncoder = TextEncoder {
             word: "embeddings.tok_embeddings.weight",
             position: "",
             segment: None,
-            norm: "embeddings.norm",
+            norm: Some("embeddings.norm"),
         },
         embedding_projection: None,
         distance_bias: None,
@@ -37,6 +39,7 @@ pub const MODERNBERT: TextEncoder = TextEncoder {
         attention_output: "layers.{}.attn.Wo",
         attention_norm: "layers.{}.attn_norm",
         inner: "layers.{}.mlp.Wi",
+        gate: None,
         output: "layers.{}.mlp.Wo",
         output_norm: "layers.{}.mlp_norm",
         final_norm: Some("final_norm"),
@@ -99,14 +102,11 @@ fn read_further(settings: &Settings, config: &mut EncoderConfig) -> Result<()> {
     if activation != Activation::Gelu {
         return Err(settings.refused("classifier_activation", format!("{activation:?}: only gelu is supported")));
     }
-    let head_width = config.width / config.attention.heads.max(1);
-    if head_width % 2 != 0 {
-        let message = format!("heads of {head_width} columns have no halves to turn");
-        return Err(settings.refused("num_attention_heads", message));
-    }
+    check_halves(settings, config)?;
     let attention_bias = settings.get("attention_bias", false)?;
     (config.attention.qkv_bias, config.attention.output_bias) = (attention_bias, attention_bias);
-    (config.feed_forward.gated, config.feed_forward.bias) = (true, settings.get("mlp_bias", false)?);
+    let bias = settings.get("mlp_bias", false)?;
+    config.feed_forward = FeedForwardOptions { gated: true, bias, output_bias: bias, ..config.feed_forward };
     (config.norms, config.norm_bias) = (NormPlacement::Before, settings.get("norm_bias", false)?);
     config.skips_first_norm = true;
     if let EmbeddingsConfig::Text { has_positions, .. } = &mut config.embeddings {
@@ -119,8 +119,8 @@ fn read_further(settings: &Settings, config: &mut EncoderConfig) -> Result<()> {
     let theta = |kind, key, usual| theta(settings, kind, key, usual);
     config.rotary = Some(RotaryOptions {
         theta: theta("full_attention", "global_rope_theta", THETA)?,
-        local_theta: theta("sliding_attention", "local_rope_theta", LOCAL_THETA)?,
-        window,
+        divisor: 1.0,
+        local: Some(LocalOptions { theta: theta("sliding_attention", "local_rope_theta", LOCAL_THETA)?, window }),
     });
     config.local = local_layers(settings, config.layers)?;
     Ok(())

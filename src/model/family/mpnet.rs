@@ -18,7 +18,7 @@ pub const MPNET: TextEncoder = TextEncoder {
             word: "embeddings.word_embeddings.weight",
             position: "embeddings.position_embeddings.weight",
             segment: None,
-            norm: "embeddings.LayerNorm",
+            norm: Some("embeddings.LayerNorm"),
         },
         distance_bias: Some("encoder.relative_attention_bias.weight"),
         query: "encoder.layer.{}.attention.attn.q",

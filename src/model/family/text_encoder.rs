@@ -19,6 +19,7 @@ use crate::model::encoder::{
     AttentionOptions, ConfigKeys, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights, FeedForwardOptions,
     INITIAL_STD, Names, NormPlacement, impossible_size, is_size,
 };
+use crate::model::layers::NormKind;
 use crate::model::pass::Pooling;
 use crate::model::request::{Engine, InputSpec, LoadRequest};
 use crate::model::rust_bert::{RustBertLoader, RustBertSource};
@@ -159,6 +160,11 @@ impl Settings<'_> {
         }
     }
 
+    /// Whether the setting is there and not null.
+    pub fn is_given(&self, key: &str) -> bool {
+        self.config.get(key).is_some_and(|value| !value.is_null())
+    }
+
     fn size(&self, key: &str, default: i64) -> Result<i64> {
         let size = self.get(key, default)?;
         if is_size(size) { Ok(size) } else { Err(self.refused(key, impossible_size(size))) }
@@ -200,13 +206,15 @@ impl TextEncoder {
         }
         let of = &keys.encoder;
         let width = settings.get(of.width, defaults.width)?;
+        let heads = settings.get(of.heads, defaults.heads)?;
         let mut config = EncoderConfig {
             family: self.name,
             embeddings: self.embeddings(&settings, width)?,
             width,
             layers: settings.get::<i64>(of.layers, defaults.layers as i64)? as usize,
             attention: AttentionOptions {
-                heads: settings.get(of.heads, defaults.heads)?,
+                heads,
+                key_value_heads: heads,
                 qkv_bias: true,
                 output_bias: true,
                 dropout: settings.get(of.attention_dropout, defaults.attention_dropout)?,
@@ -217,12 +225,15 @@ impl TextEncoder {
                 activation: settings.get(keys.activation, defaults.activation)?,
                 gated: false,
                 bias: true,
+                output_bias: true,
+                drops_inner: false,
             },
             norms: NormPlacement::After,
             layer_norm_epsilon: match of.layer_norm_epsilon {
                 Some(key) => settings.get(key, defaults.layer_norm_epsilon)?,
                 None => defaults.layer_norm_epsilon,
             },
+            norm_kind: NormKind::Layer,
             norm_bias: true,
             skips_first_norm: false,
             rotary: None,

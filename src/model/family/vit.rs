@@ -18,6 +18,7 @@ use crate::model::encoder::{
     AttentionOptions, ConfigKeys, EmbeddingNames, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights,
     FeedForwardOptions, INITIAL_STD, Names, NormPlacement, grid_of, impossible_size,
 };
+use crate::model::layers::NormKind;
 use crate::model::pass::Pooling;
 use crate::model::request::{InputSpec, LoadRequest};
 
@@ -44,6 +45,7 @@ const NAMES: Names = Names {
     attention_output: "encoder.layer.{}.attention.output.dense",
     attention_norm: "encoder.layer.{}.layernorm_before",
     inner: "encoder.layer.{}.intermediate.dense",
+    gate: None,
     output: "encoder.layer.{}.output.dense",
     output_norm: "encoder.layer.{}.layernorm_after",
     final_norm: Some("layernorm"),
@@ -176,6 +178,7 @@ fn read_config(config: &Value, file: &Path, antialias: bool) -> Result<(EncoderC
         layers: config.num_hidden_layers as usize,
         attention: AttentionOptions {
             heads: config.num_attention_heads,
+            key_value_heads: config.num_attention_heads,
             qkv_bias: config.qkv_bias,
             output_bias: true,
             dropout: config.attention_probs_dropout_prob,
@@ -186,9 +189,12 @@ fn read_config(config: &Value, file: &Path, antialias: bool) -> Result<(EncoderC
             activation: config.hidden_act,
             gated: false,
             bias: true,
+            output_bias: true,
+            drops_inner: false,
         },
         norms: NormPlacement::Before,
         layer_norm_epsilon: config.layer_norm_eps,
+        norm_kind: NormKind::Layer,
         norm_bias: true,
         skips_first_norm: false,
         rotary: None,

@@ -12,7 +12,7 @@ use crate::batch::TokenizedSet;
 use crate::config::accepts::MAX_LENGTH;
 use crate::data::Input;
 use crate::error::{Error, Result};
-use crate::transform::guard::{guarded, plainly};
+use crate::transform::guard::{failing_part, guarded, plainly};
 use crate::transform::language_fit::LanguageFit;
 use crate::transform::lengths::Tokenized;
 use crate::transform::long_text;
@@ -209,12 +209,9 @@ impl TextTokenizer {
                 Input::Image(path) => return Err(Error::request("this model reads text, not images").file(path)),
             };
             let length = guarded(|| self.push(texts, &mut chunk));
-            let length =
-                length.and_then(|length| length.map_err(|error| plainly(&error.to_string()))).map_err(|why| {
-                    Error::request(format!("the text cannot be tokenised: {why}"))
-                        .file(&self.files.file)
-                        .hint(BELONGING)
-                })?;
+            let length = length
+                .and_then(|length| length.map_err(|error| plainly(&error.to_string())))
+                .map_err(|why| self.failure(texts, &why))?;
             if !self.has_segments() {
                 // Some families have one segment and the tokenizer of one with two.
                 chunk.segments[start..].fill(0);
@@ -230,6 +227,12 @@ impl TextTokenizer {
             });
         }
         Ok(chunk)
+    }
+
+    fn failure(&self, texts: &[&str], why: &str) -> Error {
+        let error = Error::request(format!("the text cannot be tokenised: {why}")).file(&self.files.file);
+        let part = failing_part(&self.files.tokenizer, texts);
+        part.into_iter().fold(error, Error::key).hint(BELONGING)
     }
 
     /// Adds the ids and segments of a text, or of two, cut at the limit; returns how long they were before.

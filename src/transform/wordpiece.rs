@@ -215,7 +215,8 @@ enum Part {
 }
 
 impl Template {
-    /// Found by having the tokenizer lay out stand-ins for `texts` texts. None where no room is left.
+    /// Found by having the tokenizer lay out stand-ins for `texts` texts. None where no room is left, and where it lays
+    /// them out in a way that only the tokenizer itself can tell: a text twice or not at all.
     pub fn of(tokenizer: &Tokenizer, texts: usize, max_length: usize) -> Option<Self> {
         let stand_in = |text: usize| -> Encoding {
             [(u32::MAX - text as u32, String::new(), (0, 0), None, text as u32)].into_iter().collect()
@@ -227,8 +228,10 @@ impl Template {
             text if text < texts => Part::Text(text),
             _ => Part::Special(id),
         };
-        let parts = encoding.get_ids().iter().map(part).zip(encoding.get_type_ids().iter().copied()).collect();
-        Some(Self { parts, room })
+        let parts: Vec<(Part, u32)> =
+            encoding.get_ids().iter().map(part).zip(encoding.get_type_ids().iter().copied()).collect();
+        let once = |text: &usize| parts.iter().filter(|(part, _)| matches!(part, Part::Text(at) if at == text)).count();
+        (0..texts).all(|text| once(&text) == 1).then_some(Self { parts, room })
     }
 
     /// The ids of the special tokens.
@@ -275,4 +278,38 @@ fn longest_first([first, second]: [usize; 2], room: usize) -> [usize; 2] {
         long = short + room % 2;
     }
     if first > second { [long, short] } else { [short, long] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_layout_that_only_the_tokenizer_can_tell_is_left_to_it() {
+        let layout = |ids: Value, parts: &[&str]| {
+            let part = |part: &&str| match *part {
+                "[CLS]" => json!({ "SpecialToken": { "id": "[CLS]", "type_id": 0 } }),
+                text => json!({ "Sequence": { "id": text, "type_id": 0 } }),
+            };
+            let parts: Vec<Value> = parts.iter().map(part).collect();
+            let special = json!({ "[CLS]": { "id": "[CLS]", "ids": ids, "tokens": ["[CLS]"] } });
+            let tokenizer = json!({
+                "model": { "type": "WordLevel", "vocab": { "a": 0 }, "unk_token": "a" },
+                "post_processor": {
+                    "type": "TemplateProcessing", "single": parts, "pair": parts, "special_tokens": special
+                },
+            });
+            Tokenizer::from_bytes(tokenizer.to_string()).expect("a tokenizer")
+        };
+        let usual = layout(json!([7]), &["[CLS]", "A"]);
+        assert_eq!(Template::of(&usual, 1, 8).map(|layout| layout.room), Some(7));
+        // A pair of which one text is not there.
+        assert!(Template::of(&usual, 2, 8).is_none());
+        assert!(Template::of(&layout(json!([7]), &["A", "[CLS]", "A"]), 1, 8).is_none());
+        assert!(Template::of(&layout(json!([7]), &["[CLS]"]), 1, 8).is_none());
+        // What stands for the text is an id that no vocabulary has.
+        assert!(Template::of(&layout(json!([u32::MAX]), &["[CLS]", "A"]), 1, 8).is_none());
+        assert!(Template::of(&usual, 1, 1).is_none());
+    }
 }

@@ -288,11 +288,17 @@ fn is_finite(tensor: &Tensor) -> Result<bool> {
     Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 1)
 }
 
-/// TensorFlow-era checkpoints call a norm's parameters gamma and beta.
+/// TensorFlow-era checkpoints call a layer norm's parameters gamma and beta. Elsewhere these are names of their own, as
+/// that of ConvNeXt's layer scale.
 fn modern_name(stored: &str) -> String {
-    match (stored.strip_suffix(".gamma"), stored.strip_suffix(".beta")) {
-        (Some(stem), _) => format!("{stem}.weight"),
-        (_, Some(stem)) => format!("{stem}.bias"),
+    let Some((module, parameter)) = stored.rsplit_once('.') else { return stored.to_owned() };
+    let last = module.rsplit('.').next().unwrap_or(module);
+    if !["LayerNorm", "layer_norm", "layernorm"].iter().any(|norm| last.contains(norm)) {
+        return stored.to_owned();
+    }
+    match parameter {
+        "gamma" => format!("{module}.weight"),
+        "beta" => format!("{module}.bias"),
         _ => stored.to_owned(),
     }
 }
@@ -459,4 +465,24 @@ pub fn save_tensors(file: &Path, tensors: impl IntoIterator<Item = (String, Tens
     let bytes = safetensors::serialize(stored.iter(), Some(metadata))
         .map_err(|error| Error::failure(format!("cannot be written as safetensors: {error}")).file(file))?;
     crate::files::write_atomically(file, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::modern_name;
+
+    #[test]
+    fn gamma_is_a_weight_in_layer_norms_alone() {
+        for (stored, name) in [
+            ("bert.embeddings.LayerNorm.gamma", "bert.embeddings.LayerNorm.weight"),
+            ("encoder.layer.0.output.LayerNorm.beta", "encoder.layer.0.output.LayerNorm.bias"),
+            ("encoder.0.attention_layer_norm.gamma", "encoder.0.attention_layer_norm.weight"),
+            ("blocks.0.ls1.gamma", "blocks.0.ls1.gamma"),
+            ("stages.0.blocks.1.gamma", "stages.0.blocks.1.gamma"),
+            ("stages.0.blocks.1.grn.beta", "stages.0.blocks.1.grn.beta"),
+            ("gamma", "gamma"),
+        ] {
+            assert_eq!(modern_name(stored), name);
+        }
+    }
 }

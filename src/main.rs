@@ -12,13 +12,14 @@ fn main() -> ExitCode {
     interrupt::install();
     allocator::keep_freed_memory();
     let cli = Cli::typed();
-    if matches!(cli.command, Command::Label(_) | Command::Suggest(_)) {
+    if matches!(cli.command, Command::Label(_) | Command::Suggest(_) | Command::Embed(_)) {
         allocator::keep_few_compiled_kernels();
     }
     let result = match &cli.command {
         Command::Train(args) => commands::train::run(args),
         Command::Label(args) => commands::label::run(args),
         Command::Suggest(args) => commands::suggest::run(args),
+        Command::Embed(args) => commands::embed::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Compare(args) => commands::compare::run(args),
         Command::Advise(args) => commands::advise::run(args),

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 
 use support::Scene;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "train",
     "label",
     "suggest",
+    "embed",
     "evaluate",
     "compare",
     "advise",
@@ -53,6 +54,7 @@ fn short_help_is_one_screen() {
         "train",
         "label",
         "suggest",
+        "embed",
         "evaluate",
         "compare",
         "advise",
@@ -68,7 +70,7 @@ fn short_help_is_one_screen() {
         assert!(lines <= 40, "`rehead {command} -h` has {lines} lines:\n{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
-    for command in ["train", "label", "suggest", "evaluate", "compare", "advise", "inspect"] {
+    for command in ["train", "label", "suggest", "embed", "evaluate", "compare", "advise", "inspect"] {
         assert!(help(&format!("{command} -h")).contains("--help shows everything."), "{command}");
     }
 }

@@ -93,9 +93,9 @@ fn rows_of_two_inputs_never_end_in_one_output() {
     let inserted = text.replacen("text\n", "text\nanother film\n", 1);
     let renamed = text.replacen("text\n", "Text\n", 1);
     for (input, says) in [
-        (many(6_000, 6), "are not those that were labelled"),
-        (changed, "are not those that were labelled"),
-        (inserted, "are not those that were labelled"),
+        (many(6_000, 6), "are not those that were read before"),
+        (changed, "are not those that were read before"),
+        (inserted, "are not those that were read before"),
         (renamed, "its columns have changed"),
         (many(3, 5), "fewer rows"),
     ] {

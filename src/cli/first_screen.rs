@@ -73,6 +73,22 @@ const FIRST_SCREENS: &[FirstScreen] = &[
         example: "rehead suggest --model runs/reviews --input new.csv --count 100 --output to-label.csv",
     },
     FirstScreen {
+        command: "embed",
+        flags: &[
+            ("input", "Rows to embed, a folder of images, or `-` for standard input"),
+            ("data.text", "Text columns, or image paths [default: found]"),
+            ("model", "A run directory, any model directory, or a hub id"),
+            ("stage", "Take the features after stage N [default: the last]"),
+            ("model.pooling", "How token vectors are pooled: cls or mean [default: as the model says]"),
+            ("normalise", "Scale each row's features to length 1"),
+            ("output", "File for the features: .npy, .parquet, .jsonl, .csv"),
+            ("resume", "Continue an interrupted output"),
+            ("quiet", "Print nothing but warnings and errors"),
+            ("run.device", "auto, cpu or cuda[:N] [default: auto]"),
+        ],
+        example: "rehead embed --model runs/reviews --input new.csv --output new.npy",
+    },
+    FirstScreen {
         command: "evaluate",
         flags: &[
             ("data", "Labelled rows, or a folder of class folders"),

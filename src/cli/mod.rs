@@ -9,6 +9,7 @@ mod advise;
 mod compare;
 mod completions;
 mod convert;
+mod embed;
 mod evaluate;
 mod fetch;
 mod first_screen;
@@ -29,6 +30,7 @@ pub use advise::{AdviseArgs, AdviseSettings};
 pub use compare::CompareArgs;
 pub use completions::CompletionsArgs;
 pub use convert::ConvertArgs;
+pub use embed::{EmbedArgs, EmbedRowArgs, NPY};
 pub use evaluate::EvaluateArgs;
 pub use fetch::FetchArgs;
 pub use inspect::InspectArgs;
@@ -57,6 +59,8 @@ pub enum Command {
     Label(LabelArgs),
     /// Choose the unlabelled rows that are most worth a label
     Suggest(SuggestArgs),
+    /// Write the features of rows or images, for search, clusters or models of one's own
+    Embed(EmbedArgs),
     /// Evaluate a model on labelled examples
     Evaluate(EvaluateArgs),
     /// Train with several strategies and seeds, and say which strategy to use

@@ -78,7 +78,7 @@ macro_rules! setting_flags {
         $($field:ident: $type:ty = $path:literal $({ $($part:ident: $text:literal),+ $(,)? })?),+ $(,)?
     }) => {
         $(#[$doc])*
-        #[derive(Debug)]
+        #[derive(Debug, Clone)]
         pub struct $name {
             $(
                 #[doc = concat!("The setting `", $path, "`: what its flag says, otherwise its default.")]

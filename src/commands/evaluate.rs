@@ -85,7 +85,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         test: evaluation,
         language,
         data_warnings: data_warnings(&set, seen.as_ref()),
-        choices: model.choices,
+        choices: model.choices.clone(),
         rehead_version: env!("CARGO_PKG_VERSION"),
     };
     let json = to_readable_json(&report)?;

@@ -1,6 +1,7 @@
-//! A trained model as `label` and `evaluate` use it: loaded in the kind it computes in, with its tokenizer or image
-//! transform.
+//! A network as the commands use it that run one over an input: loaded in the kind it computes in, with its tokenizer or
+//! image transform; and a trained model, which has a task besides.
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use super::inputs::{TransformOptions, text_columns, transform_for};
@@ -15,14 +16,14 @@ use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::inference::budget::inference_budget;
+use crate::model::checkpoint::LoadReport;
 use crate::model::{self, Classifier, Engine, HeadRequest, InputSpec, LoadRequest, WeightDtype};
 use crate::task::{self, Task};
 use crate::transform::Transform;
 
-/// A classifier ready to label: loaded in the kind it computes in, with its tokenizer.
-pub struct LoadedModel {
+/// A network ready to run: loaded in the kind it computes in, with its tokenizer or image transform.
+pub struct LoadedNetwork {
     pub classifier: Classifier,
-    pub task: &'static dyn Task,
     pub transform: Transform,
     pub hardware: Hardware,
     /// Tokens, or images, of an inference batch.
@@ -30,13 +31,65 @@ pub struct LoadedModel {
     pub choices: Choices,
     /// The columns that the run was trained on; empty for a model that rehead did not train.
     trained_on: TrainedColumns,
+    is_trained: bool,
+    pub modality: Modality,
+    /// What loading found besides.
+    report: LoadReport,
+}
+
+/// A classifier ready to label.
+pub struct LoadedModel {
+    network: LoadedNetwork,
+    pub task: &'static dyn Task,
     /// What training made of its labels.
     pub label_resolution: LabelResolution,
-    pub modality: Modality,
+}
+
+impl Deref for LoadedModel {
+    type Target = LoadedNetwork;
+
+    fn deref(&self) -> &LoadedNetwork {
+        &self.network
+    }
+}
+
+impl DerefMut for LoadedModel {
+    fn deref_mut(&mut self) -> &mut LoadedNetwork {
+        &mut self.network
+    }
 }
 
 impl LoadedModel {
     pub fn load(model: &str, args: &InferenceArgs, quiet: bool, console: &Console) -> Result<Self> {
+        let network = LoadedNetwork::load(model, args, HeadRequest::FromCheckpoint, quiet, console)?;
+        for line in network.report.lines() {
+            console.note(format!("weights {line}"));
+        }
+        let directory = &network.classifier.directory;
+        let label_resolution = saved_rules::read(directory)?;
+        let task = task::task_of(&network.classifier.problem_type)
+            .map_err(|error| error.file(directory.join("config.json")))?;
+        Ok(Self { network, task, label_resolution })
+    }
+
+    /// What the run that trained the model knows of its confidences.
+    pub fn saved_confidence(&self) -> Result<SavedConfidence> {
+        SavedConfidence::read(&self.classifier)
+    }
+}
+
+impl LoadedNetwork {
+    /// The network that `model` names, with this head.
+    ///
+    /// # Errors
+    /// It is not there or cannot be used, or an option does not fit it.
+    pub fn load(
+        model: &str,
+        args: &InferenceArgs,
+        head: HeadRequest<'_>,
+        quiet: bool,
+        console: &Console,
+    ) -> Result<Self> {
         let mut choices = Choices::default();
         let directory = locate_model(model, quiet)?;
         let hardware = Hardware::choose(args.device, args.precision, args.threads, &mut choices)?;
@@ -44,13 +97,9 @@ impl LoadedModel {
         let hardware = hardware_of_engine(engine, hardware, &mut choices)?;
         let weight_dtype = if hardware.int8 { WeightDtype::Int8 } else { WeightDtype::Float(hardware.compute) };
         let modality = model::modality(&directory)?;
-        let head = HeadRequest::FromCheckpoint;
         let request = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: None };
         let (mut classifier, report) = Classifier::load(&directory, &request)?;
         classifier.freeze()?;
-        for line in report.lines() {
-            console.note(format!("weights {line}"));
-        }
         report.warnings.iter().for_each(|warning| console.warn(warning));
         if let (InputSpec::Image(_), Some(_)) = (&classifier.input, args.max_length) {
             return Err(Error::request("this model reads images").key("max_length").hint("leave --max-length out"));
@@ -65,31 +114,19 @@ impl LoadedModel {
             (None, None, _) => inference_budget(hardware.device, &classifier.input),
         };
         let settings = config::saved_settings(&directory);
-        let trained_on = if settings.is_file() {
+        let is_trained = settings.is_file();
+        let trained_on = if is_trained {
             let saved = config::load(&settings)?;
             TrainedColumns { text: saved.data.text.as_ref().map(text_columns), label: saved.data.label }
         } else {
             TrainedColumns::default()
         };
-        let label_resolution = saved_rules::read(&directory)?;
-        let task = task::task_of(&classifier.problem_type)
-            .map_err(|error| error.file(classifier.directory.join("config.json")))?;
-        Ok(Self {
-            classifier,
-            task,
-            transform,
-            hardware,
-            batch_tokens,
-            choices,
-            trained_on,
-            label_resolution,
-            modality,
-        })
+        Ok(Self { classifier, transform, hardware, batch_tokens, choices, trained_on, is_trained, modality, report })
     }
 
-    /// What the run that trained the model knows of its confidences.
-    pub fn saved_confidence(&self) -> Result<SavedConfidence> {
-        SavedConfidence::read(&self.classifier)
+    /// Whether rehead trained it.
+    pub fn is_trained(&self) -> bool {
+        self.is_trained
     }
 
     pub fn inference(&self) -> Inference<'_> {

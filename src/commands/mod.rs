@@ -11,6 +11,7 @@ pub mod compare;
 pub mod completions;
 mod content;
 pub mod convert;
+pub mod embed;
 pub mod evaluate;
 pub mod fetch;
 mod inputs;

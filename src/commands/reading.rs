@@ -183,7 +183,7 @@ pub fn check_finite(rows: &[Row], fates: &[Fate], logits: &Rows, file: &Path) ->
 
 /// The error for an input with fewer rows than the output that is to be continued.
 pub fn input_is_shorter(file: &Path) -> Error {
-    Error::request("there are fewer rows here than are labelled already")
+    Error::request("there are fewer rows here than are done already")
         .file(file)
         .hint("resume with the input as it was, or delete the partial output to begin again")
 }

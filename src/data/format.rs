@@ -72,6 +72,11 @@ pub trait Format: Sync {
         Err(Error::request(format!("{} is not written", self.name())).file(path))
     }
 
+    /// Whether a column can hold a list of numbers.
+    fn has_lists(&self) -> bool {
+        false
+    }
+
     /// The most rows that a file can hold, in formats that have a limit.
     fn max_rows(&self) -> Option<u64> {
         None
@@ -251,6 +256,8 @@ pub enum ColumnKind {
     Number,
     /// Counts.
     Whole,
+    /// Lists of so many numbers in fp32.
+    Numbers(usize),
 }
 
 impl ColumnKind {
@@ -258,7 +265,8 @@ impl ColumnKind {
     pub fn of(value: &OutputValue) -> Self {
         match value {
             OutputValue::Text(_) | OutputValue::Empty => Self::Text,
-            OutputValue::Number(_) => Self::Number,
+            OutputValue::Number(_) | OutputValue::Exact(_) => Self::Number,
+            OutputValue::Numbers(numbers) => Self::Numbers(numbers.len()),
             OutputValue::Whole(_) => Self::Whole,
         }
     }

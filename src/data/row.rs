@@ -181,6 +181,10 @@ pub enum OutputValue {
     Number(f64),
     /// A count, or the number of a row.
     Whole(u64),
+    /// Written with as many digits as tell it from all others.
+    Exact(f32),
+    /// Several of these, in formats that have lists ([`Format::has_lists`](super::format::Format::has_lists)).
+    Numbers(Vec<f32>),
     /// An empty field; `null` in JSON.
     Empty,
 }

@@ -92,6 +92,27 @@ impl Inference<'_> {
         Ok(result.rows)
     }
 
+    /// The pooled activations after stage `stage` of every example, `stage_width` values each: after the last stage the
+    /// feature vectors, which the head has not seen.
+    pub fn pooled(
+        &self,
+        stage: usize,
+        pooling: Pooling,
+        set: &dyn ExampleSet,
+        watch: &mut dyn FnMut(usize, usize),
+    ) -> Result<Rows> {
+        let backbone = &self.classifier.backbone;
+        let mut result = Partial::new(set.len(), backbone.stage_width(stage).max(0) as usize);
+        self.fill(&mut result, set, watch, |batch| {
+            if stage + 1 == backbone.stages().len() {
+                return backbone.features(0, batch, None, pooling, self.pass());
+            }
+            let activations = backbone.run(0..stage + 1, batch, None, self.pass())?;
+            backbone.layout(stage + 1).pool(&activations, batch, pooling)
+        })?;
+        Ok(result.rows)
+    }
+
     /// The stage that a batch begins with, and what it begins from.
     fn start(&self, batch: &Batch, set: &dyn ExampleSet) -> Result<(usize, Option<Tensor>)> {
         match self.lower_layers {

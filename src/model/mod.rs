@@ -24,6 +24,7 @@ mod pass;
 pub mod pytorch;
 mod request;
 mod rust_bert;
+pub mod sentence_transformers;
 
 pub use self::backbone::Backbone;
 pub use self::card::BaseCard;

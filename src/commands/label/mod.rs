@@ -11,10 +11,10 @@ mod finished;
 mod listed;
 mod moves;
 mod names;
-mod origin;
+pub mod origin;
 mod output;
 mod pipeline;
-mod progress;
+pub mod progress;
 mod sort;
 mod summary;
 

@@ -116,7 +116,7 @@ fn usual_rows(model: &LoadedModel, share: f64) -> Result<String> {
 }
 
 /// A hash by which models differ: labels, head, length limit, and a sample of every backbone tensor.
-fn fingerprint(classifier: &Classifier, transform: &Transform) -> Result<String> {
+pub fn fingerprint(classifier: &Classifier, transform: &Transform) -> Result<String> {
     let mut hash = Fingerprint::default();
     hash.bytes(classifier.labels.names().join("\u{0}"));
     hash.bytes(transform.settings());

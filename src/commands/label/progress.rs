@@ -188,13 +188,13 @@ impl<'r> SameRows<'r> {
         row.add_to(&mut self.input);
         self.rows += 1;
         if self.rows.is_multiple_of(EVERY) && interrupt::requested() {
-            return Err(Error::interrupted("while comparing the input with the rows that are labelled already"));
+            return Err(Error::interrupted("while comparing the input with the rows that are done already"));
         }
         let Some(record) = self.next.filter(|record| record.rows == self.rows) else { return Ok(()) };
         let found = hex(std::mem::replace(&mut self.input, chained(&record.input)));
         if found != record.input {
             return Err(Error::request(format!(
-                "the rows {} to {} are not those that were labelled: the input has changed",
+                "the rows {} to {} are not those that were read before: the input has changed",
                 self.before + 1,
                 record.rows
             ))

@@ -58,7 +58,9 @@ impl RowEncoder for DelimitedEncoder {
             OutputValue::Text(text) => text.into(),
             OutputValue::Number(number) if number.is_finite() => decimal(*number).into(),
             OutputValue::Whole(number) => number.to_string().into(),
-            OutputValue::Number(_) | OutputValue::Empty => "".into(),
+            OutputValue::Exact(number) if number.is_finite() => number.to_string().into(),
+            // Lists have no place in a table, and are never given to one.
+            OutputValue::Number(_) | OutputValue::Exact(_) | OutputValue::Numbers(_) | OutputValue::Empty => "".into(),
         }));
         push_record(buffer, self.writing, fields.iter().map(Cow::as_ref), quoted)
     }

@@ -51,6 +51,10 @@ impl Format for Jsonl {
         Ok(OpenedRows { layout, rows: Box::new(rows), choices: Vec::new() })
     }
 
+    fn has_lists(&self) -> bool {
+        true
+    }
+
     fn encoder(&self, input: &FileLayout, added: &[String]) -> Option<Box<dyn RowEncoder>> {
         let crlf = input.format.name() == self.name() && input.style.crlf;
         let (columns, file) = (input.columns.clone(), input.file.clone());
@@ -281,12 +285,20 @@ impl RowEncoder for JsonlEncoder {
                 OutputValue::Text(text) => object.text(key, text),
                 OutputValue::Number(number) if number.is_finite() => object.json(key, &decimal(*number)),
                 OutputValue::Whole(number) => object.json(key, &number.to_string()),
-                OutputValue::Number(_) | OutputValue::Empty => object.json(key, "null"),
+                OutputValue::Exact(number) if number.is_finite() => object.json(key, &number.to_string()),
+                OutputValue::Numbers(numbers) => object.json(key, &json_list(numbers)),
+                OutputValue::Number(_) | OutputValue::Exact(_) | OutputValue::Empty => object.json(key, "null"),
             }
         }
         object.end(self.crlf);
         Ok(())
     }
+}
+
+/// A list as JSON writes it; of numbers that JSON does not have, `null`.
+fn json_list(numbers: &[f32]) -> String {
+    let text = |number: &f32| if number.is_finite() { number.to_string() } else { "null".to_owned() };
+    format!("[{}]", numbers.iter().map(text).collect::<Vec<_>>().join(", "))
 }
 
 /// A JSON object that is being written.

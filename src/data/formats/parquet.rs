@@ -46,6 +46,10 @@ impl Format for Parquet {
         guarded(path, || opened(path, file)).map(Some)
     }
 
+    fn has_lists(&self) -> bool {
+        true
+    }
+
     fn written_whole(&self) -> &'static [&'static str] {
         self.extensions()
     }

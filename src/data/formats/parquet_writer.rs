@@ -7,7 +7,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMillisecondBuilder};
+use arrow_array::builder::{
+    BooleanBuilder, FixedSizeListBuilder, Float32Builder, Float64Builder, Int64Builder, StringBuilder,
+    TimestampMillisecondBuilder,
+};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
@@ -56,6 +59,7 @@ enum Builder {
     Number(Float64Builder),
     Truth(BooleanBuilder),
     Moment(TimestampMillisecondBuilder),
+    Numbers(FixedSizeListBuilder<Float32Builder>),
 }
 
 impl ParquetWriter {
@@ -81,6 +85,7 @@ impl ParquetWriter {
                 ColumnKind::Text => DataType::Utf8,
                 ColumnKind::Number => DataType::Float64,
                 ColumnKind::Whole => DataType::Int64,
+                ColumnKind::Numbers(count) => list_of(count),
             };
             (Arc::new(Field::new(&column.name, kind.clone(), true)), Builder::of(&kind))
         });
@@ -157,6 +162,11 @@ impl WholeWriter for ParquetWriter {
         }
         for (column, value) in self.added.iter_mut().zip(values) {
             column.push(match value {
+                OutputValue::Numbers(numbers) => {
+                    column.push_numbers(numbers);
+                    continue;
+                }
+                OutputValue::Exact(number) => Value::from(*number),
                 OutputValue::Text(text) => Value::from(text.as_str()),
                 OutputValue::Number(number) => Value::from(*number),
                 OutputValue::Whole(number) => Value::from(*number),
@@ -173,6 +183,12 @@ impl WholeWriter for ParquetWriter {
         self.writer.close().map_err(|error| failed(&error, &path))?;
         Ok(self.renamed.into_iter().collect())
     }
+}
+
+/// The type of lists of `count` numbers.
+fn list_of(count: usize) -> DataType {
+    let number = Field::new_list_field(DataType::Float32, true);
+    DataType::FixedSizeList(Arc::new(number), i32::try_from(count).unwrap_or(i32::MAX))
 }
 
 /// Columns of a file cannot share a name, nor be without one.
@@ -212,6 +228,10 @@ impl Builder {
             DataType::Float64 => Self::Number(Float64Builder::new()),
             DataType::Boolean => Self::Truth(BooleanBuilder::new()),
             DataType::Timestamp(..) => Self::Moment(TimestampMillisecondBuilder::new()),
+            DataType::FixedSizeList(field, size) => {
+                let list = FixedSizeListBuilder::new(Float32Builder::new(), *size);
+                Self::Numbers(list.with_field(Arc::clone(field)))
+            }
             _ => Self::Text(StringBuilder::new()),
         }
     }
@@ -226,6 +246,22 @@ impl Builder {
             (Self::Number(column), value) => column.append_option(value.as_f64()),
             (Self::Truth(column), value) => column.append_option(value.as_bool()),
             (Self::Moment(column), _) => column.append_null(),
+            (Self::Numbers(column), _) => {
+                let size = column.value_length().max(0) as usize;
+                column.values().append_nulls(size);
+                column.append(false);
+            }
+        }
+    }
+
+    /// Adds a list; in a column of another type it is nothing.
+    fn push_numbers(&mut self, numbers: &[f32]) {
+        match self {
+            Self::Numbers(column) if column.value_length() as usize == numbers.len() => {
+                column.values().append_slice(numbers);
+                column.append(true);
+            }
+            other => other.push(Value::Null),
         }
     }
 
@@ -246,6 +282,7 @@ impl Builder {
             Self::Number(column) => Arc::new(column.finish()),
             Self::Truth(column) => Arc::new(column.finish()),
             Self::Moment(column) => Arc::new(column.finish()),
+            Self::Numbers(column) => Arc::new(column.finish()),
         }
     }
 }

@@ -186,7 +186,8 @@ impl XlsxWriter {
                 OutputValue::Text(text) => self.put(column, Content::Text(text))?,
                 OutputValue::Number(number) => self.put(column, Content::Number(*number, None))?,
                 OutputValue::Whole(number) => self.put(column, Content::Number(*number as f64, None))?,
-                OutputValue::Empty => {}
+                OutputValue::Exact(number) => self.put(column, Content::Number(f64::from(*number), None))?,
+                OutputValue::Numbers(_) | OutputValue::Empty => {}
             }
         }
         Ok(())

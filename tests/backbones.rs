@@ -122,10 +122,19 @@ fn bare_names_stand_for_trained_networks_of_timm() {
     let vggs = ["11", "13", "16", "19"].into_iter().flat_map(|depth| [format!("vgg{depth}"), format!("vgg{depth}_bn")]);
     let vits = ["tiny_patch16", "small_patch16", "small_patch32", "base_patch16", "base_patch32"];
     let vits = vits.map(|sizes| format!("vit_{sizes}_224"));
-    let names = resnets.into_iter().chain(vggs).chain(["inception_v3".to_owned()]).chain(vits);
+    let efficient = (0..6).map(|number| format!("efficientnet_b{number}"));
+    let efficient = efficient.chain((0..9).map(|number| format!("tf_efficientnet_b{number}")));
+    let versions = ["s", "m", "l", "b0", "b1", "b2", "b3"].map(|size| format!("tf_efficientnetv2_{size}"));
+    let mobile = ["large_100", "small_050", "small_075", "small_100"].map(|size| format!("mobilenetv3_{size}"));
+    let sizes = ["large_075", "large_100", "large_minimal_100", "small_075", "small_100", "small_minimal_100"];
+    let others = ["inception_v3", "efficientnetv2_rw_t", "efficientnetv2_rw_s"].map(str::to_owned);
+    let names = resnets.into_iter().chain(vggs).chain(vits).chain(others).chain(efficient).chain(versions);
+    let names = names.chain(mobile).chain(sizes.map(|size| format!("tf_mobilenetv3_{size}")));
     let ids: Vec<PathBuf> = names.map(|name| pretrained_id(&name).expect(&name).into()).collect();
     python("timm", "timm_ids.py", &ids);
-    assert_eq!(pretrained_id("resnet51"), None);
+    for none in ["resnet51", "efficientnet_b7", "tf_resnet50"] {
+        assert_eq!(pretrained_id(none), None);
+    }
 }
 
 #[test]
@@ -137,7 +146,7 @@ fn networks_equal_torchvisions_timms_and_transformers_and_load_there() {
     let mut cases: Vec<PathBuf> =
         std::fs::read_dir(&root).expect("cases").map(|entry| entry.expect("a case").path()).collect();
     cases.sort();
-    assert_eq!(cases.len(), 10);
+    assert_eq!(cases.len(), 16);
     let mut runs = Vec::new();
     let began = std::time::Instant::now();
     for case in &cases {
@@ -250,6 +259,8 @@ fn every_network_runs_in_stages_rows_and_alone_and_learns_everywhere() {
         ("resnet152", json!({}), 33),
         ("inception_v3", json!({}), 80),
         ("vgg11", json!({}), 40),
+        ("tf_efficientnet_b0", json!({}), 41),
+        ("mobilenetv3_small_050", json!({}), 40),
     ];
     for (name, model_args, side) in networks {
         let mut classifier = fresh(name, model_args);
@@ -351,6 +362,8 @@ fn what_is_not_trained_computes_the_same_folded() {
         ("vgg11", json!({}), 40),
         ("vgg11_bn", json!({}), 40),
         ("inception_v3", json!({}), 80),
+        ("tf_efficientnetv2_b0", json!({}), 41),
+        ("tf_mobilenetv3_small_075", json!({}), 41),
     ] {
         let mut classifier = fresh(name, model_args);
         let batch = batch(&images(4, side, side + 3));
@@ -425,12 +438,52 @@ fn folded_norms_are_never_stale() {
 
 #[test]
 fn training_in_bf16_is_finite() {
-    let classifier = fresh("resnet50", json!({ "layers": [1, 1, 1, 1], "channels": [16, 32, 64, 64] }));
+    let resnet = fresh("resnet50", json!({ "layers": [1, 1, 1, 1], "channels": [16, 32, 64, 64] }));
     let batch = batch(&images(4, 64, 64));
-    let keys = DropoutKeys::new(1, 1, 0);
-    let logits =
-        classifier.logits(&batch, Pass { compute: Kind::BFloat16, dropout: Some(&keys) }).expect("trains in bf16");
-    assert!(largest(&logits).is_finite());
+    for classifier in [resnet, fresh("mobilenetv3_small_050", json!({}))] {
+        let logits = train(&classifier, &batch, &Tensor::from_slice(&[0i64, 1, 2, 0]), Kind::BFloat16);
+        assert!(largest(&logits).is_finite());
+    }
+}
+
+/// `drop_path_rate` leaves out the later blocks of some images in training, by key, and nothing in evaluation.
+#[test]
+fn stochastic_depth_is_drawn_by_key_in_training_alone() {
+    let [plain, deep] = [0.0, 0.9].map(|rate| fresh("mobilenetv3_small_050", json!({ "drop_path_rate": rate })));
+    let batch = batch(&images(8, 32, 32));
+    assert!(same_bits(&evaluated(&plain, &batch), &evaluated(&deep, &batch)));
+    let logits = |classifier: &Classifier, seed: u64| {
+        let keys = DropoutKeys::new(seed, 1, 0);
+        classifier.logits(&batch, Pass { compute: Kind::Float, dropout: Some(&keys) }).expect("logits")
+    };
+    assert!(same_bits(&logits(&plain, 1), &logits(&plain, 2)));
+    assert!(same_bits(&logits(&deep, 1), &logits(&deep, 1)));
+    assert!(!same_bits(&logits(&deep, 1), &logits(&deep, 2)));
+
+    // A block that keeps its shape: an image's activations are x, or x and the body's part over the share that stays.
+    let stage = 10;
+    let run = |classifier: &Classifier, pass| {
+        tch::no_grad(|| {
+            classifier.backbone.run(stage..stage + 1, &batch, Some(images(8, 2, 2).repeat([1, 16, 1, 1])), pass)
+        })
+        .expect("a stage")
+    };
+    let keys = DropoutKeys::new(3, 1, 0);
+    let pass = Pass { compute: Kind::Float, dropout: Some(&keys) };
+    let x = images(8, 2, 2).repeat([1, 16, 1, 1]);
+    let (with, without) = (run(&deep, pass) - &x, run(&plain, pass) - &x);
+    let (mut kept, mut left) = (0, 0);
+    for image in 0..8 {
+        let (with, without) = (with.get(image), without.get(image));
+        if largest(&with) == 0.0 {
+            left += 1;
+        } else {
+            let share = 1.0 - 0.9 * f64::from(stage as i32 - 1) / 12.0;
+            assert!(difference(&(with * share), &without, largest(&without)) < 1e-4);
+            kept += 1;
+        }
+    }
+    assert!(kept > 0 && left > 0, "{kept} {left}");
 }
 
 #[test]

@@ -91,6 +91,8 @@ fn networks_for_images_of_every_family_and_weights_by_themselves() {
         ("vgg11", "vgg", 10),
         ("inception_v3", "inception", 16),
         ("vit_tiny_patch16_224", "vit", 13),
+        ("tf_efficientnet_b0", "efficientnet", 18),
+        ("mobilenetv3_small_050", "mobilenetv3", 14),
     ];
     for (architecture, family, stages) in networks {
         save_fresh(&scene, architecture, architecture);

@@ -315,6 +315,8 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
                 "`nomic_bert`",
                 "`vgg`",
                 "`inception",
+                "`efficientnet`",
+                "`mobilenetv3`",
             ]);
         }
     }

@@ -81,6 +81,18 @@ mod tests {
         }));
         assert_eq!(convnext.resize, Resize::Exact { height: 384, width: 384 });
         assert_eq!(convnext.crop, (384, 384));
+        // google/efficientnet-b0 divides by the standard deviation twice.
+        let efficient = transformers(json!({
+            "crop_size": { "height": 289, "width": 289 }, "do_center_crop": false, "do_normalize": true,
+            "image_mean": [0.485, 0.456, 0.406], "image_processor_type": "EfficientNetImageProcessor",
+            "image_std": [0.5, 0.4, 0.3], "include_top": true, "resample": 0,
+            "size": { "height": 224, "width": 224 },
+        }));
+        assert_eq!((efficient.resize, efficient.crop), (Resize::Exact { height: 224, width: 224 }, (224, 224)));
+        assert_eq!((efficient.mean, efficient.interpolation), ([0.485, 0.456, 0.406], Interpolation::Nearest));
+        for (std, expected) in efficient.std.into_iter().zip([0.25, 0.16, 0.09]) {
+            assert!((std - expected).abs() < 1e-6, "{std}");
+        }
         // facebook/dinov2-base says everything.
         let dino = transformers(json!({
             "crop_size": { "height": 224, "width": 224 }, "do_center_crop": true,

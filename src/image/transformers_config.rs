@@ -119,6 +119,8 @@ struct Processor {
     crop_part: Option<f64>,
     /// Resizing crops, too.
     crops_itself: bool,
+    /// What is normalised is divided by the standard deviation once more (EfficientNet's `include_top`).
+    divides_twice: bool,
 }
 
 impl Processor {
@@ -134,6 +136,7 @@ impl Processor {
             normalisation: HALF,
             crop_part: None,
             crops_itself: false,
+            divides_twice: false,
         };
         match name {
             // Of a ResNet, too.
@@ -143,6 +146,12 @@ impl Processor {
                 interpolation: Interpolation::Bicubic,
                 crop_part: Some(CROP_PART),
                 crops_itself: true,
+                ..vit
+            },
+            "EfficientNet" => Self {
+                size: Resize::Exact { height: 346, width: 346 },
+                interpolation: Interpolation::Bicubic,
+                divides_twice: true,
                 ..vit
             },
             // ViT's own, and of those that are not known here: they write what they do into the file.
@@ -167,6 +176,10 @@ fn normalisation(config: &Map<String, Value>, defaults: &Processor) -> Result<([
     if flag("do_normalize", true) {
         mean = given("image_mean").map_or(Ok(defaults.normalisation.0), |value| channels(value, "image_mean"))?;
         std = given("image_std").map_or(Ok(defaults.normalisation.1), |value| positive_channels(value, "image_std"))?;
+    }
+    if flag("include_top", defaults.divides_twice) {
+        let again = given("image_std").map_or(Ok(HALF.1), |value| positive_channels(value, "image_std"))?;
+        std = [0, 1, 2].map(|channel| std[channel] * again[channel]);
     }
     let factor = match (flag("do_rescale", true), given("rescale_factor")) {
         (false, _) => 255.0,

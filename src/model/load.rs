@@ -224,7 +224,7 @@ impl Classifier {
 
 /// The family that can begin `architecture` from random weights.
 fn by_architecture(architecture: &str) -> Result<&'static dyn Family> {
-    let makes = |family: &&dyn Family| !family.architectures().is_empty() && architecture.starts_with(family.name());
+    let makes = |family: &&dyn Family| !family.architectures().is_empty() && family.makes(architecture);
     if let Some(family) = FAMILIES.iter().copied().find(makes) {
         return Ok(family);
     }

@@ -24,7 +24,12 @@ for name in ["kaiming_uniform_", "kaiming_normal_", "normal_", "uniform_", "trun
 import timm
 import timm.models.inception_v3
 import torchvision
-from transformers import ResNetConfig, ResNetForImageClassification
+from transformers import (
+    EfficientNetConfig,
+    EfficientNetForImageClassification,
+    ResNetConfig,
+    ResNetForImageClassification,
+)
 
 timm.models.inception_v3.trunc_normal_ = torch.nn.init.trunc_normal_
 
@@ -58,6 +63,34 @@ def fill(model, seed):
                 tensor.copy_(values.bfloat16() if large(tensor) else values)
 
 
+def calibrate(model, pixels, seed):
+    """Sets running statistics near those of `pixels`, and dropout to nothing.
+
+    In an EfficientNet with arbitrary ones the activations grow from block to block, and squeeze-and-excitation then
+    amplifies rounding: in torch itself fp32 and fp64 differ by a tenth.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    without_dropout(model.train())
+    with torch.no_grad():
+        model(pixels)
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
+            shift = torch.empty_like(norm.running_mean).normal_(generator=generator)
+            norm.running_mean += 0.2 * norm.running_var.sqrt() * shift
+            norm.running_var *= 0.5 + torch.rand(norm.running_var.shape, generator=generator)
+            norm.num_batches_tracked.fill_(7)
+
+
+def without_dropout(model):
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+
+
 def large(tensor):
     return tensor.numel() > 1_000_000
 
@@ -67,7 +100,7 @@ def sampled(tensor):
     return flat[:: flat.numel() // KEPT + 1].clone()
 
 
-def timm_name(name):
+def timm_name_of(name):
     """timm's name for a tensor of torchvision's VGG or transformers' ResNet."""
     for theirs, timms in [("classifier.0.", "pre_logits.fc1."), ("classifier.3.", "pre_logits.fc2."),
                           ("classifier.6.", "head.fc."), ("classifier.1.", "fc.")]:
@@ -80,8 +113,24 @@ def timm_name(name):
     return name.replace("shortcut.convolution", "downsample.0").replace("shortcut.normalization", "downsample.1")
 
 
-def write(folder, name, model, config, size, images, seed):
+def twins_names(model, twin):
+    """timm's name for each tensor of a model that has those of timm's `twin` in the same order."""
+    with torch.device("meta"):
+        timms = timm.create_model(twin, num_classes=CLASSES).state_dict()
+    state = model.state_dict()
+    assert len(state) == len(timms), twin
+    for (name, tensor), (timms_name, timms_tensor) in zip(state.items(), timms.items()):
+        assert tensor.numel() == timms_tensor.numel(), (name, timms_name)
+    return dict(zip(state, timms))
+
+
+def write(folder, name, model, config, size, images, seed, twin=None):
+    timm_name = twins_names(model, twin).get if twin else timm_name_of
     fill(model, seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    pixels = torch.randn(images, 3, *size, generator=generator)
+    if "efficientnet" in name or "mobilenet" in name:
+        calibrate(model, pixels, seed + 2)
     folder = folder / name
     folder.mkdir(parents=True)
     state = model.state_dict()
@@ -91,8 +140,6 @@ def write(folder, name, model, config, size, images, seed):
     if hasattr(model, "AuxLogits"):
         # The checkpoint holds the auxiliary head, but it is not compared, and it needs larger images.
         model.AuxLogits = None
-    generator = torch.Generator().manual_seed(seed + 1)
-    pixels = torch.randn(images, 3, *size, generator=generator)
     targets = torch.arange(images) % CLASSES
 
     def logits(pixels):
@@ -107,10 +154,7 @@ def write(folder, name, model, config, size, images, seed):
             # Images whose feature maps before the fully connected layers are larger than 7 × 7.
             results["large.pixels"] = torch.randn(1, 3, 256, 300, generator=generator)
             results["large.logits"] = logits(results["large.pixels"])
-    model.train()
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
+    without_dropout(model.train())
     # In fp64 if there are norms: in fp32 rounding can decide a ReLU or a max pool, and then gradients differ by several
     # percent within torch itself.
     normed = any(key.endswith("running_mean") for key in state)
@@ -131,14 +175,18 @@ def main():
     vision = torchvision.models
     no_dropout = {"drop_rate": 0}
 
-    def from_torchvision(name, size, images, **arguments):
+    def from_torchvision(name, size, images, twin=None, norms={}, **arguments):
         model = vision.get_model(name, weights=None, num_classes=CLASSES, **arguments)
-        write(folder, f"torchvision-{name}", model, {"architecture": name, "model_args": no_dropout}, size, images, 1)
+        config = {"architecture": twin or name, "model_args": {**no_dropout, **norms}}
+        write(folder, f"torchvision-{name}", model, config, size, images, 1, twin)
 
     from_torchvision("resnet18", (64, 72), 4)
     from_torchvision("resnet50", (64, 64), 4)
     from_torchvision("vgg11", (40, 64), 4)
     from_torchvision("inception_v3", (96, 100), 6, init_weights=False)
+    from_torchvision("efficientnet_b0", (64, 80), 4, "efficientnet_b0", stochastic_depth_prob=0.0)
+    norms = {"bn_eps": 0.001, "bn_momentum": 0.01}
+    from_torchvision("mobilenet_v3_small", (64, 80), 6, "mobilenetv3_small_100", norms)
 
     def from_timm(case, name, size, images, **arguments):
         model = timm.create_model(name, num_classes=CLASSES, **arguments)
@@ -162,12 +210,24 @@ def main():
     from_timm("resnet34", "resnet34", (48, 48), 4)
     from_timm("inception_v3", "inception_v3", (75, 75), 6)
     from_timm("vgg16_bn", "vgg16_bn", (64, 64), 3)
+    # Of odd sizes, which TensorFlow's padding divides otherwise.
+    from_timm("tf_efficientnetv2_b0", "tf_efficientnetv2_b0", (67, 72), 4)
+    from_timm("tf_mobilenetv3", "tf_mobilenetv3_small_075", (67, 90), 6)
+    from_timm("mobilenetv3_small_050", "mobilenetv3_small_050", (64, 64), 6)
 
     def from_transformers(case, **arguments):
         config = ResNetConfig(num_labels=CLASSES, id2label=dict(enumerate(LABELS)), **arguments)
         write(folder, f"transformers-{case}", ResNetForImageClassification(config), config.to_dict(), (64, 64), 4, 3)
 
     from_transformers("basic", layer_type="basic", depths=[2, 2, 2, 2], hidden_sizes=[64, 128, 256, 512])
+    config = EfficientNetConfig(
+        num_labels=CLASSES, id2label=dict(enumerate(LABELS)), width_coefficient=1.0, depth_coefficient=1.0,
+        hidden_dim=1280, image_size=72, depthwise_padding=[5, 11], batch_norm_momentum=0.1, dropout_rate=0.0,
+        drop_connect_rate=0.0,
+    )
+    model = EfficientNetForImageClassification(config)
+    write(folder, "transformers-efficientnet", model, config.to_dict(), (72, 72), 4, 3, "tf_efficientnet_b0")
+
     from_transformers("bottleneck", depths=[2, 1, 1, 2], hidden_sizes=[64, 128, 256, 512])
 
 

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::layers::{BatchNorm, Conv, channels_last};
 use super::names::Naming;
-use super::spec::ConvSpec;
+use super::spec::{ConvSpec, NormSpec};
 use crate::error::Result;
 use crate::model::checkpoint::Weights;
 use crate::model::parameter::{Parameter, ParameterLocation, Role};
@@ -18,8 +18,9 @@ pub enum ConvWeights<'a> {
         weights: &'a Weights,
         naming: Naming,
     },
-    /// As torchvision starts a ResNet: convolutions normal with std √(2 / (outputs · kernel area)) (He et al. 2015,
-    /// by fan-out), norms 1 and 0, biases 0. Drawn on the CPU, so that a seed means the same on every device.
+    /// As torchvision starts a ResNet, and timm an EfficientNet: convolutions normal with std √(2 / (outputs of a group
+    /// · kernel area)) (He et al. 2015, by fan-out), norms 1 and 0, biases 0. Drawn on the CPU, so that a seed means
+    /// the same on every device.
     Random {
         seed: u64,
         device: Device,
@@ -59,8 +60,7 @@ impl<'a> ConvBuilder<'a> {
             true => Some(self.vector(format!("{}.bias", spec.name), spec.outputs, 0.0, stage)?),
             false => None,
         };
-        let norm =
-            spec.norm.as_ref().map(|(name, epsilon)| self.norm(name, spec.outputs, *epsilon, stage)).transpose()?;
+        let norm = spec.norm.as_ref().map(|norm| self.norm(norm, spec.outputs, stage)).transpose()?;
         Ok(Conv::new(spec.clone(), weight, bias, norm))
     }
 
@@ -82,7 +82,8 @@ impl<'a> ConvBuilder<'a> {
         Ok(())
     }
 
-    fn norm(&mut self, name: &str, channels: i64, epsilon: f64, stage: usize) -> Result<BatchNorm> {
+    fn norm(&mut self, spec: &NormSpec, channels: i64, stage: usize) -> Result<BatchNorm> {
+        let NormSpec { name, epsilon, momentum } = spec;
         let weight = self.vector(format!("{name}.weight"), channels, 1.0, stage)?;
         let bias = self.vector(format!("{name}.bias"), channels, 0.0, stage)?;
         let mean = self.values(&format!("{name}.running_mean"), channels, 0.0)?;
@@ -103,7 +104,7 @@ impl<'a> ConvBuilder<'a> {
         ] {
             self.statistics.push(Parameter::new(name, tensor, ParameterLocation::Stage(stage), Role::Statistic));
         }
-        Ok(BatchNorm { weight, bias, mean, variance, epsilon })
+        Ok(BatchNorm { weight, bias, mean, variance, epsilon: *epsilon, momentum: *momentum })
     }
 
     fn vector(&mut self, name: String, length: i64, initial: f64, stage: usize) -> Result<Tensor> {
@@ -129,17 +130,15 @@ impl<'a> ConvBuilder<'a> {
     }
 
     fn kernel(&mut self, name: &str, spec: &ConvSpec) -> Result<Tensor> {
-        let ConvSpec { outputs, inputs, kernel, .. } = *spec;
+        let shape = spec.shape();
         match self.weights {
-            ConvWeights::Checkpoint { weights, naming } => {
-                channels_last(&naming.take_kernel(weights, name, outputs, inputs, kernel)?)
-            }
+            ConvWeights::Checkpoint { weights, naming } => channels_last(&naming.take_kernel(weights, name, shape)?),
             ConvWeights::Random { seed, device } => {
-                let [height, width] = kernel;
+                let [outputs, _, height, width] = shape;
                 let seed = Random::of(&[seed, self.drawn]).next_u64();
                 self.drawn += 1;
-                let std = (2.0 / (outputs * height * width).max(1) as f64).sqrt();
-                let shape = [outputs, inputs, height, width];
+                let fan_out = outputs * height * width / spec.groups.max(1);
+                let std = (2.0 / fan_out.max(1) as f64).sqrt();
                 let weight = drawn(&shape, Distribution::Normal { std }, seed)?;
                 channels_last(&weight.f_to_device(device)?)
             }

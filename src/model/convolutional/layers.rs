@@ -6,14 +6,11 @@ use std::rc::Rc;
 
 use tch::{Kind, Tensor};
 
-use super::spec::{Block, ConvSpec, Window};
+use super::spec::{Activation, Block, ConvSpec, Padding, Window};
 use crate::error::{Error, Result};
 use crate::model::layers::{cast, copied};
 use crate::model::pass::{DropoutKeys, Pass};
 use crate::native::{self, FoldedConvolution};
-
-/// How much a batch counts in the running mean and variance, as in torch.
-const MOMENTUM: f64 = 0.1;
 
 impl Block<Conv> {
     /// Says to every convolution whether its stage is frozen.
@@ -26,7 +23,12 @@ impl Block<Conv> {
             Self::Residual { body, shortcut } => {
                 body.iter_mut().chain(shortcut).try_for_each(|conv| conv.set_frozen(frozen))
             }
+            Self::Skip { body, .. } => body.iter_mut().try_for_each(|block| block.set_frozen(frozen)),
+            Self::SqueezeExcite { reduce, expand } => {
+                [reduce, expand].into_iter().try_for_each(|conv| conv.set_frozen(frozen))
+            }
             Self::Branches(branches) => branches.iter_mut().flatten().try_for_each(|block| block.set_frozen(frozen)),
+            Self::GlobalAverage => Ok(()),
             Self::MaxPool(_) | Self::AveragePool(_) | Self::AtLeast(_) | Self::Dropout(_) => Ok(()),
         }
     }
@@ -46,22 +48,21 @@ impl Block<Conv> {
                 for conv in first {
                     y = conv.forward(&y, pass)?;
                 }
-                let shortcut = shortcut.as_ref().map(|conv| conv.forward(x, pass)).transpose()?;
-                let folded = match shortcut.as_ref().unwrap_or(x).requires_grad() {
-                    true => None,
-                    false => last.folded(&y, pass)?,
-                };
-                let shortcut = match shortcut {
-                    Some(shortcut) => shortcut,
-                    // The fused sum takes its place.
-                    None if folded.is_some() && !own => copied(x)?,
-                    None => x.shallow_clone(),
-                };
-                match folded {
-                    Some(folded) => folded.apply(&y, Some(&shortcut), true)?,
-                    None => last.forward(&y, pass)?.f_add_(&shortcut)?.f_relu_()?,
+                match shortcut {
+                    Some(conv) => sum(last, &y, &conv.forward(x, pass)?, true, Some(Activation::Relu), pass)?,
+                    None => sum(last, &y, x, own, Some(Activation::Relu), pass)?,
                 }
             }
+            Self::Skip { body, drop } => skip(body, *drop, x, own, pass)?,
+            Self::SqueezeExcite { reduce, expand } => {
+                let gate = expand.forward(&reduce.forward(&mean_of_places(x)?, pass)?, pass)?;
+                if own && !x.requires_grad() && !gate.requires_grad() {
+                    x.shallow_clone().f_mul_(&gate)?
+                } else {
+                    x.f_mul(&gate)?
+                }
+            }
+            Self::GlobalAverage => mean_of_places(x)?,
             Self::Branches(branches) => {
                 let results =
                     branches.iter().map(|blocks| forward_all(blocks, x, false, pass)).collect::<Result<Vec<_>>>()?;
@@ -89,6 +90,70 @@ pub fn forward_all(blocks: &[Block<Conv>], x: &Tensor, own: bool, pass: Pass) ->
     Ok(x)
 }
 
+/// `activation(last(y) + shortcut)`, with a last convolution that has no activation of its own. In evaluation the sum
+/// may take the place of a shortcut that is nobody else's (`own`).
+fn sum(
+    last: &Conv,
+    y: &Tensor,
+    shortcut: &Tensor,
+    own: bool,
+    activation: Option<Activation>,
+    pass: Pass,
+) -> Result<Tensor> {
+    let folded = match shortcut.requires_grad() {
+        true => None,
+        false => last.folded(y, pass)?,
+    };
+    match folded {
+        Some(folded) => {
+            // The fused sum takes its place.
+            let shortcut = if own { shortcut.shallow_clone() } else { copied(shortcut)? };
+            folded.apply(y, Some(&shortcut), activation == Some(Activation::Relu))
+        }
+        None => activated(last.forward(y, pass)?.f_add_(shortcut)?, activation),
+    }
+}
+
+/// `body(x) + x`; in training the body's part is left out for an image with probability `drop`.
+fn skip(body: &[Block<Conv>], drop: f64, x: &Tensor, own: bool, pass: Pass) -> Result<Tensor> {
+    match body.split_last() {
+        Some((Block::Conv(last), first))
+            if last.spec.activation.is_none() && (pass.dropout.is_none() || drop == 0.0) =>
+        {
+            sum(last, &forward_all(first, x, false, pass)?, x, own, None, pass)
+        }
+        _ => {
+            let mut y = forward_all(body, x, false, pass)?;
+            if pass.dropout.is_some() && drop > 0.0 {
+                let images = y.size().first().copied().unwrap_or(0);
+                let kept = Tensor::f_ones([images, 1, 1, 1], (y.kind(), y.device()))?;
+                y = y.f_mul(&DropoutKeys::apply(pass.dropout, kept, drop)?)?;
+            }
+            Ok(if y.requires_grad() { y.f_add(x)? } else { y.f_add_(x)? })
+        }
+    }
+}
+
+/// `[N, C, H, W]` to `[N, C, 1, 1]`.
+fn mean_of_places(x: &Tensor) -> Result<Tensor> {
+    Ok(x.f_mean_dim([2i64, 3].as_slice(), true, x.kind())?)
+}
+
+/// In the same memory where gradients allow it.
+fn activated(mut y: Tensor, activation: Option<Activation>) -> Result<Tensor> {
+    Ok(match activation {
+        None => y,
+        Some(Activation::Relu) => y.f_relu_()?,
+        Some(Activation::Sigmoid) => y.f_sigmoid_()?,
+        Some(Activation::Silu) if y.requires_grad() => y.f_silu()?,
+        Some(Activation::Silu) => y.f_silu_()?,
+        Some(Activation::HardSwish) if y.requires_grad() => y.f_hardswish()?,
+        Some(Activation::HardSwish) => y.f_hardswish_()?,
+        Some(Activation::HardSigmoid) if y.requires_grad() => y.f_hardsigmoid()?,
+        Some(Activation::HardSigmoid) => y.f_hardsigmoid_()?,
+    })
+}
+
 /// A convolution with its weights, all in fp32 (the masters).
 ///
 /// In a frozen stage it evaluates as one convolution with its norm folded in. The folded copy is made at the first
@@ -97,7 +162,7 @@ pub fn forward_all(blocks: &[Block<Conv>], x: &Tensor, own: bool, pass: Pass) ->
 /// of the tensors that it was made from and is folded again when one has been changed in place.
 pub struct Conv {
     spec: ConvSpec,
-    /// `[outputs, inputs, height, width]`, channels last in memory.
+    /// `[outputs, inputs of a group, height, width]`, channels last in memory.
     weight: Tensor,
     /// `[outputs]`.
     bias: Option<Tensor>,
@@ -121,6 +186,8 @@ pub struct BatchNorm {
     pub mean: Tensor,
     pub variance: Tensor,
     pub epsilon: f64,
+    /// How much a batch counts in the running mean and variance.
+    pub momentum: f64,
 }
 
 impl Conv {
@@ -185,25 +252,27 @@ impl Conv {
             }
             None => (self.weight.shallow_clone(), bias),
         };
-        let ConvSpec { stride, padding, .. } = self.spec;
-        FoldedConvolution::new(&weight, &bias, stride, padding, kind)
+        FoldedConvolution::new(&weight, &bias, self.spec.stride, self.padding(), kind)
     }
 
     /// In training with the batch's own statistics, which the running ones take in; in evaluation with the running
     /// ones.
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        let ConvSpec { stride, padding, relu, .. } = self.spec;
-        let mut y = match self.folded(x, pass)? {
+        let ConvSpec { groups, activation, .. } = self.spec;
+        let x = &self.padded(x)?;
+        let y = match self.folded(x, pass)? {
             Some(folded) => match self.product(x, &folded.weight, Some(&folded.bias))? {
                 Some(product) => product,
-                None => return folded.apply(x, None, relu),
+                None if groups != 1 => self.convolved(x, &folded.weight, Some(&folded.bias))?,
+                None if activation == Some(Activation::Relu) => return folded.apply(x, None, true),
+                None => folded.apply(x, None, false)?,
             },
             None => {
                 let weight = cast(&self.weight, pass.compute)?;
                 let bias = self.bias.as_ref().map(|bias| cast(bias, pass.compute)).transpose()?;
                 let y = match self.product(x, &weight, bias.as_ref())? {
                     Some(product) => product,
-                    None => x.f_conv2d(&weight, bias.as_ref(), [stride; 2], padding, [1i64; 2], 1)?,
+                    None => self.convolved(x, &weight, bias.as_ref())?,
                 };
                 match &self.norm {
                     Some(norm) => norm.forward(&y, pass.dropout.is_some())?,
@@ -211,14 +280,38 @@ impl Conv {
                 }
             }
         };
-        Ok(if relu { y.f_relu_()? } else { y })
+        activated(y, activation)
+    }
+
+    /// x with the zeros around it that depend on its extent.
+    fn padded(&self, x: &Tensor) -> Result<Tensor> {
+        let ConvSpec { kernel, stride, padding, .. } = self.spec;
+        if let Padding::Fixed(_) = padding {
+            return Ok(x.shallow_clone());
+        }
+        let (_, _, height, width) = x.size4()?;
+        let [top, bottom, left, right] = padding.around([height, width], kernel, stride);
+        Ok(x.f_constant_pad_nd([left, right, top, bottom])?)
+    }
+
+    /// Zeros that the convolution itself adds.
+    fn padding(&self) -> [i64; 2] {
+        match self.spec.padding {
+            Padding::Fixed(padding) => padding,
+            Padding::Same => [0; 2],
+        }
+    }
+
+    fn convolved(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let ConvSpec { stride, groups, .. } = self.spec;
+        Ok(x.f_conv2d(weight, bias, [stride; 2], self.padding(), [1i64; 2], groups)?)
     }
 
     /// Where the kernel has one place: a matrix product, as a fully connected layer is.
     fn product(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Option<Tensor>> {
-        let ConvSpec { kernel, padding, outputs, .. } = &self.spec;
+        let ConvSpec { kernel, outputs, groups, .. } = &self.spec;
         let (images, _, height, width) = x.size4()?;
-        if *kernel != [height, width] || *padding != [0, 0] {
+        if *kernel != [height, width] || self.padding() != [0, 0] || *groups != 1 {
             return Ok(None);
         }
         let rows = by_pixel(x)?.f_reshape([images, -1])?;
@@ -233,7 +326,7 @@ impl BatchNorm {
         let own = training && x.numel() as i64 > self.mean.numel() as i64;
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
         let (mean, variance) = (Some(&self.mean), Some(&self.variance));
-        Ok(x.f_batch_norm(weight, bias, mean, variance, own, MOMENTUM, self.epsilon, true)?)
+        Ok(x.f_batch_norm(weight, bias, mean, variance, own, self.momentum, self.epsilon, true)?)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Convolutional networks: one [`ConvNet`] computes all of them, from a family's description of the stages
 //! ([`NetworkSpec`]).
 //!
-//! Which networks there are is the affair of the families (`family/resnet.rs`, `vgg.rs`, `inception.rs`); what
-//! checkpoints of torchvision, timm and transformers call their tensors is in `names.rs`.
+//! Which networks there are is the affair of the families (`family/resnet.rs`, `vgg.rs`, `inception.rs`,
+//! `inverted.rs`); what checkpoints of torchvision, timm and transformers call their tensors is in `names.rs`.
 
 mod builder;
 mod layers;
@@ -13,4 +13,4 @@ mod spec;
 pub use self::builder::ConvWeights;
 pub use self::names::Naming;
 pub use self::network::ConvNet;
-pub use self::spec::{Block, ConvSpec, Extent, NetworkSpec, StageSpec, Window};
+pub use self::spec::{Activation, Block, ConvSpec, Extent, NetworkSpec, NormSpec, Padding, StageSpec, Window};

@@ -3,7 +3,6 @@
 
 use tch::Tensor;
 
-use super::spec::Extent;
 use crate::error::Result;
 use crate::model::checkpoint::Weights;
 
@@ -57,18 +56,11 @@ impl Naming {
         }
     }
 
-    /// The weight of a convolution, `[outputs, inputs, height, width]`, also where it is stored as a matrix.
-    pub fn take_kernel(
-        self,
-        weights: &Weights,
-        name: &str,
-        outputs: i64,
-        inputs: i64,
-        kernel: Extent,
-    ) -> Result<Tensor> {
-        let (stored, [height, width]) = (self.stored(name), kernel);
-        let shape = [outputs, inputs, height, width];
-        if self == Self::TorchvisionVgg && stored != name {
+    /// The weight of a convolution, `[outputs, inputs of a group, height, width]`, also where it is stored as a matrix.
+    pub fn take_kernel(self, weights: &Weights, name: &str, shape: [i64; 4]) -> Result<Tensor> {
+        let stored = self.stored(name);
+        if weights.shape(&stored).is_some_and(|stored| stored.len() == 2) {
+            let [outputs, inputs, height, width] = shape;
             return Ok(weights.take(&stored, &[outputs, inputs * height * width])?.f_view(shape)?);
         }
         weights.take(&stored, &shape)

@@ -53,8 +53,7 @@ impl ConvNet {
         let mut stages = Vec::with_capacity(spec.stages.len());
         for (index, stage) in spec.stages.iter().enumerate() {
             let mut make = |conv: &ConvSpec| builder.conv(conv, index);
-            let blocks = stage.blocks.iter().map(|block| block.build(&mut make)).collect::<Result<Vec<_>>>()?;
-            stages.push(blocks);
+            stages.push(Block::build_all(&stage.blocks, &mut make)?);
             builder.end_stage(index)?;
         }
         let (parameters, batches) = builder.finish();

@@ -29,11 +29,12 @@ pub trait ConvFamily: Sync {
     /// A setting that is not supported ([`unsupported_setting`]) or makes no sense.
     fn spec(&self, network: &str, settings: &Settings, dropout: Option<f64>) -> Result<NetworkSpec>;
 
-    /// The name of a tensor that all its networks have and other families do not, in timm's and torchvision's files.
-    fn mark(&self) -> &'static str;
+    /// Whether there are tensors that all its networks have and other families do not, by the names in timm's and
+    /// torchvision's files.
+    fn marks(&self, weights: &Weights) -> bool;
 
-    /// Which network tensors belong to that have the [`mark`](Self::mark), by their names and shapes; none when they
-    /// are not a supported one's.
+    /// Which network tensors belong to that have such [`marks`](Self::marks), by their names and shapes; none when they
+    /// are not a supported one's, or do not tell.
     fn of_weights(&self, weights: &Weights) -> Option<(String, Settings)>;
 
     /// Which network a `config.json` of transformers describes.
@@ -45,9 +46,24 @@ pub trait ConvFamily: Sync {
             .key("model_type"))
     }
 
-    /// How its networks see images where nothing is said: as ImageNet's do.
-    fn preprocessing(&self) -> Preprocessing {
+    /// Brings names of a checkpoint of the network into timm's where [`Naming`] does not translate them.
+    ///
+    /// # Errors
+    /// Two tensors would have the same name.
+    fn translate(&self, _spec: &NetworkSpec, _weights: &mut Weights) -> Result<()> {
+        Ok(())
+    }
+
+    /// How a network sees images where nothing is said: as ImageNet's do.
+    fn preprocessing(&self, _network: &str) -> Preprocessing {
         Preprocessing::imagenet(224)
+    }
+
+    /// The tag of the trained weights on the hub that a network's bare name stands for: torchvision's first ones.
+    /// timm's own default was trained with label smoothing or mixing, which make features that serve other classes less
+    /// well (Kornblith et al., "Do Better ImageNet Models Transfer Better?", 2019).
+    fn trained_tag(&self, _network: &str) -> Option<&'static str> {
+        Some("tv_in1k")
     }
 
     /// The standard deviation of a new head's weights, from `features`: that of torch's `Linear`, as timm and
@@ -138,8 +154,8 @@ impl Architecture {
                 .and_then(|(name, settings)| Self::named(family, &name, &settings, dropout)),
             (None, None) => {
                 let found = family.of_weights(&checkpoint.weights).ok_or_else(|| {
-                    Error::request("the tensors' shapes are not those of a supported network").hint(format!(
-                        "supported: {}; or put the model's config.json beside the weights",
+                    Error::request("names and shapes of the tensors do not say which network this is").hint(format!(
+                        "put the model's config.json beside the weights; supported: {}",
                         listed(family.networks())
                     ))
                 });
@@ -208,12 +224,12 @@ fn stated_settings(checkpoint: &Checkpoint) -> Result<Settings> {
 }
 
 /// What the checkpoint says of the images that it was made for, or what is usual for such a network.
-fn preprocessing_of(checkpoint: &Checkpoint, family: &dyn ConvFamily) -> Result<Preprocessing> {
+fn preprocessing_of(checkpoint: &Checkpoint, family: &dyn ConvFamily, network: &str) -> Result<Preprocessing> {
     let stated = match checkpoint.directory.is_dir() {
         true => Preprocessing::of_directory(&checkpoint.directory)?,
         false => None,
     };
-    let preprocessing = stated.unwrap_or_else(|| family.preprocessing());
+    let preprocessing = stated.unwrap_or_else(|| family.preprocessing(network));
     // torchvision's Inception takes images normalised as ImageNet's and changes them into -1 to 1 itself.
     match checkpoint.config.get("transform_input") {
         Some(Value::Bool(true)) => Ok(Preprocessing { mean: [0.5; 3], std: [0.5; 3], ..preprocessing }),
@@ -233,30 +249,36 @@ impl<F: ConvFamily> Family for F {
     fn recognises(&self, config: &Value) -> bool {
         let text = |key: &str| config.get(key).and_then(Value::as_str);
         match (text("architecture"), text("model_type")) {
-            (Some(architecture), _) => architecture.starts_with(ConvFamily::name(self)),
+            (Some(architecture), _) => Family::makes(self, architecture),
             (None, given) => given == Some(ConvFamily::name(self)),
         }
     }
 
     fn recognises_weights(&self, weights: &Weights) -> bool {
-        weights.has(self.mark())
+        self.marks(weights)
     }
 
     fn architectures(&self) -> Vec<String> {
         self.networks()
     }
 
-    /// torchvision's first weights. timm's own default was trained with label smoothing or mixing, which make features
-    /// that serve other classes less well (Kornblith et al., "Do Better ImageNet Models Transfer Better?", 2019).
+    /// Networks with TensorFlow's weights have timm's `tf_` before their names.
+    fn makes(&self, architecture: &str) -> bool {
+        architecture.strip_prefix("tf_").unwrap_or(architecture).starts_with(ConvFamily::name(self))
+    }
+
     fn pretrained_id(&self, architecture: &str) -> Option<String> {
-        self.networks().iter().any(|known| known == architecture).then(|| format!("timm/{architecture}.tv_in1k"))
+        let known = self.networks().iter().any(|known| known == architecture);
+        let tag = self.trained_tag(architecture).filter(|_| known)?;
+        Some(format!("timm/{architecture}.{tag}"))
     }
 
     fn load(&self, checkpoint: &mut Checkpoint, request: &LoadRequest) -> Result<Parts> {
         let architecture = Architecture::of(self, checkpoint, request.dropout())?;
+        self.translate(&architecture.spec, &mut checkpoint.weights)?;
         let weights = &checkpoint.weights;
         let naming = Naming::of(weights);
-        let preprocessing = preprocessing_of(checkpoint, self)?;
+        let preprocessing = preprocessing_of(checkpoint, self, &architecture.name)?;
         let (name, settings) = (&architecture.name, architecture.settings());
         let source = ConvWeights::Checkpoint { weights, naming };
         let spec = architecture.spec.clone();
@@ -270,7 +292,7 @@ impl<F: ConvFamily> Family for F {
     fn fresh(&self, network: &FreshNetwork, request: &LoadRequest) -> Result<Parts> {
         let FreshNetwork { architecture, arguments, preprocessing, seed } = *network;
         let architecture = Architecture::named(self, architecture, arguments, request.dropout())?;
-        let preprocessing = preprocessing.unwrap_or_else(|| self.preprocessing());
+        let preprocessing = preprocessing.unwrap_or_else(|| self.preprocessing(&architecture.name));
         let source = ConvWeights::Random { seed, device: request.device };
         let (name, settings, spec) = (&architecture.name, architecture.settings(), architecture.spec.clone());
         let network = ConvNet::build(ConvFamily::name(self), name, settings, spec, source, request.device)?;
@@ -303,20 +325,23 @@ impl<F: ConvFamily> Family for F {
 mod tests {
     use super::*;
     use crate::model::convolutional::ConvSpec;
+    use crate::model::family::efficientnet::EfficientNetFamily;
     use crate::model::family::inception::InceptionFamily;
+    use crate::model::family::mobilenet::MobileNetFamily;
     use crate::model::family::resnet::ResNetFamily;
     use crate::model::family::vgg::VggFamily;
 
-    const ALL: [&dyn ConvFamily; 3] = [&ResNetFamily, &VggFamily, &InceptionFamily];
+    const ALL: [&dyn ConvFamily; 5] =
+        [&ResNetFamily, &VggFamily, &InceptionFamily, &EfficientNetFamily, &MobileNetFamily];
 
     fn named(name: &str, model_args: Value, dropout: Option<f64>) -> Result<Architecture> {
         let Value::Object(model_args) = model_args else { panic!("an object") };
-        let of = |family: &&&dyn ConvFamily| name.starts_with(family.name());
+        let of = |family: &&&dyn ConvFamily| name.trim_start_matches("tf_").starts_with(family.name());
         Architecture::named(*ALL.iter().find(of).unwrap_or(&ALL[0]), name, &model_args, dropout)
     }
 
-    /// The parameters of each network with 1000 classes, as torchvision counts them; Inception's without the auxiliary
-    /// classifier.
+    /// The parameters of each network with 1000 classes, as torchvision and timm count them; Inception's without the
+    /// auxiliary classifier.
     #[test]
     fn every_network_has_as_many_parameters_as_torchvisions() {
         let counts = [
@@ -334,6 +359,47 @@ mod tests {
             ("vgg19", 143_667_240),
             ("vgg19_bn", 143_678_248),
             ("inception_v3", 23_834_568),
+            ("efficientnet_b0", 5_288_548),
+            ("efficientnet_b1", 7_794_184),
+            ("efficientnet_b2", 9_109_994),
+            ("efficientnet_b3", 12_233_232),
+            ("efficientnet_b4", 19_341_616),
+            ("efficientnet_b5", 30_389_784),
+            ("efficientnet_b6", 43_040_704),
+            ("efficientnet_b7", 66_347_960),
+            ("efficientnet_b8", 87_413_142),
+            ("efficientnetv2_s", 21_458_488),
+            ("efficientnetv2_m", 54_139_356),
+            ("efficientnetv2_l", 118_515_272),
+            ("efficientnetv2_rw_t", 13_649_388),
+            ("efficientnetv2_rw_s", 23_941_296),
+            ("tf_efficientnet_b0", 5_288_548),
+            ("tf_efficientnet_b1", 7_794_184),
+            ("tf_efficientnet_b2", 9_109_994),
+            ("tf_efficientnet_b3", 12_233_232),
+            ("tf_efficientnet_b4", 19_341_616),
+            ("tf_efficientnet_b5", 30_389_784),
+            ("tf_efficientnet_b6", 43_040_704),
+            ("tf_efficientnet_b7", 66_347_960),
+            ("tf_efficientnet_b8", 87_413_142),
+            ("tf_efficientnetv2_s", 21_458_488),
+            ("tf_efficientnetv2_m", 54_139_356),
+            ("tf_efficientnetv2_l", 118_515_272),
+            ("tf_efficientnetv2_b0", 7_139_704),
+            ("tf_efficientnetv2_b1", 8_141_052),
+            ("tf_efficientnetv2_b2", 10_096_086),
+            ("tf_efficientnetv2_b3", 14_358_406),
+            ("mobilenetv3_large_075", 3_993_528),
+            ("mobilenetv3_large_100", 5_483_032),
+            ("mobilenetv3_small_050", 1_593_224),
+            ("mobilenetv3_small_075", 2_041_872),
+            ("mobilenetv3_small_100", 2_542_856),
+            ("tf_mobilenetv3_large_075", 3_993_528),
+            ("tf_mobilenetv3_large_100", 5_483_032),
+            ("tf_mobilenetv3_large_minimal_100", 3_924_288),
+            ("tf_mobilenetv3_small_075", 2_041_872),
+            ("tf_mobilenetv3_small_100", 2_542_856),
+            ("tf_mobilenetv3_small_minimal_100", 2_044_736),
         ];
         assert_eq!(
             counts.map(|(name, _)| name.to_owned()).to_vec(),
@@ -344,8 +410,7 @@ mod tests {
             let mut sum = 0;
             for block in spec.stages.iter().flat_map(|stage| &stage.blocks) {
                 let mut add = |conv: &ConvSpec| {
-                    let [height, width] = conv.kernel;
-                    sum += conv.outputs * conv.inputs * height * width;
+                    sum += conv.shape().iter().product::<i64>();
                     sum += conv.outputs * (i64::from(conv.bias) + 2 * i64::from(conv.norm.is_some()));
                     Ok(())
                 };
@@ -368,6 +433,9 @@ mod tests {
         assert_eq!(last("vgg16", 224), (Some([1, 1]), 32));
         assert_eq!(last("vgg16", 320), (Some([4, 4]), 32));
         assert_eq!(last("vgg16", 31), (None, 32));
+        assert_eq!(last("efficientnet_b0", 224), (Some([7, 7]), 1));
+        assert_eq!(last("tf_efficientnet_b2", 260), (Some([9, 9]), 1));
+        assert_eq!(last("mobilenetv3_small_050", 224), (Some([1, 1]), 1));
     }
 
     #[test]
@@ -386,6 +454,12 @@ mod tests {
             ("resnet18", json!({ "stem_type": "deep" })),
             ("vgg11", json!({ "layers": [1] })),
             ("vgg11", json!({ "drop_rate": 1 })),
+            ("efficientnet_lite0", json!({})),
+            ("efficientnet_b0", json!({ "pad_type": "valid" })),
+            ("efficientnet_b0", json!({ "bn_eps": -1 })),
+            ("efficientnet_b0", json!({ "act_layer": "mish" })),
+            ("tf_mobilenetv3_small_100", json!({ "drop_path_rate": 1 })),
+            ("tf_mobilenetv3_small_100", json!({ "se_layer": "gc" })),
             ("resnet18_bn", json!({})),
             ("", json!({})),
         ] {

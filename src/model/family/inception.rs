@@ -4,7 +4,7 @@ use super::convolutional::{ConvFamily, Settings, unsupported_setting};
 use crate::error::Result;
 use crate::image::Preprocessing;
 use crate::model::checkpoint::Weights;
-use crate::model::convolutional::{Block, ConvSpec, Extent, NetworkSpec, StageSpec, Window};
+use crate::model::convolutional::{Block, ConvSpec, Extent, NetworkSpec, NormSpec, Padding, StageSpec, Window};
 
 /// See the [module](self).
 pub struct InceptionFamily;
@@ -12,6 +12,7 @@ pub struct InceptionFamily;
 const NETWORK: &str = "inception_v3";
 const DROPOUT: f64 = 0.5;
 const EPSILON: f64 = 1e-3;
+const VALID: Padding = Padding::Fixed([0; 2]);
 
 const MAX_POOL: Block<ConvSpec> = Block::MaxPool(Window { size: 3, stride: 2, padding: 0 });
 const AVERAGE_POOL: Block<ConvSpec> = Block::AveragePool(Window { size: 3, stride: 1, padding: 1 });
@@ -53,14 +54,14 @@ fn describe(dropout: f64) -> NetworkSpec {
 
 /// Padded so that the extent stays.
 fn conv(name: &str, inputs: i64, outputs: i64, kernel: Extent) -> ConvSpec {
-    let padding = kernel.map(|size| size / 2);
-    let norm = Some((format!("{name}.bn"), EPSILON));
+    let padding = Padding::Fixed(kernel.map(|size| size / 2));
+    let norm = Some(NormSpec { epsilon: EPSILON, ..NormSpec::new(format!("{name}.bn")) });
     ConvSpec { kernel, padding, norm, ..ConvSpec::new(format!("{name}.conv"), "", inputs, outputs, 1) }
 }
 
 /// Without padding.
 fn valid(conv: ConvSpec) -> ConvSpec {
-    ConvSpec { padding: [0; 2], ..conv }
+    ConvSpec { padding: VALID, ..conv }
 }
 
 /// A block of branches; the letters are torchvision's.
@@ -91,7 +92,7 @@ impl Mixed {
     fn halving(&self, convolutions: &[(&str, i64, Extent)]) -> Branch {
         let mut branch = self.chain(convolutions);
         if let Some(Block::Conv(last)) = branch.last_mut() {
-            (last.stride, last.padding) = (2, [0; 2]);
+            (last.stride, last.padding) = (2, VALID);
         }
         branch
     }
@@ -190,8 +191,8 @@ impl ConvFamily for InceptionFamily {
         }
     }
 
-    fn mark(&self) -> &'static str {
-        "Conv2d_1a_3x3.conv.weight"
+    fn marks(&self, weights: &Weights) -> bool {
+        weights.has("Conv2d_1a_3x3.conv.weight")
     }
 
     fn of_weights(&self, _weights: &Weights) -> Option<(String, Settings)> {
@@ -199,7 +200,7 @@ impl ConvFamily for InceptionFamily {
     }
 
     /// From -1 to 1.
-    fn preprocessing(&self) -> Preprocessing {
+    fn preprocessing(&self, _network: &str) -> Preprocessing {
         Preprocessing { mean: [0.5; 3], std: [0.5; 3], ..Preprocessing::imagenet(299) }
     }
 

@@ -32,10 +32,14 @@ pub trait Family: Sync {
         false
     }
 
-    /// Bare names of networks that the family can begin from random weights (`resnet18`). All begin with its
-    /// [`name`](Self::name).
+    /// Bare names of networks that the family can begin from random weights (`resnet18`).
     fn architectures(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Whether a bare name is one of the family's, supported or not: all begin with its [`name`](Self::name).
+    fn makes(&self, architecture: &str) -> bool {
+        architecture.starts_with(self.name())
     }
 
     /// The hub id of the trained network that a bare name stands for.

@@ -8,9 +8,13 @@ mod bert;
 mod convolutional;
 mod deberta_v2;
 mod distilbert;
+mod efficientnet;
 mod electra;
 mod inception;
 mod interface;
+mod inverted;
+mod inverted_names;
+mod mobilenet;
 mod modernbert;
 mod mpnet;
 mod nomic_bert;
@@ -45,4 +49,6 @@ pub const FAMILIES: &[&dyn Family] = &[
     &resnet::ResNetFamily,
     &vgg::VggFamily,
     &inception::InceptionFamily,
+    &efficientnet::EfficientNetFamily,
+    &mobilenet::MobileNetFamily,
 ];

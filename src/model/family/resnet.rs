@@ -136,8 +136,8 @@ impl ConvFamily for ResNetFamily {
         Ok(resnet.describe(dropout.unwrap_or(0.0)))
     }
 
-    fn mark(&self) -> &'static str {
-        "layer1.0.conv1.weight"
+    fn marks(&self, weights: &Weights) -> bool {
+        weights.has("layer1.0.conv1.weight")
     }
 
     fn of_weights(&self, weights: &Weights) -> Option<(String, Settings)> {

@@ -5,7 +5,7 @@
 use super::convolutional::{ConvFamily, Settings, unsupported_setting};
 use crate::error::{Error, Result};
 use crate::model::checkpoint::Weights;
-use crate::model::convolutional::{Block, ConvSpec, NetworkSpec, StageSpec, Window};
+use crate::model::convolutional::{Block, ConvSpec, NetworkSpec, Padding, StageSpec, Window};
 
 /// See the [module](self).
 pub struct VggFamily;
@@ -57,7 +57,8 @@ impl Vgg {
         }
         let full = |number: usize, inputs: i64, kernel: i64| {
             let name = format!("pre_logits.fc{number}");
-            ConvSpec { norm: None, bias: true, padding: [0; 2], ..ConvSpec::new(name, "", inputs, HIDDEN, kernel) }
+            let padding = Padding::Fixed([0; 2]);
+            ConvSpec { norm: None, bias: true, padding, ..ConvSpec::new(name, "", inputs, HIDDEN, kernel) }
         };
         let blocks = vec![Block::AtLeast(MAP), Block::Conv(full(1, before, MAP)), Block::Dropout(dropout)];
         stages.push(StageSpec { name: "pre_logits.fc1".to_owned(), blocks });
@@ -87,8 +88,8 @@ impl ConvFamily for VggFamily {
         }
     }
 
-    fn mark(&self) -> &'static str {
-        "features.0.weight"
+    fn marks(&self, weights: &Weights) -> bool {
+        weights.has("features.0.weight")
     }
 
     fn of_weights(&self, weights: &Weights) -> Option<(String, Settings)> {

@@ -85,6 +85,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("distilbert/classifier", "DistilBertForSequenceClassification"),
     ("electra/classifier", "ElectraForSequenceClassification"),
     ("mpnet/classifier", "MPNetForSequenceClassification"),
+    ("deberta/classifier", "DebertaForSequenceClassification"),
     ("deberta-v2/classifier", "DebertaV2ForSequenceClassification"),
     ("modernbert/classifier", "ModernBertForSequenceClassification"),
     ("nomic_bert/classifier", "NomicBertForSequenceClassification"),
@@ -320,6 +321,25 @@ fn what_of_a_deberta_is_not_computed_is_refused_by_name() {
         ("position_buckets", json!(2)),
         ("max_relative_positions", json!(-1.5)),
         ("embedding_size", json!(0)),
+    ] {
+        let scene = scene(model);
+        scene.edit_json(&format!("{model}/config.json"), |config| config[key] = value.clone());
+        let words = format!("train --train train.csv --model {model} --out run {FLAGS}");
+        scene.rehead(&words).refused().says(&[&format!("`{key}`")]);
+    }
+}
+
+/// The same of the first DeBERTa, which has less.
+#[test]
+fn what_of_the_first_deberta_is_not_computed_is_refused_by_name() {
+    let model = "deberta/bare";
+    for (key, value) in [
+        ("talking_head", json!(true)),
+        ("share_att_key", json!(true)),
+        ("position_buckets", json!(8)),
+        ("norm_rel_ebd", json!("layer_norm")),
+        ("pos_att_type", json!("c2p|c2p")),
+        ("relative_attention", json!(false)),
     ] {
         let scene = scene(model);
         scene.edit_json(&format!("{model}/config.json"), |config| config[key] = value.clone());

@@ -47,6 +47,7 @@ fn text_encoders_of_every_family_with_and_without_a_head() {
         ("electra/bare", "electra", 3, 0),
         ("mpnet/classifier", "mpnet", 3, 3),
         ("mpnet/bare", "mpnet", 3, 0),
+        ("deberta/classifier", "deberta", 3, 3),
         ("deberta-v2/classifier", "deberta-v2", 3, 3),
         ("modernbert/classifier", "modernbert", 5, 3),
         ("nomic_bert/classifier", "nomic_bert", 3, 3),

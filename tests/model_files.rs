@@ -310,6 +310,7 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
                 "`distilbert`",
                 "`electra`",
                 "`mpnet`",
+                "`deberta`",
                 "`deberta-v2`",
                 "`modernbert`",
                 "`nomic_bert`",

@@ -61,6 +61,11 @@ impl Parameter {
         self.tensor.dim() > 1
     }
 
+    /// Whether it is a bias: what `bitfit` trains, and what begins at 0.
+    pub fn is_bias(&self) -> bool {
+        self.name().ends_with("bias")
+    }
+
     /// The name by which a single-part parameter is stored, or the first of a fused one.
     pub fn name(&self) -> &str {
         self.parts.first().map_or("", |(name, _)| name)

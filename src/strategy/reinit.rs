@@ -36,7 +36,7 @@ pub fn reinitialise(classifier: &Classifier, layers: usize, seed: u64) -> Result
                 let seed = Random::of(&[seed, index as u64]).next_u64();
                 tensor.f_copy_(&drawn(&tensor.size(), Distribution::Normal { std: STD }, seed)?)?;
             } else {
-                let value = if parameter.name().ends_with(".bias") { 0.0 } else { 1.0 };
+                let value = if parameter.is_bias() { 0.0 } else { 1.0 };
                 let _ = tensor.f_fill_(value)?;
             }
             Ok(())

@@ -28,7 +28,7 @@ pub fn scope(strategy: Strategy, classifier: &Classifier) -> Result<Scope<'_>> {
                 stage >= frozen
             }
             (Strategy::Lora { .. }, ParameterLocation::Stage(_)) => parameter.role == Role::Adapter,
-            (Strategy::Bitfit, ParameterLocation::Stage(_)) => parameter.name().ends_with(".bias"),
+            (Strategy::Bitfit, ParameterLocation::Stage(_)) => parameter.is_bias(),
         })
         .collect();
     let of_trained =

@@ -34,6 +34,7 @@ pub enum TokenizerClass {
     Albert,
     XlmRoberta,
     Camembert,
+    Deberta,
     DebertaV2,
     /// Takes all of `tokenizer.json`.
     AsStored,
@@ -76,6 +77,7 @@ impl TokenizerClass {
             Some("AlbertTokenizer") => Self::Albert,
             Some("XLMRobertaTokenizer") => Self::XlmRoberta,
             Some("CamembertTokenizer") => Self::Camembert,
+            Some("DebertaTokenizer") => Self::Deberta,
             Some("DebertaV2Tokenizer") => Self::DebertaV2,
             Some(name) if PYTHON_ALONE.contains(&name) => {
                 return Err(Error::request(format!(
@@ -93,6 +95,7 @@ impl TokenizerClass {
                 Some("albert") => Self::Albert,
                 Some("xlm-roberta") => Self::XlmRoberta,
                 Some("camembert") => Self::Camembert,
+                Some("deberta") => Self::Deberta,
                 Some("deberta-v2") => Self::DebertaV2,
                 _ => Self::AsStored,
             },
@@ -125,7 +128,7 @@ impl TokenizerClass {
             Self::Albert => Some(("spiece.model", Arrangement::Stored { unknown: 1 })),
             Self::XlmRoberta => Some(("sentencepiece.bpe.model", Arrangement::XlmRoberta)),
             Self::Camembert => Some(("sentencepiece.bpe.model", Arrangement::Camembert)),
-            Self::Bert | Self::Mpnet | Self::Roberta | Self::AsStored => None,
+            Self::Bert | Self::Mpnet | Self::Roberta | Self::Deberta | Self::AsStored => None,
         }
     }
 
@@ -133,7 +136,7 @@ impl TokenizerClass {
     fn suits(self, tokenizer: &Tokenizer) -> bool {
         match tokenizer.get_model() {
             ModelWrapper::WordPiece(_) => matches!(self, Self::Bert | Self::Mpnet),
-            ModelWrapper::BPE(_) => self == Self::Roberta,
+            ModelWrapper::BPE(_) => matches!(self, Self::Roberta | Self::Deberta),
             ModelWrapper::Unigram(_) => {
                 matches!(self, Self::Albert | Self::XlmRoberta | Self::Camembert | Self::DebertaV2)
             }
@@ -160,7 +163,7 @@ impl TokenizerClass {
                 changed.max_input_chars_per_word = most;
                 changed.into()
             }
-            (Self::Roberta, ModelWrapper::BPE(model)) => {
+            (Self::Roberta | Self::Deberta, ModelWrapper::BPE(model)) => {
                 if model.dropout.is_none() && !model.fuse_unk && !model.ignore_merges && model.unk_token.is_none() {
                     return;
                 }
@@ -186,7 +189,7 @@ impl TokenizerClass {
                     flag("do_lower_case", true)?,
                 )));
             }
-            Self::Roberta => {
+            Self::Roberta | Self::Deberta => {
                 tokenizer.with_normalizer(None::<NormalizerWrapper>);
             }
             Self::XlmRoberta | Self::Camembert => {
@@ -231,7 +234,7 @@ impl TokenizerClass {
             Self::Bert | Self::Mpnet => {
                 tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
             }
-            Self::Roberta => {
+            Self::Roberta | Self::Deberta => {
                 tokenizer.with_pre_tokenizer(Some(ByteLevel::new(prefix.unwrap_or(false), true, true)));
             }
             Self::DebertaV2 => {
@@ -302,7 +305,7 @@ impl TokenizerClass {
     fn usual_tokens(self) -> &'static [&'static str] {
         match self {
             Self::AsStored => &[],
-            Self::DebertaV2 => &["[CLS]", "[SEP]", "[UNK]", "[PAD]", MASK],
+            Self::Deberta | Self::DebertaV2 => &["[CLS]", "[SEP]", "[UNK]", "[PAD]", MASK],
             Self::Bert => &["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
             Self::Albert => &["[CLS]", "[SEP]", "<unk>", "<pad>", "[MASK]"],
             Self::Mpnet => &["<s>", "</s>", "[UNK]", "<pad>", "<mask>"],
@@ -329,9 +332,13 @@ impl TokenizerClass {
                 let processor = BertProcessing::new(special("sep_token", "[SEP]")?, special("cls_token", "[CLS]")?);
                 tokenizer.with_post_processor(Some(processor));
             }
-            Self::Roberta | Self::Mpnet => {
-                let (separator, class) = (special("sep_token", "</s>")?, special("cls_token", "<s>")?);
-                let prefix = self == Self::Roberta && settings.flag("add_prefix_space")?.unwrap_or(false);
+            Self::Roberta | Self::Mpnet | Self::Deberta => {
+                let [usual_separator, usual_class] = match self {
+                    Self::Deberta => ["[SEP]", "[CLS]"],
+                    _ => ["</s>", "<s>"],
+                };
+                let (separator, class) = (special("sep_token", usual_separator)?, special("cls_token", usual_class)?);
+                let prefix = self != Self::Mpnet && settings.flag("add_prefix_space")?.unwrap_or(false);
                 let processor = RobertaProcessing::new(separator, class).trim_offsets(true).add_prefix_space(prefix);
                 tokenizer.with_post_processor(Some(processor));
             }

@@ -64,7 +64,8 @@ impl TokenizerFiles {
             let class = if named == TokenizerClass::Mpnet { named } else { TokenizerClass::Bert };
             (word_pieces(&pieces)?, pieces, class)
         } else if bytes.is_file() && merges.is_file() {
-            (byte_level_bpe(&bytes, &merges)?, bytes, TokenizerClass::Roberta)
+            let class = if named == TokenizerClass::Deberta { named } else { TokenizerClass::Roberta };
+            (byte_level_bpe(&bytes, &merges)?, bytes, class)
         } else if let Some((file, arrangement)) = named
             .sentencepiece()
             .map(|(name, arrangement)| (directory.join(name), arrangement))

@@ -101,6 +101,8 @@ pub struct RelativeOptions {
     pub position_to_content: bool,
     /// Whether the vectors are projected as queries and keys of tokens are, and not by layers of their own.
     pub shares_projection: bool,
+    /// Whether the layer of its own for the vectors that a query meets has a bias.
+    pub key_bias: bool,
     /// Whether the table is normalised before it is read.
     pub norm: bool,
 }

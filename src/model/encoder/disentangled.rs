@@ -1,6 +1,7 @@
 //! Disentangled attention (He et al. 2021): beside the product of query and key, a token's query is multiplied with a
 //! vector for the key's distance, and its key with one for the query's. The vectors of distances are one table for all
-//! layers; each layer projects them. Written as transformers' `DebertaV2Model` computes it.
+//! layers; each layer projects them. Written as transformers' `DebertaV2Model` computes it;
+//! `DebertaModel` does the same with a row for each distance.
 
 use tch::{Device, Kind, Tensor};
 
@@ -96,13 +97,13 @@ impl RelativeProjections {
             return Ok(Self::default());
         }
         let width = config.width;
-        let mut linear = |wanted: bool, name: &str| match wanted {
-            true => builder.linear(&name.replace("{}", &index.to_string()), width, width, index + 1).map(Some),
-            false => Ok(None),
+        let mut linear = |wanted: bool, name: &str, bias: bool| {
+            let name = name.replace("{}", &index.to_string());
+            wanted.then(|| builder.linear_with(bias, &name, width, width, index + 1)).transpose()
         };
         Ok(Self {
-            key: linear(options.content_to_position, names.key)?,
-            query: linear(options.position_to_content, names.query)?,
+            key: linear(options.content_to_position, names.key, options.key_bias)?,
+            query: linear(options.position_to_content, names.query, true)?,
         })
     }
 
@@ -198,6 +199,7 @@ mod tests {
             content_to_position: true,
             position_to_content: true,
             shares_projection: true,
+            key_bias: true,
             norm: false,
         };
         let rows = rows_of_distances(20, &options)?;

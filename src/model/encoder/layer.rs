@@ -7,6 +7,7 @@ use super::attention::{ScoreBias, attend, attend_first_tokens};
 use super::builder::EncoderBuilder;
 use super::config::{AttentionOptions, EncoderConfig, FeedForwardOptions, NormPlacement};
 use super::disentangled::{RelativeProjections, RelativeVectors};
+use super::interleaved::Interleaved;
 use super::names::Names;
 use super::rotary::Rotations;
 use crate::batch::PackedTokens;
@@ -19,6 +20,7 @@ use crate::model::pass::{DropoutKeys, Pass};
 pub struct Layer {
     /// Query, key and value as one: `[3·width, width]`, or fewer rows where keys and values have fewer heads.
     qkv: Linear,
+    interleaved: Option<Interleaved>,
     attention: AttentionOptions,
     relative: RelativeProjections,
     attention_output: Linear,
@@ -64,6 +66,7 @@ impl Layer {
         };
         Ok(Self {
             qkv,
+            interleaved: Interleaved::load(config, index, builder)?,
             attention: config.attention,
             relative: RelativeProjections::load(config, index, builder)?,
             attention_output: builder.linear_with(
@@ -135,6 +138,15 @@ impl Layer {
         Ok(Some(ScoreBias::Relative(scores)))
     }
 
+    /// Queries, keys and values of all tokens, side by side.
+    fn projected(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        let projected = self.qkv.forward(x, pass)?;
+        match &self.interleaved {
+            Some(interleaved) => interleaved.arranged(&projected),
+            None => Ok(projected),
+        }
+    }
+
     /// Keys and values, `queries` heads of queries before them, as attention takes them: queries and keys are turned by
     /// their positions where there are rotations, and every query has a key and a value of its own.
     fn arranged(&self, projected: Tensor, queries: i64, distances: Option<&Distances>) -> Result<Tensor> {
@@ -166,8 +178,8 @@ impl Layer {
     ) -> Result<Tensor> {
         let bias = self.score_bias(distances, pass)?;
         let projected = match (self.norms, &self.attention_norm) {
-            (NormPlacement::Before, Some(norm)) => self.qkv.forward(&norm.forward(x)?, pass)?,
-            _ => self.qkv.forward(x, pass)?,
+            (NormPlacement::Before, Some(norm)) => self.projected(&norm.forward(x)?, pass)?,
+            _ => self.projected(x, pass)?,
         };
         let projected = self.arranged(projected, self.attention.heads, distances)?;
         let context = attend(&projected, tokens, bias.as_ref(), &self.attention, pass)?;
@@ -191,9 +203,9 @@ impl Layer {
             _ => None,
         };
         let read = normalised.as_ref().unwrap_or(x);
-        let (query, key_value) = if self.qkv.int8.is_some() {
-            // In 8 bits query, key and value are one: all are computed, and the other tokens' queries left.
-            let projected = self.qkv.forward(read, pass)?;
+        let (query, key_value) = if self.qkv.int8.is_some() || self.interleaved.is_some() {
+            // Query, key and value are one: all are computed, and the other tokens' queries left.
+            let projected = self.projected(read, pass)?;
             let query = projected.f_narrow(1, 0, width)?.f_index_select(0, &tokens.first)?;
             (query, projected.f_narrow(1, width, outputs - width)?)
         } else {

@@ -17,6 +17,9 @@ pub struct Names {
     pub relative: Option<RelativeNames>,
     /// Query, key and value as one layer, in a family that stores them so; else these three.
     pub qkv: Option<&'static str>,
+    /// The whole names of the biases of queries and values, in a family whose one layer for them gives query, key and
+    /// value head by head (`interleaved.rs`).
+    pub interleaved: Option<[&'static str; 2]>,
     pub query: &'static str,
     pub key: &'static str,
     pub value: &'static str,
@@ -67,6 +70,7 @@ impl Names {
             distance_bias: None,
             relative: None,
             qkv: None,
+            interleaved: None,
             query: "encoder.layer.{}.attention.self.query",
             key: "encoder.layer.{}.attention.self.key",
             value: "encoder.layer.{}.attention.self.value",

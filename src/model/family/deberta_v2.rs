@@ -78,7 +78,7 @@ pub const DEBERTA_V2: TextEncoder = TextEncoder {
 };
 
 /// Reads the settings that only this family has.
-fn read_further(settings: &Settings, config: &mut EncoderConfig) -> Result<()> {
+pub(super) fn read_further(settings: &Settings, config: &mut EncoderConfig) -> Result<()> {
     if settings.get("conv_kernel_size", 0)? > 0 {
         let message = "the convolution after the first layer is not supported".to_owned();
         return Err(settings.refused("conv_kernel_size", message));
@@ -146,6 +146,7 @@ fn relative(settings: &Settings, config: &EncoderConfig) -> Result<RelativeOptio
         content_to_position: kinds.iter().any(|kind| kind == "c2p"),
         position_to_content: kinds.iter().any(|kind| kind == "p2c"),
         shares_projection: settings.get("share_att_key", false)?,
+        key_bias: true,
         norm: norms.iter().any(|norm| norm == "layer_norm"),
     })
 }

@@ -23,6 +23,7 @@ pub const DISTILBERT: TextEncoder = TextEncoder {
         distance_bias: None,
         relative: None,
         qkv: None,
+        interleaved: None,
         query: "transformer.layer.{}.attention.q_lin",
         key: "transformer.layer.{}.attention.k_lin",
         value: "transformer.layer.{}.attention.v_lin",

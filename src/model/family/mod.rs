@@ -6,6 +6,7 @@
 mod albert;
 mod bert;
 mod convolutional;
+mod deberta;
 mod deberta_v2;
 mod distilbert;
 mod efficientnet;
@@ -42,6 +43,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &distilbert::DISTILBERT,
     &electra::ELECTRA,
     &mpnet::MPNET,
+    &deberta::DEBERTA,
     &deberta_v2::DEBERTA_V2,
     &modernbert::MODERNBERT,
     &nomic_bert::NOMIC_BERT,

@@ -33,6 +33,7 @@ pub const MODERNBERT: TextEncoder = TextEncoder {
         distance_bias: None,
         relative: None,
         qkv: Some("layers.{}.attn.Wqkv"),
+        interleaved: None,
         query: "layers.{}.attn.Wqkv",
         key: "layers.{}.attn.Wqkv",
         value: "layers.{}.attn.Wqkv",

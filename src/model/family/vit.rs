@@ -39,6 +39,7 @@ const NAMES: Names = Names {
     distance_bias: None,
     relative: None,
     qkv: None,
+    interleaved: None,
     query: "encoder.layer.{}.attention.attention.query",
     key: "encoder.layer.{}.attention.attention.key",
     value: "encoder.layer.{}.attention.attention.value",

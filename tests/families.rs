@@ -88,6 +88,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("deberta/classifier", "DebertaForSequenceClassification"),
     ("deberta-v2/classifier", "DebertaV2ForSequenceClassification"),
     ("modernbert/classifier", "ModernBertForSequenceClassification"),
+    ("longformer/classifier", "LongformerForSequenceClassification"),
     ("nomic_bert/classifier", "NomicBertForSequenceClassification"),
 ];
 

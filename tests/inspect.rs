@@ -50,6 +50,7 @@ fn text_encoders_of_every_family_with_and_without_a_head() {
         ("deberta/classifier", "deberta", 3, 3),
         ("deberta-v2/classifier", "deberta-v2", 3, 3),
         ("modernbert/classifier", "modernbert", 5, 3),
+        ("longformer/classifier", "longformer", 3, 3),
         ("nomic_bert/classifier", "nomic_bert", 3, 3),
         ("nomic_bert/on_the_hub", "nomic_bert", 3, 0),
     ];

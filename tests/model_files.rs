@@ -312,6 +312,7 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
                 "`mpnet`",
                 "`deberta`",
                 "`deberta-v2`",
+                "`longformer`",
                 "`modernbert`",
                 "`nomic_bert`",
                 "`vgg`",

@@ -117,6 +117,8 @@ const CLASSIFIERS: &[&str] = &[
     "deberta-v2/mean_pooled",
     "modernbert/classifier",
     "modernbert/on_the_mean",
+    "longformer/classifier",
+    "longformer/mean_pooled",
     "nomic_bert/classifier",
     "nomic_bert/mean_pooled",
 ];
@@ -133,6 +135,7 @@ const BARE: &[&str] = &[
     "mpnet/bare",
     "deberta/bare",
     "deberta-v2/bare",
+    "longformer/bare",
     "modernbert/bare",
     "nomic_bert/on_the_hub",
 ];

@@ -91,7 +91,7 @@ impl TokenizerClass {
             None => match settings.model_type() {
                 Some("bert" | "distilbert" | "electra" | "nomic_bert") => Self::Bert,
                 Some("mpnet") => Self::Mpnet,
-                Some("roberta") => Self::Roberta,
+                Some("roberta" | "longformer") => Self::Roberta,
                 Some("albert") => Self::Albert,
                 Some("xlm-roberta") => Self::XlmRoberta,
                 Some("camembert") => Self::Camembert,

@@ -23,6 +23,8 @@ pub enum ScoreBias<'a> {
     Relative(RelativeScores<'a>),
     /// Nothing for keys that are at most so many tokens away, and no attention to others.
     Window(i64),
+    /// The same, but for the first token, which all see.
+    WindowAndFirst(i64),
 }
 
 /// `softmax(QKᵀ/√d + bias) V` for every sequence. `qkv` is `[T, 3·width]`: query, key, value. Gives `[T, width]`.
@@ -101,13 +103,20 @@ fn weigh([query, key, value]: [&Tensor; 3], bias: Option<&ScoreBias>, dropout: f
         Some(ScoreBias::Relative(scores)) => {
             weigh_all([query, key, value], Some(&scores.of(query, key)?), scores.scale, dropout, pass)
         }
-        Some(ScoreBias::Window(window)) => weigh_near([query, key, value], *window, dropout, pass),
+        Some(ScoreBias::Window(window)) => weigh_near([query, key, value], *window, false, dropout, pass),
+        Some(ScoreBias::WindowAndFirst(window)) => weigh_near([query, key, value], *window, true, dropout, pass),
     }
 }
 
-/// The same among tokens that are at most `window` apart: queries by blocks, each with the keys that it may see, so
-/// that memory and work grow with the length and not with its square.
-fn weigh_near([query, key, value]: [&Tensor; 3], window: i64, dropout: f64, pass: Pass) -> Result<Tensor> {
+/// The same among tokens that are at most `window` apart, and perhaps the first one: queries by blocks, each with the
+/// keys that it may see, so that memory and work grow with the length and not with its square.
+fn weigh_near(
+    [query, key, value]: [&Tensor; 3],
+    window: i64,
+    and_first: bool,
+    dropout: f64,
+    pass: Pass,
+) -> Result<Tensor> {
     let [queries, length] = [query, key].map(|tensor| tensor.size().get(2).copied().unwrap_or(0));
     let scale = 1.0 / (query.size().last().copied().unwrap_or(1) as f64).sqrt();
     let block = 2 * window.max(1);
@@ -118,10 +127,20 @@ fn weigh_near([query, key, value]: [&Tensor; 3], window: i64, dropout: f64, pass
         let end = (start + block).min(queries);
         let (first, last) = ((start - window).max(0), (end + window).min(length));
         let distance = places(start, end)?.f_unsqueeze(1)?.f_sub(&places(first, last)?.f_unsqueeze(0)?)?.f_abs()?;
-        let mask = Tensor::f_zeros(distance.size(), (query.kind(), query.device()))?;
-        let mask = mask.f_masked_fill(&distance.f_gt(window)?, f64::NEG_INFINITY)?.f_unsqueeze(0)?.f_unsqueeze(0)?;
         let rows = |tensor: &Tensor, from: i64, to: i64| tensor.f_narrow(2, from, to - from);
-        let near = [rows(query, start, end)?, rows(key, first, last)?, rows(value, first, last)?];
+        let mut near = [rows(query, start, end)?, rows(key, first, last)?, rows(value, first, last)?];
+        let mut far = distance.f_gt(window)?;
+        if and_first {
+            if first > 0 {
+                far = far.f_constant_pad_nd([1, 0])?;
+                let [_, keys, values] = &mut near;
+                *keys = Tensor::f_cat(&[&rows(key, 0, 1)?, &*keys], 2)?;
+                *values = Tensor::f_cat(&[&rows(value, 0, 1)?, &*values], 2)?;
+            }
+            let _ = far.f_narrow(1, 0, 1)?.f_fill_(0)?;
+        }
+        let mask = Tensor::f_zeros(far.size(), (query.kind(), query.device()))?;
+        let mask = mask.f_masked_fill(&far, f64::NEG_INFINITY)?.f_unsqueeze(0)?.f_unsqueeze(0)?;
         contexts.push(weigh_all(near.each_ref(), Some(&mask), scale, dropout, pass)?);
         start = end;
     }

@@ -32,6 +32,9 @@ pub struct EncoderConfig {
     pub rotary: Option<RotaryOptions>,
     /// For each layer, whether it sees only near tokens; layers that are not named see all.
     pub local: Vec<bool>,
+    /// For each layer how far from a token those may be that it sees, beside the first one, whose attention has
+    /// projections of its own (`global.rs`); none in most families.
+    pub windows: Vec<i64>,
     /// Dropout after the embeddings and after both halves of a layer.
     pub hidden_dropout: f64,
 }

@@ -7,6 +7,7 @@ use super::attention::{ScoreBias, attend, attend_first_tokens};
 use super::builder::EncoderBuilder;
 use super::config::{AttentionOptions, EncoderConfig, FeedForwardOptions, NormPlacement};
 use super::disentangled::{RelativeProjections, RelativeVectors};
+use super::global::GlobalFirst;
 use super::interleaved::Interleaved;
 use super::names::Names;
 use super::rotary::Rotations;
@@ -23,6 +24,7 @@ pub struct Layer {
     interleaved: Option<Interleaved>,
     attention: AttentionOptions,
     relative: RelativeProjections,
+    global: Option<GlobalFirst>,
     attention_output: Linear,
     /// `None` where what is read is normalised already.
     attention_norm: Option<LayerNorm>,
@@ -69,6 +71,7 @@ impl Layer {
             interleaved: Interleaved::load(config, index, builder)?,
             attention: config.attention,
             relative: RelativeProjections::load(config, index, builder)?,
+            global: GlobalFirst::load(config, index, builder)?,
             attention_output: builder.linear_with(
                 config.attention.output_bias,
                 &name(names.attention_output),
@@ -102,7 +105,7 @@ impl Layer {
     }
 
     /// The linear layers, each with the weights that it is made of: names (`{}` for the layer's number) and outputs.
-    pub fn linears_mut(&mut self, names: &Names) -> [(&mut Linear, Vec<(&'static str, i64)>); 4] {
+    pub fn linears_mut(&mut self, names: &Names) -> Vec<(&mut Linear, Vec<(&'static str, i64)>)> {
         let AttentionOptions { heads, key_value_heads, .. } = self.attention;
         let [all, width, inner] = [&self.qkv, &self.attention_output, &self.inner].map(Linear::outputs);
         let shared = width / heads * key_value_heads;
@@ -114,16 +117,23 @@ impl Layer {
             Some(gate) if self.gated => vec![(names.inner, inner / 2), (gate, inner / 2)],
             _ => vec![(names.inner, inner)],
         };
-        [
+        let mut linears = vec![
             (&mut self.qkv, qkv),
             (&mut self.attention_output, vec![(names.attention_output, width)]),
             (&mut self.inner, inner),
             (&mut self.output, vec![(names.output, width)]),
-        ]
+        ];
+        if let (Some(global), Some(names)) = (&mut self.global, names.global) {
+            linears.push((&mut global.qkv, names.map(|name| (name, width)).into()));
+        }
+        linears
     }
 
     /// What is added to the attention scores, of what all layers read.
     fn score_bias<'a>(&self, distances: Option<&'a Distances>, pass: Pass) -> Result<Option<ScoreBias<'a>>> {
+        if let Some(global) = &self.global {
+            return Ok(Some(ScoreBias::WindowAndFirst(global.window)));
+        }
         let (relative, options) = match (distances, &self.attention.relative) {
             (None, _) => return Ok(None),
             (Some(Distances::Rotary(rotations)), _) => {
@@ -182,7 +192,10 @@ impl Layer {
             _ => self.projected(x, pass)?,
         };
         let projected = self.arranged(projected, self.attention.heads, distances)?;
-        let context = attend(&projected, tokens, bias.as_ref(), &self.attention, pass)?;
+        let mut context = attend(&projected, tokens, bias.as_ref(), &self.attention, pass)?;
+        if let Some(global) = &self.global {
+            context = global.put(&context, x, tokens, &self.attention, pass)?;
+        }
         self.after_attention(&context, x, pass)
     }
 
@@ -195,6 +208,9 @@ impl Layer {
         distances: Option<&Distances>,
         pass: Pass,
     ) -> Result<Tensor> {
+        if let Some(global) = &self.global {
+            return self.forward_global_tokens(global, x, tokens, pass);
+        }
         let bias = self.score_bias(distances, pass)?;
         let (width, outputs) = (x.size().last().copied().unwrap_or(0), self.qkv.outputs());
         let first = x.f_index_select(0, &tokens.first)?;
@@ -217,6 +233,25 @@ impl Layer {
         // The first token's query is turned by nothing.
         let key_value = self.arranged(key_value, 0, distances)?;
         let context = attend_first_tokens(&query, &key_value, tokens, bias.as_ref(), &self.attention, pass)?;
+        Ok(self.after_attention(&context, &first, pass)?.f_narrow(0, 0, tokens.sequences())?)
+    }
+
+    /// The same where the first tokens have attention of their own. While that is trained, so are the projections that
+    /// they do not read, which then get gradients of 0, as in transformers.
+    fn forward_global_tokens(
+        &self,
+        global: &GlobalFirst,
+        x: &Tensor,
+        tokens: &PackedTokens,
+        pass: Pass,
+    ) -> Result<Tensor> {
+        let context = global.contexts(x, tokens, &self.attention, pass)?;
+        if context.requires_grad() {
+            return Ok(self
+                .forward(x, tokens, None, pass)?
+                .f_index_select(0, &tokens.first.f_narrow(0, 0, tokens.sequences())?)?);
+        }
+        let first = x.f_index_select(0, &tokens.first)?;
         Ok(self.after_attention(&context, &first, pass)?.f_narrow(0, 0, tokens.sequences())?)
     }
 

@@ -11,6 +11,7 @@ mod config;
 mod disentangled;
 mod distance;
 mod embeddings;
+mod global;
 mod interleaved;
 mod layer;
 mod names;

@@ -15,6 +15,8 @@ pub struct Names {
     pub distance_bias: Option<&'static str>,
     /// The tensors of attention by distance, in a family that has it (`disentangled.rs`).
     pub relative: Option<RelativeNames>,
+    /// The query, key and value of the first token's own attention, in a family that has it (`global.rs`).
+    pub global: Option<[&'static str; 3]>,
     /// Query, key and value as one layer, in a family that stores them so; else these three.
     pub qkv: Option<&'static str>,
     /// The whole names of the biases of queries and values, in a family whose one layer for them gives query, key and
@@ -69,6 +71,7 @@ impl Names {
             embedding_projection: None,
             distance_bias: None,
             relative: None,
+            global: None,
             qkv: None,
             interleaved: None,
             query: "encoder.layer.{}.attention.self.query",

@@ -22,6 +22,7 @@ pub const DISTILBERT: TextEncoder = TextEncoder {
         embedding_projection: None,
         distance_bias: None,
         relative: None,
+        global: None,
         qkv: None,
         interleaved: None,
         query: "transformer.layer.{}.attention.q_lin",

@@ -15,6 +15,7 @@ mod inception;
 mod interface;
 mod inverted;
 mod inverted_names;
+mod longformer;
 mod mobilenet;
 mod modernbert;
 mod mpnet;
@@ -45,6 +46,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &mpnet::MPNET,
     &deberta::DEBERTA,
     &deberta_v2::DEBERTA_V2,
+    &longformer::LONGFORMER,
     &modernbert::MODERNBERT,
     &nomic_bert::NOMIC_BERT,
     &vit::Vit,

@@ -238,6 +238,7 @@ impl TextEncoder {
             skips_first_norm: false,
             rotary: None,
             local: Vec::new(),
+            windows: Vec::new(),
             hidden_dropout: settings.get(of.hidden_dropout, defaults.hidden_dropout)?,
         };
         if let Some(read) = self.further {
@@ -423,8 +424,10 @@ impl Family for TextEncoder {
         let mut saved = checkpoint.config.clone();
         if let Value::Object(saved) = &mut saved {
             saved.insert(self.keys.encoder.layers.to_owned(), config.layers.into());
-            if let Some(Value::Array(kinds)) = saved.get_mut("layer_types") {
-                kinds.truncate(config.layers);
+            for key in ["layer_types", "attention_window"] {
+                if let Some(Value::Array(values)) = saved.get_mut(key) {
+                    values.truncate(config.layers);
+                }
             }
         }
         Ok(Parts {

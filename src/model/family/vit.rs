@@ -38,6 +38,7 @@ const NAMES: Names = Names {
     embedding_projection: None,
     distance_bias: None,
     relative: None,
+    global: None,
     qkv: None,
     interleaved: None,
     query: "encoder.layer.{}.attention.attention.query",
@@ -200,6 +201,7 @@ fn read_config(config: &Value, file: &Path, antialias: bool) -> Result<(EncoderC
         skips_first_norm: false,
         rotary: None,
         local: Vec::new(),
+        windows: Vec::new(),
         hidden_dropout: config.hidden_dropout_prob,
     };
     Ok((encoder.checked(file, &ConfigKeys::TRANSFORMERS, MATCHING)?, image))

@@ -47,6 +47,10 @@ class Rehead__CLASS__ForSequenceClassification(__CLASS__PreTrainedModel):
             return_dict = getattr(self.config, "return_dict", True)
         if token_type_ids is not None:  # a family without segments does not know of them
             kwargs["token_type_ids"] = token_type_ids
+        if "global_attention_mask" in signature(__CLASS__Model.forward).parameters:  # the first token sees all
+            first = torch.zeros_like(input_ids if inputs_embeds is None else inputs_embeds[..., 0], dtype=torch.long)
+            first[:, 0] = 1
+            kwargs.setdefault("global_attention_mask", first)
         outputs = self.__BACKBONE__(
             input_ids,
             attention_mask=attention_mask,

@@ -1,5 +1,5 @@
-//! Query, key and value from one layer that gives them head by head: the query of a head, its key and its value, then the
-//! next head's (DeBERTa's first version). Queries and values have biases of their own, keys have none.
+//! Query, key and value from one layer that gives them head by head: a head's query, its key and its value, then the
+//! next head's (the first DeBERTa). Queries and values have biases of their own, keys have none.
 
 use tch::Tensor;
 

@@ -1,6 +1,6 @@
-//! The first DeBERTa (He et al. 2021): disentangled attention as in v2 and v3 (`deberta_v2.rs`), with a row of the table
-//! for each distance, always with projections of their own for the distances, and query, key and value of a token from
-//! one layer that gives them head by head. The tokenizer is GPT-2's, with BERT's special tokens.
+//! The first DeBERTa (He et al. 2021): disentangled attention as in v2 and v3 (`deberta_v2.rs`), with a row of the
+//! table for each distance, always with projections of their own for the distances, and query, key and value of a token
+//! from one layer that gives them head by head. The tokenizer is GPT-2's, with BERT's special tokens.
 
 use super::deberta_v2::{DEBERTA_V2, read_further};
 use super::text_encoder::{Settings, TextDefaults, TextEncoder};

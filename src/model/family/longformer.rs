@@ -1,5 +1,6 @@
-//! Longformer (Beltagy et al. 2020): RoBERTa's layers, in which a token sees those near it and the first one, and the first
-//! sees all with projections of its own (`encoder/global.rs`). Texts of thousands of tokens cost what they are long.
+//! Longformer (Beltagy et al. 2020): RoBERTa's layers, in which a token sees those near it and the first one, and the
+//! first sees all with projections of its own (`encoder/global.rs`). The cost of a text grows with its length and not
+//! with the square of it.
 //!
 //! In transformers, a classifier makes the first token's attention global; a backbone by itself does so only if it is
 //! told to.

@@ -26,6 +26,7 @@
 //! | [`linear`] | logistic regression and L-BFGS |
 //! | [`selection`] | which of many candidates are worth a label |
 //! | [`inference`] | the only path from examples to logits, and the cache of frozen layers' outputs |
+//! | [`explanation`] | why a label: what tokens add to it, which places of an image speak for it |
 //! | [`evaluation`] | metrics, calibration, intervals, comparison of runs |
 //! | [`task`] | what a label is, and what follows from it for loss, decision and evaluation |
 //! | [`training`] | the training loop, optimizer, schedule, loss, snapshots, history |
@@ -83,6 +84,7 @@ pub mod selection;
 pub mod inference;
 
 pub mod evaluation;
+pub mod explanation;
 
 pub mod task;
 

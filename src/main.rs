@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Label(args) => commands::label::run(args),
         Command::Suggest(args) => commands::suggest::run(args),
         Command::Embed(args) => commands::embed::run(args),
+        Command::Explain(args) => commands::explain::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Compare(args) => commands::compare::run(args),
         Command::Advise(args) => commands::advise::run(args),

@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 
 use support::Scene;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "train",
     "label",
     "suggest",
     "embed",
     "evaluate",
+    "explain",
     "compare",
     "advise",
     "inspect",
@@ -56,6 +57,7 @@ fn short_help_is_one_screen() {
         "suggest",
         "embed",
         "evaluate",
+        "explain",
         "compare",
         "advise",
         "inspect",
@@ -70,7 +72,7 @@ fn short_help_is_one_screen() {
         assert!(lines <= 40, "`rehead {command} -h` has {lines} lines:\n{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
-    for command in ["train", "label", "suggest", "embed", "evaluate", "compare", "advise", "inspect"] {
+    for command in ["train", "label", "suggest", "embed", "evaluate", "explain", "compare", "advise", "inspect"] {
         assert!(help(&format!("{command} -h")).contains("--help shows everything."), "{command}");
     }
 }

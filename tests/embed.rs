@@ -75,7 +75,12 @@ fn features_are_those_of_transformers_in_every_format() {
         scene.text("out.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let numbers = lines.iter().flat_map(|line| line["features"].as_array().unwrap());
     assert_eq!(numbers.map(|number| number.as_f64().unwrap() as f32).collect::<Vec<_>>(), mean);
-    assert!(lines.iter().enumerate().all(|(id, line)| line["id"] == id.to_string() && line["text"] == texts[id]));
+    assert!(
+        lines
+            .iter()
+            .enumerate()
+            .all(|(id, line)| line["id"].as_str() == Some(&id.to_string()) && line["text"] == texts[id])
+    );
 
     scene.rehead(&format!("{embed} --output out.csv")).ok();
     let mut rows = csv::Reader::from_path(scene.path("out.csv")).unwrap();

@@ -89,6 +89,20 @@ const FIRST_SCREENS: &[FirstScreen] = &[
         example: "rehead embed --model runs/reviews --input new.csv --output new.npy",
     },
     FirstScreen {
+        command: "explain",
+        flags: &[
+            ("input", "Rows to explain, or a folder of images"),
+            ("data.text", "Text columns, or image paths [default: as trained]"),
+            ("rows", "Explain the first N rows [default: 20]"),
+            ("model", "A run directory, any classifier's directory, or a hub id"),
+            ("label", "Explain this label, and not the predicted one"),
+            ("output", "File for the explanations: .html or .jsonl [default: printed]"),
+            ("quiet", "Print nothing but warnings and errors"),
+            ("run.device", "auto, cpu or cuda[:N] [default: auto]"),
+        ],
+        example: "rehead explain --model runs/reviews --input new.csv --output why.html",
+    },
+    FirstScreen {
         command: "evaluate",
         flags: &[
             ("data", "Labelled rows, or a folder of class folders"),

@@ -11,6 +11,7 @@ mod completions;
 mod convert;
 mod embed;
 mod evaluate;
+mod explain;
 mod fetch;
 mod first_screen;
 mod inspect;
@@ -32,6 +33,7 @@ pub use completions::CompletionsArgs;
 pub use convert::ConvertArgs;
 pub use embed::{EmbedArgs, EmbedRowArgs, NPY};
 pub use evaluate::EvaluateArgs;
+pub use explain::{ExplainArgs, ExplainRowArgs};
 pub use fetch::FetchArgs;
 pub use inspect::InspectArgs;
 pub use label::{LabelArgs, LabelRowArgs, MinConfidence, is_stream};
@@ -63,6 +65,8 @@ pub enum Command {
     Embed(EmbedArgs),
     /// Evaluate a model on labelled examples
     Evaluate(EvaluateArgs),
+    /// Show why rows get their labels: what each word adds, which places of an image count
+    Explain(ExplainArgs),
     /// Train with several strategies and seeds, and say which strategy to use
     Compare(Box<CompareArgs>),
     /// Say how much of the network to retrain, from measurements of it as it is

@@ -1,5 +1,5 @@
-//! A network as the commands use it that run one over an input: loaded in the kind it computes in, with its tokenizer or
-//! image transform; and a trained model, which has a task besides.
+//! A network as the commands use it that run one over an input: loaded in the kind it computes in, with its tokenizer
+//! or image transform; and a trained model, which has a task besides.
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;

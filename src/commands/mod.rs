@@ -13,6 +13,7 @@ mod content;
 pub mod convert;
 pub mod embed;
 pub mod evaluate;
+pub mod explain;
 pub mod fetch;
 mod inputs;
 pub mod inspect;

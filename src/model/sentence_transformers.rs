@@ -1,5 +1,5 @@
-//! What sentence-transformers writes beside a model: how the features of a text come about after the network. Nothing here
-//! is needed to load one.
+//! What sentence-transformers writes beside a model: how the features of a text come about after the network. Nothing
+//! here is needed to load one.
 
 use std::path::Path;
 

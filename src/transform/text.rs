@@ -26,7 +26,7 @@ const CHUNK: usize = 64;
 
 /// A checkpoint's tokenizer, truncating to `max_length` tokens with the special ones.
 pub struct TextTokenizer {
-    files: TokenizerFiles,
+    pub(super) files: TokenizerFiles,
     /// For BERT's tokenizers: the same ids, many times as fast.
     pieces: Option<WordPieces>,
     /// Of one text and of two.

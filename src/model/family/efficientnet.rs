@@ -369,7 +369,7 @@ mod tests {
             let (name, settings) = of_transformers(&config).expect("supported");
             assert_eq!(name, format!("tf_efficientnet_b{index}"));
             assert!(EfficientNetFamily.networks().contains(&name));
-            let stated = (index > 1).then(|| json!({ "drop_rate": 0.2 })).unwrap_or_else(|| json!({}));
+            let stated = if index > 1 { json!({ "drop_rate": 0.2 }) } else { json!({}) };
             assert_eq!(Value::Object(settings), stated);
         }
         let (name, settings) = of_transformers(&json!({ "depthwise_padding": [18] })).expect("the usual");

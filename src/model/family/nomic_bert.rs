@@ -137,7 +137,8 @@ fn translate_settings(config: &mut Map<String, Value>) -> Result<()> {
     ] {
         let given = config.remove(key).unwrap_or(usual);
         let same = given == computed || (given.is_number() && given.as_f64() == computed.as_f64());
-        if !same && !(key == "num_heads_kv" && given.is_null()) {
+        let is_left_open = key == "num_heads_kv" && given.is_null();
+        if !same && !is_left_open {
             return refused(key, format!("{given} is not supported, only {computed}"));
         }
     }

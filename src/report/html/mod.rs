@@ -7,6 +7,7 @@
 //! [`outcomes`](super::outcomes), so that the page of a run and that of a comparison mean the same by it.
 
 pub mod comparison;
+pub mod explanation;
 mod figures;
 mod next_steps;
 mod page;

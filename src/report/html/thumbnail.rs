@@ -28,6 +28,14 @@ pub fn copies(file: &Path) -> Option<Copies> {
     Some(Copies { large: if is_small { small.clone() } else { copy(&image, LARGE)? }, small })
 }
 
+/// What a network sees of an image, as a `data:` address: `preprocessing` says which part. `None` when it cannot be read.
+pub fn as_seen(file: &Path, preprocessing: &Preprocessing) -> Option<String> {
+    let image = decode(file, &Limits::default()).ok()?;
+    let (height, width) = preprocessing.crop;
+    let plain = Preprocessing { mean: [0.0; 3], std: [1.0; 3], ..*preprocessing };
+    encoded(&prepare(&image, &plain).ok()?, [height, width], LARGE.1)
+}
+
 fn copy(image: &Image, (side, quality): (u32, u8)) -> Option<String> {
     let longest = image.height.max(image.width).max(1);
     let scaled = |length: u32| {
@@ -41,8 +49,11 @@ fn copy(image: &Image, (side, quality): (u32, u8)) -> Option<String> {
         mean: [0.0; 3],
         std: [1.0; 3],
     };
-    let pixels = prepare(image, &preprocessing).ok()?;
+    encoded(&prepare(image, &preprocessing).ok()?, [height, width], quality)
+}
+
+fn encoded(pixels: &[u8], [height, width]: [u32; 2], quality: u8) -> Option<String> {
     let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, quality).encode(&pixels, width, height, ExtendedColorType::Rgb8).ok()?;
+    JpegEncoder::new_with_quality(&mut bytes, quality).encode(pixels, width, height, ExtendedColorType::Rgb8).ok()?;
     Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes)))
 }

@@ -1,0 +1,193 @@
+//! `rehead explain`: why rows get their labels. [`words`] makes of the tokens' scores those of words; the scores
+//! themselves are computed in [`crate::explanation`].
+
+mod output;
+mod words;
+
+use std::path::PathBuf;
+
+use self::output::Printer;
+use super::inputs::{FileForm, read_options};
+use super::label::check_folder;
+use super::loaded_model::LoadedModel;
+use super::reading::open;
+use crate::batch::ExampleSet;
+use crate::cli::{ExplainArgs, ExplainRowArgs, InferenceArgs};
+use crate::config::{OnBadInput, Precision};
+use crate::console::{Console, units};
+use crate::data::{Input, Labels, ReadOptions, ResolvedColumns, Row};
+use crate::error::{Error, Result, listed, nearest};
+use crate::evaluation::softmax;
+use crate::explanation::{ActivationMap, StandIns, activation_map, integrated_gradients};
+use crate::files;
+use crate::interrupt;
+use crate::model::{Classifier, InputSpec};
+use crate::report::html::explanation::{ExplainedRow, SeenImage, Why};
+use crate::transform::text::TextTokenizer;
+use crate::transform::{Purpose, Transform};
+
+/// Says of the first rows of the input why they get their labels.
+///
+/// # Errors
+/// The model, the input or the output cannot be used, or interrupted.
+pub fn run(args: &ExplainArgs) -> Result<()> {
+    let console = Console::new(args.quiet);
+    args.check()?;
+    let output = args.output.as_ref().map(|output| files::followed(output));
+    output.as_ref().map_or(Ok(()), |output| check_folder(output))?;
+    let mut model = LoadedModel::load(&args.model, &inference(&args.inference)?, args.quiet, &console)?;
+    refuse_other_tasks(&model.classifier)?;
+    let asked = args.label.as_ref().map(|name| class_of(name, &model.classifier.labels)).transpose()?;
+    let options = options_of(&args.reading, &model);
+    let (rows, columns) = open(&args.input, &options, &["text"], &mut model.choices, &console)?;
+    let log = rows.log();
+
+    interrupt::listen();
+    let explaining = Explaining { model: &model, columns: &columns, asked };
+    let bar = console.progress("explaining", rows.row_count().map(|count| count.min(args.rows as u64)), "rows");
+    let mut printer = Printer::of(output.as_deref(), args)?;
+    let mut counts = Counts::default();
+    for row in rows.take(args.rows) {
+        let row = row?;
+        match explaining.explain(&row)? {
+            Some((explained, unexplained)) => {
+                counts.rows += 1;
+                counts.inexact += u64::from(unexplained > INEXACT);
+                printer.add(explained, unexplained)?;
+            }
+            None => counts.empty += 1,
+        }
+        bar.advance(1);
+        if interrupt::requested() {
+            return Err(Error::interrupted("not all rows are explained"));
+        }
+    }
+    bar.finish();
+    log.take_warnings().iter().for_each(|warning| console.warn(warning));
+    printer.finish()?;
+    counts.say(output, &console);
+    Ok(())
+}
+
+/// The share of the change of the log odds that scores may leave unexplained before it is said.
+const INEXACT: f64 = 0.05;
+
+#[derive(Default)]
+struct Counts {
+    rows: u64,
+    empty: u64,
+    inexact: u64,
+}
+
+impl Counts {
+    fn say(&self, output: Option<PathBuf>, console: &Console) {
+        if self.empty > 0 {
+            console.warn(format!("{} without a text: not explained", units::counted(self.empty, "row")));
+        }
+        if self.inexact > 0 {
+            let rows = units::counted(self.inexact, "row");
+            console.warn(format!("in {rows} the scores leave more than 5 % of the change unexplained: `unexplained`"));
+        }
+        if let Some(output) = output {
+            console.summary(format!("{} explained: {}", units::counted(self.rows, "row"), output.display()));
+        }
+    }
+}
+
+/// As given, but in fp32: gradients are wanted, and small differences count.
+fn inference(args: &InferenceArgs) -> Result<InferenceArgs> {
+    match args.precision {
+        Precision::Auto | Precision::Fp32 => Ok(InferenceArgs { precision: Precision::Fp32, ..args.clone() }),
+        _ => Err(Error::request("explanations are computed in fp32").key("precision").hint("leave out --precision")),
+    }
+}
+
+fn refuse_other_tasks(classifier: &Classifier) -> Result<()> {
+    match classifier.problem_type.as_str() {
+        "single_label_classification" => Ok(()),
+        other => Err(Error::request(format!("`{other}`: only models with one label a row can be explained"))
+            .file(classifier.directory.join("config.json"))
+            .key("problem_type")),
+    }
+}
+
+fn class_of(name: &str, labels: &Labels) -> Result<usize> {
+    labels.index_of(name).map(|class| class as usize).ok_or_else(|| {
+        let near = nearest(name, labels.names().iter().map(String::as_str));
+        let hint =
+            near.map_or_else(|| format!("it has {}", listed(labels.names())), |near| format!("did you mean `{near}`?"));
+        Error::request(format!("the model has no label `{name}`")).key("label").hint(hint)
+    })
+}
+
+fn options_of(rows: &ExplainRowArgs, model: &LoadedModel) -> ReadOptions {
+    let ExplainRowArgs { delimiter, quote, no_header, encoding, .. } = *rows;
+    let (sheet, on_bad_input) = (rows.sheet.as_deref(), OnBadInput::Fail);
+    let form = FileForm { delimiter, quote, no_header, encoding, sheet, on_bad_input };
+    ReadOptions { unlabelled: true, ..model.read_options(read_options(rows.text.as_ref(), None, form)) }
+}
+
+/// What it takes to explain rows.
+struct Explaining<'a> {
+    model: &'a LoadedModel,
+    columns: &'a ResolvedColumns,
+    /// The label to explain; none: the predicted one.
+    asked: Option<usize>,
+}
+
+impl Explaining<'_> {
+    /// Why a row gets its label, and the share of the change that the scores leave unexplained. Nothing of an empty
+    /// text.
+    fn explain(&self, row: &Row) -> Result<Option<(ExplainedRow, f64)>> {
+        let at = |error: Error| error.file(self.columns.file()).row(row.number).line(row.line);
+        let input = self.columns.input_of(row)?;
+        if input.is_empty() {
+            return Ok(None);
+        }
+        let prepared = self.model.transform.prepare(&[&input], Purpose::Inference, &mut |_| {}).map_err(at)?;
+        if let Some((_, error)) = prepared.unusable.into_iter().next() {
+            return Err(at(error));
+        }
+        let logits = self.model.inference().logits(&*prepared.set, &mut |_, _| {})?;
+        let probabilities = softmax(logits.row(0));
+        let best =
+            (0..probabilities.len()).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]).then(b.cmp(&a)));
+        let best = best.ok_or_else(|| Error::failure("the model has no labels"))?;
+        let class = self.asked.unwrap_or(best);
+        let (why, unexplained) = match &self.model.transform {
+            Transform::Text(tokenizer) => self.of_text(tokenizer, &input, class)?,
+            Transform::Image(_) => (Why::Image(self.of_image(&*prepared.set, &input, class)?), 0.0),
+        };
+        let name = |class: usize| self.model.classifier.labels.names().get(class).cloned().unwrap_or_default();
+        let (predicted, label) = (name(best), name(class));
+        let confidence = probabilities[best];
+        Ok(Some((ExplainedRow { row: row.number, predicted, confidence, label, why }, unexplained)))
+    }
+
+    fn of_text(&self, tokenizer: &TextTokenizer, input: &Input, class: usize) -> Result<(Why, f64)> {
+        let spans = tokenizer.spans(input)?;
+        let stand_in = tokenizer.stand_in().ok_or_else(|| {
+            Error::request("the tokenizer has no token that could stand for a word: no mask, padding or unknown one")
+                .file(&self.model.classifier.directory)
+        })?;
+        let ids: Vec<u32> = spans.iter().map(|span| span.id).collect();
+        let segments: Vec<u32> = spans.iter().map(|span| span.segment).collect();
+        let without: Vec<u32> =
+            spans.iter().map(|span| if span.place.is_some() { stand_in } else { span.id }).collect();
+        let text = StandIns { ids: &ids, without_content: &without, segments: &segments };
+        let found = integrated_gradients(&self.model.classifier, &text, class, self.model.batch_tokens)?;
+        let change = (found.log_odds - found.without_content).abs().max(1.0);
+        let unexplained = found.unexplained().abs() / change;
+        Ok((Why::Texts(words::pieces(input, &spans, &found.scores)), unexplained))
+    }
+
+    fn of_image(&self, set: &dyn ExampleSet, input: &Input, class: usize) -> Result<SeenImage> {
+        let classifier = &self.model.classifier;
+        let batch = set.batch(&[0], classifier.device)?;
+        let ActivationMap { rows, columns, values } = activation_map(classifier, &batch, class)?;
+        let (Input::Image(file), InputSpec::Image(preprocessing)) = (input, &classifier.input) else {
+            return Err(Error::failure("no image where one was read"));
+        };
+        Ok(SeenImage { file: file.clone(), preprocessing: *preprocessing, rows, columns, values })
+    }
+}

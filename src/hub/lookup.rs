@@ -28,7 +28,7 @@ const WEIGHTS: &str = "model.safetensors";
 const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 
 /// Fetched where the model has them. Other weights, in whatever format, are never fetched.
-const OPTIONAL: [&str; 14] = [
+const OPTIONAL: [&str; 15] = [
     "tokenizer.json",
     "vocab.txt",
     "vocab.json",
@@ -36,6 +36,7 @@ const OPTIONAL: [&str; 14] = [
     "spiece.model",
     "sentencepiece.bpe.model",
     "spm.model",
+    "tokenizer.model",
     "added_tokens.json",
     "tokenizer_config.json",
     "special_tokens_map.json",

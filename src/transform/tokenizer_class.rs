@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::{Map, Value, json};
 use tokenizers::models::ModelWrapper;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::replace::{Replace, ReplacePattern};
@@ -19,10 +20,12 @@ use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
-use tokenizers::{AddedToken, AddedVocabulary, NormalizerWrapper, SplitDelimiterBehavior, Tokenizer};
+use tokenizers::{
+    AddedToken, AddedVocabulary, NormalizerWrapper, PostProcessorWrapper, SplitDelimiterBehavior, Tokenizer,
+};
 
 use crate::error::{Error, Result, listed};
-use crate::transform::sentencepiece::Arrangement;
+use crate::transform::sentencepiece::{Arrangement, sentinel};
 use crate::transform::tokenizer_settings::TokenizerSettings;
 
 /// A class of transformers, as far as it tokenises differently.
@@ -36,6 +39,8 @@ pub enum TokenizerClass {
     Camembert,
     Deberta,
     DebertaV2,
+    Xlnet,
+    T5,
     /// Takes all of `tokenizer.json`.
     AsStored,
 }
@@ -74,11 +79,13 @@ impl TokenizerClass {
             Some(name) if LIKE_BERT.contains(&name) => Self::Bert,
             Some("RobertaTokenizer" | "BartTokenizer" | "LongformerTokenizer" | "LEDTokenizer") => Self::Roberta,
             Some("MPNetTokenizer") => Self::Mpnet,
-            Some("AlbertTokenizer") => Self::Albert,
+            Some("AlbertTokenizer" | "FNetTokenizer") => Self::Albert,
             Some("XLMRobertaTokenizer") => Self::XlmRoberta,
             Some("CamembertTokenizer") => Self::Camembert,
             Some("DebertaTokenizer") => Self::Deberta,
             Some("DebertaV2Tokenizer") => Self::DebertaV2,
+            Some("XLNetTokenizer") => Self::Xlnet,
+            Some("T5Tokenizer") => Self::T5,
             Some(name) if PYTHON_ALONE.contains(&name) => {
                 return Err(Error::request(format!(
                     "`{name}` exists in Python alone, so texts cannot be tokenised here"
@@ -89,7 +96,7 @@ impl TokenizerClass {
             }
             Some(_) => Self::AsStored,
             None => match settings.model_type() {
-                Some("bert" | "distilbert" | "electra" | "nomic_bert") => Self::Bert,
+                Some("bert" | "distilbert" | "electra" | "mobilebert" | "nomic_bert") => Self::Bert,
                 Some("mpnet") => Self::Mpnet,
                 Some("roberta" | "longformer") => Self::Roberta,
                 Some("albert") => Self::Albert,
@@ -97,6 +104,8 @@ impl TokenizerClass {
                 Some("camembert") => Self::Camembert,
                 Some("deberta") => Self::Deberta,
                 Some("deberta-v2") => Self::DebertaV2,
+                Some("xlnet") => Self::Xlnet,
+                Some("t5") => Self::T5,
                 _ => Self::AsStored,
             },
         })
@@ -122,12 +131,14 @@ impl TokenizerClass {
     }
 
     /// The SentencePiece file that this class reads where there is no `tokenizer.json`, and what it makes of it.
-    pub fn sentencepiece(self) -> Option<(&'static str, Arrangement)> {
+    pub fn sentencepiece(self, settings: &TokenizerSettings) -> Option<(&'static str, Arrangement)> {
         match self {
             Self::DebertaV2 => Some(("spm.model", Arrangement::Named { unknown: "[UNK]" })),
             Self::Albert => Some(("spiece.model", Arrangement::Stored { unknown: 1 })),
             Self::XlmRoberta => Some(("sentencepiece.bpe.model", Arrangement::XlmRoberta)),
             Self::Camembert => Some(("sentencepiece.bpe.model", Arrangement::Camembert)),
+            Self::Xlnet => Some(("spiece.model", Arrangement::Own)),
+            Self::T5 => Some(("spiece.model", Arrangement::T5 { sentinels: settings.sentinels() })),
             Self::Bert | Self::Mpnet | Self::Roberta | Self::Deberta | Self::AsStored => None,
         }
     }
@@ -138,7 +149,7 @@ impl TokenizerClass {
             ModelWrapper::WordPiece(_) => matches!(self, Self::Bert | Self::Mpnet),
             ModelWrapper::BPE(_) => matches!(self, Self::Roberta | Self::Deberta),
             ModelWrapper::Unigram(_) => {
-                matches!(self, Self::Albert | Self::XlmRoberta | Self::Camembert | Self::DebertaV2)
+                !matches!(self, Self::Bert | Self::Mpnet | Self::Roberta | Self::Deberta | Self::AsStored)
             }
             ModelWrapper::WordLevel(_) => false,
         }
@@ -192,7 +203,7 @@ impl TokenizerClass {
             Self::Roberta | Self::Deberta => {
                 tokenizer.with_normalizer(None::<NormalizerWrapper>);
             }
-            Self::XlmRoberta | Self::Camembert => {
+            Self::XlmRoberta | Self::Camembert | Self::T5 => {
                 let precompiled = precompiled(tokenizer);
                 tokenizer.with_normalizer(precompiled);
             }
@@ -207,17 +218,18 @@ impl TokenizerClass {
                 steps.extend([spaces.into(), NFC.into(), Strip::new(false, true).into()]);
                 tokenizer.with_normalizer(Some(Sequence::new(steps)));
             }
-            Self::Albert => {
+            Self::Albert | Self::Xlnet => {
                 let quotes = |two: &str| {
                     Replace::new(two.to_owned(), "\"")
                         .map(NormalizerWrapper::from)
                         .map_err(|error| Error::failure(format!("no normalizer for quotation marks: {error}")))
                 };
                 let mut steps = vec![quotes("``")?, quotes("''")?];
-                if !flag("keep_accents", false)? {
+                // XLNet's class has the setting and does not ask for it.
+                if self == Self::Xlnet || !flag("keep_accents", false)? {
                     steps.extend([NFKD.into(), StripAccents.into()]);
                 }
-                if flag("do_lower_case", true)? {
+                if flag("do_lower_case", self == Self::Albert)? {
                     steps.push(Lowercase.into());
                 }
                 steps.extend(precompiled(tokenizer).map(NormalizerWrapper::from));
@@ -244,8 +256,9 @@ impl TokenizerClass {
                 let steps = isolated.into_iter().chain([Metaspace::new('▁', scheme, true).into()]);
                 tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(steps.collect())));
             }
-            Self::Albert | Self::XlmRoberta | Self::Camembert => {
-                let scheme = if prefix.unwrap_or(true) { PrependScheme::Always } else { PrependScheme::Never };
+            Self::Albert | Self::XlmRoberta | Self::Camembert | Self::Xlnet | Self::T5 => {
+                let always = matches!(self, Self::Xlnet | Self::T5) || prefix.unwrap_or(true);
+                let scheme = if always { PrependScheme::Always } else { PrependScheme::Never };
                 tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(vec![
                     WhitespaceSplit.into(),
                     Metaspace::new('▁', scheme, true).into(),
@@ -285,7 +298,9 @@ impl TokenizerClass {
             !tokenizer.get_added_tokens_decoder().values().any(|known| known.content == token.content)
         };
         // A role of which the vocabulary knows nothing is no harm.
-        let usual = self.usual_tokens().iter().map(|name| AddedToken::from(*name, true));
+        let sentinels = if self == Self::T5 { settings.sentinels() } else { 0 };
+        let usual = self.usual_tokens().iter().map(|name| (*name).to_owned()).chain((0..sentinels).map(sentinel));
+        let usual = usual.map(|name| AddedToken::from(name, true));
         for token in roles.into_iter().chain(usual) {
             // DeBERTa's files of SentencePiece do not have the mask, which follows them.
             let follows = self == Self::DebertaV2 && token.content == MASK;
@@ -310,6 +325,8 @@ impl TokenizerClass {
             Self::Albert => &["[CLS]", "[SEP]", "<unk>", "<pad>", "[MASK]"],
             Self::Mpnet => &["<s>", "</s>", "[UNK]", "<pad>", "<mask>"],
             Self::Roberta | Self::XlmRoberta => &["<s>", "</s>", "<unk>", "<pad>", "<mask>"],
+            Self::Xlnet => &["<s>", "</s>", "<unk>", "<sep>", "<pad>", "<cls>", "<mask>", "<eop>", "<eod>"],
+            Self::T5 => &["</s>", "<unk>", "<pad>"],
             Self::Camembert => {
                 &["<s>", "</s>", "<unk>", "<pad>", "<mask>", "<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]
             }
@@ -327,7 +344,27 @@ impl TokenizerClass {
             Ok::<_, Error>((name, id))
         };
         match self {
-            Self::AsStored => {}
+            Self::AsStored => {
+                if let Some(template) = beginning_and_end(tokenizer, settings)? {
+                    tokenizer.with_post_processor(Some(template));
+                }
+            }
+            Self::Xlnet => {
+                let (separator, class) = (special("sep_token", "<sep>")?, special("cls_token", "<cls>")?);
+                let single = vec![Part::Text("A", 0), Part::Token(&separator, 0)];
+                let pair = [single.clone(), vec![Part::Text("B", 1), Part::Token(&separator, 1)]].concat();
+                let ended = |parts: Vec<_>| [parts, vec![Part::Token(&class, 2)]].concat();
+                let template = template(&ended(single), &ended(pair))?;
+                tokenizer.with_post_processor(Some(template));
+            }
+            Self::T5 => {
+                // It is called so whatever the files call it.
+                let end = ("</s>".to_owned(), special("eos_token", "</s>")?.1);
+                let single = vec![Part::Text("A", 0), Part::Token(&end, 0)];
+                let pair = [single.clone(), vec![Part::Text("B", 0), Part::Token(&end, 0)]].concat();
+                let template = template(&single, &pair)?;
+                tokenizer.with_post_processor(Some(template));
+            }
             Self::Bert | Self::Albert | Self::DebertaV2 => {
                 let processor = BertProcessing::new(special("sep_token", "[SEP]")?, special("cls_token", "[CLS]")?);
                 tokenizer.with_post_processor(Some(processor));
@@ -355,6 +392,51 @@ impl TokenizerClass {
         let keeps_case = matches!(stored, Some(NormalizerWrapper::BertNormalizer(normalizer)) if !normalizer.lowercase);
         matches!(self, Self::Bert | Self::Mpnet) && keeps_case && matches!(settings.flag("do_lower_case"), Ok(None))
     }
+}
+
+/// A part of what becomes of a text or of two.
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    /// The text, and its segment.
+    Text(&'static str, u32),
+    /// A special token and its id, and its segment.
+    Token(&'a (String, u32), u32),
+}
+
+/// How special tokens stand around a text, and around two.
+fn template(single: &[Part], pair: &[Part]) -> Result<PostProcessorWrapper> {
+    let described = |part: &Part| match *part {
+        Part::Text(id, segment) => json!({ "Sequence": { "id": id, "type_id": segment } }),
+        Part::Token((name, _), segment) => json!({ "SpecialToken": { "id": name, "type_id": segment } }),
+    };
+    let token = |part: &Part| match *part {
+        Part::Token((name, id), _) => Some((name.clone(), json!({ "id": name, "ids": [id], "tokens": [name] }))),
+        Part::Text(..) => None,
+    };
+    let tokens: Map<String, Value> = pair.iter().filter_map(token).collect();
+    let [single, pair] = [single, pair].map(|parts| parts.iter().map(described).collect::<Vec<_>>());
+    let described = json!({ "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens });
+    serde_json::from_value(described).map_err(|error| Error::failure(format!("no template: {error}")))
+}
+
+/// The tokens that `tokenizer_config.json` asks for before and after each text, which count more than those of
+/// `tokenizer.json`; None where it says nothing of them.
+fn beginning_and_end(tokenizer: &Tokenizer, settings: &TokenizerSettings) -> Result<Option<PostProcessorWrapper>> {
+    let asked = [settings.flag("add_bos_token")?, settings.flag("add_eos_token")?];
+    if asked == [None, None] {
+        return Ok(None);
+    }
+    let token = |role: &str, asked: Option<bool>| {
+        let name = settings.token(role).filter(|_| asked == Some(true))?.content;
+        Some((tokenizer.token_to_id(&name)?, name))
+    };
+    let [begin, end] =
+        [token("bos_token", asked[0]), token("eos_token", asked[1])].map(|token| token.map(|(id, name)| (name, id)));
+    let around = |text: &'static str, segment: u32| {
+        let part = |token| Option::iter(token).map(move |token| Part::Token(token, segment));
+        part(&begin).chain([Part::Text(text, segment)]).chain(part(&end)).collect::<Vec<_>>()
+    };
+    template(&around("A", 0), &[around("A", 0), around("B", 1)].concat()).map(Some)
 }
 
 /// SentencePiece's own normalisation, where the tokenizer has it.

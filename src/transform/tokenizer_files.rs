@@ -1,7 +1,7 @@
 //! A checkpoint's tokenizer files: read into a [`Tokenizer`], and written into a run directory.
 //!
 //! The vocabulary is in `tokenizer.json`, in older checkpoints in `vocab.txt` (WordPiece), in `vocab.json` and
-//! `merges.txt` (byte-level BPE), or in a file of SentencePiece (Unigram, `sentencepiece.rs`). What the other files add
+//! `merges.txt` (byte-level BPE), or in a file of SentencePiece (`sentencepiece.rs`). What the other files add
 //! is in `tokenizer_settings.rs` and `tokenizer_class.rs`. How texts are truncated and what an example looks like is
 //! `text.rs`'s affair.
 
@@ -22,7 +22,9 @@ use crate::transform::tokenizer_class::TokenizerClass;
 use crate::transform::tokenizer_settings::{CONFIG, ROLES, SPECIAL_TOKENS, TokenizerSettings};
 
 /// What SentencePiece's own file is called, by class.
-const SENTENCE_PIECE: [&str; 3] = ["sentencepiece.bpe.model", "spiece.model", "spm.model"];
+const SENTENCE_PIECE: [&str; 4] = ["sentencepiece.bpe.model", "spiece.model", "spm.model", PIECES];
+/// And for what has no class of its own.
+const PIECES: &str = "tokenizer.model";
 
 /// Whether `directory` has files that a tokenizer of some class is made from.
 pub fn has_tokenizer(directory: &Path) -> bool {
@@ -67,11 +69,14 @@ impl TokenizerFiles {
             let class = if named == TokenizerClass::Deberta { named } else { TokenizerClass::Roberta };
             (byte_level_bpe(&bytes, &merges)?, bytes, class)
         } else if let Some((file, arrangement)) = named
-            .sentencepiece()
+            .sentencepiece(&settings)
             .map(|(name, arrangement)| (directory.join(name), arrangement))
             .filter(|(file, _)| file.is_file())
         {
             (sentencepiece::unigram(&file, arrangement)?, file, named)
+        } else if named == TokenizerClass::AsStored && directory.join(PIECES).is_file() {
+            let file = directory.join(PIECES);
+            (sentencepiece::own(&file)?, file, named)
         } else {
             return Err(nothing_to_read(directory));
         };

@@ -96,8 +96,18 @@ impl TokenizerSettings {
     pub fn gives_segments(&self) -> bool {
         match self.config.get("model_input_names") {
             Some(Value::Array(names)) => names.iter().any(|name| name == "token_type_ids"),
-            _ => self.class() != Some("DistilBertTokenizer"),
+            _ => match self.class() {
+                Some(class) => !["DistilBertTokenizer", "XLNetTokenizer", "T5Tokenizer"].contains(&class),
+                None => !["xlnet", "t5"].contains(&self.model_type().unwrap_or("")),
+            },
         }
+    }
+
+    /// How many sentinels T5's class has behind its vocabulary.
+    pub fn sentinels(&self) -> usize {
+        const USUAL: u64 = 100;
+        const MOST: u64 = 100_000;
+        self.config.get("extra_ids").and_then(Value::as_u64).unwrap_or(USUAL).min(MOST) as usize
     }
 
     /// At which end a long text is cut, where `tokenizer_config.json` says it.

@@ -23,7 +23,8 @@ def check(folder):
         assert found["input_ids"][0] == example["input_ids"], (folder.name, text, found["input_ids"][0])
         assert "token_type_ids" not in found, folder.name
     padded = tokenizer(["good", "it was a good film"], padding=True)["input_ids"]
-    assert padded[0][-1] == tokenizer.pad_token_id, folder.name
+    end = 0 if tokenizer.padding_side == "left" else -1
+    assert padded[0][end] == tokenizer.pad_token_id, folder.name
     print(f"{folder.name}: {type(tokenizer).__name__}, {len(examples)} examples")
 
 

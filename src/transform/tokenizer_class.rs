@@ -99,7 +99,7 @@ impl TokenizerClass {
                 Some("bert" | "distilbert" | "electra" | "mobilebert" | "nomic_bert") => Self::Bert,
                 Some("mpnet") => Self::Mpnet,
                 Some("roberta" | "longformer") => Self::Roberta,
-                Some("albert") => Self::Albert,
+                Some("albert" | "fnet") => Self::Albert,
                 Some("xlm-roberta") => Self::XlmRoberta,
                 Some("camembert") => Self::Camembert,
                 Some("deberta") => Self::Deberta,

@@ -98,8 +98,9 @@ fn explained(row: &ExplainedRow) -> Markup {
     html! {
         p {
             span { "row " (units::count(row.row)) }
+            " "
             span { (label(&row.predicted)) " " (percent(row.confidence)) }
-            @if row.label != row.predicted { span { "what speaks for " (label(&row.label)) } }
+            @if row.label != row.predicted { " " span { "what speaks for " (label(&row.label)) } }
         }
         @match &row.why {
             Why::Texts(texts) => @for text in texts { blockquote.why dir="auto" { (pieces(text, largest(texts))) } },

@@ -28,7 +28,8 @@ pub fn copies(file: &Path) -> Option<Copies> {
     Some(Copies { large: if is_small { small.clone() } else { copy(&image, LARGE)? }, small })
 }
 
-/// What a network sees of an image, as a `data:` address: `preprocessing` says which part. `None` when it cannot be read.
+/// What a network sees of an image, as a `data:` address: `preprocessing` says which part. `None` when it cannot be
+/// read.
 pub fn as_seen(file: &Path, preprocessing: &Preprocessing) -> Option<String> {
     let image = decode(file, &Limits::default()).ok()?;
     let (height, width) = preprocessing.crop;

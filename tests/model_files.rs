@@ -312,6 +312,8 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
                 "`mpnet`",
                 "`deberta`",
                 "`deberta-v2`",
+                "`mobilebert`",
+                "`fnet`",
                 "`longformer`",
                 "`modernbert`",
                 "`nomic_bert`",

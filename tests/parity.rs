@@ -117,6 +117,11 @@ const CLASSIFIERS: &[&str] = &[
     "deberta-v2/mean_pooled",
     "modernbert/classifier",
     "modernbert/on_the_mean",
+    "fnet/classifier",
+    "fnet/mean_pooled",
+    "mobilebert/classifier",
+    "mobilebert/no_pooler",
+    "mobilebert/mean_pooled",
     "longformer/classifier",
     "longformer/mean_pooled",
     "nomic_bert/classifier",
@@ -135,6 +140,8 @@ const BARE: &[&str] = &[
     "mpnet/bare",
     "deberta/bare",
     "deberta-v2/bare",
+    "fnet/bare",
+    "mobilebert/bare",
     "longformer/bare",
     "modernbert/bare",
     "nomic_bert/on_the_hub",
@@ -150,9 +157,9 @@ fn engine_of(name: &str) -> Engine {
     rehead::model::engines(&fixture(name)).expect(name)[0]
 }
 
-/// Some of BERT's fixtures have large weights, with which small errors grow.
+/// Some of BERT's fixtures have large weights, with which small errors grow, and MobileBERT's norms only scale.
 fn tolerance(name: &str) -> f64 {
-    if name.contains('/') { 1e-5 } else { 1e-4 }
+    if name.contains('/') && !name.starts_with("mobilebert/") { 1e-5 } else { 1e-4 }
 }
 
 #[test]

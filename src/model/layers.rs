@@ -123,6 +123,8 @@ pub enum NormKind {
     Layer,
     /// A mean square of 1 (RMSNorm, Zhang and Sennrich 2019).
     Rms,
+    /// Nothing: they are only scaled (MobileBERT).
+    Scale,
 }
 
 /// Normalisation over the last dimension.
@@ -140,26 +142,31 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// Same shape and kind as `x`; statistics are computed in fp32 whatever the kind.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if self.kind == NormKind::Rms {
-            return self.scaled_by_root_mean_square(x);
+        if self.kind != NormKind::Layer {
+            return self.scaled(x);
         }
         native::add_norm(x, None, &self.weight, &self.bias, self.epsilon, native::DropoutSpec::default())
     }
 
     /// `norm(residual + dropout(x))`.
     pub fn add_forward(&self, x: &Tensor, residual: &Tensor, drop: native::DropoutSpec) -> Result<Tensor> {
-        if self.kind == NormKind::Rms {
+        if self.kind != NormKind::Layer {
             let x = if drop.p > 0.0 { native::dropout(x, drop.p, drop.key)? } else { x.shallow_clone() };
-            return self.scaled_by_root_mean_square(&x.f_add(residual)?);
+            return self.scaled(&x.f_add(residual)?);
         }
         native::add_norm(x, Some(residual), &self.weight, &self.bias, self.epsilon, drop)
     }
 
-    fn scaled_by_root_mean_square(&self, x: &Tensor) -> Result<Tensor> {
-        let wide = cast(x, Kind::Float)?;
-        let square = wide.f_square()?.f_mean_dim([-1i64].as_slice(), true, Kind::Float)?;
-        let normal = wide.f_mul(&square.f_add_scalar(self.epsilon)?.f_rsqrt()?)?;
-        let scaled = cast(&normal, x.kind())?.f_mul(&cast(&self.weight, x.kind())?)?;
+    fn scaled(&self, x: &Tensor) -> Result<Tensor> {
+        let normal = match self.kind {
+            NormKind::Rms => {
+                let wide = cast(x, Kind::Float)?;
+                let square = wide.f_square()?.f_mean_dim([-1i64].as_slice(), true, Kind::Float)?;
+                cast(&wide.f_mul(&square.f_add_scalar(self.epsilon)?.f_rsqrt()?)?, x.kind())?
+            }
+            NormKind::Layer | NormKind::Scale => x.shallow_clone(),
+        };
+        let scaled = normal.f_mul(&cast(&self.weight, x.kind())?)?;
         Ok(scaled.f_add(&cast(&self.bias, x.kind())?)?)
     }
 }

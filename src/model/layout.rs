@@ -116,6 +116,15 @@ fn pool_tokens(activations: &Tensor, tokens: &PackedTokens, pooling: Pooling, le
     }
 }
 
+/// `rows`, filled up with zeros to as many as `like` has.
+pub fn filled_as(rows: Tensor, like: &Tensor) -> Result<Tensor> {
+    let count = |tensor: &Tensor| tensor.size().first().copied().unwrap_or(0);
+    match count(like) - count(&rows) {
+        0 => Ok(rows),
+        filling => Ok(rows.f_constant_pad_nd([0, 0, 0, filling])?),
+    }
+}
+
 /// `rows`, filled up with zeros on the CPU to as many as a batch of that many tokens has.
 pub fn filled(rows: Tensor) -> Result<Tensor> {
     let used = rows.size().first().copied().unwrap_or(0);

@@ -36,6 +36,7 @@ def main():
     parser.add_argument("predictions", type=Path, nargs="?")
     parser.add_argument("--text", default="text", help="text column, or two of them separated by a comma")
     parser.add_argument("--trust-remote-code", action="store_true")
+    parser.add_argument("--alone", action="store_true", help="padding changes the results: batches of one text")
     parser.add_argument("--expect-refusal", action="store_true")
     parser.add_argument("--expect-class", help="the class that transformers must load the run as")
     parser.add_argument("--tolerance", type=float, default=1e-4)
@@ -160,7 +161,7 @@ def check_pipeline(model, tokenizer, data, columns, max_length, arguments):
         rows = [row for row in rows if row[columns[1]]]
     if not inputs:
         return []
-    results = classify(inputs, batch_size=8, truncation=True, max_length=max_length)
+    results = classify(inputs, batch_size=1 if arguments.alone else 8, truncation=True, max_length=max_length)
     problems = []
     for row, result in zip(rows, results):
         alone = tokenizer(*[[row[c]] for c in columns], truncation=True, max_length=max_length, return_tensors="pt")

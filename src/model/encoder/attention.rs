@@ -11,6 +11,7 @@ use super::disentangled::RelativeScores;
 use crate::batch::PackedTokens;
 use crate::batch::packed::LengthGroup;
 use crate::error::Result;
+use crate::model::layout::filled_as;
 use crate::model::pass::{DropoutKeys, Pass};
 use crate::native;
 
@@ -177,11 +178,7 @@ fn join(mut parts: Vec<Tensor>, like: &Tensor) -> Result<Tensor> {
         1 => parts.remove(0),
         _ => Tensor::f_cat(&parts, 0)?,
     };
-    let rows = |tensor: &Tensor| tensor.size().first().copied().unwrap_or(0);
-    match rows(like) - rows(&joined) {
-        0 => Ok(joined),
-        filling => Ok(joined.f_constant_pad_nd([0, 0, 0, filling])?),
-    }
+    filled_as(joined, like)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub struct EncoderConfig {
     pub width: i64,
     /// Layers after the embeddings.
     pub layers: usize,
+    pub layer_kind: LayerKind,
     pub attention: AttentionOptions,
     pub feed_forward: FeedForwardOptions,
     pub norms: NormPlacement,
@@ -56,8 +57,7 @@ pub enum EmbeddingsConfig {
         width: i64,
         /// Whether positions have a vector.
         has_positions: bool,
-        /// Whether the projection, then without a bias, comes before the norm (DeBERTa) and not at the end (ELECTRA).
-        projects_first: bool,
+        projection: EmbeddingProjection,
     },
     /// Patches of images, with a class token before them and a position each.
     Patches {
@@ -69,6 +69,40 @@ pub enum EmbeddingsConfig {
         /// aliasing.
         antialias: bool,
     },
+}
+
+/// Where the projection of the embeddings to the layers' width comes, in a family that has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmbeddingProjection {
+    /// At the end, where the widths differ (ELECTRA).
+    Last,
+    /// Before the norm, without a bias, where the widths differ (DeBERTa).
+    BeforeNorm,
+    /// After the norm, before dropout, in any case (FNet).
+    AfterNorm,
+    /// Of the words alone: positions and segments are as wide as the layers. With `neighbours`, those of the next token
+    /// and of the one before lie beside a word's vector (MobileBERT).
+    OfWords { neighbours: bool },
+}
+
+/// What the layers are.
+#[derive(Debug, Clone, Copy)]
+pub enum LayerKind {
+    /// Self-attention and a feed-forward block (`layer.rs`).
+    Attention,
+    /// A Fourier transform and a feed-forward block (`fourier.rs`).
+    Fourier,
+    /// Attention and feed-forward blocks in narrow vectors (`bottleneck.rs`).
+    Bottleneck(BottleneckOptions),
+}
+
+/// Options of layers with bottlenecks.
+#[derive(Debug, Clone, Copy)]
+pub struct BottleneckOptions {
+    /// Of the narrow vectors.
+    pub width: i64,
+    /// How many feed-forward blocks follow on attention, at least one.
+    pub feed_forwards: i64,
 }
 
 /// Options of self-attention. One that the fast kernel does not have belongs here, and into the path by groups of equal

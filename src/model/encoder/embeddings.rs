@@ -4,7 +4,7 @@
 use tch::{Device, Tensor};
 
 use super::builder::{EncoderBuilder, Initial};
-use super::config::{EmbeddingsConfig, EncoderConfig};
+use super::config::{EmbeddingProjection, EmbeddingsConfig, EncoderConfig};
 use super::names::EmbeddingNames;
 use crate::batch::PackedTokens;
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ pub struct TextEmbeddings {
     norm: Option<LayerNorm>,
     dropout: f64,
     projection: Option<Linear>,
-    projects_first: bool,
+    projects: EmbeddingProjection,
 }
 
 impl TextEmbeddings {
@@ -35,40 +35,50 @@ impl TextEmbeddings {
                 segments,
                 width,
                 has_positions,
-                projects_first,
+                projection: projects,
             },
             EmbeddingNames::Text { word, position, segment, norm },
         ) = (config.embeddings, builder.names.embeddings)
         else {
             return Err(Error::failure("this encoder reads no text"));
         };
+        // The width of positions and segments, and of the norm.
+        let (added, normalised) = match projects {
+            EmbeddingProjection::OfWords { .. } => (config.width, config.width),
+            EmbeddingProjection::BeforeNorm => (width, config.width),
+            EmbeddingProjection::Last | EmbeddingProjection::AfterNorm => (width, width),
+        };
         Ok(Self {
             word: builder.take_table(word, &[vocabulary, width], 0)?,
             position: match has_positions {
-                true => Some(builder.take(position, &[position_offset + positions, width], 0, Initial::Normal)?),
+                true => Some(builder.take(position, &[position_offset + positions, added], 0, Initial::Normal)?),
                 false => None,
             },
             position_offset,
             segment: match segment {
-                Some(name) if segments > 0 => Some(builder.take(name, &[segments, width], 0, Initial::Normal)?),
+                Some(name) if segments > 0 => Some(builder.take(name, &[segments, added], 0, Initial::Normal)?),
                 _ => None,
             },
             norm: match norm {
-                Some(name) => {
-                    let width = if projects_first { config.width } else { width };
-                    Some(builder.norm(name, width, config.layer_norm_epsilon, 0)?)
-                }
+                Some(name) => Some(builder.norm(name, normalised, config.layer_norm_epsilon, 0)?),
                 None => None,
             },
             dropout: config.hidden_dropout,
             projection: match builder.names.embedding_projection {
-                Some(name) if width != config.width => Some(match projects_first {
-                    true => builder.linear_without_bias(name, width, config.width, 0)?,
-                    false => builder.linear(name, width, config.width, 0)?,
-                }),
-                _ => None,
+                Some(name) => match projects {
+                    EmbeddingProjection::OfWords { neighbours: true } => Some((3 * width, true)),
+                    EmbeddingProjection::AfterNorm => Some((width, true)),
+                    _ if width == config.width => None,
+                    EmbeddingProjection::BeforeNorm => Some((width, false)),
+                    EmbeddingProjection::Last | EmbeddingProjection::OfWords { neighbours: false } => {
+                        Some((width, true))
+                    }
+                }
+                .map(|(inputs, bias)| builder.linear_with(bias, name, inputs, config.width, 0))
+                .transpose()?,
+                None => None,
             },
-            projects_first,
+            projects,
         })
     }
 
@@ -79,6 +89,11 @@ impl TextEmbeddings {
         // else.
         let sparse = self.word.requires_grad() && self.word.device() == Device::Cpu;
         let mut x = look_up(&self.word, &tokens.ids, sparse)?;
+        if let EmbeddingProjection::OfWords { neighbours } = self.projects {
+            let words = cast(&x, pass.compute)?;
+            let words = if neighbours { with_neighbours(&words, &tokens.positions)? } else { words };
+            x = self.projected(words, pass)?;
+        }
         if let Some(segment) = &self.segment {
             x = x.f_add(&look_up(segment, &tokens.types, false)?)?;
         }
@@ -89,21 +104,35 @@ impl TextEmbeddings {
             })?;
         }
         let mut x = cast(&x, pass.compute)?;
-        let [first, last] = match self.projects_first {
-            true => [self.projection.as_ref(), None],
-            false => [None, self.projection.as_ref()],
-        };
-        if let Some(projection) = first {
-            x = projection.forward(&x, pass)?;
+        if self.projects == EmbeddingProjection::BeforeNorm {
+            x = self.projected(x, pass)?;
         }
-        let x = match &self.norm {
-            Some(norm) => norm.forward(&x)?,
-            None => x,
-        };
+        if let Some(norm) = &self.norm {
+            x = norm.forward(&x)?;
+        }
+        if self.projects == EmbeddingProjection::AfterNorm {
+            x = self.projected(x, pass)?;
+        }
         let x = DropoutKeys::apply(pass.dropout, x, self.dropout)?;
-        match last {
+        match self.projects {
+            EmbeddingProjection::Last => self.projected(x, pass),
+            _ => Ok(x),
+        }
+    }
+
+    fn projected(&self, x: Tensor, pass: Pass) -> Result<Tensor> {
+        match &self.projection {
             Some(projection) => projection.forward(&x, pass),
             None => Ok(x),
         }
     }
+}
+
+/// `[T, width]` to `[T, 3·width]`: the vector of the next token of the same text, the token's own, and that of the one
+/// before; zeros where there is none. `positions` `[T]` begin at 0 in each text.
+fn with_neighbours(words: &Tensor, positions: &Tensor) -> Result<Tensor> {
+    let follows = positions.f_ne(0)?.f_to_kind(words.kind())?.f_unsqueeze(1)?;
+    let before = words.f_roll([1i64], [0i64])?.f_mul(&follows)?;
+    let next = words.f_roll([-1i64], [0i64])?.f_mul(&follows.f_roll([-1i64], [0i64])?)?;
+    Ok(Tensor::f_cat(&[&next, words, &before], 1)?)
 }

@@ -50,6 +50,28 @@ pub enum Distances {
     Rotary(Rotations),
 }
 
+/// A linear layer, and the weights that it is made of: names (`{}` for the layer's number) and outputs.
+pub type LinearParts<'a> = (&'a mut Linear, Vec<(String, i64)>);
+
+/// A layer after the embeddings. `distances` is what all layers of an encoder read for their attention scores.
+pub trait TokenLayer {
+    /// `[T, width]` to `[T, width]`.
+    fn forward(&self, x: &Tensor, tokens: &PackedTokens, distances: Option<&Distances>, pass: Pass) -> Result<Tensor>;
+
+    /// `[T, width]` to `[N, width]`: what [`forward`](Self::forward) gives for each sequence's first token, without
+    /// computing what only the others have.
+    fn forward_first_tokens(
+        &self,
+        x: &Tensor,
+        tokens: &PackedTokens,
+        distances: Option<&Distances>,
+        pass: Pass,
+    ) -> Result<Tensor>;
+
+    /// The linear layers.
+    fn linears_mut(&mut self, names: &Names) -> Vec<LinearParts<'_>>;
+}
+
 impl Layer {
     /// The layer number `index`.
     pub fn load(config: &EncoderConfig, index: usize, builder: &mut EncoderBuilder) -> Result<Self> {
@@ -104,31 +126,6 @@ impl Layer {
         })
     }
 
-    /// The linear layers, each with the weights that it is made of: names (`{}` for the layer's number) and outputs.
-    pub fn linears_mut(&mut self, names: &Names) -> Vec<(&mut Linear, Vec<(&'static str, i64)>)> {
-        let AttentionOptions { heads, key_value_heads, .. } = self.attention;
-        let [all, width, inner] = [&self.qkv, &self.attention_output, &self.inner].map(Linear::outputs);
-        let shared = width / heads * key_value_heads;
-        let qkv = match names.qkv {
-            Some(one) => vec![(one, all)],
-            None => vec![(names.query, width), (names.key, shared), (names.value, shared)],
-        };
-        let inner = match names.gate {
-            Some(gate) if self.gated => vec![(names.inner, inner / 2), (gate, inner / 2)],
-            _ => vec![(names.inner, inner)],
-        };
-        let mut linears = vec![
-            (&mut self.qkv, qkv),
-            (&mut self.attention_output, vec![(names.attention_output, width)]),
-            (&mut self.inner, inner),
-            (&mut self.output, vec![(names.output, width)]),
-        ];
-        if let (Some(global), Some(names)) = (&mut self.global, names.global) {
-            linears.push((&mut global.qkv, names.map(|name| (name, width)).into()));
-        }
-        linears
-    }
-
     /// What is added to the attention scores, of what all layers read.
     fn score_bias<'a>(&self, distances: Option<&'a Distances>, pass: Pass) -> Result<Option<ScoreBias<'a>>> {
         if let Some(global) = &self.global {
@@ -176,64 +173,6 @@ impl Layer {
         let rest = projected.f_narrow(1, queries * d, columns - queries * d)?.f_reshape([-1, 2 * shared, 1, d])?;
         let rest = rest.f_expand([-1, 2 * shared, heads / shared, d], false)?.f_reshape([-1, 2 * heads * d])?;
         Ok(Tensor::f_cat(&[asking, rest], 1)?)
-    }
-
-    /// `[T, width]` to `[T, width]`; `distances` is what all layers read for their attention scores.
-    pub fn forward(
-        &self,
-        x: &Tensor,
-        tokens: &PackedTokens,
-        distances: Option<&Distances>,
-        pass: Pass,
-    ) -> Result<Tensor> {
-        let bias = self.score_bias(distances, pass)?;
-        let projected = match (self.norms, &self.attention_norm) {
-            (NormPlacement::Before, Some(norm)) => self.projected(&norm.forward(x)?, pass)?,
-            _ => self.projected(x, pass)?,
-        };
-        let projected = self.arranged(projected, self.attention.heads, distances)?;
-        let mut context = attend(&projected, tokens, bias.as_ref(), &self.attention, pass)?;
-        if let Some(global) = &self.global {
-            context = global.put(&context, x, tokens, &self.attention, pass)?;
-        }
-        self.after_attention(&context, x, pass)
-    }
-
-    /// `[T, width]` to `[N, width]`: what [`forward`](Self::forward) gives for each sequence's first token, without
-    /// computing the others' query, output and feed-forward.
-    pub fn forward_first_tokens(
-        &self,
-        x: &Tensor,
-        tokens: &PackedTokens,
-        distances: Option<&Distances>,
-        pass: Pass,
-    ) -> Result<Tensor> {
-        if let Some(global) = &self.global {
-            return self.forward_global_tokens(global, x, tokens, pass);
-        }
-        let bias = self.score_bias(distances, pass)?;
-        let (width, outputs) = (x.size().last().copied().unwrap_or(0), self.qkv.outputs());
-        let first = x.f_index_select(0, &tokens.first)?;
-        let normalised = match (self.norms, &self.attention_norm) {
-            (NormPlacement::Before, Some(norm)) => Some(norm.forward(x)?),
-            _ => None,
-        };
-        let read = normalised.as_ref().unwrap_or(x);
-        let (query, key_value) = if self.qkv.int8.is_some() || self.interleaved.is_some() {
-            // Query, key and value are one: all are computed, and the other tokens' queries left.
-            let projected = self.projected(read, pass)?;
-            let query = projected.f_narrow(1, 0, width)?.f_index_select(0, &tokens.first)?;
-            (query, projected.f_narrow(1, width, outputs - width)?)
-        } else {
-            let asking =
-                if self.norms == NormPlacement::Before { &read.f_index_select(0, &tokens.first)? } else { &first };
-            let query = self.qkv.forward_part(asking, 0..width, pass)?;
-            (query, self.qkv.forward_part(read, width..outputs, pass)?)
-        };
-        // The first token's query is turned by nothing.
-        let key_value = self.arranged(key_value, 0, distances)?;
-        let context = attend_first_tokens(&query, &key_value, tokens, bias.as_ref(), &self.attention, pass)?;
-        Ok(self.after_attention(&context, &first, pass)?.f_narrow(0, 0, tokens.sequences())?)
     }
 
     /// The same where the first tokens have attention of their own. While that is trained, so are the projections that
@@ -287,5 +226,82 @@ impl Layer {
     /// `residual + dropout(x)`.
     fn add(&self, x: Tensor, residual: &Tensor, pass: Pass) -> Result<Tensor> {
         Ok(DropoutKeys::apply(pass.dropout, x, self.hidden_dropout)?.f_add_(residual)?)
+    }
+}
+
+impl TokenLayer for Layer {
+    fn forward(&self, x: &Tensor, tokens: &PackedTokens, distances: Option<&Distances>, pass: Pass) -> Result<Tensor> {
+        let bias = self.score_bias(distances, pass)?;
+        let projected = match (self.norms, &self.attention_norm) {
+            (NormPlacement::Before, Some(norm)) => self.projected(&norm.forward(x)?, pass)?,
+            _ => self.projected(x, pass)?,
+        };
+        let projected = self.arranged(projected, self.attention.heads, distances)?;
+        let mut context = attend(&projected, tokens, bias.as_ref(), &self.attention, pass)?;
+        if let Some(global) = &self.global {
+            context = global.put(&context, x, tokens, &self.attention, pass)?;
+        }
+        self.after_attention(&context, x, pass)
+    }
+
+    fn forward_first_tokens(
+        &self,
+        x: &Tensor,
+        tokens: &PackedTokens,
+        distances: Option<&Distances>,
+        pass: Pass,
+    ) -> Result<Tensor> {
+        if let Some(global) = &self.global {
+            return self.forward_global_tokens(global, x, tokens, pass);
+        }
+        let bias = self.score_bias(distances, pass)?;
+        let (width, outputs) = (x.size().last().copied().unwrap_or(0), self.qkv.outputs());
+        let first = x.f_index_select(0, &tokens.first)?;
+        let normalised = match (self.norms, &self.attention_norm) {
+            (NormPlacement::Before, Some(norm)) => Some(norm.forward(x)?),
+            _ => None,
+        };
+        let read = normalised.as_ref().unwrap_or(x);
+        let (query, key_value) = if self.qkv.int8.is_some() || self.interleaved.is_some() {
+            // Query, key and value are one: all are computed, and the other tokens' queries left.
+            let projected = self.projected(read, pass)?;
+            let query = projected.f_narrow(1, 0, width)?.f_index_select(0, &tokens.first)?;
+            (query, projected.f_narrow(1, width, outputs - width)?)
+        } else {
+            let asking =
+                if self.norms == NormPlacement::Before { &read.f_index_select(0, &tokens.first)? } else { &first };
+            let query = self.qkv.forward_part(asking, 0..width, pass)?;
+            (query, self.qkv.forward_part(read, width..outputs, pass)?)
+        };
+        // The first token's query is turned by nothing.
+        let key_value = self.arranged(key_value, 0, distances)?;
+        let context = attend_first_tokens(&query, &key_value, tokens, bias.as_ref(), &self.attention, pass)?;
+        Ok(self.after_attention(&context, &first, pass)?.f_narrow(0, 0, tokens.sequences())?)
+    }
+
+    fn linears_mut(&mut self, names: &Names) -> Vec<LinearParts<'_>> {
+        let AttentionOptions { heads, key_value_heads, .. } = self.attention;
+        let [all, width, inner] = [&self.qkv, &self.attention_output, &self.inner].map(Linear::outputs);
+        let shared = width / heads * key_value_heads;
+        let qkv: Vec<(&str, i64)> = match names.qkv {
+            Some(one) => vec![(one, all)],
+            None => vec![(names.query, width), (names.key, shared), (names.value, shared)],
+        };
+        let inner = match names.gate {
+            Some(gate) if self.gated => vec![(names.inner, inner / 2), (gate, inner / 2)],
+            _ => vec![(names.inner, inner)],
+        };
+        let mut linears = vec![
+            (&mut self.qkv, qkv),
+            (&mut self.attention_output, vec![(names.attention_output, width)]),
+            (&mut self.inner, inner),
+            (&mut self.output, vec![(names.output, width)]),
+        ];
+        if let (Some(global), Some(names)) = (&mut self.global, names.global) {
+            linears.push((&mut global.qkv, names.map(|name| (name, width)).into()));
+        }
+        let owned =
+            |parts: Vec<(&str, i64)>| parts.into_iter().map(|(name, outputs)| (name.to_owned(), outputs)).collect();
+        linears.into_iter().map(|(linear, parts)| (linear, owned(parts))).collect()
     }
 }

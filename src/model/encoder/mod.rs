@@ -3,14 +3,18 @@
 //! One implementation for all families whose layers are self-attention and a feed-forward block. Each family is a
 //! description (`family/`): sizes and options ([`EncoderConfig`]) and what its tensors are called ([`Names`]). Linear
 //! layers, norms and activations see every token once; attention works within each sequence (`attention.rs`). Tokens
-//! come from ids (`embeddings.rs`) or from the patches of images (`patches.rs`).
+//! come from ids (`embeddings.rs`) or from the patches of images (`patches.rs`). Layers of another make are behind the
+//! same trait (`TokenLayer`): FNet's (`fourier.rs`), MobileBERT's (`bottleneck.rs`).
 
 mod attention;
+mod bottleneck;
 mod builder;
 mod config;
 mod disentangled;
 mod distance;
 mod embeddings;
+mod feed_forward;
+mod fourier;
 mod global;
 mod interleaved;
 mod layer;
@@ -21,8 +25,8 @@ mod rotary;
 
 pub use self::builder::{EncoderWeights, INITIAL_STD};
 pub use self::config::{
-    AttentionOptions, ConfigKeys, EmbeddingsConfig, EncoderConfig, FeedForwardOptions, NormPlacement, RelativeOptions,
-    impossible_size, is_size, stage_names,
+    AttentionOptions, BottleneckOptions, ConfigKeys, EmbeddingProjection, EmbeddingsConfig, EncoderConfig,
+    FeedForwardOptions, LayerKind, NormPlacement, RelativeOptions, impossible_size, is_size, stage_names,
 };
 pub use self::distance::BUCKETS;
 pub use self::names::{EmbeddingNames, Names, RelativeNames};

@@ -4,12 +4,14 @@ use std::ops::{Deref, Range};
 
 use tch::Tensor;
 
+use super::bottleneck::BottleneckLayer;
 use super::builder::{EncoderBuilder, EncoderWeights};
-use super::config::{EmbeddingsConfig, EncoderConfig, stage_names};
+use super::config::{EmbeddingsConfig, EncoderConfig, LayerKind, stage_names};
 use super::disentangled::RelativeTable;
 use super::distance::DistanceBias;
 use super::embeddings::TextEmbeddings;
-use super::layer::{Distances, Layer};
+use super::fourier::FourierLayer;
+use super::layer::{Distances, Layer, TokenLayer};
 use super::names::{EmbeddingNames, Names};
 use super::patches::PatchEmbeddings;
 use super::rotary::Rotations;
@@ -29,7 +31,7 @@ pub struct Encoder {
     embeddings: Embeddings,
     distance_bias: Option<DistanceBias>,
     relative: Option<RelativeTable>,
-    layers: Vec<Layer>,
+    layers: Vec<Box<dyn TokenLayer>>,
     final_norm: Option<LayerNorm>,
     parameters: Vec<Parameter>,
     names: Names,
@@ -66,6 +68,15 @@ fn describe(config: &EncoderConfig) -> Description {
     }
 }
 
+/// The layer number `index`.
+fn load_layer(config: &EncoderConfig, index: usize, builder: &mut EncoderBuilder) -> Result<Box<dyn TokenLayer>> {
+    Ok(match config.layer_kind {
+        LayerKind::Attention => Box::new(Layer::load(config, index, builder)?),
+        LayerKind::Fourier => Box::new(FourierLayer::load(config, index, builder)?),
+        LayerKind::Bottleneck(options) => Box::new(BottleneckLayer::load(config, options, index, builder)?),
+    })
+}
+
 impl Encoder {
     /// Takes the encoder's tensors from their source, in a checkpoint with or without the family's prefix. Linear
     /// layers keep their weights in `dtype`; tables and norms, which are small or read in part, are kept as the source
@@ -89,8 +100,7 @@ impl Encoder {
             None => None,
         };
         let relative = RelativeTable::load(&config, &mut builder)?;
-        let layers =
-            (0..config.layers).map(|index| Layer::load(&config, index, &mut builder)).collect::<Result<_>>()?;
+        let layers = (0..config.layers).map(|index| load_layer(&config, index, &mut builder)).collect::<Result<_>>()?;
         let (width, epsilon) = (config.width, config.layer_norm_epsilon);
         let final_norm = match names.final_norm {
             Some(name) => Some(builder.norm(name, width, epsilon, config.layers)?),
@@ -169,8 +179,12 @@ impl Encoder {
         x.ok_or_else(|| without_activations(start))
     }
 
-    fn layer(&self, stage: usize) -> Result<&Layer> {
-        stage.checked_sub(1).and_then(|index| self.layers.get(index)).ok_or_else(|| no_such_stage(stage))
+    fn layer(&self, stage: usize) -> Result<&dyn TokenLayer> {
+        stage
+            .checked_sub(1)
+            .and_then(|index| self.layers.get(index))
+            .map(|layer| &**layer)
+            .ok_or_else(|| no_such_stage(stage))
     }
 }
 

@@ -39,6 +39,7 @@ pub const ALBERT: TextEncoder = TextEncoder {
         output: "classifier",
         norm: None,
         bias_key: None,
+        hidden_key: None,
     },
     other_heads: &["classifier.", "predictions.", "sop_classifier.", "pooler.", "albert.pooler.", "qa_outputs."],
     engines: &[Engine::RustBert],

@@ -38,6 +38,7 @@ pub const BERT: TextEncoder = TextEncoder {
         output: "classifier",
         norm: None,
         bias_key: None,
+        hidden_key: None,
     },
     other_heads: &["classifier.", "cls.", "pooler.", "bert.pooler.", "qa_outputs.", "dropout."],
     engines: &[Engine::Packed, Engine::RustBert],

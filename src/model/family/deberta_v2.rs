@@ -6,7 +6,8 @@ use super::text_encoder::{PositionNumbering, Settings, TextDefaults, TextEncoder
 use crate::error::Result;
 use crate::model::activation::Activation;
 use crate::model::encoder::{
-    EmbeddingNames, EmbeddingsConfig, EncoderConfig, Names, RelativeNames, RelativeOptions, is_size,
+    EmbeddingNames, EmbeddingProjection, EmbeddingsConfig, EncoderConfig, Names, RelativeNames, RelativeOptions,
+    is_size,
 };
 use crate::model::request::Engine;
 
@@ -60,6 +61,7 @@ pub const DEBERTA_V2: TextEncoder = TextEncoder {
         output: "classifier",
         norm: None,
         bias_key: None,
+        hidden_key: None,
     },
     other_heads: &[
         "classifier.",
@@ -104,8 +106,8 @@ pub(super) fn read_further(settings: &Settings, config: &mut EncoderConfig) -> R
     if !is_size(vectors) {
         return Err(settings.refused("embedding_size", format!("{vectors} is not a possible size")));
     }
-    if let EmbeddingsConfig::Text { width, has_positions, projects_first, .. } = &mut config.embeddings {
-        (*width, *has_positions, *projects_first) = (vectors, given, true);
+    if let EmbeddingsConfig::Text { width, has_positions, projection, .. } = &mut config.embeddings {
+        (*width, *has_positions, *projection) = (vectors, given, EmbeddingProjection::BeforeNorm);
     }
     Ok(())
 }

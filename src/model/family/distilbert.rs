@@ -76,6 +76,7 @@ pub const DISTILBERT: TextEncoder = TextEncoder {
         output: "classifier",
         norm: None,
         bias_key: None,
+        hidden_key: None,
     },
     other_heads: &["classifier.", "pre_classifier.", "vocab_", "qa_outputs."],
     engines: &[Engine::Packed],

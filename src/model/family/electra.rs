@@ -39,6 +39,7 @@ pub const ELECTRA: TextEncoder = TextEncoder {
         output: "classifier.out_proj",
         norm: None,
         bias_key: None,
+        hidden_key: None,
     },
     other_heads: &["classifier.", "discriminator_predictions.", "generator_", "sequence_summary.", "qa_outputs."],
     engines: &[Engine::Packed],

@@ -11,11 +11,13 @@ mod deberta_v2;
 mod distilbert;
 mod efficientnet;
 mod electra;
+mod fnet;
 mod inception;
 mod interface;
 mod inverted;
 mod inverted_names;
 mod longformer;
+mod mobilebert;
 mod mobilenet;
 mod modernbert;
 mod mpnet;
@@ -46,6 +48,8 @@ pub const FAMILIES: &[&dyn Family] = &[
     &mpnet::MPNET,
     &deberta::DEBERTA,
     &deberta_v2::DEBERTA_V2,
+    &mobilebert::MOBILEBERT,
+    &fnet::FNET,
     &longformer::LONGFORMER,
     &modernbert::MODERNBERT,
     &nomic_bert::NOMIC_BERT,

@@ -82,6 +82,7 @@ pub const MODERNBERT: TextEncoder = TextEncoder {
         output: "classifier",
         norm: Some("head.norm"),
         bias_key: Some("classifier_bias"),
+        hidden_key: None,
     },
     other_heads: &["classifier.", "head.", "decoder.", "qa_outputs."],
     engines: &[Engine::Packed],

@@ -55,6 +55,7 @@ pub const MPNET: TextEncoder = TextEncoder {
         output: "classifier.out_proj",
         norm: None,
         bias_key: None,
+        hidden_key: None,
     },
     other_heads: &["classifier.", "lm_head.", "pooler.", "mpnet.pooler.", "qa_outputs."],
     engines: &[Engine::Packed],

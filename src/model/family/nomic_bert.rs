@@ -64,6 +64,7 @@ pub const NOMIC_BERT: Translated = Translated {
             output: "classifier",
             norm: None,
             bias_key: None,
+            hidden_key: None,
         },
         other_heads: &["classifier.", "cls.", "pooler.", "nomic_bert.pooler."],
         engines: &[Engine::Packed],

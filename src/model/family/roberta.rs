@@ -49,6 +49,7 @@ const fn shaped_like_roberta(name: &'static str, class: &'static str, vocabulary
             output: "classifier.out_proj",
             norm: None,
             bias_key: None,
+            hidden_key: None,
         },
         other_heads: &["classifier.", "lm_head.", "pooler.", "roberta.pooler.", "qa_outputs."],
         engines: &[Engine::Packed],

@@ -16,8 +16,8 @@ use crate::model::activation::Activation;
 use crate::model::backbone::Backbone;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::encoder::{
-    AttentionOptions, ConfigKeys, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights, FeedForwardOptions,
-    INITIAL_STD, Names, NormPlacement, impossible_size, is_size,
+    AttentionOptions, ConfigKeys, EmbeddingProjection, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights,
+    FeedForwardOptions, INITIAL_STD, LayerKind, Names, NormPlacement, impossible_size, is_size,
 };
 use crate::model::layers::NormKind;
 use crate::model::pass::Pooling;
@@ -130,6 +130,8 @@ pub struct TextHead {
     pub norm: Option<&'static str>,
     /// The setting that gives the first layer a bias, where it has none by itself.
     pub bias_key: Option<&'static str>,
+    /// The setting without which the first layer is left out, where there is one; by itself it is there.
+    pub hidden_key: Option<&'static str>,
 }
 
 /// The output layer of the head on the mean, in the Python module that comes with such a model.
@@ -212,6 +214,7 @@ impl TextEncoder {
             embeddings: self.embeddings(&settings, width)?,
             width,
             layers: settings.get::<i64>(of.layers, defaults.layers as i64)? as usize,
+            layer_kind: LayerKind::Attention,
             attention: AttentionOptions {
                 heads,
                 key_value_heads: heads,
@@ -285,7 +288,7 @@ impl TextEncoder {
             segments,
             width,
             has_positions: true,
-            projects_first: false,
+            projection: EmbeddingProjection::Last,
         })
     }
 
@@ -311,8 +314,10 @@ impl TextEncoder {
     ) -> Result<HeadSpec> {
         let settings = Settings { config: &checkpoint.config, file: checkpoint.config_file() };
         let mean_pooled = model_type(&checkpoint.config) == Some(&mean_pooled_type(self.name));
-        let TextHead { hidden, in_backbone, activation, dropout_before_hidden, output, norm, bias_key } = self.head;
+        let TextHead { hidden, in_backbone, activation, dropout_before_hidden, output, norm, bias_key, hidden_key } =
+            self.head;
         let bias = bias_key.map_or(Ok(true), |key| settings.get(key, false))?;
+        let has_hidden = hidden_key.map_or(Ok(true), |key| settings.get(key, true))?;
         let layer = || match in_backbone {
             true => {
                 LayerName { name: format!("{}{hidden}", self.names.prefix), stored: format!("{stored_prefix}{hidden}") }
@@ -340,7 +345,7 @@ impl TextEncoder {
                 None if mean_pooled => Pooling::Mean,
                 None => Pooling::Cls,
             },
-            first_token: Some(layers(Some(hidden()), output)),
+            first_token: Some(layers(has_hidden.then(hidden), output)),
             mean: match self.pooling_key {
                 Some(_) => layers(Some(hidden()), output),
                 None => layers(None, MEAN_OUTPUT),

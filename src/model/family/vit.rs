@@ -16,7 +16,7 @@ use crate::model::activation::Activation;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::encoder::{
     AttentionOptions, ConfigKeys, EmbeddingNames, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights,
-    FeedForwardOptions, INITIAL_STD, Names, NormPlacement, grid_of, impossible_size,
+    FeedForwardOptions, INITIAL_STD, LayerKind, Names, NormPlacement, grid_of, impossible_size,
 };
 use crate::model::layers::NormKind;
 use crate::model::pass::Pooling;
@@ -178,6 +178,7 @@ fn read_config(config: &Value, file: &Path, antialias: bool) -> Result<(EncoderC
         embeddings: EmbeddingsConfig::Patches { patch, grid, antialias },
         width: config.hidden_size,
         layers: config.num_hidden_layers as usize,
+        layer_kind: LayerKind::Attention,
         attention: AttentionOptions {
             heads: config.num_attention_heads,
             key_value_heads: config.num_attention_heads,

@@ -376,6 +376,33 @@ fn what_of_other_families_is_not_computed_is_refused_by_name() {
     }
 }
 
+/// Where DistilBERT's own names and the usual ones are both given, transformers reads the usual ones.
+#[test]
+fn settings_of_a_distilbert_by_their_usual_names() {
+    let model = "distilbert/classifier";
+    let scene = scene(model);
+    let label = |output: &str| {
+        let words = format!("label --model {model} --input test.csv --output {output} --probabilities {FLAGS}");
+        scene.rehead(&words).ok();
+        scene.text(output)
+    };
+    let before = label("before.csv");
+    scene.edit_json(&format!("{model}/config.json"), |config| {
+        for (usual, own) in
+            [("hidden_size", "dim"), ("num_attention_heads", "n_heads"), ("num_hidden_layers", "n_layers")]
+        {
+            config[usual] = config[own].take();
+            config[own] = json!(7);
+        }
+    });
+    assert_eq!(label("after.csv"), before);
+    train(&scene, model, "short", "--strategy full --stages 2");
+    let mut checks = Checks::default();
+    checks.add(&scene, "short", "text", &["--expect-class", "DistilBertForSequenceClassification"]);
+    checks.keep(scene);
+    checks.make();
+}
+
 /// An MPNet whose tokenizer is a vocabulary alone has its own special tokens, and other kinds of distance than
 /// transformers reads are refused.
 #[test]

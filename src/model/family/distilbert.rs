@@ -48,6 +48,7 @@ pub const DISTILBERT: TextEncoder = TextEncoder {
         },
         activation: "activation",
         head_dropout: "seq_classif_dropout",
+        aliases: &[("hidden_size", "dim"), ("num_attention_heads", "n_heads"), ("num_hidden_layers", "n_layers")],
         ..TextKeys::TRANSFORMERS
     },
     defaults: TextDefaults {

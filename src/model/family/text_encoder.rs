@@ -68,6 +68,8 @@ pub struct TextKeys {
     pub padding: &'static str,
     /// The dropout in the head.
     pub head_dropout: &'static str,
+    /// Other names of settings, and the family's own: where both are given, transformers reads the other.
+    pub aliases: &'static [(&'static str, &'static str)],
 }
 
 impl TextKeys {
@@ -81,6 +83,7 @@ impl TextKeys {
         segments: "type_vocab_size",
         padding: "pad_token_id",
         head_dropout: "classifier_dropout",
+        aliases: &[],
     };
 }
 
@@ -400,6 +403,13 @@ impl Family for TextEncoder {
     }
 
     fn load(&self, checkpoint: &mut Checkpoint, request: &LoadRequest) -> Result<Parts> {
+        if let Value::Object(config) = &mut checkpoint.config {
+            for (alias, own) in self.keys.aliases {
+                if let Some(value) = config.remove(*alias) {
+                    config.insert((*own).to_owned(), value);
+                }
+            }
+        }
         let mut config = self.config(checkpoint)?;
         let all = config.layers;
         config.set_dropout(request.dropout());

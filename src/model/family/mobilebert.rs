@@ -1,7 +1,7 @@
 //! MobileBERT (Sun et al. 2020): many thin layers with bottlenecks (`encoder/bottleneck.rs`), whose norms only scale,
 //! and embeddings from the vectors of three neighbouring words. The head is BERT's, in the published checkpoint without
-//! the layer before the output (`classifier_activation`). In a padded batch of transformers', the last token of a text sees
-//! the vector of the padding beside its own; alone, and in rehead always, it sees zeros.
+//! the layer before the output (`classifier_activation`). In a padded batch of transformers', the last token of a text
+//! sees the vector of the padding beside its own; alone, and in rehead always, it sees zeros.
 
 use super::bert::BERT;
 use super::text_encoder::{Settings, TextDefaults, TextEncoder, TextHead, TextKeys};

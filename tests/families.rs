@@ -96,7 +96,11 @@ const FAMILIES: &[(&str, &str)] = &[
     ("mobilebert/no_pooler", "MobileBertForSequenceClassification"),
     ("longformer/classifier", "LongformerForSequenceClassification"),
     ("nomic_bert/classifier", "NomicBertForSequenceClassification"),
+    ("eurobert/classifier", "EuroBertForSequenceClassification"),
 ];
+
+/// Classes whose own head is on the mean too.
+const WITHOUT_MODULE: [&str; 2] = ["ModernBertForSequenceClassification", "EuroBertForSequenceClassification"];
 
 #[test]
 fn a_run_loads_in_python_as_the_familys_own_class() {
@@ -115,7 +119,7 @@ fn a_run_loads_in_python_as_the_familys_own_class() {
 #[test]
 fn a_mean_pooled_run_loads_with_its_own_module_alone() {
     let mut checks = Checks::default();
-    for (model, class) in FAMILIES.iter().filter(|(_, class)| *class != "ModernBertForSequenceClassification") {
+    for (model, class) in FAMILIES.iter().filter(|(_, class)| !WITHOUT_MODULE.contains(class)) {
         let scene = scene(model);
         train(&scene, model, "run", "--strategy frozen");
         let class = format!("Rehead{class}");
@@ -195,11 +199,16 @@ fn the_precision_of_rust_bert_is_said() {
     refused.check(!refused.stderr.contains("--engine"), "no word of --engine");
 }
 
-/// ModernBERT's own head reads the first token or the mean: its own class loads both, without a module.
+/// ModernBERT's own head reads the first token or the mean, and EuroBERT's: their own classes load both, without a
+/// module.
 #[test]
 fn a_mean_pooled_modernbert_needs_no_module() {
     let mut checks = Checks::default();
-    for (model, pooling) in [("modernbert/bare", "mean"), ("modernbert/on_the_mean", "cls")] {
+    for (model, pooling, class) in [
+        ("modernbert/bare", "mean", WITHOUT_MODULE[0]),
+        ("modernbert/on_the_mean", "cls", WITHOUT_MODULE[0]),
+        ("eurobert/bare", "mean", WITHOUT_MODULE[1]),
+    ] {
         let scene = scene(model);
         for (run, flags) in [
             ("full", "--strategy full"),
@@ -211,11 +220,11 @@ fn a_mean_pooled_modernbert_needs_no_module() {
             train(&scene, model, run, &format!("{flags} --pooling {pooling}"));
             let said = scene.json(&format!("{run}/config.json"))["classifier_pooling"].clone();
             assert_eq!(said, pooling, "{model} {run}");
-            checks.add(&scene, run, "text", &["--expect-class", "ModernBertForSequenceClassification"]);
+            checks.add(&scene, run, "text", &["--expect-class", class]);
         }
         // Fewer layers: the list of their kinds is as long.
         train(&scene, model, "short", &format!("--strategy full --stages 2 --pooling {pooling}"));
-        checks.add(&scene, "short", "text", &["--expect-class", "ModernBertForSequenceClassification"]);
+        checks.add(&scene, "short", "text", &["--expect-class", class]);
         checks.keep(scene);
     }
     checks.make();
@@ -308,6 +317,25 @@ fn what_of_a_nomic_bert_is_not_computed_is_refused_by_name() {
         ("num_attention_heads", json!(16)),
     ] {
         refused("nomic_bert/classifier", key, value, key);
+    }
+}
+
+/// Settings of a EuroBERT that are not computed are refused by name.
+#[test]
+fn what_of_a_eurobert_is_not_computed_is_refused_by_name() {
+    let model = "eurobert/bare";
+    for (key, value) in [
+        ("num_key_value_heads", json!(3)),
+        ("num_key_value_heads", json!(0)),
+        ("head_dim", json!(8)),
+        ("rope_scaling", json!({ "rope_type": "llama3", "factor": 8.0 })),
+        ("classifier_pooling", json!("max")),
+        ("hidden_act", json!("laplace")),
+    ] {
+        let scene = scene(model);
+        scene.edit_json(&format!("{model}/config.json"), |config| config[key] = value.clone());
+        let words = format!("train --train train.csv --model {model} --out run {FLAGS}");
+        scene.rehead(&words).refused().says(&[&format!("`{key}`")]);
     }
 }
 

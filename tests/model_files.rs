@@ -317,6 +317,7 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
                 "`longformer`",
                 "`modernbert`",
                 "`nomic_bert`",
+                "`eurobert`",
                 "`vgg`",
                 "`inception",
                 "`efficientnet`",

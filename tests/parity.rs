@@ -126,6 +126,9 @@ const CLASSIFIERS: &[&str] = &[
     "longformer/mean_pooled",
     "nomic_bert/classifier",
     "nomic_bert/mean_pooled",
+    "eurobert/classifier",
+    "eurobert/first_token",
+    "eurobert/on_the_mean",
 ];
 /// The bare ones.
 #[rustfmt::skip] // a line each
@@ -145,6 +148,7 @@ const BARE: &[&str] = &[
     "longformer/bare",
     "modernbert/bare",
     "nomic_bert/on_the_hub",
+    "eurobert/bare",
 ];
 
 /// Those with gradients, all of one batch of unequal lengths.

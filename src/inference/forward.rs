@@ -51,22 +51,19 @@ impl Inference<'_> {
     ) -> Result<()> {
         self.fill(partial, set, watch, |batch| {
             let (from, activations) = self.start(batch, set)?;
-            let Classifier { backbone, pooling, .. } = self.classifier;
-            let features = backbone.features(from, batch, activations, *pooling, self.pass())?;
-            self.classifier.head.penultimate(&features, self.pass())
+            self.classifier.penultimate_from(from, batch, activations, self.pass())
         })
     }
 
     /// Logits and features of every example, from one pass.
     pub fn outputs(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Outputs> {
-        let Classifier { backbone, head, pooling, labels, .. } = self.classifier;
+        let Classifier { backbone, head, labels, .. } = self.classifier;
         let widths = [labels.len(), backbone.feature_width().max(0) as usize];
         let mut result = Partial::new(set.len(), widths.iter().sum());
         self.fill(&mut result, set, watch, |batch| {
             let (from, activations) = self.start(batch, set)?;
-            let features = backbone.features(from, batch, activations, *pooling, self.pass())?;
-            let seen = head.penultimate(&features, self.pass())?.f_to_kind(Kind::Float)?;
-            Ok(Tensor::f_cat(&[head.forward(&features, self.pass())?, seen], 1)?)
+            let seen = self.classifier.penultimate_from(from, batch, activations, self.pass())?;
+            Ok(Tensor::f_cat(&[head.output(&seen, self.pass())?, seen.f_to_kind(Kind::Float)?], 1)?)
         })?;
         let [logits, features] = result.rows.divided(widths);
         Ok(Outputs { logits, features })

@@ -65,8 +65,23 @@ impl Classifier {
 
     /// The same from the activations after `from` stages.
     pub fn logits_from(&self, from: usize, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
-        let features = self.backbone.features(from, batch, activations, self.pooling, pass)?;
-        self.head.forward(&features, pass)
+        self.head.output(&self.penultimate_from(from, batch, activations, pass)?, pass)
+    }
+
+    /// What the head's output layer gets to see, `[N, width]`, from the activations after `from` stages.
+    pub fn penultimate_from(
+        &self,
+        from: usize,
+        batch: &Batch,
+        activations: Option<Tensor>,
+        pass: Pass,
+    ) -> Result<Tensor> {
+        let Self { backbone, head, pooling, .. } = self;
+        if head.each_token {
+            let tokens = backbone.run(from..backbone.stages().len(), batch, activations, pass)?;
+            return backbone.pool(&head.penultimate(&tokens, pass)?, batch, *pooling);
+        }
+        head.penultimate(&backbone.features(from, batch, activations, *pooling, pass)?, pass)
     }
 
     /// All weights, those of the backbone first; no statistics and no adapters.

@@ -21,6 +21,8 @@ pub struct Head {
     dropout: f64,
     output: Linear,
     parameters: Vec<Parameter>,
+    /// Whether the hidden layer reads every token, and the mean comes after it.
+    pub each_token: bool,
 }
 
 /// The hidden layer: `activation(linear(dropout(features)))`, as wide as the features.
@@ -142,7 +144,7 @@ impl Head {
             dropout,
             norm,
         });
-        Self { hidden, dropout, output: output.linear, parameters }
+        Self { hidden, dropout, output: output.linear, parameters, each_token: false }
     }
 
     /// All of them, those of the output last.
@@ -160,7 +162,7 @@ impl Head {
         self.output.bias.size().first().copied().unwrap_or(0)
     }
 
-    /// What the linear layer gets to see: `[N, width]` to `[N, width]`.
+    /// What the output layer gets to see: `[N, width]` to `[N, width]`.
     pub fn penultimate(&self, features: &Tensor, pass: Pass) -> Result<Tensor> {
         match &self.hidden {
             Some(Hidden { linear, activation, dropout, norm }) => {
@@ -177,7 +179,12 @@ impl Head {
 
     /// Logits `[N, classes]` in fp32 from features `[N, width]`.
     pub fn forward(&self, features: &Tensor, pass: Pass) -> Result<Tensor> {
-        let x = DropoutKeys::apply(pass.dropout, self.penultimate(features, pass)?, self.dropout)?;
+        self.output(&self.penultimate(features, pass)?, pass)
+    }
+
+    /// The same from what the output layer gets to see.
+    pub fn output(&self, penultimate: &Tensor, pass: Pass) -> Result<Tensor> {
+        let x = DropoutKeys::apply(pass.dropout, penultimate.shallow_clone(), self.dropout)?;
         // The last product is small and its result is what people read: fp32 throughout.
         let pass = Pass { compute: Kind::Float, ..pass };
         let x = cast(&x, Kind::Float)?;

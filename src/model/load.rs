@@ -307,7 +307,9 @@ fn head_of_checkpoint(
             Some((stored_hidden(weights, spec, width)?, location))
         }
     };
-    Ok((labels, spec.pooling, head(layers, hidden, output, layers.dropout, None)))
+    let mut head = head(layers, hidden, output, layers.dropout, None);
+    head.each_token = layers.hidden.as_ref().is_some_and(|hidden| hidden.each_token);
+    Ok((labels, spec.pooling, head))
 }
 
 /// The hidden layer of a checkpoint, with its norm.

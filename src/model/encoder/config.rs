@@ -57,6 +57,8 @@ pub enum EmbeddingsConfig {
         width: i64,
         /// Whether positions have a vector.
         has_positions: bool,
+        /// The row of the table of words that is not trained, as PyTorch leaves that of the padding; -1 for none.
+        untrained_row: i64,
         projection: EmbeddingProjection,
     },
     /// Patches of images, with a class token before them and a position each.

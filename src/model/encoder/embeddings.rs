@@ -14,6 +14,7 @@ use crate::model::pass::{DropoutKeys, Pass};
 /// See the [module](self).
 pub struct TextEmbeddings {
     word: Tensor,
+    untrained_row: i64,
     /// A row per position, those of real positions from `position_offset` on.
     position: Option<Tensor>,
     position_offset: i64,
@@ -35,6 +36,7 @@ impl TextEmbeddings {
                 segments,
                 width,
                 has_positions,
+                untrained_row,
                 projection: projects,
             },
             EmbeddingNames::Text { word, position, segment, norm },
@@ -50,6 +52,7 @@ impl TextEmbeddings {
         };
         Ok(Self {
             word: builder.take_table(word, &[vocabulary, width], 0)?,
+            untrained_row,
             position: match has_positions {
                 true => Some(builder.take(position, &[position_offset + positions, added], 0, Initial::Normal)?),
                 false => None,
@@ -84,23 +87,23 @@ impl TextEmbeddings {
 
     /// `[T, width]`.
     pub fn forward(&self, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
-        let look_up = |table: &Tensor, ids: &Tensor, sparse| Tensor::f_embedding(table, ids, -1, false, sparse);
+        let look_up = |table: &Tensor, ids: &Tensor| Tensor::f_embedding(table, ids, -1, false, false);
         // The word table is large and a batch reads little of it: its gradient has the rows that were read, nothing
         // else.
         let sparse = self.word.requires_grad() && self.word.device() == Device::Cpu;
-        let mut x = look_up(&self.word, &tokens.ids, sparse)?;
+        let mut x = Tensor::f_embedding(&self.word, &tokens.ids, self.untrained_row, false, sparse)?;
         if let EmbeddingProjection::OfWords { neighbours } = self.projects {
             let words = cast(&x, pass.compute)?;
             let words = if neighbours { with_neighbours(&words, &tokens.positions)? } else { words };
             x = self.projected(words, pass)?;
         }
         if let Some(segment) = &self.segment {
-            x = x.f_add(&look_up(segment, &tokens.types, false)?)?;
+            x = x.f_add(&look_up(segment, &tokens.types)?)?;
         }
         if let Some(position) = &self.position {
             x = x.f_add(&match self.position_offset {
-                0 => look_up(position, &tokens.positions, false)?,
-                offset => look_up(position, &tokens.positions.f_add_scalar(offset)?, false)?,
+                0 => look_up(position, &tokens.positions)?,
+                offset => look_up(position, &tokens.positions.f_add_scalar(offset)?)?,
             })?;
         }
         let mut x = cast(&x, pass.compute)?;

@@ -139,6 +139,8 @@ pub struct HiddenLayer {
     pub bias: bool,
     /// A norm after the activation.
     pub norm: Option<HeadNorm>,
+    /// Whether the checkpoint's own reads every token, and the mean comes after it (EuroBERT); a new one never does.
+    pub each_token: bool,
     /// Whether it was pretrained with the backbone (BERT's pooler): then a new head keeps it where the checkpoint has
     /// it.
     pub pretrained: bool,

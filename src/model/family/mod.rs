@@ -11,6 +11,7 @@ mod deberta_v2;
 mod distilbert;
 mod efficientnet;
 mod electra;
+mod eurobert;
 mod fnet;
 mod inception;
 mod interface;
@@ -25,6 +26,7 @@ mod nomic_bert;
 mod resnet;
 mod roberta;
 mod rotary;
+mod settings;
 mod text_encoder;
 mod timm_vit;
 mod transformers;
@@ -53,6 +55,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &longformer::LONGFORMER,
     &modernbert::MODERNBERT,
     &nomic_bert::NOMIC_BERT,
+    &eurobert::EUROBERT,
     &vit::Vit,
     &resnet::ResNetFamily,
     &vgg::VggFamily,

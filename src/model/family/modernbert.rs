@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::rotary::check_halves;
-use super::text_encoder::{PositionNumbering, Settings, TextDefaults, TextEncoder, TextHead, TextKeys};
+use super::text_encoder::{PoolingKey, PositionNumbering, Settings, TextDefaults, TextEncoder, TextHead, TextKeys};
 use crate::error::Result;
 use crate::model::activation::Activation;
 use crate::model::encoder::{
@@ -73,7 +73,13 @@ pub const MODERNBERT: TextEncoder = TextEncoder {
     },
     positions: PositionNumbering::FromZero,
     further: Some(read_further),
-    pooling_key: Some("classifier_pooling"),
+    pooling_key: Some(PoolingKey {
+        key: "classifier_pooling",
+        older: None,
+        first_token: "cls",
+        mean: "mean",
+        each_token: None,
+    }),
     head: TextHead {
         hidden: "head.dense",
         in_backbone: false,

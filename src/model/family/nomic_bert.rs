@@ -120,6 +120,7 @@ fn translate_settings(config: &mut Map<String, Value>) -> Result<()> {
             return refused(key, "mixtures of experts are not supported".to_owned());
         }
     }
+    let heads = config.get("n_head").cloned().unwrap_or(json!(12));
     // With what each is where the file leaves it out, and what alone is computed.
     for (key, usual, computed) in [
         ("img_size", Value::Null, Value::Null),
@@ -134,12 +135,11 @@ fn translate_settings(config: &mut Map<String, Value>) -> Result<()> {
         ("rotary_emb_fraction", json!(0.0), json!(1.0)),
         ("rotary_emb_interleaved", json!(false), json!(false)),
         ("rotary_emb_scale_base", Value::Null, Value::Null),
-        ("num_heads_kv", Value::Null, config.get("n_head").cloned().unwrap_or_default()),
+        ("num_heads_kv", heads.clone(), heads),
     ] {
-        let given = config.remove(key).unwrap_or(usual);
+        let given = config.remove(key).filter(|given| !given.is_null()).unwrap_or(usual);
         let same = given == computed || (given.is_number() && given.as_f64() == computed.as_f64());
-        let is_left_open = key == "num_heads_kv" && given.is_null();
-        if !same && !is_left_open {
+        if !same {
             return refused(key, format!("{given} is not supported, only {computed}"));
         }
     }

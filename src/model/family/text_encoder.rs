@@ -1,14 +1,13 @@
 //! A family of text encoders in transformers' layout as a description: what its `config.json` calls the settings, what
 //! their defaults are, what its tensors and its head are called. BERT and its descendants differ in nothing else.
 
-use std::path::PathBuf;
-
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::interface::{
     Export, Family, HeadLayers, HeadNorm, HeadSpec, HiddenLayer, LayerName, Leftovers, Parts, SavedModel,
 };
+use super::settings::{MATCHING, OwnPooling};
+pub use super::settings::{PoolingKey, Settings};
 use super::transformers::{labelled_config, mean_pooled_type, set_python_classes};
 use crate::data::Modality;
 use crate::error::{Error, Result};
@@ -17,7 +16,7 @@ use crate::model::backbone::Backbone;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::encoder::{
     AttentionOptions, ConfigKeys, EmbeddingProjection, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights,
-    FeedForwardOptions, INITIAL_STD, LayerKind, Names, NormPlacement, impossible_size, is_size,
+    FeedForwardOptions, INITIAL_STD, LayerKind, Names, NormPlacement,
 };
 use crate::model::layers::NormKind;
 use crate::model::pass::Pooling;
@@ -39,9 +38,8 @@ pub struct TextEncoder {
     pub positions: PositionNumbering,
     /// Reads the settings that only this family has, and refuses what is not computed.
     pub further: Option<fn(&Settings, &mut EncoderConfig) -> Result<()>>,
-    /// The setting that says what the family's own head reads, `cls` or `mean`, where there is one: then that head is
-    /// on the mean too.
-    pub pooling_key: Option<&'static str>,
+    /// The setting that says what the family's own head reads, where there is one: then that head is on the mean too.
+    pub pooling_key: Option<PoolingKey>,
     /// The head on the first token. On the mean there is none but a linear layer, `classifier`.
     pub head: TextHead,
     /// How the names of other tasks' heads begin, in classification checkpoints and in bare ones, which are not used.
@@ -143,55 +141,10 @@ const MEAN_OUTPUT: &str = "classifier";
 /// Buffers that older versions of transformers saved.
 const BUFFERS: &[&str] = &["embeddings.position_ids", "embeddings.token_type_ids"];
 
-const MATCHING: &str = "use the config.json that belongs to these weights";
-
 const PYTHON_MODULE: [(&str, &str); 2] = [
     ("configuration_rehead.py", include_str!("python/configuration_rehead.py")),
     ("modeling_rehead.py", include_str!("python/modeling_rehead.py")),
 ];
-
-/// The settings of a checkpoint, read one by one.
-pub struct Settings<'a> {
-    config: &'a Value,
-    file: PathBuf,
-}
-
-impl Settings<'_> {
-    /// The setting `key`, or `default` where it is not given.
-    pub fn get<T: DeserializeOwned>(&self, key: &str, default: T) -> Result<T> {
-        match self.config.get(key) {
-            None => Ok(default),
-            Some(value) => T::deserialize(value).map_err(|error| self.refused(key, error.to_string())),
-        }
-    }
-
-    /// Whether the setting is there and not null.
-    pub fn is_given(&self, key: &str) -> bool {
-        self.config.get(key).is_some_and(|value| !value.is_null())
-    }
-
-    fn size(&self, key: &str, default: i64) -> Result<i64> {
-        let size = self.get(key, default)?;
-        if is_size(size) { Ok(size) } else { Err(self.refused(key, impossible_size(size))) }
-    }
-
-    /// Words in a list, or in one text with `|` between them; none where there is nothing.
-    pub fn list(&self, key: &str) -> Result<Vec<String>> {
-        match self.config.get(key) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::String(words)) => {
-                let words = words.to_lowercase();
-                Ok(words.split('|').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect())
-            }
-            Some(_) => self.get(key, Vec::new()),
-        }
-    }
-
-    /// The error about a setting.
-    pub fn refused(&self, key: &str, message: String) -> Error {
-        Error::request(message).file(&self.file).key(key).hint(MATCHING)
-    }
-}
 
 impl TextEncoder {
     /// Reads the family's `config.json`.
@@ -291,6 +244,7 @@ impl TextEncoder {
             segments,
             width,
             has_positions: true,
+            untrained_row: -1,
             projection: EmbeddingProjection::Last,
         })
     }
@@ -321,6 +275,11 @@ impl TextEncoder {
             self.head;
         let bias = bias_key.map_or(Ok(true), |key| settings.get(key, false))?;
         let has_hidden = hidden_key.map_or(Ok(true), |key| settings.get(key, true))?;
+        let own = match &self.pooling_key {
+            Some(key) => key.read(&settings)?,
+            None if mean_pooled => OwnPooling::Mean,
+            None => OwnPooling::FirstToken,
+        };
         let layer = || match in_backbone {
             true => {
                 LayerName { name: format!("{}{hidden}", self.names.prefix), stored: format!("{stored_prefix}{hidden}") }
@@ -338,18 +297,15 @@ impl TextEncoder {
                 bias: config.norm_bias,
                 epsilon: config.layer_norm_epsilon,
             }),
+            each_token: own == OwnPooling::EachToken,
             pretrained: in_backbone || norm.is_some(),
         };
         let layers =
             |hidden, output| HeadLayers { hidden, dropout, output: LayerName::same(output), initial_std: INITIAL_STD };
         Ok(HeadSpec {
-            pooling: match self.pooling_key {
-                Some(key) => settings.get(key, Pooling::Cls)?,
-                None if mean_pooled => Pooling::Mean,
-                None => Pooling::Cls,
-            },
+            pooling: if own == OwnPooling::FirstToken { Pooling::Cls } else { Pooling::Mean },
             first_token: Some(layers(has_hidden.then(hidden), output)),
-            mean: match self.pooling_key {
+            mean: match &self.pooling_key {
                 Some(_) => layers(Some(hidden()), output),
                 None => layers(None, MEAN_OUTPUT),
             },
@@ -456,8 +412,8 @@ impl Family for TextEncoder {
 
     fn export(&self, model: &SavedModel) -> Export {
         let mut map = labelled_config(model);
-        if let Some(key) = self.pooling_key {
-            map.insert(key.into(), json!(model.pooling));
+        if let Some(key) = &self.pooling_key {
+            key.write(&mut map, model.pooling);
         }
         let files = match model.pooling {
             Pooling::Mean if self.pooling_key.is_none() => {

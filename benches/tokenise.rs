@@ -3,8 +3,11 @@
 //! ids into the flat array that batches are made from.
 //!
 //!     cargo bench --bench tokenise -- --input FILE
+//!
+//! With `--ids` it only writes rehead's ids, a line of JSON per text; `benches/token_ids` compares them with Python's.
 
 use std::hint::black_box;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -33,6 +36,9 @@ struct Args {
     threads: usize,
     #[arg(long, default_value_t = 7)]
     repeats: usize,
+    /// Write the ids of the texts of --input (JSON Lines: a text or two in an array) to this file, and measure nothing
+    #[arg(long, value_name = "FILE")]
+    ids: Option<PathBuf>,
     /// An option that cargo passes
     #[arg(long, hide = true)]
     bench: bool,
@@ -94,6 +100,9 @@ impl Contenders {
 
 fn main() -> Result<(), Failure> {
     let args = Args::parse();
+    if let Some(into) = &args.ids {
+        return write_ids(&args, into);
+    }
     let contenders = Contenders { ours: ours(&args)?, crates: crates(&args)?, inputs: read(&args.input, &args.text)? };
     let tokens = contenders.check()?;
     let mut results = Map::new();
@@ -110,6 +119,26 @@ fn main() -> Result<(), Failure> {
         json!({ "input": args.input, "texts": texts, "tokens": tokens, "ids": "identical", "results": results });
     println!("{report:#}");
     Ok(())
+}
+
+fn write_ids(args: &Args, into: &Path) -> Result<(), Failure> {
+    let read = |line: &str| -> Result<Input, Failure> {
+        Ok(match serde_json::from_str(line)? {
+            Value::Array(pair) => {
+                let text = |at: usize| pair.get(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+                Input::Pair(text(0), text(1))
+            }
+            text => Input::Text(text.as_str().ok_or("neither a text nor two")?.to_owned()),
+        })
+    };
+    let inputs: Result<Vec<Input>, Failure> = std::fs::read_to_string(&args.input)?.lines().map(read).collect();
+    let inputs = inputs?;
+    let ids = ours(args)?.tokenize(&inputs)?.set;
+    let mut out = BufWriter::new(std::fs::File::create(into)?);
+    for index in 0..inputs.len() {
+        writeln!(out, "{}", json!(ids.ids(index)))?;
+    }
+    Ok(out.flush()?)
 }
 
 /// Runs each contender once to warm up, then all in turns; another contender comes first each time.
@@ -144,10 +173,12 @@ fn median(values: &[f64]) -> f64 {
 }
 
 fn ours(args: &Args) -> Result<TextTokenizer, Failure> {
-    let config: Value = serde_json::from_slice(&std::fs::read(args.model.join("config.json"))?)?;
-    let number = |key: &str| config[key].as_i64().ok_or(format!("config.json has no {key}"));
-    let (vocabulary, positions) = (number("vocab_size")?, number("max_position_embeddings")?);
-    let segments = number("type_vocab_size")?;
+    // A tokenizer by itself has no such file.
+    let config = std::fs::read(args.model.join("config.json")).unwrap_or_else(|_| b"{}".to_vec());
+    let config: Value = serde_json::from_slice(&config)?;
+    let number = |key: &str, otherwise: i64| config[key].as_i64().unwrap_or(otherwise);
+    let (vocabulary, positions) = (number("vocab_size", 1 << 24), number("max_position_embeddings", 1 << 14));
+    let segments = number("type_vocab_size", 2);
     Ok(TextTokenizer::load(&args.model, vocabulary, positions, segments, Some(args.max_length))?)
 }
 

@@ -15,8 +15,10 @@ use tempfile::TempDir;
 const ID: &str = "org/tiny-model";
 const CONFIG: &[u8] = br#"{"model_type": "bert", "hidden_size": 8}"#;
 
-/// Bytes without a pattern, as weights have none.
+/// A file of safetensors with one tensor, of bytes without a pattern.
 fn weights(length: usize, seed: u32) -> Vec<u8> {
+    let header = |bytes: usize| format!(r#"{{"w":{{"dtype":"U8","shape":[{bytes}],"data_offsets":[0,{bytes}]}}}}"#);
+    let begin = format!("{:<96}", header(length - 104));
     let mut state = seed.wrapping_mul(2_654_435_761).max(1);
     let mut next = || {
         state ^= state << 13;
@@ -24,7 +26,8 @@ fn weights(length: usize, seed: u32) -> Vec<u8> {
         state ^= state << 5;
         state as u8
     };
-    (0..length).map(|_| next()).collect()
+    let values = (104..length).map(|_| next());
+    96u64.to_le_bytes().into_iter().chain(begin.into_bytes()).chain(values).collect()
 }
 
 /// A hub with one model and an empty cache.
@@ -271,10 +274,47 @@ fn pickles_are_refused_with_the_command_that_converts_them() {
     let scene = Scene::new();
     scene.hub.commit("org/old", &[("config.json", CONFIG), ("pytorch_model.bin", b"pickle"), ("vocab.txt", b"[PAD]")]);
     let refusal = complaint(&scene.fetch(&["org/old"]), 2);
-    assert_mentions(&refusal, &["pytorch_model.bin", "run code", "hf download org/old", "rehead convert old"]);
+    assert_mentions(
+        &refusal,
+        &["pytorch_model.bin", "run code", "rehead convert \"$(rehead fetch org/old --pytorch)\""],
+    );
     let requests = scene.hub.take_requests();
     let fetched = |file: &str| content_requests(&requests, file);
     assert_eq!((fetched("pytorch_model.bin"), fetched("vocab.txt")), (0, 0), "its config.json alone is fetched");
+}
+
+/// Whole or in parts; what is converted in the cache is then the model.
+#[test]
+fn pickles_are_fetched_on_demand_and_converted_in_the_cache() {
+    let scene = Scene::new();
+    let pickle = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pytorch/zip.bin")).unwrap();
+    let index = br#"{"weight_map": {"a": "pytorch_model-1.bin", "b": "pytorch_model-2.bin"}}"#;
+    let config = ("config.json", CONFIG);
+    scene.hub.commit("org/old", &[config, ("pytorch_model.bin", &pickle), ("tf_model.h5", b"x"), ("vocab.txt", b"a")]);
+    scene.hub.commit(
+        "org/parts",
+        &[
+            config,
+            ("pytorch_model.bin.index.json", index),
+            ("pytorch_model-1.bin", b"1"),
+            ("pytorch_model-2.bin", b"2"),
+        ],
+    );
+    let output = scene.fetch(&["org/old", "--pytorch"]);
+    let directory = PathBuf::from(printed(&output).trim());
+    assert_mentions(&String::from_utf8_lossy(&output.stderr), &["`rehead convert ", "makes safetensors of them"]);
+    assert_eq!(fs::read(directory.join("pytorch_model.bin")).unwrap(), pickle);
+    assert!(directory.join("vocab.txt").exists() && !directory.join("tf_model.h5").exists());
+    let parts = PathBuf::from(printed(&scene.fetch(&["org/parts", "--pytorch"])).trim());
+    assert_eq!(fs::read(parts.join("pytorch_model-2.bin")).unwrap(), b"2");
+
+    let converted = Command::new(env!("CARGO_BIN_EXE_rehead")).arg("convert").arg(&directory).output().unwrap();
+    assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
+    assert_eq!(printed(&scene.fetch(&["org/old"])).trim(), directory.display().to_string());
+    // Where there are safetensors, the option changes nothing.
+    let usual = scene.fetch(&[ID, "--pytorch"]);
+    let usual = PathBuf::from(printed(&usual).trim());
+    assert!(usual.join("model.safetensors").exists() && !usual.join("pytorch_model.bin").exists());
 }
 
 /// The hub's bot converts on request; what it has made is as good as what the authors publish. Of anyone else, or of
@@ -574,6 +614,8 @@ fn the_models_in_the_cache_are_listed() {
     scene.hub.commit("org/cut", &[("config.json", CONFIG), tokenizer, ("model.safetensors", &weights(9_000, 7))]);
     scene.hub.commit("org/old", &[("config.json", CONFIG), ("pytorch_model.bin", b"pickle")]);
     scene.hub.commit("a/generator", &[("config.json", br#"{"model_type": "gpt2"}"#)]);
+    scene.hub.commit("org/spoilt", &[("config.json", CONFIG), tokenizer, ("model.safetensors", b"<html>")]);
+    printed(&scene.fetch(&["org/spoilt"]));
     for id in ["org/old", "a/generator"] {
         assert!(!scene.fetch(&[id]).status.success(), "{id}");
     }
@@ -594,11 +636,17 @@ fn the_models_in_the_cache_are_listed() {
     let found: serde_json::Value = serde_json::from_str(&printed(&models(&["--json"]))).unwrap();
     let told: Vec<_> = found.as_array().unwrap().iter().map(|model| (model["id"].as_str(), &model["usable"])).collect();
     let [no, yes] = [false, true].map(serde_json::Value::from);
-    let expected = [(Some("a/generator"), &no), (Some("org/cut"), &no), (Some("org/old"), &no), (Some(ID), &yes)];
+    let expected = [
+        (Some("a/generator"), &no),
+        (Some("org/cut"), &no),
+        (Some("org/old"), &no),
+        (Some("org/spoilt"), &no),
+        (Some(ID), &yes),
+    ];
     assert_eq!(told, expected);
-    assert_mentions(&table, &["no: family gpt2", "no: incomplete", "no: PyTorch files only", "yes: bert", "1 of 4"]);
-    assert_mentions(&table, &["rehead convert "]);
-    let tiny = &found[3];
+    assert_mentions(&table, &["no: family gpt2", "no: incomplete", "no: PyTorch files only", "yes: bert", "1 of 5"]);
+    assert_mentions(&table, &["rehead convert ", "no: damaged weights", "not a valid safetensors file"]);
+    let tiny = &found[4];
     assert_eq!(tiny["revisions"], serde_json::json!(["main", "refs/pr/1"]));
     assert!(tiny["bytes"].as_u64() > Some(700_000) && tiny["last_used"].as_str().unwrap().len() == 10, "{tiny}");
 }

@@ -3,18 +3,25 @@
 use std::io::Write;
 
 use super::locate::hub_id;
+use crate::cli::FetchArgs;
 use crate::console::Console;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shell_word};
+use crate::model::checkpoint;
 use crate::{hub, model};
 
 /// Fetches what is missing of the model and prints its directory, alone on standard output.
 ///
 /// # Errors
 /// Those of [`hub::locate_revision`].
-pub fn run(id: &str, revision: Option<&str>, quiet: bool) -> Result<()> {
-    let report = Console::new(quiet).download();
-    let hooks = hub::Hooks { report: &report, check: &model::check_family };
-    let directory = hub::locate_revision(&hub_id(id, &report), revision, hooks)?;
+pub fn run(args: &FetchArgs) -> Result<()> {
+    let console = Console::new(args.quiet);
+    let report = console.download();
+    let hooks = hub::Hooks { report: &report, check: &model::check_family, pickles: args.pytorch };
+    let directory = hub::locate_revision(&hub_id(&args.id, &report), args.revision.as_deref(), hooks)?;
+    if args.pytorch && checkpoint::weight_files(&directory).is_err() {
+        let path = shell_word(&directory.display().to_string());
+        console.note(format!("its weights are PyTorch's; `rehead convert {path}` makes safetensors of them"));
+    }
     let mut line = directory.into_os_string().into_encoded_bytes();
     line.push(b'\n');
     let mut output = std::io::stdout().lock();

@@ -27,7 +27,7 @@ pub fn locate_model(name: &str, quiet: bool) -> Result<PathBuf> {
     }
     check_no_comparison(path)?;
     let report = Console::new(quiet).download();
-    hub::locate(&hub_id(name, &report), hub::Hooks { report: &report, check: &model::check_family })
+    hub::locate(&hub_id(name, &report), hub::Hooks { report: &report, check: &model::check_family, pickles: false })
 }
 
 /// That a directory is not that of a comparison, which holds models and is none.

@@ -1,9 +1,10 @@
 //! `rehead models`: what is in the model cache, and which of it can be used. Of a model its `config.json` is read, and
-//! nothing else.
+//! of its weights what they hold, not their values.
 
 use std::time::SystemTime;
 
 use serde::Serialize;
+use tch::Device;
 
 use super::output::print;
 use crate::cli::ModelsArgs;
@@ -11,6 +12,7 @@ use crate::console::{Column, Console, Table, units};
 use crate::data::Modality;
 use crate::error::{Result, shell_word};
 use crate::hub::{CachedModel, cached_models};
+use crate::model::checkpoint::Weights;
 use crate::model::{self, NamedNetwork};
 use crate::report::metrics::to_readable_json;
 use crate::transform::has_tokenizer;
@@ -134,6 +136,11 @@ impl Entry {
                 self.refuse("no tokenizer", format!("it has no tokenizer: `{}` fetches it", fetch(cached)));
             }
             None => {
+                // What they hold stands at their beginning, so this is quick.
+                if let Err(error) = Weights::open(&cached.directory, Device::Cpu) {
+                    let again = format!("{error}: delete the file, and `{}` fetches it again", fetch(cached));
+                    return self.refuse("damaged weights", again);
+                }
                 self.usable = true;
                 self.verdict = self.family.map_or_else(|| "yes".to_owned(), |family| format!("yes: {family}"));
             }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::error::Error;
 use crate::files::similar;
@@ -44,7 +44,7 @@ impl From<ureq::Error> for HubError {
                     status,
                     code: said("x-error-code"),
                     message: said("x-error-message"),
-                    retry_after: said("retry-after").parse().ok().map(Duration::from_secs),
+                    retry_after: wait(&said("retry-after"), SystemTime::now()),
                 };
             }
             ureq::Error::Transport(transport) => transport,
@@ -65,6 +65,31 @@ impl From<ureq::Error> for HubError {
             (_, None) => Self::Unreachable { reason: transport.to_string(), transient: false },
         }
     }
+}
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// How long a server asks to wait: a number of seconds, or a date as HTTP writes it (`Wed, 21 Oct 2015 07:28:00 GMT`,
+/// RFC 9110). None where it says neither; a date that is past asks for nothing.
+fn wait(asked: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let (_, date) = asked.split_once(", ")?;
+    let [day, month, year, time, "GMT"] = date.split(' ').collect::<Vec<_>>()[..] else { return None };
+    let number = |text: &str| text.parse::<u64>().ok();
+    let (day, year) = (number(day)?, number(year).filter(|year| (1970..10_000).contains(year))?);
+    let month = MONTHS.iter().position(|name| *name == month)?;
+    let [hours, minutes, seconds] = time.split(':').map(number).collect::<Option<Vec<_>>>()?[..] else { return None };
+    if !(1..=31).contains(&day) || hours > 23 || minutes > 59 || seconds > 60 {
+        return None;
+    }
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let years: u64 = (1970..year).map(|year| 365 + u64::from(is_leap(year))).sum();
+    let months = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month] + u64::from(month > 1 && is_leap(year));
+    let then = (((years + months + day - 1) * 24 + hours) * 60 + minutes) * 60 + seconds;
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Duration::from_secs(then).saturating_sub(now))
 }
 
 /// An error of the connection, not of the disk.
@@ -209,6 +234,20 @@ pub fn retry<T>(mut step: impl FnMut(&mut u64) -> Result<T, HubError>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_says_how_long_or_until_when_to_wait() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_440);
+        let wait = |asked: &str| wait(asked, now).map(|wait| wait.as_secs());
+        assert_eq!(wait("7"), Some(7));
+        assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(40));
+        assert_eq!(wait("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800 - 1_445_412_440));
+        assert_eq!(wait("Fri, 01 Mar 2024 00:00:00 GMT"), Some(1_709_251_200 - 1_445_412_440));
+        assert_eq!(wait("Wed, 21 Oct 2015 07:27:00 GMT"), Some(0), "it is past");
+        for nothing in ["", "soon", "Wed, 21 Okt 2015 07:28:00 GMT", "Wed, 99 Oct 2015 07:28:00 GMT", "1, 1 1 1 1 1"] {
+            assert_eq!(wait(nothing), None, "{nothing}");
+        }
+    }
 
     #[test]
     fn tries_end_without_progress_and_are_renewed_by_it() {

@@ -27,7 +27,12 @@ const WEIGHTS: &str = "model.safetensors";
 /// Names the parts of a checkpoint that is split into several files.
 const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 
-/// Fetched where the model has them. Other weights, in whatever format, are never fetched.
+/// Weights as PyTorch's `torch.save` writes them, whole or in parts that the index names. They are fetched on demand
+/// alone.
+const PICKLE: &str = "pytorch_model.bin";
+const PICKLE_INDEX: &str = "pytorch_model.bin.index.json";
+
+/// Fetched where the model has them. Weights in other formats are never fetched.
 const OPTIONAL: [&str; 15] = [
     "tokenizer.json",
     "vocab.txt",
@@ -66,6 +71,8 @@ pub struct Hooks<'a> {
     pub report: &'a dyn Fn(DownloadEvent),
     /// Judges a model by its `config.json`, before anything else of it is fetched.
     pub check: &'a dyn Fn(&Path) -> Result<()>,
+    /// Whether PyTorch's own files are fetched where there are no others, to be converted.
+    pub pickles: bool,
 }
 
 /// As [`locate`], with the revision (branch, tag or commit) apart from the name.
@@ -185,6 +192,8 @@ fn update(
         Ok(weights) => weights,
         // Converted in the cache by `rehead convert`.
         Err(_) if snapshot.join(WEIGHTS).is_file() => WEIGHTS,
+        Err(_) if hooks.pickles && files.contains(&PICKLE) => PICKLE,
+        Err(_) if hooks.pickles && files.contains(&PICKLE_INDEX) => PICKLE_INDEX,
         Err(error) => {
             let converted = convert(wanted, commit, settings, folder, &network, hooks)?.ok_or(error)?;
             note_revision(wanted, commit, settings, folder, true)?;
@@ -194,8 +203,8 @@ fn update(
     let optional: Vec<&str> = OPTIONAL.into_iter().filter(|file| files.contains(file)).collect();
     fetch(&optional)?;
     fetch(&[weights])?;
-    if weights == WEIGHTS_INDEX {
-        let index = snapshot.join(WEIGHTS_INDEX);
+    if [WEIGHTS_INDEX, PICKLE_INDEX].contains(&weights) {
+        let index = snapshot.join(weights);
         let shards = shards(&index)?;
         if let Some(shard) = shards.iter().find(|shard| !files.contains(&shard.as_str())) {
             return Err(Error::request(format!("it names `{shard}`, which the model does not have"))
@@ -282,16 +291,13 @@ fn weights_among(files: &[&str], id: &str) -> Result<&'static str> {
     };
     let pickled = ending(&[".bin", ".pt", ".pth", ".ckpt", ".pkl"]);
     if !pickled.is_empty() {
-        let directory = id.rsplit('/').next().unwrap_or(id);
         return Err(Error::request(format!(
             "`{id}` has no {WEIGHTS}, only {}; such files are pickles, which run code when they are read",
             listed(pickled)
         ))
         .hint(format!(
-            "download its files into a directory, convert it there, which runs nothing, and give the directory, \
-             --model ./{directory}:\n\
-             hf download {id} --local-dir {directory}   # of Python's huggingface_hub; or in a browser\n\
-             rehead convert {directory}"
+            "fetch them and convert them in the cache, which runs nothing in them:\n\
+             rehead convert \"$(rehead fetch {id} --pytorch)\""
         )));
     }
     let others = ending(&[".safetensors", ".h5", ".msgpack", ".onnx", ".gguf", ".ot", ".tflite"]);
@@ -312,8 +318,9 @@ fn shards(index: &Path) -> Result<Vec<String>> {
     let parsed: Index = serde_json::from_str(&text)
         .map_err(|error| Error::request(format!("not an index of safetensors: {error}")).file(index))?;
     let shards: BTreeSet<String> = parsed.weight_map.into_values().collect();
+    let ending = if index.ends_with(PICKLE_INDEX) { ".bin" } else { ".safetensors" };
     let odd = |shard: &&String| {
-        !shard.ends_with(".safetensors")
+        !shard.ends_with(ending)
             || shard.contains(|c: char| !c.is_ascii_alphanumeric() && !"._-/".contains(c))
             || shard.split('/').any(|part| part.is_empty() || part == "..")
     };
@@ -357,8 +364,7 @@ mod tests {
         assert_eq!(error.exit_status(), 2);
         assert!(error.to_string().contains("run code"));
         let hint = error.hint_text().unwrap();
-        assert!(hint.contains("hf download org/name --local-dir name") && hint.contains("--model ./name"), "{hint}");
-        assert!(hint.contains("rehead convert name"), "{hint}");
+        assert!(hint.contains("rehead convert \"$(rehead fetch org/name --pytorch)\""), "{hint}");
         let error = weights_among(&["config.json", "tf_model.h5"], "org/name").unwrap_err();
         assert!(error.to_string().contains("tf_model.h5"));
     }

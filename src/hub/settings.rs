@@ -19,7 +19,7 @@ pub struct HubSettings {
     pub endpoint: String,
     /// `HF_HUB_CACHE` (formerly `HUGGINGFACE_HUB_CACHE`), or `hub` in `HF_HOME`; absolute.
     pub cache: Cache,
-    /// The person's access token, if there is one.
+    /// The person's access token, if there is one and `HF_HUB_DISABLE_IMPLICIT_TOKEN` does not keep it here.
     pub token: Option<Token>,
     /// `HF_HUB_OFFLINE`: no connection may be opened.
     pub offline: bool,
@@ -92,6 +92,8 @@ impl HubSettings {
                 .hint("copy it again, or remove it: public models need none"));
         }
         let is_on = |value: String| ["1", "true", "yes", "on"].contains(&&*value.to_lowercase());
+        // A token that nobody asked for by name on the command line is an implicit one, and rehead has no other.
+        let token = token.filter(|_| !text("HF_HUB_DISABLE_IMPLICIT_TOKEN").is_some_and(is_on));
         let offline = text("HF_HUB_OFFLINE").or_else(|| text("TRANSFORMERS_OFFLINE"));
         let seconds = text("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|value| value.parse().ok());
         let no_proxy = text("NO_PROXY").or_else(|| text("no_proxy")).unwrap_or_default();
@@ -138,6 +140,10 @@ mod tests {
         let named = with(&[("HF_HOME", "/none"), ("HF_TOKEN_PATH", &file)]).unwrap();
         assert_eq!(named.token.unwrap().secret, "hf_login");
         assert!(with(&[("HF_HOME", home), ("HF_TOKEN", "two\nlines")]).is_err());
+        for (value, kept) in [("1", true), ("YES", true), ("0", false)] {
+            let settings = with(&[("HF_HOME", home), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", value)]).unwrap();
+            assert_eq!(settings.token.is_none(), kept, "{value}");
+        }
     }
 
     #[test]

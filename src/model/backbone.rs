@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::layers::Linear;
 use super::layout::Layout;
@@ -115,6 +115,34 @@ pub trait Backbone {
             .key("strategy.name")
             .hint("use another strategy: `rehead train --help` lists them"))
     }
+}
+
+/// Images that [`run_in_parts`] runs at once.
+const PART: i64 = 16;
+
+/// [`Backbone::run_frozen`] in parts of a fixed number of images on the CPU, for kernels that differ in the last digits
+/// with that number.
+///
+/// # Errors
+/// As [`Backbone::run`].
+pub fn run_in_parts(backbone: &dyn Backbone, stages: usize, batch: &Batch, compute: Kind) -> Result<Tensor> {
+    let pixels = batch.inputs.pixels()?;
+    let run = |pixels: Tensor| {
+        let part = Batch { examples: Vec::new(), inputs: Inputs::Pixels(pixels) };
+        tch::no_grad(|| backbone.run(0..stages, &part, None, Pass::evaluation(compute)))
+    };
+    if pixels.device() != Device::Cpu {
+        return run(pixels.shallow_clone());
+    }
+    let images = pixels.size().first().copied().unwrap_or(0);
+    let mut parts = Vec::new();
+    for start in (0..images).step_by(PART as usize) {
+        let count = PART.min(images - start);
+        let part = pixels.f_narrow(0, start, count)?;
+        let filled = part.f_constant_pad_nd([0, 0, 0, 0, 0, 0, 0, PART - count])?;
+        parts.push(run(filled)?.f_narrow(0, 0, count)?);
+    }
+    Ok(Tensor::f_cat(&parts, 0)?)
 }
 
 /// The error of [`Backbone::run`] where there is no stage `stage`.

@@ -10,7 +10,9 @@ use tch::{Device, Kind, Tensor};
 use super::architectures::other_head;
 use super::checkpoint::{Checkpoint, Leftover, LoadReport, Weights, read_config, weight_files};
 use super::classifier::Classifier;
-use super::family::{FAMILIES, Family, FreshNetwork, HeadLayers, HeadNorm, HeadSpec, HiddenLayer, Leftovers, Parts};
+use super::family::{
+    FAMILIES, Family, FreshNetwork, HeadLayers, HeadNorm, HeadSpec, HiddenLayer, Leftovers, Parts, unknown_network,
+};
 use super::head::{Head, Hidden, NamedLinear, NamedNorm, random_linear, stored_linear, stored_norm};
 use super::labels::{SINGLE_LABEL, stored_labels, stored_problem_type};
 use super::layers::{LayerNorm, Linear, NormKind};
@@ -18,7 +20,7 @@ use super::parameter::ParameterLocation;
 use super::pass::Pooling;
 use super::request::{Engine, HeadRequest, InputSpec, LoadRequest};
 use crate::data::{Labels, Modality};
-use crate::error::{Error, Result, listed, nearest};
+use crate::error::{Error, Result, listed};
 use crate::image::Preprocessing;
 
 /// What the model in `directory` reads (or the network in a file of weights).
@@ -229,11 +231,7 @@ fn by_architecture(architecture: &str) -> Result<&'static dyn Family> {
         return Ok(family);
     }
     let known: Vec<String> = FAMILIES.iter().flat_map(|family| family.architectures()).collect();
-    let hint = match nearest(architecture, known.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`? Supported: {}", listed(&known)),
-        None => format!("supported: {}", listed(&known)),
-    };
-    Err(Error::request(format!("`{architecture}`: this network is not supported")).key("architecture").hint(hint))
+    Err(unknown_network(architecture, &known))
 }
 
 fn assemble(

@@ -1,8 +1,8 @@
 //! A [`Classifier`]: a pretrained backbone, then a head. From a model directory to one (`load.rs`), from a batch to
 //! logits, and back to a directory that Python loads.
 //!
-//! A [`Backbone`] is a chain of stages; `encoder/` and `convolutional/` are the project's own, and `rust_bert/` has the
-//! networks that those do not compute. The families (`family/`) say which networks there are.
+//! A [`Backbone`] is a chain of stages; `encoder/`, `convolutional/` and `hierarchical/` are the project's own, and
+//! `rust_bert/` has the networks that those do not compute. The families (`family/`) say which networks there are.
 
 pub mod activation;
 mod architectures;
@@ -14,6 +14,7 @@ mod convolutional;
 mod encoder;
 pub mod family;
 pub mod head;
+mod hierarchical;
 mod labels;
 pub mod layers;
 pub mod layout;

@@ -11,6 +11,7 @@ mod network;
 mod spec;
 
 pub use self::builder::ConvWeights;
+pub use self::layers::{by_channel, by_pixel, channels_last};
 pub use self::names::Naming;
 pub use self::network::ConvNet;
 pub use self::spec::{Activation, Block, ConvSpec, Extent, NetworkSpec, NormSpec, Padding, StageSpec, Window};

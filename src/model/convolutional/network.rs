@@ -7,16 +7,13 @@ use tch::{Device, Kind, Tensor};
 use super::builder::{ConvBuilder, ConvWeights};
 use super::layers::{Conv, forward_all};
 use super::spec::{Block, ConvSpec, Extent, NetworkSpec};
-use crate::batch::{Batch, Inputs};
+use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::model::backbone::{Backbone, Description, no_such_stage, without_activations};
+use crate::model::backbone::{Backbone, Description, no_such_stage, run_in_parts, without_activations};
 use crate::model::layers::cast;
 use crate::model::layout::Layout;
 use crate::model::parameter::Parameter;
 use crate::model::pass::Pass;
-
-/// Images that frozen stages are run on at once.
-const PART: i64 = 16;
 
 /// A convolutional network as a chain of stages. Activations between stages: `[N, C, H, W]`, channels last in memory,
 /// in the pass's kind; features: the mean over all places, `[N, C]`, in fp32, whatever pooling is asked for.
@@ -115,25 +112,8 @@ impl Backbone for ConvNet {
         Ok(x)
     }
 
-    /// In parts of a fixed number of images on the CPU, whose kernels differ in the last digits with that number.
     fn run_frozen(&self, stages: usize, batch: &Batch, compute: Kind) -> Result<Tensor> {
-        let pixels = batch.inputs.pixels()?;
-        let run = |pixels: Tensor| {
-            let part = Batch { examples: Vec::new(), inputs: Inputs::Pixels(pixels) };
-            tch::no_grad(|| self.run(0..stages, &part, None, Pass::evaluation(compute)))
-        };
-        if pixels.device() != Device::Cpu {
-            return run(pixels.shallow_clone());
-        }
-        let images = pixels.size().first().copied().unwrap_or(0);
-        let mut parts = Vec::new();
-        for start in (0..images).step_by(PART as usize) {
-            let count = PART.min(images - start);
-            let part = pixels.f_narrow(0, start, count)?;
-            let filled = part.f_constant_pad_nd([0, 0, 0, 0, 0, 0, 0, PART - count])?;
-            parts.push(run(filled)?.f_narrow(0, 0, count)?);
-        }
-        Ok(Tensor::f_cat(&parts, 0)?)
+        run_in_parts(self, stages, batch, compute)
     }
 
     /// Frozen convolutions evaluate with their norms folded in.

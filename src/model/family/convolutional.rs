@@ -91,6 +91,15 @@ pub fn unsupported_setting(key: &str, value: &Value) -> Error {
     refused_setting(key, value, "this setting is not supported").hint("use a network without it")
 }
 
+/// The error for a network that a family does not have; `known` are those that it has.
+pub fn unknown_network(name: &str, known: &[String]) -> Error {
+    let hint = match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`? Supported: {}", listed(known)),
+        None => format!("supported: {}", listed(known)),
+    };
+    Error::request(format!("`{name}`: this network is not supported")).key("architecture").hint(hint)
+}
+
 const MATCHING: &str = "use the config.json that belongs to these weights";
 
 /// A network, by the name that timm creates it under.
@@ -112,13 +121,7 @@ impl Architecture {
         let name = name.split('.').next().unwrap_or(name);
         let known = family.networks();
         if !known.iter().any(|network| network == name) {
-            let hint = match nearest(name, known.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`? Supported: {}", listed(&known)),
-                None => format!("supported: {}", listed(&known)),
-            };
-            return Err(Error::request(format!("`{name}`: this network is not supported"))
-                .key("architecture")
-                .hint(hint));
+            return Err(unknown_network(name, &known));
         }
         let (mut kept, mut own, mut stated) = (Map::new(), Map::new(), None);
         for (key, value) in model_args {

@@ -1,10 +1,12 @@
 //! The families of networks, a file for each. What a family tells about itself is the trait [`Family`]; most text
-//! encoders only describe themselves to `text_encoder.rs`, and convolutional networks to `convolutional.rs`.
+//! encoders only describe themselves to `text_encoder.rs`, convolutional networks to `convolutional.rs`, and
+//! hierarchical ones to `hierarchical.rs`.
 //!
 //! A family is added with a file in this folder and an entry in [`FAMILIES`].
 
 mod albert;
 mod bert;
+mod convnext;
 mod convolutional;
 mod deberta;
 mod deberta_v2;
@@ -13,6 +15,7 @@ mod efficientnet;
 mod electra;
 mod eurobert;
 mod fnet;
+mod hierarchical;
 mod inception;
 mod interface;
 mod inverted;
@@ -34,6 +37,7 @@ mod translated;
 mod vgg;
 mod vit;
 
+pub use self::convolutional::unknown_network;
 pub use self::interface::{
     Export, Family, FreshNetwork, HeadLayers, HeadNorm, HeadSpec, HiddenLayer, LayerName, Leftovers, Parts, SavedModel,
 };
@@ -62,4 +66,6 @@ pub const FAMILIES: &[&dyn Family] = &[
     &inception::InceptionFamily,
     &efficientnet::EfficientNetFamily,
     &mobilenet::MobileNetFamily,
+    &convnext::CONVNEXT,
+    &convnext::CONVNEXT_V2,
 ];

@@ -56,7 +56,7 @@ const HARMLESS: [&str; 12] = [
 ];
 
 /// The architecture that a timm `config.json` names, without the tag of its weights.
-fn architecture(config: &Value) -> Option<&str> {
+pub fn architecture(config: &Value) -> Option<&str> {
     config.get("architecture")?.as_str()?.split('.').next()
 }
 
@@ -207,12 +207,16 @@ fn converted_config(checkpoint: &Checkpoint) -> Result<Value> {
         "num_channels": 3,
         "qkv_bias": weights.has("blocks.0.attn.qkv.bias"),
     });
-    let names = config.get("label_names").or_else(|| config.get("pretrained_cfg")?.get("label_names"));
-    if let (Some(Value::Array(names)), Value::Object(converted)) = (names, &mut converted) {
-        let numbered = names.iter().enumerate().map(|(index, name)| (index.to_string(), name.clone()));
-        converted.insert("id2label".to_owned(), numbered.collect());
+    if let (Some(labels), Value::Object(converted)) = (id2label(config), &mut converted) {
+        converted.insert("id2label".to_owned(), labels);
     }
     Ok(converted)
+}
+
+/// The class names of a timm `config.json` as transformers has them.
+pub fn id2label(config: &Value) -> Option<Value> {
+    let names = config.get("label_names").or_else(|| config.get("pretrained_cfg")?.get("label_names"))?.as_array()?;
+    Some(names.iter().enumerate().map(|(index, name)| (index.to_string(), name.clone())).collect())
 }
 
 fn shape<const DIMENSIONS: usize>(weights: &Weights, name: &str) -> Result<[i64; DIMENSIONS]> {

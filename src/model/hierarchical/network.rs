@@ -1,0 +1,218 @@
+//! A hierarchical network as a backbone: stage 0 is the stem, every later one a block, with what halves the map before
+//! it at the beginning of a level.
+
+use std::ops::Range;
+
+use tch::{Kind, Tensor};
+
+use super::builder::HierarchyBuilder;
+use super::convnext::{ConvNextBlock, EPSILON};
+use super::patches::PatchProjection;
+use super::spec::{BlockSpec, HierarchySpec};
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::model::backbone::{
+    AdaptableLinear, Backbone, Description, no_such_stage, run_in_parts, without_activations,
+};
+use crate::model::convolutional::{Extent, by_channel, by_pixel};
+use crate::model::encoder::EncoderWeights;
+use crate::model::layers::{LayerNorm, WeightDtype, cast};
+use crate::model::layout::Layout;
+use crate::model::parameter::Parameter;
+use crate::model::pass::Pass;
+
+/// A hierarchical network. Activations between stages: `[N, C, H, W]`, channels last in memory, in the pass's kind. The
+/// norm of the features belongs to the last block's stage; ConvNeXt's is over the mean of the map, so that its last
+/// activations have one place.
+pub struct HierarchicalNet {
+    spec: HierarchySpec,
+    description: Description,
+    stem: PatchProjection,
+    stem_norm: LayerNorm,
+    steps: Vec<Step>,
+    final_norm: LayerNorm,
+    parameters: Vec<Parameter>,
+    /// By number of stages, from 0 on, for images of the size that was set last.
+    extents: Vec<Extent>,
+}
+
+/// A block, with what comes before the first of a level.
+struct Step {
+    reduction: Option<Reduction>,
+    block: ConvNextBlock,
+}
+
+/// From a map to one of half the extent: a norm, then a convolution of 2×2 squares.
+struct Reduction {
+    norm: LayerNorm,
+    projection: PatchProjection,
+}
+
+impl HierarchicalNet {
+    /// Takes the network's tensors from their source. Linear layers keep their weights in `dtype`.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape.
+    pub fn build(spec: HierarchySpec, weights: EncoderWeights, dtype: WeightDtype) -> Result<Self> {
+        let mut builder = HierarchyBuilder::new(weights, dtype);
+        let family = spec.family;
+        let first = spec.levels.first().map_or(0, |level| level.width);
+        let embeddings = |part: &str| format!("{family}.embeddings.{part}");
+        let stem = projection(&embeddings("patch_embeddings"), [first, 3, spec.patch], 0, &mut builder)?;
+        let stem_norm = builder.norm(&embeddings("layernorm"), first, EPSILON, 0)?;
+        let (mut steps, mut stages, mut widths) = (Vec::new(), vec!["embeddings".to_owned()], vec![first]);
+        let mut before = first;
+        for (level, &super::Level { width, depth }) in spec.levels.iter().enumerate() {
+            for index in 0..depth {
+                let stage = steps.len() + 1;
+                let name = spec.blocks.name(level, index);
+                let halves = index == 0 && level > 0;
+                steps.push(Step {
+                    reduction: match halves {
+                        true => Some(Reduction::load(family, level, [before, width], stage, &mut builder)?),
+                        false => None,
+                    },
+                    block: block(&spec, &format!("{family}.encoder.{name}"), width, stage, &mut builder)?,
+                });
+                stages.push(name);
+                widths.push(width);
+            }
+            before = width;
+        }
+        let final_norm = builder.norm(&format!("{family}.layernorm"), before, spec.final_epsilon, steps.len())?;
+        let description = Description { family, settings: spec.in_evaluation(), stages, widths };
+        let parameters = builder.into_parameters();
+        Ok(Self { spec, description, stem, stem_norm, steps, final_norm, parameters, extents: Vec::new() })
+    }
+
+    /// Stage 0: `[N, 3, H, W]` to `[N, H / patch, W / patch, width]`.
+    fn embed(&self, batch: &Batch, pass: Pass) -> Result<Tensor> {
+        let pixels = batch.inputs.pixels()?;
+        let (_, _, height, width) = pixels.size4()?;
+        if self.spec.extents([height, width]).is_none() {
+            return Err(self.spec.too_small([height, width]));
+        }
+        normalised(&self.stem.forward(&by_pixel(pixels)?, pass)?, &self.stem_norm)
+    }
+
+    /// The stage number `stage`, from 1 on: `[N, H, W, C]` to `[N, H', W', C']`.
+    fn step(&self, stage: usize, x: Tensor, pass: Pass) -> Result<Tensor> {
+        let step = stage.checked_sub(1).and_then(|index| self.steps.get(index)).ok_or_else(|| no_such_stage(stage))?;
+        let x = match &step.reduction {
+            Some(Reduction { norm, projection }) => projection.forward(&normalised(&x, norm)?, pass)?,
+            None => x,
+        };
+        let x = step.block.forward(&x, pass)?;
+        if stage < self.steps.len() {
+            return Ok(x);
+        }
+        let mean = x.f_mean_dim([1i64, 2].as_slice(), true, Kind::Float)?;
+        normalised(&mean, &self.final_norm)
+    }
+}
+
+/// The convolution `name` of squares of `side`, from and to so many channels.
+fn projection(
+    name: &str,
+    [outputs, inputs, side]: [i64; 3],
+    stage: usize,
+    builder: &mut HierarchyBuilder,
+) -> Result<PatchProjection> {
+    Ok(PatchProjection {
+        weight: builder.kernel(format!("{name}.weight"), &[outputs, inputs, side, side], stage)?,
+        bias: builder.take(format!("{name}.bias"), &[outputs], stage, super::builder::Initial::Filled(0.0))?,
+    })
+}
+
+/// The block `name`.
+fn block(
+    spec: &HierarchySpec,
+    name: &str,
+    width: i64,
+    stage: usize,
+    builder: &mut HierarchyBuilder,
+) -> Result<ConvNextBlock> {
+    let BlockSpec::ConvNext { layer_scale, global_response_norm } = spec.blocks;
+    ConvNextBlock::load(name, width, spec.activation, (layer_scale, global_response_norm), stage, builder)
+}
+
+impl Reduction {
+    /// What is before the first block of level `level`, from and to so many channels.
+    fn load(
+        family: &str,
+        level: usize,
+        [inputs, outputs]: [i64; 2],
+        stage: usize,
+        builder: &mut HierarchyBuilder,
+    ) -> Result<Self> {
+        let name = format!("{family}.encoder.stages.{level}.downsampling_layer");
+        Ok(Self {
+            norm: builder.norm(&format!("{name}.0"), inputs, EPSILON, stage)?,
+            projection: projection(&format!("{name}.1"), [outputs, inputs, 2], stage, builder)?,
+        })
+    }
+}
+
+/// `[N, H, W, C]`, each place normalised.
+fn normalised(x: &Tensor, norm: &LayerNorm) -> Result<Tensor> {
+    let size = x.size();
+    let rows = x.f_reshape([-1, size.last().copied().unwrap_or(0)])?;
+    Ok(norm.forward(&rows)?.f_view(size.as_slice())?)
+}
+
+impl Backbone for HierarchicalNet {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn layout(&self, stages: usize) -> Layout {
+        let [height, width] = match stages > self.steps.len() {
+            true => [1; 2],
+            false => self.extents.get(stages).copied().unwrap_or_default(),
+        };
+        let channels = match stages.checked_sub(1) {
+            Some(stage) => self.description.widths.get(stage).copied().unwrap_or(0),
+            None => 3,
+        };
+        Layout::Map { channels, height, width }
+    }
+
+    fn run(&self, stages: Range<usize>, batch: &Batch, activations: Option<Tensor>, pass: Pass) -> Result<Tensor> {
+        let mut map = match (stages.start, activations) {
+            (0, _) => None,
+            (_, Some(x)) => Some(by_pixel(&cast(&x, pass.compute)?)?),
+            (stage, None) => return Err(without_activations(stage)),
+        };
+        let start = stages.start;
+        for stage in stages {
+            map = Some(match map {
+                None => self.embed(batch, pass)?,
+                Some(x) => self.step(stage, x, pass)?,
+            });
+        }
+        by_channel(&map.ok_or_else(|| without_activations(start))?)
+    }
+
+    fn run_frozen(&self, stages: usize, batch: &Batch, compute: Kind) -> Result<Tensor> {
+        run_in_parts(self, stages, batch, compute)
+    }
+
+    fn set_image_size(&mut self, height: i64, width: i64) -> Result<()> {
+        self.extents = self.spec.extents([height, width]).ok_or_else(|| self.spec.too_small([height, width]))?;
+        Ok(())
+    }
+
+    fn linears_mut(&mut self) -> Result<Vec<AdaptableLinear<'_>>> {
+        let mut linears = Vec::new();
+        for (index, step) in self.steps.iter_mut().enumerate() {
+            for (linear, parts) in step.block.linears_mut() {
+                linears.push(AdaptableLinear { linear, parts, stage: index + 1 });
+            }
+        }
+        Ok(linears)
+    }
+}

@@ -1,0 +1,114 @@
+//! A hierarchical network without weights: its levels, what its blocks are, and what follows for the extents of maps.
+//! Families describe themselves in these terms; `network.rs` computes them.
+
+use crate::error::{Error, Result};
+use crate::model::activation::Activation;
+use crate::model::convolutional::Extent;
+
+/// A network: a stem of patches, levels of blocks, a norm of the features.
+#[derive(Debug, Clone)]
+pub struct HierarchySpec {
+    /// The family, with whose name and a point all names of tensors begin.
+    pub family: &'static str,
+    /// The side of the patches that the stem reads, in pixels.
+    pub patch: i64,
+    /// From the stem on. Each but the first begins by halving the map.
+    pub levels: Vec<Level>,
+    /// What the blocks are.
+    pub blocks: BlockSpec,
+    /// Between the two linear layers of a block.
+    pub activation: Activation,
+    /// Added to the variance in the norm of the features.
+    pub final_epsilon: f64,
+}
+
+/// Blocks one after another on maps of one extent.
+#[derive(Debug, Clone)]
+pub struct Level {
+    /// Values of each place.
+    pub width: i64,
+    /// Blocks.
+    pub depth: usize,
+}
+
+/// What the blocks of a network are.
+#[derive(Debug, Clone)]
+pub enum BlockSpec {
+    /// ConvNeXt's (see `convnext.rs`).
+    ConvNext {
+        /// What a random start sets the scale of a block's result to; `None`: there is no scale.
+        layer_scale: Option<f64>,
+        /// Whether responses are normalised between the linear layers (version 2).
+        global_response_norm: bool,
+    },
+}
+
+impl BlockSpec {
+    /// What a block is called, within a network's encoder.
+    pub fn name(&self, level: usize, block: usize) -> String {
+        match self {
+            Self::ConvNext { .. } => format!("stages.{level}.layers.{block}"),
+        }
+    }
+}
+
+impl HierarchySpec {
+    /// The network, when there can be one.
+    ///
+    /// # Errors
+    /// A size, a number of blocks or an epsilon that makes no sense; with the setting in `keys`.
+    pub fn checked(self, keys: &SpecKeys) -> Result<Self> {
+        let refuse = |key: &str, message: String| Err(Error::request(message).key(key));
+        if !(1..=1024).contains(&self.patch) {
+            return refuse(keys.patch, format!("patches of {} pixels are not possible", self.patch));
+        }
+        if self.levels.is_empty() || self.levels.iter().any(|level| !(1..=1000).contains(&level.depth)) {
+            return refuse(keys.depths, "must be numbers of blocks, 1 to 1000 for each level".to_owned());
+        }
+        if let Some(level) = self.levels.iter().find(|level| !(1..=1 << 16).contains(&level.width)) {
+            return refuse(keys.widths, format!("{} is not a possible size", level.width));
+        }
+        if !(self.final_epsilon.is_finite() && self.final_epsilon >= 0.0) {
+            return refuse(keys.epsilon, format!("{} is not a small positive number", self.final_epsilon));
+        }
+        Ok(self)
+    }
+
+    /// What decides, with the weights, what is computed in evaluation.
+    pub fn in_evaluation(&self) -> String {
+        format!("{self:?}")
+    }
+
+    /// Extents after each number of stages, from 0 on: those of the image, of the stem, of each block's result. `None`
+    /// when the image is too small.
+    pub fn extents(&self, image: Extent) -> Option<Vec<Extent>> {
+        let mut map = image.map(|side| side / self.patch.max(1));
+        let mut extents = vec![image, map];
+        for (index, level) in self.levels.iter().enumerate() {
+            if index > 0 {
+                map = map.map(|side| side / 2);
+            }
+            if map.contains(&0) {
+                return None;
+            }
+            extents.extend(std::iter::repeat_n(map, level.depth));
+        }
+        Some(extents)
+    }
+
+    /// The error for images that are too small.
+    pub fn too_small(&self, [height, width]: Extent) -> Error {
+        let smallest = (1..4096).find(|&side| self.extents([side; 2]).is_some()).unwrap_or(4096);
+        let name = self.family;
+        Error::request(format!("images of {height}×{width} pixels are too small for this `{name}`"))
+            .hint(format!("it takes {smallest}×{smallest} and larger"))
+    }
+}
+
+/// What a family's `config.json` calls the settings that are checked for every family.
+pub struct SpecKeys {
+    pub patch: &'static str,
+    pub depths: &'static str,
+    pub widths: &'static str,
+    pub epsilon: &'static str,
+}

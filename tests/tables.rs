@@ -17,6 +17,7 @@ use calamine::{Data, Reader};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook, Worksheet};
+use serde_json::{Value, json};
 use support::{
     BASIC as TRAIN, LABEL as BASIC, Lottery, Scene, csv, interrupted_when, labelling_scene as scene, sentiment,
     training_scene,
@@ -534,6 +535,30 @@ fn a_header_in_the_middle_of_a_typed_table_is_no_row() {
         scene.rehead(&format!("{words} --on-bad-input skip")).ok().says(&["1 row left out"]);
         assert_eq!(scene.text(&format!("{file}.csv")).lines().count(), 3);
     }
+}
+
+/// As pandas writes it (`to_json(orient="records")`), and as people lay it out.
+#[test]
+fn an_array_of_json_is_read_as_lines_are() {
+    let scene = scene();
+    let rows: Vec<Value> = (0..600)
+        .map(|row| json!({ "id": row, "text": format!("a {} film, [{row}]", if row % 2 == 0 { "good" } else { "bad" }) }))
+        .collect();
+    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    scene.write("lines.jsonl", lines);
+    scene.write("one_line.json", json!(rows).to_string());
+    scene.write("laid_out.json", format!("{:#}", json!(rows)));
+    for name in ["lines.jsonl", "one_line.json", "laid_out.json"] {
+        scene.rehead(&format!("{BASIC} --input {name} --output {name}.out.csv")).ok();
+    }
+    assert_eq!(scene.text("lines.jsonl.out.csv").lines().count(), 601);
+    assert_eq!(scene.text("one_line.json.out.csv"), scene.text("lines.jsonl.out.csv"));
+    assert_eq!(scene.text("laid_out.json.out.csv"), scene.text("lines.jsonl.out.csv"));
+    // From a pipe too; what is written is lines.
+    let piped = scene.rehead(&format!("{BASIC} --input - --output -")).input(scene.text("laid_out.json")).ok();
+    let first: Value = serde_json::from_str(piped.stdout_text().lines().next().unwrap()).unwrap();
+    assert_eq!((&first["id"], &first["text"]), (&json!(0), &rows[0]["text"]));
+    assert_eq!(piped.stdout_text().lines().count(), 600);
 }
 
 #[test]

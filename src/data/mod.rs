@@ -28,6 +28,7 @@ mod header;
 pub mod inspect;
 pub mod inspect_rows;
 mod inspect_text;
+mod json_array;
 mod json_source;
 pub mod label_findings;
 pub mod label_map;

@@ -1,10 +1,10 @@
-//! JSON Lines: one object per line. Blank lines are skipped; the columns are the keys of the first objects. On output
-//! an object keeps the text it was read from, so that numbers keep every digit, and the added columns follow as further
+//! JSON Lines: one object per line; or one array of objects, on any number of lines. Blank lines are skipped; the columns
+//! are the keys of the first objects. On output, which is lines, an object keeps the text it was read from, so that numbers keep every digit, and the added columns follow as further
 //! members.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -14,6 +14,7 @@ use crate::data::bounded_lines::BoundedLines;
 use crate::data::format::{
     FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, column_exists, empty_file,
 };
+use crate::data::json_array::ArrayElements;
 use crate::data::options::ReadOptions;
 use crate::data::reading_log::{Oddity, ReadingLog};
 use crate::data::row::{OutputValue, Record, Row, decimal};
@@ -27,7 +28,7 @@ impl Format for Jsonl {
         "jsonl"
     }
 
-    /// A `.json` file may hold an object per line; an array is refused at its first row, with a hint.
+    /// A `.json` file may hold an object per line, or an array of objects.
     fn extensions(&self) -> &'static [&'static str] {
         &["jsonl", "ndjson", "json"]
     }
@@ -37,17 +38,22 @@ impl Format for Jsonl {
         if line.starts_with(b"{") {
             return Some("the first line begins with `{`".to_owned());
         }
-        // Reading the first row of an array explains how to convert it, and its lines are not texts.
         (line == b"[" || line.starts_with(b"[{")).then(|| "the first line begins a JSON array".to_owned())
     }
 
     fn open_stream(&self, stream: ByteStream, options: &ReadOptions) -> Result<OpenedRows> {
         let log = stream.log.clone();
         let style = TextStyle { crlf: stream.first_line.ends_with(b"\r"), ..TextStyle::default() };
-        let lines = BoundedLines::of_stream(stream, options.max_row_bytes);
-        let mut rows = JsonlRows { lines, buffer: Vec::new(), first: VecDeque::new(), goes_on: false, log };
+        let is_array = stream.head.trim_ascii_start().starts_with(b"[");
+        let objects = match is_array {
+            true => Objects::Array(ArrayElements::of_stream(stream, options.max_row_bytes)),
+            false => {
+                Objects::Lines { lines: BoundedLines::of_stream(stream, options.max_row_bytes), buffer: Vec::new() }
+            }
+        };
+        let mut rows = JsonlRows { objects, first: VecDeque::new(), goes_on: false, log };
         let columns = rows.read_ahead()?;
-        let layout = FileLayout { style, ..FileLayout::new(rows.lines.name(), &Jsonl, columns) };
+        let layout = FileLayout { style, ..FileLayout::new(rows.objects.name(), &Jsonl, columns) };
         Ok(OpenedRows { layout, rows: Box::new(rows), choices: Vec::new() })
     }
 
@@ -66,9 +72,54 @@ impl Format for Jsonl {
 const AHEAD: usize = 32;
 const AHEAD_BYTES: u64 = 1024 * 1024;
 
+/// Where the objects stand.
+enum Objects {
+    Lines { lines: BoundedLines, buffer: Vec<u8> },
+    Array(ArrayElements),
+}
+
+impl Objects {
+    fn name(&self) -> &Path {
+        match self {
+            Self::Lines { lines, .. } => lines.name(),
+            Self::Array(elements) => elements.name(),
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        match self {
+            Self::Lines { lines, .. } => lines.is_lost,
+            Self::Array(elements) => elements.is_lost(),
+        }
+    }
+
+    /// Bytes taken so far.
+    fn offset(&self) -> u64 {
+        match self {
+            Self::Lines { lines, .. } => lines.offset,
+            Self::Array(elements) => elements.offset,
+        }
+    }
+
+    /// The text of the next object, and the line on which it begins.
+    fn next_text(&mut self, number: u64) -> Result<Option<(String, u64)>> {
+        match self {
+            Self::Array(elements) => elements.next_text(number),
+            Self::Lines { lines, buffer } => {
+                while let Some(source) = lines.next_text(buffer, number)? {
+                    let source = source.trim();
+                    if !source.is_empty() {
+                        return Ok(Some((source.to_owned(), lines.taken)));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
 struct JsonlRows {
-    lines: BoundedLines,
-    buffer: Vec<u8>,
+    objects: Objects,
     /// The first objects, which were read for their keys: each with whether the next can be read if it is bad.
     first: VecDeque<(Result<Row>, bool)>,
     goes_on: bool,
@@ -84,7 +135,7 @@ impl RowSource for JsonlRows {
             }
             None => {
                 let row = self.read_object(number);
-                self.goes_on = !self.lines.is_lost;
+                self.goes_on = !self.objects.is_lost();
                 row
             }
         }
@@ -99,18 +150,14 @@ impl JsonlRows {
     /// Reads the first objects and returns their keys, in the order in which they come up.
     fn read_ahead(&mut self) -> Result<Vec<String>> {
         let mut columns: Vec<String> = Vec::new();
-        while self.first.len() < AHEAD && self.lines.offset < AHEAD_BYTES {
+        while self.first.len() < AHEAD && self.objects.offset() < AHEAD_BYTES {
             let number = self.first.len() as u64 + 1;
             let Some(row) = self.read_object(number).transpose() else { break };
             if let Ok(Row { record: Record::Object { members, .. }, .. }) = &row {
                 let new: Vec<String> = members.keys().filter(|key| !columns.contains(key)).cloned().collect();
                 columns.extend(new);
             }
-            if number == 1 && row.is_err() && self.buffer.trim_ascii_start().starts_with(b"[") {
-                row?;
-                break;
-            }
-            let goes_on = !self.lines.is_lost;
+            let goes_on = !self.objects.is_lost();
             let stops = row.is_err() && !goes_on;
             self.first.push_back((row, goes_on));
             if stops {
@@ -118,7 +165,7 @@ impl JsonlRows {
             }
         }
         match self.first.pop_front() {
-            None => Err(empty_file(self.lines.name())),
+            None => Err(empty_file(self.objects.name())),
             // Without any object there are no columns: the first fault is what is wrong.
             Some((Err(error), _)) if columns.is_empty() => Err(error),
             Some(first) => {
@@ -129,31 +176,22 @@ impl JsonlRows {
     }
 
     fn read_object(&mut self, number: u64) -> Result<Option<Row>> {
-        loop {
-            let Some(source) = self.lines.next_text(&mut self.buffer, number)? else {
-                return Ok(None);
-            };
-            let source = source.trim();
-            if source.is_empty() {
-                continue;
+        let Some((mut source, line)) = self.objects.next_text(number)? else { return Ok(None) };
+        let mut parsed = serde_json::from_str(&source);
+        if parsed.is_err()
+            && let Some(repaired) = without_lone_surrogates(&source)
+        {
+            parsed = serde_json::from_str(&repaired);
+            if parsed.is_ok() {
+                self.log.notice(Oddity::LoneSurrogate, number);
+                source = repaired;
             }
-            let mut source = source.to_owned();
-            let line = self.lines.taken;
-            let mut parsed = serde_json::from_str(&source);
-            if parsed.is_err()
-                && let Some(repaired) = without_lone_surrogates(&source)
-            {
-                parsed = serde_json::from_str(&repaired);
-                if parsed.is_ok() {
-                    self.log.notice(Oddity::LoneSurrogate, number);
-                    source = repaired;
-                }
-            }
-            let UniqueMembers(members) = parsed.map_err(|error| {
-                not_an_object(&source, &error, number).file(self.lines.name()).row(number).line(line)
-            })?;
-            return Ok(Some(Row { number, line, record: Record::Object { members, source } }));
         }
+        let is_element = matches!(self.objects, Objects::Array(_));
+        let UniqueMembers(members) = parsed.map_err(|error| {
+            not_an_object(&source, &error, number, is_element).file(self.objects.name()).row(number).line(line)
+        })?;
+        Ok(Some(Row { number, line, record: Record::Object { members, source } }))
     }
 }
 
@@ -216,22 +254,22 @@ fn without_lone_surrogates(source: &str) -> Option<String> {
     is_changed.then_some(repaired)
 }
 
-fn not_an_object(source: &str, error: &serde_json::Error, number: u64) -> Error {
+fn not_an_object(source: &str, error: &serde_json::Error, number: u64, is_element: bool) -> Error {
     let whole = error.to_string();
     // serde_json counts lines within the one line it is given.
     let message = whole.split(" at line ").next().unwrap_or(&whole);
     let column = error.column();
-    let error = Error::request(format!("not a JSON object: {message} (character {column} of the line)"));
-    if number == 1 && source.starts_with('[') {
-        return error
-            .hint("a JSON array is not supported; make it one object per line: jq -c '.[]' OLD.json > NEW.jsonl");
-    }
-    if source.ends_with(['{', ',']) && number == 1 {
+    let place = if is_element { "element" } else { "line" };
+    let error = Error::request(format!("not a JSON object: {message} (character {column} of the {place})"));
+    if !is_element && source.ends_with(['{', ',']) && number == 1 {
         return error.hint("the object goes on over several lines; write it on one: jq -c . OLD.json > NEW.jsonl");
     }
     let at = source.get(column.saturating_sub(1)..).unwrap_or_default();
     if ["NaN", "Infinity", "-Infinity"].iter().any(|number| at.starts_with(number) || source.contains(number)) {
         return error.hint("JSON has no NaN and no Infinity: write null");
+    }
+    if is_element {
+        return error.hint("each element of the array must be an object, such as {\"text\": \"…\", \"label\": \"…\"}");
     }
     error.hint("each line must be one whole JSON object, such as {\"text\": \"…\", \"label\": \"…\"}")
 }

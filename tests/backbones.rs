@@ -14,7 +14,9 @@ use rehead::data::Labels;
 use rehead::error::Result;
 use rehead::model::checkpoint::{LoadReport, Weights, save_tensors};
 use rehead::model::parameter::ParameterLocation;
-use rehead::model::{Classifier, DropoutKeys, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, pretrained_id};
+use rehead::model::{
+    Classifier, DropoutKeys, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, check_trained, pretrained_id,
+};
 use rehead::random::from_torch;
 use serde_json::{Value, json};
 use support::python;
@@ -134,6 +136,11 @@ fn bare_names_stand_for_trained_networks_of_timm() {
     python("timm", "timm_ids.py", &ids);
     for none in ["resnet51", "efficientnet_b7", "tf_resnet50"] {
         assert_eq!(pretrained_id(none), None);
+    }
+    let error = check_trained("efficientnet_b7").expect_err("timm has none");
+    assert!(error.hint_text().is_some_and(|hint| hint.contains("`tf_efficientnet_b7`")), "{error}");
+    for name in ["resnet18", "tf_efficientnet_b7", "bert-base-uncased", "runs/x"] {
+        check_trained(name).expect(name);
     }
 }
 

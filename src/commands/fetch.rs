@@ -12,8 +12,9 @@ use crate::{hub, model};
 /// Fetches what is missing of the model and prints its directory, alone on standard output.
 ///
 /// # Errors
-/// Those of [`hub::locate_revision`].
+/// Those of [`hub::locate_revision`]; an architecture that has no trained weights.
 pub fn run(args: &FetchArgs) -> Result<()> {
+    model::check_trained(&args.id)?;
     let console = Console::new(args.quiet);
     let report = console.download();
     let hooks = hub::Hooks { report: &report, check: &model::check_family, pickles: args.pytorch };

@@ -26,6 +26,9 @@ pub fn locate_model(name: &str, quiet: bool) -> Result<PathBuf> {
         )));
     }
     check_no_comparison(path)?;
+    if !path.exists() {
+        model::check_trained(name)?;
+    }
     let report = Console::new(quiet).download();
     hub::locate(&hub_id(name, &report), hub::Hooks { report: &report, check: &model::check_family, pickles: false })
 }

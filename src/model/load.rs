@@ -91,6 +91,21 @@ pub fn pretrained_id(architecture: &str) -> Option<String> {
     FAMILIES.iter().find_map(|family| family.pretrained_id(architecture))
 }
 
+/// That there are trained weights of an architecture, if this is an architecture's bare name.
+///
+/// # Errors
+/// timm has none; the hint names what can be used in its place.
+pub fn check_trained(name: &str) -> Result<()> {
+    let known = FAMILIES.iter().any(|family| family.architectures().iter().any(|known| known == name));
+    if !known || pretrained_id(name).is_some() {
+        return Ok(());
+    }
+    let tensorflow = format!("tf_{name}");
+    let other = pretrained_id(&tensorflow).map_or(String::new(), |_| format!("use `{tensorflow}`, or "));
+    Err(Error::request(format!("there are no trained weights of `{name}` in timm"))
+        .hint(format!("{other}give a directory that has some, or start from random ones with --init random")))
+}
+
 /// Opens a checkpoint and finds its family. A file of weights, or a directory without `config.json`, is torchvision's
 /// or timm's, and the tensors' names tell which.
 fn open(path: &Path, device: Device) -> Result<(&'static dyn Family, Checkpoint)> {

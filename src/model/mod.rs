@@ -31,6 +31,6 @@ pub use self::backbone::Backbone;
 pub use self::card::BaseCard;
 pub use self::classifier::Classifier;
 pub use self::layers::WeightDtype;
-pub use self::load::{NamedNetwork, check_family, engines, modality, named_network, pretrained_id};
+pub use self::load::{NamedNetwork, check_family, check_trained, engines, modality, named_network, pretrained_id};
 pub use self::pass::{DropoutKeys, Pass, Pooling};
 pub use self::request::{Engine, HeadRequest, InputSpec, LoadRequest};

@@ -45,9 +45,9 @@ struct Checks {
 impl Checks {
     /// Labels the test file with a run, and has every probability checked.
     fn add(&mut self, scene: &Scene, run: &str, text: &str, flags: &[&str]) {
-        // In transformers, padding changes what these give.
+        // In transformers, padding changes what these give; XLNet's pipeline cannot take a batch apart.
         let config = scene.text(&format!("{run}/config.json"));
-        let alone = ["fnet", "mobilebert"].iter().any(|family| config.contains(family)).then_some("--alone");
+        let alone = ["fnet", "mobilebert", "xlnet"].iter().any(|family| config.contains(family)).then_some("--alone");
         let data = if text.contains(',') { "test_pairs.csv" } else { "test.csv" };
         let labelled = format!("{run}.csv");
         let label =
@@ -94,6 +94,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("fnet/classifier", "FNetForSequenceClassification"),
     ("mobilebert/classifier", "MobileBertForSequenceClassification"),
     ("mobilebert/no_pooler", "MobileBertForSequenceClassification"),
+    ("xlnet/classifier", "XLNetForSequenceClassification"),
     ("longformer/classifier", "LongformerForSequenceClassification"),
     ("nomic_bert/classifier", "NomicBertForSequenceClassification"),
     ("eurobert/classifier", "EuroBertForSequenceClassification"),
@@ -364,6 +365,31 @@ fn what_of_a_deberta_is_not_computed_is_refused_by_name() {
     }
 }
 
+/// What BERT's layers can, layers and attention of another make can too.
+#[test]
+fn layers_of_another_make_are_trained_in_every_way() {
+    let mut checks = Checks::default();
+    for (model, class) in [
+        ("deberta/bare", "DebertaForSequenceClassification"),
+        ("longformer/bare", "LongformerForSequenceClassification"),
+        ("mobilebert/bare", "MobileBertForSequenceClassification"),
+        ("fnet/bare", "FNetForSequenceClassification"),
+        ("xlnet/bare", "XLNetForSequenceClassification"),
+    ] {
+        let scene = scene(model);
+        for (run, flags) in [("lora", "--strategy lora:2 --stages 2"), ("bitfit", "--strategy bitfit")] {
+            train(&scene, model, run, &format!("{flags} --pooling cls"));
+            checks.add(&scene, run, "text", &["--expect-class", class]);
+        }
+        for precision in ["bf16", "int8"] {
+            let flags = FLAGS.replace("fp32", precision);
+            scene.rehead(&format!("label --model lora --input test.csv --output {precision}.csv {flags}")).ok();
+        }
+        checks.keep(scene);
+    }
+    checks.make();
+}
+
 /// The same of the first DeBERTa, which has less.
 #[test]
 fn what_of_the_first_deberta_is_not_computed_is_refused_by_name() {
@@ -393,6 +419,11 @@ fn what_of_other_families_is_not_computed_is_refused_by_name() {
         ("mobilebert/bare", "normalization_type", json!("layer_norm")),
         ("mobilebert/bare", "intra_bottleneck_size", json!(7)),
         ("mobilebert/bare", "num_feedforward_networks", json!(0)),
+        ("xlnet/bare", "attn_type", json!("uni")),
+        ("xlnet/bare", "summary_type", json!("first")),
+        ("xlnet/bare", "summary_activation", json!(null)),
+        ("xlnet/bare", "bi_data", json!(true)),
+        ("xlnet/bare", "d_head", json!(5)),
         ("fnet/bare", "use_tpu_fourier_optimizations", json!(true)),
         ("longformer/bare", "attention_window", json!(5)),
         ("longformer/bare", "attention_window", json!([4])),

@@ -53,6 +53,7 @@ fn text_encoders_of_every_family_with_and_without_a_head() {
         ("fnet/classifier", "fnet", 3, 3),
         ("mobilebert/classifier", "mobilebert", 3, 3),
         ("mobilebert/bare", "mobilebert", 3, 0),
+        ("xlnet/classifier", "xlnet", 3, 3),
         ("longformer/classifier", "longformer", 3, 3),
         ("nomic_bert/classifier", "nomic_bert", 3, 3),
         ("nomic_bert/on_the_hub", "nomic_bert", 3, 0),

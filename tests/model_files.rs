@@ -295,7 +295,7 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
     scene.remove("bare/model.safetensors");
     // Not even the weights are looked at.
     scene.write("bare/pytorch_model.bin", "pickle");
-    for family in ["xlnet", "gpt2", "t5", "swinv2", "dinov3_convnext"] {
+    for family in ["gpt_neo", "gpt2", "t5", "swinv2", "dinov3_convnext"] {
         scene.edit_json("bare/config.json", |config| config["model_type"] = family.into());
         for command in
             ["train --train train.csv --out run", "label --input train.csv --output -", "advise --train train.csv"]
@@ -314,6 +314,7 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
                 "`deberta-v2`",
                 "`mobilebert`",
                 "`fnet`",
+                "`xlnet`",
                 "`longformer`",
                 "`modernbert`",
                 "`nomic_bert`",

@@ -122,6 +122,8 @@ const CLASSIFIERS: &[&str] = &[
     "mobilebert/classifier",
     "mobilebert/no_pooler",
     "mobilebert/mean_pooled",
+    "xlnet/classifier",
+    "xlnet/mean_pooled",
     "longformer/classifier",
     "longformer/mean_pooled",
     "nomic_bert/classifier",
@@ -145,6 +147,7 @@ const BARE: &[&str] = &[
     "deberta-v2/bare",
     "fnet/bare",
     "mobilebert/bare",
+    "xlnet/bare",
     "longformer/bare",
     "modernbert/bare",
     "nomic_bert/on_the_hub",
@@ -289,7 +292,10 @@ fn gradients(
     }
     let mut gradients = BTreeMap::new();
     for parameter in classifier.parameters() {
-        gradients.extend(parameter.stored_from(&dense(parameter.tensor.grad())).expect("parts"));
+        let gradient = parameter.tensor.grad();
+        if gradient.defined() {
+            gradients.extend(parameter.stored_from(&dense(gradient)).expect("parts"));
+        }
     }
     (loss, gradients)
 }

@@ -16,6 +16,8 @@ pub enum Layout {
     Tokens {
         /// Values of a token's vector.
         width: i64,
+        /// Whether the last token stands for the whole text, and not the first.
+        last: bool,
     },
     /// `[T, width]`: the tokens of image after image. The first of each stands for the whole image, the others for its
     /// patches.
@@ -40,7 +42,7 @@ impl Layout {
     /// Values of one row of [`to_rows`](Self::to_rows).
     pub fn row_width(self) -> i64 {
         match self {
-            Self::Tokens { width } => width,
+            Self::Tokens { width, .. } => width,
             Self::ImageTokens { tokens, width } => tokens * width,
             Self::Map { channels, height, width } => channels * height * width,
         }
@@ -80,6 +82,11 @@ impl Layout {
     /// pooling).
     pub fn pool(self, activations: &Tensor, batch: &Batch, pooling: Pooling) -> Result<Tensor> {
         match self {
+            Self::Tokens { last: true, .. } if pooling == Pooling::Cls => {
+                let tokens = batch.inputs.tokens()?;
+                let ends = tokens.offsets.f_narrow(0, 1, tokens.sequences())?.f_to_kind(Kind::Int64)?;
+                Ok(activations.f_index_select(0, &ends.f_sub_scalar(1)?)?)
+            }
             Self::Tokens { .. } => pool_tokens(activations, batch.inputs.tokens()?, pooling, 0),
             Self::ImageTokens { tokens, .. } => pool_tokens(activations, &image_tokens(batch, tokens)?, pooling, 1),
             Self::Map { .. } => Ok(activations.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?),

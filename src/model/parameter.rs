@@ -56,9 +56,9 @@ impl Parameter {
         self.tensor.numel() as u64
     }
 
-    /// Whether weight decay applies: to matrices, not to biases and norms (which are vectors).
+    /// Whether weight decay applies: to matrices, not to biases and norms (which are vectors, but for XLNet's biases).
     pub fn decays(&self) -> bool {
-        self.tensor.dim() > 1
+        self.tensor.dim() > 1 && !self.is_bias()
     }
 
     /// Whether it is a bias: what `bitfit` trains, and what begins at 0.

@@ -14,7 +14,7 @@ use crate::random::Random;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
-    /// The first token's vector (`[CLS]`).
+    /// The vector of the first token (`[CLS]`), or of the one that stands for the text in its place (XLNet's last).
     Cls,
     /// The mean over the sequence's tokens.
     Mean,

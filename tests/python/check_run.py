@@ -103,7 +103,8 @@ def check_predictions(arguments):
     if arguments.expect_class not in (None, type(model).__name__):
         problems.append(f"{arguments.run}: loaded as {type(model).__name__}, not {arguments.expect_class}")
     tokenizer = AutoTokenizer.from_pretrained(arguments.run, trust_remote_code=arguments.trust_remote_code)
-    max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    positions = model.config.max_position_embeddings
+    max_length = min(tokenizer.model_max_length, positions) if positions > 0 else tokenizer.model_max_length
     labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
 
     data, predictions = read(arguments.data), read(arguments.predictions)

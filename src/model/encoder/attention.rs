@@ -152,7 +152,7 @@ fn weigh_near(
 }
 
 /// `softmax(scale · QKᵀ + bias) V`.
-fn weigh_all(
+pub fn weigh_all(
     [query, key, value]: [&Tensor; 3],
     bias: Option<&Tensor>,
     scale: f64,
@@ -173,7 +173,7 @@ fn weigh_all(
 }
 
 /// The groups' results under each other, with as many rows as `like` has: its last ones may be filling.
-fn join(mut parts: Vec<Tensor>, like: &Tensor) -> Result<Tensor> {
+pub fn join(mut parts: Vec<Tensor>, like: &Tensor) -> Result<Tensor> {
     let joined = match parts.len() {
         1 => parts.remove(0),
         _ => Tensor::f_cat(&parts, 0)?,

@@ -96,6 +96,16 @@ pub enum LayerKind {
     Fourier,
     /// Attention and feed-forward blocks in narrow vectors (`bottleneck.rs`).
     Bottleneck(BottleneckOptions),
+    /// Attention by content, distance and text, and a feed-forward block (`two_stream.rs`). The last token stands for
+    /// the text.
+    TwoStream(TwoStreamOptions),
+}
+
+/// Options of XLNet's layers.
+#[derive(Debug, Clone, Copy)]
+pub struct TwoStreamOptions {
+    /// The distance from which on all are alike, where there is one.
+    pub farthest: Option<i64>,
 }
 
 /// Options of layers with bottlenecks.

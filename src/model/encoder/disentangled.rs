@@ -148,7 +148,12 @@ pub struct RelativeScores<'a> {
     pub scale: f64,
 }
 
-impl RelativeScores<'_> {
+impl<'a> RelativeScores<'a> {
+    /// Those of which the query alone meets the distances: their vectors, `[heads, rows, d]`, and the row of each.
+    pub fn of_keys(vectors: Tensor, rows: &'a [i64], scale: f64) -> Self {
+        Self { query: None, key: Some(vectors), rows, scale }
+    }
+
     /// `[count, heads, queries, length]`, of `query` `[count, heads, queries, d]`, the first tokens of each sequence,
     /// and `key` `[count, heads, length, d]`.
     pub fn of(&self, query: &Tensor, key: &Tensor) -> Result<Tensor> {

@@ -11,6 +11,7 @@ use super::global::GlobalFirst;
 use super::interleaved::Interleaved;
 use super::names::Names;
 use super::rotary::Rotations;
+use super::sinusoids::Sinusoids;
 use crate::batch::PackedTokens;
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
@@ -48,6 +49,8 @@ pub enum Distances {
     Vectors(RelativeVectors),
     /// Angles by which queries and keys are turned.
     Rotary(Rotations),
+    /// Sines and cosines, which each layer projects.
+    Sinusoids(Sinusoids),
 }
 
 /// A linear layer, and the weights that it is made of: names (`{}` for the layer's number) and outputs.
@@ -138,7 +141,9 @@ impl Layer {
             }
             (Some(Distances::Bias(bias)), _) => return Ok(Some(ScoreBias::Shared(bias))),
             (Some(Distances::Vectors(vectors)), Some(options)) => (vectors, options),
-            (Some(Distances::Vectors(_)), None) => return Err(Error::failure("vectors of distances without a use")),
+            (Some(Distances::Vectors(_) | Distances::Sinusoids(_)), _) => {
+                return Err(Error::failure("vectors of distances without a use"));
+            }
         };
         let (heads, dropout) = (self.attention.heads, self.hidden_dropout);
         let scores = self.relative.scores(relative, options, &self.qkv, heads, dropout, pass)?;

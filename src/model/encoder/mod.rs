@@ -4,7 +4,8 @@
 //! description (`family/`): sizes and options ([`EncoderConfig`]) and what its tensors are called ([`Names`]). Linear
 //! layers, norms and activations see every token once; attention works within each sequence (`attention.rs`). Tokens
 //! come from ids (`embeddings.rs`) or from the patches of images (`patches.rs`). Layers of another make are behind the
-//! same trait (`TokenLayer`): FNet's (`fourier.rs`), MobileBERT's (`bottleneck.rs`).
+//! same trait (`TokenLayer`): FNet's (`fourier.rs`), MobileBERT's (`bottleneck.rs`), XLNet's
+//! (`two_stream.rs`).
 
 mod attention;
 mod bottleneck;
@@ -22,11 +23,14 @@ mod names;
 mod network;
 mod patches;
 mod rotary;
+mod sinusoids;
+mod two_stream;
 
 pub use self::builder::{EncoderWeights, INITIAL_STD};
 pub use self::config::{
     AttentionOptions, BottleneckOptions, ConfigKeys, EmbeddingProjection, EmbeddingsConfig, EncoderConfig,
-    FeedForwardOptions, LayerKind, NormPlacement, RelativeOptions, impossible_size, is_size, stage_names,
+    FeedForwardOptions, LayerKind, NormPlacement, RelativeOptions, TwoStreamOptions, impossible_size, is_size,
+    stage_names,
 };
 pub use self::distance::BUCKETS;
 pub use self::names::{EmbeddingNames, Names, RelativeNames};

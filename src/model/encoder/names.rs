@@ -15,6 +15,8 @@ pub struct Names {
     pub distance_bias: Option<&'static str>,
     /// The tensors of attention by distance, in a family that has it (`disentangled.rs`).
     pub relative: Option<RelativeNames>,
+    /// The whole name of a vector `[1, 1, width]` that nothing reads and that Python's class wants to find.
+    pub unread: Option<&'static str>,
     /// The query, key and value of the first token's own attention, in a family that has it (`global.rs`).
     pub global: Option<[&'static str; 3]>,
     /// Query, key and value as one layer, in a family that stores them so; else these three.
@@ -71,6 +73,7 @@ impl Names {
             embedding_projection: None,
             distance_bias: None,
             relative: None,
+            unread: None,
             global: None,
             qkv: None,
             interleaved: None,

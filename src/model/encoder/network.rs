@@ -5,7 +5,7 @@ use std::ops::{Deref, Range};
 use tch::Tensor;
 
 use super::bottleneck::BottleneckLayer;
-use super::builder::{EncoderBuilder, EncoderWeights};
+use super::builder::{EncoderBuilder, EncoderWeights, Initial};
 use super::config::{EmbeddingsConfig, EncoderConfig, LayerKind, stage_names};
 use super::disentangled::RelativeTable;
 use super::distance::DistanceBias;
@@ -15,6 +15,8 @@ use super::layer::{Distances, Layer, TokenLayer};
 use super::names::{EmbeddingNames, Names};
 use super::patches::PatchEmbeddings;
 use super::rotary::Rotations;
+use super::sinusoids::Sinusoids;
+use super::two_stream::TwoStreamLayer;
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
 use crate::model::backbone::{AdaptableLinear, Backbone, Description, no_such_stage, without_activations};
@@ -73,6 +75,7 @@ fn load_layer(config: &EncoderConfig, index: usize, builder: &mut EncoderBuilder
     Ok(match config.layer_kind {
         LayerKind::Attention => Box::new(Layer::load(config, index, builder)?),
         LayerKind::Fourier => Box::new(FourierLayer::load(config, index, builder)?),
+        LayerKind::TwoStream(_) => Box::new(TwoStreamLayer::load(config, index, builder)?),
         LayerKind::Bottleneck(options) => Box::new(BottleneckLayer::load(config, options, index, builder)?),
     })
 }
@@ -99,6 +102,9 @@ impl Encoder {
             Some(name) => Some(DistanceBias::load(name, &config, &mut builder)?),
             None => None,
         };
+        if let Some(name) = names.unread {
+            let _ = builder.take(name, &[1, 1, config.width], 0, Initial::Normal)?;
+        }
         let relative = RelativeTable::load(&config, &mut builder)?;
         let layers = (0..config.layers).map(|index| load_layer(&config, index, &mut builder)).collect::<Result<_>>()?;
         let (width, epsilon) = (config.width, config.layer_norm_epsilon);
@@ -144,6 +150,11 @@ impl Encoder {
 
     /// What the layers read for the attention scores of these tokens.
     fn distances(&self, tokens: &PackedTokens, pass: Pass) -> Result<Option<Distances>> {
+        if let LayerKind::TwoStream(options) = self.config.layer_kind {
+            let EncoderConfig { width, hidden_dropout, .. } = self.config;
+            let vectors = Sinusoids::new(tokens.longest(), width, hidden_dropout, options, &tokens.ids, pass)?;
+            return Ok(Some(Distances::Sinusoids(vectors)));
+        }
         Ok(match (&self.distance_bias, &self.relative) {
             (Some(bias), _) => Some(Distances::Bias(bias.of(tokens.longest(), pass)?)),
             (None, Some(table)) => Some(Distances::Vectors(table.of(tokens.longest(), pass)?)),
@@ -179,6 +190,11 @@ impl Encoder {
         x.ok_or_else(|| without_activations(start))
     }
 
+    /// Whether the last token stands for the text, and not the first.
+    fn reads_last(&self) -> bool {
+        matches!(self.config.layer_kind, LayerKind::TwoStream(_))
+    }
+
     fn layer(&self, stage: usize) -> Result<&dyn TokenLayer> {
         stage
             .checked_sub(1)
@@ -200,7 +216,7 @@ impl Backbone for Encoder {
     fn layout(&self, _stages: usize) -> Layout {
         let width = self.config.width;
         match &self.embeddings {
-            Embeddings::Text(_) => Layout::Tokens { width },
+            Embeddings::Text(_) => Layout::Tokens { width, last: self.reads_last() },
             Embeddings::Patches(patches) => Layout::ImageTokens { tokens: patches.tokens(), width },
         }
     }
@@ -222,7 +238,7 @@ impl Backbone for Encoder {
         pass: Pass,
     ) -> Result<Tensor> {
         let last = self.layers.len();
-        if pooling == Pooling::Cls && last > 0 && from <= last {
+        if pooling == Pooling::Cls && !self.reads_last() && last > 0 && from <= last {
             let tokens = self.packing(batch)?;
             let distances = self.distances(&tokens, pass)?;
             let x = self.run_on(&tokens, distances.as_ref(), from..last, batch, activations, pass)?;
@@ -246,7 +262,7 @@ impl Backbone for Encoder {
     }
 
     fn keeps_scores(&self) -> bool {
-        self.distance_bias.is_some() || self.relative.is_some()
+        self.distance_bias.is_some() || self.relative.is_some() || self.reads_last()
     }
 
     fn linears_mut(&mut self) -> Result<Vec<AdaptableLinear<'_>>> {

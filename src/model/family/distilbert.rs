@@ -22,6 +22,7 @@ pub const DISTILBERT: TextEncoder = TextEncoder {
         embedding_projection: None,
         distance_bias: None,
         relative: None,
+        unread: None,
         global: None,
         qkv: None,
         interleaved: None,

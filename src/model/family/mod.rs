@@ -36,6 +36,7 @@ mod transformers;
 mod translated;
 mod vgg;
 mod vit;
+mod xlnet;
 
 pub use self::convolutional::unknown_network;
 pub use self::interface::{
@@ -57,6 +58,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &mobilebert::MOBILEBERT,
     &fnet::FNET,
     &longformer::LONGFORMER,
+    &xlnet::XLNET,
     &modernbert::MODERNBERT,
     &nomic_bert::NOMIC_BERT,
     &eurobert::EUROBERT,

@@ -32,6 +32,7 @@ pub const MODERNBERT: TextEncoder = TextEncoder {
         embedding_projection: None,
         distance_bias: None,
         relative: None,
+        unread: None,
         global: None,
         qkv: Some("layers.{}.attn.Wqkv"),
         interleaved: None,

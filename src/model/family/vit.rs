@@ -38,6 +38,7 @@ const NAMES: Names = Names {
     embedding_projection: None,
     distance_bias: None,
     relative: None,
+    unread: None,
     global: None,
     qkv: None,
     interleaved: None,

@@ -146,7 +146,7 @@ impl Backbone for RustBert {
     }
 
     fn layout(&self, _stages: usize) -> Layout {
-        Layout::Tokens { width: self.width }
+        Layout::Tokens { width: self.width, last: false }
     }
 
     fn linears_mut(&mut self) -> Result<Vec<AdaptableLinear<'_>>> {

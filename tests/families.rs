@@ -255,10 +255,30 @@ fn what_of_a_modernbert_is_not_computed_is_refused_by_name() {
     }
 }
 
-/// A nomic_bert as the hub has it is saved as transformers' own class reads it, whatever was trained.
+/// A nomic_bert as the hub has it is saved as transformers' own class reads it, whatever was trained, and a GTE with the
+/// network in Python beside it.
 #[test]
-fn a_nomic_bert_of_the_hub_becomes_transformers_own() {
+fn what_the_hub_has_in_another_layout_becomes_transformers_own() {
     let mut checks = Checks::default();
+    for (model, run, flags, class) in [
+        ("gte/classifier", "first", "--strategy full", "GteForSequenceClassification"),
+        ("gte/classifier", "mean", "--strategy frozen", "ReheadGteForSequenceClassification"),
+        ("gte/bare", "lora", "--strategy lora:2 --pooling cls --stages 3", "GteForSequenceClassification"),
+    ] {
+        let scene = scene(model);
+        let pairs = if run == "first" { "first,second" } else { "text" };
+        train(&scene, model, run, &format!("{flags}{}", if run == "first" { " --text first,second" } else { "" }));
+        checks.add(&scene, run, pairs, &["--trust-remote-code", "--expect-class", class]);
+        for page in ["README.md", "report.html"] {
+            let page = scene.text(&format!("{run}/{page}"));
+            assert!(page.contains("trust_remote_code=True"), "{page}");
+        }
+        // And is trained further.
+        scene
+            .rehead(&format!("train --train train.csv --model {run} --out again --epochs 1 --strategy last:1 {FLAGS}"))
+            .ok();
+        checks.keep(scene);
+    }
     let model = "nomic_bert/on_the_hub";
     let scene = scene(model);
     for (run, flags) in [
@@ -283,9 +303,9 @@ fn a_nomic_bert_of_the_hub_becomes_transformers_own() {
     checks.make();
 }
 
-/// Settings of a nomic_bert that are not computed are refused by name, in both layouts.
+/// Settings of a nomic_bert or a GTE that are not computed are refused by name, in both layouts.
 #[test]
-fn what_of_a_nomic_bert_is_not_computed_is_refused_by_name() {
+fn what_of_other_layouts_is_not_computed_is_refused_by_name() {
     let refused = |model: &str, key: &str, value: serde_json::Value, named: &str| {
         let scene = scene(model);
         scene.edit_json(&format!("{model}/config.json"), |config| config[key] = value);
@@ -305,6 +325,16 @@ fn what_of_a_nomic_bert_is_not_computed_is_refused_by_name() {
         ("img_size", json!(224)),
     ] {
         refused("nomic_bert/on_the_hub", key, value, key);
+    }
+    for (key, value) in [
+        ("position_embedding_type", json!("absolute")),
+        ("layer_norm_type", json!("rms_norm")),
+        ("logn_attention_scale", json!(true)),
+        ("rope_scaling", json!({ "type": "ntk", "factor": 8.0, "mixed_b": 0.5 })),
+        ("rope_scaling", json!({ "type": "dynamic", "factor": 8.0 })),
+        ("rope_scaling", json!({ "type": "ntk", "factor": 0.5 })),
+    ] {
+        refused("gte/classifier", key, value, key);
     }
     // The same under both names, and different.
     refused("nomic_bert/on_the_hub", "hidden_size", json!(32), "n_embd");

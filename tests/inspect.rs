@@ -58,6 +58,8 @@ fn text_encoders_of_every_family_with_and_without_a_head() {
         ("nomic_bert/classifier", "nomic_bert", 3, 3),
         ("nomic_bert/on_the_hub", "nomic_bert", 3, 0),
         ("eurobert/first_token", "eurobert", 4, 2),
+        ("gte/classifier", "gte", 3, 3),
+        ("gte/bare", "gte", 4, 0),
     ];
     let scene = Scene::with_models(&models.map(|(name, ..)| name));
     for (name, family, stages, labels) in models {

@@ -319,6 +319,7 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
                 "`modernbert`",
                 "`nomic_bert`",
                 "`eurobert`",
+                "`gte`",
                 "`vgg`",
                 "`inception",
                 "`efficientnet`",

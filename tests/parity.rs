@@ -131,6 +131,7 @@ const CLASSIFIERS: &[&str] = &[
     "eurobert/classifier",
     "eurobert/first_token",
     "eurobert/on_the_mean",
+    "gte/classifier",
 ];
 /// The bare ones.
 #[rustfmt::skip] // a line each
@@ -152,6 +153,7 @@ const BARE: &[&str] = &[
     "modernbert/bare",
     "nomic_bert/on_the_hub",
     "eurobert/bare",
+    "gte/bare",
 ];
 
 /// Those with gradients, all of one batch of unequal lengths.

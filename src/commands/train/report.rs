@@ -12,6 +12,7 @@ use crate::data::{Modality, Place};
 use crate::error::{Error, Result};
 use crate::evaluation::thresholds::{PredictedRows, Thresholds};
 use crate::files::write_atomically;
+use crate::model::checkpoint::read_config;
 use crate::report::html::run::{RunReport, page};
 use crate::report::next_steps::facts::{RunFacts, Training};
 use crate::report::next_steps::run::run_steps;
@@ -112,7 +113,7 @@ fn next_steps(run: &Run, metrics: &RunMetrics, history: &[Record], splits: &[Sco
             is_whole: matches!(run.config.strategy.name, Strategy::Full | Strategy::Gradual),
             has_collapsed: metrics.ended.is_some_and(|ended| ended.reason == EndReason::Collapsed),
             unfinished_epochs: unfinished_epochs(metrics, history),
-            has_module: run.out().join("modeling_rehead.py").is_file(),
+            has_module: read_config(run.out())?.get("auto_map").is_some(),
         }),
         splits,
         languages: &run.language.iter().flat_map(LanguageFit::warnings).collect::<Vec<_>>(),

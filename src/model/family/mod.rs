@@ -15,6 +15,7 @@ mod efficientnet;
 mod electra;
 mod eurobert;
 mod fnet;
+mod gte;
 mod hierarchical;
 mod inception;
 mod interface;
@@ -62,6 +63,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &modernbert::MODERNBERT,
     &nomic_bert::NOMIC_BERT,
     &eurobert::EUROBERT,
+    &gte::GTE,
     &vit::Vit,
     &resnet::ResNetFamily,
     &vgg::VggFamily,

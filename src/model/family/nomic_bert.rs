@@ -73,6 +73,7 @@ pub const NOMIC_BERT: Translated = Translated {
     },
     other_types: &[],
     translate,
+    python: None,
 };
 
 /// The base of the angles where the settings do not say it.

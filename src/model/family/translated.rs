@@ -2,7 +2,7 @@
 //! with several tensors in one. They are brought into the layout that the family's [`TextEncoder`] describes before it
 //! reads them, and saved in that one.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::interface::{Export, Family, Parts, SavedModel};
 use super::text_encoder::TextEncoder;
@@ -21,6 +21,41 @@ pub struct Translated {
     ///
     /// Errors: what is not computed, by its name in the other layout.
     pub translate: fn(&mut Checkpoint) -> Result<()>,
+    /// The network in Python, which is written beside a saved model for versions of transformers that do not have it.
+    pub python: Option<PythonNetwork>,
+}
+
+/// Two Python files, whose names end as the family is called: `configuration_gte.py`, `modeling_gte.py`.
+pub struct PythonNetwork {
+    pub configuration: &'static str,
+    pub modeling: &'static str,
+}
+
+impl PythonNetwork {
+    /// Adds the files to what is written, and has them loaded.
+    fn add_to(&self, export: &mut Export, family: &TextEncoder) {
+        let TextEncoder { name, class, .. } = family;
+        if export.files.is_empty() {
+            export.config["auto_map"] = json!({
+                "AutoConfig": format!("configuration_{name}.{class}Config"),
+                "AutoModelForSequenceClassification": format!("modeling_{name}.{class}ForSequenceClassification"),
+            });
+        }
+        // The module of the mean-pooled model takes the network from here too.
+        for (_, source) in &mut export.files {
+            *source = source
+                .replace(
+                    &format!("from transformers import {class}Config"),
+                    &format!("from .configuration_{name} import {class}Config"),
+                )
+                .replace(
+                    &format!("from transformers import {class}Model"),
+                    &format!("from .modeling_{name} import {class}Model"),
+                );
+        }
+        export.files.push((format!("configuration_{name}.py"), self.configuration.to_owned()));
+        export.files.push((format!("modeling_{name}.py"), self.modeling.to_owned()));
+    }
 }
 
 impl Family for Translated {
@@ -47,7 +82,11 @@ impl Family for Translated {
     }
 
     fn export(&self, model: &SavedModel) -> Export {
-        self.text.export(model)
+        let mut export = self.text.export(model);
+        if let Some(python) = &self.python {
+            python.add_to(&mut export, &self.text);
+        }
+        export
     }
 }
 

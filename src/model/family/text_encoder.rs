@@ -15,8 +15,8 @@ use crate::model::activation::Activation;
 use crate::model::backbone::Backbone;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::encoder::{
-    AttentionOptions, ConfigKeys, EmbeddingProjection, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights,
-    FeedForwardOptions, INITIAL_STD, LayerKind, Names, NormPlacement,
+    AttentionOptions, ConfigKeys, EmbeddingNames, EmbeddingProjection, EmbeddingsConfig, Encoder, EncoderConfig,
+    EncoderWeights, FeedForwardOptions, INITIAL_STD, LayerKind, Names, NormPlacement,
 };
 use crate::model::layers::NormKind;
 use crate::model::pass::Pooling;
@@ -152,7 +152,10 @@ impl TextEncoder {
         let settings = Settings { config: &checkpoint.config, file: checkpoint.config_file() };
         let Self { keys, defaults, .. } = self;
         let positions: Option<String> = settings.get("position_embedding_type", None)?;
-        if let Some(kind) = positions.filter(|kind| kind != "absolute") {
+        // What has no table of positions is called so by mmBERT's and Ettin's files.
+        let is_without = matches!(self.names.embeddings, EmbeddingNames::Text { position: "", .. });
+        let is_known = |kind: &str| kind == "absolute" || (is_without && kind == "sans_pos");
+        if let Some(kind) = positions.filter(|kind| !is_known(kind)) {
             let message = format!("`{kind}` positions are not supported; `absolute` ones are");
             return Err(settings.refused("position_embedding_type", message));
         }

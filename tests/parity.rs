@@ -115,6 +115,7 @@ const CLASSIFIERS: &[&str] = &[
     "deberta/mean_pooled",
     "deberta-v2/classifier",
     "deberta-v2/mean_pooled",
+    "deberta-v2/convolution",
     "modernbert/classifier",
     "modernbert/on_the_mean",
     "fnet/classifier",

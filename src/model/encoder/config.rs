@@ -33,6 +33,8 @@ pub struct EncoderConfig {
     pub rotary: Option<RotaryOptions>,
     /// For each layer, whether it sees only near tokens; layers that are not named see all.
     pub local: Vec<bool>,
+    /// Of what the first layer reads, beside the layer (`convolution.rs`).
+    pub convolution: Option<ConvolutionOptions>,
     /// For each layer how far from a token those may be that it sees, beside the first one, whose attention has
     /// projections of its own (`global.rs`); none in most families.
     pub windows: Vec<i64>,
@@ -106,6 +108,14 @@ pub enum LayerKind {
 pub struct TwoStreamOptions {
     /// The distance from which on all are alike, where there is one.
     pub farthest: Option<i64>,
+}
+
+/// Options of a convolution along the text.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvolutionOptions {
+    /// How many tokens it reads at once, an odd number.
+    pub kernel: i64,
+    pub activation: Activation,
 }
 
 /// Options of layers with bottlenecks.

@@ -6,6 +6,7 @@ use tch::{Device, Tensor};
 use super::builder::{EncoderBuilder, Initial};
 use super::config::{EmbeddingProjection, EmbeddingsConfig, EncoderConfig};
 use super::names::EmbeddingNames;
+use super::neighbours::neighbour;
 use crate::batch::PackedTokens;
 use crate::error::{Error, Result};
 use crate::model::layers::{LayerNorm, Linear, cast};
@@ -94,7 +95,13 @@ impl TextEmbeddings {
         let mut x = Tensor::f_embedding(&self.word, &tokens.ids, self.untrained_row, false, sparse)?;
         if let EmbeddingProjection::OfWords { neighbours } = self.projects {
             let words = cast(&x, pass.compute)?;
-            let words = if neighbours { with_neighbours(&words, &tokens.positions)? } else { words };
+            let words = match neighbours {
+                true => {
+                    let beside = |offset| neighbour(&words, &tokens.positions, offset);
+                    Tensor::f_cat(&[&beside(1)?, &words, &beside(-1)?], 1)?
+                }
+                false => words,
+            };
             x = self.projected(words, pass)?;
         }
         if let Some(segment) = &self.segment {
@@ -129,13 +136,4 @@ impl TextEmbeddings {
             None => Ok(x),
         }
     }
-}
-
-/// `[T, width]` to `[T, 3·width]`: the vector of the next token of the same text, the token's own, and that of the one
-/// before; zeros where there is none. `positions` `[T]` begin at 0 in each text.
-fn with_neighbours(words: &Tensor, positions: &Tensor) -> Result<Tensor> {
-    let follows = positions.f_ne(0)?.f_to_kind(words.kind())?.f_unsqueeze(1)?;
-    let before = words.f_roll([1i64], [0i64])?.f_mul(&follows)?;
-    let next = words.f_roll([-1i64], [0i64])?.f_mul(&follows.f_roll([-1i64], [0i64])?)?;
-    Ok(Tensor::f_cat(&[&next, words, &before], 1)?)
 }

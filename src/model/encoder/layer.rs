@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::attention::{ScoreBias, attend, attend_first_tokens};
 use super::builder::EncoderBuilder;
 use super::config::{AttentionOptions, EncoderConfig, FeedForwardOptions, NormPlacement};
+use super::convolution::Convolution;
 use super::disentangled::{RelativeProjections, RelativeVectors};
 use super::global::GlobalFirst;
 use super::interleaved::Interleaved;
@@ -26,6 +27,7 @@ pub struct Layer {
     attention: AttentionOptions,
     relative: RelativeProjections,
     global: Option<GlobalFirst>,
+    convolution: Option<Convolution>,
     attention_output: Linear,
     /// `None` where what is read is normalised already.
     attention_norm: Option<LayerNorm>,
@@ -97,6 +99,7 @@ impl Layer {
             attention: config.attention,
             relative: RelativeProjections::load(config, index, builder)?,
             global: GlobalFirst::load(config, index, builder)?,
+            convolution: Convolution::load(config, index, builder)?,
             attention_output: builder.linear_with(
                 config.attention.output_bias,
                 &name(names.attention_output),
@@ -246,7 +249,11 @@ impl TokenLayer for Layer {
         if let Some(global) = &self.global {
             context = global.put(&context, x, tokens, &self.attention, pass)?;
         }
-        self.after_attention(&context, x, pass)
+        let after = self.after_attention(&context, x, pass)?;
+        match &self.convolution {
+            Some(convolution) => convolution.forward(x, &after, &tokens.positions, pass),
+            None => Ok(after),
+        }
     }
 
     fn forward_first_tokens(
@@ -258,6 +265,10 @@ impl TokenLayer for Layer {
     ) -> Result<Tensor> {
         if let Some(global) = &self.global {
             return self.forward_global_tokens(global, x, tokens, pass);
+        }
+        if self.convolution.is_some() {
+            let first = tokens.first.f_narrow(0, 0, tokens.sequences())?;
+            return Ok(self.forward(x, tokens, distances, pass)?.f_index_select(0, &first)?);
         }
         let bias = self.score_bias(distances, pass)?;
         let (width, outputs) = (x.size().last().copied().unwrap_or(0), self.qkv.outputs());

@@ -11,6 +11,7 @@ mod attention;
 mod bottleneck;
 mod builder;
 mod config;
+mod convolution;
 mod disentangled;
 mod distance;
 mod embeddings;
@@ -20,6 +21,7 @@ mod global;
 mod interleaved;
 mod layer;
 mod names;
+mod neighbours;
 mod network;
 mod patches;
 mod rotary;
@@ -28,9 +30,9 @@ mod two_stream;
 
 pub use self::builder::{EncoderWeights, INITIAL_STD};
 pub use self::config::{
-    AttentionOptions, BottleneckOptions, ConfigKeys, EmbeddingProjection, EmbeddingsConfig, EncoderConfig,
-    FeedForwardOptions, LayerKind, NormPlacement, RelativeOptions, TwoStreamOptions, impossible_size, is_size,
-    stage_names,
+    AttentionOptions, BottleneckOptions, ConfigKeys, ConvolutionOptions, EmbeddingProjection, EmbeddingsConfig,
+    EncoderConfig, FeedForwardOptions, LayerKind, NormPlacement, RelativeOptions, TwoStreamOptions, impossible_size,
+    is_size, stage_names,
 };
 pub use self::distance::BUCKETS;
 pub use self::names::{EmbeddingNames, Names, RelativeNames};

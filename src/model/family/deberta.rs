@@ -44,6 +44,9 @@ fn read_first(settings: &Settings, config: &mut EncoderConfig) -> Result<()> {
     if settings.get("position_buckets", -1)? > 0 {
         return refused("position_buckets", "kinds of distance are");
     }
+    if settings.get("conv_kernel_size", 0)? > 0 {
+        return refused("conv_kernel_size", "a convolution is");
+    }
     if settings.list("norm_rel_ebd")?.iter().any(|norm| norm != "none") {
         return refused("norm_rel_ebd", "a norm of the distances is");
     }

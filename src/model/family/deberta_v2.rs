@@ -1,13 +1,13 @@
 //! DeBERTa-v2 and v3 (He et al. 2021, 2023): BERT's layers with disentangled attention (`encoder/disentangled.rs`),
-//! usually without position and segment vectors. The head is a newly initialised layer with GELU before the output. The
-//! convolution of the two largest v2 models is not computed.
+//! usually without position and segment vectors; in the two largest v2 models with a convolution beside the first layer
+//! (`encoder/convolution.rs`). The head is a newly initialised layer with GELU before the output.
 
 use super::text_encoder::{PositionNumbering, Settings, TextDefaults, TextEncoder, TextHead, TextKeys};
 use crate::error::Result;
 use crate::model::activation::Activation;
 use crate::model::encoder::{
-    EmbeddingNames, EmbeddingProjection, EmbeddingsConfig, EncoderConfig, Names, RelativeNames, RelativeOptions,
-    is_size,
+    ConvolutionOptions, EmbeddingNames, EmbeddingProjection, EmbeddingsConfig, EncoderConfig, Names, RelativeNames,
+    RelativeOptions, is_size,
 };
 use crate::model::request::Engine;
 
@@ -81,10 +81,7 @@ pub const DEBERTA_V2: TextEncoder = TextEncoder {
 
 /// Reads the settings that only this family has.
 pub(super) fn read_further(settings: &Settings, config: &mut EncoderConfig) -> Result<()> {
-    if settings.get("conv_kernel_size", 0)? > 0 {
-        let message = "the convolution after the first layer is not supported".to_owned();
-        return Err(settings.refused("conv_kernel_size", message));
-    }
+    config.convolution = convolution(settings)?;
     if settings.get("pooler_dropout", 0.0)? > 0.0 {
         return Err(settings.refused("pooler_dropout", "only 0 is supported".to_owned()));
     }
@@ -110,6 +107,21 @@ pub(super) fn read_further(settings: &Settings, config: &mut EncoderConfig) -> R
         (*width, *has_positions, *projection) = (vectors, given, EmbeddingProjection::BeforeNorm);
     }
     Ok(())
+}
+
+/// The convolution beside the first layer.
+fn convolution(settings: &Settings) -> Result<Option<ConvolutionOptions>> {
+    let kernel = settings.get("conv_kernel_size", 0)?;
+    if kernel <= 0 {
+        return Ok(None);
+    }
+    if kernel % 2 == 0 || !is_size(kernel) {
+        return Err(settings.refused("conv_kernel_size", format!("{kernel} is not an odd number of tokens")));
+    }
+    if settings.get("conv_groups", 1)? != 1 {
+        return Err(settings.refused("conv_groups", "only 1 is supported".to_owned()));
+    }
+    Ok(Some(ConvolutionOptions { kernel, activation: settings.get("conv_act", Activation::Tanh)? }))
 }
 
 /// What is multiplied with the vectors of distances.

@@ -200,6 +200,7 @@ impl TextEncoder {
             skips_first_norm: false,
             rotary: None,
             local: Vec::new(),
+            convolution: None,
             windows: Vec::new(),
             hidden_dropout: settings.get(of.hidden_dropout, defaults.hidden_dropout)?,
         };

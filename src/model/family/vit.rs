@@ -203,6 +203,7 @@ fn read_config(config: &Value, file: &Path, antialias: bool) -> Result<(EncoderC
         skips_first_norm: false,
         rotary: None,
         local: Vec::new(),
+        convolution: None,
         windows: Vec::new(),
         hidden_dropout: config.hidden_dropout_prob,
     };

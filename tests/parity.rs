@@ -14,7 +14,7 @@ use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, Loa
 use rehead::task::single_label::CrossEntropy;
 use rehead::task::{Loss, Targets};
 use rehead::transform::text::TextTokenizer;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 const CPU: Device = Device::Cpu;
@@ -395,6 +395,63 @@ fn bf16_stays_near_fp32() -> Result<()> {
     assert_eq!(half.kind(), Kind::Float);
     assert!(largest_difference(&full, &half) < 0.05);
     Ok(())
+}
+
+/// Settings that are not computed are refused by name, those of other layouts by the names that they have there.
+#[test]
+fn what_of_rotary_families_is_not_computed_is_refused_by_name() {
+    let directory = std::env::temp_dir().join(format!("rehead-refused-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let labels = rehead::data::Labels::from_names(["a", "b"]).expect("labels");
+    let rope = |kind: &str, theta: f64| json!({ "rope_type": kind, "rope_theta": theta });
+    for (name, key, value) in [
+        ("nomic_bert/on_the_hub", "moe_every_n_layers", json!(2)),
+        ("nomic_bert/on_the_hub", "prenorm", json!(true)),
+        ("nomic_bert/on_the_hub", "qkv_proj_bias", json!(true)),
+        ("nomic_bert/on_the_hub", "mlp_fc1_bias", json!(null)),
+        ("nomic_bert/on_the_hub", "rotary_emb_fraction", json!(0.5)),
+        ("nomic_bert/on_the_hub", "rotary_emb_interleaved", json!(true)),
+        ("nomic_bert/on_the_hub", "rotary_emb_scale_base", json!(512)),
+        ("nomic_bert/on_the_hub", "num_heads_kv", json!(1)),
+        ("nomic_bert/on_the_hub", "activation_function", json!("gelu")),
+        ("nomic_bert/on_the_hub", "img_size", json!(224)),
+        // It means the same as `hidden_size`, which says 16.
+        ("nomic_bert/on_the_hub", "n_embd", json!(32)),
+        ("nomic_bert/classifier", "head_dim", json!(4)),
+        ("nomic_bert/classifier", "partial_rotary_factor", json!(0.5)),
+        ("nomic_bert/classifier", "rope_parameters", rope("yarn", 1e4)),
+        ("nomic_bert/classifier", "rope_parameters", rope("linear", 1e4)),
+        ("nomic_bert/classifier", "rope_parameters", rope("default", 0.0)),
+        ("nomic_bert/classifier", "rope_scaling", json!({ "type": "dynamic", "factor": 2.0 })),
+        ("nomic_bert/classifier", "num_attention_heads", json!(16)),
+        ("gte/classifier", "position_embedding_type", json!("absolute")),
+        ("gte/classifier", "layer_norm_type", json!("rms_norm")),
+        ("gte/classifier", "logn_attention_scale", json!(true)),
+        ("gte/classifier", "rope_scaling", json!({ "type": "ntk", "factor": 8.0, "mixed_b": 0.5 })),
+        ("gte/classifier", "rope_scaling", json!({ "type": "dynamic", "factor": 8.0 })),
+        ("gte/classifier", "rope_scaling", json!({ "type": "ntk", "factor": 0.5 })),
+        ("eurobert/bare", "num_key_value_heads", json!(3)),
+        ("eurobert/bare", "num_key_value_heads", json!(0)),
+        ("eurobert/bare", "head_dim", json!(8)),
+        ("eurobert/bare", "rope_scaling", json!({ "rope_type": "llama3", "factor": 8.0 })),
+        ("eurobert/bare", "classifier_pooling", json!("max")),
+        ("eurobert/bare", "hidden_act", json!("laplace")),
+    ] {
+        let mut config: Value =
+            serde_json::from_slice(&std::fs::read(fixture(name).join("config.json")).expect(name)).expect("settings");
+        config[key] = value;
+        if key == "n_embd" {
+            config["hidden_size"] = json!(16);
+        }
+        std::fs::write(directory.join("config.json"), config.to_string()).expect("written");
+        std::fs::copy(fixture(name).join("model.safetensors"), directory.join("model.safetensors")).expect("copied");
+        let head = HeadRequest::New { labels: &labels, pooling: None, dropout: None, seed: 1 };
+        let (engine, weight_dtype) = (Engine::Packed, WeightDtype::Float(Kind::Float));
+        let request = LoadRequest { engine, device: CPU, weight_dtype, head, stages: None };
+        let Err(error) = Classifier::load(&directory, &request) else { panic!("{name}: {key} is taken") };
+        assert!(error.to_string().contains(&format!("`{key}`")), "{name}: {key}: {error}");
+    }
+    std::fs::remove_dir_all(&directory).expect("removed");
 }
 
 /// The kernels for CPUs with fewer instructions than this one give the same: the tests above, once for each set that

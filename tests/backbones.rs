@@ -132,6 +132,12 @@ fn bare_names_stand_for_trained_networks_of_timm() {
     let others = ["inception_v3", "efficientnetv2_rw_t", "efficientnetv2_rw_s"].map(str::to_owned);
     let names = resnets.into_iter().chain(vggs).chain(vits).chain(others).chain(efficient).chain(versions);
     let names = names.chain(mobile).chain(sizes.map(|size| format!("tf_mobilenetv3_{size}")));
+    let sizes = ["atto", "femto", "pico", "nano", "tiny", "base", "large"];
+    let convnexts = sizes.iter().flat_map(|size| [format!("convnext_{size}"), format!("convnextv2_{size}")]);
+    let others = ["convnext_small", "convnext_xlarge", "convnextv2_huge"].map(str::to_owned);
+    let swins = ["tiny", "small", "base", "large"].map(|size| format!("swin_{size}_patch4_window7_224"));
+    let swins = swins.into_iter().chain(["base", "large"].map(|size| format!("swin_{size}_patch4_window12_384")));
+    let names = names.chain(convnexts).chain(others).chain(swins);
     let ids: Vec<PathBuf> = names.map(|name| pretrained_id(&name).expect(&name).into()).collect();
     python("timm", "timm_ids.py", &ids);
     for none in ["resnet51", "efficientnet_b7", "tf_resnet50"] {

@@ -1,4 +1,4 @@
-//! What hierarchical networks (ConvNeXt) compute equals what transformers and timm compute, for small random ones of
+//! What hierarchical networks (ConvNeXt, Swin) compute equals what transformers and timm compute, for small random ones of
 //! both: logits, features, and the gradient of every parameter. Stages, adapters, precisions, files that are refused,
 //! and saved directories, which transformers loads. Needs Python's packages (`make test` puts them into .python).
 
@@ -21,8 +21,17 @@ use tch::{Device, Kind, Tensor};
 const CPU: Device = Device::Cpu;
 const PLAIN: Pass = Pass { compute: Kind::Float, dropout: None };
 /// Checkpoints with a head.
-const CLASSIFIERS: [&str; 6] =
-    ["convnext", "convnext_odd", "convnextv2", "timm_convnext", "timm_convnext_conv", "timm_convnextv2"];
+const CLASSIFIERS: [&str; 9] = [
+    "convnext",
+    "convnext_odd",
+    "convnextv2",
+    "timm_convnext",
+    "timm_convnext_conv",
+    "timm_convnextv2",
+    "swin",
+    "swin_odd",
+    "timm_swin",
+];
 
 /// The checkpoints, made once for all tests of this file.
 fn made() -> Option<&'static Path> {
@@ -158,7 +167,7 @@ fn stages_rows_frozen_parts_and_single_images_give_the_same() -> Result<()> {
 #[test]
 fn adapters_change_nothing_at_first_and_merge_to_the_same() -> Result<()> {
     let Some(made) = made() else { return Ok(()) };
-    for (name, linears) in [("convnext", 10), ("timm_convnextv2", 10)] {
+    for (name, linears) in [("convnext", 10), ("timm_convnextv2", 10), ("swin", 5 * 6 + 1)] {
         let mut classifier = own(&made.join(name));
         let batch = batch(&tensor(&expected(&made.join(name)), "pixels"));
         let before = logits(&classifier, &batch);
@@ -185,12 +194,12 @@ fn a_saved_directory_loads_in_transformers() {
     let labels = labels();
     let directory = tempfile::tempdir().expect("a directory");
     let cases = CLASSIFIERS.iter().enumerate().map(|(index, name)| (*name, index % 2 == 0));
-    let runs = cases.chain([("convnext_bare", true)]).map(|(name, is_new)| {
+    let runs = cases.chain([("convnext_bare", true), ("swin_bare", true)]).map(|(name, is_new)| {
         let run = directory.path().join(name);
         let head = if is_new { new_head(&labels) } else { HeadRequest::FromCheckpoint };
         let (mut classifier, report) = load(&made.join(name), head).expect(name);
         assert_eq!(report.missing.is_empty(), !is_new, "{name}: {report:?}");
-        assert_eq!(report.unused.is_empty(), !is_new || name == "convnext_bare", "{name}: {report:?}");
+        assert_eq!(report.unused.is_empty(), !is_new || name.ends_with("_bare"), "{name}: {report:?}");
         let InputSpec::Image(mut preprocessing) = classifier.input else { panic!("reads images") };
         preprocessing.crop = (64, 64);
         classifier.set_preprocessing(preprocessing).expect(name);
@@ -243,6 +252,28 @@ fn random_networks_are_drawn_by_their_seed() -> Result<()> {
         assert_eq!(scores, logits(&fresh(name, 3)?, &batch), "{name}");
         assert_ne!(scores, logits(&fresh(name, 4)?, &batch), "{name}");
     }
+    let swin = Classifier::fresh("swin_tiny_patch4_window7_224", 3, &LoadRequest::plain(new_head(&labels)))?;
+    assert_eq!(swin.total_parameters(), 27_521_661);
+    Ok(())
+}
+
+#[test]
+fn dropout_is_drawn_in_training_alone() -> Result<()> {
+    let Some(made) = made() else { return Ok(()) };
+    let labels = labels();
+    let batch = batch(&from_torch(2, || Tensor::randn([2, 3, 48, 48], (Kind::Float, CPU))));
+    for (dropout, draws) in [(None, true), (Some(0.0), false)] {
+        let head = HeadRequest::New { labels: &labels, pooling: None, dropout, seed: 1 };
+        let classifier = load(&made.join("swin_bare"), head)?.0;
+        let draw = |step: u64| {
+            let keys = DropoutKeys::new(7, step, 0);
+            classifier.logits(&batch, Pass { compute: Kind::Float, dropout: Some(&keys) })
+        };
+        let first = draw(0)?;
+        assert_eq!(first, draw(0)?);
+        assert_eq!(difference(&first, &draw(1)?) > 1e-3, draws, "{dropout:?}");
+        assert_eq!(difference(&first, &logits(&classifier, &batch)) > 1e-3, draws, "{dropout:?}");
+    }
     Ok(())
 }
 
@@ -265,6 +296,15 @@ fn what_is_not_supported_is_named() {
         ("convnext", json!({ "patch_size": [4, 2] }), "patch_size"),
         ("convnext", json!({ "num_stages": 2 }), "num_stages"),
         ("convnext", json!({ "depths": [1, 0, 1] }), "depths"),
+        ("timm_swin", json!({ "img_size": 72 }), "model_args.img_size"),
+        ("timm_swin", json!({ "window_size": 7 }), "model_args.img_size"),
+        ("timm_swin", json!({ "always_partition": true }), "model_args.always_partition"),
+        ("timm_swin", json!({ "head_dim": 4 }), "model_args.head_dim"),
+        ("timm_swin", json!({ "proj_drop_rate": 0.1 }), "model_args.proj_drop_rate"),
+        ("swin", json!({ "use_absolute_embeddings": true }), "use_absolute_embeddings"),
+        ("swin", json!({ "num_heads": [3, 4] }), "num_heads"),
+        ("swin", json!({ "window_size": 0 }), "window_size"),
+        ("swin", json!({ "attention_probs_dropout_prob": 1.0 }), "attention_probs_dropout_prob"),
     ];
     for (name, settings, key) in cases {
         let scene = tempfile::tempdir().expect("a directory");
@@ -280,10 +320,15 @@ fn what_is_not_supported_is_named() {
         assert!(error.to_string().contains(&format!("`{key}`")), "{name}: {error}");
         assert!(error.hint_text().is_some() && error.exit_status() == 2, "{name}: {error}");
     }
-    for name in ["convnext_tiny_hnf", "convnext_large_mlp", "convnextv2_giant"] {
+    for name in
+        ["convnext_tiny_hnf", "convnext_large_mlp", "convnextv2_giant", "swin_s3_tiny_224", "swinv2_tiny_window8_256"]
+    {
         let Err(error) = Classifier::fresh(name, 1, &LoadRequest::plain(new_head(&labels))) else { panic!("{name}") };
         assert!(error.to_string().contains("this network is not supported"), "{name}: {error}");
     }
     let error = own(&made.join("timm_convnext")).backbone.set_image_size(31, 64).expect_err("too small");
     assert!(error.hint_text().is_some_and(|hint| hint.contains("32×32")), "{error}");
+    // The last map must hold a window.
+    let error = own(&made.join("swin")).backbone.set_image_size(48, 12).expect_err("too small");
+    assert!(error.hint_text().is_some_and(|hint| hint.contains("13×13")), "{error}");
 }

@@ -1,4 +1,4 @@
-"""Writes small ConvNeXts of transformers and timm with random weights, and the results that they compute.
+"""Writes small ConvNeXts and Swins of transformers and timm with random weights, and the results that they compute.
 
 python make_hierarchical.py DIRECTORY
 
@@ -22,6 +22,10 @@ from transformers import (
     ConvNextModel,
     ConvNextV2Config,
     ConvNextV2ForImageClassification,
+    SwinConfig,
+    SwinForImageClassification,
+    SwinModel,
+    ViTImageProcessor,
 )
 
 NAMES = [f"class {index}" for index in range(5)]
@@ -41,6 +45,30 @@ CONVNEXT = [
     (r"^head\.layernorm\.", "layernorm."),
     (r"^head\.fc\.", "classifier."),
 ]
+SWIN = [
+    (r"^patch_embed\.proj\.", "embeddings.patch_embeddings.projection."),
+    (r"^patch_embed\.norm\.", "embeddings.norm."),
+    (r"^layers\.(\d+)\.downsample\.", lambda found: f"encoder.layers.{int(found[1]) - 1}.downsample."),
+    (r"^layers\.(\d+)\.blocks\.(\d+)\.", r"encoder.layers.\1.blocks.\2."),
+    (r"\.norm1\.", ".layernorm_before."),
+    (r"\.norm2\.", ".layernorm_after."),
+    (r"\.attn\.proj\.", ".attention.output.dense."),
+    (r"\.attn\.relative", ".attention.self.relative"),
+    (r"\.mlp\.fc1\.", ".intermediate.dense."),
+    (r"\.mlp\.fc2\.", ".output.dense."),
+    (r"^norm\.", "layernorm."),
+    (r"^head\.fc\.", "classifier."),
+]
+# What transformers calls parts of a Swin in memory, and in files.
+IN_MEMORY = [
+    (r"\.attention\.q_proj\.", ".attention.self.query."),
+    (r"\.attention\.k_proj\.", ".attention.self.key."),
+    (r"\.attention\.v_proj\.", ".attention.self.value."),
+    (r"\.attention\.o_proj\.", ".attention.output.dense."),
+    (r"\.attention\.relative_position_bias\.", ".attention.self."),
+    (r"\.mlp\.fc1\.", ".intermediate.dense."),
+    (r"\.mlp\.fc2\.", ".output.dense."),
+]
 
 
 def stir(model):
@@ -48,7 +76,9 @@ def stir(model):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn_like(parameter)
-            if parameter.squeeze().ndim > 1:
+            if "relative_position" in name:
+                parameter.copy_(noise)
+            elif parameter.squeeze().ndim > 1:
                 parameter.copy_(noise * (2 / parameter[0].numel()) ** 0.5)
             elif name.endswith("bias"):
                 parameter.copy_(0.2 * noise)
@@ -83,7 +113,13 @@ def of_transformers(directory, kind, config, side, processor):
     model.save_pretrained(directory)
     processor.save_pretrained(directory)
     features = lambda model, pixels: model.base_model(pixels).pooler_output
-    expect(directory, model, side, features, lambda name, gradient: {name: gradient})
+
+    def named(name, gradient):
+        for memory, file in IN_MEMORY:
+            name = re.sub(memory, file, name)
+        return {name: gradient}
+
+    expect(directory, model, side, features, named)
 
 
 def of_timm(directory, prefix, names, architecture, side, **settings):
@@ -93,6 +129,10 @@ def of_timm(directory, prefix, names, architecture, side, **settings):
     features = lambda model, pixels: model.forward_head(model.forward_features(pixels), pre_logits=True)
 
     def named(name, gradient):
+        if ".qkv." in name:
+            stem, field = stored_names(names, prefix, name).split("attn.qkv.")
+            parts = zip(("query", "key", "value"), gradient.chunk(3))
+            return {f"{stem}attention.self.{part}.{field}": rows for part, rows in parts}
         name = stored_names(names, prefix, name)
         shape = [1, 1, 1, -1] if ".grn." in name else gradient.squeeze().shape
         return {name: gradient.reshape(shape) if ".pwconv" in name or ".grn." in name else gradient}
@@ -127,6 +167,19 @@ def main():
     of_timm(into("timm_convnext_conv"), "convnext", CONVNEXT, "convnext_atto", (70, 50), **sizes, **relu)
     tanh = dict(act_layer="gelu_tanh", conv_mlp=True)
     of_timm(into("timm_convnextv2"), "convnextv2", CONVNEXT, "convnextv2_atto", (32, 32), **sizes, **tanh)
+
+    windows = dict(image_size=48, patch_size=2, embed_dim=16, depths=[2, 3], num_heads=[2, 4], window_size=4)
+    windows |= dict(drop_path_rate=0.0, **labels)
+    squash = ViTImageProcessor(size={"height": 48, "width": 48})
+    of_transformers(into("swin"), SwinForImageClassification, SwinConfig(**windows), (48, 48), squash)
+    # Maps that are filled up: 17 × 22, 9 × 11 and 5 × 6 places in windows of 3.
+    odd = dict(image_size=68, patch_size=4, window_size=3, depths=[2, 2, 2], num_heads=[1, 2, 2], mlp_ratio=2.5)
+    odd = SwinConfig(**windows | odd | dict(qkv_bias=False, hidden_act="relu", layer_norm_eps=1e-3))
+    of_transformers(into("swin_odd"), SwinForImageClassification, odd, (67, 86), squash)
+    dropping = SwinConfig(**windows | dict(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1))
+    stir(SwinModel(dropping)).save_pretrained(into("swin_bare"))
+    sizes = dict(img_size=64, embed_dim=16, depths=[2, 2], num_heads=[2, 2], window_size=4)
+    of_timm(into("timm_swin"), "swin", SWIN, "swin_tiny_patch4_window7_224", (64, 64), drop_path_rate=0.0, **sizes)
 
 
 if __name__ == "__main__":

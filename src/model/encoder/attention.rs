@@ -152,6 +152,9 @@ fn weigh_near(
 }
 
 /// `softmax(scale · QKᵀ + bias) V`.
+///
+/// # Errors
+/// Shapes that do not fit.
 pub fn weigh_all(
     [query, key, value]: [&Tensor; 3],
     bias: Option<&Tensor>,

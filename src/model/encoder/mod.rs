@@ -28,6 +28,7 @@ mod rotary;
 mod sinusoids;
 mod two_stream;
 
+pub use self::attention::weigh_all;
 pub use self::builder::{EncoderWeights, INITIAL_STD};
 pub use self::config::{
     AttentionOptions, BottleneckOptions, ConfigKeys, ConvolutionOptions, EmbeddingProjection, EmbeddingsConfig,

@@ -29,7 +29,8 @@ pub const CONVNEXT: HierarchicalFamily = HierarchicalFamily {
         ("convnext_xlarge", Some("fb_in22k_ft_in1k")),
     ],
     of_timm: |network, settings| of_timm(network, settings, false),
-    timm_name,
+    timm_names: |stored| timm_name(stored).into_iter().collect(),
+    in_memory: &[],
     spec: |config| spec(config, false),
 };
 
@@ -49,7 +50,8 @@ pub const CONVNEXT_V2: HierarchicalFamily = HierarchicalFamily {
         ("convnextv2_huge", Some("fcmae_ft_in1k")),
     ],
     of_timm: |network, settings| of_timm(network, settings, true),
-    timm_name,
+    timm_names: |stored| timm_name(stored).into_iter().collect(),
+    in_memory: &[],
     spec: |config| spec(config, true),
 };
 

@@ -1,4 +1,4 @@
-//! What ConvNeXt and its like share: checkpoints of transformers and timm, timm's names, and files that transformers
+//! What ConvNeXt and Swin share: checkpoints of transformers and timm, timm's names, and files that transformers
 //! loads. Each family only says which networks it has and what its settings and tensors mean ([`HierarchicalFamily`]).
 
 use std::path::Path;
@@ -33,8 +33,11 @@ pub struct HierarchicalFamily {
     /// The `config.json` in transformers' layout of a network in [`networks`](Self::networks) with these settings of
     /// timm's `model_args`.
     pub of_timm: fn(network: &str, settings: &Settings) -> Result<Value>,
-    /// transformers' name of a tensor of timm's, without the family's before it; `None`: it has none.
-    pub timm_name: fn(stored: &str) -> Option<String>,
+    /// transformers' names of a tensor of timm's, without the family's before them: one for most, those of its equal
+    /// parts for a fused projection, none if it has none.
+    pub timm_names: fn(stored: &str) -> Vec<String>,
+    /// What transformers calls parts of a network in memory, and what it calls them in files.
+    pub in_memory: &'static [(&'static str, &'static str)],
     /// The network that a `config.json` in transformers' layout describes.
     pub spec: fn(config: &Value) -> Result<HierarchySpec>,
 }
@@ -162,24 +165,30 @@ impl HierarchicalFamily {
         if let Value::Object(config) = &mut config {
             config.extend(timm_vit::id2label(given).map(|labels| ("id2label".to_owned(), labels)));
         }
-        checkpoint.weights.rename(|stored| match (self.timm_name)(stored) {
-            Some(name) if name.starts_with("classifier.") => vec![name],
-            Some(name) => vec![format!("{}.{name}", self.name)],
-            None => vec![stored.to_owned()],
+        checkpoint.weights.rename(|stored| {
+            let names = (self.timm_names)(stored);
+            let full = |name: String| match name.starts_with("classifier.") {
+                true => name,
+                false => format!("{}.{name}", self.name),
+            };
+            if names.is_empty() { vec![stored.to_owned()] } else { names.into_iter().map(full).collect() }
         })?;
         checkpoint.config = config;
         Ok(())
     }
 
-    /// The name with the family's before it, which a backbone alone is stored without.
-    fn prefixed(&self, stored: &str) -> String {
-        let within = ["embeddings.", "encoder.", "layernorm."].iter().any(|part| stored.starts_with(part));
-        if within { format!("{}.{stored}", self.name) } else { stored.to_owned() }
+    /// The name that transformers' files have, with the family's before it, which a backbone alone is stored without.
+    fn stored_name(&self, given: &str) -> String {
+        let within = ["embeddings.", "encoder.", "layernorm."].iter().any(|part| given.starts_with(part));
+        let name = if within { format!("{}.{given}", self.name) } else { given.to_owned() };
+        self.in_memory.iter().fold(name, |name, (memory, file)| name.replace(memory, file))
     }
 
     /// All but what the weights' source decides.
     fn parts(&self, network: HierarchicalNet, preprocessing: Option<Preprocessing>, config: Value) -> Parts {
-        let usual = || Preprocessing { interpolation: Interpolation::Bicubic, ..Preprocessing::imagenet(224) };
+        let side = config.get("image_size").and_then(Value::as_u64).and_then(|side| u32::try_from(side).ok());
+        let imagenet = Preprocessing::imagenet(side.unwrap_or(224).clamp(1, 1 << 14));
+        let usual = || Preprocessing { interpolation: Interpolation::Bicubic, ..imagenet };
         let output = LayerName::same("classifier");
         Parts {
             backbone: Box::new(network),
@@ -192,8 +201,12 @@ impl HierarchicalFamily {
             config,
             leftovers: Leftovers {
                 network: format!("this `{}`", self.name),
-                unused: vec!["classifier.".to_owned(), "decoder.".to_owned()],
-                ignored: &[],
+                unused: vec![
+                    "classifier.".to_owned(),
+                    "decoder.".to_owned(),
+                    format!("{}.embeddings.mask_token", self.name),
+                ],
+                ignored: &[".relative_position_index", ".attn_mask"],
             },
         }
     }
@@ -235,9 +248,10 @@ impl Family for HierarchicalFamily {
         let preprocessing = Preprocessing::of_directory(&checkpoint.directory)?;
         match timm_vit::architecture(&checkpoint.config).map(str::to_owned) {
             Some(name) => self.convert(checkpoint, &name).map_err(at)?,
-            None => checkpoint.weights.rename(|stored| vec![self.prefixed(stored)])?,
+            None => checkpoint.weights.rename(|stored| vec![self.stored_name(stored)])?,
         }
-        let spec = (self.spec)(&checkpoint.config).map_err(at)?;
+        let mut spec = (self.spec)(&checkpoint.config).map_err(at)?;
+        spec.set_dropout(request.dropout());
         let weights = EncoderWeights::Checkpoint(&checkpoint.weights);
         let network = HierarchicalNet::build(spec, weights, request.weight_dtype)?;
         Ok(self.parts(network, preprocessing, checkpoint.config.clone()))
@@ -246,7 +260,8 @@ impl Family for HierarchicalFamily {
     /// By timm's name.
     fn fresh(&self, network: &FreshNetwork, request: &LoadRequest) -> Result<Parts> {
         let config = self.config_of_timm(network.architecture, network.arguments)?;
-        let spec = (self.spec)(&config).map_err(|error| error.file(Path::new(network.architecture)))?;
+        let mut spec = (self.spec)(&config).map_err(|error| error.file(Path::new(network.architecture)))?;
+        spec.set_dropout(request.dropout());
         let weights = EncoderWeights::Random { seed: network.seed, device: request.device };
         let built = HierarchicalNet::build(spec, weights, request.weight_dtype)?;
         Ok(self.parts(built, network.preprocessing, config))

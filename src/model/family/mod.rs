@@ -31,6 +31,7 @@ mod resnet;
 mod roberta;
 mod rotary;
 mod settings;
+mod swin;
 mod text_encoder;
 mod timm_vit;
 mod transformers;
@@ -72,4 +73,5 @@ pub const FAMILIES: &[&dyn Family] = &[
     &mobilenet::MobileNetFamily,
     &convnext::CONVNEXT,
     &convnext::CONVNEXT_V2,
+    &swin::SWIN,
 ];

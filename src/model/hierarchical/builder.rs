@@ -4,7 +4,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::checkpoint::Weights;
 use crate::model::convolutional::channels_last;
 use crate::model::encoder::{EncoderWeights, INITIAL_STD};
@@ -78,6 +78,25 @@ impl<'a> HierarchyBuilder<'a> {
         let weight = self.take_as(weight, &shape, &[outputs, inputs, 1, 1], stage, Initial::Normal)?;
         let bias = self.take(format!("{name}.bias"), &[outputs], stage, Initial::Filled(0.0))?;
         self.in_dtype(weight, Some(bias))
+    }
+
+    /// The linear layer `name` without a bias.
+    pub fn linear_without_bias(&mut self, name: &str, inputs: i64, outputs: i64, stage: usize) -> Result<Linear> {
+        let weight = self.take(format!("{name}.weight"), &[outputs, inputs], stage, Initial::Normal)?;
+        self.in_dtype(weight, None)
+    }
+
+    /// Three linear layers of `width` inputs and outputs as one, stored under their own names.
+    pub fn fused_linear(&mut self, names: [String; 3], width: i64, bias: bool, stage: usize) -> Result<Linear> {
+        let mut fused = |field: &str, shape: &[i64], initial: Initial| {
+            let parts: Vec<_> = names.iter().map(|name| (format!("{name}.{field}"), width)).collect();
+            let take = |(name, _): &(String, i64)| self.unregistered(name, shape, initial);
+            let tensors = parts.iter().map(take).collect::<Result<Vec<_>>>()?;
+            Ok::<_, Error>(self.register(parts, Tensor::f_cat(&tensors, 0)?, stage))
+        };
+        let weight = fused("weight", &[width, width], Initial::Normal)?;
+        let bias = if bias { Some(fused("bias", &[width], Initial::Filled(0.0))?) } else { None };
+        self.in_dtype(weight, bias)
     }
 
     /// The layer norm `name`.

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
-use super::builder::HierarchyBuilder;
-use super::convnext::{ConvNextBlock, EPSILON};
-use super::patches::PatchProjection;
+use super::builder::{HierarchyBuilder, Initial};
+use super::convnext::{self, ConvNextBlock};
+use super::patches::{PatchProjection, padded, squares};
 use super::spec::{BlockSpec, HierarchySpec};
+use super::swin::{self, SwinBlock, SwinPlace};
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::model::backbone::{
@@ -16,10 +17,10 @@ use crate::model::backbone::{
 };
 use crate::model::convolutional::{Extent, by_channel, by_pixel};
 use crate::model::encoder::EncoderWeights;
-use crate::model::layers::{LayerNorm, WeightDtype, cast};
+use crate::model::layers::{LayerNorm, Linear, WeightDtype, cast};
 use crate::model::layout::Layout;
 use crate::model::parameter::Parameter;
-use crate::model::pass::Pass;
+use crate::model::pass::{DropoutKeys, Pass};
 
 /// A hierarchical network. Activations between stages: `[N, C, H, W]`, channels last in memory, in the pass's kind. The
 /// norm of the features belongs to the last block's stage; ConvNeXt's is over the mean of the map, so that its last
@@ -39,13 +40,20 @@ pub struct HierarchicalNet {
 /// A block, with what comes before the first of a level.
 struct Step {
     reduction: Option<Reduction>,
-    block: ConvNextBlock,
+    block: Block,
 }
 
-/// From a map to one of half the extent: a norm, then a convolution of 2×2 squares.
-struct Reduction {
-    norm: LayerNorm,
-    projection: PatchProjection,
+enum Block {
+    ConvNext(ConvNextBlock),
+    Swin(SwinBlock),
+}
+
+/// From a map to one of half the extent.
+enum Reduction {
+    /// ConvNeXt's: a norm, then a convolution of 2×2 squares.
+    Convolved { norm: LayerNorm, projection: PatchProjection },
+    /// Swin's: 2×2 squares as one place each, a norm, and a linear layer of this name.
+    Merged { norm: LayerNorm, linear: Linear, name: String },
 }
 
 impl HierarchicalNet {
@@ -58,8 +66,12 @@ impl HierarchicalNet {
         let family = spec.family;
         let first = spec.levels.first().map_or(0, |level| level.width);
         let embeddings = |part: &str| format!("{family}.embeddings.{part}");
-        let stem = projection(&embeddings("patch_embeddings"), [first, 3, spec.patch], 0, &mut builder)?;
-        let stem_norm = builder.norm(&embeddings("layernorm"), first, EPSILON, 0)?;
+        let (patches, norm, epsilon) = match spec.blocks {
+            BlockSpec::ConvNext { .. } => ("patch_embeddings", "layernorm", convnext::EPSILON),
+            BlockSpec::Swin(_) => ("patch_embeddings.projection", "norm", swin::EPSILON),
+        };
+        let stem = projection(&embeddings(patches), [first, 3, spec.patch], 0, &mut builder)?;
+        let stem_norm = builder.norm(&embeddings(norm), first, epsilon, 0)?;
         let (mut steps, mut stages, mut widths) = (Vec::new(), vec!["embeddings".to_owned()], vec![first]);
         let mut before = first;
         for (level, &super::Level { width, depth }) in spec.levels.iter().enumerate() {
@@ -69,10 +81,10 @@ impl HierarchicalNet {
                 let halves = index == 0 && level > 0;
                 steps.push(Step {
                     reduction: match halves {
-                        true => Some(Reduction::load(family, level, [before, width], stage, &mut builder)?),
+                        true => Some(Reduction::load(&spec, level, [before, width], stage, &mut builder)?),
                         false => None,
                     },
-                    block: block(&spec, &format!("{family}.encoder.{name}"), width, stage, &mut builder)?,
+                    block: Block::load(&spec, [level, index], width, stage, &mut builder)?,
                 });
                 stages.push(name);
                 widths.push(width);
@@ -92,22 +104,34 @@ impl HierarchicalNet {
         if self.spec.extents([height, width]).is_none() {
             return Err(self.spec.too_small([height, width]));
         }
-        normalised(&self.stem.forward(&by_pixel(pixels)?, pass)?, &self.stem_norm)
+        let pixels = by_pixel(pixels)?;
+        match &self.spec.blocks {
+            BlockSpec::ConvNext { .. } => normalised(&self.stem.forward(&pixels, pass)?, &self.stem_norm),
+            BlockSpec::Swin(swin) => {
+                let patches = self.stem.forward(&padded(&pixels, self.spec.patch)?, pass)?;
+                DropoutKeys::apply(pass.dropout, normalised(&patches, &self.stem_norm)?, swin.hidden_dropout)
+            }
+        }
     }
 
     /// The stage number `stage`, from 1 on: `[N, H, W, C]` to `[N, H', W', C']`.
     fn step(&self, stage: usize, x: Tensor, pass: Pass) -> Result<Tensor> {
         let step = stage.checked_sub(1).and_then(|index| self.steps.get(index)).ok_or_else(|| no_such_stage(stage))?;
         let x = match &step.reduction {
-            Some(Reduction { norm, projection }) => projection.forward(&normalised(&x, norm)?, pass)?,
+            Some(reduction) => reduction.forward(&x, pass)?,
             None => x,
         };
-        let x = step.block.forward(&x, pass)?;
-        if stage < self.steps.len() {
-            return Ok(x);
+        let x = match &step.block {
+            Block::ConvNext(block) => block.forward(&x, pass)?,
+            Block::Swin(block) => block.forward(&x, pass)?,
+        };
+        match self.spec.blocks {
+            _ if stage < self.steps.len() => Ok(x),
+            BlockSpec::ConvNext { .. } => {
+                normalised(&x.f_mean_dim([1i64, 2].as_slice(), true, Kind::Float)?, &self.final_norm)
+            }
+            BlockSpec::Swin(_) => normalised(&x, &self.final_norm),
         }
-        let mean = x.f_mean_dim([1i64, 2].as_slice(), true, Kind::Float)?;
-        normalised(&mean, &self.final_norm)
     }
 }
 
@@ -120,36 +144,76 @@ fn projection(
 ) -> Result<PatchProjection> {
     Ok(PatchProjection {
         weight: builder.kernel(format!("{name}.weight"), &[outputs, inputs, side, side], stage)?,
-        bias: builder.take(format!("{name}.bias"), &[outputs], stage, super::builder::Initial::Filled(0.0))?,
+        bias: builder.take(format!("{name}.bias"), &[outputs], stage, Initial::Filled(0.0))?,
     })
 }
 
-/// The block `name`.
-fn block(
-    spec: &HierarchySpec,
-    name: &str,
-    width: i64,
-    stage: usize,
-    builder: &mut HierarchyBuilder,
-) -> Result<ConvNextBlock> {
-    let BlockSpec::ConvNext { layer_scale, global_response_norm } = spec.blocks;
-    ConvNextBlock::load(name, width, spec.activation, (layer_scale, global_response_norm), stage, builder)
+impl Block {
+    /// The block of this number in the level of this number.
+    fn load(
+        spec: &HierarchySpec,
+        [level, index]: [usize; 2],
+        width: i64,
+        stage: usize,
+        builder: &mut HierarchyBuilder,
+    ) -> Result<Self> {
+        let name = format!("{}.encoder.{}", spec.family, spec.blocks.name(level, index));
+        Ok(match &spec.blocks {
+            BlockSpec::ConvNext { layer_scale, global_response_norm } => {
+                let options = (*layer_scale, *global_response_norm);
+                Self::ConvNext(ConvNextBlock::load(&name, width, spec.activation, options, stage, builder)?)
+            }
+            BlockSpec::Swin(swin) => {
+                let heads = swin.heads.get(level).copied().unwrap_or(1);
+                let place = SwinPlace { width, heads, shifted: index % 2 == 1, stage };
+                Self::Swin(SwinBlock::load(&name, &place, swin, spec.activation, builder)?)
+            }
+        })
+    }
 }
 
 impl Reduction {
     /// What is before the first block of level `level`, from and to so many channels.
     fn load(
-        family: &str,
+        spec: &HierarchySpec,
         level: usize,
         [inputs, outputs]: [i64; 2],
         stage: usize,
         builder: &mut HierarchyBuilder,
     ) -> Result<Self> {
-        let name = format!("{family}.encoder.stages.{level}.downsampling_layer");
-        Ok(Self {
-            norm: builder.norm(&format!("{name}.0"), inputs, EPSILON, stage)?,
-            projection: projection(&format!("{name}.1"), [outputs, inputs, 2], stage, builder)?,
+        let encoder = format!("{}.encoder", spec.family);
+        Ok(match spec.blocks {
+            BlockSpec::ConvNext { .. } => {
+                let name = format!("{encoder}.stages.{level}.downsampling_layer");
+                Self::Convolved {
+                    norm: builder.norm(&format!("{name}.0"), inputs, convnext::EPSILON, stage)?,
+                    projection: projection(&format!("{name}.1"), [outputs, inputs, 2], stage, builder)?,
+                }
+            }
+            // transformers has it at the end of the level before.
+            BlockSpec::Swin(_) => {
+                let within = format!("{encoder}.layers.{}.downsample", level - 1);
+                let name = format!("{within}.reduction");
+                Self::Merged {
+                    norm: builder.norm(&format!("{within}.norm"), 4 * inputs, swin::EPSILON, stage)?,
+                    linear: builder.linear_without_bias(&name, 4 * inputs, outputs, stage)?,
+                    name,
+                }
+            }
         })
+    }
+
+    /// `[N, H, W, C]` to `[N, H / 2, W / 2, C']`.
+    fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        match self {
+            Self::Convolved { norm, projection } => projection.forward(&normalised(x, norm)?, pass),
+            Self::Merged { norm, linear, .. } => {
+                let merged = squares(&padded(x, 2)?, 2, true)?;
+                let (images, height, width, channels) = merged.size4()?;
+                let rows = norm.forward(&merged.f_view([-1, channels])?)?;
+                Ok(linear.forward(&rows, pass)?.f_view([images, height, width, linear.outputs()])?)
+            }
+        }
     }
 }
 
@@ -170,9 +234,9 @@ impl Backbone for HierarchicalNet {
     }
 
     fn layout(&self, stages: usize) -> Layout {
-        let [height, width] = match stages > self.steps.len() {
-            true => [1; 2],
-            false => self.extents.get(stages).copied().unwrap_or_default(),
+        let [height, width] = match self.spec.blocks {
+            BlockSpec::ConvNext { .. } if stages > self.steps.len() => [1; 2],
+            _ => self.extents.get(stages).copied().unwrap_or_default(),
         };
         let channels = match stages.checked_sub(1) {
             Some(stage) => self.description.widths.get(stage).copied().unwrap_or(0),
@@ -209,7 +273,15 @@ impl Backbone for HierarchicalNet {
     fn linears_mut(&mut self) -> Result<Vec<AdaptableLinear<'_>>> {
         let mut linears = Vec::new();
         for (index, step) in self.steps.iter_mut().enumerate() {
-            for (linear, parts) in step.block.linears_mut() {
+            if let Some(Reduction::Merged { linear, name, .. }) = &mut step.reduction {
+                let parts = vec![(name.clone(), linear.outputs())];
+                linears.push(AdaptableLinear { linear, parts, stage: index + 1 });
+            }
+            let of_block = match &mut step.block {
+                Block::ConvNext(block) => block.linears_mut(),
+                Block::Swin(block) => block.linears_mut(),
+            };
+            for (linear, parts) in of_block {
                 linears.push(AdaptableLinear { linear, parts, stage: index + 1 });
             }
         }

@@ -41,6 +41,34 @@ pub enum BlockSpec {
         /// Whether responses are normalised between the linear layers (version 2).
         global_response_norm: bool,
     },
+    /// Swin's (see `swin.rs`).
+    Swin(SwinSpec),
+}
+
+/// Options of Swin's blocks.
+#[derive(Debug, Clone)]
+pub struct SwinSpec {
+    /// Attention heads of each level.
+    pub heads: Vec<i64>,
+    /// The side of a window, in places.
+    pub window: i64,
+    /// How many times as wide it is between the linear layers of the feed-forward block.
+    pub expansion: f64,
+    /// Whether queries, keys and values have a bias.
+    pub qkv_bias: bool,
+    /// Added to the variance in the norms of the blocks.
+    pub epsilon: f64,
+    /// Of what a block adds, and of the stem's result.
+    pub hidden_dropout: f64,
+    /// Of attention's weights.
+    pub attention_dropout: f64,
+}
+
+impl SwinSpec {
+    /// The width between the linear layers of the feed-forward block.
+    pub fn inner(&self, width: i64) -> i64 {
+        (self.expansion * width as f64) as i64
+    }
 }
 
 impl BlockSpec {
@@ -48,11 +76,19 @@ impl BlockSpec {
     pub fn name(&self, level: usize, block: usize) -> String {
         match self {
             Self::ConvNext { .. } => format!("stages.{level}.layers.{block}"),
+            Self::Swin(_) => format!("layers.{level}.blocks.{block}"),
         }
     }
 }
 
 impl HierarchySpec {
+    /// Has this dropout wherever there is dropout, when one is given.
+    pub fn set_dropout(&mut self, dropout: Option<f64>) {
+        if let (Some(p), BlockSpec::Swin(swin)) = (dropout, &mut self.blocks) {
+            (swin.hidden_dropout, swin.attention_dropout) = (p, p);
+        }
+    }
+
     /// The network, when there can be one.
     ///
     /// # Errors
@@ -76,19 +112,38 @@ impl HierarchySpec {
 
     /// What decides, with the weights, what is computed in evaluation.
     pub fn in_evaluation(&self) -> String {
-        format!("{self:?}")
+        let mut spec = self.clone();
+        spec.set_dropout(Some(0.0));
+        format!("{spec:?}")
+    }
+
+    /// The map of another, or an image, in squares of `side`. What is over at the right and below is left out by
+    /// ConvNeXt and filled up by Swin.
+    fn divided(&self, map: Extent, side: i64) -> Extent {
+        match self.blocks {
+            BlockSpec::ConvNext { .. } => map.map(|places| places / side.max(1)),
+            BlockSpec::Swin(_) => map.map(|places| (places + side - 1) / side.max(1)),
+        }
+    }
+
+    /// The smallest map that a block can read: a Swin's windows have one size.
+    fn least(&self) -> i64 {
+        match &self.blocks {
+            BlockSpec::ConvNext { .. } => 1,
+            BlockSpec::Swin(swin) => swin.window,
+        }
     }
 
     /// Extents after each number of stages, from 0 on: those of the image, of the stem, of each block's result. `None`
     /// when the image is too small.
     pub fn extents(&self, image: Extent) -> Option<Vec<Extent>> {
-        let mut map = image.map(|side| side / self.patch.max(1));
+        let mut map = self.divided(image, self.patch);
         let mut extents = vec![image, map];
         for (index, level) in self.levels.iter().enumerate() {
             if index > 0 {
-                map = map.map(|side| side / 2);
+                map = self.divided(map, 2);
             }
-            if map.contains(&0) {
+            if map.iter().any(|places| *places < self.least()) {
                 return None;
             }
             extents.extend(std::iter::repeat_n(map, level.depth));

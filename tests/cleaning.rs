@@ -557,6 +557,7 @@ fn a_map_with_merging_stands_for_all_spellings() {
     scene.write("test.csv", "text,label\nfun,BiLLing\nfun,invoices\nfun,SHIPPING\n");
     let evaluated = scene.rehead("evaluate --model run --data test.csv --json").ok();
     assert_eq!(evaluated.json()["test"]["rows"], 3);
+    evaluated.says(&["labels are treated as in training: ", " renamed, spellings merged"]);
     // An exact spelling goes before one that looks like it, so names can be swapped.
     scene.remove("run");
     scene.write("map.csv", "Billing,Shipping\nbilling,Cards\nShipping,Billing\n");

@@ -217,7 +217,7 @@ fn an_output_is_continued_with_the_thresholds_it_began_with() {
                  --batch-tokens 64 --min-confidence auto";
     interrupted_when(&scene, words, libc::SIGINT, "out.csv", || scene.size("out.partial.csv") > 8000);
     scene.edit_json("run/confidence.json", |saved| saved["thresholds"]["shown"][0]["confidence"] = 0.123.into());
-    scene.rehead(&format!("{words} --resume")).refused().says(&["another set of output options"]);
+    scene.rehead(&format!("{words} --resume")).refused().says(&["output options: the model's own thresholds"]);
     scene.edit_json("run/confidence.json", |saved| {
         saved["thresholds"] = scene.json("run/metrics.json")["thresholds"].clone();
     });
@@ -276,7 +276,7 @@ fn an_interrupted_output_keeps_what_was_unusual() {
     let interrupted = format!("{words} --unknown 0.2 --output out.csv");
     interrupted_when(&scene, &interrupted, libc::SIGINT, "out.csv", || scene.size("out.partial.csv") > 8000);
     let other = format!("{words} --unknown 0.3 --output out.csv --resume");
-    scene.rehead(&other).refused().says(&["another set of output options"]);
+    scene.rehead(&other).refused().says(&["another set of output options: --unknown\n"]);
     let resumed = scene.rehead(&format!("{interrupted} --resume")).ok();
     assert!(scene.text("out.csv") == scene.text("whole.csv"));
     let counted = |outcome: &Outcome| {

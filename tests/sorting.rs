@@ -221,7 +221,8 @@ fn a_finished_output_is_sorted_by_for_what_it_was_made_of_alone() {
     for (words, said) in [
         (resume.replace("photos", "same-names"), "another input"),
         (resume.replace("--model run", "--model other"), "another model"),
-        (format!("{resume} --min-confidence 0.9"), "another set of output options"),
+        (format!("{resume} --min-confidence 0.9"), "another set of output options: --min-confidence (0; now 0.9)"),
+        (format!("{resume} --on-bad-input skip"), "another set of output options: how the rows are read (--text, "),
     ] {
         refused(&words, said);
         assert!(scene.everything() == before, "{words}\n{}", scene.listing());
@@ -245,7 +246,7 @@ fn a_finished_output_is_sorted_by_for_what_it_was_made_of_alone() {
     // Without sorting too, what is certainly complete is, and what another call made is not.
     let plain = format!("{LABEL} --resume");
     scene.rehead(&plain).ok().says(&["out.csv is complete: there is nothing to resume"]);
-    refused(&format!("{plain} --probabilities"), "another set of output options");
+    refused(&format!("{plain} --probabilities"), "another set of output options: added columns (predicted_label, ");
     scene.copy("photos/0.png", "photos/zz.png");
     refused(&plain, "the input has more rows");
     scene.remove("photos/zz.png");
@@ -397,6 +398,8 @@ fn images_that_were_moved_are_listed_and_none_is_taken_for_another() {
         assert_eq!(scene.bytes(&format!("sorted/{}", row[1])), before[&row[0]].clone().unwrap());
         assert!(row[3].ends_with("/photos"), "{row:?}");
     }
+    let elsewhere = moving.replace("--sort-into sorted", "--sort-into elsewhere");
+    scene.rehead(&format!("{elsewhere} --resume")).refused().says(&["moved into another folder, ", "/sorted"]);
     // The same images again: the only list of the first ones is not replaced.
     for (name, content) in &before {
         content.iter().for_each(|content| scene.write(&format!("photos/{name}"), content));

@@ -192,6 +192,6 @@ fn load(args: &EvaluateArgs, model: &mut LoadedModel, console: &Console) -> Resu
     console.note(&model.choices);
     set.reading_warnings.iter().chain(&set.warnings).for_each(|warning| console.warn(warning));
     console.note(format!("{}: {}", args.data.display(), set.summary));
-    set.notes.iter().for_each(|note| console.note(note));
+    model.label_resolution.sentence().iter().chain(&set.notes).for_each(|note| console.note(note));
     Ok((set, options))
 }

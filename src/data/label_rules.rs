@@ -319,6 +319,28 @@ impl LabelResolution {
         *self == Self::default()
     }
 
+    /// What is done to the labels of other files, in a sentence; None where every label keeps its name.
+    pub fn sentence(&self) -> Option<String> {
+        let left_out = self.renames.values().filter(|now| now.is_none()).count() as u64;
+        let renamed = self.renames.len() as u64 - left_out;
+        let mut done = Vec::new();
+        if renamed > 0 {
+            done.push(format!("{} renamed", counted(renamed, "label")));
+        }
+        if left_out > 0 {
+            done.push(format!("{} left out", counted(left_out, "label")));
+        }
+        if self.merged {
+            done.push("spellings merged".to_owned());
+        }
+        match &self.rare {
+            Some(Rare::LeftOut) => done.push("labels that training had too few rows of left out".to_owned()),
+            Some(Rare::Becomes(other)) => done.push(format!("labels that training never saw count as `{other}`")),
+            None => {}
+        }
+        (!done.is_empty()).then(|| format!("labels are treated as in training: {}", done.join(", ")))
+    }
+
     /// What a label, trimmed, is to a model with these labels.
     pub fn meaning(&self, label: &str, known: &Labels) -> Meaning {
         let class = |name: &str| known.index_of(name);

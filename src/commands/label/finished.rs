@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::commands::label::origin::Origin;
 use crate::commands::label::progress::Record;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shell_word};
 use crate::files::{self, write_atomically};
 use crate::fingerprint::Fingerprint;
 
@@ -27,6 +27,9 @@ pub struct Finished {
     pub labelling: String,
     /// Whether images were moved by it, so that the input no longer holds what it lists.
     pub has_moved: bool,
+    /// Where they were moved to.
+    #[serde(default)]
+    moved_into: Option<PathBuf>,
     /// Digests of the input's rows and images.
     pub records: Vec<Record>,
 }
@@ -43,7 +46,7 @@ impl Finished {
         let labelling = format!("n{:.12}", labelling.finish());
         let note = note_name(output);
         let records = records.to_vec();
-        Self { note, origin, output: digest(whole)?, labelling, has_moved: false, records }.write()
+        Self { note, origin, output: digest(whole)?, labelling, has_moved: false, moved_into: None, records }.write()
     }
 
     fn write(&self) -> Result<()> {
@@ -98,16 +101,33 @@ impl Finished {
         }
     }
 
-    /// Notes that images are about to be moved.
+    /// Notes that images are about to be moved into a folder.
     ///
     /// # Errors
     /// The note cannot be written.
-    pub fn begin_moving(&mut self) -> Result<()> {
+    pub fn begin_moving(&mut self, into: &Path) -> Result<()> {
         if self.has_moved {
             return Ok(());
         }
         self.has_moved = true;
+        self.moved_into = std::path::absolute(into).ok();
         self.write()
+    }
+
+    /// That images which were moved, were moved into this folder: the others are not found in the input any more.
+    ///
+    /// # Errors
+    /// They were moved into another.
+    pub fn check_folder(&self, into: &Path) -> Result<()> {
+        let Some(before) = &self.moved_into else { return Ok(()) };
+        let whole = |folder: &Path| folder.canonicalize().or_else(|_| std::path::absolute(folder)).ok();
+        if whole(before) == whole(into) {
+            return Ok(());
+        }
+        Err(Error::request(format!("the images were moved into another folder, {}", before.display()))
+            .file(into)
+            .key("sort-into")
+            .hint(format!("continue there: --sort-into {} --move --resume", shell_word(&before.display().to_string()))))
     }
 
     /// That labelling again would not replace the list of images that were moved out of the input.

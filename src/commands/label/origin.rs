@@ -83,7 +83,7 @@ impl Origin {
         let differs =
             |part: &str| Err(Error::request(format!("the {what} was made with another {part}")).file(file).hint(hint));
         if self.input != now.input {
-            return differs("input");
+            return differs(&format!("input: {}", self.input));
         }
         if self.columns != now.columns {
             return differs("input: its columns have changed");
@@ -91,11 +91,59 @@ impl Origin {
         if self.model != now.model {
             return differs("model");
         }
-        if self != now {
-            return differs("set of output options");
+        let options = self.other_options(now);
+        if !options.is_empty() {
+            return differs(&format!("set of output options: {}", options.join("; ")));
         }
         Ok(())
     }
+
+    /// The options that differ, with what they were and are.
+    fn other_options(&self, now: &Self) -> Vec<String> {
+        let name =
+            |value: &Option<String>| value.as_ref().map_or_else(|| "none".to_owned(), |name| format!("`{name}`"));
+        let least = |origin: &Self| match &origin.thresholds {
+            Some(_) => "auto".to_owned(),
+            None => origin.min_confidence.to_string(),
+        };
+        let columns = |origin: &Self| origin.added_columns.join(", ");
+        let mut found = Vec::new();
+        let mut add = |differs: bool, option: &str, before: String, now: String| {
+            if differs {
+                found.push(format!("{option} ({before}; now {now})"));
+            }
+        };
+        add(self.added_columns != now.added_columns, "added columns", columns(self), columns(now));
+        let is_auto = self.thresholds.is_some() && now.thresholds.is_some();
+        add(
+            !is_auto && (self.min_confidence != now.min_confidence || self.thresholds != now.thresholds),
+            "--min-confidence",
+            least(self),
+            least(now),
+        );
+        add(
+            self.unknown_label != now.unknown_label,
+            "--unknown-label",
+            name(&self.unknown_label),
+            name(&now.unknown_label),
+        );
+        add(self.precision != now.precision, "--precision", self.precision.clone(), now.precision.clone());
+        if is_auto && self.thresholds != now.thresholds {
+            found.push("the model's own thresholds".to_owned());
+        }
+        if self.unknown != now.unknown {
+            found.push("--unknown".to_owned());
+        }
+        if self.rows != now.rows {
+            found.push(
+                "how the rows are read (--text, --delimiter, --quote, --no-header, --encoding, --sheet, \
+                        --on-bad-input)"
+                    .to_owned(),
+            );
+        }
+        found
+    }
+
     /// What to say where `now` computes with another number of threads.
     pub fn other_threads(&self, now: &Self) -> Option<String> {
         let (Threads(Some(before)), Threads(Some(now))) = (&self.threads, &now.threads) else { return None };

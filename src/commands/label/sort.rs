@@ -165,6 +165,7 @@ impl<'a> Sorting<'a> {
         let finished = Finished::read(&output)?;
         let source = ImageColumn::of(self.args, options)?;
         finished.check_origin(&Origin::of(self.args, model, &source.layout.columns, added)?, &output)?;
+        finished.check_folder(self.into)?;
         self.place_all(&source, Some(options), console)
     }
 
@@ -373,7 +374,8 @@ fn move_as(image: &ListedImage, name: &Path, moves: &mut Moves) -> Result<io::Re
     if is_there && !is_link_to_it && !placing::are_one_file(path, name) {
         return Ok(Err(io::ErrorKind::AlreadyExists.into()));
     }
-    moves.finished.begin_moving()?;
+    // Below the folder of its label.
+    moves.finished.begin_moving(name.ancestors().nth(2).unwrap_or(name))?;
     moves.list.add(&image.file, name, &image.label)?;
     Ok(match is_there {
         _ if is_link_to_it => placing::move_over_link(path, name).map(|()| true),

@@ -7,6 +7,7 @@ use super::outcome::SavedTraining;
 use super::prepare::Run;
 use super::split::PreparedSplit;
 use crate::commands::saved_confidence::SavedConfidence;
+use crate::config::setting::Setting;
 use crate::config::{self, Strategy, given_settings};
 use crate::data::{Modality, Place};
 use crate::error::{Error, Result};
@@ -108,6 +109,7 @@ fn next_steps(run: &Run, metrics: &RunMetrics, history: &[Record], splits: &[Sco
         training: Some(&Training {
             summary: &run.training,
             options: data_options(run)?,
+            reading: reading_options(run)?,
             pretrained: &metrics.model,
             is_frozen: run.config.strategy.name == Strategy::Frozen,
             is_whole: matches!(run.config.strategy.name, Strategy::Full | Strategy::Gradual),
@@ -194,14 +196,25 @@ fn data_options(run: &Run) -> Result<String> {
             "label" => data.label.as_deref() == Some("label"),
             _ => false,
         };
-        let flag = match setting.alias {
-            Some(alias) if is_image => format!("--{alias}"),
-            _ => setting.flag().to_owned(),
-        };
-        let value = value.map_or(String::new(), |value| format!(" {}", shell_word(Path::new(&value))));
-        words.extend((!is_left_out).then(|| flag + &value));
+        words.extend((!is_left_out).then(|| as_flag(setting, value, is_image)));
     }
     Ok(words.join(" "))
+}
+
+/// The options that say how files are read which are like the training data, each after a space.
+fn reading_options(run: &Run) -> Result<String> {
+    const READING: [&str; 5] = ["delimiter", "quote", "no_header", "encoding", "sheet"];
+    let given = given_settings(&run.config, "data", &run.choices)?.into_iter();
+    let given = given.filter(|(setting, _)| READING.contains(&setting.name()));
+    Ok(given.map(|(setting, value)| format!(" {}", as_flag(setting, value, false))).collect())
+}
+
+fn as_flag(setting: &Setting, value: Option<String>, is_image: bool) -> String {
+    let flag = match setting.alias {
+        Some(alias) if is_image => format!("--{alias}"),
+        _ => setting.flag().to_owned(),
+    };
+    flag + &value.map_or(String::new(), |value| format!(" {}", shell_word(Path::new(&value))))
 }
 
 /// `report.html`.

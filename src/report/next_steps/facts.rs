@@ -31,6 +31,8 @@ pub struct Training<'a> {
     pub summary: &'a Summary,
     /// The options that name these data: `--train FILE --label COLUMN …`.
     pub options: String,
+    /// Of these, the options that files like them are read with by other commands, each after a space.
+    pub reading: String,
     /// As `--model` takes it: where training began.
     pub pretrained: &'a str,
     /// Whether only the head was trained.
@@ -56,7 +58,16 @@ impl RunFacts<'_> {
     pub(super) fn evaluate(&self) -> String {
         let model = shell_word(self.model);
         let test = if self.is_folder { "TEST_FOLDER" } else { "TEST.csv" };
-        format!("rehead evaluate --model {model} --data {test} --out {}", shell_word(&self.beside("-test")))
+        format!(
+            "rehead evaluate --model {model} --data {test} --out {}{}",
+            shell_word(&self.beside("-test")),
+            self.reading()
+        )
+    }
+
+    /// The options that new data are read with, if they are like the training data.
+    pub(super) fn reading(&self) -> &str {
+        self.training.map_or("", |training| &training.reading)
     }
 
     /// A folder beside the model's, with a word after its name.

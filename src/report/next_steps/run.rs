@@ -307,9 +307,9 @@ fn label(facts: &RunFacts, main: Option<&ScoredSplit>) -> NextStep {
         ),
         None => (String::new(), String::new()),
     };
-    let model = shell_word(facts.model);
+    let (model, reading) = (shell_word(facts.model), facts.reading());
     NextStep::new(format!("Label {what}.{threshold}"))
-        .command(format!("rehead label --model {model} --input {input} --output LABELLED.csv{option}"))
+        .command(format!("rehead label --model {model} --input {input} --output LABELLED.csv{option}{reading}"))
 }
 
 fn python(facts: &RunFacts, training: &Training) -> NextStep {
@@ -353,6 +353,7 @@ mod tests {
         let training = Training {
             summary: &summary,
             options,
+            reading: " --delimiter ';'".to_owned(),
             pretrained,
             is_frozen: true,
             is_whole: false,
@@ -392,7 +393,7 @@ mod tests {
         let steps = steps(&rows, "test", &[("a", 9), ("b", 9), ("c", 9)]);
         let commands: Vec<&str> = steps.iter().filter_map(|step| step.command.as_deref()).collect();
         assert!(commands[0].starts_with("rehead compare --train 'my data.csv' --model bert "), "{steps:#?}");
-        assert_eq!(commands[1], "rehead label --model runs/x --input NEW.csv --output LABELLED.csv");
+        assert_eq!(commands[1], "rehead label --model runs/x --input NEW.csv --output LABELLED.csv --delimiter ';'");
         assert_eq!(commands[2].matches("from_pretrained(\"runs/x\", trust_remote_code=True)").count(), 2);
         assert_eq!(steps.len(), 3);
     }

@@ -13,7 +13,7 @@ use crate::cli::EvaluateArgs;
 use crate::console::{Console, units};
 use crate::data::{Example, Input, KnownLabels, LabelledSet, Modality, Place, ReadOptions, Sources, load_labelled};
 use crate::error::{Error, Result};
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Classification, Evaluation};
 use crate::files::{lock_directory, write_atomically};
 use crate::interrupt;
 use crate::report::html::run::evaluation_page;
@@ -106,16 +106,11 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             (args.data.display().to_string(), set.summary.to_string()),
             (unit.to_owned(), prepared.statistics.clone()),
         ];
-        let page = page(
-            args,
-            model.modality,
-            &report.test,
-            &predictions,
-            (&texts, &found),
-            seen.as_ref(),
-            (&data, &languages),
-        );
-        write_atomically(out.join("report.html"), page.as_bytes())?;
+        if let Some(scores) = report.test.single_label() {
+            let (texts, seen) = ((texts.as_slice(), found.as_slice()), seen.as_ref());
+            let page = page(args, model.modality, scores, &predictions, texts, seen, (&data, &languages));
+            write_atomically(out.join("report.html"), page.as_bytes())?;
+        }
         console.note(&report.test);
         console.summary(report.test.sentence(""));
         console.summary(format!("report: {}", out.join("report.html").display()));
@@ -158,7 +153,7 @@ fn trained_on(model: &LoadedModel, examples: &[&Example], dataset: &Dataset) -> 
 fn page(
     args: &EvaluateArgs,
     modality: Modality,
-    evaluation: &Evaluation,
+    evaluation: &Classification,
     predictions: &Predictions,
     (texts, origins): (&[String], &[Origin]),
     seen: Option<&Seen>,

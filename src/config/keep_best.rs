@@ -15,7 +15,9 @@ pub enum KeepBest {
     Latest,
     /// The mean F1 over the labels.
     MacroF1,
-    /// The fraction of correct rows.
+    /// The F1 of all decisions together: of one label per row the accuracy.
+    MicroF1,
+    /// The fraction of correct rows; where rows have several labels, of those with exactly their labels.
     Accuracy,
     /// Cross-entropy; the lowest is best.
     Loss,
@@ -26,7 +28,7 @@ pub enum KeepBest {
 }
 
 impl Forms for KeepBest {
-    const FORMS: &'static [&'static str] = &["latest", "macro_f1", "accuracy", "loss", "mcc", "f1:LABEL"];
+    const FORMS: &'static [&'static str] = &["latest", "macro_f1", "micro_f1", "accuracy", "loss", "mcc", "f1:LABEL"];
 }
 
 impl FromStr for KeepBest {
@@ -36,6 +38,7 @@ impl FromStr for KeepBest {
         match text {
             "latest" => Ok(Self::Latest),
             "macro_f1" | "macro-f1" => Ok(Self::MacroF1),
+            "micro_f1" | "micro-f1" => Ok(Self::MicroF1),
             "accuracy" => Ok(Self::Accuracy),
             "loss" => Ok(Self::Loss),
             "mcc" => Ok(Self::Mcc),
@@ -52,6 +55,7 @@ impl fmt::Display for KeepBest {
         match self {
             Self::Latest => f.write_str("latest"),
             Self::MacroF1 => f.write_str("macro_f1"),
+            Self::MicroF1 => f.write_str("micro_f1"),
             Self::Accuracy => f.write_str("accuracy"),
             Self::Loss => f.write_str("loss"),
             Self::Mcc => f.write_str("mcc"),

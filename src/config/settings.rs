@@ -440,7 +440,7 @@ pub static SETTINGS: &[Setting] = &[
     .elsewhere(&["early_stopping"]),
     optimizer_row(
         "training.keep_best",
-        "--keep-best latest|macro_f1|accuracy|loss|mcc|f1:LABEL",
+        "--keep-best latest|macro_f1|micro_f1|accuracy|loss|mcc|f1:LABEL",
         Accepts::words::<KeepBest>(),
         DefaultValue::Fixed("latest"),
         "Validation score that decides which epoch's weights are kept, and what counts as improvement for --patience. \

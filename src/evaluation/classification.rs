@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 
 /// What `metrics.json` holds for one split of a single-label task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
+pub struct Classification {
     /// Examples evaluated.
     pub rows: u64,
     /// Fraction of rows whose largest logit is that of the true label. Higher is better.
@@ -58,7 +58,7 @@ pub struct Evaluation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top5_accuracy: Option<f64>,
     /// Precision, recall, F1 and support of each label, in label order; in JSON an object.
-    #[serde(with = "object_in_order")]
+    #[serde(with = "super::object_in_order")]
     pub per_class: Vec<(String, ClassScores)>,
     /// The names of the rows and columns of `confusion`, in label order.
     #[serde(default)]
@@ -68,7 +68,7 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<u64>>,
 }
 
-impl Evaluation {
+impl Classification {
     /// The Wilson 95 % interval of the accuracy: what a test set of this size can tell.
     pub fn accuracy_interval(&self) -> Interval {
         // The count is recovered exactly: correct / rows is within half a row of itself.
@@ -109,7 +109,7 @@ pub const NOT_FINITE: &str =
 ///
 /// When there are no rows, shapes disagree, a label index or name is not usable, or a logit is not finite (the row is
 /// named).
-pub fn evaluate(logits: &[f32], truth: &[u32], labels: &[String]) -> Result<Evaluation> {
+pub fn evaluate(logits: &[f32], truth: &[u32], labels: &[String]) -> Result<Classification> {
     let (rows, classes) = (truth.len(), labels.len());
     if rows == 0 {
         return Err(Error::request("there are no rows to evaluate"));
@@ -157,7 +157,7 @@ pub fn evaluate(logits: &[f32], truth: &[u32], labels: &[String]) -> Result<Eval
     let correct: Vec<bool> = predicted.iter().zip(truth).map(|(a, b)| a == b).collect();
     let ranking = Ranking::of(logits, &normalisers, truth, classes);
     let correctly = correct.iter().filter(|correct| **correct).count() as u64;
-    Ok(Evaluation {
+    Ok(Classification {
         rows: rows as u64,
         accuracy: accuracy(&predicted, truth),
         accuracy_interval: Some(wilson(correctly, rows as u64)),
@@ -183,42 +183,6 @@ fn macro_f1_interval(predicted: &[u32], truth: &[u32], classes: usize) -> Option
     let standing = compare(truth, classes, &[alone]).ok()?.standings.into_iter().next()?;
     let interval = Interval { low: standing.macro_f1.low, high: standing.macro_f1.high };
     (interval.low.is_finite() && interval.high.is_finite()).then_some(interval)
-}
-
-/// A list of (name, value) as a JSON object that keeps its order.
-mod object_in_order {
-    use std::fmt;
-
-    use serde::de::{Deserializer, MapAccess, Visitor};
-    use serde::ser::Serializer;
-
-    use super::ClassScores;
-
-    type Pairs = Vec<(String, ClassScores)>;
-
-    pub fn serialize<S: Serializer>(pairs: &Pairs, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(pairs.iter().map(|(name, scores)| (name, scores)))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pairs, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of scores by label")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Pairs::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(pairs)
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
 }
 
 #[cfg(test)]
@@ -276,7 +240,7 @@ mod tests {
     }
 
     /// Logits of a formula, with ties, and labels of another; those of two labels differ in one logit alone.
-    fn made_up(rows: usize, classes: usize) -> Evaluation {
+    fn made_up(rows: usize, classes: usize) -> Classification {
         let truth: Vec<u32> = (0..rows).map(|i| ((i * i + i / 3) % classes) as u32).collect();
         let logit = |i: usize, j: usize| {
             let (number, is_true) = (i * 37 + j * 101 + i * j * 13, truth[i] as usize == j);
@@ -325,7 +289,7 @@ mod tests {
         assert_eq!(json["confusion"][1][0], 1);
         let text = serde_json::to_string(&evaluation).unwrap();
         assert!(text.find("\"z\"") < text.find("\"v\""));
-        let again: Evaluation = serde_json::from_str(&text).unwrap();
+        let again: Classification = serde_json::from_str(&text).unwrap();
         assert_eq!(again.labels, evaluation.labels);
         assert_eq!(again.per_class.iter().map(|(label, _)| label.as_str()).collect::<String>(), "zyxwv");
         close(again.loss, evaluation.loss);

@@ -48,7 +48,7 @@ impl Ranking {
 
 /// Area under the ROC curve and average precision of rows, each with its score and whether it is positive; there are
 /// rows of both kinds.
-fn curves(scored: &mut [(f64, bool)]) -> (f64, f64) {
+pub(super) fn curves(scored: &mut [(f64, bool)]) -> (f64, f64) {
     scored.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
     let all_positive = scored.iter().filter(|(_, positive)| *positive).count() as f64;
     let all_negative = scored.len() as f64 - all_positive;

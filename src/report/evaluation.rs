@@ -1,17 +1,17 @@
-//! How an [`Evaluation`] is shown to people: one line of scores, then a table by label.
+//! How an [`Classification`] is shown to people: one line of scores, then a table by label.
 
 use std::fmt;
 
 use crate::console::table::{Column, Table};
 use crate::console::units;
-use crate::evaluation::{ClassScores, Evaluation};
+use crate::evaluation::{ClassScores, Classification};
 
 /// More labels than this are not all shown: the worst are.
 pub const MOST_CLASSES_SHOWN: usize = 20;
 
 const WIDEST_LABEL: usize = 40;
 
-impl Evaluation {
+impl Classification {
     /// What should be known before the scores are trusted: that every row gets the same label, though several are
     /// right.
     pub fn warning(&self) -> Option<String> {
@@ -54,8 +54,8 @@ impl Evaluation {
 
 /// The scores that a line of headlines has no room for, each with its name: `Matthews correlation 0.562`. What the data
 /// leave undefined says why. Empty for files of versions that did not have them.
-pub fn further(evaluation: &Evaluation) -> Vec<String> {
-    let Evaluation { mcc, roc_auc, average_precision, top3_accuracy, top5_accuracy, per_class, .. } = evaluation;
+pub fn further(evaluation: &Classification) -> Vec<String> {
+    let Classification { mcc, roc_auc, average_precision, top3_accuracy, top5_accuracy, per_class, .. } = evaluation;
     let (area, precision) = match per_class.as_slice() {
         [_, (second, _)] => ("area under ROC", format!("average precision of `{second}`")),
         _ => ("macro area under ROC", "macro average precision".to_owned()),
@@ -83,7 +83,7 @@ pub fn further(evaluation: &Evaluation) -> Vec<String> {
 }
 
 /// The summary, the further scores and the table by label.
-impl fmt::Display for Evaluation {
+impl fmt::Display for Classification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let further = further(self).join(", ");
         let separator = if further.is_empty() { "" } else { "\n" };
@@ -93,12 +93,29 @@ impl fmt::Display for Evaluation {
 
 /// Precision, recall and F1 by label, in label order; of many labels those with the lowest F1, worst first. With
 /// `bars`, for a terminal, each F1 is drawn too.
-pub fn table(evaluation: &Evaluation, bars: bool) -> String {
-    let mut shown: Vec<&(String, ClassScores)> = evaluation.per_class.iter().collect();
+pub fn table(evaluation: &Classification, bars: bool) -> String {
+    let row = |(label, scores): &(String, ClassScores)| LabelRow {
+        label: label.clone(),
+        scores: scores.clone(),
+        threshold: None,
+    };
+    label_table(evaluation.per_class.iter().map(row).collect(), bars)
+}
+
+/// A row of the table by label.
+pub(super) struct LabelRow {
+    pub label: String,
+    pub scores: ClassScores,
+    /// The least probability at which the label is given, where labels have one; then all rows of a table have.
+    pub threshold: Option<f64>,
+}
+
+pub(super) fn label_table(mut shown: Vec<LabelRow>, bars: bool) -> String {
     let omitted = shown.len().saturating_sub(MOST_CLASSES_SHOWN);
     if omitted > 0 {
         // Labels without rows have an F1 of 0 because there is nothing to predict, and come last.
-        shown.sort_by(|(_, a), (_, b)| (a.support == 0).cmp(&(b.support == 0)).then(a.f1.total_cmp(&b.f1)));
+        let is_without = |row: &LabelRow| row.scores.support == 0;
+        shown.sort_by(|a, b| is_without(a).cmp(&is_without(b)).then(a.scores.f1.total_cmp(&b.scores.f1)));
         shown.truncate(MOST_CLASSES_SHOWN);
     }
     let columns = [
@@ -108,11 +125,14 @@ pub fn table(evaluation: &Evaluation, bars: bool) -> String {
         Column::right("F1"),
         Column::right("rows"),
     ];
-    let mut table = Table::new(columns.into_iter().chain(bars.then(|| Column::left(""))));
-    for (label, scores) in shown {
+    let threshold = shown.iter().any(|row| row.threshold.is_some()).then(|| Column::right("threshold"));
+    let mut table = Table::new(columns.into_iter().chain(threshold).chain(bars.then(|| Column::left(""))));
+    for LabelRow { label, scores, threshold } in shown {
         let ratios = [scores.precision, scores.recall, scores.f1].map(|ratio| format!("{ratio:.3}"));
         let [precision, recall, f1] = ratios;
-        table.row([label.clone(), precision, recall, f1, units::count(scores.support), units::bar(scores.f1, 20)]);
+        let threshold = threshold.map(|threshold| format!("{threshold:.3}"));
+        let cells = [label, precision, recall, f1, units::count(scores.support)].into_iter().chain(threshold);
+        table.row(cells.chain([units::bar(scores.f1, 20)]));
     }
     let mut text = table.to_string();
     if omitted > 0 {

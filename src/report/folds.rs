@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn mean_spread_and_json() {
         let labels = ["no", "yes"].map(str::to_owned);
-        let all = evaluate(&[2.0, 1.0, 0.5, 1.0, 0.0, 3.0], &[0, 1, 0], &labels).unwrap();
+        let all = evaluate(&[2.0, 1.0, 0.5, 1.0, 0.0, 3.0], &[0, 1, 0], &labels).unwrap().into();
         let fold = |fold, accuracy| FoldScore { fold, rows: 1, accuracy, macro_f1: 0.5, loss: 0.1, best_epoch: None };
         let scores = FoldScores::new(all, vec![fold(1, 0.7), fold(2, 0.8), fold(3, 0.9)], Vec::new());
         // statistics.mean, statistics.stdev

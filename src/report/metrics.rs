@@ -284,7 +284,7 @@ mod tests {
             trainable_parameters: 770,
             total_parameters: 22_713_986,
             peak_memory_bytes: 1 << 30,
-            valid: Some(evaluation),
+            valid: Some(evaluation.into()),
             test: None,
             best_epoch: Some(2),
             keep_best: Some(KeepBest::MacroF1),

@@ -7,6 +7,7 @@ pub mod folds;
 pub mod html;
 pub mod metrics;
 pub mod model_card;
+mod multi_label;
 pub mod next_steps;
 pub mod origins;
 mod outcomes;

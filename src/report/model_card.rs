@@ -6,6 +6,7 @@
 
 mod escape;
 mod front_matter;
+mod results;
 
 use std::fmt;
 use std::path::Path;
@@ -15,7 +16,7 @@ use crate::config::SAVED_SETTINGS;
 use crate::console::units::{self, counted};
 use crate::data::Modality;
 use crate::error::listed;
-use crate::evaluation::{Evaluation, Interval};
+use crate::evaluation::Evaluation;
 use crate::report::RunMetrics;
 use crate::report::next_steps::shell_word;
 
@@ -104,6 +105,10 @@ impl ModelCard<'_> {
         part.map_or_else(String::new, |part| part.files.join(", "))
     }
 
+    fn is_multi_label(&self) -> bool {
+        self.main_scores().is_some_and(|(_, scores)| scores.multi_label().is_some())
+    }
+
     fn nouns(&self) -> (&'static str, &'static str) {
         match self.modality {
             Modality::Text => ("row", "texts"),
@@ -122,9 +127,10 @@ impl ModelCard<'_> {
         writeln!(f, "# {}\n\n{MARK}\n", markdown(self.name))?;
         writeln!(
             f,
-            "A classifier of {inputs} with {}, made from {base} by rehead {} \
+            "A classifier of {inputs} with {}{}, made from {base} by rehead {} \
              (strategy `{}`). It reads {}.\n",
             counted(self.labels.len() as u64, "label"),
+            if self.is_multi_label() { ", of which an input may have any number" } else { "" },
             self.metrics.rehead_version,
             self.metrics.strategy,
             self.input_size
@@ -161,41 +167,11 @@ impl ModelCard<'_> {
         writeln!(f)
     }
 
-    fn write_results(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (noun, _) = self.nouns();
-        let scored: Vec<_> = self.metrics.scored().collect();
-        writeln!(f, "## Results\n\nWith 95 % intervals for other {noun}s of the same kind.\n")?;
-        writeln!(f, "| data | {noun}s | accuracy | macro F1 | loss | calibration error |\n|---|---|---|---|---|---|")?;
-        for (split, scores) in &scored {
-            let accuracy = share(scores.accuracy, scores.accuracy_interval);
-            let f1 = share(scores.macro_f1, scores.macro_f1_interval);
-            let (rows, loss, ece) = (units::count(scores.rows), scores.loss, 100.0 * scores.ece);
-            writeln!(f, "| {split} | {rows} | {accuracy} | {f1} | {loss:.3} | {ece:.1} % |")?;
-        }
-        if let Some(note) = self.metrics.refitted() {
-            writeln!(f, "\n{}.", capital(&note))?;
-        }
-        if scored.iter().any(|(split, _)| *split == "validation") && self.metrics.best_epoch.is_some() {
-            writeln!(f, "\nThe validation {noun}s chose the epoch, so their scores are a little too good.")?;
-        }
-        if let Some((split, scores)) = self.main_scores() {
-            writeln!(f, "\nBy label, on the {split} data:\n")?;
-            writeln!(f, "| label | {noun}s | precision | recall | F1 |\n|---|---|---|---|---|")?;
-            for (label, class) in scores.per_class.iter().take(MOST_LABELS) {
-                let [precision, recall, f1] = [class.precision, class.recall, class.f1].map(|share| 100.0 * share);
-                let (label, rows) = (markdown(label), units::count(class.support));
-                writeln!(f, "| {label} | {rows} | {precision:.1} % | {recall:.1} % | {f1:.1} % |")?;
-            }
-            if let Some(more @ 1..) = scores.per_class.len().checked_sub(MOST_LABELS) {
-                writeln!(f, "\nAnd {more} more, in `metrics.json`.")?;
-            }
-        }
-        writeln!(f)?;
-        self.write_confidence(f)
-    }
-
     fn write_confidence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "## Confidence\n")?;
+        if self.is_multi_label() {
+            return self.write_label_thresholds(f);
+        }
         match self.metrics.temperature {
             Some(temperature) => writeln!(
                 f,
@@ -274,6 +250,14 @@ impl ModelCard<'_> {
         )?;
         writeln!(f, "reader = {reader}.from_pretrained({quoted}{leave})")?;
         writeln!(f, "model = AutoModelFor{kind}Classification.from_pretrained({quoted}{leave}).eval()")?;
+        if self.is_multi_label() {
+            writeln!(f, "with torch.no_grad():\n    probabilities = model(**reader({inputs})).logits.sigmoid()[0]")?;
+            writeln!(f, "thresholds = model.config.label_thresholds")?;
+            return writeln!(
+                f,
+                "print([name for name, p in zip(thresholds, probabilities) if p >= thresholds[name]])\n```\n"
+            );
+        }
         writeln!(f, "with torch.no_grad():\n    probabilities = model(**reader({inputs})).logits.softmax(-1)")?;
         writeln!(f, "print(model.config.id2label[int(probabilities.argmax())], float(probabilities.max()))\n```\n")
     }
@@ -286,12 +270,14 @@ impl ModelCard<'_> {
             f,
             "- It learned from {rows} examples; {inputs} unlike these may be labelled worse than the results say."
         )?;
-        writeln!(f, "- Every input gets one of its labels, also one that none of them fits.")?;
+        if !self.is_multi_label() {
+            writeln!(f, "- Every input gets one of its labels, also one that none of them fits.")?;
+        }
         if self.metrics.test.is_none() {
             writeln!(f, "- It was not scored on test data.")?;
         }
         let rare: Vec<String> = self.main_scores().map_or_else(Vec::new, |(_, scores)| {
-            let rare = scores.per_class.iter().filter(|(_, class)| class.support < 10);
+            let rare = scores.per_label().filter(|(_, class)| class.support < 10);
             rare.map(|(label, _)| label.replace('`', "'")).take(10).collect()
         });
         if !rare.is_empty() {
@@ -312,13 +298,6 @@ impl fmt::Display for ModelCard<'_> {
         self.write_use(f)?;
         self.write_limits(f)
     }
-}
-
-/// `91.2 % (88.1 to 93.5)`.
-fn share(value: f64, interval: Option<Interval>) -> String {
-    let interval = interval
-        .map_or_else(String::new, |interval| format!(" ({:.1} to {:.1})", 100.0 * interval.low, 100.0 * interval.high));
-    format!("{:.1} %{interval}", 100.0 * value)
 }
 
 /// For a code span: on one line, and without the character that would end it.

@@ -5,7 +5,7 @@ use super::outcomes::Outcomes;
 use super::verdict::split_name;
 use crate::console::units::counted;
 use crate::data::Modality;
-use crate::evaluation::Evaluation;
+use crate::evaluation::Classification;
 
 /// Rows of a split that the network was trained on: scores on them are too good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct ScoredSplit<'a> {
     /// `valid` or `test`.
     pub name: &'a str,
     /// The scores of these predictions.
-    pub evaluation: &'a Evaluation,
+    pub evaluation: &'a Classification,
     /// The index of each row's label.
     pub truth: &'a [u32],
     /// Row-major, in the order of `truth`.

@@ -96,7 +96,7 @@ impl Task for SingleLabel {
     }
 
     fn evaluate(&self, logits: &Rows, targets: &Targets, names: &Labels) -> Result<Evaluation> {
-        evaluate(&logits.values, targets.classes(), names.names())
+        evaluate(&logits.values, targets.classes(), names.names()).map(Evaluation::from)
     }
 
     fn columns(&self, names: &Labels, options: ColumnOptions) -> Box<dyn OutputColumns> {

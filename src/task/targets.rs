@@ -11,6 +11,8 @@ use crate::fingerprint::Fingerprint;
 pub enum Targets {
     /// One class per example: the index of its label.
     Classes(Vec<u32>),
+    /// Any number of labels per example: their indices, increasing.
+    Sets(Vec<Vec<u32>>),
 }
 
 impl Targets {
@@ -18,6 +20,7 @@ impl Targets {
     pub fn len(&self) -> usize {
         match self {
             Self::Classes(classes) => classes.len(),
+            Self::Sets(sets) => sets.len(),
         }
     }
 
@@ -27,11 +30,42 @@ impl Targets {
     }
 
     /// The class of each example, for callers that handle single-label data alone: the task itself and the predictions
-    /// of a report.
+    /// of a report. Empty where examples have several labels.
     pub fn classes(&self) -> &[u32] {
         match self {
             Self::Classes(classes) => classes,
+            Self::Sets(_) => &[],
         }
+    }
+
+    /// The labels of each example, for callers that handle multi-label data alone. Empty where examples have a class.
+    pub fn sets(&self) -> &[Vec<u32>] {
+        match self {
+            Self::Classes(_) => &[],
+            Self::Sets(sets) => sets,
+        }
+    }
+
+    /// The labels of each example, of whatever task: equal answers are equal lists.
+    pub fn answers(&self) -> Box<dyn Iterator<Item = &[u32]> + '_> {
+        match self {
+            Self::Classes(classes) => Box::new(classes.iter().map(std::slice::from_ref)),
+            Self::Sets(sets) => Box::new(sets.iter().map(Vec::as_slice)),
+        }
+    }
+
+    /// The sets of the examples at `indices` as zeros and ones, row-major `[indices.len(), labels]`; an index that is
+    /// no example's has no labels.
+    pub fn multi_hot(&self, indices: &[usize], labels: usize) -> Vec<f32> {
+        let mut values = vec![0.0; indices.len() * labels];
+        for (row, &index) in values.chunks_exact_mut(labels.max(1)).zip(indices) {
+            for &label in self.sets().get(index).into_iter().flatten() {
+                if let Some(value) = row.get_mut(label as usize) {
+                    *value = 1.0;
+                }
+            }
+        }
+        values
     }
 
     /// Those of the examples at `indices`, in this order; an index that is no example's is passed over.
@@ -40,6 +74,7 @@ impl Targets {
             Self::Classes(classes) => {
                 Self::Classes(indices.iter().filter_map(|&index| classes.get(index).copied()).collect())
             }
+            Self::Sets(sets) => Self::Sets(indices.iter().filter_map(|&index| sets.get(index).cloned()).collect()),
         }
     }
 
@@ -49,6 +84,12 @@ impl Targets {
             Self::Classes(classes) => {
                 for class in classes {
                     hash.bytes(class.to_le_bytes());
+                }
+            }
+            Self::Sets(sets) => {
+                for set in sets {
+                    hash.bytes((set.len() as u32).to_le_bytes());
+                    set.iter().for_each(|label| hash.bytes(label.to_le_bytes()));
                 }
             }
         }

@@ -144,19 +144,20 @@ impl LossWatch {
 /// row the same answer although their labels differ. A network that finds one label alone in very unequal data is not
 /// meant: its logits differ from row to row, and its loss falls below that of the frequencies.
 pub fn has_same_answers(scored: &Evaluated, training_loss: f64, bounds: LossBounds) -> bool {
-    let several = scored.evaluation.per_class.iter().filter(|(_, scores)| scores.support > 0).count() > 1;
-    several && bounds.learned(training_loss) < NOTHING_LEARNED && spread(scored) < SAME_ANSWER
+    scored.evaluation.labels_differ() && bounds.learned(training_loss) < NOTHING_LEARNED && spread(scored) < SAME_ANSWER
 }
 
 /// The standard deviation of the logits over the rows, in the label where it is largest. What all labels of a row share
-/// is taken off first: it changes no answer.
+/// is taken off first where rows have one label: it changes no answer then.
 fn spread(scored: &Evaluated) -> f64 {
+    let is_relative = scored.evaluation.single_label().is_some();
     let (rows, width) = (scored.logits.len(), scored.logits.width);
     let mut sums = vec![(0.0, 0.0); width];
     let mut first = Vec::new();
     for row in 0..rows {
         let logits = scored.logits.row(row);
         let mean = logits.iter().map(|&logit| f64::from(logit)).sum::<f64>() / width as f64;
+        let mean = if is_relative { mean } else { 0.0 };
         let centred = logits.iter().map(|&logit| f64::from(logit) - mean);
         if row == 0 {
             first = centred.clone().collect();
@@ -181,7 +182,7 @@ mod tests {
     fn scored(logits: &[f32], truth: &[u32]) -> Evaluated {
         let labels = ["a", "b"].map(str::to_owned);
         let evaluation = evaluate(logits, truth, &labels).unwrap();
-        Evaluated { logits: Rows { values: logits.to_vec(), width: 2 }, evaluation }
+        Evaluated { logits: Rows { values: logits.to_vec(), width: 2 }, evaluation: evaluation.into() }
     }
 
     /// Two labels, half of the rows each.
@@ -199,7 +200,7 @@ mod tests {
         assert!(!has_same_answers(&scored(&[0.3, 0.1, 0.3, 0.1], &[0, 0]), 0.70, EVEN));
         // One label for all, but not the same answer: an untrained network, or very unequal data.
         let differing = scored(&[0.30, 0.1, 0.28, 0.1, 0.33, 0.1], &[0, 1, 1]);
-        assert!(differing.evaluation.only_answer().is_some());
+        assert!(differing.evaluation.single_label().unwrap().only_answer().is_some());
         assert!((spread(&differing) - 0.0103).abs() < 1e-3, "{}", spread(&differing));
         assert!(!has_same_answers(&differing, 0.70, EVEN));
     }

@@ -226,7 +226,7 @@ mod tests {
                 Inference { classifier: &classifier, compute: tch::Kind::Float, batch_tokens: 64, lower_layers: None };
             let logits = inference.logits(&*examples, &mut |_, _| ())?;
             let evaluation = evaluate(&logits.values, &labels, names.names())?;
-            Ok(Evaluated { logits, evaluation })
+            Ok(Evaluated { logits, evaluation: evaluation.into() })
         };
         let options =
             FitOptions { run, reduce: &SingleDevice, resume, profile: false, snapshot_seconds: f64::INFINITY };

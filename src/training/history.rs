@@ -61,11 +61,15 @@ pub struct EvaluationRecord {
     pub epoch: u32,
     /// Optimizer steps finished by then.
     pub step: u64,
-    /// Fraction of the split's rows that are predicted correctly.
-    pub accuracy: f64,
+    /// Fraction of the split's rows that are predicted correctly; left out where rows have several labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// F1 of all decisions together; left out where rows have one label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_f1: Option<f64>,
     /// Fraction: the plain mean of F1 over the labels that occur.
     pub macro_f1: f64,
-    /// Loss (cross-entropy), the mean over the rows.
+    /// Loss (cross-entropy), the mean over the rows; of several labels over them too.
     pub loss: f64,
     /// How long the evaluation took, in seconds.
     pub seconds: f64,
@@ -74,8 +78,29 @@ pub struct EvaluationRecord {
 impl EvaluationRecord {
     /// The record of `evaluation`, made after epoch `epoch` (from 1), `step` steps and in so many `seconds`.
     pub fn new(split: &str, epoch: u32, step: u64, evaluation: &Evaluation, seconds: f64) -> Self {
-        let Evaluation { accuracy, macro_f1, loss, .. } = *evaluation;
-        Self { split: split.to_owned(), epoch, step, accuracy, macro_f1, loss, seconds }
+        Self {
+            split: split.to_owned(),
+            epoch,
+            step,
+            accuracy: evaluation.single_label().map(|scores| scores.accuracy),
+            micro_f1: evaluation.multi_label().map(|scores| scores.micro_f1),
+            macro_f1: evaluation.macro_f1(),
+            loss: evaluation.loss(),
+            seconds,
+        }
+    }
+
+    /// The score of the task that comes first, with its name.
+    pub fn main(&self) -> (&'static str, f64) {
+        match (self.accuracy, self.micro_f1) {
+            (Some(accuracy), _) => ("accuracy", accuracy),
+            (None, micro_f1) => ("micro-F1", micro_f1.unwrap_or(f64::NAN)),
+        }
+    }
+
+    /// The score by which epochs are chosen unless another is asked for.
+    pub fn usual(&self) -> (&'static str, f64) {
+        self.micro_f1.map_or(("macro-F1", self.macro_f1), |micro_f1| ("micro-F1", micro_f1))
     }
 }
 
@@ -197,7 +222,16 @@ mod tests {
 
     fn valid(step: u64) -> EvaluationRecord {
         let split = "valid".to_owned();
-        EvaluationRecord { split, epoch: 1, step, accuracy: 0.9, macro_f1: 0.8, loss: 0.3, seconds: 2.0 }
+        EvaluationRecord {
+            split,
+            epoch: 1,
+            step,
+            accuracy: Some(0.9),
+            micro_f1: None,
+            macro_f1: 0.8,
+            loss: 0.3,
+            seconds: 2.0,
+        }
     }
 
     fn write(history: &mut HistoryWriter, steps: std::ops::RangeInclusive<u64>) {

@@ -30,7 +30,7 @@ impl EpochScore {
         Self {
             epoch,
             score: if *by == KeepBest::Loss { -value } else { value },
-            loss: evaluation.loss,
+            loss: evaluation.loss(),
             noise: if *by == KeepBest::Latest { noise(evaluation) } else { 0.0 },
         }
     }
@@ -41,33 +41,38 @@ impl EpochScore {
     }
 }
 
-/// One standard error of the accuracy on these rows, and half a row, since scores move in steps of one. A right and a
-/// wrong row are added, so that a score on few rows never counts as certain.
+/// One standard error of the accuracy on these rows (of several labels: of micro-F1, as if each row were one decision),
+/// and half a row, since scores move in steps of one. A right and a wrong row are added, so that a score on few rows
+/// never counts as certain.
 fn noise(evaluation: &Evaluation) -> f64 {
-    let rows = evaluation.rows as f64;
-    let share = (evaluation.accuracy * rows + 1.0) / (rows + 2.0);
+    let rows = evaluation.rows() as f64;
+    let share = (evaluation.micro_f1() * rows + 1.0) / (rows + 2.0);
     (share * (1.0 - share) / rows).sqrt() + 0.5 / rows
 }
 
 /// The value of a score; not a number for a label that was not evaluated.
 pub fn value(of: &KeepBest, evaluation: &Evaluation) -> f64 {
     match of {
-        KeepBest::Latest | KeepBest::MacroF1 => evaluation.macro_f1,
-        KeepBest::Accuracy => evaluation.accuracy,
-        KeepBest::Loss => evaluation.loss,
-        KeepBest::Mcc => evaluation.mcc.unwrap_or(f64::NAN),
+        KeepBest::Latest => evaluation.usual().1,
+        KeepBest::MacroF1 => evaluation.macro_f1(),
+        KeepBest::MicroF1 => evaluation.micro_f1(),
+        KeepBest::Accuracy => evaluation.accuracy(),
+        KeepBest::Loss => evaluation.loss(),
+        KeepBest::Mcc => evaluation.single_label().and_then(|scores| scores.mcc).unwrap_or(f64::NAN),
         KeepBest::F1(label) => {
-            let scores = evaluation.per_class.iter().find(|(name, _)| name == label);
+            let scores = evaluation.per_label().find(|(name, _)| name == label);
             scores.map_or(f64::NAN, |(_, scores)| scores.f1)
         }
     }
 }
 
-/// The best value of a score in words: ``best F1 of `spam` ``.
-pub fn best(of: &KeepBest) -> String {
+/// The best value of a score in words: ``best F1 of `spam` ``. `usual`: the score that decides unless another is asked
+/// for.
+pub fn best(of: &KeepBest, usual: &str) -> String {
     match of {
-        KeepBest::Latest => "latest within the noise of the best macro-F1".to_owned(),
+        KeepBest::Latest => format!("latest within the noise of the best {usual}"),
         KeepBest::MacroF1 => "best macro-F1".to_owned(),
+        KeepBest::MicroF1 => "best micro-F1".to_owned(),
         KeepBest::Accuracy => "best accuracy".to_owned(),
         KeepBest::Loss => "lowest loss".to_owned(),
         KeepBest::Mcc => "best Matthews correlation".to_owned(),
@@ -221,7 +226,9 @@ mod tests {
     #[test]
     fn the_score_that_decides_is_the_one_asked_for() {
         let labels = ["a", "b", "c"].map(str::to_owned);
-        let of = |logits: &[f32]| crate::evaluation::evaluate(logits, &[0, 0, 1, 2], &labels).unwrap();
+        let of = |logits: &[f32]| -> Evaluation {
+            crate::evaluation::evaluate(logits, &[0, 0, 1, 2], &labels).unwrap().into()
+        };
         // The second finds `c` at the price of `a`; the third is right as the first and surer of it.
         let first = of(&[1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
         let second = of(&[0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
@@ -256,7 +263,7 @@ mod tests {
 
         let labels = ["a", "b"].map(str::to_owned);
         let logits: Vec<f32> = [1.0, 0.0].repeat(20);
-        let all_right = crate::evaluation::evaluate(&logits, &[0; 20], &labels).unwrap();
+        let all_right: Evaluation = crate::evaluation::evaluate(&logits, &[0; 20], &labels).unwrap().into();
         let noise = |by: &str| EpochScore::new(1, &all_right, &by.parse().unwrap()).noise;
         // (20 + 1) / (20 + 2) right: sqrt(0.9545 * 0.0455 / 20) + 0.5 / 20.
         assert!((noise("latest") - 0.071_57).abs() < 1e-4, "{}", noise("latest"));

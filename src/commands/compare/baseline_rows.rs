@@ -5,7 +5,7 @@ use crate::baseline::{Baseline, LabelledInputs, Majority, Tfidf};
 use crate::commands::train::data::Data;
 use crate::data::{Example, Input};
 use crate::error::{Error, Result};
-use crate::evaluation::{Evaluation, evaluate};
+use crate::evaluation::{Classification, evaluate};
 use crate::interrupt;
 use crate::report::{FoldScore, FoldScores};
 
@@ -42,7 +42,7 @@ pub fn held_out(data: &Data, folds: Option<Vec<usize>>) -> Result<HeldOut<'_>> {
 }
 
 /// The scores of probabilities. They are made from logits: the logarithms of probabilities are such.
-pub fn score(probabilities: &[f32], labels: &[u32], names: &[String]) -> Result<Evaluation> {
+pub fn score(probabilities: &[f32], labels: &[u32], names: &[String]) -> Result<Classification> {
     let logits: Vec<f32> = probabilities.iter().map(|p| p.max(1e-30).ln()).collect();
     evaluate(&logits, labels, names)
 }
@@ -118,7 +118,7 @@ impl Rows<'_> {
     pub fn fold_scores(
         &self,
         split: &str,
-        all: &Evaluation,
+        all: &Classification,
         probabilities: &[f32],
         names: &[String],
     ) -> Result<Option<FoldScores>> {
@@ -130,12 +130,12 @@ impl Rows<'_> {
             let is_own = |row: usize| folds.of.get(row) == Some(&fold);
             let rows = probabilities.chunks_exact(self.classes.max(1)).enumerate();
             let own: Vec<f32> = rows.filter(|(row, _)| is_own(*row)).flat_map(|(_, row)| row.iter().copied()).collect();
-            let Evaluation { rows, accuracy, macro_f1, loss, .. } =
+            let Classification { rows, accuracy, macro_f1, loss, .. } =
                 score(&own, &self.train.part(is_own).labels, names)?;
             Ok(FoldScore { fold: fold + 1, rows, accuracy, macro_f1, loss, best_epoch: None })
         };
         let by_fold = (0..folds.count).map(of_fold).collect::<Result<Vec<_>>>()?;
-        Ok(Some(FoldScores::new(all.clone(), by_fold, Vec::new())))
+        Ok(Some(FoldScores::new(all.clone().into(), by_fold, Vec::new())))
     }
 }
 

@@ -87,8 +87,8 @@ pub fn baselines(
             epochs: 1,
             rehead_version: RunMetrics::VERSION.to_owned(),
             folds: rows.fold_scores(split, &evaluation, &probabilities, data.labels.names())?,
-            valid: (split == "valid").then(|| evaluation.clone()),
-            test: (split == "test").then_some(evaluation),
+            valid: (split == "valid").then(|| evaluation.clone().into()),
+            test: (split == "test").then(|| evaluation.into()),
             ..RunMetrics::default()
         };
         std::fs::create_dir_all(run).map_err(|error| Error::io(error, run))?;

@@ -45,7 +45,7 @@ pub struct ContenderScores {
     pub macro_f1: Vec<f64>,
     /// Matthews correlation; null where a run of an earlier version has none.
     pub mcc: Vec<Option<f64>>,
-    /// Area under the ROC curve, see [`crate::evaluation::Evaluation::roc_auc`]; null where it is undefined.
+    /// Area under the ROC curve, see [`crate::evaluation::Classification::roc_auc`]; null where it is undefined.
     pub roc_auc: Vec<Option<f64>>,
     /// Average precision; null where it is undefined.
     pub average_precision: Vec<Option<f64>>,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::console::units;
 use crate::error::{Error, Result};
-use crate::evaluation::{Evaluation, comparison};
+use crate::evaluation::{Classification, Evaluation, comparison};
 use crate::report::verdict::split_name;
 use crate::report::{Predictions, RunMetrics};
 use crate::training::history::{self, Record};
@@ -79,8 +79,8 @@ impl FinishedRun {
 
 /// The split that runs are compared on: the test data; where there are none, the training rows out of fold, or the
 /// validation data.
-pub fn compared<'a>(metrics: &'a RunMetrics, run: &Path) -> Result<(&'static str, &'a Evaluation)> {
-    match (&metrics.test, judged(metrics)) {
+pub fn compared<'a>(metrics: &'a RunMetrics, run: &Path) -> Result<(&'static str, &'a Classification)> {
+    match (metrics.test.as_ref().and_then(Evaluation::single_label), judged(metrics)) {
         (Some(test), _) => Ok(("test", test)),
         (None, Some(judged)) => Ok(judged),
         (None, None) => Err(Error::request("the run was not scored").file(run)),
@@ -88,9 +88,10 @@ pub fn compared<'a>(metrics: &'a RunMetrics, run: &Path) -> Result<(&'static str
 }
 
 /// The split that chose the epoch of a run: the training rows out of fold, or the validation data.
-pub fn judged(metrics: &RunMetrics) -> Option<(&'static str, &Evaluation)> {
+pub fn judged(metrics: &RunMetrics) -> Option<(&'static str, &Classification)> {
     let folds = metrics.folds.as_ref().map(|folds| ("folds", &folds.all));
-    folds.or(metrics.valid.as_ref().map(|valid| ("valid", valid)))
+    let (split, scores) = folds.or(metrics.valid.as_ref().map(|valid| ("valid", valid)))?;
+    Some((split, scores.single_label()?))
 }
 
 /// All runs of a strategy, or a baseline.

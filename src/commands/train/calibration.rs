@@ -5,7 +5,7 @@ use super::prepare::Run;
 use crate::config::Switch;
 use crate::error::Result;
 use crate::evaluation::temperature::{Fit, multiplied};
-use crate::evaluation::{Evaluation, fit_temperature};
+use crate::evaluation::{Classification, Evaluation, fit_temperature};
 use crate::inference::Rows;
 use crate::task::{Evaluated, Targets};
 
@@ -46,5 +46,11 @@ pub fn with_scores_before(scored: Evaluated, targets: &Targets, temperature: Opt
     let Evaluated { logits, evaluation } = scored;
     let before = temperature.map(|temperature| Fit::of(&logits.values, targets.classes(), temperature));
     let (ece_before, loss_before) = before.map(|before| (before.ece, before.loss)).unzip();
-    Evaluated { logits, evaluation: Evaluation { ece_before, loss_before, ..evaluation } }
+    let evaluation = match evaluation {
+        Evaluation::SingleLabel(scores) => {
+            Evaluation::SingleLabel(Classification { ece_before, loss_before, ..scores })
+        }
+        other @ Evaluation::MultiLabel(_) => other,
+    };
+    Evaluated { logits, evaluation }
 }

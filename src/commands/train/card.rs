@@ -77,8 +77,8 @@ fn data(config: &RunConfig, metrics: &RunMetrics, out: &Path) -> Vec<DataPart> {
             (role, Some(_)) => fingerprints.get(&format!("the {role} data")).cloned(),
         },
     };
-    let valid = metrics.valid.as_ref().map(|valid| part("validation", data.valid.as_ref(), valid.rows));
-    let test = metrics.test.as_ref().map(|test| part("test", data.test.as_ref(), test.rows));
+    let valid = metrics.valid.as_ref().map(|valid| part("validation", data.valid.as_ref(), valid.rows()));
+    let test = metrics.test.as_ref().map(|test| part("test", data.test.as_ref(), test.rows()));
     std::iter::once(part("training", None, metrics.train_rows)).chain(valid).chain(test).collect()
 }
 

@@ -7,7 +7,6 @@ use crate::config::{KeepBest, Strategy};
 use crate::console::{Console, units};
 use crate::evaluation::Evaluation;
 use crate::report::RunMetrics;
-use crate::report::evaluation::{further, table};
 use crate::report::next_steps::{self, NextStep};
 use crate::training::history::{self, EvaluationRecord, Record};
 use crate::training::stopping;
@@ -18,8 +17,8 @@ pub fn print(metrics: &RunMetrics, out: &Path, next: &[NextStep], console: &Cons
     let mut scored = metrics.scored();
     if let Some((split, main)) = scored.next() {
         console.summary(main.sentence(split));
-        console.note(table(main, console.is_terminal()));
-        let further = further(main).join(", ");
+        console.note(main.table(console.is_terminal()));
+        let further = main.further().join(", ");
         if !further.is_empty() {
             console.note(further);
         }
@@ -77,6 +76,7 @@ fn warn(split: &str, evaluation: &Evaluation, console: &Console) {
 /// same.
 fn calibration(metrics: &RunMetrics) -> Option<String> {
     let (split, main) = metrics.scored().next()?;
+    let main = main.single_label()?;
     let (before, temperature) = (main.ece_before?, metrics.temperature?);
     ((main.ece - before).abs() >= 0.005).then(|| {
         let after = main.ece;
@@ -98,21 +98,21 @@ fn kept_epoch(metrics: &RunMetrics, history: &[Record]) -> Option<String> {
     if *by == KeepBest::Latest {
         return Some(format!("{what}: epoch {epoch} of {} ({})", metrics.epochs, latest(epoch, valid, history)));
     }
-    let (best, value) = (stopping::best(by), stopping::value(by, valid));
+    let (best, value) = (stopping::best(by, valid.usual().0), stopping::value(by, valid));
     let decided = decided(by, epoch, history);
     Some(format!("{what}: epoch {epoch} of {} ({best} on validation: {value:.3}{decided})", metrics.epochs))
 }
 
 /// `macro-F1 on validation 0.753; within the noise of the best, 0.781 in epoch 6`.
 fn latest(kept: u32, valid: &Evaluation, history: &[Record]) -> String {
-    let of_valid = evaluations(history).map(|record| (record.macro_f1, record.epoch));
+    let (name, kept_score) = valid.usual();
+    let of_valid = evaluations(history).map(|record| (record.usual().1, record.epoch));
     let best = of_valid.reduce(|best, next| if next.0 > best.0 { next } else { best });
     match best {
-        Some((score, epoch)) if epoch != kept && score > valid.macro_f1 => format!(
-            "macro-F1 on validation {:.3}; within the noise of the best, {score:.3} in epoch {epoch}",
-            valid.macro_f1
-        ),
-        _ => format!("best macro-F1 on validation: {:.3}", valid.macro_f1),
+        Some((score, epoch)) if epoch != kept && score > kept_score => {
+            format!("{name} on validation {kept_score:.3}; within the noise of the best, {score:.3} in epoch {epoch}")
+        }
+        _ => format!("best {name} on validation: {kept_score:.3}"),
     }
 }
 
@@ -120,7 +120,8 @@ fn latest(kept: u32, valid: &Evaluation, history: &[Record]) -> String {
 fn decided(by: &KeepBest, kept: u32, history: &[Record]) -> String {
     let score = |record: &EvaluationRecord| match by {
         KeepBest::MacroF1 => Some(record.macro_f1),
-        KeepBest::Accuracy => Some(record.accuracy),
+        KeepBest::MicroF1 => record.micro_f1.or(record.accuracy),
+        KeepBest::Accuracy => record.accuracy,
         KeepBest::Latest | KeepBest::Loss | KeepBest::Mcc | KeepBest::F1(_) => None,
     };
     let epochs = || evaluations(history);

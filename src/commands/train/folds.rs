@@ -200,7 +200,7 @@ fn choose_epoch(run: &Run, records: &[FoldRecord]) -> Result<Choice> {
     for epoch in 1..=epochs {
         let evaluation = run.task.evaluate(&logits_after(run, records, epoch)?, targets, &run.labels)?;
         best.observe(EpochScore::new(epoch, &evaluation, &run.plan.keep_best));
-        let (accuracy, macro_f1, loss) = (evaluation.accuracy, evaluation.macro_f1, evaluation.loss);
+        let (accuracy, macro_f1, loss) = (evaluation.accuracy(), evaluation.macro_f1(), evaluation.loss());
         by_epoch.push(EpochScores { epoch, accuracy, macro_f1, loss });
     }
     let best_epoch = best.kept().map(|kept| kept.epoch);
@@ -242,9 +242,9 @@ fn scores(run: &Run, all: &Evaluated, records: &[FoldRecord], by_epoch: Vec<Epoc
         let held_out = folded.held_out(fold);
         let targets = folded.rows.dataset.targets.part(&held_out);
         let evaluation = run.task.evaluate(&all.logits.part(&held_out), &targets, &run.labels)?;
-        let (accuracy, macro_f1, loss) = (evaluation.accuracy, evaluation.macro_f1, evaluation.loss);
+        let (accuracy, macro_f1, loss) = (evaluation.accuracy(), evaluation.macro_f1(), evaluation.loss());
         let best_epoch = record.best_epoch;
-        Ok(FoldScore { fold: fold + 1, rows: evaluation.rows, accuracy, macro_f1, loss, best_epoch })
+        Ok(FoldScore { fold: fold + 1, rows: evaluation.rows(), accuracy, macro_f1, loss, best_epoch })
     };
     let by_fold = records.iter().enumerate().map(of_fold).collect::<Result<Vec<_>>>()?;
     Ok(FoldScores::new(all.evaluation.clone(), by_fold, by_epoch))

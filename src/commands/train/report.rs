@@ -43,7 +43,9 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
     ];
     let scored: Vec<_> = splits
         .into_iter()
-        .filter_map(|(name, evaluation, predictions, split)| Some((name?, evaluation?, predictions?, split?)))
+        .filter_map(|(name, evaluation, predictions, split)| {
+            Some((name?, evaluation?.single_label()?, predictions?, split?))
+        })
         .collect();
     let origins: Vec<Vec<Origin>> = scored.iter().map(|(.., split)| origins(run, split)).collect();
     let splits: Vec<ScoredSplit> = scored

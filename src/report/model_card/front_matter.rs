@@ -29,15 +29,19 @@ impl ModelCard<'_> {
         }
         let library = if self.library == Library::Timm { "timm" } else { "transformers" };
         writeln!(f, "library_name: {library}\npipeline_tag: {task}\ntags:\n- {task}\n- rehead")?;
-        writeln!(f, "metrics:\n- accuracy\n- f1")?;
+        let accuracy = if self.is_multi_label() { "" } else { "\n- accuracy" };
+        writeln!(f, "metrics:{accuracy}\n- f1")?;
         if let Some((split, scores)) = self.main_scores() {
             let files = yaml(&self.files_of(split));
             writeln!(f, "model-index:\n- name: {}\n  results:", yaml(self.name))?;
             writeln!(f, "  - task:\n      type: {task}\n      name: {title}")?;
             writeln!(f, "    dataset:\n      name: {files}\n      type: {files}\n      split: {split}")?;
             writeln!(f, "    metrics:")?;
-            for (kind, name, value) in [("accuracy", "Accuracy", scores.accuracy), ("f1", "Macro F1", scores.macro_f1)]
-            {
+            let first = match self.is_multi_label() {
+                true => ("f1", "Micro F1", scores.micro_f1()),
+                false => ("accuracy", "Accuracy", scores.accuracy()),
+            };
+            for (kind, name, value) in [first, ("f1", "Macro F1", scores.macro_f1())] {
                 writeln!(f, "    - type: {kind}\n      name: {name}\n      value: {value:.6}")?;
             }
         }

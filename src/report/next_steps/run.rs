@@ -7,7 +7,7 @@ use super::{MOST_STEPS, NextStep, named, shell_word};
 use crate::console::units::{count, counted};
 use crate::data::{Modality, Summary};
 use crate::error::listed;
-use crate::evaluation::Evaluation;
+use crate::evaluation::Classification;
 use crate::evaluation::label_errors::suspected;
 use crate::report::split::ScoredSplit;
 use crate::report::threshold::worthwhile;
@@ -182,7 +182,7 @@ fn unfinished(facts: &RunFacts, training: &Training) -> Option<NextStep> {
 
 /// Whether a network is right in hardly more rows than one that always gives the most frequent label.
 fn is_hardly_better_than_majority(main: &ScoredSplit) -> bool {
-    let Evaluation { accuracy, .. } = *main.evaluation;
+    let Classification { accuracy, .. } = *main.evaluation;
     let low = main.evaluation.accuracy_interval().low;
     main.evaluation.majority().is_some_and(|(_, share)| low <= share || accuracy - share < (1.0 - share) / 4.0)
 }
@@ -330,7 +330,7 @@ mod tests {
     use crate::evaluation::evaluate;
 
     /// Rows of `(label, predicted, confidence)` among three labels.
-    fn split(rows: &[(u32, usize, f32)]) -> (Vec<u32>, Vec<f32>, Evaluation) {
+    fn split(rows: &[(u32, usize, f32)]) -> (Vec<u32>, Vec<f32>, Classification) {
         let truth: Vec<u32> = rows.iter().map(|row| row.0).collect();
         let probabilities: Vec<f32> = rows
             .iter()

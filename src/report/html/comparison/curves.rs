@@ -51,11 +51,11 @@ pub(super) fn curves(all: &[Series]) -> Markup {
         let names: Vec<&str> = lines.iter().map(|(one, _)| one.contender.name).collect();
         figure(html! { (caption) }, legend, plot.finish(caption, &shown(&format!("By epoch: {}", names.join(", ")))))
     };
-    let any = all.iter().any(|one| line(one, |valid| valid.accuracy).0.len() > 1);
+    let any = all.iter().any(|one| line(one, |valid| valid.main().1).0.len() > 1);
     let content = html! {
         @if any {
             div.figures {
-                (plot("Validation accuracy", Unit::Percent, |valid| valid.accuracy))
+                (plot("Validation accuracy", Unit::Percent, |valid| valid.main().1))
                 (plot("Validation loss (cross-entropy)", Unit::Plain, |valid| valid.loss))
             }
         } @else { p { "No run was validated more than once, so there are no curves." } }

@@ -75,7 +75,7 @@ fn data(report: &ComparisonReport) -> Markup {
 mod tests {
     use super::*;
     use crate::evaluation::comparison::{self, compare};
-    use crate::evaluation::{Evaluation, evaluate};
+    use crate::evaluation::{Classification, evaluate};
     use crate::report::html::comparison::{Contender, ContenderRun};
     use crate::report::verdict::verdict;
     use crate::training::history::{EvaluationRecord, Record};
@@ -99,11 +99,13 @@ mod tests {
                 .flat_map(|&label| (0..classes).map(move |class| f32::from(u8::from(class == label as usize))));
             evaluate(&logits.collect::<Vec<_>>(), &truth, &labels).unwrap()
         };
-        let evaluations: Vec<Vec<Evaluation>> =
+        let evaluations: Vec<Vec<Classification>> =
             runs.iter().map(|runs| runs.iter().map(|run| scored(run)).collect()).collect();
         let confidence: Vec<f32> = (0..120).map(|row| 0.5 + row as f32 / 300.0).collect();
         let history: Vec<Record> = (1..=3)
-            .map(|epoch| Record::Evaluation(EvaluationRecord::new("valid", epoch, 10, &evaluations[0][0], 1.0)))
+            .map(|epoch| {
+                Record::Evaluation(EvaluationRecord::new("valid", epoch, 10, &evaluations[0][0].clone().into(), 1.0))
+            })
             .collect();
         let compared: Vec<comparison::Contender> = (0..4)
             .map(|one| {

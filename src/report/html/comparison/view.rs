@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use maud::{Markup, html};
 
-use crate::evaluation::Evaluation;
+use crate::evaluation::Classification;
 use crate::evaluation::comparison::{Comparison, Standing};
 use crate::report::NextStep;
 use crate::report::html::plot::{Scale, Unit, legend_entry};
@@ -66,7 +66,7 @@ pub struct ContenderRun<'a> {
     /// As in the run's settings.
     pub seed: u64,
     /// On the split of the comparison.
-    pub evaluation: &'a Evaluation,
+    pub evaluation: &'a Classification,
     /// The index of each row's predicted label, in the order of the truth.
     pub predicted: &'a [u32],
     /// The probability of each prediction; empty where there are none.

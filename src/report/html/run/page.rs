@@ -119,7 +119,7 @@ fn header(report: &RunReport) -> Markup {
 mod tests {
     use super::*;
     use crate::config::KeepBest;
-    use crate::evaluation::{Evaluation, evaluate};
+    use crate::evaluation::{Classification, evaluate};
     use crate::report::{Origin, RunMetrics};
     use crate::training::history::{EvaluationRecord, Record, StepRecord};
 
@@ -134,7 +134,7 @@ mod tests {
         0.01, 0.98, 0.01, 0.4, 0.35, 0.25, 0.0, 0.0, 1.0,
     ];
 
-    fn evaluation() -> Evaluation {
+    fn evaluation() -> Classification {
         let logits: Vec<f32> = PROBABILITIES.iter().map(|probability| probability.max(1e-6).ln()).collect();
         evaluate(&logits, &TRUTH, &["food", HOSTILE, "sport"].map(str::to_owned)).unwrap()
     }
@@ -154,7 +154,7 @@ mod tests {
             })
         };
         let valid = |epoch: u32| {
-            Record::Evaluation(EvaluationRecord::new("valid", epoch, u64::from(4 * epoch), &evaluation(), 1.0))
+            Record::Evaluation(EvaluationRecord::new("valid", epoch, u64::from(4 * epoch), &evaluation().into(), 1.0))
         };
         (1..=8).map(step).chain((1..=2).map(valid)).collect()
     }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::folds::folds;
 use super::view::{FEW_ROWS, RunReport, SplitView};
 use crate::console::units::{self, counted};
-use crate::evaluation::{Evaluation, Interval};
+use crate::evaluation::{Classification, Interval};
 use crate::report::RunMetrics;
 use crate::report::evaluation::further;
 use crate::report::html::page::section;
@@ -94,7 +94,7 @@ pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup
 }
 
 /// On one line, or a few on a narrow page.
-fn further_scores(evaluation: &Evaluation) -> Markup {
+fn further_scores(evaluation: &Classification) -> Markup {
     let further = further(evaluation);
     html! {
         @if !further.is_empty() {

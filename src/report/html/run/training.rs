@@ -64,8 +64,8 @@ pub(super) fn training(report: &RunReport) -> Markup {
                     @if report.metrics.refit.is_some() { "Epoch " (best.epoch) " was chosen" }
                     @else { "The weights of epoch " (best.epoch) " were kept" }
                     @match &report.metrics.keep_best {
-                        Some(KeepBest::Latest) => { ", the " (stopping::best(&KeepBest::Latest)) }
-                        Some(score) => { " for the " (quoted(&stopping::best(score))) }
+                        Some(KeepBest::Latest) => { ", the " (stopping::best(&KeepBest::Latest, best.usual().0)) }
+                        Some(score) => { " for the " (quoted(&stopping::best(score, best.usual().0))) }
                         None => {}
                     }
                     ". Validation: " (scores(best))
@@ -79,8 +79,8 @@ pub(super) fn training(report: &RunReport) -> Markup {
 }
 
 fn scores(record: &EvaluationRecord) -> String {
-    let (accuracy, macro_f1) = (percent(record.accuracy), percent(record.macro_f1));
-    format!("accuracy {accuracy}, macro-F1 {macro_f1}, loss {:.3}", record.loss)
+    let ((name, main), macro_f1) = (record.main(), percent(record.macro_f1));
+    format!("{name} {}, macro-F1 {macro_f1}, loss {:.3}", percent(main), record.loss)
 }
 
 struct Curves<'a> {
@@ -134,20 +134,22 @@ impl Curves<'_> {
         let line = |score: fn(&EvaluationRecord) -> f64| -> Vec<(f64, f64)> {
             self.valid.iter().map(|valid| (valid.step as f64, score(valid))).collect()
         };
-        let (accuracy, f1) = (line(|valid| valid.accuracy), line(|valid| valid.macro_f1));
-        let mut plot = self.plot(accuracy.iter().chain(&f1).map(|point| point.1), Unit::Percent, "");
+        let (main, f1) = (line(|valid| valid.main().1), line(|valid| valid.macro_f1));
+        let name = self.valid.first().map_or("accuracy", |valid| valid.main().0);
+        let mut plot = self.plot(main.iter().chain(&f1).map(|point| point.1), Unit::Percent, "");
         plot.line("c2 dashed", &f1);
-        plot.line("c0", &accuracy);
-        for (record, (&accuracy, &f1)) in self.valid.iter().zip(accuracy.iter().zip(&f1)) {
+        plot.line("c0", &main);
+        for (record, (&main, &f1)) in self.valid.iter().zip(main.iter().zip(&f1)) {
             plot.marker("c2", 3, f1, &format!("epoch {}: macro-F1 {}", record.epoch, percent(record.macro_f1)));
-            plot.marker("c0", 0, accuracy, &format!("epoch {}: accuracy {}", record.epoch, percent(record.accuracy)));
+            let score = percent(record.main().1);
+            plot.marker("c0", 0, main, &format!("epoch {}: {name} {score}", record.epoch));
         }
         let legend = html! {
-            (legend_entry("c0", Some(0), html! { "accuracy" }))
+            (legend_entry("c0", Some(0), html! { (name) }))
             (legend_entry("c2 dashed", Some(3), html! { "macro-F1" }))
         };
-        let reached = self.valid.iter().map(|valid| valid.accuracy).fold(0.0, f64::max);
-        let description = format!("The highest accuracy is {}", percent(reached));
+        let reached = self.valid.iter().map(|valid| valid.main().1).fold(0.0, f64::max);
+        let description = format!("The highest {name} is {}", percent(reached));
         figure(html! { "Validation scores" }, legend, plot.finish("Validation scores by optimizer step", &description))
     }
 }

@@ -175,7 +175,8 @@ fn translate_settings(config: &mut Map<String, Value>) -> Result<()> {
 
 /// The names here of a tensor of that code; of a fused projection those of its parts.
 fn names_of(stored: &str) -> Vec<String> {
-    let (prefix, bare) = match stored.strip_prefix("bert.") {
+    // transformers writes that code's names too, below its own prefix.
+    let (prefix, bare) = match stored.strip_prefix("bert.").or_else(|| stored.strip_prefix("nomic_bert.")) {
         Some(bare) => ("nomic_bert.", bare),
         None => ("", stored),
     };

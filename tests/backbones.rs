@@ -124,6 +124,8 @@ fn bare_names_stand_for_trained_networks_of_timm() {
     let vggs = ["11", "13", "16", "19"].into_iter().flat_map(|depth| [format!("vgg{depth}"), format!("vgg{depth}_bn")]);
     let vits = ["tiny_patch16", "small_patch16", "small_patch32", "base_patch16", "base_patch32"];
     let vits = vits.map(|sizes| format!("vit_{sizes}_224"));
+    let scaled = ["vit_small_patch14_dinov2", "vit_large_patch14_reg4_dinov2", "deit3_base_patch16_224"];
+    let vits = vits.into_iter().chain(scaled.map(str::to_owned)).chain(["vit_base_patch32_clip_224".to_owned()]);
     let efficient = (0..6).map(|number| format!("efficientnet_b{number}"));
     let efficient = efficient.chain((0..9).map(|number| format!("tf_efficientnet_b{number}")));
     let versions = ["s", "m", "l", "b0", "b1", "b2", "b3"].map(|size| format!("tf_efficientnetv2_{size}"));

@@ -303,7 +303,7 @@ fn a_family_that_is_not_there_is_told_from_the_configuration_alone() {
             let said = scene.rehead(&format!("{command} --model bare")).refused();
             let said = said.says(&[&format!("`model_type`: `{family}`"), "supported for texts: `bert`, `roberta`"]);
             said.says(&[
-                "for images: `vit`, `resnet`",
+                "for images: `vit`, `dinov2`, `dinov2_with_registers`, `clip`, `resnet`",
                 "`xlm-roberta`",
                 "`camembert`",
                 "`albert`",

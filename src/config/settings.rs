@@ -221,7 +221,7 @@ pub static SETTINGS: &[Setting] = &[
     ),
     row(
         "model.pooling",
-        "--pooling auto|cls|mean",
+        "--pooling auto|cls|mean|cls+mean",
         Accepts::words::<Pooling>(),
         Auto("mean when frozen, otherwise the model family's own"),
         "How token vectors are pooled",

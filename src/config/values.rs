@@ -74,8 +74,10 @@ words! {
         Auto = "auto",
         /// The first token (and the model's pooler, where it has one).
         Cls = "cls",
-        /// The mean over all tokens.
+        /// The mean over all tokens; of images over those of patches.
         Mean = "mean",
+        /// Both, one after the other, in a network with such a head (DINOv2).
+        ClsAndMean = "cls+mean",
     }
 }
 

@@ -17,6 +17,7 @@ mod timm_config;
 mod transformers_config;
 
 pub use crate::image::augment::{Augmentation, augment};
+pub use crate::image::config_values::IMAGENET;
 pub use crate::image::decode::{decode, decode_bytes};
 pub use crate::image::pixels::{Image, Limits};
 pub use crate::image::preprocessing::{Interpolation, Preprocessing, Resize};

@@ -57,8 +57,8 @@ impl Inference<'_> {
 
     /// Logits and features of every example, from one pass.
     pub fn outputs(&self, set: &dyn ExampleSet, watch: &mut dyn FnMut(usize, usize)) -> Result<Outputs> {
-        let Classifier { backbone, head, labels, .. } = self.classifier;
-        let widths = [labels.len(), backbone.feature_width().max(0) as usize];
+        let Classifier { head, labels, .. } = self.classifier;
+        let widths = [labels.len(), self.classifier.feature_width().max(0) as usize];
         let mut result = Partial::new(set.len(), widths.iter().sum());
         self.fill(&mut result, set, watch, |batch| {
             let (from, activations) = self.start(batch, set)?;
@@ -89,8 +89,8 @@ impl Inference<'_> {
         Ok(result.rows)
     }
 
-    /// The pooled activations after stage `stage` of every example, `stage_width` values each: after the last stage the
-    /// feature vectors, which the head has not seen.
+    /// The pooled activations after stage `stage` of every example, `pooled_width` values each: after the last stage
+    /// the feature vectors, which the head has not seen.
     pub fn pooled(
         &self,
         stage: usize,
@@ -99,7 +99,7 @@ impl Inference<'_> {
         watch: &mut dyn FnMut(usize, usize),
     ) -> Result<Rows> {
         let backbone = &self.classifier.backbone;
-        let mut result = Partial::new(set.len(), backbone.stage_width(stage).max(0) as usize);
+        let mut result = Partial::new(set.len(), backbone.pooled_width(stage, pooling).max(0) as usize);
         self.fill(&mut result, set, watch, |batch| {
             if stage + 1 == backbone.stages().len() {
                 return backbone.features(0, batch, None, pooling, self.pass());

@@ -21,6 +21,8 @@ pub enum Activation {
     /// `x · sigmoid(x)`.
     #[serde(alias = "swish")]
     Silu,
+    /// `x · sigmoid(1.702 x)`, CLIP's.
+    QuickGelu,
     /// The hyperbolic tangent, as in BERT's pooler.
     Tanh,
 }
@@ -49,6 +51,7 @@ impl Activation {
             Self::GeluNew => native::gelu(x, true)?,
             Self::Relu => x.f_relu()?,
             Self::Silu => x.f_silu()?,
+            Self::QuickGelu => x.f_mul_scalar(1.702)?.f_sigmoid()?.f_mul(x)?,
             Self::Tanh => x.f_tanh()?,
         })
     }

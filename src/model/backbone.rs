@@ -172,6 +172,15 @@ impl dyn Backbone {
         self.description().widths.get(stage).copied().unwrap_or(0)
     }
 
+    /// The width of what [`pool`](Self::pool) makes of the activations after stage `stage`: twice that where a token
+    /// and the mean are joined.
+    pub fn pooled_width(&self, stage: usize, pooling: Pooling) -> i64 {
+        match self.layout(stage + 1) {
+            Layout::Map { .. } => self.stage_width(stage),
+            Layout::Tokens { .. } | Layout::ImageTokens { .. } => pooling.width(self.stage_width(stage)),
+        }
+    }
+
     /// The width of a feature vector.
     pub fn feature_width(&self) -> i64 {
         self.description().widths.last().copied().unwrap_or(0)
@@ -179,12 +188,17 @@ impl dyn Backbone {
 
     /// What gradients train: weights, biases and tables.
     pub fn weights(&self) -> impl Iterator<Item = &Parameter> {
-        self.parameters().iter().filter(|parameter| parameter.role != Role::Statistic)
+        self.parameters().iter().filter(|parameter| !matches!(parameter.role, Role::Statistic | Role::Kept))
     }
 
     /// What training changes without a gradient: running means and variances, and counts of batches.
     pub fn statistics(&self) -> impl Iterator<Item = &Parameter> {
         self.parameters().iter().filter(|parameter| parameter.role == Role::Statistic)
+    }
+
+    /// What is in the files alone.
+    pub fn kept(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters().iter().filter(|parameter| parameter.role == Role::Kept)
     }
 
     /// Whether there are batch norms, whose training depends on what shares a batch.

@@ -173,6 +173,14 @@ impl Weights {
         Ok(())
     }
 
+    /// Gives the tensor `name` a shape without the ones that it begins with, where it is there.
+    pub fn drop_leading_ones(&mut self, name: &str) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            let ones = entry.shape.iter().take_while(|&&size| size == 1).count();
+            entry.shape.drain(..ones);
+        }
+    }
+
     /// Whether a tensor of this name is there.
     pub fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)

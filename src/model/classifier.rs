@@ -84,6 +84,11 @@ impl Classifier {
         head.penultimate(&backbone.features(from, batch, activations, *pooling, pass)?, pass)
     }
 
+    /// Values of the vector that the head reads.
+    pub fn feature_width(&self) -> i64 {
+        self.pooling.width(self.backbone.feature_width())
+    }
+
     /// All weights, those of the backbone first; no statistics and no adapters.
     pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         self.backbone.weights().chain(self.head.parameters())
@@ -130,7 +135,7 @@ impl Classifier {
     /// Every tensor under the name that Python gives it: parameters, then statistics.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let mut state = Vec::new();
-        for parameter in self.parameters().chain(self.backbone.statistics()) {
+        for parameter in self.parameters().chain(self.backbone.statistics()).chain(self.backbone.kept()) {
             state.extend(parameter.stored()?);
         }
         Ok(state)

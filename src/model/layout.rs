@@ -19,11 +19,13 @@ pub enum Layout {
         /// Whether the last token stands for the whole text, and not the first.
         last: bool,
     },
-    /// `[T, width]`: the tokens of image after image. The first of each stands for the whole image, the others for its
-    /// patches.
+    /// `[T, width]`: the tokens of image after image. The first of each stands for the whole image; perhaps registers
+    /// follow, then the tokens of its patches.
     ImageTokens {
-        /// Tokens per image, the first included.
+        /// Tokens per image, the first ones included.
         tokens: i64,
+        /// How many come before those of the patches.
+        first_patch: i64,
         /// Values of a token's vector.
         width: i64,
     },
@@ -43,7 +45,7 @@ impl Layout {
     pub fn row_width(self) -> i64 {
         match self {
             Self::Tokens { width, .. } => width,
-            Self::ImageTokens { tokens, width } => tokens * width,
+            Self::ImageTokens { tokens, width, .. } => tokens * width,
             Self::Map { channels, height, width } => channels * height * width,
         }
     }
@@ -88,7 +90,9 @@ impl Layout {
                 Ok(activations.f_index_select(0, &ends.f_sub_scalar(1)?)?)
             }
             Self::Tokens { .. } => pool_tokens(activations, batch.inputs.tokens()?, pooling, 0),
-            Self::ImageTokens { tokens, .. } => pool_tokens(activations, &image_tokens(batch, tokens)?, pooling, 1),
+            Self::ImageTokens { tokens, first_patch, .. } => {
+                pool_tokens(activations, &image_tokens(batch, tokens)?, pooling, first_patch)
+            }
             Self::Map { .. } => Ok(activations.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?),
         }
     }
@@ -102,10 +106,15 @@ pub fn image_tokens(batch: &Batch, tokens: i64) -> Result<PackedTokens> {
 }
 
 /// `[T, width]` to `[N, width]`: each sequence's first token, or the mean over its tokens (in fp32) except the first
-/// `left_out`.
+/// `left_out`; or both, `[N, 2·width]`.
 fn pool_tokens(activations: &Tensor, tokens: &PackedTokens, pooling: Pooling, left_out: i64) -> Result<Tensor> {
     match pooling {
         Pooling::Cls => Ok(activations.f_index_select(0, &tokens.first.f_narrow(0, 0, tokens.sequences())?)?),
+        Pooling::ClsAndMean => {
+            let both = [Pooling::Cls, Pooling::Mean].map(|one| pool_tokens(activations, tokens, one, left_out));
+            let [first, mean] = both;
+            Ok(Tensor::f_cat(&[first?, mean?], 1)?)
+        }
         Pooling::Mean => {
             let width = activations.size().last().copied().unwrap_or(0);
             let means = tokens

@@ -281,10 +281,18 @@ fn assemble(
 }
 
 /// Features that are always means are pooled so whatever is asked for.
-fn wanted_pooling(spec: &HeadSpec, wanted: Option<Pooling>) -> Pooling {
-    match spec.first_token {
-        Some(_) => wanted.unwrap_or(spec.pooling),
-        None => spec.pooling,
+///
+/// # Errors
+/// The first token and the mean together, where the family has no head for both.
+fn wanted_pooling(spec: &HeadSpec, wanted: Option<Pooling>) -> Result<Pooling> {
+    match (&spec.first_token, wanted) {
+        (Some(_), Some(Pooling::ClsAndMean)) if !spec.joins => {
+            Err(Error::request("this network's features are the first token or the mean, not both")
+                .key("model.pooling")
+                .hint("use --pooling cls or --pooling mean"))
+        }
+        (Some(_), wanted) => Ok(wanted.unwrap_or(spec.pooling)),
+        (None, _) => Ok(spec.pooling),
     }
 }
 
@@ -303,6 +311,7 @@ fn head_of_checkpoint(
     warnings: &mut Vec<String>,
 ) -> Result<(Labels, Pooling, Head)> {
     let layers = layers_of(spec, spec.pooling);
+    let width = spec.pooling.width(width);
     let weights = &checkpoint.weights;
     let stored = &layers.output.stored;
     let labels = stored_labels(checkpoint, &format!("{stored}.weight"), warnings)?;
@@ -369,8 +378,8 @@ impl NewHead<'_> {
         missing: &mut Vec<String>,
     ) -> Result<(Labels, Pooling, Head)> {
         let Self { labels, pooling, dropout, seed } = self;
-        let width = parts.backbone.feature_width();
-        let pooling = wanted_pooling(&parts.head, pooling);
+        let pooling = wanted_pooling(&parts.head, pooling)?;
+        let width = pooling.width(parts.backbone.feature_width());
         let layers = layers_of(&parts.head, pooling);
         let random = |name: &str, outputs: i64, seed: u64, has_bias: bool, missing: &mut Vec<String>| {
             missing.push(format!("{name}.weight"));

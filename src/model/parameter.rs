@@ -27,6 +27,8 @@ pub enum Role {
     /// Changed by training passes without a gradient (a batch norm's running mean and variance). Frozen stages leave
     /// theirs alone.
     Statistic,
+    /// Read by no pass: it stays as it is, for the library that reads the files that are written.
+    Kept,
     /// An addition to a weight that is trained in its stead (LoRA), and is merged into it when training ends.
     Adapter,
 }

@@ -18,6 +18,19 @@ pub enum Pooling {
     Cls,
     /// The mean over the sequence's tokens.
     Mean,
+    /// Both, one after the other (DINOv2's head).
+    #[serde(rename = "cls+mean")]
+    ClsAndMean,
+}
+
+impl Pooling {
+    /// Values of a feature vector, of token vectors of `width` values.
+    pub fn width(self, width: i64) -> i64 {
+        match self {
+            Self::Cls | Self::Mean => width,
+            Self::ClsAndMean => 2 * width,
+        }
+    }
 }
 
 /// How a forward pass computes: in which precision, and whether dropout is drawn.

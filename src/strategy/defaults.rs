@@ -12,6 +12,7 @@ pub fn pooling(config: &RunConfig, modality: Modality, choices: &mut Choices) ->
         (PoolingSetting::Auto, _) if modality == Modality::Image => None,
         (PoolingSetting::Cls, _) => Some(Pooling::Cls),
         (PoolingSetting::Mean, _) => Some(Pooling::Mean),
+        (PoolingSetting::ClsAndMean, _) => Some(Pooling::ClsAndMean),
         (PoolingSetting::Auto, Strategy::Frozen) => {
             choices.record(
                 "pooling",

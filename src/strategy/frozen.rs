@@ -146,7 +146,7 @@ fn compute(
     let total: usize = sets.iter().map(|set| set.len()).sum();
     let bar = console.progress("features", Some(total as u64), "examples").rate_in(request.train.examples.unit());
     let mut watch = |examples: usize, tokens: usize| bar.advance_with(examples as u64, tokens as u64);
-    let width = classifier.backbone.feature_width() as usize;
+    let width = classifier.feature_width() as usize;
     if checkpoint.has_others() {
         console.warn(
             "the features that the interrupted run saved are of other data, another model or other settings: they are \

@@ -65,12 +65,12 @@ impl Vectors {
                 .key("stage")
                 .hint(format!("the stages, from 0: {}", listed(backbone.stages()))));
         }
-        let width = backbone.stage_width(stage).max(0) as usize;
         let is_run = network.is_trained();
         let asked = match args.rows.pooling {
             PoolingSetting::Auto => None,
             PoolingSetting::Cls => Some(Pooling::Cls),
             PoolingSetting::Mean => Some(Pooling::Mean),
+            PoolingSetting::ClsAndMean => Some(Pooling::ClsAndMean),
         };
         // Whoever names a pooling or a stage does not want what the files say comes after the last one.
         let follows = asked.is_none() && args.stage.is_none();
@@ -96,6 +96,7 @@ impl Vectors {
         if normalise && args.normalise {
             console.note("--normalise changes nothing: the model does so itself");
         }
+        let width = network.classifier.backbone.pooled_width(stage, pooling).max(0) as usize;
         Ok(Self { stage, pooling, normalise: normalise || args.normalise, width })
     }
 
@@ -129,5 +130,6 @@ fn name_of(pooling: Pooling) -> &'static str {
     match pooling {
         Pooling::Cls => "cls",
         Pooling::Mean => "mean",
+        Pooling::ClsAndMean => "cls+mean",
     }
 }

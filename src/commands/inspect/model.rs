@@ -196,7 +196,7 @@ impl ModelReport {
         let backbone = &classifier.backbone;
         self.family = Some(backbone.family().to_owned());
         self.stages = backbone.stages().to_vec();
-        self.feature_width = Some(backbone.feature_width());
+        self.feature_width = Some(classifier.feature_width());
         self.pooling = Some(classifier.pooling);
         self.unused = loaded.unused;
         self.newly_initialised = loaded.missing;

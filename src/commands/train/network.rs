@@ -59,8 +59,12 @@ impl NetworkSource {
         };
         classifier.problem_type = task.problem_type().to_owned();
         check_input(config, &classifier.input)?;
-        if config.model.pooling == PoolingSetting::Cls && classifier.pooling != Pooling::Cls {
-            console.warn("`--pooling cls` has no effect: this network has no first token, its features are averaged");
+        let wanted = config.model.pooling;
+        let needs_token = matches!(wanted, PoolingSetting::Cls | PoolingSetting::ClsAndMean);
+        if needs_token && classifier.pooling == Pooling::Mean {
+            console.warn(format!(
+                "`--pooling {wanted}` has no effect: this network has no first token, its features are averaged"
+            ));
         }
         if let (Some(size), InputSpec::Image(preprocessing)) = (config.data.image_size, &classifier.input) {
             classifier.set_preprocessing(preprocessing.at_size(size as u32))?;

@@ -38,6 +38,7 @@ pub fn hardware_and_model(config: &mut RunConfig, classifier: &Classifier, hardw
     config.model.pooling = match classifier.pooling {
         Pooling::Cls => PoolingSetting::Cls,
         Pooling::Mean => PoolingSetting::Mean,
+        Pooling::ClsAndMean => PoolingSetting::ClsAndMean,
     };
     config.model.engine = match engine {
         Engine::Packed => config::Engine::Packed,

@@ -72,6 +72,29 @@ impl<'a> EncoderBuilder<'a> {
         Ok(tensor)
     }
 
+    /// The tensor `name`, `[1, rows, width]`, below a first row of zeros, which the checkpoint lacks.
+    pub fn take_after_zeros(&mut self, name: &str, [rows, width]: [i64; 2], stage: usize) -> Result<Tensor> {
+        let stored = self.unregistered(name, &[1, rows, width], Initial::Normal)?;
+        let tensor = stored.f_constant_pad_nd([0, 0, 1, 0])?;
+        let name = format!("{}{name}", self.names.prefix);
+        let location = ParameterLocation::Stage(stage);
+        self.parameters.push(Parameter::new(name, tensor.shallow_clone(), location, Role::Weight));
+        Ok(tensor)
+    }
+
+    /// The tensor `name` for the files that are written, where the family's Python library expects it; zeros where the
+    /// checkpoint lacks it.
+    pub fn keep(&mut self, name: &str, shape: &[i64], stage: usize) -> Result<()> {
+        let stored = format!("{}{name}", self.stored_prefix);
+        let tensor = match self.weights {
+            EncoderWeights::Checkpoint(weights) if weights.has(&stored) => weights.take(&stored, shape)?,
+            _ => Tensor::f_zeros(shape, (Kind::Float, Device::Cpu))?,
+        };
+        let name = format!("{}{name}", self.names.prefix);
+        self.parameters.push(Parameter::new(name, tensor, ParameterLocation::Stage(stage), Role::Kept));
+        Ok(())
+    }
+
     /// A table that token ids index. On a GPU it is a weight like others: there updating the whole is quicker than
     /// finding the rows.
     pub fn take_table(&mut self, name: &str, shape: &[i64], stage: usize) -> Result<Tensor> {

@@ -8,6 +8,7 @@ use super::rotary::RotaryOptions;
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
 use crate::model::layers::NormKind;
+use crate::model::pass::Pooling;
 
 /// Sizes and options of an encoder.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct EncoderConfig {
     pub norm_kind: NormKind,
     /// Whether norms have a bias.
     pub norm_bias: bool,
+    /// Where the norm after the last layer is not applied to every token: the pooling whose result it is applied to.
+    pub pooled_norm: Option<Pooling>,
     /// Whether the first layer has no norm before its attention, since the embeddings end with one.
     pub skips_first_norm: bool,
     /// Positions by rotation.
@@ -72,6 +75,12 @@ pub enum EmbeddingsConfig {
         /// How the positions are brought to another grid: with (timm) or without (transformers) a filter against
         /// aliasing.
         antialias: bool,
+        /// Learned tokens between the class token and the patches, without positions (registers, Darcet et al. 2024).
+        registers: i64,
+        /// Whether the checkpoint has a position for the class token; where it has not, it begins as zeros.
+        class_position: bool,
+        /// Whether the projection of patches has a bias.
+        bias: bool,
     },
 }
 

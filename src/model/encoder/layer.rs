@@ -4,7 +4,7 @@
 use tch::Tensor;
 
 use super::attention::{ScoreBias, attend, attend_first_tokens};
-use super::builder::EncoderBuilder;
+use super::builder::{EncoderBuilder, Initial};
 use super::config::{AttentionOptions, EncoderConfig, FeedForwardOptions, NormPlacement};
 use super::convolution::Convolution;
 use super::disentangled::{RelativeProjections, RelativeVectors};
@@ -16,7 +16,7 @@ use super::sinusoids::Sinusoids;
 use crate::batch::PackedTokens;
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
-use crate::model::layers::{LayerNorm, Linear};
+use crate::model::layers::{LayerNorm, Linear, cast};
 use crate::model::pass::{DropoutKeys, Pass};
 
 /// See the [module](self).
@@ -38,10 +38,15 @@ pub struct Layer {
     inner_dropout: f64,
     output: Linear,
     output_norm: LayerNorm,
+    /// By which what attention and the feed-forward block give is multiplied, `[width]` each.
+    scales: Option<[Tensor; 2]>,
     norms: NormPlacement,
     is_local: bool,
     hidden_dropout: f64,
 }
+
+/// What the vectors of layer scale begin as in a random start: timm's value for the Vision Transformers that have them.
+const INITIAL_SCALE: f64 = 1e-5;
 
 /// What all layers of an encoder read for their attention scores.
 pub enum Distances {
@@ -126,6 +131,14 @@ impl Layer {
             inner_dropout: if drops_inner { config.hidden_dropout } else { 0.0 },
             output: builder.linear_with(output_bias, &name(names.output), inner, width, stage)?,
             output_norm: builder.norm(&name(names.output_norm), width, epsilon, stage)?,
+            scales: match names.layer_scale {
+                Some([attention, output]) => {
+                    let mut take =
+                        |one: &str| builder.take(&name(one), &[width], stage, Initial::Filled(INITIAL_SCALE));
+                    Some([take(attention)?, take(output)?])
+                }
+                None => None,
+            },
             norms: config.norms,
             is_local: config.local.get(index).copied().unwrap_or(false),
             hidden_dropout: config.hidden_dropout,
@@ -206,9 +219,13 @@ impl Layer {
     fn after_attention(&self, context: &Tensor, x: &Tensor, pass: Pass) -> Result<Tensor> {
         let attended = self.attention_output.forward(context, pass)?;
         if self.norms == NormPlacement::Before {
-            let x = self.add(attended, x, pass)?;
+            let [attention_scale, output_scale] = match &self.scales {
+                Some([attention, output]) => [Some(attention), Some(output)],
+                None => [None, None],
+            };
+            let x = self.add(attended, x, attention_scale, pass)?;
             let inner = self.inner(&self.output_norm.forward(&x)?, pass)?;
-            return self.add(self.output.forward(&inner, pass)?, &x, pass);
+            return self.add(self.output.forward(&inner, pass)?, &x, output_scale, pass);
         }
         let drop = DropoutKeys::drop(pass.dropout, self.hidden_dropout);
         let norm = self.attention_norm.as_ref().ok_or_else(|| Error::failure("a layer without its norm"))?;
@@ -231,9 +248,14 @@ impl Layer {
         DropoutKeys::apply(pass.dropout, self.activation.apply(&inner)?.f_mul(&gate)?, self.inner_dropout)
     }
 
-    /// `residual + dropout(x)`.
-    fn add(&self, x: Tensor, residual: &Tensor, pass: Pass) -> Result<Tensor> {
-        Ok(DropoutKeys::apply(pass.dropout, x, self.hidden_dropout)?.f_add_(residual)?)
+    /// `residual + scale · dropout(x)`.
+    fn add(&self, x: Tensor, residual: &Tensor, scale: Option<&Tensor>, pass: Pass) -> Result<Tensor> {
+        let x = DropoutKeys::apply(pass.dropout, x, self.hidden_dropout)?;
+        let mut x = match scale {
+            Some(scale) => x.f_mul(&cast(scale, pass.compute)?)?,
+            None => x,
+        };
+        Ok(x.f_add_(residual)?)
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Names {
     /// The second one.
     pub output: &'static str,
     pub output_norm: &'static str,
+    /// The whole names of the vectors that what attention and the feed-forward block give is multiplied by, in a family
+    /// that has them (layer scale, Touvron et al. 2021).
+    pub layer_scale: Option<[&'static str; 2]>,
     /// After the last layer, where norms come first.
     pub final_norm: Option<&'static str>,
 }
@@ -46,8 +49,20 @@ pub enum EmbeddingNames {
     /// Whole names, but for the norm. `segment` is `None` in a family without segments, `norm` in one without a norm
     /// before the first layer.
     Text { word: &'static str, position: &'static str, segment: Option<&'static str>, norm: Option<&'static str> },
-    /// Whole names, but for the projection.
-    Patches { class: &'static str, position: &'static str, projection: &'static str },
+    /// Whole names, but for the projection and the norm.
+    Patches {
+        class: &'static str,
+        position: &'static str,
+        projection: &'static str,
+        /// Of all register tokens, in a family that has them.
+        registers: Option<&'static str>,
+        /// What stands for a masked patch while a network is pretrained, in a family that has it: kept, not used.
+        mask: Option<&'static str>,
+        /// A norm before the first layer.
+        norm: Option<&'static str>,
+        /// Whether class token and positions are stored as `[width]` and `[positions, width]`, without leading ones.
+        flat: bool,
+    },
 }
 
 /// The same for attention by distance: the table's whole name, and those of its norm and of a layer's projections.
@@ -86,6 +101,7 @@ impl Names {
             gate: None,
             output: "encoder.layer.{}.output.dense",
             output_norm: "encoder.layer.{}.output.LayerNorm",
+            layer_scale: None,
             final_norm: None,
         }
     }

@@ -185,7 +185,8 @@ impl Encoder {
                 (_, Some(x)) => self.layer(stage)?.forward(&x, tokens, distances, pass)?,
                 (_, None) => return Err(without_activations(stage)),
             };
-            x = Some(if stage == self.layers.len() { self.normalised(after)? } else { after });
+            let is_end = stage == self.layers.len() && self.config.pooled_norm.is_none();
+            x = Some(if is_end { self.normalised(after)? } else { after });
         }
         x.ok_or_else(|| without_activations(start))
     }
@@ -217,7 +218,9 @@ impl Backbone for Encoder {
         let width = self.config.width;
         match &self.embeddings {
             Embeddings::Text(_) => Layout::Tokens { width, last: self.reads_last() },
-            Embeddings::Patches(patches) => Layout::ImageTokens { tokens: patches.tokens(), width },
+            Embeddings::Patches(patches) => {
+                Layout::ImageTokens { tokens: patches.tokens(), first_patch: patches.first_patch(), width }
+            }
         }
     }
 
@@ -243,10 +246,14 @@ impl Backbone for Encoder {
             let distances = self.distances(&tokens, pass)?;
             let x = self.run_on(&tokens, distances.as_ref(), from..last, batch, activations, pass)?;
             let first = self.layer(last)?.forward_first_tokens(&x, &tokens, distances.as_ref(), pass)?;
-            return self.normalised(first);
+            return match self.config.pooled_norm {
+                Some(other) if other != pooling => Ok(first),
+                _ => self.normalised(first),
+            };
         }
         let x = self.run(from..last + 1, batch, activations, pass)?;
-        self.layout(last + 1).pool(&x, batch, pooling)
+        let pooled = self.layout(last + 1).pool(&x, batch, pooling)?;
+        if self.config.pooled_norm == Some(pooling) { self.normalised(pooled) } else { Ok(pooled) }
     }
 
     /// Brings the positions to another grid of patches, where images of this size have one.

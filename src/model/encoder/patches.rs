@@ -1,5 +1,5 @@
 //! Stage 0 of images (Dosovitskiy et al. 2021): patches projected to vectors, a class token before them, and a position
-//! each.
+//! each. Register tokens (Darcet et al. 2024), which have no position, stand between the two.
 
 use tch::{Device, Tensor};
 
@@ -9,7 +9,7 @@ use super::names::EmbeddingNames;
 use crate::batch::PackedTokens;
 use crate::batch::packed::filled_tokens;
 use crate::error::{Error, Result};
-use crate::model::layers::cast;
+use crate::model::layers::{LayerNorm, cast};
 use crate::model::layout::filled;
 use crate::model::parameter::Parameter;
 use crate::model::pass::{DropoutKeys, Pass};
@@ -18,11 +18,15 @@ use crate::model::pass::{DropoutKeys, Pass};
 pub struct PatchEmbeddings {
     /// `[width, 3, patch rows, patch columns]`, a convolution's.
     projection: Tensor,
-    bias: Tensor,
-    /// `[1, 1, width]`.
+    bias: Option<Tensor>,
+    /// `[1, 1, width]`, or `[width]` where it is stored so.
     class: Tensor,
-    /// `[1, 1 + patches, width]`, the class token's first.
+    /// `[1, registers, width]`.
+    registers: Option<Tensor>,
+    /// `[1, 1 + patches, width]`, the class token's first, or without the leading one.
     position: Tensor,
+    norm: Option<LayerNorm>,
+    width: i64,
     patch: [i64; 2],
     grid: [i64; 2],
     antialias: bool,
@@ -33,19 +37,36 @@ impl PatchEmbeddings {
     /// Stage 0 of an encoder of images.
     pub fn load(config: &EncoderConfig, builder: &mut EncoderBuilder) -> Result<Self> {
         let (
-            EmbeddingsConfig::Patches { patch, grid, antialias },
-            EmbeddingNames::Patches { class, position, projection },
+            EmbeddingsConfig::Patches { patch, grid, antialias, registers, class_position, bias: has_bias },
+            EmbeddingNames::Patches { class, position, projection, registers: register_name, mask, norm, flat },
         ) = (config.embeddings, builder.names.embeddings)
         else {
             return Err(Error::failure("this encoder reads no images"));
         };
         let width = config.width;
         let (weight, bias) = (format!("{projection}.weight"), format!("{projection}.bias"));
+        let patches = grid[0] * grid[1];
+        let leading = if flat { 2 } else { 0 };
+        if let Some(mask) = mask {
+            builder.keep(mask, &[1, width], 0)?;
+        }
         Ok(Self {
-            class: builder.take(class, &[1, 1, width], 0, Initial::Normal)?,
-            position: builder.take(position, &[1, 1 + grid[0] * grid[1], width], 0, Initial::Normal)?,
+            class: builder.take(class, &[1, 1, width][leading..], 0, Initial::Normal)?,
+            registers: match register_name {
+                Some(name) if registers > 0 => Some(builder.take(name, &[1, registers, width], 0, Initial::Normal)?),
+                _ => None,
+            },
+            position: match class_position {
+                true => builder.take(position, &[1, 1 + patches, width][leading / 2..], 0, Initial::Normal)?,
+                false => builder.take_after_zeros(position, [patches, width], 0)?,
+            },
             projection: builder.take(&weight, &[width, 3, patch[0], patch[1]], 0, Initial::Normal)?,
-            bias: builder.take(&bias, &[width], 0, Initial::Filled(0.0))?,
+            bias: match has_bias {
+                true => Some(builder.take(&bias, &[width], 0, Initial::Filled(0.0))?),
+                false => None,
+            },
+            norm: norm.map(|name| builder.norm(name, width, config.layer_norm_epsilon, 0)).transpose()?,
+            width,
             patch,
             grid,
             antialias,
@@ -58,9 +79,14 @@ impl PatchEmbeddings {
         self.grid
     }
 
-    /// Tokens of an image: the class token and the patches.
+    /// Tokens of an image: the class token, registers and the patches.
     pub fn tokens(&self) -> i64 {
-        1 + self.grid[0] * self.grid[1]
+        self.first_patch() + self.grid[0] * self.grid[1]
+    }
+
+    /// Tokens before those of the patches.
+    pub fn first_patch(&self) -> i64 {
+        1 + self.registers.as_ref().and_then(|registers| registers.size().get(1).copied()).unwrap_or(0)
     }
 
     /// Interpolates the positions, bicubically, when images of this size have another grid of patches. They stay a
@@ -84,33 +110,44 @@ impl PatchEmbeddings {
     }
 
     fn resampled(&self, grid: [i64; 2]) -> Result<Tensor> {
-        let width = self.class.numel() as i64;
+        let width = self.width;
         let [rows, columns] = self.grid;
-        let class = self.position.f_narrow(1, 0, 1)?;
-        let table = self.position.f_narrow(1, 1, rows * columns)?.f_view([1, rows, columns, width])?;
+        let position = self.position.f_view([1, -1, width])?;
+        let class = position.f_narrow(1, 0, 1)?;
+        let table = position.f_narrow(1, 1, rows * columns)?.f_view([1, rows, columns, width])?;
         let table = table.f_permute([0i64, 3, 1, 2])?;
         let table = match self.antialias {
             true => table.f_internal_upsample_bicubic2d_aa(grid, false, None, None)?,
             false => table.f_upsample_bicubic2d(grid, false, None, None)?,
         };
         let table = table.f_permute([0i64, 2, 3, 1])?.f_reshape([1, grid[0] * grid[1], width])?;
-        Ok(Tensor::f_cat(&[class, table], 1)?)
+        let table = Tensor::f_cat(&[class, table], 1)?;
+        // As it is stored: with the leading one or without.
+        if self.position.dim() == 2 { Ok(table.f_squeeze_dim(0)?) } else { Ok(table) }
     }
 
     /// `[N, 3, height, width]` to `[T, width]`: the tokens of the images one after another, then filling.
-    pub fn forward(&self, pixels: &Tensor, tokens: &PackedTokens, pass: Pass) -> Result<Tensor> {
-        let width = self.class.numel() as i64;
-        let (images, patches) = (tokens.sequences(), self.grid[0] * self.grid[1]);
+    pub fn forward(&self, pixels: &Tensor, packing: &PackedTokens, pass: Pass) -> Result<Tensor> {
+        let width = self.width;
+        let (images, patches) = (packing.sequences(), self.grid[0] * self.grid[1]);
         let weight = self.projection.f_permute([0i64, 2, 3, 1])?.f_reshape([width, -1])?;
-        let (weight, bias) = (cast(&weight, pass.compute)?, cast(&self.bias, pass.compute)?);
-        let x = self.unfolded(pixels, pass)?.f_linear(&weight, Some(&bias))?;
+        let bias = self.bias.as_ref().map(|bias| cast(bias, pass.compute)).transpose()?;
+        let x = self.unfolded(pixels, pass)?.f_linear(&cast(&weight, pass.compute)?, bias.as_ref())?;
         let x = x.f_narrow(0, 0, images * patches)?.f_view([images, patches, width])?;
 
-        let position = cast(&self.position, pass.compute)?;
-        let class = cast(&self.class, pass.compute)?.f_add(&position.f_narrow(1, 0, 1)?)?;
-        let x = x.f_add(&position.f_narrow(1, 1, patches)?)?;
-        let x = Tensor::f_cat(&[class.f_expand([images, 1, width], false)?, x], 1)?;
-        let x = filled(x.f_view([images * (1 + patches), width])?)?;
+        let position = cast(&self.position, pass.compute)?.f_view([1, 1 + patches, width])?;
+        let class = cast(&self.class, pass.compute)?.f_view([1, 1, width])?.f_add(&position.f_narrow(1, 0, 1)?)?;
+        let mut tokens = vec![class.f_expand([images, 1, width], false)?];
+        if let Some(registers) = &self.registers {
+            tokens.push(cast(registers, pass.compute)?.f_expand([images, -1, width], false)?);
+        }
+        tokens.push(x.f_add(&position.f_narrow(1, 1, patches)?)?);
+        let x = Tensor::f_cat(&tokens, 1)?;
+        let x = filled(x.f_view([images * self.tokens(), width])?)?;
+        let x = match &self.norm {
+            Some(norm) => norm.forward(&x)?,
+            None => x,
+        };
         DropoutKeys::apply(pass.dropout, x, self.dropout)
     }
 

@@ -207,6 +207,7 @@ impl Architecture {
                     output: LayerName { name: self.spec.head.to_owned(), stored: stored_head },
                     initial_std: family.head_std(features),
                 },
+                joins: false,
             },
             input: InputSpec::Image(preprocessing),
             config: self.config(),

@@ -35,6 +35,7 @@ pub const DISTILBERT: TextEncoder = TextEncoder {
         gate: None,
         output: "transformer.layer.{}.ffn.lin2",
         output_norm: "transformer.layer.{}.output_layer_norm",
+        layer_scale: None,
         final_norm: None,
     },
     keys: TextKeys {

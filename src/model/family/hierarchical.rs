@@ -195,6 +195,7 @@ impl HierarchicalFamily {
             head: HeadSpec {
                 pooling: Pooling::Mean,
                 first_token: None,
+                joins: false,
                 mean: HeadLayers { hidden: None, dropout: 0.0, output, initial_std: INITIAL_STD },
             },
             input: InputSpec::Image(preprocessing.unwrap_or_else(usual)),

@@ -109,8 +109,10 @@ pub struct HeadSpec {
     pub pooling: Pooling,
     /// The head on the first token's vector; `None` where there are no tokens, and features are always means.
     pub first_token: Option<HeadLayers>,
-    /// The head on the mean.
+    /// The head on the mean, and on both where there is such a head.
     pub mean: HeadLayers,
+    /// Whether a head may read the first token and the mean, one after the other.
+    pub joins: bool,
 }
 
 /// A head: perhaps a hidden layer, dropout, and the linear layer that gives the logits.

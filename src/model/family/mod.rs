@@ -6,10 +6,12 @@
 
 mod albert;
 mod bert;
+mod clip;
 mod convnext;
 mod convolutional;
 mod deberta;
 mod deberta_v2;
+mod dinov2;
 mod distilbert;
 mod efficientnet;
 mod electra;
@@ -37,6 +39,7 @@ mod timm_vit;
 mod transformers;
 mod translated;
 mod vgg;
+mod vision_transformer;
 mod vit;
 mod xlnet;
 
@@ -66,6 +69,9 @@ pub const FAMILIES: &[&dyn Family] = &[
     &eurobert::EUROBERT,
     &gte::GTE,
     &vit::Vit,
+    &dinov2::DINOV2,
+    &dinov2::DINOV2_WITH_REGISTERS,
+    &clip::Clip,
     &resnet::ResNetFamily,
     &vgg::VggFamily,
     &inception::InceptionFamily,

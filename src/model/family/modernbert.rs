@@ -45,6 +45,7 @@ pub const MODERNBERT: TextEncoder = TextEncoder {
         gate: None,
         output: "layers.{}.mlp.Wo",
         output_norm: "layers.{}.mlp_norm",
+        layer_scale: None,
         final_norm: Some("final_norm"),
     },
     keys: TextKeys {

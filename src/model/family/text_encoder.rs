@@ -197,6 +197,7 @@ impl TextEncoder {
             },
             norm_kind: NormKind::Layer,
             norm_bias: true,
+            pooled_norm: None,
             skips_first_norm: false,
             rotary: None,
             local: Vec::new(),
@@ -313,6 +314,7 @@ impl TextEncoder {
                 Some(_) => layers(Some(hidden()), output),
                 None => layers(None, MEAN_OUTPUT),
             },
+            joins: false,
         })
     }
 
@@ -425,7 +427,7 @@ impl Family for TextEncoder {
                 set_python_classes(&mut map, self.class, "SequenceClassification", "");
                 self.python_module()
             }
-            Pooling::Cls | Pooling::Mean => {
+            Pooling::Cls | Pooling::Mean | Pooling::ClsAndMean => {
                 map.insert("model_type".into(), self.name.into());
                 map.insert("architectures".into(), json!([format!("{}ForSequenceClassification", self.class)]));
                 Vec::new()

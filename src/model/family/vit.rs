@@ -7,18 +7,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::interface::{Export, Family, FreshNetwork, HeadLayers, HeadSpec, LayerName, Leftovers, Parts, SavedModel};
-use super::timm_vit;
-use super::transformers::{labelled_config, mean_pooled_type, set_python_classes};
+use super::timm_vit::{self, Layout};
+use super::transformers::{mean_pooled_type, set_python_classes};
+use super::vision_transformer::{Extent, VisionSettings, saved, settings};
 use crate::data::Modality;
 use crate::error::{Error, Result};
 use crate::image::{Interpolation, Preprocessing, Resize};
 use crate::model::activation::Activation;
 use crate::model::checkpoint::Checkpoint;
-use crate::model::encoder::{
-    AttentionOptions, ConfigKeys, EmbeddingNames, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights,
-    FeedForwardOptions, INITIAL_STD, LayerKind, Names, NormPlacement, grid_of, impossible_size,
-};
-use crate::model::layers::NormKind;
+use crate::model::encoder::{ConfigKeys, EmbeddingNames, Encoder, EncoderConfig, EncoderWeights, INITIAL_STD, Names};
 use crate::model::pass::Pooling;
 use crate::model::request::{InputSpec, LoadRequest};
 
@@ -34,6 +31,10 @@ const NAMES: Names = Names {
         class: "embeddings.cls_token",
         position: "embeddings.position_embeddings",
         projection: "embeddings.patch_embeddings.projection",
+        registers: None,
+        mask: None,
+        norm: None,
+        flat: false,
     },
     embedding_projection: None,
     distance_bias: None,
@@ -51,6 +52,7 @@ const NAMES: Names = Names {
     gate: None,
     output: "encoder.layer.{}.output.dense",
     output_norm: "encoder.layer.{}.layernorm_after",
+    layer_scale: None,
     final_norm: Some("layernorm"),
 };
 
@@ -76,23 +78,6 @@ fn name_of(stored: &str) -> String {
     };
     let renamed = MODERN.iter().find_map(|(modern, name)| Some(format!("{name}{}", rest.strip_prefix(modern)?)));
     format!("{}encoder.layer.{layer}.{}", NAMES.prefix, renamed.as_deref().unwrap_or(rest))
-}
-
-/// One number for both directions, or rows and columns.
-#[derive(Deserialize, Clone, Copy)]
-#[serde(untagged)]
-enum Extent {
-    Square(i64),
-    Rectangle([i64; 2]),
-}
-
-impl Extent {
-    fn both(self) -> [i64; 2] {
-        match self {
-            Self::Square(side) => [side; 2],
-            Self::Rectangle(both) => both,
-        }
-    }
 }
 
 /// The settings of `config.json` that matter here; defaults as in transformers' `ViTConfig`.
@@ -154,60 +139,34 @@ const MATCHING: &str = "use the config.json that belongs to these weights, of a 
 /// Reads `config`, the `config.json` of a ViT, which messages call `file`: the encoder, and height and width of the
 /// images that its positions are for. `antialias` is as in [`EmbeddingsConfig::Patches`].
 ///
+/// [`EmbeddingsConfig::Patches`]: crate::model::encoder::EmbeddingsConfig::Patches
+///
 /// # Errors
 /// A mistyped or impossible setting.
 fn read_config(config: &Value, file: &Path, antialias: bool) -> Result<(EncoderConfig, [i64; 2])> {
-    let config: VitConfig = serde_path_to_error::deserialize(config).map_err(|error| {
-        Error::request(error.inner().to_string()).file(file).key(error.path().to_string()).hint(MATCHING)
-    })?;
-    let refuse = |key: &str, message: String| Err(Error::request(message).file(file).key(key).hint(MATCHING));
-    let (image, patch) = (config.image_size.both(), config.patch_size.both());
-    let sizes =
-        [("image_size", image[0]), ("image_size", image[1]), ("patch_size", patch[0]), ("patch_size", patch[1])];
-    if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !(1..=1 << 20).contains(size)) {
-        return refuse(key, impossible_size(size));
-    }
-    if config.num_channels != 3 {
-        return refuse(
-            "num_channels",
-            format!("{} channels; images have three, red, green and blue", config.num_channels),
-        );
-    }
-    let grid = grid_of(image, patch).map_err(|error| error.file(file).key("image_size"))?;
-    let encoder = EncoderConfig {
+    let config: VitConfig = settings(config, file, MATCHING)?;
+    let settings = VisionSettings {
         family: NAME,
-        embeddings: EmbeddingsConfig::Patches { patch, grid, antialias },
+        image: config.image_size,
+        patch: config.patch_size,
+        channels: config.num_channels,
         width: config.hidden_size,
-        layers: config.num_hidden_layers as usize,
-        layer_kind: LayerKind::Attention,
-        attention: AttentionOptions {
-            heads: config.num_attention_heads,
-            key_value_heads: config.num_attention_heads,
-            qkv_bias: config.qkv_bias,
-            output_bias: true,
-            dropout: config.attention_probs_dropout_prob,
-            relative: None,
-        },
-        feed_forward: FeedForwardOptions {
-            inner: config.intermediate_size,
-            activation: config.hidden_act,
-            gated: false,
-            bias: true,
-            output_bias: true,
-            drops_inner: false,
-        },
-        norms: NormPlacement::Before,
-        layer_norm_epsilon: config.layer_norm_eps,
-        norm_kind: NormKind::Layer,
-        norm_bias: true,
-        skips_first_norm: false,
-        rotary: None,
-        local: Vec::new(),
-        convolution: None,
-        windows: Vec::new(),
+        layers: config.num_hidden_layers,
+        heads: config.num_attention_heads,
+        qkv_bias: config.qkv_bias,
+        inner: config.intermediate_size,
+        activation: config.hidden_act,
+        gated: false,
+        epsilon: config.layer_norm_eps,
         hidden_dropout: config.hidden_dropout_prob,
+        attention_dropout: config.attention_probs_dropout_prob,
+        antialias,
+        registers: 0,
+        class_position: true,
+        projection_bias: true,
+        pooled_norm: None,
     };
-    Ok((encoder.checked(file, &ConfigKeys::TRANSFORMERS, MATCHING)?, image))
+    settings.encoder(file, &ConfigKeys::TRANSFORMERS, MATCHING)
 }
 
 impl Vit {
@@ -222,7 +181,7 @@ impl Vit {
         let unused = OTHER_PARTS.map(str::to_owned).into();
         Parts {
             backbone: Box::new(encoder),
-            head: HeadSpec { pooling, first_token: Some(head()), mean: head() },
+            head: HeadSpec { pooling, first_token: Some(head()), mean: head(), joins: false },
             input: InputSpec::Image(preprocessing),
             config,
             leftovers: Leftovers { network: "a plain ViT".to_owned(), unused, ignored: &[] },
@@ -242,29 +201,28 @@ impl Family for Vit {
     fn recognises(&self, config: &Value) -> bool {
         match config.get("model_type").and_then(Value::as_str) {
             Some(given) => given == NAME || given == mean_pooled_type(NAME),
-            None => timm_vit::recognises(config),
+            None => timm_vit::layout(config) == Some(Layout::Vit),
         }
     }
 
     fn architectures(&self) -> Vec<String> {
-        timm_vit::NAMED.map(str::to_owned).into()
+        timm_vit::named(Layout::Vit).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    fn makes(&self, architecture: &str) -> bool {
+        timm_vit::layout_named(architecture) == Some(Layout::Vit)
     }
 
     /// Google's weights of ImageNet-21k, fine-tuned on ImageNet.
     fn pretrained_id(&self, architecture: &str) -> Option<String> {
-        let tag = match architecture {
-            "vit_base_patch16_224" => "augreg2_in21k_ft_in1k",
-            known if timm_vit::NAMED.contains(&known) => "augreg_in21k_ft_in1k",
-            _ => return None,
-        };
-        Some(format!("timm/{architecture}.{tag}"))
+        timm_vit::pretrained_id(Layout::Vit, architecture)
     }
 
     fn load(&self, checkpoint: &mut Checkpoint, request: &LoadRequest) -> Result<Parts> {
         let preprocessing = Preprocessing::of_directory(&checkpoint.directory)?;
-        let from_timm = timm_vit::recognises(&checkpoint.config);
+        let from_timm = timm_vit::layout(&checkpoint.config).is_some();
         if from_timm {
-            timm_vit::convert(checkpoint)?;
+            timm_vit::convert(checkpoint, Layout::Vit)?;
         } else {
             checkpoint.weights.rename(|stored| vec![name_of(stored)])?;
             refuse_distilled(checkpoint)?;
@@ -282,7 +240,7 @@ impl Family for Vit {
 
     /// By timm's name for its sizes (`vit_small_patch16_224`).
     fn fresh(&self, network: &FreshNetwork, request: &LoadRequest) -> Result<Parts> {
-        let config = timm_vit::fresh_config(network.architecture)?;
+        let config = timm_vit::fresh_config(Layout::Vit, network.architecture)?;
         let (mut sizes, image) = read_config(&config, Path::new(network.architecture), true)?;
         sizes.set_dropout(request.dropout());
         let weights = EncoderWeights::Random { seed: network.seed, device: request.device };
@@ -293,15 +251,9 @@ impl Family for Vit {
 
     /// The preprocessing too, and for a mean-pooled model the Python module that loads it.
     fn export(&self, model: &SavedModel) -> Export {
-        let mut map = labelled_config(model);
-        let mut files = Vec::new();
-        if let InputSpec::Image(preprocessing) = model.input {
-            let (height, width) = preprocessing.crop;
-            map.insert("image_size".into(), if height == width { json!(height) } else { json!([height, width]) });
-            files.push(("preprocessor_config.json".to_owned(), format!("{:#}\n", preprocessing.to_transformers())));
-        }
+        let (mut map, mut files) = saved(model, None);
         match model.pooling {
-            Pooling::Cls => {
+            Pooling::Cls | Pooling::ClsAndMean => {
                 map.insert("model_type".into(), NAME.into());
                 map.insert("architectures".into(), json!(["ViTForImageClassification"]));
             }

@@ -1,5 +1,5 @@
-//! What hierarchical networks (ConvNeXt, Swin) compute equals what transformers and timm compute, for small random ones of
-//! both: logits, features, and the gradient of every parameter. Stages, adapters, precisions, files that are refused,
+//! What hierarchical networks (ConvNeXt, Swin) compute equals what transformers and timm compute, for small random ones
+//! of both: logits, features, and the gradient of every parameter. Stages, adapters, precisions, files that are refused,
 //! and saved directories, which transformers loads. Needs Python's packages (`make test` puts them into .python).
 
 #[path = "support/python.rs"]

@@ -45,7 +45,7 @@ struct Step {
 
 enum Block {
     ConvNext(ConvNextBlock),
-    Swin(SwinBlock),
+    Swin(Box<SwinBlock>),
 }
 
 /// From a map to one of half the extent.
@@ -166,7 +166,7 @@ impl Block {
             BlockSpec::Swin(swin) => {
                 let heads = swin.heads.get(level).copied().unwrap_or(1);
                 let place = SwinPlace { width, heads, shifted: index % 2 == 1, stage };
-                Self::Swin(SwinBlock::load(&name, &place, swin, spec.activation, builder)?)
+                Self::Swin(Box::new(SwinBlock::load(&name, &place, swin, spec.activation, builder)?))
             }
         })
     }

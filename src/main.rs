@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => commands::compare::run(args),
         Command::Advise(args) => commands::advise::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
-        Command::Fetch(args) => commands::fetch::run(&args),
+        Command::Fetch(args) => commands::fetch::run(args),
         Command::Models(args) => commands::models::run(args),
         Command::Convert(args) => commands::convert::run(args),
         Command::Completions(args) => commands::completions::run(args),

@@ -144,7 +144,7 @@ pub fn cropped(size: [i64; 2], shortest: i64, [mean, std]: [[f32; 3]; 2]) -> Pre
     Preprocessing { resize, crop: (height, width), interpolation: Interpolation::Bicubic, mean, std }
 }
 
-/// The `config.json` of a saved model, with its labels, and `preprocessing_config.json` beside it. The images' size is
+/// The `config.json` of a saved model, with its labels, and `preprocessor_config.json` beside it. The images' size is
 /// a setting of `config.json`, or of its object `part`.
 pub fn saved(model: &SavedModel, part: Option<&str>) -> (Map<String, Value>, Vec<(String, String)>) {
     let mut map = labelled_config(model);

@@ -1,5 +1,5 @@
 //! The Vision Transformer (Dosovitskiy et al. 2021), in transformers' layout. timm's checkpoints are brought into it
-//! first (`timm_vit.rs`), and whatever a ViT came from, it is saved for transformers.
+//! first (`timm_vit/`), and whatever a ViT came from, it is saved for transformers.
 
 use std::path::Path;
 

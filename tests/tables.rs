@@ -1,4 +1,4 @@
-//! Spreadsheets and Parquet files as people have them: read wherever rows are read, written by `label` with every cell
+//! Spreadsheets, Parquet and Arrow files as people have them: read wherever rows are read, written by `label` with every cell
 //! and column as it was.
 
 mod support;
@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
+use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Date32Array, DictionaryArray, Float64Array, Int64Array, LargeStringArray,
     RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray,
 };
+use arrow_ipc::CompressionType;
+use arrow_ipc::reader::FileReader;
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::DataType;
 use calamine::{Data, Reader};
 use parquet::arrow::ArrowWriter;
@@ -225,7 +228,7 @@ fn columns_of_every_type_are_written_as_text_and_json() {
     assert!(rows[2].starts_with(",,,,,,"), "{}", rows[2]);
     scene.rehead(&format!("{BASIC} --input in.parquet --output out.jsonl")).ok();
     let text = scene.text("out.jsonl");
-    let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&rows[0]["n"], &rows[0]["tags"][1]), (&7.into(), &"b".into()));
     assert!(rows[1]["n"].is_null() && rows[1]["text"].is_null() && rows[1]["tags"].is_null());
 }
@@ -567,4 +570,72 @@ fn blank_texts_of_a_single_column_are_rows() {
     // As pandas writes it: a blank that XML does not keep, in the last of five rows.
     scene.write("in.xlsx", include_bytes!("fixtures/blank_texts.xlsx"));
     assert_eq!(labelled(&scene, "in.xlsx", "").lines().count(), 6);
+}
+
+/// Arrow's files with an index, compressed and not, and as a stream, as Hugging Face's datasets keep them.
+#[test]
+fn arrow_files_are_read_and_written_with_their_types() {
+    let scene = scene();
+    let kinds: DictionaryArray<Int32Type> = vec!["review", "note", "review"].into_iter().collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(Int64Array::from(vec![7, 8, 9]))),
+        ("text", texts(&["good film", "bad film", "a fun film"])),
+        ("kind", Arc::new(kinds)),
+        ("score", Arc::new(Float64Array::from(vec![Some(0.5), None, Some(1.25)]))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let create = |name: &str| std::fs::File::create(scene.path(name)).unwrap();
+    let lz4 = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).unwrap();
+    let mut indexed = FileWriter::try_new(create("indexed.arrow"), &batch.schema()).unwrap();
+    let mut compressed = FileWriter::try_new_with_options(create("pandas.feather"), &batch.schema(), lz4).unwrap();
+    let mut stream = StreamWriter::try_new(create("stream.arrow"), &batch.schema()).unwrap();
+    for part in [batch.slice(0, 1), batch.slice(1, 2)] {
+        indexed.write(&part).unwrap();
+        compressed.write(&part).unwrap();
+        stream.write(&part).unwrap();
+    }
+    indexed.finish().unwrap();
+    compressed.finish().unwrap();
+    stream.finish().unwrap();
+    parquet(&scene, "in.parquet", vec![("text", texts(&["good film", "bad film", "a fun film"]))]);
+    scene.rehead(&format!("{BASIC} --input in.parquet --output parquet.csv")).ok();
+    let labels: Vec<String> =
+        scene.text("parquet.csv").lines().map(|line| line.split_once(',').unwrap().1.to_owned()).collect();
+    for name in ["indexed.arrow", "pandas.feather", "stream.arrow"] {
+        scene.rehead(&format!("inspect {name}")).ok().shows(&["arrow", "3 rows", "text [text]"]);
+        scene.rehead(&format!("{BASIC} --input {name} --output {name}.csv")).ok();
+        let text = scene.text(&format!("{name}.csv"));
+        let ends: Vec<String> = text.lines().map(|line| line.splitn(5, ',').last().unwrap().to_owned()).collect();
+        assert_eq!(ends, labels, "{name}: {text}");
+        // Written again, every column has its type, and the labels are columns more.
+        scene.rehead(&format!("{BASIC} --input {name} --output out.arrow")).ok();
+        let reader = FileReader::try_new(std::fs::File::open(scene.path("out.arrow")).unwrap(), None).unwrap();
+        let schema = reader.schema();
+        let read: Vec<RecordBatch> = reader.collect::<Result<_, _>>().unwrap();
+        assert_eq!(schema.fields()[..4], batch.schema().fields()[..], "{name}");
+        assert_eq!(schema.field(4).name(), "predicted_label");
+        let rows: usize = read.iter().map(RecordBatch::num_rows).sum();
+        let ids: Vec<i64> =
+            read.iter().flat_map(|part| part.column(0).as_primitive::<Int64Type>().values().to_vec()).collect();
+        assert_eq!((rows, ids), (3, vec![7, 8, 9]), "{name}");
+    }
+    // A table of texts becomes one, and damage is named.
+    scene.write("in.csv", "text\ngood film\n");
+    scene.rehead(&format!("{BASIC} --input in.csv --output from_csv.feather")).ok();
+    scene.rehead("inspect from_csv.feather").ok().shows(&["1 row", "predicted_label"]);
+    let whole = scene.bytes("indexed.arrow");
+    scene.write("cut.arrow", &whole[..whole.len() / 2]);
+    scene.write("old.feather", b"FEA1 and more");
+    scene.write("noise.arrow", [7u8; 300]);
+    scene.write("empty.arrow", b"");
+    for (name, says) in [
+        ("cut.arrow", "the Arrow file cannot be read"),
+        ("old.feather", "Feather file of version 1"),
+        ("noise.arrow", "the Arrow file cannot be read"),
+        ("empty.arrow", "the file is empty"),
+    ] {
+        scene.rehead(&format!("{BASIC} --input {name} --output x.csv")).refused().says(&[name, says]);
+    }
+    let piped = scene.rehead(&format!("{BASIC} --input - --output x.csv")).input(&whole).refused();
+    piped.says(&["an Arrow file", "not read from a pipe"]);
 }

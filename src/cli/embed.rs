@@ -26,7 +26,7 @@ Examples:
 /// The extension of an array of NumPy's.
 pub const NPY: &str = "npy";
 /// Those of all that can be written.
-const FORMATS: [&str; 7] = [NPY, "parquet", "jsonl", "ndjson", "csv", "tsv", "xlsx"];
+const FORMATS: [&str; 9] = [NPY, "parquet", "arrow", "feather", "jsonl", "ndjson", "csv", "tsv", "xlsx"];
 
 /// The flags of `rehead embed`.
 #[derive(Debug, Args)]
@@ -126,7 +126,7 @@ impl EmbedArgs {
         if !FORMATS.contains(&extension.as_str()) {
             return Err(Error::request("features are not written in this format")
                 .file(&self.output)
-                .hint("write .npy, .parquet, .jsonl, .csv, .tsv or .xlsx"));
+                .hint("write .npy, .parquet, .arrow, .jsonl, .csv, .tsv or .xlsx"));
         }
         if is_stream(&self.input) {
             return match self.resume {

@@ -5,11 +5,6 @@ use crate::error::Error;
 /// The error for a kind of file that is not read, by its usual extension; `None` for every other one.
 pub fn unsupported(extension: &str) -> Option<Error> {
     let (what, hint) = match extension {
-        "arrow" | "feather" => (
-            "an Arrow file",
-            "write it as Parquet: python -c \"import pandas; \
-             pandas.read_feather('data.feather').to_parquet('data.parquet')\"",
-        ),
         "zip" => (
             "a zip archive",
             "unpack it (unzip) and pass the file inside; a spreadsheet's name must end in .xlsx or .ods",
@@ -27,7 +22,8 @@ pub fn unsupported(extension: &str) -> Option<Error> {
 /// read from a file whose name says what it is.
 pub fn unsupported_content(head: &[u8]) -> Option<Error> {
     const SIGNATURES: [(&[u8], &str); 3] = [(b"BZh", "bz2"), (b"\xFD7zXZ\0", "xz"), (b"SQLite format 3\0", "sqlite")];
-    const FROM_FILES: [(&[u8], &str, &str); 3] = [
+    const FROM_FILES: [(&[u8], &str, &str); 4] = [
+        (b"ARROW1", "an Arrow file", "it is not read from a pipe: name a file that ends in .arrow or .feather"),
         (b"PAR1", "a Parquet file", "it is read from its end, so not from a pipe: name a file that ends in .parquet"),
         (b"\xD0\xCF\x11\xE0", "a workbook of an older Excel", "name a file that ends in .xls"),
         (

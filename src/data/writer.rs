@@ -201,7 +201,7 @@ fn not_written(format: FileFormat) -> Error {
 }
 
 fn not_written_hint(error: Error) -> Error {
-    error.hint("write .csv, .tsv, .jsonl, .xlsx or .parquet")
+    error.hint("write .csv, .tsv, .jsonl, .xlsx, .parquet or .arrow")
 }
 
 /// Whether what is written to `path` cannot be taken back: standard output, another open file by its number, a device,

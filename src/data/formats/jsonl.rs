@@ -1,6 +1,6 @@
-//! JSON Lines: one object per line; or one array of objects, on any number of lines. Blank lines are skipped; the columns
-//! are the keys of the first objects. On output, which is lines, an object keeps the text it was read from, so that numbers keep every digit, and the added columns follow as further
-//! members.
+//! JSON Lines: one object per line; or one array of objects, on any number of lines. Blank lines are skipped; the
+//! columns are the keys of the first objects. On output, which is lines, an object keeps the text it was read from, so
+//! that numbers keep every digit, and the added columns follow as further members.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;

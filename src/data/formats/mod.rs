@@ -1,13 +1,15 @@
 //! The file formats, a file each: what its extensions are, how it is recognised, how its rows are read and how they are
 //! written. A new one is a file here that implements [`super::format::Format`], and a line in [`FORMATS`].
 
+mod arrow;
+mod batch_writer;
+mod batches;
 mod csv;
 mod csv_encoder;
 mod images;
 mod jsonl;
 mod lines;
 mod parquet;
-mod parquet_writer;
 mod spreadsheet;
 mod xlsx_writer;
 
@@ -16,13 +18,14 @@ pub use images::{image_folder_layout, is_image};
 
 /// All formats. The order is that in which a stream without a telling name is sniffed: plain lines claim every stream,
 /// so they come last among the formats that are sniffed.
-pub static FORMATS: [FileFormat; 7] = [
+pub static FORMATS: [FileFormat; 8] = [
     &jsonl::Jsonl,
     &csv::CSV,
     &csv::TSV,
     &lines::PlainLines,
     &spreadsheet::Spreadsheet,
     &parquet::Parquet,
+    &arrow::Arrow,
     &images::ImageFolder,
 ];
 

@@ -2,19 +2,17 @@
 //! file; a row keeps its batch, and with it every column's type, nested ones too.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
-use super::parquet_writer::ParquetWriter;
-use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, RowSource, WholeWriter, guarded};
+use super::batch_writer::{BatchWriter, Container};
+use super::batches::BatchedRows;
+use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, WholeWriter, guarded};
 use crate::data::options::ReadOptions;
-use crate::data::row::{Record, Row};
 use crate::data::stream::{ByteStream, is_standard_stream};
-use crate::data::typed::{BatchRow, TypedRow};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -55,7 +53,7 @@ impl Format for Parquet {
     }
 
     fn whole_writer(&self, path: &Path, input: &FileLayout, added: &[AddedColumn]) -> Result<Box<dyn WholeWriter>> {
-        Ok(Box::new(ParquetWriter::create(path, input, added)?))
+        Ok(Box::new(BatchWriter::create(Container::Parquet, path, input, added)?))
     }
 
     fn open_stream(&self, stream: ByteStream, _options: &ReadOptions) -> Result<OpenedRows> {
@@ -81,7 +79,9 @@ fn opened(path: &Path, file: File) -> Result<OpenedRows> {
     let batches = builder.with_batch_size(batch_rows as usize).build().map_err(failed)?;
     let columns = schema.fields().iter().map(|field| field.name().clone()).collect();
     let layout = FileLayout { schema: Some(schema), ..FileLayout::new(path, &Parquet, columns) };
-    let source = ParquetRows { file: path.to_owned(), batches, batch: None, remaining: rows as u64 };
+    let file = path.to_owned();
+    let batches = batches.map(move |batch| batch.map_err(|error| damaged(&ParquetError::from(error), &file)));
+    let source = BatchedRows::new(path.to_owned(), batches, Some(rows as u64));
     Ok(OpenedRows { layout, rows: Box::new(source), choices: Vec::new() })
 }
 
@@ -96,41 +96,4 @@ fn damaged(error: &ParquetError, path: &Path) -> Error {
         "write or fetch the file again"
     };
     Error::request(format!("the Parquet file cannot be read: {message}")).file(path).hint(hint)
-}
-
-struct ParquetRows {
-    file: PathBuf,
-    batches: ParquetRecordBatchReader,
-    /// The batch that is being read, and the next of its rows.
-    batch: Option<(Arc<RecordBatch>, usize)>,
-    remaining: u64,
-}
-
-impl RowSource for ParquetRows {
-    fn next_row(&mut self, number: u64) -> Result<Option<Row>> {
-        loop {
-            if let Some((batch, next)) = &mut self.batch
-                && *next < batch.num_rows()
-            {
-                let row = BatchRow { batch: Arc::clone(batch), index: *next };
-                *next += 1;
-                self.remaining = self.remaining.saturating_sub(1);
-                return Ok(Some(Row { number, line: number, record: Record::Typed(TypedRow::Batch(row)) }));
-            }
-            let batches = &mut self.batches;
-            let batch = guarded(&self.file, || match batches.next() {
-                Some(Err(error)) => Err(damaged(&ParquetError::from(error), &self.file).row(number)),
-                Some(Ok(batch)) => Ok(Some(batch)),
-                None => Ok(None),
-            })?;
-            match batch {
-                Some(batch) => self.batch = Some((Arc::new(batch), 0)),
-                None => return Ok(None),
-            }
-        }
-    }
-
-    fn remaining(&self) -> Option<u64> {
-        Some(self.remaining)
-    }
 }

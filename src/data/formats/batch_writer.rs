@@ -1,9 +1,11 @@
-//! Writes Parquet files: rows that come from one keep their columns as they were, with their types; those of a
-//! spreadsheet have the type that all cells of a column have, and all others are texts. Added columns are texts and
-//! numbers.
+//! Writes Parquet and Arrow files: rows that come from one keep their columns as they were, with their types; those of
+//! a spreadsheet have the type that all cells of a column have, and all others are texts. Added columns are texts,
+//! numbers and lists of them.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,10 +14,10 @@ use arrow_array::builder::{
     TimestampMillisecondBuilder,
 };
 use arrow_array::{ArrayRef, RecordBatch};
+use arrow_ipc::writer::FileWriter;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
-use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 
@@ -31,9 +33,22 @@ const BATCH_ROWS: usize = 1024;
 const GROUP_ROWS: usize = 131_072;
 const GROUP_BYTES: usize = 64 << 20;
 
-pub struct ParquetWriter {
+/// Which file the batches go into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    Parquet,
+    Arrow,
+}
+
+/// The file that is written.
+enum Target {
+    Parquet(ArrowWriter<File>),
+    Arrow(FileWriter<BufWriter<File>>),
+}
+
+pub struct BatchWriter {
     path: PathBuf,
-    writer: ArrowWriter<File>,
+    target: Target,
     schema: SchemaRef,
     /// The input's columns, which may have other names here.
     columns: Vec<String>,
@@ -62,13 +77,45 @@ enum Builder {
     Numbers(FixedSizeListBuilder<Float32Builder>),
 }
 
-impl ParquetWriter {
+impl Target {
+    fn create(container: Container, path: &Path, schema: &SchemaRef) -> Result<Self> {
+        let file = files::create(path)?;
+        if container == Container::Arrow {
+            let writer = FileWriter::try_new(BufWriter::new(file), schema);
+            return writer.map(Self::Arrow).map_err(|error| failed(&error, path));
+        }
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_max_row_group_row_count(Some(GROUP_ROWS))
+            .set_max_row_group_bytes(Some(GROUP_BYTES))
+            .set_created_by("rehead".to_owned())
+            .build();
+        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties));
+        writer.map(Self::Parquet).map_err(|error| failed(&error, path))
+    }
+
+    fn write(&mut self, batch: &RecordBatch, path: &Path) -> Result<()> {
+        match self {
+            Self::Parquet(writer) => writer.write(batch).map_err(|error| failed(&error, path)),
+            Self::Arrow(writer) => writer.write(batch).map_err(|error| failed(&error, path)),
+        }
+    }
+
+    fn finish(self, path: &Path) -> Result<()> {
+        match self {
+            Self::Parquet(writer) => writer.close().map(drop).map_err(|error| failed(&error, path)),
+            Self::Arrow(mut writer) => writer.finish().map_err(|error| failed(&error, path)),
+        }
+    }
+}
+
+impl BatchWriter {
     /// Creates the file.
     ///
     /// # Errors
     /// It cannot be created, or has a column of a type that Parquet does not know.
-    pub fn create(path: &Path, input: &FileLayout, added: &[AddedColumn]) -> Result<Self> {
-        let is_batched = input.format.name() == "parquet";
+    pub fn create(container: Container, path: &Path, input: &FileLayout, added: &[AddedColumn]) -> Result<Self> {
+        let is_batched = ["parquet", "arrow"].contains(&input.format.name());
         let mut fields: Vec<Arc<Field>> = match &input.schema {
             Some(schema) => schema.fields().iter().cloned().collect(),
             None => input.columns.iter().map(|name| Arc::new(Field::new(name, DataType::Utf8, true))).collect(),
@@ -93,17 +140,10 @@ impl ParquetWriter {
         fields.extend(added_fields);
         let metadata = input.schema.as_ref().map(|schema| schema.metadata().clone()).unwrap_or_default();
         let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .set_max_row_group_row_count(Some(GROUP_ROWS))
-            .set_max_row_group_bytes(Some(GROUP_BYTES))
-            .set_created_by("rehead".to_owned())
-            .build();
-        let writer = ArrowWriter::try_new(files::create(path)?, Arc::clone(&schema), Some(properties))
-            .map_err(|error| failed(&error, path))?;
+        let target = Target::create(container, path, &schema)?;
         let rows = if is_batched { Collected::Slice(None) } else { Collected::Columns(columns) };
         let (path, columns) = (path.to_owned(), input.columns.clone());
-        Ok(Self { path, writer, schema, columns, renamed, rows, added, collected: 0 })
+        Ok(Self { path, target, schema, columns, renamed, rows, added, collected: 0 })
     }
 
     /// Encodes what is collected.
@@ -122,11 +162,11 @@ impl ParquetWriter {
         self.collected = 0;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|error| Error::failure(error.to_string()).file(&self.path))?;
-        self.writer.write(&batch).map_err(|error| failed(&error, &self.path))
+        self.target.write(&batch, &self.path)
     }
 }
 
-impl WholeWriter for ParquetWriter {
+impl WholeWriter for BatchWriter {
     fn write(&mut self, row: &Row, values: &[OutputValue]) -> Result<()> {
         if let Record::Object { members, .. } = &row.record {
             check_keys(members, &self.columns).map_err(|error| error.row(row.number).line(row.line))?;
@@ -180,7 +220,7 @@ impl WholeWriter for ParquetWriter {
     fn finish(mut self: Box<Self>) -> Result<Vec<String>> {
         self.encode()?;
         let path = self.path;
-        self.writer.close().map_err(|error| failed(&error, &path))?;
+        self.target.finish(&path)?;
         Ok(self.renamed.into_iter().collect())
     }
 }
@@ -218,7 +258,7 @@ fn said_of_names(before: &[Arc<Field>], after: &[Arc<Field>]) -> Option<String> 
             name => format!("column {}, another `{name}`, is called `{}`", index + 1, after.name()),
         })
         .collect();
-    (!said.is_empty()).then(|| format!("a Parquet file needs a name for each column: {}", said.join("; ")))
+    (!said.is_empty()).then(|| format!("such a file needs a name for each column: {}", said.join("; ")))
 }
 
 impl Builder {
@@ -287,7 +327,7 @@ impl Builder {
     }
 }
 
-fn failed(error: &ParquetError, path: &Path) -> Error {
+fn failed(error: &impl Display, path: &Path) -> Error {
     let message = error.to_string();
     let is_full = message.contains("No space left");
     let error = Error::failure(message).file(path);

@@ -87,7 +87,7 @@ fn files_that_are_no_tables() {
         ("a JSON array cut short", |s| s.write("a.jsonl", "[{\"text\": \"a\", \"label\": \"x\"},\n{\"text\""),
             JSONL, &["a.jsonl: row 2 (line 2): the array is not closed: the file is cut short"]),
         ("a JSON array with a fault", |s| s.write("a.jsonl", "[{\"text\": \"a\", \"label\": \"x\"}\n{}]"),
-            JSONL, &["a.jsonl: row 2 (line 2): the array does not go on with a comma and an object"]),
+            JSONL, &["a.jsonl: row 2 (line 2): the array does not continue with a comma and an object"]),
         ("more than a JSON array", |s| s.write("a.jsonl", "[{\"text\": \"a\", \"label\": \"x\"}]\n7"),
             JSONL, &["a.jsonl: row 2 (line 2): something follows the array"]),
         ("lines without labels", |s| s.write("a.txt", "good film\n"),

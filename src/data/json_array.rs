@@ -68,7 +68,7 @@ impl ArrayElements {
     /// The next element as text on one line, and the line on which it begins; `number` is the row that an error names.
     ///
     /// # Errors
-    /// The array does not go on as arrays do, or an element is too long or not UTF-8.
+    /// The array does not continue as arrays do, or an element is too long or not UTF-8.
     pub fn next_text(&mut self, number: u64) -> Result<Option<(String, u64)>> {
         let refused = |array: &mut Self, message: &str| {
             array.state = State::Lost;
@@ -100,7 +100,7 @@ impl ArrayElements {
                     return self.element(number).map(Some);
                 }
                 (State::Closed, _) => return refused(self, "something follows the array"),
-                _ => return refused(self, "the array does not go on with a comma and an object"),
+                _ => return refused(self, "the array does not continue with a comma and an object"),
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Spreadsheets, Parquet and Arrow files as people have them: read wherever rows are read, written by `label` with every cell
-//! and column as it was.
+//! Spreadsheets, Parquet and Arrow files as people have them: read wherever rows are read, written by `label` with every
+//! cell and column as it was.
 
 mod support;
 

@@ -44,7 +44,7 @@ struct Step {
 }
 
 enum Block {
-    ConvNext(ConvNextBlock),
+    ConvNext(Box<ConvNextBlock>),
     Swin(Box<SwinBlock>),
 }
 
@@ -161,7 +161,8 @@ impl Block {
         Ok(match &spec.blocks {
             BlockSpec::ConvNext { layer_scale, global_response_norm } => {
                 let options = (*layer_scale, *global_response_norm);
-                Self::ConvNext(ConvNextBlock::load(&name, width, spec.activation, options, stage, builder)?)
+                let block = ConvNextBlock::load(&name, width, spec.activation, options, stage, builder)?;
+                Self::ConvNext(Box::new(block))
             }
             BlockSpec::Swin(swin) => {
                 let heads = swin.heads.get(level).copied().unwrap_or(1);

@@ -145,7 +145,8 @@ impl Found {
             Layout::Clip => vec![further],
         };
         if let Value::Object(config) = &mut config {
-            config.extend(parts.iter().filter_map(Value::as_object).cloned().flatten());
+            let parts = parts.iter().filter_map(Value::as_object).flatten();
+            config.extend(parts.map(|(key, value)| (key.clone(), value.clone())));
         }
         config
     }

@@ -7,6 +7,7 @@
 pub mod activation;
 mod architectures;
 pub mod backbone;
+mod builder;
 mod card;
 pub mod checkpoint;
 mod classifier;

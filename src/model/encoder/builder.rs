@@ -1,85 +1,61 @@
-//! Where an encoder's weights come from, a checkpoint or a random start, and the list of parameters that they become.
+//! What an encoder takes its tensors with: by its family's names, with the norms that the family has.
+
+use std::ops::{Deref, DerefMut};
 
 use tch::{Device, Kind, Tensor};
 
 use super::config::EncoderConfig;
 use super::names::Names;
 use crate::error::Result;
-use crate::model::checkpoint::Weights;
-use crate::model::layers::{LayerNorm, Linear, NormKind, WeightDtype, cast};
-use crate::model::parameter::{Parameter, ParameterLocation, Role};
-use crate::native::Int8Linear;
-use crate::random::{Distribution, Random, drawn};
-
-/// The standard deviation that weights are drawn with, as transformers' `initializer_range`.
-pub const INITIAL_STD: f64 = 0.02;
-
-/// Where an encoder's weights come from.
-#[derive(Clone, Copy)]
-pub enum EncoderWeights<'a> {
-    Checkpoint(&'a Weights),
-    /// Drawn by `seed`, as transformers does: weights normal with std [`INITIAL_STD`], biases 0, norms that change
-    /// nothing.
-    Random {
-        seed: u64,
-        device: Device,
-    },
-}
-
-/// What a random start makes of a tensor.
-#[derive(Clone, Copy)]
-pub enum Initial {
-    Normal,
-    Filled(f64),
-}
+use crate::model::builder::{Initial, NetworkWeights, ParameterBuilder};
+use crate::model::layers::{LayerNorm, NormKind, WeightDtype};
+use crate::model::parameter::{Parameter, Role};
 
 /// Takes tensors from their source and keeps the list of parameters that they become.
 pub struct EncoderBuilder<'a> {
     pub names: &'a Names,
-    weights: EncoderWeights<'a>,
-    parameters: Vec<Parameter>,
-    stored_prefix: &'static str,
-    dtype: WeightDtype,
-    /// How many tensors have been drawn.
-    drawn: u64,
+    tensors: ParameterBuilder<'a>,
     norm_kind: NormKind,
     /// Whether norms have a bias.
     norm_bias: bool,
 }
 
+impl<'a> Deref for EncoderBuilder<'a> {
+    type Target = ParameterBuilder<'a>;
+
+    fn deref(&self) -> &ParameterBuilder<'a> {
+        &self.tensors
+    }
+}
+
+impl DerefMut for EncoderBuilder<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.tensors
+    }
+}
+
 impl<'a> EncoderBuilder<'a> {
     /// Linear layers keep their weights in `dtype`; all else is kept as the source has it.
-    pub fn new(names: &'a Names, weights: EncoderWeights<'a>, dtype: WeightDtype, config: &EncoderConfig) -> Self {
+    pub fn new(names: &'a Names, weights: NetworkWeights<'a>, dtype: WeightDtype, config: &EncoderConfig) -> Self {
         let stored_prefix = match weights {
-            EncoderWeights::Checkpoint(weights) => names.stored_prefix(weights),
-            EncoderWeights::Random { .. } => names.prefix,
+            NetworkWeights::Checkpoint(weights) => names.stored_prefix(weights),
+            NetworkWeights::Random { .. } => names.prefix,
         };
         let EncoderConfig { norm_kind, norm_bias, .. } = *config;
-        Self { names, weights, parameters: Vec::new(), stored_prefix, dtype, drawn: 0, norm_kind, norm_bias }
+        let tensors = ParameterBuilder::new(weights, dtype, [names.prefix, stored_prefix]);
+        Self { names, tensors, norm_kind, norm_bias }
     }
 
     /// The parameters of all that was taken, in that order.
     pub fn into_parameters(self) -> Vec<Parameter> {
-        self.parameters
-    }
-
-    /// The tensor `name`, registered under the name that a classification checkpoint gives it.
-    pub fn take(&mut self, name: &str, shape: &[i64], stage: usize, initial: Initial) -> Result<Tensor> {
-        let tensor = self.unregistered(name, shape, initial)?;
-        let name = format!("{}{name}", self.names.prefix);
-        let location = ParameterLocation::Stage(stage);
-        self.parameters.push(Parameter::new(name, tensor.shallow_clone(), location, Role::Weight));
-        Ok(tensor)
+        self.tensors.parameters
     }
 
     /// The tensor `name`, `[1, rows, width]`, below a first row of zeros, which the checkpoint lacks.
     pub fn take_after_zeros(&mut self, name: &str, [rows, width]: [i64; 2], stage: usize) -> Result<Tensor> {
         let stored = self.unregistered(name, &[1, rows, width], Initial::Normal)?;
         let tensor = stored.f_constant_pad_nd([0, 0, 1, 0])?;
-        let name = format!("{}{name}", self.names.prefix);
-        let location = ParameterLocation::Stage(stage);
-        self.parameters.push(Parameter::new(name, tensor.shallow_clone(), location, Role::Weight));
-        Ok(tensor)
+        Ok(self.register(name, tensor, stage, Role::Weight))
     }
 
     /// The tensor `name` for the files that are written, where the family's Python library expects it; zeros where the
@@ -87,11 +63,10 @@ impl<'a> EncoderBuilder<'a> {
     pub fn keep(&mut self, name: &str, shape: &[i64], stage: usize) -> Result<()> {
         let stored = format!("{}{name}", self.stored_prefix);
         let tensor = match self.weights {
-            EncoderWeights::Checkpoint(weights) if weights.has(&stored) => weights.take(&stored, shape)?,
+            NetworkWeights::Checkpoint(weights) if weights.has(&stored) => weights.take(&stored, shape)?,
             _ => Tensor::f_zeros(shape, (Kind::Float, Device::Cpu))?,
         };
-        let name = format!("{}{name}", self.names.prefix);
-        self.parameters.push(Parameter::new(name, tensor, ParameterLocation::Stage(stage), Role::Kept));
+        let _ = self.register(name, tensor, stage, Role::Kept);
         Ok(())
     }
 
@@ -103,89 +78,6 @@ impl<'a> EncoderBuilder<'a> {
             parameter.role = Role::Table;
         }
         Ok(tensor)
-    }
-
-    fn unregistered(&mut self, name: &str, shape: &[i64], initial: Initial) -> Result<Tensor> {
-        let (seed, device) = match self.weights {
-            EncoderWeights::Checkpoint(weights) => {
-                return weights.take(&format!("{}{name}", self.stored_prefix), shape);
-            }
-            EncoderWeights::Random { seed, device } => (seed, device),
-        };
-        let tensor = match initial {
-            Initial::Filled(value) => Tensor::f_full(shape, value, (Kind::Float, Device::Cpu))?,
-            Initial::Normal => {
-                let seed = Random::of(&[seed, self.drawn]).next_u64();
-                self.drawn += 1;
-                drawn(shape, Distribution::Normal { std: INITIAL_STD }, seed)?
-            }
-        };
-        Ok(tensor.f_to_device(device)?)
-    }
-
-    /// Several tensors as one, stacked along dimension 0, stored under their own names.
-    fn take_fused(&mut self, parts: &[(String, Vec<i64>)], stage: usize, initial: Initial) -> Result<Tensor> {
-        let tensors = parts.iter().map(|(name, shape)| self.unregistered(name, shape, initial));
-        let tensor = Tensor::f_cat(&tensors.collect::<Result<Vec<_>>>()?, 0)?;
-        let rows = |shape: &[i64]| shape.first().copied().unwrap_or(1);
-        let parts = parts.iter().map(|(name, shape)| (format!("{}{name}", self.names.prefix), rows(shape))).collect();
-        let location = ParameterLocation::Stage(stage);
-        self.parameters.push(Parameter { parts, tensor: tensor.shallow_clone(), location, role: Role::Weight });
-        Ok(tensor)
-    }
-
-    /// The linear layer `name`, perhaps without a bias.
-    pub fn linear_with(&mut self, bias: bool, name: &str, inputs: i64, outputs: i64, stage: usize) -> Result<Linear> {
-        match bias {
-            true => self.linear(name, inputs, outputs, stage),
-            false => self.linear_without_bias(name, inputs, outputs, stage),
-        }
-    }
-
-    /// The linear layer `name`.
-    pub fn linear(&mut self, name: &str, inputs: i64, outputs: i64, stage: usize) -> Result<Linear> {
-        let weight = self.take(&format!("{name}.weight"), &[outputs, inputs], stage, Initial::Normal)?;
-        let bias = self.take(&format!("{name}.bias"), &[outputs], stage, Initial::Filled(0.0))?;
-        self.in_dtype(weight, Some(bias))
-    }
-
-    /// The same without a bias.
-    pub fn linear_without_bias(&mut self, name: &str, inputs: i64, outputs: i64, stage: usize) -> Result<Linear> {
-        let weight = self.take(&format!("{name}.weight"), &[outputs, inputs], stage, Initial::Normal)?;
-        self.in_dtype(weight, None)
-    }
-
-    /// Several linear layers of the same inputs as one: their names and outputs.
-    pub fn fused_linear(&mut self, parts: &[(String, i64)], inputs: i64, bias: bool, stage: usize) -> Result<Linear> {
-        let weights: Vec<_> =
-            parts.iter().map(|(name, outputs)| (format!("{name}.weight"), vec![*outputs, inputs])).collect();
-        let biases: Vec<_> = parts.iter().map(|(name, outputs)| (format!("{name}.bias"), vec![*outputs])).collect();
-        let weight = self.take_fused(&weights, stage, Initial::Normal)?;
-        let bias = match bias {
-            true => Some(self.take_fused(&biases, stage, Initial::Filled(0.0))?),
-            false => None,
-        };
-        self.in_dtype(weight, bias)
-    }
-
-    /// The linear layer of the tensors that were taken last, in the dtype that it is kept in. Without a bias it adds
-    /// zeros, which are no parameter.
-    fn in_dtype(&mut self, weight: Tensor, bias: Option<Tensor>) -> Result<Linear> {
-        let has_bias = bias.is_some();
-        let bias = match bias {
-            Some(bias) => bias,
-            None => Tensor::f_zeros([weight.size2()?.0], (Kind::Float, weight.device()))?,
-        };
-        let WeightDtype::Float(kind) = self.dtype else {
-            let int8 = Some(Int8Linear::pack(&weight, &bias)?);
-            return Ok(Linear { int8, ..Linear::new(weight, bias) });
-        };
-        let linear = Linear::new(cast(&weight, kind)?, cast(&bias, kind)?);
-        let held = if has_bias { vec![&linear.bias, &linear.weight] } else { vec![&linear.weight] };
-        for (parameter, tensor) in self.parameters.iter_mut().rev().zip(held) {
-            parameter.tensor = tensor.shallow_clone();
-        }
-        Ok(linear)
     }
 
     /// The layer norm `name`.

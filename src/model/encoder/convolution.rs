@@ -3,10 +3,11 @@
 
 use tch::Tensor;
 
-use super::builder::{EncoderBuilder, Initial};
+use super::builder::EncoderBuilder;
 use super::config::{ConvolutionOptions, EncoderConfig};
 use super::neighbours::neighbour;
 use crate::error::Result;
+use crate::model::builder::Initial;
 use crate::model::layers::{LayerNorm, cast};
 use crate::model::pass::{DropoutKeys, Pass};
 use crate::native::DropoutSpec;

@@ -5,9 +5,10 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::builder::{EncoderBuilder, Initial};
+use super::builder::EncoderBuilder;
 use super::config::{EncoderConfig, RelativeOptions};
 use crate::error::{Error, Result};
+use crate::model::builder::Initial;
 use crate::model::layers::{LayerNorm, Linear, cast};
 use crate::model::pass::{DropoutKeys, Pass};
 

@@ -3,9 +3,10 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::builder::{EncoderBuilder, Initial};
+use super::builder::EncoderBuilder;
 use super::config::EncoderConfig;
 use crate::error::Result;
+use crate::model::builder::Initial;
 use crate::model::layers::cast;
 use crate::model::pass::Pass;
 

@@ -3,12 +3,13 @@
 
 use tch::{Device, Tensor};
 
-use super::builder::{EncoderBuilder, Initial};
+use super::builder::EncoderBuilder;
 use super::config::{EmbeddingProjection, EmbeddingsConfig, EncoderConfig};
 use super::names::EmbeddingNames;
 use super::neighbours::neighbour;
 use crate::batch::PackedTokens;
 use crate::error::{Error, Result};
+use crate::model::builder::Initial;
 use crate::model::layers::{LayerNorm, Linear, cast};
 use crate::model::pass::{DropoutKeys, Pass};
 

@@ -3,9 +3,10 @@
 
 use tch::Tensor;
 
-use super::builder::{EncoderBuilder, Initial};
+use super::builder::EncoderBuilder;
 use super::config::EncoderConfig;
 use crate::error::Result;
+use crate::model::builder::Initial;
 use crate::model::layers::cast;
 
 /// See the [module](self).

@@ -4,7 +4,7 @@
 use tch::Tensor;
 
 use super::attention::{ScoreBias, attend, attend_first_tokens};
-use super::builder::{EncoderBuilder, Initial};
+use super::builder::EncoderBuilder;
 use super::config::{AttentionOptions, EncoderConfig, FeedForwardOptions, NormPlacement};
 use super::convolution::Convolution;
 use super::disentangled::{RelativeProjections, RelativeVectors};
@@ -16,6 +16,7 @@ use super::sinusoids::Sinusoids;
 use crate::batch::PackedTokens;
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
+use crate::model::builder::Initial;
 use crate::model::layers::{LayerNorm, Linear, cast};
 use crate::model::pass::{DropoutKeys, Pass};
 

@@ -29,7 +29,6 @@ mod sinusoids;
 mod two_stream;
 
 pub use self::attention::weigh_all;
-pub use self::builder::{EncoderWeights, INITIAL_STD};
 pub use self::config::{
     AttentionOptions, BottleneckOptions, ConfigKeys, ConvolutionOptions, EmbeddingProjection, EmbeddingsConfig,
     EncoderConfig, FeedForwardOptions, LayerKind, NormPlacement, RelativeOptions, TwoStreamOptions, impossible_size,

@@ -5,7 +5,7 @@ use std::ops::{Deref, Range};
 use tch::Tensor;
 
 use super::bottleneck::BottleneckLayer;
-use super::builder::{EncoderBuilder, EncoderWeights, Initial};
+use super::builder::EncoderBuilder;
 use super::config::{EmbeddingsConfig, EncoderConfig, LayerKind, stage_names};
 use super::disentangled::RelativeTable;
 use super::distance::DistanceBias;
@@ -20,6 +20,7 @@ use super::two_stream::TwoStreamLayer;
 use crate::batch::{Batch, PackedTokens};
 use crate::error::{Error, Result};
 use crate::model::backbone::{AdaptableLinear, Backbone, Description, no_such_stage, without_activations};
+use crate::model::builder::{Initial, NetworkWeights};
 use crate::model::layers::{LayerNorm, WeightDtype};
 use crate::model::layout::{Layout, image_tokens};
 use crate::model::parameter::Parameter;
@@ -87,7 +88,7 @@ impl Encoder {
     ///
     /// # Errors
     /// A tensor that is missing or of another shape.
-    pub fn load(config: EncoderConfig, names: &Names, weights: EncoderWeights, dtype: WeightDtype) -> Result<Self> {
+    pub fn load(config: EncoderConfig, names: &Names, weights: NetworkWeights, dtype: WeightDtype) -> Result<Self> {
         let mut builder = EncoderBuilder::new(names, weights, dtype, &config);
         let embeddings = match (&config.embeddings, names.embeddings) {
             (EmbeddingsConfig::Text { .. }, EmbeddingNames::Text { .. }) => {

@@ -3,12 +3,13 @@
 
 use tch::{Device, Tensor};
 
-use super::builder::{EncoderBuilder, Initial};
+use super::builder::EncoderBuilder;
 use super::config::{EmbeddingsConfig, EncoderConfig};
 use super::names::EmbeddingNames;
 use crate::batch::PackedTokens;
 use crate::batch::packed::filled_tokens;
 use crate::error::{Error, Result};
+use crate::model::builder::Initial;
 use crate::model::layers::{LayerNorm, cast};
 use crate::model::layout::filled;
 use crate::model::parameter::Parameter;

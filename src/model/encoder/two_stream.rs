@@ -6,7 +6,7 @@
 use tch::Tensor;
 
 use super::attention::{join, weigh_all};
-use super::builder::{EncoderBuilder, Initial};
+use super::builder::EncoderBuilder;
 use super::config::{AttentionOptions, EncoderConfig};
 use super::disentangled::RelativeScores;
 use super::feed_forward::FeedForward;
@@ -16,6 +16,7 @@ use super::sinusoids::Sinusoids;
 use crate::batch::PackedTokens;
 use crate::batch::packed::LengthGroup;
 use crate::error::{Error, Result};
+use crate::model::builder::Initial;
 use crate::model::layers::{LayerNorm, cast};
 use crate::model::pass::{DropoutKeys, Pass};
 

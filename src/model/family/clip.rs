@@ -18,8 +18,9 @@ use crate::data::Modality;
 use crate::error::{Error, Result};
 use crate::image::Preprocessing;
 use crate::model::activation::Activation;
+use crate::model::builder::{INITIAL_STD, NetworkWeights};
 use crate::model::checkpoint::Checkpoint;
-use crate::model::encoder::{ConfigKeys, EmbeddingNames, Encoder, EncoderConfig, EncoderWeights, INITIAL_STD, Names};
+use crate::model::encoder::{ConfigKeys, EmbeddingNames, Encoder, EncoderConfig, Names};
 use crate::model::pass::Pooling;
 use crate::model::request::{InputSpec, LoadRequest};
 
@@ -190,7 +191,7 @@ impl Family for Clip {
         let tower = checkpoint.config.get(PART).unwrap_or(&Value::Null);
         let (mut config, image) = read_config(tower, &file, from_timm)?;
         config.set_dropout(request.dropout());
-        let weights = EncoderWeights::Checkpoint(&checkpoint.weights);
+        let weights = NetworkWeights::Checkpoint(&checkpoint.weights);
         let encoder = Encoder::load(config, &NAMES, weights, request.weight_dtype)?;
         let has_classifier = checkpoint.weights.has("classifier.weight");
         let usual = if has_classifier && !from_timm { Pooling::Mean } else { Pooling::Cls };

@@ -17,10 +17,9 @@ use crate::data::Modality;
 use crate::error::{Error, Result};
 use crate::image::{IMAGENET, Preprocessing};
 use crate::model::activation::Activation;
+use crate::model::builder::{INITIAL_STD, NetworkWeights};
 use crate::model::checkpoint::Checkpoint;
-use crate::model::encoder::{
-    ConfigKeys, EmbeddingNames, EmbeddingsConfig, Encoder, EncoderConfig, EncoderWeights, INITIAL_STD, Names,
-};
+use crate::model::encoder::{ConfigKeys, EmbeddingNames, EmbeddingsConfig, Encoder, EncoderConfig, Names};
 use crate::model::pass::Pooling;
 use crate::model::request::{InputSpec, LoadRequest};
 
@@ -261,7 +260,7 @@ impl Family for Dinov2 {
             *class_position = !from_timm || positions != grid[0] * grid[1];
         }
         config.set_dropout(request.dropout());
-        let weights = EncoderWeights::Checkpoint(&checkpoint.weights);
+        let weights = NetworkWeights::Checkpoint(&checkpoint.weights);
         let encoder = Encoder::load(config, &names, weights, request.weight_dtype)?;
         let pooling = match from_timm && checkpoint.weights.has("classifier.weight") {
             true => Pooling::Cls,
@@ -277,7 +276,7 @@ impl Family for Dinov2 {
         let Read { config: mut sizes, image, names } =
             self.read_config(&config, Path::new(network.architecture), true)?;
         sizes.set_dropout(request.dropout());
-        let weights = EncoderWeights::Random { seed: network.seed, device: request.device };
+        let weights = NetworkWeights::Random { seed: network.seed, device: request.device };
         let encoder = Encoder::load(sizes, &names, weights, request.weight_dtype)?;
         let preprocessing = network.preprocessing.unwrap_or_else(|| cropped(image, image[0], IMAGENET.into()));
         Ok(self.parts(encoder, preprocessing, config, Pooling::ClsAndMean))

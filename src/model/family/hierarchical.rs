@@ -14,8 +14,8 @@ use super::transformers::labelled_config;
 use crate::data::Modality;
 use crate::error::{Error, Result};
 use crate::image::{Interpolation, Preprocessing};
+use crate::model::builder::{INITIAL_STD, NetworkWeights};
 use crate::model::checkpoint::Checkpoint;
-use crate::model::encoder::{EncoderWeights, INITIAL_STD};
 use crate::model::hierarchical::{HierarchicalNet, HierarchySpec};
 use crate::model::pass::Pooling;
 use crate::model::request::{InputSpec, LoadRequest};
@@ -253,7 +253,7 @@ impl Family for HierarchicalFamily {
         }
         let mut spec = (self.spec)(&checkpoint.config).map_err(at)?;
         spec.set_dropout(request.dropout());
-        let weights = EncoderWeights::Checkpoint(&checkpoint.weights);
+        let weights = NetworkWeights::Checkpoint(&checkpoint.weights);
         let network = HierarchicalNet::build(spec, weights, request.weight_dtype)?;
         Ok(self.parts(network, preprocessing, checkpoint.config.clone()))
     }
@@ -263,7 +263,7 @@ impl Family for HierarchicalFamily {
         let config = self.config_of_timm(network.architecture, network.arguments)?;
         let mut spec = (self.spec)(&config).map_err(|error| error.file(Path::new(network.architecture)))?;
         spec.set_dropout(request.dropout());
-        let weights = EncoderWeights::Random { seed: network.seed, device: request.device };
+        let weights = NetworkWeights::Random { seed: network.seed, device: request.device };
         let built = HierarchicalNet::build(spec, weights, request.weight_dtype)?;
         Ok(self.parts(built, network.preprocessing, config))
     }

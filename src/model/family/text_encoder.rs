@@ -13,10 +13,11 @@ use crate::data::Modality;
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
 use crate::model::backbone::Backbone;
+use crate::model::builder::{INITIAL_STD, NetworkWeights};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::encoder::{
     AttentionOptions, ConfigKeys, EmbeddingNames, EmbeddingProjection, EmbeddingsConfig, Encoder, EncoderConfig,
-    EncoderWeights, FeedForwardOptions, INITIAL_STD, LayerKind, Names, NormPlacement,
+    FeedForwardOptions, LayerKind, Names, NormPlacement,
 };
 use crate::model::layers::NormKind;
 use crate::model::pass::Pooling;
@@ -388,7 +389,7 @@ impl Family for TextEncoder {
         };
         let backbone: Box<dyn Backbone> = match request.engine {
             Engine::Packed => {
-                let weights = EncoderWeights::Checkpoint(weights);
+                let weights = NetworkWeights::Checkpoint(weights);
                 Box::new(Encoder::load(config.clone(), &self.names, weights, request.weight_dtype)?)
             }
             Engine::RustBert => {

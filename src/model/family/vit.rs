@@ -14,8 +14,9 @@ use crate::data::Modality;
 use crate::error::{Error, Result};
 use crate::image::{Interpolation, Preprocessing, Resize};
 use crate::model::activation::Activation;
+use crate::model::builder::{INITIAL_STD, NetworkWeights};
 use crate::model::checkpoint::Checkpoint;
-use crate::model::encoder::{ConfigKeys, EmbeddingNames, Encoder, EncoderConfig, EncoderWeights, INITIAL_STD, Names};
+use crate::model::encoder::{ConfigKeys, EmbeddingNames, Encoder, EncoderConfig, Names};
 use crate::model::pass::Pooling;
 use crate::model::request::{InputSpec, LoadRequest};
 
@@ -229,7 +230,7 @@ impl Family for Vit {
         }
         let (mut config, image) = read_config(&checkpoint.config, &checkpoint.config_file(), from_timm)?;
         config.set_dropout(request.dropout());
-        let weights = EncoderWeights::Checkpoint(&checkpoint.weights);
+        let weights = NetworkWeights::Checkpoint(&checkpoint.weights);
         let encoder = Encoder::load(config, &NAMES, weights, request.weight_dtype)?;
         let mean_pooled =
             checkpoint.config.get("model_type").is_some_and(|given| *given == mean_pooled_type(NAME).as_str());
@@ -243,7 +244,7 @@ impl Family for Vit {
         let config = timm_vit::fresh_config(Layout::Vit, network.architecture)?;
         let (mut sizes, image) = read_config(&config, Path::new(network.architecture), true)?;
         sizes.set_dropout(request.dropout());
-        let weights = EncoderWeights::Random { seed: network.seed, device: request.device };
+        let weights = NetworkWeights::Random { seed: network.seed, device: request.device };
         let encoder = Encoder::load(sizes, &NAMES, weights, request.weight_dtype)?;
         let preprocessing = network.preprocessing.unwrap_or_else(|| usual_preprocessing(image));
         Ok(Self::parts(encoder, preprocessing, config, Pooling::Cls))

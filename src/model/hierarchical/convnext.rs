@@ -6,9 +6,10 @@
 
 use tch::{Kind, Tensor};
 
-use super::builder::{HierarchyBuilder, Initial};
+use super::builder::HierarchyBuilder;
 use crate::error::Result;
 use crate::model::activation::Activation;
+use crate::model::builder::Initial;
 use crate::model::convolutional::{by_channel, by_pixel};
 use crate::model::layers::{LayerNorm, Linear, cast};
 use crate::model::pass::Pass;
@@ -61,20 +62,20 @@ impl ConvNextBlock {
             scale: match layer_scale {
                 Some(initial) => {
                     let initial = Initial::Filled(initial);
-                    Some(builder.take(within("layer_scale_parameter"), &[width], stage, initial)?)
+                    Some(builder.take(&within("layer_scale_parameter"), &[width], stage, initial)?)
                 }
                 None => None,
             },
-            depthwise: builder.kernel(within("dwconv.weight"), &[width, 1, KERNEL, KERNEL], stage)?,
-            bias: builder.take(within("dwconv.bias"), &[width], stage, Initial::Filled(0.0))?,
+            depthwise: builder.kernel(&within("dwconv.weight"), &[width, 1, KERNEL, KERNEL], stage)?,
+            bias: builder.take(&within("dwconv.bias"), &[width], stage, Initial::Filled(0.0))?,
             norm: builder.norm(&within("layernorm"), width, EPSILON, stage)?,
-            inner: builder.linear(&within("pwconv1"), width, inner, stage)?,
+            inner: builder.linear_or_pointwise(&within("pwconv1"), width, inner, stage)?,
             activation,
             responses: match responses {
                 true => Some(GlobalResponseNorm::load(&within("grn"), inner, stage, builder)?),
                 false => None,
             },
-            outer: builder.linear(&within("pwconv2"), inner, width, stage)?,
+            outer: builder.linear_or_pointwise(&within("pwconv2"), inner, width, stage)?,
             name: name.to_owned(),
         })
     }
@@ -111,7 +112,7 @@ impl GlobalResponseNorm {
     fn load(name: &str, channels: i64, stage: usize, builder: &mut HierarchyBuilder) -> Result<Self> {
         let shape = [1, 1, 1, channels];
         let mut take =
-            |field: &str| builder.take_as(format!("{name}.{field}"), &shape, &[channels], stage, Initial::Filled(0.0));
+            |field: &str| builder.take_as(&format!("{name}.{field}"), &shape, &[channels], stage, Initial::Filled(0.0));
         Ok(Self { weight: take("weight")?, bias: take("bias")? })
     }
 

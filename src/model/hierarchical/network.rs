@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
-use super::builder::{HierarchyBuilder, Initial};
+use super::builder::HierarchyBuilder;
 use super::convnext::{self, ConvNextBlock};
 use super::patches::{PatchProjection, padded, squares};
 use super::spec::{BlockSpec, HierarchySpec};
@@ -15,8 +15,9 @@ use crate::error::Result;
 use crate::model::backbone::{
     AdaptableLinear, Backbone, Description, no_such_stage, run_in_parts, without_activations,
 };
+use crate::model::builder::Initial;
+use crate::model::builder::NetworkWeights;
 use crate::model::convolutional::{Extent, by_channel, by_pixel};
-use crate::model::encoder::EncoderWeights;
 use crate::model::layers::{LayerNorm, Linear, WeightDtype, cast};
 use crate::model::layout::Layout;
 use crate::model::parameter::Parameter;
@@ -61,7 +62,7 @@ impl HierarchicalNet {
     ///
     /// # Errors
     /// A tensor that is missing or of another shape.
-    pub fn build(spec: HierarchySpec, weights: EncoderWeights, dtype: WeightDtype) -> Result<Self> {
+    pub fn build(spec: HierarchySpec, weights: NetworkWeights, dtype: WeightDtype) -> Result<Self> {
         let mut builder = HierarchyBuilder::new(weights, dtype);
         let family = spec.family;
         let first = spec.levels.first().map_or(0, |level| level.width);
@@ -143,8 +144,8 @@ fn projection(
     builder: &mut HierarchyBuilder,
 ) -> Result<PatchProjection> {
     Ok(PatchProjection {
-        weight: builder.kernel(format!("{name}.weight"), &[outputs, inputs, side, side], stage)?,
-        bias: builder.take(format!("{name}.bias"), &[outputs], stage, Initial::Filled(0.0))?,
+        weight: builder.kernel(&format!("{name}.weight"), &[outputs, inputs, side, side], stage)?,
+        bias: builder.take(&format!("{name}.bias"), &[outputs], stage, Initial::Filled(0.0))?,
     })
 }
 

@@ -6,11 +6,12 @@
 
 use tch::Tensor;
 
-use super::builder::{HierarchyBuilder, Initial};
+use super::builder::HierarchyBuilder;
 use super::spec::SwinSpec;
 use super::windows::{Windows, relative_index};
 use crate::error::Result;
 use crate::model::activation::Activation;
+use crate::model::builder::Initial;
 use crate::model::encoder::weigh_all;
 use crate::model::layers::{LayerNorm, Linear, cast};
 use crate::model::pass::{DropoutKeys, Pass};
@@ -73,10 +74,10 @@ impl SwinBlock {
         let span = 2 * spec.window - 1;
         let three = QKV.map(within);
         let table = within("attention.self.relative_position_bias_table");
-        let bias = builder.take(table, &[span * span, heads], stage, Initial::Normal)?;
+        let bias = builder.take(&table, &[span * span, heads], stage, Initial::Normal)?;
         Ok(Self {
             norm_before: builder.norm(&within("layernorm_before"), width, spec.epsilon, stage)?,
-            qkv: builder.fused_linear(three, width, spec.qkv_bias, stage)?,
+            qkv: builder.fused_linear(&three.map(|name| (name, width)), width, spec.qkv_bias, stage)?,
             heads,
             window: spec.window,
             shifted,

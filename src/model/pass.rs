@@ -77,11 +77,43 @@ impl DropoutKeys {
         }
     }
 
+    /// Stochastic depth (Huang et al. 2016): with probability `p` an example's part of `x` `[N, …]` is left out, and
+    /// otherwise enlarged accordingly.
+    pub fn drop_path(keys: Option<&Self>, x: Tensor, p: f64) -> Result<Tensor> {
+        if keys.is_none() || p <= 0.0 {
+            return Ok(x);
+        }
+        let mut shape = vec![1; x.dim()];
+        shape.splice(..1, x.size().first().copied());
+        let kept = Self::apply(keys, Tensor::f_ones(&shape, (x.kind(), x.device()))?, p)?;
+        Ok(x.f_mul(&kept)?)
+    }
+
     /// What a kernel that drops by itself needs: probability `p` with the next key.
     pub fn drop(keys: Option<&Self>, p: f64) -> native::DropoutSpec {
         match keys {
             Some(keys) if p > 0.0 => native::DropoutSpec { p, key: keys.next() },
             _ => native::DropoutSpec::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    #[test]
+    fn an_examples_part_is_left_out_whole_or_enlarged() -> Result<()> {
+        let x = Tensor::f_ones([64, 3, 5], (Kind::Float, Device::Cpu))?;
+        let keys = DropoutKeys::new(7, 1, 0);
+        let dropped = DropoutKeys::drop_path(Some(&keys), x.shallow_clone(), 0.25)?;
+        let sums: Vec<f64> = Vec::try_from(dropped.f_sum_dim_intlist([1i64, 2].as_slice(), false, Kind::Double)?)?;
+        let left_out = sums.iter().filter(|sum| **sum == 0.0).count();
+        assert!(sums.iter().all(|sum| *sum == 0.0 || (sum - 15.0 / 0.75).abs() < 1e-4) && (4..32).contains(&left_out));
+        assert!(DropoutKeys::drop_path(Some(&keys), x.shallow_clone(), 0.0)?.equal(&x));
+        assert!(DropoutKeys::drop_path(None, x.shallow_clone(), 0.5)?.equal(&x));
+        Ok(())
     }
 }

@@ -123,12 +123,7 @@ fn skip(body: &[Block<Conv>], drop: f64, x: &Tensor, own: bool, pass: Pass) -> R
             sum(last, &forward_all(first, x, false, pass)?, x, own, None, pass)
         }
         _ => {
-            let mut y = forward_all(body, x, false, pass)?;
-            if pass.dropout.is_some() && drop > 0.0 {
-                let images = y.size().first().copied().unwrap_or(0);
-                let kept = Tensor::f_ones([images, 1, 1, 1], (y.kind(), y.device()))?;
-                y = y.f_mul(&DropoutKeys::apply(pass.dropout, kept, drop)?)?;
-            }
+            let mut y = DropoutKeys::drop_path(pass.dropout, forward_all(body, x, false, pass)?, drop)?;
             Ok(if y.requires_grad() { y.f_add(x)? } else { y.f_add_(x)? })
         }
     }

@@ -79,7 +79,7 @@ fn of_timm(network: &str, settings: &Settings, second: bool) -> Result<Value> {
         .ok_or_else(|| Error::failure(format!("`{network}` is not a ConvNeXt")))?;
     let (mut depths, mut widths) = (depths.to_vec(), [1, 2, 4, 8].map(|factor| factor * width).to_vec());
     let mut activation = "gelu";
-    let mut layer_scale = 1e-6;
+    let (mut layer_scale, mut drop_path) = (1e-6, json!(0.0));
     // timm does not take what is null for a setting.
     for (key, value) in settings.iter().filter(|(_, value)| !value.is_null()) {
         match key.as_str() {
@@ -91,6 +91,7 @@ fn of_timm(network: &str, settings: &Settings, second: bool) -> Result<Value> {
                 let initial = value.as_f64().filter(|initial| *initial > 0.0);
                 layer_scale = initial.ok_or_else(|| refused_setting(key, value, "must be above 0"))?;
             }
+            "drop_path_rate" if value.is_number() => drop_path = value.clone(),
             // The same products, with weights of another shape.
             "conv_mlp" if value.is_boolean() => {}
             "use_grn" => only(key, value, &json!(second))?,
@@ -115,7 +116,7 @@ fn of_timm(network: &str, settings: &Settings, second: bool) -> Result<Value> {
         "hidden_act": activation,
         "initializer_range": 0.02,
         "layer_norm_eps": EPSILON,
-        "drop_path_rate": 0.0,
+        "drop_path_rate": drop_path,
         "image_size": 224,
     });
     if let Some(config) = config.as_object_mut().filter(|_| !second) {
@@ -169,6 +170,7 @@ struct Config {
     hidden_act: Activation,
     layer_norm_eps: f64,
     layer_scale_init_value: f64,
+    drop_path_rate: f64,
 }
 
 impl Default for Config {
@@ -182,6 +184,7 @@ impl Default for Config {
             hidden_act: Activation::Gelu,
             layer_norm_eps: 1e-12,
             layer_scale_init_value: 1e-6,
+            drop_path_rate: 0.0,
         }
     }
 }
@@ -206,6 +209,7 @@ fn spec(config: &Value, second: bool) -> Result<HierarchySpec> {
         },
         activation: config.hidden_act,
         final_epsilon: config.layer_norm_eps,
+        drop_path: config.drop_path_rate,
     }
     .checked(&SpecKeys {
         patch: "patch_size",

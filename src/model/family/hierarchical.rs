@@ -94,7 +94,7 @@ pub fn check_channels(channels: i64) -> Result<()> {
 /// is one of training, or stands at its default.
 pub fn is_harmless(key: &str, value: &Value) -> bool {
     match key {
-        "num_classes" | "drop_rate" | "drop_path_rate" | "img_size" | "head_init_scale" | "weight_init" => true,
+        "num_classes" | "drop_rate" | "img_size" | "head_init_scale" | "weight_init" => true,
         "in_chans" => value.as_i64() == Some(3),
         "global_pool" => value.as_str() == Some("avg"),
         _ => false,

@@ -48,6 +48,8 @@ const SIZES: [(&str, [i64; 4], i64, i64); 4] = [
 const EPSILON: f64 = 1e-5;
 /// The largest side of a window: what is kept for each pair of its places grows with the fourth power.
 const WIDEST_WINDOW: i64 = 48;
+/// Stochastic depth where nothing is said, as in timm and transformers.
+const DROP_PATH: f64 = 0.1;
 
 fn of_timm(network: &str, settings: &Settings) -> Result<Value> {
     let words: Vec<&str> = network.split('_').collect();
@@ -71,7 +73,7 @@ fn of_timm(network: &str, settings: &Settings) -> Result<Value> {
         "hidden_act": "gelu",
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
-        "drop_path_rate": 0.0,
+        "drop_path_rate": DROP_PATH,
         "use_absolute_embeddings": false,
         "initializer_range": 0.02,
         "layer_norm_eps": EPSILON,
@@ -86,6 +88,7 @@ fn of_timm(network: &str, settings: &Settings) -> Result<Value> {
             "mlp_ratio" if value.is_number() => map[key] = json!(value.as_f64()),
             "qkv_bias" if value.is_boolean() => map[key] = value.clone(),
             "attn_drop_rate" if value.is_number() => map["attention_probs_dropout_prob"] = json!(value.as_f64()),
+            "drop_path_rate" if value.is_number() => map[key] = value.clone(),
             "proj_drop_rate" if value.as_f64() == Some(0.0) => {}
             "always_partition" => only(key, value, &json!(false))?,
             "strict_img_size" => only(key, value, &json!(true))?,
@@ -167,6 +170,7 @@ struct Config {
     attention_probs_dropout_prob: f64,
     use_absolute_embeddings: bool,
     layer_norm_eps: f64,
+    drop_path_rate: f64,
 }
 
 impl Default for Config {
@@ -186,6 +190,7 @@ impl Default for Config {
             attention_probs_dropout_prob: 0.0,
             use_absolute_embeddings: false,
             layer_norm_eps: EPSILON,
+            drop_path_rate: DROP_PATH,
         }
     }
 }
@@ -235,6 +240,7 @@ fn spec(config: &Value) -> Result<HierarchySpec> {
         }),
         activation: config.hidden_act,
         final_epsilon: config.layer_norm_eps,
+        drop_path: config.drop_path_rate,
     }
     .checked(&SpecKeys { patch: "patch_size", depths: "depths", widths: "embed_dim", epsilon: "layer_norm_eps" })
 }

@@ -12,7 +12,7 @@ use crate::model::activation::Activation;
 use crate::model::builder::Initial;
 use crate::model::convolutional::{by_channel, by_pixel};
 use crate::model::layers::{LayerNorm, Linear, cast};
-use crate::model::pass::Pass;
+use crate::model::pass::{DropoutKeys, Pass};
 
 /// Added to the variance in every norm but the last.
 pub const EPSILON: f64 = 1e-6;
@@ -81,7 +81,7 @@ impl ConvNextBlock {
     }
 
     /// `[N, H, W, width]` to the same shape, in the pass's kind.
-    pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, drop: f64, pass: Pass) -> Result<Tensor> {
         let (images, height, width, channels) = x.size4()?;
         let rows = |x: &Tensor| x.f_reshape([-1, channels]);
         let (kernel, bias) = (cast(&self.depthwise, pass.compute)?, cast(&self.bias, pass.compute)?);
@@ -92,7 +92,8 @@ impl ConvNextBlock {
         if let Some(responses) = &self.responses {
             inner = responses.forward(&inner, images)?;
         }
-        let y = self.outer.forward(&inner, pass)?;
+        let y = self.outer.forward(&inner, pass)?.f_view([images, -1, channels])?;
+        let y = rows(&DropoutKeys::drop_path(pass.dropout, y, drop)?)?;
         let y = match &self.scale {
             Some(scale) => rows(x)?.f_addcmul(&y, &cast(scale, pass.compute)?)?,
             None => rows(x)?.f_add(&y)?,

@@ -42,6 +42,8 @@ pub struct HierarchicalNet {
 struct Step {
     reduction: Option<Reduction>,
     block: Block,
+    /// How probable it is in training that the block's part is left out for an image.
+    drop: f64,
 }
 
 enum Block {
@@ -75,6 +77,7 @@ impl HierarchicalNet {
         let stem_norm = builder.norm(&embeddings(norm), first, epsilon, 0)?;
         let (mut steps, mut stages, mut widths) = (Vec::new(), vec!["embeddings".to_owned()], vec![first]);
         let mut before = first;
+        let blocks: usize = spec.levels.iter().map(|level| level.depth).sum();
         for (level, &super::Level { width, depth }) in spec.levels.iter().enumerate() {
             for index in 0..depth {
                 let stage = steps.len() + 1;
@@ -86,6 +89,7 @@ impl HierarchicalNet {
                         false => None,
                     },
                     block: Block::load(&spec, [level, index], width, stage, &mut builder)?,
+                    drop: spec.drop_path * (stage - 1) as f64 / blocks.saturating_sub(1).max(1) as f64,
                 });
                 stages.push(name);
                 widths.push(width);
@@ -123,8 +127,8 @@ impl HierarchicalNet {
             None => x,
         };
         let x = match &step.block {
-            Block::ConvNext(block) => block.forward(&x, pass)?,
-            Block::Swin(block) => block.forward(&x, pass)?,
+            Block::ConvNext(block) => block.forward(&x, step.drop, pass)?,
+            Block::Swin(block) => block.forward(&x, step.drop, pass)?,
         };
         match self.spec.blocks {
             _ if stage < self.steps.len() => Ok(x),

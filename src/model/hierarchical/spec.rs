@@ -20,6 +20,9 @@ pub struct HierarchySpec {
     pub activation: Activation,
     /// Added to the variance in the norm of the features.
     pub final_epsilon: f64,
+    /// With this probability the last block's part is left out for an image in training; of those before it accordingly
+    /// less ([`DropoutKeys::drop_path`](crate::model::DropoutKeys::drop_path)).
+    pub drop_path: f64,
 }
 
 /// Blocks one after another on maps of one extent.
@@ -104,6 +107,9 @@ impl HierarchySpec {
         if let Some(level) = self.levels.iter().find(|level| !(1..=1 << 16).contains(&level.width)) {
             return refuse(keys.widths, format!("{} is not a possible size", level.width));
         }
+        if !(0.0..1.0).contains(&self.drop_path) {
+            return refuse("drop_path_rate", format!("{} is not a probability below 1", self.drop_path));
+        }
         if !(self.final_epsilon.is_finite() && self.final_epsilon >= 0.0) {
             return refuse(keys.epsilon, format!("{} is not a small positive number", self.final_epsilon));
         }
@@ -114,6 +120,7 @@ impl HierarchySpec {
     pub fn in_evaluation(&self) -> String {
         let mut spec = self.clone();
         spec.set_dropout(Some(0.0));
+        spec.drop_path = 0.0;
         format!("{spec:?}")
     }
 

@@ -94,11 +94,15 @@ impl SwinBlock {
         })
     }
 
-    /// `[N, H, W, width]` to the same shape, in the pass's kind.
-    pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+    /// `[N, H, W, width]` to the same shape, in the pass's kind. Both parts are left out with probability `drop` in
+    /// training, as in the authors' code and timm's; transformers leaves out that of attention alone.
+    pub fn forward(&self, x: &Tensor, drop: f64, pass: Pass) -> Result<Tensor> {
         let (images, height, width, channels) = x.size4()?;
-        let rows = |x: &Tensor| x.f_reshape([-1, channels]);
-        let drop = |x: Tensor| DropoutKeys::apply(pass.dropout, x, self.hidden_dropout);
+        let rows = |x: &Tensor| -> Result<Tensor> { Ok(x.f_reshape([-1, channels])?) };
+        let drop = |x: Tensor| -> Result<Tensor> {
+            let x = DropoutKeys::apply(pass.dropout, x, self.hidden_dropout)?;
+            rows(&DropoutKeys::drop_path(pass.dropout, x.f_view([images, -1, channels])?, drop)?)
+        };
         let windows = Windows::of([height, width], self.window, self.shifted);
         let normalised = self.norm_before.forward(&rows(x)?)?.f_view([images, height, width, channels])?;
         let qkv = self.qkv.forward(&windows.divide(&normalised)?, pass)?;

@@ -316,8 +316,9 @@ fn json_as_people_write_it() {
         scene.write(&file, format!("{two}{row}\n"));
         scene.rehead(&format!("{TRAIN} {file}")).refused().says(&["row 3 (line 3)", says]);
     }
-    scene.write("pretty.json", "[\n {\n  \"text\": \"a\",\n  \"label\": \"x\"\n }\n]\n");
-    scene.rehead(&format!("{TRAIN} pretty.json")).refused().says(&["jq"]);
+    // On several lines only in an array.
+    scene.write("pretty.jsonl", "{\n  \"text\": \"a\",\n  \"label\": \"x\"\n}\n");
+    scene.rehead(&format!("{TRAIN} pretty.jsonl")).refused().says(&["jq -c ."]);
     // A row without a text keeps its place, without a label.
     scene.write("absent.jsonl", format!("{two}{{\"id\":1}}\n"));
     let (lines, outcome) = labelled(&scene, "absent.jsonl", "out2.jsonl", "--on-bad-input skip");

@@ -266,9 +266,10 @@ mod tests {
         assert_eq!(read("x.tsv.gz").unwrap(), (Some("tsv"), Compression::Gzip));
         assert_eq!(read("x.ndjson.zst").unwrap(), (Some("jsonl"), Compression::Zstd));
         assert_eq!(read("reviews").unwrap(), (None, Compression::None));
-        let error = read("x.feather").unwrap_err();
+        assert_eq!(read("x.feather").unwrap(), (Some("arrow"), Compression::None));
+        let error = read("x.sqlite").unwrap_err();
         assert_eq!(error.exit_status(), 2);
-        assert!(error.hint_text().unwrap().contains("to_parquet"));
+        assert!(error.hint_text().unwrap().contains("as CSV"));
     }
 
     #[test]
@@ -380,14 +381,14 @@ mod tests {
                 b"{\"a\":1}\n{\"a\":}\n",
                 "row 2 (line 2): not a JSON object: expected value (character 6 of the line)",
             ),
-            ("x.json", b"[{\"a\":1}]", "row 1 (line 1): not a JSON object"),
+            ("x.json", b"[\n[1]]", "row 1 (line 2): not a JSON object"),
             ("x.txt", b"a\n\xC3(\n", "row 2 (line 2): not UTF-8: byte 0xC3 at offset 2"),
             ("x.csv", b"PAR1\x15", "the content is a Parquet file, not text"),
         ];
         for &(name, bytes, expected) in cases {
             assert!(refusal(name, bytes).contains(expected), "{}", refusal(name, bytes));
         }
-        assert!(read("x.json", b"[{\"a\":1}]").unwrap_err().hint_text().unwrap().contains("jq"));
+        assert!(read("x.json", b"[7]").unwrap_err().hint_text().unwrap().contains("each element"));
     }
 
     #[test]

@@ -165,7 +165,10 @@ impl<'a> Sorting<'a> {
         let finished = Finished::read(&output)?;
         let source = ImageColumn::of(self.args, options)?;
         finished.check_origin(&Origin::of(self.args, model, &source.layout.columns, added)?, &output)?;
-        finished.check_folder(self.into)?;
+        // Images that are in the input again may be moved anywhere.
+        if self.listed(&source)?.iter().any(|image| image.path.symlink_metadata().is_err()) {
+            finished.check_folder(self.into)?;
+        }
         self.place_all(&source, Some(options), console)
     }
 

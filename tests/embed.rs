@@ -152,6 +152,10 @@ fn what_sentence_transformers_says_is_followed() {
     scene.write("bare/sentence_bert_config.json", r#"{"max_seq_length": 5, "do_lower_case": false}"#);
     let outcome = scene.rehead(&format!("{EMBED} --input in.csv --output out.npy")).ok();
     outcome.says(&["max_length = 5", "longer than 5 tokens"]);
+    // More than the network's positions is as many as these.
+    scene.write("bare/sentence_bert_config.json", r#"{"max_seq_length": 4096}"#);
+    let outcome = scene.rehead(&format!("{EMBED} --input in.csv --output out.npy")).ok();
+    outcome.says(&["max_length = 32 (as `sentence_bert_config.json` says)"]);
     scene.remove("bare/sentence_bert_config.json");
     scene.write(
         "bare/config_sentence_transformers.json",

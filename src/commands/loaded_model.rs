@@ -61,7 +61,8 @@ impl DerefMut for LoadedModel {
 
 impl LoadedModel {
     pub fn load(model: &str, args: &InferenceArgs, quiet: bool, console: &Console) -> Result<Self> {
-        let network = LoadedNetwork::load(model, args, HeadRequest::FromCheckpoint, quiet, console)?;
+        let directory = locate_model(model, quiet)?;
+        let network = LoadedNetwork::load(&directory, args, HeadRequest::FromCheckpoint, None, console)?;
         for line in network.report.lines() {
             console.note(format!("weights {line}"));
         }
@@ -79,32 +80,37 @@ impl LoadedModel {
 }
 
 impl LoadedNetwork {
-    /// The network that `model` names, with this head.
+    /// The network in `directory`, with this head. Texts are cut at `usual_length` tokens, or the network's positions
+    /// where these are fewer, unless an option says otherwise.
     ///
     /// # Errors
     /// It is not there or cannot be used, or an option does not fit it.
     pub fn load(
-        model: &str,
+        directory: &Path,
         args: &InferenceArgs,
         head: HeadRequest<'_>,
-        quiet: bool,
+        usual_length: Option<usize>,
         console: &Console,
     ) -> Result<Self> {
         let mut choices = Choices::default();
-        let directory = locate_model(model, quiet)?;
         let hardware = Hardware::choose(args.device, args.precision, args.threads, &mut choices)?;
-        let engine = engine(args.engine, Some(&directory), &mut choices)?;
+        let engine = engine(args.engine, Some(directory), &mut choices)?;
         let hardware = hardware_of_engine(engine, hardware, &mut choices)?;
         let weight_dtype = if hardware.int8 { WeightDtype::Int8 } else { WeightDtype::Float(hardware.compute) };
-        let modality = model::modality(&directory)?;
+        let modality = model::modality(directory)?;
         let request = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: None };
-        let (mut classifier, report) = Classifier::load(&directory, &request)?;
+        let (mut classifier, report) = Classifier::load(directory, &request)?;
         classifier.freeze()?;
         report.warnings.iter().for_each(|warning| console.warn(warning));
         if let (InputSpec::Image(_), Some(_)) = (&classifier.input, args.max_length) {
             return Err(Error::request("this model reads images").key("max_length").hint("leave --max-length out"));
         }
-        let options = TransformOptions { max_length: args.max_length, ..TransformOptions::default() };
+        let usual_length = match classifier.input {
+            InputSpec::Text { positions, .. } => usual_length.map(|length| length.min(positions.max(0) as usize)),
+            InputSpec::Image(_) => None,
+        };
+        let max_length = args.max_length.or(usual_length);
+        let options = TransformOptions { max_length, ..TransformOptions::default() };
         let transform = transform_for(&classifier, options)?;
         transform.warnings().iter().for_each(|warning| console.warn(warning));
         let batch_tokens = match (args.batch_tokens, args.batch_size, &transform) {
@@ -113,7 +119,7 @@ impl LoadedNetwork {
             (None, Some(images), Transform::Image(_)) => images,
             (None, None, _) => inference_budget(hardware.device, &classifier.input),
         };
-        let settings = config::saved_settings(&directory);
+        let settings = config::saved_settings(directory);
         let is_trained = settings.is_file();
         let trained_on = if is_trained {
             let saved = config::load(&settings)?;

@@ -11,10 +11,11 @@ use sha2::{Digest, Sha256};
 use super::origin::Origin;
 use super::table::Output;
 use crate::cli::{EmbedArgs, is_stream};
+use crate::commands::label::contents::check_rows;
 use crate::commands::label::partial_name;
-use crate::commands::label::progress::{self, ProgressLog, Record, SameRows};
+use crate::commands::label::progress::{self, ProgressLog, Record};
 use crate::console::{Console, units};
-use crate::data::{Row, RowReader};
+use crate::data::{ReadOptions, ResolvedColumns, Row, RowReader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, Lock};
 
@@ -49,7 +50,8 @@ impl Growing {
         output: &Path,
         origin: Origin,
         width: usize,
-        reopen: &dyn Fn() -> Result<RowReader>,
+        options: &ReadOptions,
+        columns: &ResolvedColumns,
     ) -> Result<Self> {
         let partial = partial_name(output);
         let (numbers, note) = (beside(&partial, ".f32"), beside(&partial, ".origin.json"));
@@ -71,7 +73,7 @@ impl Growing {
             let (saved, recorded) = progress::read::<Origin>(&note)?;
             saved.check(&origin, &note)?;
             records = progress::intact(recorded, &numbers)?;
-            check_rows(&records, reopen()?)?;
+            check_rows(RowReader::open(&args.input, options)?, columns, &records)?;
         }
         let log = ProgressLog::begin(&note, &origin, &records).map_err(unwritable)?;
         let (rows, bytes) = records.last().map_or((0, 0), |last: &Record| (last.rows, last.bytes));
@@ -164,17 +166,6 @@ impl Growing {
         let _ = std::fs::remove_file(&self.numbers);
         let _ = std::fs::remove_file(&self.note);
     }
-}
-
-/// That the input still begins with the rows that are embedded.
-fn check_rows(records: &[Record], mut rows: RowReader) -> Result<()> {
-    let Some(last) = records.last() else { return Ok(()) };
-    let file = rows.layout().file.clone();
-    let mut same = SameRows::new(records);
-    for row in rows.by_ref().take(usize::try_from(last.rows).unwrap_or(usize::MAX)) {
-        same.take(&row?, &file)?;
-    }
-    same.finish(&file)
 }
 
 /// A longer name beside a file: the whole name counts, `out.csv` and `out.npy` may grow side by side.

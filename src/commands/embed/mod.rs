@@ -45,8 +45,7 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
 
     interrupt::listen();
     let origin = origin::of(args, &network, &vectors, rows.layout())?;
-    let reopen = || RowReader::open(&args.input, &options);
-    let growing = Growing::open(args, &output.path, origin, vectors.width, &reopen)?;
+    let mut growing = Growing::open(args, &output.path, origin, vectors.width, &options, &columns)?;
     let done = growing.rows();
     if done > 0 {
         console.note(format!("continuing after row {}", units::count(done)));
@@ -56,7 +55,6 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
     let embedding =
         Embedding { args, network: &network, vectors: &vectors, columns: &columns, bar: &bar, console: &console };
     let began = Instant::now();
-    let mut growing = growing;
     let counts = match embedding.run(rows, &mut growing) {
         Ok(counts) => counts,
         Err(error) => return Err(growing.keep(error, &console)),

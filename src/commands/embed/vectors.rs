@@ -2,8 +2,9 @@
 //! of sentence-transformers says of itself is followed.
 
 use crate::batch::ExampleSet;
-use crate::cli::{EmbedArgs, InferenceArgs};
+use crate::cli::EmbedArgs;
 use crate::commands::loaded_model::LoadedNetwork;
+use crate::commands::locate::locate_model;
 use crate::config::{Pooling as PoolingSetting, Precision};
 use crate::console::Console;
 use crate::data::{Labels, Modality};
@@ -11,6 +12,7 @@ use crate::error::{Error, Result, listed};
 use crate::inference::Rows;
 use crate::model::sentence_transformers::{self, Features};
 use crate::model::{HeadRequest, Pooling};
+use crate::transform::Transform;
 
 /// How the features of a row come about.
 pub struct Vectors {
@@ -28,19 +30,18 @@ pub struct Vectors {
 /// It is not there or cannot be used.
 pub fn load(args: &EmbedArgs, console: &Console) -> Result<LoadedNetwork> {
     let placeholder = Labels::in_order(vec!["0".to_owned(), "1".to_owned()])?;
-    let mut inference = InferenceArgs { ..args.inference.clone() };
+    let mut inference = args.inference.clone();
     if inference.precision == Precision::Auto {
         // Features are kept and compared with others: they are exact unless speed is asked for.
         inference.precision = Precision::Fp32;
     }
     let head = HeadRequest::Any { placeholder: &placeholder };
-    let directory = crate::commands::locate::locate_model(&args.model, args.quiet)?;
-    let limit = sentence_transformers::max_length(&directory)?.filter(|_| inference.max_length.is_none());
-    inference.max_length = inference.max_length.or(limit);
-    let name = directory.to_string_lossy();
-    let mut network = LoadedNetwork::load(&name, &inference, head, args.quiet, console)?;
-    if let Some(limit) = limit {
-        network.choices.record("max_length", limit, format!("`{}` says so", sentence_transformers::LENGTH));
+    let directory = locate_model(&args.model, args.quiet)?;
+    let usual = sentence_transformers::max_length(&directory)?.filter(|_| inference.max_length.is_none());
+    let mut network = LoadedNetwork::load(&directory, &inference, head, usual, console)?;
+    if let (Some(_), Transform::Text(tokenizer)) = (usual, &network.transform) {
+        let reason = format!("as `{}` says", sentence_transformers::LENGTH);
+        network.choices.record("max_length", tokenizer.max_length(), reason);
     }
     if let Some(prompt) = sentence_transformers::prompt(&directory)? {
         console.warn(format!(

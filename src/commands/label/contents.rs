@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use crate::commands::content::content_of;
-use crate::commands::label::progress::Record;
-use crate::data::{Input, ResolvedColumns, Row};
+use crate::commands::label::progress::{Record, SameRows};
+use crate::data::{Input, ResolvedColumns, Row, RowReader};
 use crate::error::{Error, Result};
 use crate::interrupt;
 
@@ -83,4 +83,24 @@ impl<'r> SameImages<'r> {
         let images = std::mem::take(&mut self.images);
         check_images(&images, "resume with the images as they were, or delete the partial output to begin again")
     }
+}
+
+/// That an input, whose first row is read next, still begins with the rows and images that are recorded. Whether it has
+/// no others.
+///
+/// # Errors
+/// It does not, or interrupted.
+pub fn check_rows(mut rows: RowReader, columns: &ResolvedColumns, records: &[Record]) -> Result<bool> {
+    let Some(last) = records.last() else { return Ok(false) };
+    let file = rows.layout().file.clone();
+    let mut same = SameRows::new(records);
+    let mut images = SameImages::new(records);
+    for row in rows.by_ref().take(usize::try_from(last.rows).unwrap_or(usize::MAX)) {
+        let row = row?;
+        same.take(&row, &file)?;
+        images.take(&row, columns)?;
+    }
+    images.finish()?;
+    same.finish(&file)?;
+    Ok(rows.next().is_none())
 }

@@ -6,15 +6,15 @@
 
 mod assemble;
 mod confident;
-mod contents;
+pub(super) mod contents;
 mod finished;
 mod listed;
 mod moves;
 mod names;
-pub mod origin;
+pub(super) mod origin;
 mod output;
 mod pipeline;
-pub mod progress;
+pub(super) mod progress;
 mod sort;
 mod summary;
 

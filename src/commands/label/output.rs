@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::LabelArgs;
 use crate::commands::label::assemble::{Assembly, check_row_count, too_many_rows};
-use crate::commands::label::contents::SameImages;
+use crate::commands::label::contents::check_rows;
 use crate::commands::label::finished::Finished;
 use crate::commands::label::origin::Origin;
-use crate::commands::label::progress::{self, ProgressLog, Record, SameRows};
+use crate::commands::label::progress::{self, ProgressLog, Record};
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
 use crate::data::format::{AddedColumn, ColumnKind, WholeWriter};
@@ -64,6 +64,10 @@ pub struct Labelling<'a> {
 impl Labelling<'_> {
     fn layout(&self) -> &FileLayout {
         self.input.layout()
+    }
+
+    fn reopened(&self) -> Result<RowReader> {
+        RowReader::open(&self.args.input, self.options)
     }
 
     /// The added columns, and what stands in them.
@@ -185,7 +189,7 @@ impl Files {
             let (saved, recorded) = progress::read::<Origin>(note)?;
             saved.check(&origin, "interrupted output", note, INTERRUPTED_HINT)?;
             records = progress::intact(recorded, partial)?;
-            check_rows(labelling, &records)?;
+            check_rows(labelling.reopened()?, labelling.input_columns, &records)?;
             remark = saved.other_threads(&origin);
         } else if args.resume && output.exists() {
             return check_complete(labelling, &origin, output).map(|()| None);
@@ -219,29 +223,12 @@ impl Files {
 fn check_complete(labelling: &Labelling, origin: &Origin, output: &Path) -> Result<()> {
     let finished = Finished::read(output)?;
     finished.check_origin(origin, output)?;
-    match check_rows(labelling, &finished.records)? {
+    match check_rows(labelling.reopened()?, labelling.input_columns, &finished.records)? {
         true => Ok(()),
         false => Err(Error::request("the input has more rows than when the output was made")
             .file(output)
             .hint(finished.other_way())),
     }
-}
-
-/// That the input still begins with the rows that are labelled. Whether it has no others.
-fn check_rows(labelling: &Labelling, records: &[Record]) -> Result<bool> {
-    let Some(last) = records.last() else { return Ok(false) };
-    let file = &labelling.layout().file;
-    let mut same = SameRows::new(records);
-    let mut images = SameImages::new(records);
-    let mut rows = RowReader::open(&labelling.args.input, labelling.options)?;
-    for row in rows.by_ref().take(usize::try_from(last.rows).unwrap_or(usize::MAX)) {
-        let row = row?;
-        same.take(&row, file)?;
-        images.take(&row, labelling.input_columns)?;
-    }
-    images.finish()?;
-    same.finish(file)?;
-    Ok(rows.next().is_none())
 }
 
 /// Writes rows with their labels, and records how far it has come.

@@ -80,6 +80,16 @@ fn a_page_and_printed_lines_show_the_words() {
 }
 
 #[test]
+fn what_is_explained_before_a_fault_is_kept() {
+    let scene = labelling_scene();
+    scene.write("in.jsonl", "{\"text\": \"good film\"}\n{\"text\": \"bad film\"}\n{\"text\": {\"a\": 1}}\n");
+    let outcome = scene.rehead(&format!("{EXPLAIN} --input in.jsonl --output why.jsonl")).run();
+    outcome.check(outcome.status.code() == Some(2), "exit status 2");
+    outcome.says(&["2 rows explained: why.jsonl", "row 3"]);
+    assert_eq!(lines(&scene, "why.jsonl").len(), 2);
+}
+
+#[test]
 fn what_cannot_be_explained_is_refused() {
     let scene = Scene::with_models(&["large_weights", "bare", "albert/classifier"]);
     scene.write("in.csv", "text\ngood film\n");

@@ -14,7 +14,7 @@ use super::reading::open;
 use crate::batch::ExampleSet;
 use crate::cli::{ExplainArgs, ExplainRowArgs, InferenceArgs};
 use crate::config::{OnBadInput, Precision};
-use crate::console::{Console, units};
+use crate::console::{Console, Progress, units};
 use crate::data::{Input, Labels, ReadOptions, ResolvedColumns, Row};
 use crate::error::{Error, Result, listed, nearest};
 use crate::evaluation::softmax;
@@ -47,26 +47,15 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
     let bar = console.progress("explaining", rows.row_count().map(|count| count.min(args.rows as u64)), "rows");
     let mut printer = Printer::of(output.as_deref(), args)?;
     let mut counts = Counts::default();
-    for row in rows.take(args.rows) {
-        let row = row?;
-        match explaining.explain(&row)? {
-            Some((explained, unexplained)) => {
-                counts.rows += 1;
-                counts.inexact += u64::from(unexplained > INEXACT);
-                printer.add(explained, unexplained)?;
-            }
-            None => counts.empty += 1,
-        }
-        bar.advance(1);
-        if interrupt::requested() {
-            return Err(Error::interrupted("not all rows are explained"));
-        }
-    }
+    let ended = explaining.run(rows.take(args.rows), &mut printer, &mut counts, &bar);
     bar.finish();
     log.take_warnings().iter().for_each(|warning| console.warn(warning));
-    printer.finish()?;
-    counts.say(output, &console);
-    Ok(())
+    // Also where it ended early: what is explained by then is kept.
+    if counts.rows > 0 || ended.is_ok() {
+        printer.finish()?;
+        counts.say(output, &console);
+    }
+    ended
 }
 
 /// The share of the change of the log odds that scores may leave unexplained before it is said.
@@ -136,6 +125,31 @@ struct Explaining<'a> {
 }
 
 impl Explaining<'_> {
+    /// Explains row after row.
+    fn run(
+        &self,
+        rows: impl Iterator<Item = Result<Row>>,
+        printer: &mut Printer,
+        counts: &mut Counts,
+        bar: &Progress,
+    ) -> Result<()> {
+        for row in rows {
+            match self.explain(&row?)? {
+                Some((explained, unexplained)) => {
+                    counts.rows += 1;
+                    counts.inexact += u64::from(unexplained > INEXACT);
+                    printer.add(explained, unexplained)?;
+                }
+                None => counts.empty += 1,
+            }
+            bar.advance(1);
+            if interrupt::requested() {
+                return Err(Error::interrupted("not all rows are explained"));
+            }
+        }
+        Ok(())
+    }
+
     /// Why a row gets its label, and the share of the change that the scores leave unexplained. Nothing of an empty
     /// text.
     fn explain(&self, row: &Row) -> Result<Option<(ExplainedRow, f64)>> {

@@ -12,8 +12,8 @@ use super::origin::Origin;
 use super::table::Output;
 use crate::cli::{EmbedArgs, is_stream};
 use crate::commands::label::contents::check_rows;
-use crate::commands::label::partial_name;
 use crate::commands::label::progress::{self, ProgressLog, Record};
+use crate::commands::label::{beside, note_name, partial_name};
 use crate::console::{Console, units};
 use crate::data::{ReadOptions, ResolvedColumns, Row, RowReader};
 use crate::error::{Error, ErrorKind, Result};
@@ -54,7 +54,7 @@ impl Growing {
         columns: &ResolvedColumns,
     ) -> Result<Self> {
         let partial = partial_name(output);
-        let (numbers, note) = (beside(&partial, ".f32"), beside(&partial, ".origin.json"));
+        let (numbers, note) = (beside(&partial, ".f32"), note_name(&partial));
         let lock = files::lock_file(output)?;
         let unwritable = |error: Error| error.or_hint("name a file that can be written with --output");
         let exists = numbers.exists();
@@ -166,13 +166,6 @@ impl Growing {
         let _ = std::fs::remove_file(&self.numbers);
         let _ = std::fs::remove_file(&self.note);
     }
-}
-
-/// A longer name beside a file: the whole name counts, `out.csv` and `out.npy` may grow side by side.
-fn beside(file: &Path, ending: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }
 
 /// An interruption says what is done; other errors are as they are.

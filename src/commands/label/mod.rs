@@ -18,7 +18,7 @@ pub(super) mod progress;
 mod sort;
 mod summary;
 
-pub use self::output::partial_name;
+pub use self::output::{beside, note_name, partial_name};
 
 use std::path::Path;
 use std::sync::Once;

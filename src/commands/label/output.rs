@@ -439,22 +439,25 @@ pub fn partial_name(output: &Path) -> PathBuf {
     output.with_file_name(name)
 }
 
-/// Labels that grow on their own, until the output is made of them.
-fn labels_name(partial: &Path) -> PathBuf {
-    let mut name = partial.as_os_str().to_owned();
-    name.push(".jsonl");
-    name.into()
-}
-
 /// Whether an interrupted output is there.
 pub fn is_interrupted(output: &Path) -> bool {
     let partial = partial_name(&files::followed(output));
     partial.exists() || labels_name(&partial).exists()
 }
 
-/// The whole name counts: `out.csv` and `out.jsonl` may grow side by side.
-fn note_name(partial: &Path) -> PathBuf {
-    let mut name = partial.as_os_str().to_owned();
-    name.push(".origin.json");
+/// The note that says of what a partial output is made.
+pub fn note_name(partial: &Path) -> PathBuf {
+    beside(partial, ".origin.json")
+}
+
+/// Labels that grow on their own, until the output is made of them.
+fn labels_name(partial: &Path) -> PathBuf {
+    beside(partial, ".jsonl")
+}
+
+/// A longer name beside a file. The whole name counts: `out.csv` and `out.jsonl` may grow side by side.
+pub fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
     name.into()
 }

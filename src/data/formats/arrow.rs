@@ -10,12 +10,10 @@ use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use super::batch_writer::{BatchWriter, Container};
-use super::batches::BatchedRows;
+use super::batches::{BatchedRows, file_of};
 use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, WholeWriter, guarded};
 use crate::data::options::ReadOptions;
-use crate::data::stream::is_standard_stream;
 use crate::error::{Error, Result};
-use crate::files;
 
 pub struct Arrow;
 
@@ -29,16 +27,7 @@ impl Format for Arrow {
     }
 
     fn open_path(&self, path: &Path, _options: &ReadOptions) -> Result<Option<OpenedRows>> {
-        if !self.extensions().contains(&files::extension(path).as_str()) || is_standard_stream(path) {
-            return Ok(None);
-        }
-        let file = File::open(path).map_err(|error| Error::io(error, path))?;
-        let metadata = file.metadata().map_err(|error| Error::io(error, path))?;
-        if metadata.is_dir() {
-            return Err(Error::request("is a folder of Arrow files; one file was expected")
-                .file(path)
-                .hint("name one of the files in it"));
-        }
+        let Some(file) = file_of(path, self.extensions(), "Arrow")? else { return Ok(None) };
         guarded(path, || opened(path, file)).map(Some)
     }
 
@@ -62,9 +51,6 @@ const FEATHER_1: &[u8] = b"FEA1";
 fn opened(path: &Path, mut file: File) -> Result<OpenedRows> {
     let mut magic = Vec::new();
     file.by_ref().take(WITH_INDEX.len() as u64).read_to_end(&mut magic).map_err(|error| Error::io(error, path))?;
-    if magic.is_empty() {
-        return Err(Error::request("the file is empty").file(path).hint("write or fetch the file again"));
-    }
     if magic.starts_with(FEATHER_1) {
         return Err(Error::request("this is a Feather file of version 1, which is not read").file(path).hint(
             "write it as Parquet: python -c \"import pandas; \

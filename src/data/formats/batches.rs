@@ -1,15 +1,39 @@
 //! Rows of formats that hold them in batches of typed columns: one after the other, each with its batch, and with it
 //! every column's type, nested ones too.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
 use crate::data::format::{RowSource, guarded};
 use crate::data::row::{Record, Row};
+use crate::data::stream::is_standard_stream;
 use crate::data::typed::{BatchRow, TypedRow};
 use crate::error::{Error, Result};
+use crate::files;
+
+/// The file at `path` where its extension is among `extensions`; it is not empty. `kind` is for messages.
+///
+/// # Errors
+/// It cannot be opened, is empty, or is a folder of such files.
+pub fn file_of(path: &Path, extensions: &[&str], kind: &str) -> Result<Option<File>> {
+    if !extensions.contains(&files::extension(path).as_str()) || is_standard_stream(path) {
+        return Ok(None);
+    }
+    let file = File::open(path).map_err(|error| Error::io(error, path))?;
+    let metadata = file.metadata().map_err(|error| Error::io(error, path))?;
+    if metadata.is_dir() {
+        return Err(Error::request(format!("is a folder of {kind} files; one file was expected"))
+            .file(path)
+            .hint("name one of the files in it, or write the table as one file"));
+    }
+    if metadata.len() == 0 {
+        return Err(Error::request("the file is empty").file(path).hint("write or fetch the file again"));
+    }
+    Ok(Some(file))
+}
 
 /// The rows of a file's batches.
 pub struct BatchedRows {

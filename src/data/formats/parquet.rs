@@ -9,12 +9,11 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
 use super::batch_writer::{BatchWriter, Container};
-use super::batches::BatchedRows;
+use super::batches::{BatchedRows, file_of};
 use crate::data::format::{AddedColumn, FileLayout, Format, OpenedRows, WholeWriter, guarded};
 use crate::data::options::ReadOptions;
-use crate::data::stream::{ByteStream, is_standard_stream};
+use crate::data::stream::ByteStream;
 use crate::error::{Error, Result};
-use crate::files;
 
 pub struct Parquet;
 
@@ -28,19 +27,7 @@ impl Format for Parquet {
     }
 
     fn open_path(&self, path: &Path, _options: &ReadOptions) -> Result<Option<OpenedRows>> {
-        if !self.extensions().contains(&files::extension(path).as_str()) || is_standard_stream(path) {
-            return Ok(None);
-        }
-        let file = File::open(path).map_err(|error| Error::io(error, path))?;
-        let metadata = file.metadata().map_err(|error| Error::io(error, path))?;
-        if metadata.is_dir() {
-            return Err(Error::request("is a folder of Parquet files; one file was expected")
-                .file(path)
-                .hint("name one of the files in it, or write the table as one file"));
-        }
-        if metadata.len() == 0 {
-            return Err(Error::request("the file is empty").file(path).hint("write or fetch the file again"));
-        }
+        let Some(file) = file_of(path, self.extensions(), "Parquet")? else { return Ok(None) };
         guarded(path, || opened(path, file)).map(Some)
     }
 

@@ -106,6 +106,28 @@ impl Names {
         }
     }
 
+    /// What transformers calls the tensors of a BERT with rotary positions and a gate, below `prefix`.
+    pub const fn of_gated_bert(prefix: &'static str) -> Self {
+        Self {
+            embeddings: EmbeddingNames::Text {
+                word: "embeddings.word_embeddings.weight",
+                position: "",
+                segment: Some("embeddings.token_type_embeddings.weight"),
+                norm: Some("embeddings.LayerNorm"),
+            },
+            query: "layers.{}.self_attn.q_proj",
+            key: "layers.{}.self_attn.k_proj",
+            value: "layers.{}.self_attn.v_proj",
+            attention_output: "layers.{}.self_attn.o_proj",
+            attention_norm: "layers.{}.post_attention_layernorm",
+            inner: "layers.{}.mlp.gate_proj",
+            gate: Some("layers.{}.mlp.up_proj"),
+            output: "layers.{}.mlp.down_proj",
+            output_norm: "layers.{}.post_mlp_layernorm",
+            ..Self::of_bert(prefix)
+        }
+    }
+
     /// The prefix that the checkpoint's names carry: the family's, or none.
     pub fn stored_prefix(&self, weights: &Weights) -> &'static str {
         let (EmbeddingNames::Text { word: name, .. } | EmbeddingNames::Patches { class: name, .. }) = self.embeddings;

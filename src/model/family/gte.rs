@@ -12,7 +12,7 @@ use super::translated::{PythonNetwork, Translated};
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
 use crate::model::checkpoint::Checkpoint;
-use crate::model::encoder::{EmbeddingNames, EncoderConfig, FeedForwardOptions, Names};
+use crate::model::encoder::{EncoderConfig, FeedForwardOptions, Names};
 use crate::model::request::Engine;
 
 /// As in transformers' `GteConfig` and `GteForSequenceClassification`.
@@ -20,24 +20,7 @@ pub const GTE: Translated = Translated {
     text: TextEncoder {
         name: "gte",
         class: "Gte",
-        names: Names {
-            embeddings: EmbeddingNames::Text {
-                word: "embeddings.word_embeddings.weight",
-                position: "",
-                segment: Some("embeddings.token_type_embeddings.weight"),
-                norm: Some("embeddings.LayerNorm"),
-            },
-            query: "layers.{}.self_attn.q_proj",
-            key: "layers.{}.self_attn.k_proj",
-            value: "layers.{}.self_attn.v_proj",
-            attention_output: "layers.{}.self_attn.o_proj",
-            attention_norm: "layers.{}.post_attention_layernorm",
-            inner: "layers.{}.mlp.gate_proj",
-            gate: Some("layers.{}.mlp.up_proj"),
-            output: "layers.{}.mlp.down_proj",
-            output_norm: "layers.{}.post_mlp_layernorm",
-            ..Names::of_bert("gte.")
-        },
+        names: Names::of_gated_bert("gte."),
         keys: TextKeys::TRANSFORMERS,
         defaults: TextDefaults {
             vocabulary: 250_048,

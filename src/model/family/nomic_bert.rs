@@ -10,7 +10,7 @@ use super::translated::{Translated, rename_settings};
 use crate::error::{Error, Result};
 use crate::model::activation::Activation;
 use crate::model::checkpoint::Checkpoint;
-use crate::model::encoder::{EmbeddingNames, EncoderConfig, FeedForwardOptions, Names};
+use crate::model::encoder::{EncoderConfig, FeedForwardOptions, Names};
 use crate::model::request::Engine;
 
 /// As in transformers' `NomicBertConfig` and `NomicBertForSequenceClassification`.
@@ -18,25 +18,7 @@ pub const NOMIC_BERT: Translated = Translated {
     text: TextEncoder {
         name: "nomic_bert",
         class: "NomicBert",
-        names: Names {
-            prefix: "nomic_bert.",
-            embeddings: EmbeddingNames::Text {
-                word: "embeddings.word_embeddings.weight",
-                position: "",
-                segment: Some("embeddings.token_type_embeddings.weight"),
-                norm: Some("embeddings.LayerNorm"),
-            },
-            query: "layers.{}.self_attn.q_proj",
-            key: "layers.{}.self_attn.k_proj",
-            value: "layers.{}.self_attn.v_proj",
-            attention_output: "layers.{}.self_attn.o_proj",
-            attention_norm: "layers.{}.post_attention_layernorm",
-            inner: "layers.{}.mlp.gate_proj",
-            gate: Some("layers.{}.mlp.up_proj"),
-            output: "layers.{}.mlp.down_proj",
-            output_norm: "layers.{}.post_mlp_layernorm",
-            ..Names::of_bert("nomic_bert.")
-        },
+        names: Names::of_gated_bert("nomic_bert."),
         keys: TextKeys::TRANSFORMERS,
         defaults: TextDefaults {
             vocabulary: 30_528,

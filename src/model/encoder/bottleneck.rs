@@ -155,12 +155,9 @@ impl TokenLayer for BottleneckLayer {
             let parts = one(linear, name);
             linears.push((linear, parts));
         }
-        for (number, FeedForward { inner, output, .. }) in self.feed_forwards.iter_mut().enumerate() {
-            let [first, second, _] = feed_forward_names(number as i64, blocks);
-            for (linear, name) in [(inner, first), (output, second)] {
-                let parts = one(linear, name);
-                linears.push((linear, parts));
-            }
+        for (number, block) in self.feed_forwards.iter_mut().enumerate() {
+            let [inner, output, _] = feed_forward_names(number as i64, blocks);
+            linears.extend(block.linears_mut([&inner, &output]));
         }
         linears
     }

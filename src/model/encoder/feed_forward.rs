@@ -12,8 +12,8 @@ use crate::model::pass::{DropoutKeys, Pass};
 
 /// See the [module](self).
 pub struct FeedForward {
-    pub inner: Linear,
-    pub output: Linear,
+    inner: Linear,
+    output: Linear,
     activation: Activation,
     norm: LayerNorm,
     dropout: f64,
@@ -45,5 +45,13 @@ impl FeedForward {
         let inner = self.activation.after(&self.inner, x, pass)?;
         let outer = self.output.forward(&inner, pass)?;
         self.norm.add_forward(&outer, x, DropoutKeys::drop(pass.dropout, self.dropout))
+    }
+
+    /// The linear layers, with these names and their outputs.
+    pub fn linears_mut(&mut self, [inner, output]: [&str; 2]) -> [(&mut Linear, Vec<(String, i64)>); 2] {
+        [(&mut self.inner, inner), (&mut self.output, output)].map(|(linear, name)| {
+            let outputs = linear.outputs();
+            (linear, vec![(name.to_owned(), outputs)])
+        })
     }
 }

@@ -80,12 +80,6 @@ impl TokenLayer for FourierLayer {
     }
 
     fn linears_mut(&mut self, names: &Names) -> Vec<LinearParts<'_>> {
-        let FeedForward { inner, output, .. } = &mut self.feed_forward;
-        [(inner, names.inner), (output, names.output)]
-            .map(|(linear, name)| {
-                let outputs = linear.outputs();
-                (linear, vec![(name.to_owned(), outputs)])
-            })
-            .into()
+        self.feed_forward.linears_mut([names.inner, names.output]).into()
     }
 }

@@ -145,12 +145,6 @@ impl TokenLayer for TwoStreamLayer {
 
     /// Those of the feed-forward block: what attention multiplies with is no linear layer in transformers either.
     fn linears_mut(&mut self, _: &Names) -> Vec<LinearParts<'_>> {
-        let FeedForward { inner, output, .. } = &mut self.feed_forward;
-        [(inner, INNER), (output, OUTPUT)]
-            .map(|(linear, name)| {
-                let outputs = linear.outputs();
-                (linear, vec![(name.to_owned(), outputs)])
-            })
-            .into()
+        self.feed_forward.linears_mut([INNER, OUTPUT]).into()
     }
 }

@@ -38,6 +38,15 @@ impl Input {
         }
     }
 
+    /// The bytes of its texts.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Pair(first, second) => first.len() + second.len(),
+            Self::Image(_) => 0,
+        }
+    }
+
     /// Whether one text of a pair is empty, and the other is not.
     pub fn is_half_empty(&self) -> bool {
         matches!(self, Self::Pair(first, second) if is_blank(first) != is_blank(second))

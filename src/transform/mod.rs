@@ -1,5 +1,6 @@
 //! From an input as a person wrote it to what a backbone reads: one [`Transform`] for all that a model sees.
 
+mod bounds;
 mod growth;
 mod guard;
 pub mod images;

@@ -15,6 +15,7 @@ use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, Tokenizer};
 
 use crate::error::{Error, Result};
 use crate::json::COMPLETE;
+use crate::transform::bounds::check_table;
 use crate::transform::guard::guarded;
 
 /// In which order a class has pieces and special tokens.
@@ -80,7 +81,7 @@ pub fn unigram(file: &Path, arrangement: Arrangement) -> Result<Tokenizer> {
     let build = || {
         let mut tokenizer = Tokenizer::new(Unigram::from(vocabulary, Some(unknown), false)?);
         if !charsmap.is_empty() {
-            tokenizer.with_normalizer(Some(Precompiled::from(&charsmap)?));
+            tokenizer.with_normalizer(Some(replacements(&charsmap)?));
         }
         tokenizer.add_tokens(&added);
         Ok(tokenizer)
@@ -102,7 +103,7 @@ pub fn own(file: &Path) -> Result<Tokenizer> {
         let mut tokenizer = Tokenizer::new(model.pieces_as_model()?);
         let mut steps: Vec<NormalizerWrapper> = Vec::new();
         if !model.charsmap.is_empty() {
-            steps.push(Precompiled::from(&model.charsmap)?.into());
+            steps.push(replacements(&model.charsmap)?.into());
         }
         steps.push(Replace::new(" ".to_owned(), "▁")?.into());
         tokenizer.with_normalizer(Some(Sequence::new(steps)));
@@ -112,6 +113,11 @@ pub fn own(file: &Path) -> Result<Tokenizer> {
         Ok(tokenizer)
     };
     built(file, build)
+}
+
+fn replacements(charsmap: &[u8]) -> tokenizers::Result<Precompiled> {
+    check_table(charsmap)?;
+    Ok(Precompiled::from(charsmap)?)
 }
 
 fn built(file: &Path, build: impl FnOnce() -> tokenizers::Result<Tokenizer>) -> Result<Tokenizer> {

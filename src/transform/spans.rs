@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tokenizers::EncodeInput;
 
-use super::guard::guarded;
+use super::guard::{guarded, in_bounded_time};
 use super::text::TextTokenizer;
 use crate::data::Input;
 use crate::error::{Error, Result};
@@ -44,7 +44,8 @@ impl TextTokenizer {
             Input::Pair(first, second) => (first.as_str(), second.as_str()).into(),
             Input::Image(path) => return Err(Error::request("this model reads text, not images").file(path)),
         };
-        let encoding = guarded(|| self.files.tokenizer.encode(given, true));
+        let encode = || guarded(|| self.files.tokenizer.encode(given, true));
+        let encoding = in_bounded_time(input.bytes(), encode);
         let encoding = encoding
             .and_then(|encoding| encoding.map_err(|error| error.to_string()))
             .map_err(|why| Error::request(format!("the text cannot be tokenised: {why}")))?;

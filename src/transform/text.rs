@@ -9,10 +9,9 @@ use rayon::prelude::*;
 use tokenizers::{ModelWrapper, TruncationDirection, TruncationParams, TruncationStrategy};
 
 use crate::batch::TokenizedSet;
-use crate::config::accepts::MAX_LENGTH;
 use crate::data::Input;
 use crate::error::{Error, Result};
-use crate::transform::guard::{failing_part, guarded, plainly};
+use crate::transform::guard::{failing_part, guarded, in_bounded_time, plainly};
 use crate::transform::language_fit::LanguageFit;
 use crate::transform::lengths::Tokenized;
 use crate::transform::long_text;
@@ -70,12 +69,15 @@ impl TextTokenizer {
         segments: i64,
         max_length: Option<usize>,
     ) -> Result<Self> {
-        let files = TokenizerFiles::read(directory)?;
-        let max_length = length_limit(&files, positions, max_length)?;
-        let file = files.file.clone();
-        let most = positions.max(0) as usize;
-        guarded(|| Self::of_files(files, vocabulary, segments, max_length, most)).unwrap_or_else(|why| {
-            Err(Error::request(format!("the tokenizer cannot be used: {why}")).file(file).hint(BELONGING))
+        // Tokens that are added are normalised, by patterns that may be endless.
+        in_bounded_time(0, || {
+            let files = TokenizerFiles::read(directory)?;
+            let max_length = files.length_limit(positions, max_length)?;
+            let file = files.file.clone();
+            let most = positions.max(0) as usize;
+            guarded(|| Self::of_files(files, vocabulary, segments, max_length, most)).unwrap_or_else(|why| {
+                Err(Error::request(format!("the tokenizer cannot be used: {why}")).file(file).hint(BELONGING))
+            })
         })
     }
 
@@ -131,10 +133,11 @@ impl TextTokenizer {
     /// Whether the tokenizer knows the language of the inputs.
     pub fn language_fit(&self, inputs: &[&Input]) -> LanguageFit {
         let unknown = self.files.unknown_token();
-        LanguageFit::measure(inputs, |word| {
+        let count = |word: &str| {
             let ids = guarded(|| self.ids_of_word(word)).ok()?.ok()?;
             Some((ids.len(), ids.iter().filter(|&&id| Some(id) == unknown).count()))
-        })
+        };
+        in_bounded_time(0, || LanguageFit::measure(inputs, count))
     }
 
     fn ids_of_word(&self, word: &str) -> tokenizers::Result<Vec<u32>> {
@@ -185,7 +188,8 @@ impl TextTokenizer {
     /// Tokenises all inputs, in parallel, in their order.
     pub fn tokenize<'a>(&self, inputs: impl IntoIterator<Item = &'a Input>) -> Result<Tokenized> {
         let inputs: Vec<&Input> = inputs.into_iter().collect();
-        let chunks: Vec<Result<Chunk>> = inputs.par_chunks(CHUNK).map(|inputs| self.tokenize_chunk(inputs)).collect();
+        let chunks = || inputs.par_chunks(CHUNK).map(|inputs| self.tokenize_chunk(inputs)).collect();
+        let chunks: Vec<Result<Chunk>> = in_bounded_time(inputs.iter().map(|input| input.bytes()).sum(), chunks);
         let mut tokenized = Tokenized { set: TokenizedSet::default(), unread: Unread::default() };
         for chunk in chunks {
             let chunk = chunk?;
@@ -293,27 +297,6 @@ impl TextTokenizer {
 
 fn beyond(id: u32, rows: i64) -> Error {
     Error::request(format!("gives the token id {id}, and the model's embedding has {rows} rows"))
-}
-
-/// How many tokens a text may have: what the run asks for, else what the tokenizer's files or the model allow, and no
-/// more than 512.
-fn length_limit(files: &TokenizerFiles, positions: i64, wanted: Option<usize>) -> Result<usize> {
-    let limit = files.model_max_length().map_or(positions, |length| positions.min(length)).max(1) as usize;
-    match wanted {
-        Some(length) if length as i64 > positions => {
-            Err(Error::request(format!("{length} tokens are more than the model's {positions} positions"))
-                .key("max_length")
-                .hint(format!("at most --max-length {positions}")))
-        }
-        Some(length) => Ok(length),
-        None if limit < MAX_LENGTH.min as usize => {
-            Err(Error::request(format!("a limit of {limit} leaves no room for a text"))
-                .file(files.config_file())
-                .key("model_max_length")
-                .hint(format!("set another: --max-length, up to {positions}")))
-        }
-        None => Ok(limit.min(512)),
-    }
 }
 
 #[cfg(test)]

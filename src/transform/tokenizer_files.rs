@@ -12,9 +12,11 @@ use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::{ModelWrapper, Tokenizer, TruncationDirection};
 
+use crate::config::accepts::MAX_LENGTH;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::json::COMPLETE;
+use crate::transform::bounds::{check_steps, check_word_length};
 use crate::transform::growth::grows_without_bounds;
 use crate::transform::guard::guarded;
 use crate::transform::sentencepiece;
@@ -99,6 +101,7 @@ impl TokenizerFiles {
                 .key("normalizer")
                 .hint("use the tokenizer that belongs to this checkpoint"));
         }
+        check_word_length(&tokenizer).map_err(|error| error.file(&file))?;
         Ok(Self { tokenizer, file, directory: directory.to_owned(), settings, class, warnings })
     }
 
@@ -114,8 +117,29 @@ impl TokenizerFiles {
     }
 
     /// The length that `tokenizer_config.json` limits texts to; huge numbers stand for no limit.
-    pub fn model_max_length(&self) -> Option<i64> {
+    fn model_max_length(&self) -> Option<i64> {
         self.settings.model_max_length()
+    }
+
+    /// How many tokens a text may have: what the run asks for, else what these files or the model allow, and no more
+    /// than 512.
+    pub fn length_limit(&self, positions: i64, wanted: Option<usize>) -> Result<usize> {
+        let limit = self.model_max_length().map_or(positions, |length| positions.min(length)).max(1) as usize;
+        match wanted {
+            Some(length) if length as i64 > positions => {
+                Err(Error::request(format!("{length} tokens are more than the model's {positions} positions"))
+                    .key("max_length")
+                    .hint(format!("at most --max-length {positions}")))
+            }
+            Some(length) => Ok(length),
+            None if limit < MAX_LENGTH.min as usize => {
+                Err(Error::request(format!("a limit of {limit} leaves no room for a text"))
+                    .file(self.config_file())
+                    .key("model_max_length")
+                    .hint(format!("set another: --max-length, up to {positions}")))
+            }
+            None => Ok(limit.min(512)),
+        }
     }
 
     /// Whether the network is given segments.
@@ -137,7 +161,7 @@ impl TokenizerFiles {
     }
 
     /// `tokenizer_config.json`'s path, for messages.
-    pub fn config_file(&self) -> PathBuf {
+    fn config_file(&self) -> PathBuf {
         self.settings.file()
     }
 
@@ -209,6 +233,7 @@ fn nothing_to_read(directory: &Path) -> Error {
 
 /// Reads a `tokenizer.json`.
 fn parse(bytes: &[u8]) -> std::result::Result<Tokenizer, String> {
+    check_steps(bytes)?;
     guarded(|| Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())).flatten()
 }
 

@@ -6,6 +6,7 @@
 
 mod directories;
 mod locks;
+pub mod patterns;
 pub mod placing;
 
 use std::fs::{self, File, OpenOptions};

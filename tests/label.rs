@@ -406,7 +406,11 @@ fn an_output_is_not_resumed_as_another() {
     scene.write("out.partial.csv.origin.json", note.replacen("\"threads\":1", "\"threads\":3", 1));
     scene.rehead(&format!("{words} --resume")).ok().says(&["begun with --threads 3 and is continued with 1"]);
     assert!(scene.bytes("out.csv") == scene.bytes("whole.csv"));
-    scene.rehead(&format!("{words} --resume")).refused().says(&["nothing to resume"]);
+    // What it was made of stays beside it, so the same call knows that it is complete, and another that it is not.
+    scene.rehead(&format!("{words} --resume")).ok().says(&["out.csv is complete: there is nothing to resume"]);
+    scene.rehead(&format!("{words} --resume --top 1")).refused().says(&["out.csv: the output was made with another"]);
+    scene.remove("out.csv.origin.json");
+    scene.rehead(&format!("{words} --resume")).refused().says(&["nothing to resume: nothing is recorded"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Where results go: links are followed, modes kept, places locked, and an output that was interrupted is only continued
-//! over the rows that it was made of, and where no bit of it has changed.
+//! over the rows that it was made of, and where no bit of it has changed. Several inputs become one output, or one each.
 
 mod support;
 
@@ -164,4 +164,159 @@ fn two_runs_never_share_a_directory() {
     // What a killed process leaves keeps nobody out.
     scene.rehead(&format!("{train} --resume --set epochs=30")).ok();
     assert!(!scene.exists("run/.rehead.lock"), "{}", scene.listing());
+}
+
+/// Distinct texts from row `begin` on, as `id,text`.
+fn part(begin: usize, rows: usize) -> String {
+    let mut lottery = Lottery(begin as u64 + 1);
+    let line = |row| format!("{row},{} {}\n", lottery.words(1, 9), lottery.pick(&["good", "bad", "not good", "awful"]));
+    "id,text\n".to_owned() + &(begin..begin + rows).map(line).collect::<String>()
+}
+
+/// Three parts, whose names are in another order than their texts would be.
+fn parts() -> Scene {
+    let scene = scene();
+    for (name, begin, rows) in [("part-1.csv", 0, 700), ("part-2.csv", 700, 900), ("part-10.csv", 1600, 40)] {
+        scene.write(name, part(begin, rows));
+    }
+    scene
+}
+
+/// The outputs one after the other, with the header of the first.
+fn joined(scene: &Scene, names: &[&str]) -> String {
+    let rows = names.iter().map(|name| scene.text(name).split_once('\n').unwrap().1.to_owned());
+    let header = scene.text(names[0]).lines().next().unwrap().to_owned();
+    header + "\n" + &rows.collect::<String>()
+}
+
+#[test]
+fn several_inputs_become_one_output_or_one_each() {
+    let scene = parts();
+    for name in ["1", "2", "10"] {
+        scene.rehead(&format!("{BASIC} --probabilities --input part-{name}.csv --output one-{name}.csv")).ok();
+    }
+    let expected = joined(&scene, &["one-1.csv", "one-2.csv", "one-10.csv"]);
+    for input in ["--input part-*.csv", "--input part-1.csv --input part-2.csv part-10.csv", "--input ./p*t-[0-9]*.csv"]
+    {
+        scene.rehead(&format!("{BASIC} --probabilities {input} --output all.csv")).ok().says(&["1,640 rows labelled"]);
+        assert_eq!(scene.text("all.csv"), expected, "{input}");
+    }
+    // A table of another kind is made of the input, which is read again.
+    scene.rehead(&format!("{BASIC} --probabilities --input part-*.csv --output all.parquet")).ok();
+    scene.rehead("label --model large_weights --input all.parquet --output again.csv --column-prefix n_ --quiet").ok();
+    assert_eq!(scene.text("again.csv").lines().count(), 1 + 1640);
+    let before = scene.everything().len();
+    scene.write("lines.txt", "good film\nbad film\n");
+    let words = format!("{BASIC} --probabilities --input part-*.csv lines.txt --output each/");
+    scene.rehead(&words).ok().says(&["part-10.csv (3 of 4)", "1,642 rows labelled", ": each/"]);
+    for name in ["1", "2", "10"] {
+        assert_eq!(scene.text(&format!("each/part-{name}.csv")), scene.text(&format!("one-{name}.csv")));
+    }
+    // Lines have no columns; and no note is left.
+    assert!(scene.text("each/lines.csv").starts_with("text,predicted_label,"));
+    assert_eq!(scene.everything().len(), before + 1 + 1 + 4, "{}", scene.listing());
+    scene.rehead(&words).ok();
+    // JSON Lines name their keys themselves: a table has those of all.
+    scene.write("a.jsonl", "{\"text\":\"good\",\"id\":1}\n");
+    scene.write("b.jsonl", "{\"text\":\"bad\",\"more\":[2]}\n");
+    scene.rehead(&format!("{BASIC} --input a.jsonl b.jsonl --output keys.csv")).ok();
+    let keys = scene.text("keys.csv");
+    assert!(keys.starts_with("text,id,more,predicted_label,") && keys.contains("\nbad,,[2],"), "{keys}");
+}
+
+#[test]
+fn several_inputs_must_agree_and_messages_name_the_file() {
+    let scene = parts();
+    scene.write("other.csv", "id,sentence\n1,good film\n");
+    scene.write("order.csv", "text,id\ngood film,1\n");
+    scene.write("numbers.csv", "id,n\n1,2\n");
+    scene.write("torn.csv", "id,text\n1,good film\n2\n");
+    scene.write("a.jsonl", "{\"text\":\"good\"}\n");
+    fs::create_dir(scene.path("x")).unwrap();
+    scene.copy("part-1.csv", "x/part-1.csv");
+    let before = scene.everything();
+    let folder = "--output FOLDER/";
+    for (input, output, says) in [
+        ("nothing-*.csv", "o.csv", ["nothing-*.csv: no file matches this pattern", "there is: "]),
+        ("no/*.csv", "o.csv", ["no file matches this pattern", "there is no folder no"]),
+        ("part-1.csv other.csv", "o.csv", ["other.csv: there is no column `text`, which part-1.csv has", folder]),
+        ("part-1.csv order.csv", "o.csv", ["order.csv: the columns are in another order than in part-1.csv", folder]),
+        ("part-1.csv a.jsonl", "o.csv", ["a.jsonl: this is jsonl, and part-1.csv is csv", folder]),
+        ("part-1.csv -", "o.csv", ["standard input is read alone", "hint: "]),
+        ("part-1.csv part-1.csv", "o.csv", ["part-1.csv: the file is given twice", "hint: "]),
+        ("part-*.csv", "part-2.csv", ["part-2.csv: the output is the input file", "hint: "]),
+        ("part-1.csv x/part-1.csv", "o/", ["the output of x/part-1.csv would have this name too", "hint: "]),
+        ("part-1.csv numbers.csv", "o/", ["numbers.csv: no text column found", "--text COL"]),
+        ("x/*.csv", "x/", ["x/part-1.csv: the output is the input file", "hint: "]),
+    ] {
+        scene.rehead(&format!("{BASIC} --input {input} --output {output}")).refused().says(&says);
+        assert!(scene.everything() == before, "{input} {output}: {}", scene.listing());
+    }
+    let words = format!("{BASIC} --input part-10.csv torn.csv --output o.csv");
+    scene.rehead(&words).refused().says(&["torn.csv: row 2 (line 3): 1 field where the header has 2"]);
+    let skipped = "warning: torn.csv: 1 row left out, which cannot be read: row 2 (line 3)";
+    scene.rehead(&format!("{words} --on-bad-input skip")).ok().says(&[skipped, "41 rows labelled"]);
+    // Commands that write no rows ask for the text alone.
+    scene.write("more.csv", "more,text\n1,good film\n");
+    let words = "embed --model large_weights --threads 1 --input part-10.csv more.csv --output";
+    scene.rehead(&format!("{words} e.npy")).ok().says(&["41 rows of 16 features"]);
+    scene.rehead(&format!("{words} e.csv")).refused().says(&["more.csv: there is no column `id`"]);
+    let explained =
+        scene.rehead("explain --model large_weights --threads 1 --rows 41 --input part-10.csv more.csv").ok();
+    assert!(explained.stdout_text().contains("\nmore.csv: row 1: "), "{explained}");
+    let suggested =
+        scene.rehead("suggest --model large_weights --threads 1 --count 3 --input part-*.csv --output -").ok();
+    assert!(suggested.stdout_text().starts_with("id,text,label,file,row,predicted_label,"), "{suggested}");
+    let words = "train --train nothing-*.csv --model large_weights --out run";
+    scene.rehead(words).refused().says(&["nothing-*.csv: no file matches this pattern"]);
+    scene.write("l-1.csv", "text,label\ngood film,good\n");
+    scene.write("l-2.csv", "label,text\nbad,awful film\nmixed,so so\n");
+    let evaluated = scene.rehead("evaluate --model large_weights --threads 1 --data l-*.csv --out scores --json").ok();
+    assert_eq!(evaluated.json()["test"]["rows"], 3);
+    assert!(scene.text("scores/predictions/test.csv").contains("l-2.csv"));
+    let inspected = scene.rehead("inspect l-*.csv --merge-labels").ok();
+    assert!(inspected.stdout_text().contains("l-2.csv: csv"), "{inspected}");
+}
+
+/// In the second file, and in the second output of a folder.
+#[test]
+fn several_inputs_are_continued_where_they_were_interrupted() {
+    let scene = scene();
+    for (name, begin) in [("part-1.csv", 0), ("part-2.csv", 1_000), ("part-3.csv", 5_000)] {
+        scene.write(name, part(begin, if begin == 1_000 { 4_000 } else { 1_000 }));
+    }
+    let words = format!("{BASIC} --probabilities --window 100 --batch-tokens 64 --input part-*.csv --output");
+    scene.rehead(&format!("{words} whole.csv")).ok();
+    let lines = |name: &str| if scene.exists(name) { scene.text(name).lines().count() } else { 0 };
+    let call = format!("{words} out.csv");
+    let in_second = || lines("out.partial.csv") > 1_400;
+    interrupted_when(&scene, &call, libc::SIGINT, "out.csv", in_second).says(&["rows", "hint: they are kept"]);
+    let done = lines("out.partial.csv") - 1;
+    assert!((1_100..5_000).contains(&done) && done % 100 == 0, "{done}");
+    // Rows that are done have changed, in either file, or there is another file.
+    for (name, row) in [("part-1.csv", 7), ("part-2.csv", 1_050)] {
+        let text = scene.text(name);
+        scene.write(name, text.replace(&format!("\n{row},"), &format!("\n{row},really ")));
+        scene.rehead(&format!("{call} --resume")).refused().says(&[name, "the input has changed"]);
+        scene.write(name, text);
+    }
+    scene.write("part-0.csv", part(9_000, 10));
+    scene.rehead(&format!("{call} --resume")).refused().says(&["another input: part-1.csv + part-2.csv + part-3.csv"]);
+    scene.remove("part-0.csv");
+    scene.rehead(&format!("{call} --resume")).ok().says(&[&format!("continuing after row {},", done / 1000)]);
+    assert!(scene.bytes("out.csv") == scene.bytes("whole.csv"));
+
+    let call = format!("{words} each/");
+    let in_second = || lines("each/part-2.partial.csv") > 400;
+    interrupted_when(&scene, &call, libc::SIGINT, "each", in_second).says(&["hint: they are kept"]);
+    assert!(scene.exists("each/part-1.csv") && !scene.exists("each/part-3.csv"));
+    let first = scene.path("each/part-1.csv").metadata().unwrap().modified().unwrap();
+    scene
+        .rehead(&format!("{call} --resume"))
+        .ok()
+        .says(&["1 output in each/ complete already", "continuing after row"]);
+    assert_eq!(scene.path("each/part-1.csv").metadata().unwrap().modified().unwrap(), first);
+    let each = ["each/part-1.csv", "each/part-2.csv", "each/part-3.csv"];
+    assert_eq!(joined(&scene, &each), scene.text("whole.csv"));
+    scene.rehead(&format!("{call} --resume")).ok().says(&["3 outputs in each/ complete already"]);
 }

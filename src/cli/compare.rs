@@ -79,7 +79,7 @@ impl CompareArgs {
                     .hint("name each once; --seeds K repeats it"));
             }
         }
-        config::resolve(&self.run.request(&self.settings.given, false))
+        config::resolve(&self.run.request(&self.settings.given, false))?.with_files()
     }
 
     /// What to say about given settings that change nothing in any of the runs.

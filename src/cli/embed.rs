@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::label::is_stream;
 use super::settings::setting_flags;
-use super::shared::InferenceArgs;
+use super::shared::{InferenceArgs, check_none_is, has_stream, input_files, is_stream};
 use crate::config::accepts::Whole;
 use crate::config::{Columns, Delimiter, Encoding, OnBadInput, Pooling, Quote};
 use crate::error::{Error, Result};
@@ -24,18 +23,19 @@ Examples:
   rehead embed --model bert-base-uncased --input new.jsonl --output new.jsonl --stage 8 --pooling mean";
 
 /// The extension of an array of NumPy's.
-pub const NPY: &str = "npy";
+const NPY: &str = "npy";
 /// Those of all that can be written.
 const FORMATS: [&str; 9] = [NPY, "parquet", "arrow", "feather", "jsonl", "ndjson", "csv", "tsv", "xlsx"];
 
 /// The flags of `rehead embed`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = EMBED_EXAMPLES)]
 pub struct EmbedArgs {
     /// Rows to embed: .csv, .tsv, .jsonl or .txt (also .gz, .zst), .xlsx, .parquet, a folder of images, or `-` for
-    /// standard input (CSV, JSON Lines or one text per line)
-    #[arg(long, value_name = "FILE|DIR|-", help_heading = "Data")]
-    pub input: PathBuf,
+    /// standard input (CSV, JSON Lines or one text per line); several, or quoted patterns such as 'part-*.csv', are
+    /// read one after the other
+    #[arg(long, value_name = "FILE|DIR|-", num_args = 1.., required = true, help_heading = "Data")]
+    pub input: Vec<PathBuf>,
 
     /// How the rows are read, and how token vectors are pooled.
     #[command(flatten)]
@@ -110,6 +110,16 @@ setting_flags! {
 }
 
 impl EmbedArgs {
+    /// Whether standard input is read.
+    pub fn has_stream(&self) -> bool {
+        has_stream(&self.input)
+    }
+
+    /// Whether the output is an array alone, without the input's columns.
+    pub fn is_npy(&self) -> bool {
+        files::extension(&self.output) == NPY
+    }
+
     /// The name in the output of an added column.
     pub fn added_column(&self, name: &str) -> String {
         format!("{}{name}", self.column_prefix.as_deref().unwrap_or_default())
@@ -128,7 +138,7 @@ impl EmbedArgs {
                 .file(&self.output)
                 .hint("write .npy, .parquet, .arrow, .jsonl, .csv, .tsv or .xlsx"));
         }
-        if is_stream(&self.input) {
+        if has_stream(&self.input) {
             return match self.resume {
                 true => {
                     Err(Error::request("--resume needs a file as --input, not `-`").hint("keep the input in a file"))
@@ -141,6 +151,11 @@ impl EmbedArgs {
                 }
             };
         }
-        files::check_distinct(&self.input, &self.output)
+        check_none_is(&self.input, &self.output)
+    }
+
+    /// The same with the files that patterns stand for.
+    pub fn with_files(&self) -> Result<Self> {
+        Ok(Self { input: input_files(&self.input)?, ..self.clone() })
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, OnBadInputArgs};
+use super::shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, OnBadInputArgs, input_files};
+use crate::error::Result;
 
 const EVALUATE_EXAMPLES: &str = "\
 Examples:
@@ -12,13 +13,13 @@ Examples:
   rehead evaluate --model runs/reviews --data test.csv --out results --json > metrics.json";
 
 /// The flags of `rehead evaluate`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = EVALUATE_EXAMPLES)]
 pub struct EvaluateArgs {
     /// Labelled examples: .csv, .tsv or .jsonl (also .gz, .zst), .xlsx, .parquet, or a folder of class folders; the
-    /// columns are those of training
-    #[arg(long, value_name = "FILE|DIR", help_heading = "Data")]
-    pub data: PathBuf,
+    /// columns are those of training; several, or quoted patterns, are read as one
+    #[arg(long, value_name = "FILE|DIR", num_args = 1.., required = true, help_heading = "Data")]
+    pub data: Vec<PathBuf>,
 
     /// How the data file is read.
     #[command(flatten)]
@@ -51,4 +52,11 @@ pub struct EvaluateArgs {
     /// How the model is run.
     #[command(flatten)]
     pub inference: InferenceArgs,
+}
+
+impl EvaluateArgs {
+    /// The same with the files that patterns stand for.
+    pub fn with_files(&self) -> Result<Self> {
+        Ok(Self { data: input_files(&self.data)?, ..self.clone() })
+    }
 }

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::label::is_stream;
 use super::settings::setting_flags;
-use super::shared::InferenceArgs;
+use super::shared::{InferenceArgs, check_none_is, input_files};
 use crate::config::accepts::Whole;
 use crate::config::{Columns, Delimiter, Encoding, Quote};
 use crate::error::{Error, Result};
@@ -23,13 +22,13 @@ Examples:
   rehead explain --model runs/photos --input new-photos --label cat --output why.html";
 
 /// The flags of `rehead explain`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub struct ExplainArgs {
     /// Rows to explain: .csv, .tsv, .jsonl or .txt (also .gz, .zst), .xlsx, .parquet, a folder of images, or `-` for
-    /// standard input
-    #[arg(long, value_name = "FILE|DIR|-", help_heading = "Data")]
-    pub input: PathBuf,
+    /// standard input; several, or quoted patterns, are read one after the other
+    #[arg(long, value_name = "FILE|DIR|-", num_args = 1.., required = true, help_heading = "Data")]
+    pub input: Vec<PathBuf>,
 
     /// Explain the first N rows
     #[arg(
@@ -88,6 +87,11 @@ impl ExplainArgs {
                 .file(output)
                 .hint("write .html or .jsonl, or leave out --output to have them printed"));
         }
-        if is_stream(&self.input) { Ok(()) } else { files::check_distinct(&self.input, output) }
+        check_none_is(&self.input, output)
+    }
+
+    /// The same with the files that patterns stand for.
+    pub fn with_files(&self) -> Result<Self> {
+        Ok(Self { input: input_files(&self.input)?, ..self.clone() })
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::{ColumnArgs, TrainingLabelArgs};
+use super::shared::{ColumnArgs, TrainingLabelArgs, input_files};
+use crate::error::Result;
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -15,7 +16,7 @@ Examples:
   rehead inspect bert-base-uncased";
 
 /// The flags of `rehead inspect`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub struct InspectArgs {
     /// A data file, a folder of class folders, a model directory, or the hub id of a model in the cache; of several
@@ -34,4 +35,11 @@ pub struct InspectArgs {
     /// Print the findings on standard output as JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+}
+
+impl InspectArgs {
+    /// The same with the files that patterns stand for.
+    pub fn with_files(&self) -> Result<Self> {
+        Ok(Self { paths: input_files(&self.paths)?, ..self.clone() })
+    }
 }

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 
 use super::settings::setting_flags;
-use super::shared::InferenceArgs;
+use super::shared::{InferenceArgs, check_none_is, has_stream, input_files, is_stream, named};
 use crate::config::accepts::{FRACTION, RATIO, Whole};
 use crate::config::{Columns, Delimiter, Encoding, OnBadInput, Quote};
 use crate::error::{Error, Result};
-use crate::files;
 
 const LABEL_EXAMPLES: &str = "\
 Every row and column of the input is kept, in order; `predicted_label` and `confidence` are added.
@@ -18,16 +17,18 @@ Examples:
   rehead label --model runs/reviews --input new.csv --output labelled.csv
   rehead label --model runs/reviews --input new.jsonl.gz --output labelled.jsonl --probabilities
   rehead label --model runs/reviews --input big.csv --output out.csv --min-confidence 0.8 --resume
+  rehead label --model runs/reviews --input 'parts/*.csv' --output labelled/
   cat texts.txt | rehead label --model runs/reviews --input - --output -";
 
 /// The flags of `rehead label`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = LABEL_EXAMPLES, group = ArgGroup::new("doubt").multiple(true))]
 pub struct LabelArgs {
     /// Rows to label: .csv, .tsv, .jsonl or .txt (also .gz, .zst), .xlsx, .parquet, a folder of images, or `-` for
-    /// standard input (CSV, JSON Lines or one text per line)
-    #[arg(long, value_name = "FILE|DIR|-", help_heading = "Data")]
-    pub input: PathBuf,
+    /// standard input (CSV, JSON Lines or one text per line); several, or quoted patterns such as 'part-*.csv', are
+    /// read one after the other
+    #[arg(long, value_name = "FILE|DIR|-", num_args = 1.., required = true, help_heading = "Data")]
+    pub input: Vec<PathBuf>,
 
     /// How the rows are read.
     #[command(flatten)]
@@ -37,8 +38,9 @@ pub struct LabelArgs {
     #[arg(long, value_name = "RUN|DIR|ID", help_heading = "Model")]
     pub model: String,
 
-    /// File for the labelled rows (.csv, .tsv, .jsonl, .xlsx, .parquet), or `-` for standard output
-    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    /// File for the labelled rows (.csv, .tsv, .jsonl, .xlsx, .parquet), `-` for standard output, or a folder for a
+    /// file of each input
+    #[arg(long, value_name = "FILE|DIR/|-", help_heading = "Output")]
     pub output: PathBuf,
 
     /// Add a column p_<label> with the probability of each label
@@ -157,6 +159,21 @@ setting_flags! {
 }
 
 impl LabelArgs {
+    /// The input, as messages name it: `a.csv + b.csv`.
+    pub fn input_named(&self) -> String {
+        named(&self.input)
+    }
+
+    /// The first of the files, where there is only one.
+    pub fn first_input(&self) -> &Path {
+        self.input.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// Whether standard input is read.
+    pub fn has_stream(&self) -> bool {
+        has_stream(&self.input)
+    }
+
     /// The name in the output of an added column.
     pub fn added_column(&self, name: &str) -> String {
         format!("{}{name}", self.column_prefix.as_deref().unwrap_or_default())
@@ -164,20 +181,22 @@ impl LabelArgs {
 
     /// What no single flag can tell: a stream cannot be resumed, and a file cannot be labelled onto itself.
     pub fn check(&self) -> Result<()> {
-        if self.resume && (is_stream(&self.output) || is_stream(&self.input)) {
+        if self.resume && (is_stream(&self.output) || has_stream(&self.input)) {
             return Err(Error::request("--resume needs files as --input and --output, not `-`")
                 .hint("keep the input in a file, and name one with --output"));
         }
-        if is_stream(&self.input) || is_stream(&self.output) {
-            return Ok(());
+        if self.sort_into.is_some() && self.input.len() > 1 {
+            return Err(Error::request("images of one input are sorted at a time, and these are several")
+                .key("sort-into")
+                .hint("label each of them by itself"));
         }
-        files::check_distinct(&self.input, &self.output)
+        if is_stream(&self.output) { Ok(()) } else { check_none_is(&self.input, &self.output) }
     }
-}
 
-/// `-`: standard input or standard output.
-pub fn is_stream(path: &Path) -> bool {
-    path.as_os_str() == "-"
+    /// The same with the files that patterns stand for.
+    pub fn with_files(&self) -> Result<Self> {
+        Ok(Self { input: input_files(&self.input)?, ..self.clone() })
+    }
 }
 
 #[cfg(test)]

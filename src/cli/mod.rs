@@ -31,15 +31,16 @@ pub use advise::{AdviseArgs, AdviseSettings};
 pub use compare::CompareArgs;
 pub use completions::CompletionsArgs;
 pub use convert::ConvertArgs;
-pub use embed::{EmbedArgs, EmbedRowArgs, NPY};
+pub use embed::{EmbedArgs, EmbedRowArgs};
 pub use evaluate::EvaluateArgs;
 pub use explain::{ExplainArgs, ExplainRowArgs};
 pub use fetch::FetchArgs;
 pub use inspect::InspectArgs;
-pub use label::{LabelArgs, LabelRowArgs, MinConfidence, is_stream};
+pub use label::{LabelArgs, LabelRowArgs, MinConfidence};
 pub use man::ManArgs;
 pub use models::ModelsArgs;
 pub use shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, OnBadInputArgs, RunArgs, TrainingLabelArgs};
+pub use shared::{is_stream, named};
 pub use suggest::{MOST_SUGGESTED, SuggestArgs, SuggestRowArgs};
 pub use train::TrainArgs;
 

@@ -1,11 +1,47 @@
 //! Groups of flags that several commands have.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::settings::setting_flags;
 use crate::config::{Columns, Delimiter, Device, Encoding, Engine, Flags, OnBadInput, Precision, Quote, Request};
+use crate::error::{Error, Result};
+use crate::files::{self, patterns};
+
+/// The files that an input consists of, with those that patterns stand for. Standard input is read alone.
+pub(super) fn input_files(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let inputs = patterns::expand(given)?;
+    if inputs.len() > 1 && inputs.iter().any(|input| is_stream(input)) {
+        return Err(Error::request("standard input is read alone").hint("leave `-` out, or give nothing else"));
+    }
+    let twice = inputs.iter().enumerate().find(|(place, input)| inputs[..*place].contains(input));
+    match twice {
+        Some((_, input)) => Err(Error::request("the file is given twice").file(input).hint("name each file once")),
+        None => Ok(inputs),
+    }
+}
+
+/// `-`: standard input or standard output.
+pub fn is_stream(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// `a.csv + b.csv`.
+pub fn named(inputs: &[PathBuf]) -> String {
+    inputs.iter().map(|input| input.display().to_string()).collect::<Vec<_>>().join(" + ")
+}
+
+/// Whether an input is standard input.
+pub(super) fn has_stream(inputs: &[PathBuf]) -> bool {
+    inputs.iter().any(|input| is_stream(input))
+}
+
+/// That writing `output` overwrites none of the inputs.
+pub(super) fn check_none_is(inputs: &[PathBuf], output: &Path) -> Result<()> {
+    let files = inputs.iter().filter(|input| !is_stream(input));
+    files.into_iter().try_for_each(|input| files::check_distinct(input, output))
+}
 
 /// What `train` and `compare` have besides the flags of settings.
 #[derive(Debug, Args)]

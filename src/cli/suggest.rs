@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::label::is_stream;
 use super::settings::setting_flags;
-use super::shared::InferenceArgs;
+use super::shared::{InferenceArgs, check_none_is, input_files, is_stream};
 use crate::config::accepts::Whole;
 use crate::config::{Columns, Delimiter, Encoding, OnBadInput, Quote};
 use crate::error::Result;
-use crate::files;
 
 const SUGGEST_EXAMPLES: &str = "\
 The rows that the model is least sure of, and of those that are alike only one. Each is written with all its columns,
@@ -25,14 +23,14 @@ Examples:
 pub const MOST_SUGGESTED: u64 = 10_000;
 
 /// The flags of `rehead suggest`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(override_usage = "rehead suggest --model RUN|DIR|ID --input FILE|DIR|- --count K --output FILE|- [OPTIONS]")]
 #[command(after_help = SUGGEST_EXAMPLES)]
 pub struct SuggestArgs {
     /// Rows to choose from: .csv, .tsv, .jsonl or .txt (also .gz, .zst), .xlsx, .parquet, a folder of images, or `-`
-    /// for standard input (CSV, JSON Lines or one text per line)
-    #[arg(long, value_name = "FILE|DIR|-", help_heading = "Data")]
-    pub input: PathBuf,
+    /// for standard input (CSV, JSON Lines or one text per line); several, or quoted patterns, are read together
+    #[arg(long, value_name = "FILE|DIR|-", num_args = 1.., required = true, help_heading = "Data")]
+    pub input: Vec<PathBuf>,
 
     /// Rows that are labelled already, besides those that the run was trained on: none of them is suggested
     #[arg(long, value_name = "FILE|DIR", num_args = 1.., help_heading = "Data")]
@@ -100,7 +98,13 @@ impl SuggestArgs {
         if is_stream(&self.output) {
             return Ok(());
         }
-        let files = [&self.input].into_iter().chain(&self.labelled).filter(|file| !is_stream(file));
-        files.into_iter().try_for_each(|file| files::check_distinct(file, &self.output))
+        check_none_is(&self.input, &self.output)?;
+        check_none_is(&self.labelled, &self.output)
+    }
+
+    /// The same with the files that patterns stand for.
+    pub fn with_files(&self) -> Result<Self> {
+        let (input, labelled) = (input_files(&self.input)?, input_files(&self.labelled)?);
+        Ok(Self { input, labelled, ..self.clone() })
     }
 }

@@ -58,7 +58,7 @@ impl Selection for All {
 impl TrainArgs {
     /// The checked settings of the run.
     pub fn resolve(&self) -> Result<RunConfig> {
-        config::resolve(&self.run.request(&self.settings.given, self.resume))
+        config::resolve(&self.run.request(&self.settings.given, self.resume))?.with_files()
     }
 
     /// What to say about given settings that change nothing in the run.

@@ -55,13 +55,14 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let label_rules =
         label_rules(*on_empty_label, label_map.as_deref(), *merge_labels, *min_rows_per_label, other.as_ref())?;
     let options = ReadOptions { label_rules, data_flag: Some("--train"), ..options };
-    let set = load_labelled(&args.settings.train, &options, None)?;
+    let train = args.settings.train.expanded()?;
+    let set = load_labelled(&train, &options, None)?;
     set.reading_warnings.iter().for_each(|warning| console.warn(warning));
     task::task(None)?.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
     for choice in &set.choices {
         choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
-    console.note(format!("{}: {}", args.settings.train, set.summary));
+    console.note(format!("{train}: {}", set.summary));
     set.notes.iter().for_each(|note| console.note(note));
     set.warnings.iter().chain(&set.summary.findings.sentences()).for_each(|warning| console.warn(warning));
 
@@ -97,7 +98,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let measurements = measure(&stages, &labels, args.settings.seed, &console)?;
     let report = Report {
         model: args.settings.model.clone(),
-        data: args.settings.train.to_string(),
+        data: train.to_string(),
         rows: set.examples.len(),
         measured_rows: labels.len(),
         advice: recommend(&measurements, set.examples.len(), options.modality)?,

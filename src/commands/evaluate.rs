@@ -9,7 +9,7 @@ use super::loaded_model::LoadedModel;
 use super::origins::origins;
 use super::output::{check_writable, print};
 use super::trained_rows::{self, Known, TRAINED_ROWS, TrainedRows};
-use crate::cli::EvaluateArgs;
+use crate::cli::{EvaluateArgs, named};
 use crate::console::{Console, units};
 use crate::data::{Example, Input, KnownLabels, LabelledSet, Modality, Place, ReadOptions, Sources, load_labelled};
 use crate::error::{Error, Result};
@@ -49,6 +49,7 @@ struct Report {
 /// The model or the data cannot be used, or interrupted.
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     let console = Console::new(args.quiet);
+    let args = &args.with_files()?;
     let _lock = args.out.as_deref().map(lock_directory).transpose()?;
     if let Some(out) = &args.out {
         check_writable(out, "--out", Some("give a new directory to --out"))?;
@@ -79,7 +80,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     }
     let report = Report {
         model: args.model.clone(),
-        data: args.data.display().to_string(),
+        data: named(&args.data),
         seconds: began.elapsed().as_secs_f64(),
         peak_memory_bytes: model.hardware.peak_memory_bytes(),
         test: evaluation,
@@ -95,15 +96,17 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         let predictions = Predictions::of_logits(&logits, &dataset.targets);
         let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
         let places: Vec<Place> = examples.iter().map(|example| example.place()).collect();
-        let sources = Sources { files: vec![args.data.clone()], options };
+        let sources = Sources { files: args.data.clone(), options };
         let labels = model.classifier.labels.names();
         let origins = origins(&sources, &places, &texts, labels, &console);
         predictions.write(out, "test", labels, &origins)?;
         let languages: Vec<String> = report.language.iter().flat_map(LanguageFit::warnings).collect();
-        let found = row_origins(&origins, |_| Some(args.data.clone()).filter(|data| !data.is_dir()));
+        let file =
+            |index: usize| args.data.get(places.get(index)?.file as usize).filter(|data| !data.is_dir()).cloned();
+        let found = row_origins(&origins, file);
         let data = [
             ("model".to_owned(), args.model.clone()),
-            (args.data.display().to_string(), set.summary.to_string()),
+            (named(&args.data), set.summary.to_string()),
             (unit.to_owned(), prepared.statistics.clone()),
         ];
         if let Some(scores) = report.test.single_label() {
@@ -164,13 +167,13 @@ fn page(
     let next = run_steps(&RunFacts {
         model: Path::new(&args.model),
         modality,
-        is_folder: args.data.is_dir(),
+        is_folder: args.data.iter().any(|data| data.is_dir()),
         training: None,
         splits: std::slice::from_ref(&split),
         languages,
         remarks: &[],
     });
-    let title = format!("{} on {}", args.model, args.data.display());
+    let title = format!("{} on {}", args.model, named(&args.data));
     evaluation_page(&title, &split, data, &next, &Provenance::now())
 }
 
@@ -180,13 +183,13 @@ fn load(args: &EvaluateArgs, model: &mut LoadedModel, console: &Console) -> Resu
     options.data_flag = Some("--data");
     options.label_rules = label_rules(args.labels.on_empty_label, args.labels.label_map.as_deref(), false, None, None)?;
     let known = KnownLabels { labels: &model.classifier.labels, resolution: &model.label_resolution };
-    let set = load_labelled(&[&args.data], &options, Some(known))?;
+    let set = load_labelled(&args.data, &options, Some(known))?;
     for choice in &set.choices {
         model.choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
     console.note(&model.choices);
     set.reading_warnings.iter().chain(&set.warnings).for_each(|warning| console.warn(warning));
-    console.note(format!("{}: {}", args.data.display(), set.summary));
+    console.note(format!("{}: {}", named(&args.data), set.summary));
     model.label_resolution.sentence().iter().chain(&set.notes).for_each(|note| console.note(note));
     Ok((set, options))
 }

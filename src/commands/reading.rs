@@ -2,7 +2,7 @@
 //! computed together. Order and memory stay as they are whatever the file's length. What is done with a window is the
 //! command's.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::mpsc::SyncSender;
 
@@ -11,9 +11,8 @@ use super::inputs::{handle_unusable, language_fit};
 use super::windows::Windows;
 use crate::config::{Choices, OnBadInput};
 use crate::console::Console;
-use crate::data::columns::LabelColumn;
-use crate::data::reading_log::{Oddity, ReadingLog};
-use crate::data::{Input, ReadOptions, ResolvedColumns, Row, RowReader, resolve};
+use crate::data::reading_log::Oddity;
+use crate::data::{Input, InputColumns, InputLog, InputRows, ReadOptions, Row, Together};
 use crate::error::{Error, Result};
 use crate::evaluation::NOT_FINITE;
 use crate::inference::Rows;
@@ -21,7 +20,7 @@ use crate::transform::{Prepared, Purpose, Transform};
 
 /// What the reading thread needs.
 pub struct Reading<'a> {
-    pub input_columns: &'a ResolvedColumns,
+    pub input_columns: &'a InputColumns,
     pub transform: &'a Transform,
     pub on_bad_input: OnBadInput,
     /// Which rows are computed together.
@@ -30,7 +29,7 @@ pub struct Reading<'a> {
     pub language: Once,
     pub console: &'a Console,
     /// What is noticed while the rows are read.
-    pub log: &'a ReadingLog,
+    pub log: &'a InputLog,
 }
 
 /// Rows that are computed together, as they come from the reading thread.
@@ -60,7 +59,7 @@ pub enum Fate {
 
 impl Reading<'_> {
     /// Sends window after window, beginning with the one that holds row `done`; an error is the last thing sent.
-    pub fn read(&self, mut rows: RowReader, done: u64, windows: &SyncSender<Result<PreparedWindow>>) {
+    pub fn read(&self, mut rows: InputRows, done: u64, windows: &SyncSender<Result<PreparedWindow>>) {
         let begin = self.windows.begin_of(done);
         let mut read = 0;
         let mut next = || {
@@ -72,7 +71,7 @@ impl Reading<'_> {
             if read < done {
                 return Err(input_is_shorter(&rows.layout().file));
             }
-            let share = rows.bytes_read().share();
+            let share = rows.share();
             if taken.is_empty() { Ok(None) } else { self.prepare(taken, share).map(Some) }
         };
         // A window with a row that cannot be used is not begun.
@@ -122,7 +121,7 @@ impl Reading<'_> {
     fn input_of(&self, row: &Row) -> Result<Option<Input>> {
         match self.input_columns.input_of(row) {
             Err(_) if self.on_bad_input == OnBadInput::Skip => {
-                self.log.notice(Oddity::NoText, row.number);
+                self.log.notice(Oddity::NoText, row);
                 Ok(None)
             }
             Err(error) => Err(error.or_hint("or leave the label of such rows empty: --on-bad-input skip")),
@@ -140,42 +139,54 @@ fn content(input: &Option<Input>, fate: Fate, prepared: &Prepared) -> String {
     }
 }
 
-/// Opens an input and finds its columns, with all that is to be said of that. Of the columns only those that `settings`
+/// Opens an input of one file or several and finds its columns, with all that is to be said of that. Of the columns only those that `settings`
 /// name are among the choices that are noted.
 ///
 /// # Errors
 /// The input cannot be read, or lacks the columns.
 pub fn open(
-    input: &Path,
+    inputs: &[PathBuf],
+    together: Together,
     options: &ReadOptions,
     settings: &[&str],
     choices: &mut Choices,
     console: &Console,
-) -> Result<(RowReader, ResolvedColumns)> {
-    let rows = RowReader::open(input, options)?;
-    let columns = resolve(rows.layout(), options, LabelColumn::Optional)?;
-    let noted = columns.choices.iter().filter(|choice| settings.contains(&choice.setting));
+) -> Result<(InputRows, InputColumns)> {
+    let rows = InputRows::open(inputs, options, together)?;
+    let columns = rows.columns().clone();
+    let first = columns.of_file(0).map_or(&[][..], |first| &first.choices);
+    let noted = first.iter().filter(|choice| settings.contains(&choice.setting));
     for choice in rows.choices().iter().chain(noted) {
         choices.record(choice.setting, &choice.value, choice.reason.clone());
     }
-    console.note(choices);
-    if let Some(encoding) = rows.encoding() {
-        console.warn(format!("the input is {encoding}; text is written in UTF-8"));
+    if !choices.is_empty() {
+        console.note(choices);
     }
-    columns.warnings.iter().for_each(|warning| console.warn(warning));
+    for (file, encoding) in rows.encodings() {
+        match inputs.len() {
+            1 => console.warn(format!("the input is {encoding}; text is written in UTF-8")),
+            _ => console.warn(format!("{} is {encoding}; text is written in UTF-8", file.display())),
+        }
+    }
+    let warnings = columns.iter().flat_map(|columns| columns.warnings.iter().map(move |text| (columns.file(), text)));
+    warnings.for_each(|(file, warning)| match inputs.len() {
+        1 => console.warn(warning),
+        _ => console.warn(format!("{}: {warning}", file.display())),
+    });
     rows.log().take_said().iter().for_each(|warning| console.warn(warning));
     Ok((rows, columns))
 }
 
 /// Refuses a window with logits that are not finite, naming the first such row.
-pub fn check_finite(rows: &[Row], fates: &[Fate], logits: &Rows, file: &Path) -> Result<()> {
+pub fn check_finite(rows: &[Row], fates: &[Fate], logits: &Rows, columns: &InputColumns) -> Result<()> {
     let is_bad = |fate: &Fate| match *fate {
         Fate::Answered(example) => logits.row(example).iter().any(|logit| !logit.is_finite()),
         Fate::Empty | Fate::Unreadable => false,
     };
     match rows.iter().zip(fates).find(|(_, fate)| is_bad(fate)) {
         Some((row, _)) => {
-            Err(Error::failure("the logits are not finite").file(file).row(row.number).line(row.line).hint(NOT_FINITE))
+            let error = Error::failure("the logits are not finite").file(columns.file_of(row));
+            Err(error.row(row.number).line(row.line).hint(NOT_FINITE))
         }
         None => Ok(()),
     }

@@ -9,6 +9,9 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::error::Error;
+use crate::files::patterns;
+
 /// What TOML has for such a setting.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -82,6 +85,16 @@ impl Paths {
             Some(path) => Err(given_twice(path)),
             None => Ok(Self(paths)),
         }
+    }
+}
+
+impl Paths {
+    /// Those that patterns among them stand for.
+    ///
+    /// # Errors
+    /// A pattern matches nothing, or a file is given twice.
+    pub fn expanded(&self) -> Result<Self, Error> {
+        Self::new(patterns::expand(&self.0)?).map_err(Error::request)
     }
 }
 

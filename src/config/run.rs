@@ -204,6 +204,15 @@ pub struct ExecutionConfig {
 }
 
 impl RunConfig {
+    /// The same with the training files that patterns stand for.
+    ///
+    /// # Errors
+    /// A pattern matches nothing, or a file is given twice.
+    pub fn with_files(mut self) -> Result<Self> {
+        self.data.train = self.data.train.expanded()?;
+        Ok(self)
+    }
+
     /// Looks at the paths of the run before anything is computed: the data files are there, and `out` is new, empty, or
     /// (with `resume`) a directory. Answers with everything that is wrong.
     pub fn check_paths(&self, resume: bool) -> Result<()> {

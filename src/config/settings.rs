@@ -26,7 +26,7 @@ pub static SETTINGS: &[Setting] = &[
         Accepts::Paths("the path of the training data"),
         Required("the training data is missing"),
         "Labelled examples to train on: .csv, .tsv or .jsonl (also .gz, .zst), .xlsx, .parquet, or a folder of class \
-         folders; several are read as one",
+         folders; several, or a quoted pattern such as 'part-*.csv', are read as one",
     )
     .elsewhere(&["train_file"]),
     row(

@@ -57,6 +57,11 @@ impl ResolvedColumns {
         &self.file
     }
 
+    /// Whether the same columns stand in the same places.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.text == other.text && self.label == other.label
+    }
+
     /// That another file has these columns too, by the same names.
     ///
     /// # Errors
@@ -387,7 +392,7 @@ mod tests {
 
     fn object(source: &str) -> Row {
         let record = Record::Object { members: serde_json::from_str(source).unwrap(), source: source.to_owned() };
-        Row { number: 3, line: 3, record }
+        Row::new(3, 3, record)
     }
 
     #[test]

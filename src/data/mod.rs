@@ -1,7 +1,7 @@
 //! From a data file to typed examples, and from labelled rows back to a file.
 //!
 //! In the order in which a file meets it: [`stream`] opens and decompresses it, [`reader`] finds out which of the
-//! formats it has and gives its rows, [`columns`] says which columns hold the text and the label, [`labels`] numbers
+//! formats it has and gives its rows, `input_rows` those of several files, [`columns`] says which columns hold the text and the label, [`labels`] numbers
 //! the classes, [`examples`] loads labelled files, `summary` counts what is odd about them, `origins` finds their rows
 //! again, [`split`] sets rows aside for validation and [`folds`] deals them, both keeping together what [`row_groups`]
 //! ties, [`inspect`] reports on a file, [`language`] tells what texts are written in, and [`writer`] writes rows with
@@ -25,6 +25,9 @@ pub mod format;
 mod format_choice;
 mod formats;
 mod header;
+mod input_columns;
+pub mod input_log;
+mod input_rows;
 pub mod inspect;
 pub mod inspect_rows;
 mod inspect_text;
@@ -64,6 +67,9 @@ pub use examples::{LabelledSet, load_labelled};
 pub use folds::Folds;
 pub use format::FileLayout;
 pub use formats::image_folder_layout;
+pub use input_columns::{InputColumns, Together};
+pub use input_log::InputLog;
+pub use input_rows::InputRows;
 pub use label_findings::LabelFindings;
 pub use label_map::LabelMap;
 pub use label_reading::KnownLabels;

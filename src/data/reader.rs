@@ -32,6 +32,11 @@ impl NamedType {
         Self { format: None, compression: Compression::None }
     }
 
+    /// Whether the name says that the file is compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.compression != Compression::None
+    }
+
     /// Reads format and compression off a file's name.
     ///
     /// # Errors
@@ -407,7 +412,7 @@ mod tests {
     fn rows_can_be_skipped_and_progress_watched() {
         let mut reader = reader("x.txt", b"a\nb\nc\n", &ReadOptions::default()).unwrap();
         assert_eq!(reader.skip_rows(2).unwrap(), 2);
-        assert_eq!(reader.next().unwrap().unwrap(), Row { number: 3, line: 3, record: Record::Line("c".into()) });
+        assert_eq!(reader.next().unwrap().unwrap(), Row::new(3, 3, Record::Line("c".into())));
         assert_eq!(reader.skip_rows(2).unwrap(), 0);
         assert_eq!(reader.bytes_read().so_far(), 6);
     }

@@ -63,7 +63,9 @@ impl<'r> Cell<'r> {
 /// One row of a data file, and where it stands there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Counted from 1; a header is no row.
+    /// Which of the files that are read together it stands in, counted from 0.
+    pub file: u32,
+    /// Counted from 1 in its file; a header is no row.
     pub number: u64,
     /// The line of the file on which the row begins, counted from 1.
     pub line: u64,
@@ -72,6 +74,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// A row of the first file.
+    pub fn new(number: u64, line: u64, record: Record) -> Self {
+        Self { file: 0, number, line, record }
+    }
+
     /// The same row, which holds on to nothing of the file besides: a row of a Parquet file shares the memory of the
     /// rows that were read with it.
     ///

@@ -27,8 +27,6 @@ pub struct RowWriter {
     target: Box<dyn Write + Send>,
     name: PathBuf,
     encoder: Box<dyn RowEncoder>,
-    /// The input, which errors about a row name.
-    input: PathBuf,
     buffer: Vec<u8>,
     handed_on: u64,
     /// Of the bytes handed on since it was last taken.
@@ -88,8 +86,8 @@ impl RowWriter {
         added: &[String],
     ) -> Result<Self> {
         let encoder = format.encoder(input, added).ok_or_else(|| not_written(format).file(name))?;
-        let (name, input) = (name.to_owned(), input.file.clone());
-        Ok(Self { target, name, encoder, input, buffer: Vec::new(), handed_on: 0, digest: Sha256::new(), rows: 0 })
+        let name = name.to_owned();
+        Ok(Self { target, name, encoder, buffer: Vec::new(), handed_on: 0, digest: Sha256::new(), rows: 0 })
     }
 
     /// Rows written, those of an earlier call included.
@@ -108,7 +106,7 @@ impl RowWriter {
         std::mem::take(&mut self.digest)
     }
 
-    /// Adds a row with the values of the added columns, in their order.
+    /// Adds a row with the values of the added columns, in their order. An error names the row, and not its file.
     ///
     /// # Errors
     /// When the row does not fit the output (a JSON key that the columns do not have), or writing fails;
@@ -118,7 +116,7 @@ impl RowWriter {
         let before = self.buffer.len();
         if let Err(error) = self.encoder.push_row(&mut self.buffer, row, values) {
             self.buffer.truncate(before);
-            return Err(error.file(&self.input).row(row.number).line(row.line));
+            return Err(error.row(row.number).line(row.line));
         }
         self.rows += 1;
         if self.buffer.len() >= BUFFER_BYTES {
@@ -365,7 +363,7 @@ mod tests {
             let rows: Vec<Row> = (1..=1 + random.below(8))
                 .map(|number| {
                     let fields = (0..width).map(|_| random_text(&mut random)).collect();
-                    Row { number, line: 0, record: Record::fields(fields) }
+                    Row::new(number, 0, Record::fields(fields))
                 })
                 .collect();
             let extra: Vec<String> = (0..random.below(2)).map(|_| "extra".to_owned()).collect();

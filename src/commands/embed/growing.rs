@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 
 use super::origin::Origin;
 use super::table::Output;
-use crate::cli::{EmbedArgs, is_stream};
+use crate::cli::EmbedArgs;
 use crate::commands::label::contents::check_rows;
 use crate::commands::label::progress::{self, ProgressLog, Record};
 use crate::commands::label::{beside, note_name, partial_name};
 use crate::console::{Console, units};
-use crate::data::{ReadOptions, ResolvedColumns, Row, RowReader};
+use crate::data::{InputRows, ReadOptions, Row, Together};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, Lock};
 
@@ -45,14 +45,7 @@ impl Growing {
     /// # Errors
     /// It cannot be written, another process is writing it, or an interrupted one is in the way or is of another call
     /// or other rows.
-    pub fn open(
-        args: &EmbedArgs,
-        output: &Path,
-        origin: Origin,
-        width: usize,
-        options: &ReadOptions,
-        columns: &ResolvedColumns,
-    ) -> Result<Self> {
+    pub fn open(args: &EmbedArgs, output: &Path, origin: Origin, width: usize, options: &ReadOptions) -> Result<Self> {
         let partial = partial_name(output);
         let (numbers, note) = (beside(&partial, ".f32"), note_name(&partial));
         let lock = files::lock_file(output)?;
@@ -73,7 +66,7 @@ impl Growing {
             let (saved, recorded) = progress::read::<Origin>(&note)?;
             saved.check(&origin, &note)?;
             records = progress::intact(recorded, &numbers)?;
-            check_rows(RowReader::open(&args.input, options)?, columns, &records)?;
+            check_rows(InputRows::open(&args.input, options, Together::Read)?, &records)?;
         }
         let log = ProgressLog::begin(&note, &origin, &records).map_err(unwritable)?;
         let (rows, bytes) = records.last().map_or((0, 0), |last: &Record| (last.rows, last.bytes));
@@ -82,7 +75,7 @@ impl Growing {
             false => files::create(&numbers).map_err(unwritable)?,
         };
         let file = BufWriter::with_capacity(1 << 20, file);
-        let resumable = !is_stream(&args.input);
+        let resumable = !args.has_stream();
         let digest = Sha256::new();
         Ok(Self { numbers, note, file, digest, log, width, rows, recorded: rows, resumable, _lock: lock })
     }

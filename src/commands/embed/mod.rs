@@ -22,7 +22,7 @@ use super::reading::{Fate, PreparedWindow, Reading, open};
 use super::windows::Windows;
 use crate::cli::{EmbedArgs, EmbedRowArgs};
 use crate::console::{Console, Progress, units};
-use crate::data::{Modality, ReadOptions, ResolvedColumns, RowReader};
+use crate::data::{InputColumns, InputRows, Modality, ReadOptions, Together};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::interrupt;
@@ -34,18 +34,20 @@ use crate::transform::Unread;
 /// The model, the input or the output cannot be used, or interrupted.
 pub fn run(args: &EmbedArgs) -> Result<()> {
     let console = Console::new(args.quiet);
+    let args = &args.with_files()?;
     args.check()?;
     check_folder(&files::followed(&args.output))?;
     let mut network = vectors::load(args, &console)?;
     let vectors = Vectors::of(args, &mut network, &console)?;
     let options = options_of(&args.rows, &network);
-    let (rows, columns) = open(&args.input, &options, &["text"], &mut network.choices, &console)?;
+    let together = if args.is_npy() { Together::Read } else { Together::Written };
+    let (rows, columns) = open(&args.input, together, &options, &["text"], &mut network.choices, &console)?;
     let output = Output::of(args, &options, rows.layout(), rows.row_count(), vectors.width)?;
     let log = rows.log();
 
     interrupt::listen();
     let origin = origin::of(args, &network, &vectors, rows.layout())?;
-    let mut growing = Growing::open(args, &output.path, origin, vectors.width, &options, &columns)?;
+    let mut growing = Growing::open(args, &output.path, origin, vectors.width, &options)?;
     let done = growing.rows();
     if done > 0 {
         console.note(format!("continuing after row {}", units::count(done)));
@@ -80,14 +82,14 @@ struct Embedding<'a> {
     args: &'a EmbedArgs,
     network: &'a LoadedNetwork,
     vectors: &'a Vectors,
-    columns: &'a ResolvedColumns,
+    columns: &'a InputColumns,
     bar: &'a Progress,
     console: &'a Console,
 }
 
 impl Embedding<'_> {
     /// Reads in a thread of its own, computes, and keeps what is computed.
-    fn run(&self, rows: RowReader, growing: &mut Growing) -> Result<Counts> {
+    fn run(&self, rows: InputRows, growing: &mut Growing) -> Result<Counts> {
         let log = rows.log();
         let reading = Reading {
             input_columns: self.columns,
@@ -128,7 +130,7 @@ impl Embedding<'_> {
                     Fate::Answered(example) => {
                         let values = features.row(example);
                         if values.iter().any(|value| !value.is_finite()) {
-                            let failed = Error::failure("the features are not finite").file(self.columns.file());
+                            let failed = Error::failure("the features are not finite").file(self.columns.file_of(row));
                             return Err(failed
                                 .row(row.number)
                                 .line(row.line)

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::vectors::Vectors;
-use crate::cli::EmbedArgs;
+use crate::cli::{EmbedArgs, named};
 use crate::commands::label::origin::fingerprint;
 use crate::commands::loaded_model::LoadedNetwork;
 use crate::data::FileLayout;
@@ -30,7 +30,7 @@ pub struct Origin {
 /// The model's weights cannot be read.
 pub fn of(args: &EmbedArgs, network: &LoadedNetwork, vectors: &Vectors, input: &FileLayout) -> Result<Origin> {
     Ok(Origin {
-        input: args.input.display().to_string(),
+        input: named(&args.input),
         columns: input.columns.clone(),
         model: fingerprint(&network.classifier, &network.transform)?,
         stage: vectors.stage,

@@ -6,13 +6,13 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::npy;
-use crate::cli::{EmbedArgs, NPY};
+use crate::cli::EmbedArgs;
 use crate::commands::label::partial_name;
 use crate::commands::label::progress::{Record, SameRows};
 use crate::console::{Console, units};
 use crate::data::format::{AddedColumn, ColumnKind, FileFormat, FileLayout, WholeWriter};
 use crate::data::writer::{check_added, output_format};
-use crate::data::{OutputValue, ReadOptions, Row, RowReader, RowWriter};
+use crate::data::{InputRows, OutputValue, ReadOptions, Row, RowWriter, Together};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -26,7 +26,7 @@ pub struct Output {
 
 struct Table {
     format: FileFormat,
-    input: PathBuf,
+    inputs: Vec<PathBuf>,
     options: ReadOptions,
     added: Vec<AddedColumn>,
     /// Whether a row's features are one list, or a column each.
@@ -49,7 +49,7 @@ impl Output {
         if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Err(Error::request("the output is a directory").file(path).hint("name a file with --output"));
         }
-        if files::extension(&args.output) == NPY {
+        if args.is_npy() {
             return Ok(Self { path, table: None, width });
         }
         let format = output_format(&path, input)?;
@@ -67,7 +67,7 @@ impl Output {
         };
         let names: Vec<String> = added.iter().map(|column| column.name.clone()).collect();
         check_added(input, &names)?;
-        let table = Table { format, input: args.input.clone(), options: options.clone(), added, is_list };
+        let table = Table { format, inputs: args.input.clone(), options: options.clone(), added, is_list };
         Ok(Self { path, table: Some(table), width })
     }
 
@@ -109,8 +109,8 @@ impl Table {
     fn write(&self, numbers: &Path, width: usize, records: &[Record], whole: &Path) -> Result<Vec<String>> {
         let unreadable = |error| Error::io(error, numbers);
         let mut features = BufReader::with_capacity(1 << 20, File::open(numbers).map_err(unreadable)?);
-        let rows = RowReader::open(&self.input, &self.options)?;
-        let file = rows.layout().file.clone();
+        let rows = InputRows::open(&self.inputs, &self.options, Together::Written)?;
+        let (file, columns) = (rows.layout().file.clone(), rows.columns().clone());
         let mut sink = self.sink(whole, rows.layout())?;
         let mut same = SameRows::new(records);
         let mut bytes = vec![0; width * size_of::<f32>()];
@@ -118,18 +118,19 @@ impl Table {
         let mut count = 0;
         for row in rows {
             let row = row?;
-            same.take(&row, &file)?;
+            same.take(&row, columns.file_of(&row))?;
             count += 1;
             if count > embedded {
                 let message = "there are more rows here than were embedded: the input has changed";
-                return Err(Error::request(message).file(file).hint("embed it again"));
+                return Err(Error::request(message).file(columns.file_of(&row)).hint("embed it again"));
             }
             features.read_exact(&mut bytes).map_err(unreadable)?;
             let values = self.values(&bytes);
             match &mut sink {
-                Sink::Rows(writer) => writer.write(&row, &values)?,
-                Sink::Whole(writer) => write_whole(&mut **writer, &row, &values)?,
+                Sink::Rows(writer) => writer.write(&row, &values),
+                Sink::Whole(writer) => write_whole(&mut **writer, &row, &values),
             }
+            .map_err(|error| error.file(columns.file_of(&row)))?;
         }
         same.finish(&file)?;
         match sink {

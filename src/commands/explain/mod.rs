@@ -15,7 +15,7 @@ use crate::batch::ExampleSet;
 use crate::cli::{ExplainArgs, ExplainRowArgs, InferenceArgs};
 use crate::config::{OnBadInput, Precision};
 use crate::console::{Console, Progress, units};
-use crate::data::{Input, Labels, ReadOptions, ResolvedColumns, Row};
+use crate::data::{Input, InputColumns, Labels, ReadOptions, Row, Together};
 use crate::error::{Error, Result, listed, nearest};
 use crate::evaluation::softmax;
 use crate::explanation::{ActivationMap, StandIns, activation_map, integrated_gradients};
@@ -32,6 +32,7 @@ use crate::transform::{Purpose, Transform};
 /// The model, the input or the output cannot be used, or interrupted.
 pub fn run(args: &ExplainArgs) -> Result<()> {
     let console = Console::new(args.quiet);
+    let args = &args.with_files()?;
     args.check()?;
     let output = args.output.as_ref().map(|output| files::followed(output));
     output.as_ref().map_or(Ok(()), |output| check_folder(output))?;
@@ -39,11 +40,11 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
     refuse_other_tasks(&model.classifier)?;
     let asked = args.label.as_ref().map(|name| class_of(name, &model.classifier.labels)).transpose()?;
     let options = options_of(&args.reading, &model);
-    let (rows, columns) = open(&args.input, &options, &["text"], &mut model.choices, &console)?;
+    let (rows, columns) = open(&args.input, Together::Read, &options, &["text"], &mut model.choices, &console)?;
     let log = rows.log();
 
     interrupt::listen();
-    let explaining = Explaining { model: &model, columns: &columns, asked };
+    let explaining = Explaining { model: &model, columns: &columns, is_several: args.input.len() > 1, asked };
     let bar = console.progress("explaining", rows.row_count().map(|count| count.min(args.rows as u64)), "rows");
     let mut printer = Printer::of(output.as_deref(), args)?;
     let mut counts = Counts::default();
@@ -119,7 +120,9 @@ fn options_of(rows: &ExplainRowArgs, model: &LoadedModel) -> ReadOptions {
 /// What it takes to explain rows.
 struct Explaining<'a> {
     model: &'a LoadedModel,
-    columns: &'a ResolvedColumns,
+    columns: &'a InputColumns,
+    /// Whether rows are of several files, and theirs is said.
+    is_several: bool,
     /// The label to explain; none: the predicted one.
     asked: Option<usize>,
 }
@@ -153,7 +156,7 @@ impl Explaining<'_> {
     /// Why a row gets its label, and the share of the change that the scores leave unexplained. Nothing of an empty
     /// text.
     fn explain(&self, row: &Row) -> Result<Option<(ExplainedRow, f64)>> {
-        let at = |error: Error| error.file(self.columns.file()).row(row.number).line(row.line);
+        let at = |error: Error| error.file(self.columns.file_of(row)).row(row.number).line(row.line);
         let input = self.columns.input_of(row)?;
         if input.is_empty() {
             return Ok(None);
@@ -175,7 +178,8 @@ impl Explaining<'_> {
         let name = |class: usize| self.model.classifier.labels.names().get(class).cloned().unwrap_or_default();
         let (predicted, label) = (name(best), name(class));
         let confidence = probabilities[best];
-        Ok(Some((ExplainedRow { row: row.number, predicted, confidence, label, why }, unexplained)))
+        let of = self.is_several.then(|| self.columns.file_of(row).display().to_string());
+        Ok(Some((ExplainedRow { of, row: row.number, predicted, confidence, label, why }, unexplained)))
     }
 
     fn of_text(&self, tokenizer: &TextTokenizer, input: &Input, class: usize) -> Result<(Why, f64)> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::cli::ExplainArgs;
+use crate::cli::{ExplainArgs, named};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::report::html::explanation::{ExplainedRow, ExplanationPage, Piece, Why, explanation_page, signed};
@@ -68,7 +68,7 @@ impl<'a> Printer<'a> {
     pub fn finish(self) -> Result<()> {
         match self {
             Self::Page { file, args, rows } => {
-                let input = args.input.display().to_string();
+                let input = named(&args.input);
                 let page = ExplanationPage { model: &args.model, input: &input, rows: &rows };
                 files::write_atomically(file, explanation_page(&page).as_bytes())
             }
@@ -86,6 +86,9 @@ fn line(row: &ExplainedRow, unexplained: f64) -> Value {
         "confidence": row.confidence,
         "label": row.label,
     });
+    if let Some(file) = &row.of {
+        line["input"] = file.as_str().into();
+    }
     match &row.why {
         Why::Texts(texts) => {
             let words: Vec<Value> = texts.iter().enumerate().flat_map(|(text, pieces)| words(text, pieces)).collect();
@@ -115,7 +118,8 @@ fn words(text: usize, pieces: &[Piece]) -> Vec<Value> {
 
 /// `row 3: sport 0.998`, and the words that count most, in the order of their scores.
 fn printed(row: &ExplainedRow) -> String {
-    let mut text = format!("row {}: {} {:.3}", row.row, row.predicted, row.confidence);
+    let of = row.of.as_ref().map_or(String::new(), |file| format!("{file}: "));
+    let mut text = format!("{of}row {}: {} {:.3}", row.row, row.predicted, row.confidence);
     if row.label != row.predicted {
         text.push_str(&format!(", for {}", row.label));
     }

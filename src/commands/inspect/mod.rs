@@ -30,6 +30,7 @@ use crate::report::metrics::to_readable_json;
 /// # Errors
 /// There is nothing at a path that can be inspected, or several paths are not data files.
 pub fn run(args: &InspectArgs) -> Result<()> {
+    let args = &args.with_files()?;
     let training = TrainingReport::is_asked_for(args);
     if training && let Some(model) = args.paths.iter().find(|path| is_model(path)) {
         return Err(Error::request("this is a model, and labels are cleaned in data files")

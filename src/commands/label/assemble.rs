@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::commands::label::progress::{Record, SameRows};
 use crate::console::{Console, units};
 use crate::data::format::{AddedColumn, FileFormat};
-use crate::data::{OutputValue, ReadOptions, Record as RowRecord, Row, RowReader};
+use crate::data::{InputRows, OutputValue, ReadOptions, Record as RowRecord, Row, RowReader, Together};
 use crate::error::{Error, Result};
 
 /// What it takes to make the output of the labels.
 pub struct Assembly {
     pub format: FileFormat,
-    pub input: PathBuf,
+    pub inputs: Vec<PathBuf>,
     pub options: ReadOptions,
     pub added: Vec<AddedColumn>,
 }
@@ -37,8 +37,8 @@ impl Assembly {
     }
 
     fn write_rows(&self, labels: &Path, records: &[Record], output: &Path) -> Result<Vec<String>> {
-        let rows = RowReader::open(&self.input, &self.options)?;
-        let file = rows.layout().file.clone();
+        let rows = InputRows::open(&self.inputs, &self.options, Together::Written)?;
+        let (file, columns) = (rows.layout().file.clone(), rows.columns().clone());
         let mut writer = self.format.whole_writer(output, rows.layout(), &self.added)?;
         let mut labels = match records {
             [] => None,
@@ -47,9 +47,10 @@ impl Assembly {
         let mut same = SameRows::new(records);
         for row in rows {
             let row = row?;
-            same.take(&row, &file)?;
-            let answer = labels.as_mut().and_then(Iterator::next).ok_or_else(|| changed(&file))??;
-            writer.write(&row, &self.values(&answer)).map_err(|error| error.row(row.number).line(row.line))?;
+            same.take(&row, columns.file_of(&row))?;
+            let answer = labels.as_mut().and_then(Iterator::next).ok_or_else(|| changed(columns.file_of(&row)))??;
+            let written = writer.write(&row, &self.values(&answer));
+            written.map_err(|error| error.file(columns.file_of(&row)).row(row.number).line(row.line))?;
         }
         same.finish(&file)?;
         writer.finish()

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::commands::content::content_of;
 use crate::commands::label::progress::{Record, SameRows};
-use crate::data::{Input, ResolvedColumns, Row, RowReader};
+use crate::data::{Input, InputColumns, InputRows, Row};
 use crate::error::{Error, Result};
 use crate::interrupt;
 
@@ -67,7 +67,7 @@ impl<'r> SameImages<'r> {
     ///
     /// # Errors
     /// An image has changed or is gone, or interrupted.
-    pub fn take(&mut self, row: &Row, columns: &ResolvedColumns) -> Result<()> {
+    pub fn take(&mut self, row: &Row, columns: &InputColumns) -> Result<()> {
         let content = self.recorded.next().flatten();
         if let (Some(content), Ok(Input::Image(file))) = (content, columns.input_of(row)) {
             self.images.push(LabelledImage { row: row.number, file, content });
@@ -90,17 +90,17 @@ impl<'r> SameImages<'r> {
 ///
 /// # Errors
 /// It does not, or interrupted.
-pub fn check_rows(mut rows: RowReader, columns: &ResolvedColumns, records: &[Record]) -> Result<bool> {
+pub fn check_rows(mut rows: InputRows, records: &[Record]) -> Result<bool> {
     let Some(last) = records.last() else { return Ok(false) };
-    let file = rows.layout().file.clone();
+    let columns = &rows.columns().clone();
     let mut same = SameRows::new(records);
     let mut images = SameImages::new(records);
     for row in rows.by_ref().take(usize::try_from(last.rows).unwrap_or(usize::MAX)) {
         let row = row?;
-        same.take(&row, &file)?;
+        same.take(&row, columns.file_of(&row))?;
         images.take(&row, columns)?;
     }
     images.finish()?;
-    same.finish(&file)?;
+    same.finish(&rows.layout().file)?;
     Ok(rows.next().is_none())
 }

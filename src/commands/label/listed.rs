@@ -40,12 +40,13 @@ impl ImageColumn {
     /// # Errors
     /// The input cannot be read, or has no such column.
     pub fn of(args: &LabelArgs, options: &ReadOptions) -> Result<Self> {
+        let input = args.first_input();
         // The images may have been moved out of a folder already.
-        let (layout, folder) = match args.input.is_dir() {
-            true => (image_folder_layout(&args.input), args.input.as_path()),
+        let (layout, folder) = match input.is_dir() {
+            true => (image_folder_layout(input), input),
             false => {
-                let folder = args.input.parent().unwrap_or(Path::new(""));
-                (RowReader::open(&args.input, options)?.layout().clone(), folder)
+                let folder = input.parent().unwrap_or(Path::new(""));
+                (RowReader::open(input, options)?.layout().clone(), folder)
             }
         };
         let column = resolve(&layout, options, LabelColumn::Optional)?.text().to_string();

@@ -1,10 +1,11 @@
 //! `rehead label`: labels every row of a file, a pipe or a folder of images. [`pipeline`] reads, computes and writes at
 //! the same time, [`output`] is the file as it grows, with [`progress`] beside it, or as it is made at the end
 //! ([`assemble`]), the task says which columns are added to a row, [`confident`] from which confidence on a label is
-//! written, and [`summary`] counts what was written. [`sort`] puts labelled images into folders: [`finished`] says
+//! written, and [`summary`] counts what was written. [`calls`] gives each of several inputs its output. [`sort`] puts labelled images into folders: [`finished`] says
 //! which output that may be done by, [`listed`] which images it has, [`moves`] which were moved where.
 
 mod assemble;
+mod calls;
 mod confident;
 pub(super) mod contents;
 mod finished;
@@ -26,33 +27,42 @@ use std::time::Instant;
 
 use crate::cli::LabelArgs;
 use crate::commands::inputs::{FileForm, read_options};
+use crate::commands::label::calls::{calls, is_folder};
 use crate::commands::label::confident::Confident;
+use crate::commands::label::finished::Finished;
 use crate::commands::label::output::{GrowingOutput, Labelling, WrittenRows};
 use crate::commands::label::pipeline::Pipeline;
 use crate::commands::label::sort::Sorting;
 use crate::commands::label::summary::Summary;
 use crate::commands::loaded_model::LoadedModel;
+use crate::commands::output::check_writable;
 use crate::commands::reading::{Reading, open};
 use crate::commands::windows::Windows;
+use crate::config::Choices;
 use crate::console::{Console, units};
 use crate::data::writer;
-use crate::data::{Labels, ReadOptions};
+use crate::data::{Labels, ReadOptions, Together};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::interrupt;
 use crate::report::next_steps::shell_word;
-use crate::task::ColumnOptions;
+use crate::task::{ColumnOptions, OutputColumns};
 use crate::transform::Transform;
 
-/// Labels every row of the input and writes it with the task's columns. An interrupted output is continued with
-/// `--resume`.
+/// Labels every row of the input and writes it with the task's columns; of several inputs into one output, or into a
+/// folder with an output for each. An interrupted output is continued with `--resume`.
 ///
 /// # Errors
 /// The model, the input or the output cannot be used, or interrupted.
 pub fn run(args: &LabelArgs) -> Result<()> {
     let console = Console::new(args.quiet);
+    let args = &args.with_files()?;
     args.check()?;
-    check_folder(&files::followed(&args.output))?;
+    let into_folder = is_folder(&args.output);
+    match into_folder {
+        true => check_writable(&args.output, "--output", None)?,
+        false => check_folder(&files::followed(&args.output))?,
+    }
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
     let options =
         model.read_options(read_options(args.rows.text.as_ref(), None, FileForm::of_rows_to_label(&args.rows)));
@@ -67,58 +77,121 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         unknown_label: args.unknown_label.clone(),
     };
     let output_columns = &*model.task.columns(&model.classifier.labels, column_options);
-    let mut sorting = Sorting::of(args, &model)?;
-    if let Some(sorting) = sorting.as_mut().filter(|sorting| sorting.is_all_that_is_left()) {
-        interrupt::listen();
-        let added: Vec<String> = output_columns.names().iter().map(|name| args.added_column(name)).collect();
-        return sorting.resume(&model, &added, &options, &console);
+    let choices = std::mem::take(&mut model.choices);
+    let is_of_several = into_folder && args.input.len() > 1;
+    let (model, options, confident, console) = (&model, &options, &confident, &console);
+    let labeller = Labeller { model, options, output_columns, confident, console, is_of_several };
+    match into_folder {
+        true => labeller.label_into_folder(args, choices),
+        false => labeller.label(args, choices, args.resume).map(drop),
     }
-    sorting.as_ref().map_or(Ok(()), |sorting| sorting.check_input(&options))?;
-    let (rows, input_columns) = open(&args.input, &options, &["text"], &mut model.choices, &console)?;
-    let log = rows.log();
+}
 
-    interrupt::listen();
-    let labelling = Labelling {
-        args,
-        options: &options,
-        input: &rows,
-        input_columns: &input_columns,
-        columns: output_columns,
-        model: &model,
-    };
-    let Some(output) = GrowingOutput::open(&labelling)? else {
-        console.note(format!("{} is complete: there is nothing to resume", args.output.display()));
-        return Ok(());
-    };
-    output.remark.iter().for_each(|remark| console.warn(remark));
-    let done = output.rows();
-    if done > 0 {
-        console.note(format!("continuing after row {}", units::count(done)));
+/// What it takes to label inputs.
+struct Labeller<'a> {
+    model: &'a LoadedModel,
+    options: &'a ReadOptions,
+    output_columns: &'a dyn OutputColumns,
+    confident: &'a Confident,
+    console: &'a Console,
+    /// Whether a call is one of several, whose output is told with that of the others.
+    is_of_several: bool,
+}
+
+impl Labeller<'_> {
+    /// Labels each input into a file of the folder. Until all are labelled, what each was made of stays beside it.
+    fn label_into_folder(&self, args: &LabelArgs, mut choices: Choices) -> Result<()> {
+        let calls = calls(args, self.options)?;
+        let folder = &args.output;
+        std::fs::create_dir_all(folder).map_err(|error| Error::io(error, folder))?;
+        let classes = self.model.classifier.labels.len();
+        let began = Instant::now();
+        let (mut total, mut before) = (Summary::new(classes, 0), 0);
+        for (number, call) in (1..).zip(&calls) {
+            if calls.len() > 1 {
+                self.console.note(format!("{} ({number} of {})", call.first_input().display(), calls.len()));
+            }
+            match self.label(call, std::mem::take(&mut choices), true)? {
+                Some(summary) => total.add(summary),
+                None => before += 1,
+            }
+        }
+        if !args.resume && args.sort_into.is_none() {
+            calls.iter().for_each(|call| Finished::forget(&call.output));
+        }
+        if before > 0 && self.is_of_several {
+            let outputs = units::counted(before, "output");
+            self.console.summary(format!("{outputs} in {} complete already", folder.display()));
+        }
+        if self.is_of_several && before < calls.len() as u64 {
+            total.print(args, self.confident, &self.model.classifier.labels, began.elapsed(), self.console);
+        }
+        Ok(())
     }
-    let labels = &model.classifier.labels;
-    let mut summary = Summary::new(labels.len(), done);
-    if let Some(partial) = output.grown().filter(|_| done > 0) {
-        summary.count_before(WrittenRows::open(partial, rows.layout(), args), model.modality, labels);
+
+    /// Labels the rows of a call, and tells what was written; nothing where the output is complete already.
+    fn label(&self, args: &LabelArgs, mut choices: Choices, keeps_note: bool) -> Result<Option<Summary>> {
+        let Self { model, options, output_columns, console, .. } = *self;
+        let mut sorting = Sorting::of(args, model)?;
+        if let Some(sorting) = sorting.as_mut().filter(|sorting| sorting.is_all_that_is_left()) {
+            interrupt::listen();
+            let added: Vec<String> = output_columns.names().iter().map(|name| args.added_column(name)).collect();
+            return sorting.resume(model, &added, options, console).map(|()| None);
+        }
+        sorting.as_ref().map_or(Ok(()), |sorting| sorting.check_input(options))?;
+        let (rows, input_columns) = open(&args.input, Together::Written, options, &["text"], &mut choices, console)?;
+        let log = rows.log();
+
+        interrupt::listen();
+        let keeps_note = keeps_note || sorting.is_some();
+        let labelling = Labelling { args, options, input: &rows, columns: output_columns, model, keeps_note };
+        let Some(output) = GrowingOutput::open(&labelling)? else {
+            let complete = format!("{} is complete: there is nothing to resume", args.output.display());
+            if self.is_of_several {
+                console.note(complete)
+            } else {
+                console.summary(complete)
+            }
+            return Ok(None);
+        };
+        output.remark.iter().for_each(|remark| console.warn(remark));
+        let done = output.rows();
+        if done > 0 {
+            console.note(format!("continuing after row {}", units::count(done)));
+        }
+        let labels = &model.classifier.labels;
+        let mut summary = Summary::new(labels.len(), done);
+        if let Some(partial) = output.grown().filter(|_| done > 0) {
+            summary.count_before(WrittenRows::open(partial, rows.layout(), args), model.modality, labels);
+        }
+        let bar = console
+            .progress("labelling", rows.row_count(), "rows")
+            .rate_in(unit_of(&model.transform))
+            .starting_at(done);
+        let reading = Reading {
+            input_columns: &input_columns,
+            transform: &model.transform,
+            on_bad_input: args.rows.on_bad_input,
+            windows: Windows::new(args.window, &model.transform),
+            language: Once::new(),
+            console,
+            log: &log,
+        };
+        let pipeline = Pipeline { reading, model, output_columns, bar: &bar, console };
+        let began = Instant::now();
+        let summary = pipeline.run(rows, output, summary)?;
+        bar.finish();
+        let of = if self.is_of_several { format!("{}: ", args.input_named()) } else { String::new() };
+        log.take_warnings().iter().for_each(|warning| console.warn(format!("{of}{warning}")));
+        log.notes().iter().for_each(|note| console.note(note));
+        if self.is_of_several {
+            console.note(summary.told(args, began.elapsed()));
+        } else {
+            summary.print(args, self.confident, labels, began.elapsed(), console);
+        }
+        sorting.map_or(Ok(()), |mut sorting| sorting.sort(options, console))?;
+        Ok(Some(summary))
     }
-    let bar =
-        console.progress("labelling", rows.row_count(), "rows").rate_in(unit_of(&model.transform)).starting_at(done);
-    let reading = Reading {
-        input_columns: &input_columns,
-        transform: &model.transform,
-        on_bad_input: args.rows.on_bad_input,
-        windows: Windows::new(args.window, &model.transform),
-        language: Once::new(),
-        console: &console,
-        log: &log,
-    };
-    let pipeline = Pipeline { reading, model: &model, output_columns, bar: &bar, console: &console };
-    let began = Instant::now();
-    let summary = pipeline.run(rows, output, summary)?;
-    bar.finish();
-    log.take_warnings().iter().for_each(|warning| console.warn(warning));
-    log.notes().iter().for_each(|note| console.note(note));
-    summary.print(args, &confident, labels, began.elapsed(), &console);
-    sorting.map_or(Ok(()), |mut sorting| sorting.sort(&options, &console))
 }
 
 /// What its rate is counted in.

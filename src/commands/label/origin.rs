@@ -55,7 +55,7 @@ impl Origin {
     /// The model's weights cannot be read.
     pub fn of(args: &LabelArgs, model: &LoadedModel, columns: &[String], added: &[String]) -> Result<Self> {
         Ok(Self {
-            input: args.input.display().to_string(),
+            input: args.input_named(),
             columns: columns.to_vec(),
             model: fingerprint(&model.classifier, &model.transform)?,
             added_columns: added.to_vec(),

@@ -15,8 +15,8 @@ use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
 use crate::data::format::{AddedColumn, ColumnKind, WholeWriter};
 use crate::data::writer::{check_added, is_stream, output_format};
-use crate::data::{FileLayout, OutputValue, ReadOptions, Record as RowRecord, ResolvedColumns, Row, RowReader};
-use crate::data::{RowWriter, TextColumns};
+use crate::data::{FileLayout, InputColumns, InputRows, OutputValue, ReadOptions, Record as RowRecord, Row, RowReader};
+use crate::data::{RowWriter, TextColumns, Together};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, Lock};
 use crate::task::OutputColumns;
@@ -47,18 +47,19 @@ struct Files {
     output: PathBuf,
     /// How the output is made, where it is more than what has grown.
     assembly: Option<Assembly>,
-    /// Whether images are sorted by it, which a later call may have to continue.
-    is_sorted_by: bool,
+    /// Whether what it was made of stays beside it.
+    keeps_note: bool,
 }
 
 /// What an output is made of.
 pub struct Labelling<'a> {
     pub args: &'a LabelArgs,
     pub options: &'a ReadOptions,
-    pub input: &'a RowReader,
-    pub input_columns: &'a ResolvedColumns,
+    pub input: &'a InputRows,
     pub columns: &'a dyn OutputColumns,
     pub model: &'a LoadedModel,
+    /// Whether what the output was made of stays beside it when it is complete, for a later call to know.
+    pub keeps_note: bool,
 }
 
 impl Labelling<'_> {
@@ -66,8 +67,12 @@ impl Labelling<'_> {
         self.input.layout()
     }
 
-    fn reopened(&self) -> Result<RowReader> {
-        RowReader::open(&self.args.input, self.options)
+    fn reopened(&self) -> Result<InputRows> {
+        InputRows::open(&self.args.input, self.options, Together::Written)
+    }
+
+    fn writer(&self, sink: Sink, rows: u64) -> LabelWriter {
+        LabelWriter { sink, rows, log: None, max_rows: None, columns: self.input.columns().clone() }
     }
 
     /// The added columns, and what stands in them.
@@ -105,25 +110,25 @@ impl GrowingOutput {
         if !args.resume {
             Finished::check_replaceable(output)?;
         }
-        let is_sorted_by = args.sort_into.is_some();
+        let keeps_note = labelling.keeps_note;
         let partial = partial_name(output);
-        if is_whole && is_stream(&args.input) {
+        if is_whole && args.has_stream() {
             let writer = format.whole_writer(&partial, input, &added).map_err(unwritable)?;
-            let files = Files { partial, note: None, output: output.clone(), assembly: None, is_sorted_by };
-            let writer = LabelWriter { sink: Sink::Whole(writer), rows: 0, log: None, max_rows: format.max_rows() };
+            let files = Files { partial, note: None, output: output.clone(), assembly: None, keeps_note };
+            let writer = LabelWriter { max_rows: format.max_rows(), ..labelling.writer(Sink::Whole(writer), 0) };
             let files = OutputFiles { files: Some(files), _lock: lock };
             return Ok(Some(Self { writer, files, remark: None }));
         }
         let (assembly, partial, layout) = match is_whole {
             false => (None, partial, input.clone()),
             true => {
-                let (input, options) = (args.input.clone(), labelling.options.clone());
+                let (inputs, options) = (args.input.clone(), labelling.options.clone());
                 // What grows is the added columns alone.
                 let layout = FileLayout { columns: Vec::new(), schema: None, ..labelling.layout().clone() };
-                (Some(Assembly { format, input, options, added }), labels_name(&partial), layout)
+                (Some(Assembly { format, inputs, options, added }), labels_name(&partial), layout)
             }
         };
-        let files = Files { note: Some(note_name(&partial)), partial, output: output.clone(), assembly, is_sorted_by };
+        let files = Files { note: Some(note_name(&partial)), partial, output: output.clone(), assembly, keeps_note };
         let Some((writer, remark)) = files.grow(labelling, &layout, &names)? else { return Ok(None) };
         let writer = LabelWriter { max_rows: format.max_rows(), ..writer };
         Ok(Some(Self { writer, files: OutputFiles { files: Some(files), _lock: lock }, remark }))
@@ -153,12 +158,7 @@ fn to_stream(labelling: &Labelling, is_whole: bool, names: &[String]) -> Result<
             .hint("write to a file, or .csv"));
     }
     let writer = RowWriter::create(output, labelling.layout(), names)?;
-    let writer = LabelWriter {
-        sink: Sink::Rows { writer: Box::new(writer), keeps_rows: true },
-        rows: 0,
-        log: None,
-        max_rows: None,
-    };
+    let writer = labelling.writer(Sink::Rows { writer: Box::new(writer), keeps_rows: true }, 0);
     Ok(GrowingOutput { writer, files: OutputFiles { files: None, _lock: None }, remark: None })
 }
 
@@ -189,7 +189,7 @@ impl Files {
             let (saved, recorded) = progress::read::<Origin>(note)?;
             saved.check(&origin, "interrupted output", note, INTERRUPTED_HINT)?;
             records = progress::intact(recorded, partial)?;
-            check_rows(labelling.reopened()?, labelling.input_columns, &records)?;
+            check_rows(labelling.reopened()?, &records)?;
             remark = saved.other_threads(&origin);
         } else if args.resume && output.exists() {
             return check_complete(labelling, &origin, output).map(|()| None);
@@ -208,7 +208,7 @@ impl Files {
         files::restrict_like(partial, output);
         let rows = writer.rows();
         let sink = Sink::Rows { writer: Box::new(writer), keeps_rows: self.assembly.is_none() };
-        Ok(Some((LabelWriter { sink, rows, log: Some(log), max_rows: None }, remark)))
+        Ok(Some((LabelWriter { log: Some(log), ..labelling.writer(sink, rows) }, remark)))
     }
 
     fn remove(&self) {
@@ -223,7 +223,7 @@ impl Files {
 fn check_complete(labelling: &Labelling, origin: &Origin, output: &Path) -> Result<()> {
     let finished = Finished::read(output)?;
     finished.check_origin(origin, output)?;
-    match check_rows(labelling.reopened()?, labelling.input_columns, &finished.records)? {
+    match check_rows(labelling.reopened()?, &finished.records)? {
         true => Ok(()),
         false => Err(Error::request("the input has more rows than when the output was made")
             .file(output)
@@ -237,6 +237,8 @@ pub struct LabelWriter {
     rows: u64,
     log: Option<ProgressLog>,
     max_rows: Option<u64>,
+    /// Those of the input.
+    columns: InputColumns,
 }
 
 enum Sink {
@@ -259,13 +261,17 @@ impl LabelWriter {
     /// # Errors
     /// The row does not fit the output, or writing fails.
     pub fn write(&mut self, row: &Row, content: Option<&str>, values: &[OutputValue]) -> Result<()> {
+        self.write_row(row, content, values).map_err(|error| error.file(self.columns.file_of(row)))
+    }
+
+    fn write_row(&mut self, row: &Row, content: Option<&str>, values: &[OutputValue]) -> Result<()> {
         if let Some(most) = self.max_rows.filter(|&most| self.rows >= most) {
             return Err(too_many_rows(most).row(row.number).line(row.line));
         }
         match &mut self.sink {
             Sink::Rows { writer, keeps_rows: true } => writer.write(row, values)?,
             Sink::Rows { writer, keeps_rows: false } => {
-                let bare = Row { number: row.number, line: row.line, record: RowRecord::fields(Vec::new()) };
+                let bare = Row::new(row.number, row.line, RowRecord::fields(Vec::new()));
                 writer.write(&bare, values)?;
             }
             Sink::Whole(writer) => writer.write(row, values)?,
@@ -307,9 +313,9 @@ impl OutputFiles {
     /// The output takes its name.
     pub fn complete(&self, console: &Console) -> Result<()> {
         let Some(files) = &self.files else { return Ok(()) };
-        let Files { partial, note, output, assembly, is_sorted_by } = files;
+        let Files { partial, note, output, assembly, keeps_note } = files;
         let named = |whole: &Path, records: Option<(Origin, Vec<Record>)>| {
-            match records.filter(|_| *is_sorted_by) {
+            match records.filter(|_| *keeps_note) {
                 // Before it has its name: a call that is killed in between is continued as an interrupted one.
                 Some((origin, records)) => Finished::begin(output, whole, origin, &records)?,
                 None => Finished::forget(output),

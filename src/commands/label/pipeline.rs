@@ -3,7 +3,6 @@
 //! Rows go through in windows: within one, texts are sorted by length and identical ones computed once; between them,
 //! order and memory stay as they are whatever the file's length.
 
-use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::commands::label::output::{GrowingOutput, LabelWriter};
@@ -11,7 +10,7 @@ use crate::commands::label::summary::Summary;
 use crate::commands::loaded_model::LoadedModel;
 use crate::commands::reading::{Fate, PreparedWindow, Reading, check_finite};
 use crate::console::{Console, Progress, units};
-use crate::data::{Row, RowReader};
+use crate::data::{InputRows, Row};
 use crate::error::{Error, Result};
 use crate::inference::Rows;
 use crate::task::OutputColumns;
@@ -47,7 +46,7 @@ struct Written {
 
 impl Pipeline<'_> {
     /// Reads, computes and writes until the input ends, and adds what was written to `summary`.
-    pub fn run(&self, rows: RowReader, output: GrowingOutput, summary: Summary) -> Result<Summary> {
+    pub fn run(&self, rows: InputRows, output: GrowingOutput, summary: Summary) -> Result<Summary> {
         let GrowingOutput { writer, files, .. } = output;
         let done = writer.rows();
         // Windows begin where they would have begun, since what is computed together decides the last digits: the rows
@@ -55,14 +54,13 @@ impl Pipeline<'_> {
         let again = done - self.reading.windows.begin_of(done);
         let columns = self.output_columns;
         let reading = &self.reading;
-        let file = rows.layout().file.clone();
         let (to_compute, windows) = sync_channel::<Result<PreparedWindow>>(1);
         let (to_write, labelled) = sync_channel::<LabelledWindow>(1);
 
         let (written, computed) = std::thread::scope(|scope| {
             scope.spawn(move || reading.read(rows, done, &to_compute));
             let writing = scope.spawn(move || write_windows(writer, columns, labelled, again, summary));
-            let computed = self.compute(&file, windows, to_write);
+            let computed = self.compute(windows, to_write);
             let end = Err(Error::failure("the writing thread ended unexpectedly"));
             let nothing = Written { rows: done, share: None, summary: Summary::default(), end };
             (writing.join().unwrap_or(nothing), computed)
@@ -80,19 +78,14 @@ impl Pipeline<'_> {
     }
 
     /// The computing thread, which is the one that loaded the model.
-    fn compute(
-        &self,
-        file: &Path,
-        windows: Receiver<Result<PreparedWindow>>,
-        to_write: SyncSender<LabelledWindow>,
-    ) -> Result<()> {
+    fn compute(&self, windows: Receiver<Result<PreparedWindow>>, to_write: SyncSender<LabelledWindow>) -> Result<()> {
         for window in windows {
             let PreparedWindow { rows, fates, contents, prepared, half_empty, share } = window?;
             let mut work = 0;
             let logits = self.model.inference().logits(&*prepared.set, &mut |_, cost| work += cost as u64)?;
             let unread = prepared.unread;
             let window = LabelledWindow { rows, fates, contents, logits, unread, half_empty, share };
-            check_finite(&window.rows, &window.fates, &window.logits, file)?;
+            check_finite(&window.rows, &window.fates, &window.logits, self.reading.input_columns)?;
             if let Some(share) = share {
                 self.bar.message(format!("{} of the input", units::percent(share)));
             }

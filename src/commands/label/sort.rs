@@ -77,7 +77,7 @@ impl<'a> Sorting<'a> {
             return Err(refused("images are sorted by the finished output, which must be a file")
                 .hint("name one with --output"));
         }
-        if is_stream(&args.input) {
+        if args.has_stream() {
             return Err(refused("the list of images is read again for sorting, and standard input cannot be")
                 .hint("write the list into a file"));
         }
@@ -87,7 +87,7 @@ impl<'a> Sorting<'a> {
             (Err(_), Ok(folder)) => std::path::absolute(into).is_ok_and(|into| into.starts_with(folder)),
             _ => false,
         };
-        if !args.move_images && args.input.is_dir() && is_within(&args.input) {
+        if !args.move_images && args.first_input().is_dir() && is_within(args.first_input()) {
             return Err(Error::request("the folder lies within the input, which would have each image twice")
                 .file(into)
                 .hint("name a folder outside with --sort-into, or move the images with --move"));
@@ -123,7 +123,7 @@ impl<'a> Sorting<'a> {
             return Ok(());
         }
         let source = ImageColumn::of(self.args, options)?;
-        let rows = RowReader::open(&self.args.input, options)?;
+        let rows = RowReader::open(self.args.first_input(), options)?;
         let columns = resolve(rows.layout(), options, LabelColumn::Optional)?;
         let mut images = Vec::new();
         for row in rows {
@@ -136,7 +136,12 @@ impl<'a> Sorting<'a> {
     }
 
     fn moving<'s>(&self, source: &'s ImageColumn, images: Vec<PathBuf>) -> Moving<'s> {
-        Moving { images, input: &source.folder, is_listing: source.is_listing, is_folder: self.args.input.is_dir() }
+        Moving {
+            images,
+            input: &source.folder,
+            is_listing: source.is_listing,
+            is_folder: self.args.first_input().is_dir(),
+        }
     }
 
     /// Places every image that the output, which this call has written, has a label for.
@@ -179,7 +184,7 @@ impl<'a> Sorting<'a> {
         let images = self.listed(source)?;
         let list = MoveList::open(self.into, &source.folder, &finished.labelling)?;
         if let Some(options) = earlier {
-            check_same(&images, &finished, &list, source, &self.args.input, options)?;
+            check_same(&images, &finished, &list, source, self.args.first_input(), options)?;
         }
         if self.args.move_images {
             let left = || images.iter().filter(|image| !list.is_moved(&image.path));

@@ -83,6 +83,20 @@ impl Summary {
         }
     }
 
+    /// Adds what was written into another output.
+    pub fn add(&mut self, other: Self) {
+        if other.before > 0 && !other.before_is_counted {
+            self.before += other.before;
+        }
+        self.by_class.iter_mut().zip(other.by_class).for_each(|(rows, other)| *rows += other);
+        self.unsure += other.unsure;
+        self.unusual += other.unusual;
+        self.empty += other.empty;
+        self.unreadable += other.unreadable;
+        self.half_empty += other.half_empty;
+        self.unread.add(&other.unread);
+    }
+
     fn labelled(&self) -> u64 {
         self.by_class.iter().sum()
     }
@@ -105,6 +119,11 @@ impl Summary {
         for remark in unread.chain(self.warnings(labels)) {
             console.warn(remark);
         }
+        console.summary(self.told(args, time));
+    }
+
+    /// How many rows are labelled, in a sentence.
+    pub fn told(&self, args: &LabelArgs, time: Duration) -> String {
         let uncounted = if self.before_is_counted { 0 } else { self.before };
         let (labelled, rows) = (self.labelled() + uncounted, self.rows() + uncounted);
         let own = rows - self.before;
@@ -118,7 +137,7 @@ impl Summary {
         if !is_stream(&args.output) {
             told.push_str(&format!(": {}", args.output.display()));
         }
-        console.summary(told);
+        told
     }
 
     /// Rows and share of each label, the most frequent first, and of the rows without one.

@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashSet};
 
 use crate::cli::MOST_SUGGESTED;
 use crate::console::{Console, units};
-use crate::data::{OutputValue, ResolvedColumns, Row};
+use crate::data::{InputColumns, OutputValue, Row};
 use crate::error::Error;
 
 /// Candidates for each row that is asked for. Measured with 5, 10 and 20 (docs/accuracy.md).
@@ -28,10 +28,17 @@ pub struct Candidate {
     pub digest: u64,
 }
 
+impl Candidate {
+    /// File and row.
+    fn place(&self) -> (u32, u64) {
+        (self.row.file, self.row.number)
+    }
+}
+
 /// In order: the most doubted first, of equals the earlier.
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        other.doubt.total_cmp(&self.doubt).then(self.row.number.cmp(&other.row.number))
+        other.doubt.total_cmp(&self.doubt).then(self.place().cmp(&other.place()))
     }
 }
 
@@ -89,7 +96,7 @@ impl Candidates {
 
     /// How much a row is doubted, if it is to be added; otherwise it is a repeat, which is counted, or doubted less
     /// than those that are kept. A repeat of a row that is no longer kept is doubted as little.
-    pub fn admits(&mut self, digest: u64, number: u64, doubt: impl FnOnce() -> f64) -> Option<f64> {
+    pub fn admits(&mut self, digest: u64, place: (u32, u64), doubt: impl FnOnce() -> f64) -> Option<f64> {
         let is_new = match self.seen.len() < MOST_DIGESTS {
             true => self.seen.insert(digest),
             false => {
@@ -103,7 +110,7 @@ impl Candidates {
         }
         let doubt = doubt();
         let is_doubted_more = |least: &Candidate| {
-            let order = least.doubt.total_cmp(&doubt).then(number.cmp(&least.row.number));
+            let order = least.doubt.total_cmp(&doubt).then(place.cmp(&least.place()));
             order.is_lt()
         };
         (self.kept.len() < self.most || self.kept.peek().is_some_and(is_doubted_more)).then_some(doubt)
@@ -128,7 +135,7 @@ impl Candidates {
 
 impl Passed {
     /// Why rows are no candidates, with their number.
-    fn reasons(&self, columns: &ResolvedColumns) -> Vec<String> {
+    fn reasons(&self, columns: &InputColumns) -> Vec<String> {
         let at_least = if self.more_repeated { "at least " } else { "" };
         let label = columns.label().unwrap_or_default();
         [
@@ -148,7 +155,7 @@ impl Passed {
     }
 
     /// Tells how many rows were passed over, and why.
-    pub fn say(&self, columns: &ResolvedColumns, console: &Console) {
+    pub fn say(&self, columns: &InputColumns, console: &Console) {
         let reasons = self.reasons(columns);
         if !reasons.is_empty() {
             console.note(format!("skipped: {}", reasons.join("; ")));
@@ -156,7 +163,7 @@ impl Passed {
     }
 
     /// The error where all rows were passed over.
-    pub fn nothing_left(&self, columns: &ResolvedColumns) -> Error {
+    pub fn nothing_left(&self, columns: &InputColumns) -> Error {
         let reasons = self.reasons(columns);
         let why = if reasons.is_empty() { "it has none".to_owned() } else { reasons.join("; ") };
         let hint = match self.labelled {
@@ -174,7 +181,7 @@ mod tests {
     use crate::random::Random;
 
     fn candidate(number: u64, doubt: f64) -> Candidate {
-        let row = Row { number, line: 0, record: Record::Line(String::new()) };
+        let row = Row::new(number, 0, Record::Line(String::new()));
         Candidate { row, values: Vec::new(), features: Vec::new(), doubt, digest: number }
     }
 
@@ -184,7 +191,7 @@ mod tests {
         let doubts: Vec<f64> = (0..5000).map(|_| (random.unit() * 50.0).floor() / 100.0).collect();
         let mut candidates = Candidates::new(3);
         for (number, &doubt) in (1..).zip(&doubts) {
-            if candidates.admits(number, number, || doubt).is_some() {
+            if candidates.admits(number, (0, number), || doubt).is_some() {
                 candidates.add(candidate(number, doubt));
             }
             assert!(candidates.kept.len() <= 30 && candidates.digests.len() == candidates.kept.len());
@@ -198,9 +205,9 @@ mod tests {
     #[test]
     fn repeats_are_counted_and_not_admitted() {
         let mut candidates = Candidates::new(1);
-        assert!(candidates.admits(9, 1, || 0.5).is_some());
+        assert!(candidates.admits(9, (0, 1), || 0.5).is_some());
         candidates.add(Candidate { digest: 9, ..candidate(1, 0.5) });
-        assert!(candidates.admits(9, 2, || 0.5).is_none());
+        assert!(candidates.admits(9, (0, 2), || 0.5).is_none());
         assert_eq!(candidates.passed.repeated, 1);
         assert!(Candidates::new(MOST_SUGGESTED as usize).most <= MOST);
     }

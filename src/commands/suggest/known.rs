@@ -11,8 +11,7 @@ use crate::commands::reading::{Fate, Reading};
 use crate::commands::trained_rows::{HELD_OUT_ROWS, TRAINED_ROWS, TrainedRows, digests};
 use crate::commands::windows::Windows;
 use crate::console::Console;
-use crate::data::columns::LabelColumn;
-use crate::data::{Input, ReadOptions, RowReader, resolve};
+use crate::data::{Input, InputRows, ReadOptions, Together};
 use crate::error::{Error, Result};
 use crate::interrupt;
 
@@ -61,8 +60,8 @@ fn add_rows_of(
     console: &Console,
     known: &mut HashSet<u64>,
 ) -> Result<()> {
-    let mut rows = RowReader::open(file, options)?;
-    let columns = resolve(rows.layout(), options, LabelColumn::Optional)?;
+    let mut rows = InputRows::open(&[file.to_owned()], options, Together::Read)?;
+    let columns = rows.columns().clone();
     let log = rows.log();
     let reading = Reading {
         input_columns: &columns,

@@ -20,10 +20,10 @@ use super::loaded_model::LoadedModel;
 use super::reading::{Fate, PreparedWindow, Reading, check_finite, open};
 use super::trained_rows;
 use super::windows::Windows;
-use crate::cli::{SuggestArgs, SuggestRowArgs};
+use crate::cli::{SuggestArgs, SuggestRowArgs, named};
 use crate::console::{Console, Progress, units};
 use crate::data::format::{AddedColumn, ColumnKind};
-use crate::data::{Input, ReadOptions, ResolvedColumns, Row, RowReader};
+use crate::data::{Input, InputColumns, InputRows, ReadOptions, Row, Together};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::softmax;
 use crate::files;
@@ -38,13 +38,15 @@ use crate::task::{ColumnOptions, OutputColumns};
 /// The model, the input or the output cannot be used, no row is left to suggest, or interrupted.
 pub fn run(args: &SuggestArgs) -> Result<()> {
     let console = Console::new(args.quiet);
+    let args = &args.with_files()?;
     args.check()?;
     check_folder(&files::followed(&args.output))?;
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
     let options = options_of(&args.rows, &model);
-    let (rows, columns) = open(&args.input, &options, &["text", "label"], &mut model.choices, &console)?;
+    let (rows, columns) =
+        open(&args.input, Together::Written, &options, &["text", "label"], &mut model.choices, &console)?;
     let answers = &*model.task.columns(&model.classifier.labels, ColumnOptions::default());
-    let output = Output::prepare(args, rows.layout(), &columns, &options, &answer_columns(answers, &model))?;
+    let output = Output::prepare(args, &rows, &options, &answer_columns(answers, &model))?;
     interrupt::listen();
     let known = KnownRows::read(args, &model, &options, &console)?;
     let log = rows.log();
@@ -57,7 +59,7 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     let passed = candidates.passed.clone();
     let suggestions = chosen(candidates, args)?;
     if suggestions.is_empty() {
-        return Err(passed.nothing_left(&columns).file(columns.file()));
+        return Err(passed.nothing_left(&columns).file(&named(&args.input)));
     }
     passed.say(&columns, &console);
     if suggestions.len() < args.count {
@@ -90,7 +92,7 @@ const UNFINISHED: &str = "nothing is written: which rows are worth a label is kn
 struct Scoring<'a> {
     args: &'a SuggestArgs,
     model: &'a LoadedModel,
-    columns: &'a ResolvedColumns,
+    columns: &'a InputColumns,
     known: &'a KnownRows,
     bar: &'a Progress,
     console: &'a Console,
@@ -98,7 +100,7 @@ struct Scoring<'a> {
 
 impl Scoring<'_> {
     /// Reads in a thread of its own, and computes.
-    fn run(&self, rows: RowReader, answers: &dyn OutputColumns) -> Result<Candidates> {
+    fn run(&self, rows: InputRows, answers: &dyn OutputColumns) -> Result<Candidates> {
         let log = rows.log();
         let reading = Reading {
             input_columns: self.columns,
@@ -126,7 +128,7 @@ impl Scoring<'_> {
                 ErrorKind::Interrupted => Error::interrupted(UNFINISHED),
                 _ => error,
             })?;
-            check_finite(&window.rows, &window.fates, &outputs.logits, self.columns.file())?;
+            check_finite(&window.rows, &window.fates, &outputs.logits, self.columns)?;
             let rows = window.rows.len() as u64;
             self.take(window, &outputs, answers, &mut candidates)?;
             self.bar.advance_with(rows, rows);
@@ -167,7 +169,8 @@ impl Scoring<'_> {
                 candidates.passed.labelled += 1;
             } else if self.known.has(digest) {
                 candidates.passed.known += 1;
-            } else if let Some(doubt) = candidates.admits(digest, row.number, || doubt(logits.row(example))) {
+            } else if let Some(doubt) = candidates.admits(digest, (row.file, row.number), || doubt(logits.row(example)))
+            {
                 let values = answers.answer(logits.row(example)).values;
                 let features = features.row(example).to_vec();
                 candidates.add(Candidate { row: row.alone()?, values, features, doubt, digest });

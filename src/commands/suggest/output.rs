@@ -7,7 +7,7 @@ use crate::commands::label::partial_name;
 use crate::console::Console;
 use crate::data::format::{AddedColumn, ColumnKind, FileFormat};
 use crate::data::writer::{check_added, is_stream, output_format};
-use crate::data::{FileLayout, OutputValue, ReadOptions, ResolvedColumns, Row, RowWriter};
+use crate::data::{FileLayout, InputColumns, InputRows, OutputValue, ReadOptions, Row, RowWriter};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -28,6 +28,9 @@ pub struct Output {
     added: Vec<AddedColumn>,
     /// Whether an empty column for the label is added first.
     adds_label: bool,
+    columns: InputColumns,
+    /// Whether the file of each row is written, for there are several.
+    adds_file: bool,
 }
 
 /// What a label's column is called where nothing else is known.
@@ -40,11 +43,11 @@ impl Output {
     /// It cannot: its format, its place, or a column of the input that has the name of one that is added.
     pub fn prepare(
         args: &SuggestArgs,
-        input: &FileLayout,
-        columns: &ResolvedColumns,
+        rows: &InputRows,
         options: &ReadOptions,
         answer: &[AddedColumn],
     ) -> Result<Self> {
+        let (input, columns) = (rows.layout(), rows.columns().clone());
         let prefix = args.column_prefix.as_deref().unwrap_or_default();
         let column = |name: &str, kind| AddedColumn { name: format!("{prefix}{name}"), kind };
         let adds_label = columns.label().is_none() && !input.style.no_header;
@@ -52,12 +55,14 @@ impl Output {
         let label = adds_label.then_some(AddedColumn { name: label, kind: ColumnKind::Text });
         let added: Vec<AddedColumn> = label
             .into_iter()
+            .chain((args.input.len() > 1).then(|| column("file", ColumnKind::Text)))
             .chain([column("row", ColumnKind::Whole)])
             .chain(answer.iter().map(|added| column(&added.name, added.kind)))
             .chain([column("similar_rows", ColumnKind::Whole)])
             .collect();
         let path = files::followed(&args.output);
-        let output = Self { format: output_format(&path, input)?, path, layout: input.clone(), added, adds_label };
+        let (format, layout, adds_file) = (output_format(&path, input)?, input.clone(), args.input.len() > 1);
+        let output = Self { format, path, layout, added, adds_label, columns, adds_file };
         check_added(input, &output.names())?;
         if is_stream(&output.path) && output.is_whole() {
             return Err(Error::request("a file of this format cannot be written into a pipe or device")
@@ -104,21 +109,32 @@ impl Output {
         if self.is_whole() {
             let mut writer = self.format.whole_writer(path, &self.layout, &self.added).map_err(unwritable)?;
             for suggestion in suggestions {
-                writer.write(&suggestion.row, &self.values(suggestion))?;
+                self.written(writer.write(&suggestion.row, &self.values(suggestion)), suggestion)?;
             }
             writer.finish()?.iter().for_each(|remark| console.warn(remark));
             return Ok(());
         }
         let mut writer = RowWriter::create(path, &self.layout, &self.names()).map_err(unwritable)?;
         for suggestion in suggestions {
-            writer.write(&suggestion.row, &self.values(suggestion))?;
+            self.written(writer.write(&suggestion.row, &self.values(suggestion)), suggestion)?;
         }
         writer.finish()
     }
 
+    fn written(&self, written: Result<()>, suggestion: &Suggestion) -> Result<()> {
+        written.map_err(|error| error.file(self.columns.file_of(&suggestion.row)))
+    }
+
     fn values(&self, Suggestion { row, answer, alike }: &Suggestion) -> Vec<OutputValue> {
         let label = self.adds_label.then_some(OutputValue::Empty);
+        let file = self.adds_file.then(|| OutputValue::Text(self.columns.file_of(row).display().to_string()));
         let number = OutputValue::Whole(row.number);
-        label.into_iter().chain([number]).chain(answer.iter().cloned()).chain([OutputValue::Whole(*alike)]).collect()
+        label
+            .into_iter()
+            .chain(file)
+            .chain([number])
+            .chain(answer.iter().cloned())
+            .chain([OutputValue::Whole(*alike)])
+            .collect()
     }
 }

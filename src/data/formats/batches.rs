@@ -66,7 +66,7 @@ impl RowSource for BatchedRows {
                 let row = BatchRow { batch: Arc::clone(batch), index: *next };
                 *next += 1;
                 self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(1));
-                return Ok(Some(Row { number, line: number, record: Record::Typed(TypedRow::Batch(row)) }));
+                return Ok(Some(Row::new(number, number, Record::Typed(TypedRow::Batch(row)))));
             }
             let batches = &mut self.batches;
             let batch = guarded(&self.file, || batches.next().transpose().map_err(|error: Error| error.row(number)))?;

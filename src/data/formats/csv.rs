@@ -334,7 +334,7 @@ impl DelimitedRows {
         if records.had_blank_at_quote {
             self.log.notice(Oddity::BlankAtQuote, number);
         }
-        Ok(Row { number, line: records.line, record: Record::Fields { fields, quoted: records.quoted().to_vec() } })
+        Ok(Row::new(number, records.line, Record::Fields { fields, quoted: records.quoted().to_vec() }))
     }
 
     fn wrong_count(&self, count: usize) -> Error {

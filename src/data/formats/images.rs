@@ -71,7 +71,7 @@ struct ImageRows(std::vec::IntoIter<Vec<String>>);
 
 impl RowSource for ImageRows {
     fn next_row(&mut self, number: u64) -> Result<Option<Row>> {
-        Ok(self.0.next().map(|fields| Row { number, line: number, record: Record::fields(fields) }))
+        Ok(self.0.next().map(|fields| Row::new(number, number, Record::fields(fields))))
     }
 
     fn remaining(&self) -> Option<u64> {

@@ -191,7 +191,7 @@ impl JsonlRows {
         let UniqueMembers(members) = parsed.map_err(|error| {
             not_an_object(&source, &error, number, is_element).file(self.objects.name()).row(number).line(line)
         })?;
-        Ok(Some(Row { number, line, record: Record::Object { members, source } }))
+        Ok(Some(Row::new(number, line, Record::Object { members, source })))
     }
 }
 

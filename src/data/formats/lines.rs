@@ -53,7 +53,7 @@ impl RowSource for LineRows {
             return Ok(None);
         };
         let record = Record::Line(text.to_owned());
-        Ok(Some(Row { number, line: self.lines.taken, record }))
+        Ok(Some(Row::new(number, self.lines.taken, record)))
     }
 
     fn goes_on(&self) -> bool {

@@ -245,7 +245,7 @@ impl RowSource for SheetRows {
                 }
             }
         }
-        Ok(Some(Row { number, line: self.line, record: Record::Typed(TypedRow::Sheet(cells)) }))
+        Ok(Some(Row::new(number, self.line, Record::Typed(TypedRow::Sheet(cells)))))
     }
 }
 

@@ -23,6 +23,8 @@ pub struct ExplanationPage<'a> {
 
 /// A row, and why it gets its label.
 pub struct ExplainedRow {
+    /// Its file, where rows of several are explained.
+    pub of: Option<String>,
     /// Its number in the input, from 1.
     pub row: u64,
     /// The label that the model gives it.
@@ -97,7 +99,7 @@ pub fn explanation_page(page: &ExplanationPage) -> String {
 fn explained(row: &ExplainedRow) -> Markup {
     html! {
         p {
-            span { "row " (units::count(row.row)) }
+            span { @if let Some(file) = &row.of { (shown(file)) " · " } "row " (units::count(row.row)) }
             " "
             span { (label(&row.predicted)) " " (percent(row.confidence)) }
             @if row.label != row.predicted { " " span { "what speaks for " (label(&row.label)) } }
@@ -159,6 +161,7 @@ mod tests {
         let piece = |text: &str, score| Piece { text: text.to_owned(), score };
         let text = vec![piece("<b>", Some(2.0)), piece(" ", None), piece("no", Some(-0.5))];
         let row = ExplainedRow {
+            of: None,
             row: 3,
             predicted: "a".to_owned(),
             confidence: 0.9,

@@ -4,6 +4,7 @@
 //! A whole file is written under a temporary name in the same directory, synced, then renamed. What the bytes mean is
 //! not known here.
 
+pub mod checksum;
 mod directories;
 mod locks;
 pub mod patterns;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use directories::remove_all;
+pub use directories::{remove_all, remove_if_there};
 use directories::{remove_empty, uppermost_new};
 pub use locks::{Lock, is_occupied, lock, lock_directory, lock_file};
 
@@ -68,6 +69,16 @@ pub fn write_atomically_with(
 /// [`rename`] or in its own format.
 pub fn create(path: &Path) -> Result<File> {
     File::create(path).map_err(|error| explained(error, path))
+}
+
+/// Makes a directory, and those around it, where they are missing; its name lasts through a power failure.
+pub fn create_directory(path: &Path) -> Result<()> {
+    let is_new = !path.is_dir();
+    fs::create_dir_all(path).map_err(|error| Error::io(error, path))?;
+    if is_new {
+        sync_directory(path);
+    }
+    Ok(())
 }
 
 /// Opens a file that grows, to write after what it holds.

@@ -1,4 +1,5 @@
-//! Ctrl-C as its users press it: once to save and end, twice to end at once, at any moment.
+//! Ctrl-C as its users press it: once to save and end, twice to end at once, at any moment. And what a run that was
+//! ended so is continued from: never from a damaged file.
 
 mod support;
 
@@ -8,7 +9,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use support::{BASIC, Lottery, Scene, csv, logged_steps, training_scene};
+use support::{
+    BASIC, LONG, Lottery, Scene, assert_as_uninterrupted, csv, interrupted, interrupted_when, logged_steps, sentiment,
+    training_scene,
+};
 
 /// More steps than there is time for.
 const MANY: &str = "--epochs 400 --batch-size 4 --lr 1e-3 --log-every 1";
@@ -106,4 +110,123 @@ fn an_error_is_said_whole() {
     let scene = training_scene();
     let outcome = scene.rehead("train --train nothing.csv --model bare --out run").refused();
     outcome.says(&["error: ", "nothing.csv"]);
+}
+
+/// Changes one bit in the middle of a file.
+fn flip(scene: &Scene, file: &str) {
+    let mut bytes = scene.bytes(file);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    scene.write(file, bytes);
+}
+
+/// Whole snapshots of a run, the oldest first.
+fn snapshots(scene: &Scene, run: &str) -> Vec<String> {
+    let files = scene.everything_in(&format!("{run}/checkpoints")).into_keys();
+    let mut names: Vec<String> = files.filter_map(|name| Some(name.strip_suffix("/state.json")?.to_owned())).collect();
+    names.sort();
+    names
+}
+
+/// A snapshot a step would wait for the disk all the time.
+const RESUME: &str = "train --resume --out run --snapshot-minutes 5";
+
+#[test]
+fn a_damaged_snapshot_is_named_and_the_one_before_it_is_used() {
+    let scene = training_scene();
+    scene.rehead(&format!("{BASIC} {LONG} --out whole")).ok();
+    interrupted(&scene, &format!("{BASIC} {LONG} --snapshot-minutes 0 --out run"), libc::SIGKILL, 40);
+    let names = snapshots(&scene, "run");
+    assert!(names.len() >= 2, "{names:?}");
+    scene.copy("run", "kept");
+    let of_newest = |file: &str| format!("run/checkpoints/{}/{file}", names.last().unwrap());
+    // Of the run's own history the snapshot has a copy.
+    let weights = of_newest("weights.safetensors");
+    flip(&scene, &weights);
+    flip(&scene, "run/history.jsonl");
+    let resumed = scene.rehead(RESUME).ok();
+    resumed.says(&[
+        &weights,
+        "the snapshot before it is used",
+        "run/history.jsonl was damaged",
+        "continuing after step ",
+    ]);
+    assert_as_uninterrupted(&scene, "from the snapshot before");
+    scene.remove("run");
+    scene.copy("kept", "run");
+    // Where no snapshot is whole, nothing is changed.
+    let best = scene.everything_in("run/checkpoints").into_keys().find(|name| name.starts_with("best-")).unwrap();
+    for name in &names {
+        scene.remove(&format!("run/checkpoints/{name}"));
+        if name == names.last().unwrap() {
+            scene.copy(&format!("kept/checkpoints/{name}"), &format!("run/checkpoints/{name}"));
+        }
+    }
+    let best = format!("run/checkpoints/{best}");
+    for (file, content) in [
+        (best.as_str(), None),
+        (&of_newest("state.json"), None),
+        (&of_newest("state.json"), Some(&b"{\"epoch\":"[..])),
+        (&of_newest("state.json"), Some(b"{}")),
+        (&of_newest("history.jsonl"), None),
+        (&of_newest("optimizer.safetensors"), None),
+        (&of_newest("weights.safetensors"), Some(b"1234567890")),
+        (&of_newest("optimizer.safetensors"), Some(b"")),
+    ] {
+        let whole = scene.bytes(file);
+        content.map_or_else(|| flip(&scene, file), |content| scene.write(file, content));
+        let before = scene.everything();
+        let refused = scene.rehead(RESUME).refused();
+        refused.says(&[file, "hint: the snapshot is damaged; delete run/checkpoints, and --resume starts over"]);
+        assert!(scene.everything() == before, "{file}: the refusal changed files");
+        scene.write(file, whole);
+    }
+    // What writers that were killed have left goes away.
+    scene.write("run/checkpoints/.rehead-1-2-3.tmp", "half");
+    scene.rehead(RESUME).ok();
+    assert_as_uninterrupted(&scene, "after refusals");
+}
+
+#[test]
+fn what_a_trained_model_left_is_not_used_damaged() {
+    let scene = training_scene();
+    scene.write("test.csv", csv(&sentiment(6_000, 3)));
+    let words = format!("{BASIC} --epochs 2 --test test.csv --out");
+    scene.rehead(&format!("{words} whole")).ok();
+    let is_trained = || scene.exists("run/checkpoints/trained.json");
+    interrupted_when(&scene, &format!("{words} run"), libc::SIGKILL, "run", is_trained);
+    for file in ["config.json", "tokenizer.json", "model.safetensors", "predictions/valid.csv", "history.jsonl"] {
+        let file = format!("run/{file}");
+        if !scene.exists(&file) {
+            assert!(file.contains("tokenizer"), "{}", scene.listing());
+            continue;
+        }
+        let whole = scene.bytes(&file);
+        flip(&scene, &file);
+        let refused = scene.rehead("train --resume --out run").refused();
+        refused.says(&[&file, "the file is damaged", "hint: put it back as it was; or delete run/checkpoints"]);
+        scene.write(&file, whole);
+    }
+    let (record, origin) = ("run/checkpoints/trained.json", "run/origin.json");
+    for file in [record, origin] {
+        let whole = scene.bytes(file);
+        flip(&scene, file);
+        scene.rehead("train --resume --out run").refused().says(&[file, "the file is damaged", "hint: "]);
+        scene.write(file, whole);
+    }
+    scene.rehead("train --resume --out run").ok();
+    assert_as_uninterrupted(&scene, "after the training");
+    // A finished run is its owner's: what nothing reads again may be edited.
+    flip(&scene, "run/README.md");
+    scene.rehead("train --resume --out run").ok().says(&["nothing to resume"]);
+    flip(&scene, "run/metrics.json");
+    scene.rehead("train --resume --out run").refused().says(&["run/metrics.json", "the file is damaged"]);
+
+    let compare = "compare --train train.csv --valid valid.csv --model bare --strategies frozen --seeds 1 --device cpu \
+                   --threads 1 --out both";
+    scene.rehead(compare).ok();
+    scene.rehead(compare).ok();
+    let file = "both/frozen/seed-42/predictions/valid.csv";
+    flip(&scene, file);
+    scene.rehead(compare).refused().says(&[file, "the file is damaged", "hint: delete the run's folder"]);
 }

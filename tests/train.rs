@@ -337,35 +337,6 @@ fn a_run_is_not_resumed_with_other_data_or_settings() {
 }
 
 #[test]
-fn a_damaged_snapshot_is_named_with_the_way_out() {
-    let scene = training_scene();
-    interrupted(&scene, &format!("{BASIC} {LONG} --out run"), libc::SIGINT, 20);
-    let latest = scene.text("run/checkpoints/latest");
-    let snapshot = format!("run/checkpoints/{}", latest.trim());
-    scene.copy("run", "kept");
-    for (file, content) in [
-        ("run/checkpoints/latest", &b"../../bare"[..]),
-        ("run/checkpoints/latest", b""),
-        ("run/checkpoints/latest", b"\xFF"),
-        (&format!("{snapshot}/state.json"), b"{\"epoch\":"),
-        (&format!("{snapshot}/state.json"), b"{}"),
-        (&format!("{snapshot}/weights.safetensors"), b"1234567890"),
-        (&format!("{snapshot}/optimizer.safetensors"), b""),
-    ] {
-        let whole = scene.bytes(file);
-        scene.write(file, content);
-        let before = scene.everything();
-        scene.rehead("train --resume --out run").refused().says(&[file, "hint: the snapshot is damaged"]);
-        assert!(scene.everything() == before, "{file}: the refusal changed files");
-        scene.write(file, whole);
-    }
-    // What a writer that was killed has left goes away.
-    scene.write("run/checkpoints/.rehead-1-2-3.tmp", "half");
-    scene.rehead("train --resume --out run").ok();
-    assert!(!scene.exists("run/checkpoints/.rehead-1-2-3.tmp"));
-}
-
-#[test]
 fn a_finished_run_has_nothing_to_resume() {
     let scene = training_scene();
     scene.rehead(&format!("{BASIC} --epochs 1 --out run")).ok();

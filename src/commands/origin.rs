@@ -14,10 +14,9 @@ use crate::config::{self, Choices, RunConfig};
 use crate::console::Console;
 use crate::data::{Input, Modality};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::write_atomically;
+use crate::files::checksum::{Sealed, damaged, read_sealed, write_sealed};
 use crate::fingerprint::Fingerprint;
 use crate::interrupt;
-use crate::report::metrics::to_readable_json;
 
 /// The file in the directory of a run or baseline.
 const ORIGIN: &str = "origin.json";
@@ -90,24 +89,35 @@ impl Origin {
     }
 
     /// What is saved in the directory of a run or baseline; `None` where nothing is, or nothing that can be read.
-    fn saved(folder: &Path) -> Option<Self> {
-        serde_json::from_str(&std::fs::read_to_string(folder.join(ORIGIN)).ok()?).ok()
+    ///
+    /// # Errors
+    /// It is not as it was written.
+    fn saved(folder: &Path) -> Result<Option<Self>> {
+        let file = folder.join(ORIGIN);
+        match read_sealed(&file) {
+            Ok(Some(Sealed::Intact(text))) => Ok(serde_json::from_str(&text).ok()),
+            // Earlier versions wrote no checksum.
+            Ok(Some(Sealed::Without(bytes))) => Ok(serde_json::from_slice(&bytes).ok()),
+            Ok(Some(Sealed::Damaged)) => Err(damaged(&file)
+                .hint("put it back as it was, or delete it: data and settings are then not compared with it")),
+            _ => Ok(None),
+        }
     }
 
     /// Saves it in the directory of a run or baseline.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        write_atomically(folder.join(ORIGIN), to_readable_json(self)?.as_bytes())
+        write_sealed(&folder.join(ORIGIN), self)
     }
 
     /// By the name of the data (`the training data`, …) the fingerprint of their content, as the run in `folder` began.
     pub fn fingerprints(folder: &Path) -> BTreeMap<String, String> {
-        Self::saved(folder).map(|saved| saved.content).unwrap_or_default()
+        Self::saved(folder).ok().flatten().map(|saved| saved.content).unwrap_or_default()
     }
 
     /// The names of the data (`the training data`, …) whose content is not what it was when the run in `config.run.out`
     /// began; none where that is not recorded.
     pub fn changed_data(config: &RunConfig) -> Result<Vec<String>> {
-        let Some(mut saved) = Self::saved(&config.run.out) else { return Ok(Vec::new()) };
+        let Some(mut saved) = Self::saved(&config.run.out)? else { return Ok(Vec::new()) };
         let modality = if saved.content.contains_key(IMAGES) { Modality::Image } else { Modality::Text };
         let now = Self::of_content(config, None, modality)?.content;
         Ok(now
@@ -119,8 +129,10 @@ impl Origin {
 
     /// In what the result in `folder` differs, in words; `None` where it was made from this.
     pub fn difference(&self, folder: &Path) -> Option<String> {
-        let Some(saved) = Self::saved(folder) else {
-            return Some("it is not recorded which data it was made from".to_owned());
+        let saved = match Self::saved(folder) {
+            Ok(Some(saved)) => saved,
+            Ok(None) => return Some("it is not recorded which data it was made from".to_owned()),
+            Err(error) => return Some(error.to_string()),
         };
         let names = self.content.keys().chain(saved.content.keys().filter(|name| !self.content.contains_key(*name)));
         let of_content = names.filter(|name| self.content.get(*name) != saved.content.get(*name));

@@ -177,6 +177,8 @@ pub struct TrainingConfig {
     pub thresholds_per_label: bool,
     /// Minutes between two snapshots of the training state; one is also saved on an interruption.
     pub snapshot_minutes: f64,
+    /// How many of the newest snapshots are kept: one that is damaged has another before it.
+    pub keep_snapshots: usize,
     /// At most `i64::MAX`, which is what TOML can hold.
     pub seed: u64,
     /// Optimizer steps between two lines of the log.

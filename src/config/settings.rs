@@ -488,6 +488,15 @@ pub static SETTINGS: &[Setting] = &[
     .under("Output")
     .without_effect_on_the_result(),
     row(
+        "training.keep_snapshots",
+        "--keep-snapshots N",
+        Accepts::Whole(COUNT),
+        DefaultValue::Fixed("2"),
+        "How many of the newest snapshots are kept: should one be damaged, --resume uses the one before it",
+    )
+    .under("Output")
+    .without_effect_on_the_result(),
+    row(
         "training.seed",
         "--seed N",
         Accepts::Whole(SEED),

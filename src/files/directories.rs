@@ -1,4 +1,5 @@
-//! Directories that are made on the way to something, and removed again while nothing is in them.
+//! Directories that are made on the way to something, and removed again while nothing is in them; and what may be gone
+//! already when it is removed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,14 @@ pub fn remove_empty(directory: &Path, uppermost: &Path) {
 pub fn remove_all(directory: &Path) -> Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(error, directory)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a file, where it is there.
+pub fn remove_if_there(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(error, file)),
         _ => Ok(()),
     }
 }

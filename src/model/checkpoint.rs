@@ -5,16 +5,17 @@
 //! hub's.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
-use safetensors::tensor::{Dtype, SafeTensors, View};
+use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
+use super::stored;
 use crate::error::{Error, Result, listed, shell_word};
 use crate::json::{self, COMPLETE};
 
@@ -179,6 +180,11 @@ impl Weights {
             let ones = entry.shape.iter().take_while(|&&size| size == 1).count();
             entry.shape.drain(..ones);
         }
+    }
+
+    /// The files, as they are mapped.
+    pub(super) fn mapped(&self) -> impl Iterator<Item = (&Path, &[u8])> {
+        self.shards.iter().map(|(file, map)| (file.as_path(), &map[..]))
     }
 
     /// Whether a tensor of this name is there.
@@ -429,50 +435,9 @@ impl LoadReport {
     }
 }
 
-/// A CPU tensor's bytes for the safetensors writer.
-struct Stored {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl View for &Stored {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.bytes.as_slice().into()
-    }
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
 /// Writes tensors as a safetensors file that Python's transformers loads, whole or not at all.
 pub fn save_tensors(file: &Path, tensors: impl IntoIterator<Item = (String, Tensor)>) -> Result<()> {
-    let mut stored = BTreeMap::new();
-    for (name, tensor) in tensors {
-        let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let (dtype, size) = match tensor.kind() {
-            Kind::Float => (Dtype::F32, 4),
-            Kind::BFloat16 => (Dtype::BF16, 2),
-            Kind::Half => (Dtype::F16, 2),
-            Kind::Double => (Dtype::F64, 8),
-            Kind::Int64 => (Dtype::I64, 8),
-            other => return Err(Error::failure(format!("tensors of kind {other:?} are not saved")).key(name)),
-        };
-        let mut bytes = vec![0u8; tensor.numel() * size];
-        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-        let shape = tensor.size().iter().map(|&size| size as usize).collect();
-        stored.insert(name, Stored { dtype, shape, bytes });
-    }
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let bytes = safetensors::serialize(stored.iter(), Some(metadata))
-        .map_err(|error| Error::failure(format!("cannot be written as safetensors: {error}")).file(file))?;
-    crate::files::write_atomically(file, &bytes)
+    stored::write(file, &stored::of(tensors)?, None)
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub mod pytorch;
 mod request;
 mod rust_bert;
 pub mod sentence_transformers;
+pub mod state_file;
+mod stored;
 
 pub use self::backbone::Backbone;
 pub use self::card::BaseCard;

@@ -8,17 +8,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tch::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
 use crate::batch::{ExampleSet, whole_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::write_atomically;
+use crate::files::checksum::{Sealed, damaged, read_sealed, write_sealed};
+use crate::files::remove_if_there;
 use crate::inference::cache::Features;
 use crate::inference::{Inference, Partial, Rows, to_vec};
 use crate::interrupt;
 use crate::linear::logistic::Step;
 use crate::model::Classifier;
-use crate::model::checkpoint::{Weights, save_tensors};
+use crate::model::state_file;
 use crate::strategy::request::{Guide, TrainRequest};
 use crate::task::{Dataset, LabelledFeatures, Penalty};
 
@@ -153,6 +155,10 @@ fn compute(
              not used, and all are computed again",
         );
     }
+    if let Err(error) = checkpoint.check() {
+        console.warn(format!("{error}: all features are computed again"));
+        remove_if_there(&checkpoint.file)?;
+    }
     let splits = sets.iter().zip(SPLITS).map(|(set, split)| checkpoint.load(split, set.len(), width));
     let mut partial = splits.collect::<Result<Vec<_>>>()?;
     for (of_set, _) in partial.iter_mut().zip(keys).filter(|(_, key)| cache.features(key).is_some()) {
@@ -183,6 +189,11 @@ fn compute(
     Ok(())
 }
 
+#[derive(Serialize, Deserialize)]
+struct SavedPenalty {
+    penalty: f64,
+}
+
 /// The names of the sets in a checkpoint.
 const SPLITS: [&str; 2] = ["train", "valid"];
 
@@ -198,12 +209,17 @@ impl FeatureCheckpoint {
         Self { file: run.join("checkpoints").join(format!("features-{short}.safetensors")) }
     }
 
+    /// That the saved features, if there are any, are whole.
+    fn check(&self) -> Result<()> {
+        if self.file.is_file() { state_file::open(&self.file).map(|_| ()) } else { Ok(()) }
+    }
+
     fn load(&self, split: &str, examples: usize, width: usize) -> Result<Partial> {
         let mut partial = Partial::new(examples, width);
         if !self.file.is_file() {
             return Ok(partial);
         }
-        let weights = Weights::open_file(&self.file, Device::Cpu)?;
+        let weights = state_file::open(&self.file)?;
         if !weights.has(split) {
             return Ok(partial);
         }
@@ -230,7 +246,7 @@ impl FeatureCheckpoint {
         if !self.file.is_file() {
             return Ok(0.0);
         }
-        let saved = Weights::open_file(&self.file, Device::Cpu)?;
+        let saved = state_file::open(&self.file)?;
         // Earlier versions did not save it.
         if !saved.has("seconds") {
             return Ok(0.0);
@@ -256,7 +272,7 @@ impl FeatureCheckpoint {
         if let Some(folder) = self.file.parent() {
             std::fs::create_dir_all(folder).map_err(|error| Error::io(error, folder))?;
         }
-        save_tensors(&self.file, tensors)
+        state_file::save(&self.file, tensors)
     }
 
     /// Keeps the factor of the penalty of a head that training begins with: resuming does not fit the head again.
@@ -265,17 +281,19 @@ impl FeatureCheckpoint {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(|error| Error::io(error, folder))?;
         }
-        write_atomically(file, format!("{penalty:?}\n").as_bytes())
+        write_sealed(&file, &SavedPenalty { penalty })
     }
 
     /// What [`save_penalty`](Self::save_penalty) kept.
     pub fn penalty(&self) -> Result<Option<f64>> {
         let file = self.penalty_file();
-        match std::fs::read_to_string(&file) {
-            Ok(text) => Ok(text.trim().parse().ok()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io(error, file)),
-        }
+        let saved = match read_sealed(&file)? {
+            None => return Ok(None),
+            Some(Sealed::Intact(text)) => serde_json::from_str::<SavedPenalty>(&text).ok(),
+            Some(_) => None,
+        };
+        let damaged = || damaged(&file).hint("put it back as it was, or delete the run's folder and train it again");
+        saved.map(|saved| Some(saved.penalty)).ok_or_else(damaged)
     }
 
     fn penalty_file(&self) -> PathBuf {
@@ -285,10 +303,7 @@ impl FeatureCheckpoint {
     /// Deletes what it has, if anything: the head is trained.
     pub fn remove(&self) -> Result<()> {
         for file in [&self.file, &self.penalty_file()] {
-            match std::fs::remove_file(file) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(error, file)),
-                _ => {}
-            }
+            remove_if_there(file)?;
         }
         Ok(())
     }
@@ -306,7 +321,7 @@ mod tests {
         checkpoint.save([(&rows, &[true][..]), (&rows, &[false])], 1.5).unwrap();
         assert_eq!(checkpoint.seconds().unwrap(), 1.5);
         let saved = [("train", rows.to_tensor().unwrap()), ("train.done", Tensor::f_from_slice(&[1.0_f32]).unwrap())];
-        save_tensors(&checkpoint.file, saved.map(|(name, tensor)| (name.to_owned(), tensor))).unwrap();
+        state_file::save(&checkpoint.file, saved.map(|(name, tensor)| (name.to_owned(), tensor))).unwrap();
         assert_eq!(checkpoint.seconds().unwrap(), 0.0);
         assert_eq!(checkpoint.load("train", 1, 2).unwrap().rows.values, rows.values);
     }

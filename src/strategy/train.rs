@@ -72,7 +72,7 @@ fn fit_head(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequ
 fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequest) -> Result<Trained> {
     let &TrainRequest { task, train, guide, plan, options, console, .. } = request;
     let mut seconds = 0.0;
-    let begun = options.resume && Snapshots::new(options.run)?.latest()?.is_some();
+    let begun = options.resume && Snapshots::new(options.run)?.has_any()?;
     let checkpoint = FeatureCheckpoint::new(options.run, &plan.fingerprint);
     if request.head_init == HeadInit::Probe && !begun {
         let fitted = fit_head(strategy, classifier, request)?;

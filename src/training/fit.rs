@@ -35,7 +35,7 @@ pub fn fit(
     options: FitOptions,
     console: &Console,
 ) -> Result<Outcome> {
-    let mut start = Start::of(plan, options)?;
+    let mut start = Start::of(plan, options, console)?;
     loop {
         let plan_now = plan.after(start.state.restart.as_ref());
         let rate = plan_now.optimizer.learning_rate;
@@ -50,7 +50,7 @@ pub fn fit(
         let restart = collapse.restart(state.step, rate);
         console.warn(restart.sentence());
         (calls.rewind)()?;
-        start = Start { state: state.begun_again(restart, plan.patience.epochs()), snapshot: None };
+        start = Start { state: state.begun_again(restart, plan.patience.epochs()), saved: None };
     }
 }
 
@@ -79,8 +79,7 @@ impl Attempt<'_> {
         let gradients = GradientPass::new(classifier, set, plan);
         let mut optimizer = Adamw::new(scope.parameters.iter().copied(), plan.optimizer)?;
         let epochs = calls.ending.epochs(plan);
-        let mut keeper = Keeper::begin(scope, plan, epochs, &mut optimizer, options, &start, console)?;
-        let mut state = start.state;
+        let (mut keeper, mut state) = Keeper::begin(scope, plan, epochs, &mut optimizer, options, start, console)?;
         let clock = Clock::starting_at(state.seconds);
         let mut log = TrainLog::begin(options.run, &state, plan, order.steps_of(epochs), set.examples.unit(), console)?;
         let mut profile = Profile::new(options.profile);
@@ -228,8 +227,14 @@ mod tests {
             let evaluation = evaluate(&logits.values, &labels, names.names())?;
             Ok(Evaluated { logits, evaluation: evaluation.into() })
         };
-        let options =
-            FitOptions { run, reduce: &SingleDevice, resume, profile: false, snapshot_seconds: f64::INFINITY };
+        let options = FitOptions {
+            run,
+            reduce: &SingleDevice,
+            resume,
+            profile: false,
+            snapshot_seconds: f64::INFINITY,
+            kept_snapshots: 2,
+        };
         let begun: Vec<Tensor> = scope.parameters.iter().map(|parameter| parameter.tensor.copy()).collect();
         let rewind = || {
             let pairs = scope.parameters.iter().zip(&begun);

@@ -1,8 +1,6 @@
 //! What a run keeps while it trains: snapshots every few minutes and on Ctrl-C, and the best epoch's weights and
 //! scores.
 
-use std::path::PathBuf;
-
 use crate::config::KeepBest;
 use crate::console::Console;
 use crate::error::{self, Error, Result};
@@ -14,7 +12,7 @@ use crate::training::log::TrainLog;
 use crate::training::optimizer::Adamw;
 use crate::training::plan::{FitOptions, Outcome, TrainPlan};
 use crate::training::scope::Scope;
-use crate::training::snapshot::{BestWeights, Snapshots, of_another_run};
+use crate::training::snapshot::{BestWeights, Snapshot, Snapshots, of_another_run};
 use crate::training::state::{Clock, TrainState};
 use crate::training::stopping::{EndReason, Ended, EpochScore, is_fitted, is_late};
 
@@ -22,21 +20,22 @@ use crate::training::stopping::{EndReason, Ended, EpochScore, is_fitted, is_late
 pub struct Start {
     /// Before the first step, or that of a snapshot.
     pub state: TrainState,
-    /// The folder of the snapshot.
-    pub snapshot: Option<PathBuf>,
+    /// That snapshot, among those of the run.
+    pub saved: Option<(Snapshots, Snapshot)>,
 }
 
 impl Start {
-    /// The beginning of a run, or its last snapshot.
+    /// The beginning of a run, or its last whole snapshot.
     ///
     /// # Errors
-    /// The snapshot is damaged, or belongs to other data, settings or another version.
-    pub fn of(plan: &TrainPlan, options: FitOptions) -> Result<Self> {
-        let saved = if options.resume { Snapshots::new(options.run)?.latest()? } else { None };
+    /// All snapshots are damaged, or they belong to other data, settings or another version.
+    pub fn of(plan: &TrainPlan, options: FitOptions, console: &Console) -> Result<Self> {
+        let mut snapshots = Snapshots::new(options.run)?;
+        let saved = if options.resume { snapshots.latest(console)? } else { None };
         match saved {
-            Some((folder, state)) if state.fingerprint != plan.fingerprint => Err(of_another_run(&folder)),
-            Some((folder, state)) => Ok(Self { state, snapshot: Some(folder) }),
-            None => Ok(Self { state: TrainState::new(plan.patience.epochs(), &plan.fingerprint), snapshot: None }),
+            Some(snapshot) if snapshot.state.fingerprint != plan.fingerprint => Err(of_another_run(&snapshot.folder)),
+            Some(snapshot) => Ok(Self { state: snapshot.state.clone(), saved: Some((snapshots, snapshot)) }),
+            None => Ok(Self { state: TrainState::new(plan.patience.epochs(), &plan.fingerprint), saved: None }),
         }
     }
 }
@@ -60,6 +59,7 @@ pub struct Keeper<'a> {
     epochs: usize,
     clock: Clock,
     snapshot_seconds: f64,
+    kept_snapshots: usize,
     saved_at: f64,
     /// The best weights of this session.
     best: Option<BestWeights>,
@@ -76,7 +76,8 @@ pub struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    /// Begins a run of at most so many `epochs`, or continues one from the snapshot in `start`.
+    /// Begins a run of at most so many `epochs`, or continues one from the snapshot in `start`; with it comes the state
+    /// of the run.
     ///
     /// # Errors
     /// The snapshot is damaged.
@@ -86,25 +87,30 @@ impl<'a> Keeper<'a> {
         epochs: usize,
         optimizer: &mut Adamw,
         options: FitOptions,
-        start: &Start,
+        start: Start,
         console: &Console,
-    ) -> Result<Self> {
-        let snapshots = Snapshots::new(options.run)?;
+    ) -> Result<(Self, TrainState)> {
         let changed = [scope.parameters.as_slice(), &scope.statistics].concat();
-        let state = &start.state;
-        if let Some(folder) = &start.snapshot {
-            snapshots.restore(folder, &changed, optimizer)?;
-            let (step, epoch) = (state.step, state.epoch + 1);
-            let again = state.restart.as_ref().map_or(String::new(), |restart| format!("; {}", restart.sentence()));
-            console.note(format!("continuing after step {step} (epoch {epoch}){again}"));
-        }
+        let Start { state, saved } = start;
+        let snapshots = match saved {
+            None => Snapshots::new(options.run)?,
+            Some((snapshots, snapshot)) => {
+                if snapshots.restore(&snapshot, &changed, optimizer)? {
+                    let file = options.run.join("history.jsonl");
+                    console.warn(format!("{} was damaged: the snapshot's copy is put in its place", file.display()));
+                }
+                Self::say_where(&state, console);
+                snapshots
+            }
+        };
         let clock = Clock::starting_at(state.seconds);
-        Ok(Self {
+        let keeper = Self {
             snapshots,
             changed,
             epochs,
             clock,
             snapshot_seconds: options.snapshot_seconds,
+            kept_snapshots: options.kept_snapshots,
             saved_at: clock.seconds(),
             best: None,
             best_is_saved: true,
@@ -113,7 +119,14 @@ impl<'a> Keeper<'a> {
             ends_when_fitted: plan.ends_when_fitted(),
             learning_rate: plan.optimizer.learning_rate,
             training_loss: 0.0,
-        })
+        };
+        Ok((keeper, state))
+    }
+
+    fn say_where(state: &TrainState, console: &Console) {
+        let (step, epoch) = (state.step, state.epoch + 1);
+        let again = state.restart.as_ref().map_or(String::new(), |restart| format!("; {}", restart.sentence()));
+        console.note(format!("continuing after step {step} (epoch {epoch}){again}"));
     }
 
     /// Saves the state when a snapshot is due or the person wants to stop.
@@ -148,7 +161,7 @@ impl<'a> Keeper<'a> {
         state.seconds = self.clock.seconds();
         optimizer.flush()?;
         let unsaved = self.best.as_ref().filter(|_| !self.best_is_saved);
-        self.snapshots.save(state, &self.changed, optimizer, unsaved)?;
+        self.snapshots.save(state, &self.changed, optimizer, unsaved, self.kept_snapshots)?;
         self.best_is_saved = true;
         self.saved_at = self.clock.seconds();
         Ok(())

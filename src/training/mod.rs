@@ -1,6 +1,7 @@
 //! Training by gradient descent: the loop and what it is made of, a file each.
 
 pub mod collapse;
+pub mod ended;
 pub mod fit;
 pub mod history;
 pub mod keeper;

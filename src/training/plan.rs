@@ -108,6 +108,8 @@ pub struct FitOptions<'a> {
     pub profile: bool,
     /// Seconds of training after which the state is saved.
     pub snapshot_seconds: f64,
+    /// How many of the newest snapshots are kept.
+    pub kept_snapshots: usize,
 }
 
 /// What ends training and which weights it leaves.

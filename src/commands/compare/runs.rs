@@ -8,6 +8,7 @@ use crate::evaluation::{Classification, Evaluation, comparison};
 use crate::report::verdict::split_name;
 use crate::report::{Predictions, RunMetrics};
 use crate::training::history::{self, Record};
+use crate::training::snapshot::Snapshots;
 
 /// One run of one contender.
 pub struct FinishedRun {
@@ -25,6 +26,9 @@ impl FinishedRun {
     /// What a finished run has left in its directory.
     pub fn read(metrics: RunMetrics, run: &Path) -> Result<Self> {
         let (split, evaluation) = compared(&metrics, run)?;
+        if let Some(snapshots) = Snapshots::new_if_there(run) {
+            snapshots.check_finished(|file| file.starts_with("predictions") || file == Path::new("history.jsonl"))?;
+        }
         let predictions = Predictions::read(run, split, &evaluation.labels)?;
         let history = run.join("history.jsonl");
         Ok(Self {

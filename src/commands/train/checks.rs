@@ -43,6 +43,7 @@ pub fn finished(out: &Path, session: &Session, console: &Console) -> Result<Opti
     if !snapshots.finished() && !has_chosen {
         return Ok(None);
     }
+    snapshots.check_finished(|file| file == Path::new("metrics.json"))?;
     console.note(format!("{} is finished: there is nothing to resume", out.display()));
     RunMetrics::read(out.join("metrics.json")).map(Some)
 }

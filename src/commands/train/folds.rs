@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tch::Device;
 
 use super::calibration::calibrated;
 use super::outcome::SavedTraining;
@@ -17,12 +16,13 @@ use crate::error::{Error, Result};
 use crate::evaluation::Typical;
 use crate::files::remove_all;
 use crate::inference::{Rows, to_vec};
-use crate::model::checkpoint::{Weights, save_tensors};
+use crate::model::state_file;
 use crate::report::{EpochScores, FoldScore, FoldScores, Predictions};
 use crate::strategy::{Chosen, Guide, Trained, plan};
 use crate::task::{Dataset, Evaluated};
 use crate::training::TrainPlan;
 use crate::training::collapse::Restart;
+use crate::training::ended::files_in;
 use crate::training::snapshot::{Snapshots, of_another_run};
 use crate::training::stopping::{BestEpoch, EpochScore};
 
@@ -124,7 +124,7 @@ fn train_fold(mut run: Run, fold: usize) -> Result<(Run, FoldRecord)> {
     let name = format!("fold {} of {}", fold + 1, count(&run));
     let (train, held_out, plan) = parts(&run, fold)?;
     let folder = folder(&run, fold);
-    let snapshots = Snapshots::new(&folder)?;
+    let mut snapshots = Snapshots::new(&folder)?;
     if run.session.resume
         && let Some(record) = snapshots.choosing_record::<FoldRecord>()?
     {
@@ -150,7 +150,7 @@ fn train_fold(mut run: Run, fold: usize) -> Result<(Run, FoldRecord)> {
     let fingerprint = plan.fingerprint;
     let record =
         FoldRecord { fingerprint, seconds, tokens, best_epoch, epochs, penalty, trainable_parameters, restart };
-    snapshots.chosen(&record)?;
+    snapshots.chosen(&record, &files_in(&folder, &[".safetensors"]))?;
     Ok((run, record))
 }
 
@@ -160,7 +160,7 @@ fn logits_file(folder: &Path, epoch: usize) -> PathBuf {
 
 /// Keeps what was predicted for a fold's rows after an epoch.
 fn save_logits(folder: &Path, epoch: usize, logits: &Rows) -> Result<()> {
-    save_tensors(&logits_file(folder, epoch), [("logits".to_owned(), logits.to_tensor()?)])
+    state_file::save(&logits_file(folder, epoch), [("logits".to_owned(), logits.to_tensor()?)])
 }
 
 /// Of all rows, what their folds' models predicted after an epoch, or after their last one.
@@ -169,7 +169,7 @@ fn logits_after(run: &Run, records: &[FoldRecord], epoch: u32) -> Result<Rows> {
     gather(run, |fold, rows| {
         let last = records.get(fold).map_or(epoch, |record| record.epochs);
         let file = logits_file(&folder(run, fold), epoch.min(last) as usize);
-        let weights = Weights::open_file(&file, Device::Cpu)?;
+        let weights = state_file::open(&file)?;
         let values = to_vec::<f32>(&weights.take("logits", &[rows as i64, width as i64])?)?;
         Ok(Rows { values, width })
     })

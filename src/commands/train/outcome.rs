@@ -1,5 +1,7 @@
 //! The trained model in its directory, with the record of how training went, and the same found again on resuming.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::calibration::calibrate;
@@ -10,6 +12,7 @@ use crate::evaluation::{Evaluation, Typical};
 use crate::report::{FoldScores, Predictions, Refit};
 use crate::strategy::{Guide, Trained};
 use crate::training::collapse::Restart;
+use crate::training::ended::files_in;
 use crate::training::snapshot::{self, Snapshots};
 use crate::training::stopping::Ended;
 
@@ -101,11 +104,30 @@ impl SavedTraining {
         if let Some(valid) = &run.splits.valid {
             valid.digests.write(&run.out().join(HELD_OUT_ROWS))?;
         }
-        Snapshots::new(run.out())?.trained(self)
+        /// What the report and the model card are made of, or are themselves, is written after this.
+        const LATER: [&str; 2] = ["metrics.json", "confidence.json"];
+        let mut files = files_in(run.out(), &[".json", ".jsonl", ".safetensors", ".txt", ".model", ".py"]);
+        files.retain(|file| !LATER.iter().any(|later| file.as_os_str() == *later));
+        files.extend(Self::predicted(run));
+        Snapshots::new(run.out())?.trained(self, &files)
+    }
+
+    /// Records that these chose for how long the run's model is trained.
+    pub fn record_choice(&self, run: &Run) -> Result<()> {
+        self.save_predictions(run)?;
+        // The history of a run with folds becomes that of its final training.
+        let history = run.splits.folded.is_none().then(|| "history.jsonl".into());
+        let files: Vec<PathBuf> = Self::predicted(run).into_iter().chain(history).collect();
+        Snapshots::new(run.out())?.chosen(self, &files)
+    }
+
+    /// The file of the predictions that [`save_predictions`](Self::save_predictions) writes.
+    fn predicted(run: &Run) -> Option<PathBuf> {
+        run.splits.judging().map(|(name, _)| format!("predictions/{name}.csv").into())
     }
 
     /// Saves what was predicted for the rows that chose the epoch.
-    pub fn save_predictions(&self, run: &Run) -> Result<()> {
+    fn save_predictions(&self, run: &Run) -> Result<()> {
         let Some((name, rows)) = run.splits.judging() else { return Ok(()) };
         let origins = run.origins(rows);
         let with_folds = run.splits.folded.as_ref().map(|folded| folded.origins(origins));

@@ -18,6 +18,7 @@ use crate::interrupt;
 use crate::report::next_steps::shell_word;
 use crate::report::{NextStep, RunMetrics};
 use crate::task::{Evaluated, score};
+use crate::training::ended::files_in;
 use crate::training::snapshot::Snapshots;
 
 /// Trains one model into `--out`; with `--json` its metrics are printed.
@@ -144,7 +145,10 @@ fn finish(run: &Run) -> Result<()> {
         return Ok(());
     }
     resolved::remove_choices(run.out())?;
-    Snapshots::new(run.out())?.finish()
+    let mut files = files_in(run.out(), &["metrics.json", "history.jsonl"]);
+    let predicted = files_in(&run.out().join("predictions"), &[".csv"]);
+    files.extend(predicted.iter().map(|file| Path::new("predictions").join(file)));
+    Snapshots::new(run.out())?.finish(&files)
 }
 
 fn with_resume_hint(out: &Path, error: Error) -> Error {

@@ -230,6 +230,7 @@ impl<'a> Run<'a> {
             resume: session.resume,
             profile: session.profile,
             snapshot_seconds: config.training.snapshot_minutes * 60.0,
+            kept_snapshots: config.training.keep_snapshots,
         };
         let request = TrainRequest {
             task: *task,

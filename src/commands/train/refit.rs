@@ -70,8 +70,7 @@ fn choose(mut run: Run) -> Result<(Run, SavedTraining)> {
     } else {
         first = SavedTraining::of_training(&mut run)?;
     }
-    first.save_predictions(&run)?;
-    Snapshots::new(run.out())?.chosen(&first)?;
+    first.record_choice(&run)?;
     Ok((run, first))
 }
 

@@ -3,14 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
 use crate::config::{self, Choices, Pooling as PoolingSetting, RunConfig};
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::checksum::{Sealed, damaged, read_sealed, write_sealed};
+use crate::files::remove_if_there;
 use crate::hardware::Hardware;
 use crate::model::{Classifier, Engine, Pooling};
-use crate::report::metrics::to_readable_json;
 use crate::transform::Transform;
 
 /// Puts the sizes at which inputs are seen into the settings.
@@ -61,7 +62,7 @@ fn choices_file(run: &Path) -> PathBuf {
 pub fn write_choices(run: &Path, choices: &Choices) -> Result<()> {
     let file = choices_file(run);
     std::fs::create_dir_all(run.join("checkpoints")).map_err(|error| Error::io(error, &file))?;
-    write_atomically(file, format!("{}\n", to_readable_json(choices)?).as_bytes())
+    write_sealed(&file, &SavedChoices { choices })
 }
 
 /// What was chosen when the run began; `None` where nothing is kept of it.
@@ -70,22 +71,21 @@ pub fn write_choices(run: &Path, choices: &Choices) -> Result<()> {
 /// The file is damaged.
 pub fn read_choices(run: &Path) -> Result<Option<Choices>> {
     let file = choices_file(run);
-    match std::fs::read(&file) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            Error::request(format!("these are not the choices of a run: {error}"))
-                .file(&file)
-                .hint("delete it: the run then goes on without them")
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(error, &file)),
-    }
+    let saved = match read_sealed(&file)? {
+        None => return Ok(None),
+        Some(Sealed::Intact(text)) => serde_json::from_str::<SavedChoices<Choices>>(&text).ok(),
+        Some(_) => None,
+    };
+    let damaged = || damaged(&file).hint("delete it: the run then goes on without what was chosen automatically");
+    saved.map(|saved| Some(saved.choices)).ok_or_else(damaged)
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedChoices<C> {
+    choices: C,
 }
 
 /// The run is finished, and its metrics have the choices.
 pub fn remove_choices(run: &Path) -> Result<()> {
-    let file = choices_file(run);
-    match std::fs::remove_file(&file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(error, &file)),
-        _ => Ok(()),
-    }
+    remove_if_there(&choices_file(run))
 }

@@ -1,8 +1,9 @@
 //! `rehead label`: labels every row of a file, a pipe or a folder of images. [`pipeline`] reads, computes and writes at
 //! the same time, [`output`] is the file as it grows, with [`progress`] beside it, or as it is made at the end
 //! ([`assemble`]), the task says which columns are added to a row, [`confident`] from which confidence on a label is
-//! written, and [`summary`] counts what was written. [`calls`] gives each of several inputs its output. [`sort`] puts labelled images into folders: [`finished`] says
-//! which output that may be done by, [`listed`] which images it has, [`moves`] which were moved where.
+//! written, and [`summary`] counts what was written. [`calls`] gives each of several inputs its output. [`sort`] puts
+//! labelled images into folders: [`finished`] says which output that may be done by, [`listed`] which images it has,
+//! [`moves`] which were moved where.
 
 mod assemble;
 mod calls;

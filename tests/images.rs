@@ -250,9 +250,16 @@ fn absurd_sizes_are_refused_from_the_header() {
         assert!(error.to_string().contains(" × "), "{error}");
         assert!(error.hint_text().is_some());
     }
+    // Within the number of pixels, and yet too much: eight bytes a pixel.
+    let mut header = [&b"IHDR"[..], &13_300u32.to_be_bytes(), &13_300u32.to_be_bytes(), &[16, 6, 0, 0, 0]].concat();
+    let mut checksum = flate2::Crc::new();
+    checksum.update(&header);
+    header.extend(checksum.sum().to_be_bytes());
+    let error = decode_bytes(&patched(ImageFormat::Png, &[(12, &header)]), &Limits::default()).expect_err("too large");
+    assert!(error.to_string().ends_with("13300 × 13300 pixels takes 1350 MB; 1024 MB are the most"), "{error}");
     let sound = encoded(ImageFormat::Png);
-    assert!(decode_bytes(&sound, &Limits { pixels: 61 * 47 }).is_ok());
-    assert!(decode_bytes(&sound, &Limits { pixels: 61 * 47 - 1 }).is_err());
+    assert!(decode_bytes(&sound, &Limits { pixels: 61 * 47, ..Limits::default() }).is_ok());
+    assert!(decode_bytes(&sound, &Limits { pixels: 61 * 47 - 1, ..Limits::default() }).is_err());
 }
 
 /// A thin image may be resized to millions of columns of which the crop shows few.

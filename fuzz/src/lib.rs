@@ -180,7 +180,7 @@ fn settings(bytes: &[u8]) {
 
 fn image(bytes: &[u8]) {
     // Few pixels, so that the time goes into many files.
-    let _ = decode_bytes(bytes, &Limits { pixels: 1 << 20 });
+    let _ = decode_bytes(bytes, &Limits { pixels: 1 << 20, ..Limits::default() });
 }
 
 fn image_config(bytes: &[u8]) {

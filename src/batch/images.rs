@@ -60,19 +60,17 @@ impl ImageSet {
             View::Training { epoch } => self.augmentation.as_ref().map(|augmentation| (augmentation, epoch)),
             View::Plain => None,
         };
-        let image = match (&file.cached, augmentation) {
-            (CachedImage::Prepared(pixels), None) => return Ok(Cow::Borrowed(pixels)),
-            (CachedImage::Decoded(image), _) => Cow::Borrowed(image),
-            _ => Cow::Owned(image::decode(&file.path, &self.limits)?),
+        let shown = |image: &Image| match augmentation {
+            Some((augmentation, epoch)) => {
+                let mut random = Random::of(&[self.seed, epoch, index as u64]);
+                image::augment(image, &self.preprocessing, augmentation, &mut random)
+            }
+            None => image::prepare(image, &self.preprocessing),
         };
-        let pixels = match augmentation {
-            Some((augmentation, epoch)) => image::augment(
-                &image,
-                &self.preprocessing,
-                augmentation,
-                &mut Random::of(&[self.seed, epoch, index as u64]),
-            ),
-            None => image::prepare(&image, &self.preprocessing),
+        let pixels = match (&file.cached, augmentation) {
+            (CachedImage::Prepared(pixels), None) => return Ok(Cow::Borrowed(pixels)),
+            (CachedImage::Decoded(image), _) => shown(image),
+            _ => image::decode_for(&file.path, &self.limits, |image| shown(&image)),
         };
         pixels.map(Cow::Owned).map_err(|error| error.file(&file.path))
     }

@@ -18,7 +18,7 @@ mod transformers_config;
 
 pub use crate::image::augment::{Augmentation, augment};
 pub use crate::image::config_values::IMAGENET;
-pub use crate::image::decode::{decode, decode_bytes};
+pub use crate::image::decode::{decode, decode_bytes, decode_bytes_for, decode_for};
 pub use crate::image::pixels::{Image, Limits};
 pub use crate::image::preprocessing::{Interpolation, Preprocessing, Resize};
 pub use crate::image::resize::{Area, prepare, resize, resize_part};

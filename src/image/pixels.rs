@@ -23,11 +23,14 @@ impl Image {
 pub struct Limits {
     /// Images with more pixels than this.
     pub pixels: u64,
+    /// Images whose decoding takes more memory than this, which depends on their format and depth.
+    pub bytes: u64,
 }
 
 impl Default for Limits {
-    /// As many pixels as PIL decodes before it warns of a decompression bomb: half a gigabyte of RGB.
+    /// As many pixels as PIL decodes before it warns of a decompression bomb, half a gigabyte of RGB; and twice that
+    /// memory, which is enough to turn such a picture.
     fn default() -> Self {
-        Self { pixels: 178_956_970 }
+        Self { pixels: 178_956_970, bytes: 1 << 30 }
     }
 }

@@ -13,7 +13,7 @@ use crate::console::units::counted;
 use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
-use crate::image::{Augmentation, Limits, Preprocessing, decode_bytes, prepare};
+use crate::image::{Augmentation, Image, Limits, Preprocessing, decode_bytes_for, prepare};
 use crate::interrupt;
 use crate::transform::prepared::{Prepared, Purpose};
 use crate::transform::unread::Unread;
@@ -109,13 +109,15 @@ impl ImageTransform {
 
     /// Decodes an image, and keeps of it what its set reads again and again, if the budget has room for that.
     fn cached(&self, bytes: &[u8], path: &Path, augmented: bool, reservation: &Reservation) -> Result<CachedImage> {
-        let image = decode_bytes(bytes, &self.limits).map_err(|error| error.file(path))?;
-        if augmented {
-            let fits = reservation.try_take(image.pixels.len());
-            return Ok(if fits { CachedImage::Decoded(image) } else { CachedImage::Absent });
-        }
-        let pixels = prepare(&image, &self.preprocessing).map_err(|error| error.file(path))?;
-        let fits = reservation.try_take(pixels.len());
-        Ok(if fits { CachedImage::Prepared(pixels) } else { CachedImage::Absent })
+        let kept = |image: Image| {
+            if augmented {
+                let fits = reservation.try_take(image.pixels.len());
+                return Ok(if fits { CachedImage::Decoded(image) } else { CachedImage::Absent });
+            }
+            let pixels = prepare(&image, &self.preprocessing)?;
+            let fits = reservation.try_take(pixels.len());
+            Ok(if fits { CachedImage::Prepared(pixels) } else { CachedImage::Absent })
+        };
+        decode_bytes_for(bytes, &self.limits, kept).map_err(|error| error.file(path))
     }
 }

@@ -15,7 +15,7 @@ use crate::console::Console;
 use crate::data::{Example, Input, Modality, Origins, Place};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
-use crate::image::{Limits, decode};
+use crate::image::{Limits, decode_for};
 use crate::interrupt;
 use crate::report::verdict::split_name;
 use crate::report::{Predictions, RunMetrics};
@@ -124,7 +124,7 @@ fn are_finished(folders: &[PathBuf], origin: &Origin, console: &Console) -> bool
 fn keep_readable(examples: &mut Vec<Example>) -> Result<()> {
     let limits = Limits::default();
     let is_readable = |example: &Example| match &example.input {
-        Input::Image(file) => interrupt::requested() || decode(file, &limits).is_ok(),
+        Input::Image(file) => interrupt::requested() || decode_for(file, &limits, |_| Ok(())).is_ok(),
         Input::Text(_) | Input::Pair(..) => true,
     };
     *examples = std::mem::take(examples).into_par_iter().filter(is_readable).collect();

@@ -1,10 +1,11 @@
 //! The image formats by their first bytes, and what can be wrong with a file of one.
 
 use crate::error::{Error, Result};
-use crate::image::pixels::Limits;
 
 /// What helps with a file that is not whole.
 const REPLACE: &str = "replace the file by a good copy, or leave such images out with --on-bad-input skip";
+
+const SHRINK: &str = "make it smaller, or leave such images out with --on-bad-input skip";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageFormat {
@@ -62,9 +63,21 @@ pub enum Fault {
         width: u64,
         limit: u64,
     },
+    /// Needs more memory than it may.
+    TooMuch {
+        height: u64,
+        width: u64,
+        bytes: u64,
+        limit: u64,
+    },
 }
 
 impl Fault {
+    /// What decoders keep beside the pixels is limited too.
+    pub fn rows_too_long() -> Self {
+        Self::Unknown("its rows, or what else it holds beside the pixels, need too much memory".to_owned())
+    }
+
     pub fn error(self, format: ImageFormat) -> Error {
         let name = format.name();
         match self {
@@ -77,7 +90,13 @@ impl Fault {
             Self::TooLarge { height, width, limit } => Error::request(format!(
                 "the {name} image has {height} × {width} pixels; {limit} are the most that are decoded"
             ))
-            .hint("make it smaller, or leave such images out with --on-bad-input skip"),
+            .hint(SHRINK),
+            Self::TooMuch { height, width, bytes, limit } => Error::request(format!(
+                "decoding the {name} image of {height} × {width} pixels takes {} MB; {} MB are the most",
+                bytes.div_ceil(1 << 20),
+                limit >> 20
+            ))
+            .hint(SHRINK),
         }
     }
 }
@@ -85,19 +104,6 @@ impl Fault {
 /// Decoders' reasons may have several lines.
 fn one_line(reason: &str) -> String {
     reason.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The number of pixels that a header claims.
-///
-/// # Errors
-/// There are more than `limits` allows, or none.
-pub fn check_size(height: impl Into<u64>, width: impl Into<u64>, limits: &Limits) -> Result<usize, Fault> {
-    let (height, width) = (height.into(), width.into());
-    if height == 0 || width == 0 {
-        return Err(Fault::Broken("it has no pixels".to_owned()));
-    }
-    let pixels = height.checked_mul(width).filter(|&pixels| pixels <= limits.pixels && pixels < 1 << 40);
-    pixels.map(|pixels| pixels as usize).ok_or(Fault::TooLarge { height, width, limit: limits.pixels })
 }
 
 impl From<std::io::Error> for Fault {

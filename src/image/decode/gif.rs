@@ -1,10 +1,11 @@
 //! GIF: the first frame on its canvas.
 
-use crate::image::decode::fault::{Fault, check_size};
+use crate::image::decode::fault::Fault;
+use crate::image::decode::room::Room;
 use crate::image::decode::samples::from_palette;
-use crate::image::pixels::{Image, Limits};
+use crate::image::pixels::Image;
 
-pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Image, Fault> {
+pub fn decode(bytes: &[u8], room: &mut Room) -> Result<Image, Fault> {
     let fault = |error: gif::DecodingError| match error {
         gif::DecodingError::Io(error) => error.into(),
         gif::DecodingError::UnexpectedEof => Fault::CutShort,
@@ -21,7 +22,8 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Image, Fault> {
     let background = frame.transparent.unwrap_or(0);
     let width = usize::from(decoder.width()).max(left + frame_width);
     let height = usize::from(decoder.height()).max(top + frame_height);
-    let mut canvas = vec![background; check_size(height as u64, width as u64, limits)?];
+    // Canvas, frame and RGB.
+    let mut canvas = vec![background; room.take(height as u64, width as u64, 1 + 1 + 3)?];
     if frame_width == 0 || frame_height == 0 {
         return Err(Fault::Broken("its frame has no pixels".to_owned()));
     }

@@ -8,12 +8,15 @@
 //! pictures to 8 bits beforehand. Pixels of lossless formats are bit-identical to PIL's; those of JPEG and lossy WebP,
 //! which leave rounding to the decoder, are not.
 //!
+//! What an image takes in memory is known from its header, and refused there where it is too much (`room.rs`).
+//!
 //! Resizing is [`crate::image::prepare`]'s.
 
 mod fault;
 mod gif;
 mod jpeg;
 mod orientation;
+mod room;
 mod samples;
 mod standard;
 mod tiff;
@@ -22,30 +25,47 @@ use std::path::Path;
 
 use crate::error::{Error, Result, caught};
 use crate::image::decode::fault::{Fault, ImageFormat};
+use crate::image::decode::room::Room;
 use crate::image::pixels::{Image, Limits};
 
 /// Decodes an image file: JPEG, PNG, WebP, BMP, GIF or TIFF, by its content, whatever its name ends in.
 ///
 /// # Errors
-/// The file cannot be read, is not an image of these formats, is damaged or cut short, or has more pixels than `limits`
-/// allows.
+/// The file cannot be read, is not an image of these formats, is damaged or cut short, or is larger than `limits`
+/// allow.
 pub fn decode(file: &Path, limits: &Limits) -> Result<Image> {
+    decode_for(file, limits, Ok)
+}
+
+/// Does `work` with a decoded image. Until it has ended, no other thread decodes large images for which the memory does
+/// not suffice.
+///
+/// # Errors
+/// As [`decode`], and those of `work`.
+pub fn decode_for<T>(file: &Path, limits: &Limits, work: impl FnOnce(Image) -> Result<T>) -> Result<T> {
     let bytes = std::fs::read(file).map_err(|error| Error::io(error, file))?;
-    decode_bytes(&bytes, limits).map_err(|error| error.file(file))
+    decode_bytes_for(&bytes, limits, work).map_err(|error| error.file(file))
 }
 
 /// Decodes the content of an image file, like [`decode`].
 pub fn decode_bytes(bytes: &[u8], limits: &Limits) -> Result<Image> {
+    decode_bytes_for(bytes, limits, Ok)
+}
+
+/// Does `work` with what the content of an image file is decoded to, like [`decode_for`].
+pub fn decode_bytes_for<T>(bytes: &[u8], limits: &Limits, work: impl FnOnce(Image) -> Result<T>) -> Result<T> {
     let format = ImageFormat::of(bytes)?;
+    let mut room = Room::new(limits);
     // zune-jpeg's authors allow for panics on broken files, and a panic of any decoder must not end a run of a million
     // images.
     let decoded = caught(|| match format {
-        ImageFormat::Jpeg => jpeg::decode(bytes, limits),
-        ImageFormat::Png => standard::png(bytes, limits),
-        ImageFormat::WebP => standard::webp(bytes, limits),
-        ImageFormat::Bmp => standard::bmp(bytes, limits),
-        ImageFormat::Gif => gif::decode(bytes, limits),
-        ImageFormat::Tiff => tiff::decode(bytes, limits),
+        ImageFormat::Jpeg => jpeg::decode(bytes, &mut room),
+        ImageFormat::Png => standard::png(bytes, &mut room),
+        ImageFormat::WebP => standard::webp(bytes, &mut room),
+        ImageFormat::Bmp => standard::bmp(bytes, &mut room),
+        ImageFormat::Gif => gif::decode(bytes, &mut room),
+        ImageFormat::Tiff => tiff::decode(bytes, &mut room),
     });
-    decoded.unwrap_or_else(|_| Err(Fault::Broken("its decoder failed".to_owned()))).map_err(|fault| fault.error(format))
+    let image = decoded.unwrap_or_else(|_| Err(Fault::Broken("its decoder failed".to_owned())));
+    work(image.map_err(|fault| fault.error(format))?)
 }

@@ -8,20 +8,33 @@ pub fn from_grey_alpha(samples: &[u8]) -> Vec<u8> {
     samples.as_chunks().0.iter().flat_map(|&[grey, _]| [grey; 3]).collect()
 }
 
-pub fn from_rgb_alpha(samples: &[u8]) -> Vec<u8> {
-    samples.as_chunks().0.iter().flat_map(|&[red, green, blue, _]| [red, green, blue]).collect()
+pub fn from_rgb_alpha(samples: Vec<u8>) -> Vec<u8> {
+    in_place(samples, |&[red, green, blue, _]: &[u8; 4]| [red, green, blue])
+}
+
+/// RGB in the place of pixels that take more bytes, so that no others are needed.
+pub fn in_place<const N: usize>(mut samples: Vec<u8>, rgb: impl Fn(&[u8; N]) -> [u8; 3]) -> Vec<u8> {
+    const { assert!(N >= 3, "a pixel is written before the next one is read") };
+    let pixels = samples.len() / N;
+    for pixel in 0..pixels {
+        if let Some(colour) = samples.get(N * pixel..).and_then(|rest| rest.first_chunk()).map(&rgb) {
+            samples[3 * pixel..3 * pixel + 3].copy_from_slice(&colour);
+        }
+    }
+    samples.truncate(3 * pixels);
+    samples.shrink_to_fit();
+    samples
 }
 
 /// PIL's way: what of the paper's white neither the ink nor black takes.
-pub fn from_cmyk(samples: &[u8]) -> Vec<u8> {
-    let of = |&[cyan, magenta, yellow, black]: &[u8; 4]| {
+pub fn from_cmyk(samples: Vec<u8>) -> Vec<u8> {
+    in_place(samples, |&[cyan, magenta, yellow, black]: &[u8; 4]| {
         [cyan, magenta, yellow].map(|ink| {
             let white = 255 - u32::from(black);
             let taken = u32::from(ink) * white + 128;
             (white - (((taken >> 8) + taken) >> 8)) as u8
         })
-    };
-    samples.as_chunks().0.iter().flat_map(of).collect()
+    })
 }
 
 /// Each sample's colour in a palette of `[red, green, blue]`; black beyond its end.

@@ -6,18 +6,20 @@ use image::metadata::Orientation;
 use tiff::decoder::DecodingResult;
 use tiff::tags::Tag;
 
-use crate::image::decode::fault::{Fault, check_size};
+use crate::image::decode::fault::Fault;
 use crate::image::decode::orientation::{orientation_in_xmp, turned};
+use crate::image::decode::room::Room;
 use crate::image::decode::samples::{
     from_cmyk, from_grey, from_grey_alpha, from_palette, from_rgb_alpha, interleaved, unpacked,
 };
-use crate::image::pixels::{Image, Limits};
+use crate::image::pixels::Image;
 
 impl From<tiff::TiffError> for Fault {
     fn from(error: tiff::TiffError) -> Self {
         match error {
             tiff::TiffError::IoError(error) => error.into(),
             tiff::TiffError::UnsupportedError(what) => Self::Unknown(what.to_string()),
+            tiff::TiffError::LimitsExceeded => Self::rows_too_long(),
             other => Self::Broken(other.to_string()),
         }
     }
@@ -26,17 +28,17 @@ impl From<tiff::TiffError> for Fault {
 const TIFF_PALETTE: u16 = 3;
 const TIFF_BLACK_IS_ZERO: u16 = 1;
 
-pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Image, Fault> {
+pub fn decode(bytes: &[u8], room: &mut Room) -> Result<Image, Fault> {
     use tiff::ColorType;
+    let most = room.bytes();
     let open = |bytes| -> Result<_, tiff::TiffError> {
         let mut buffers = tiff::decoder::Limits::default();
-        buffers.decoding_buffer_size = usize::try_from(limits.pixels.saturating_mul(16)).unwrap_or(usize::MAX);
-        buffers.intermediate_buffer_size = buffers.decoding_buffer_size;
+        buffers.decoding_buffer_size = most;
+        buffers.intermediate_buffer_size = most;
         Ok(tiff::decoder::Decoder::new(Cursor::new(bytes))?.with_limits(buffers))
     };
     let mut decoder = open(bytes)?;
     let (width, height) = decoder.dimensions()?;
-    let pixels = check_size(height, width, limits)?;
     let orientation = decoder.find_tag_unsigned::<u8>(Tag::Orientation).ok().flatten();
     let xmp = decoder.get_tag_u8_vec(Tag::Unknown(700)).ok();
 
@@ -55,12 +57,17 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Image, Fault> {
     }
 
     let color = decoder.colortype()?;
+    let channels = usize::from(color.num_samples());
+    let stored = channels * usize::from(color.bit_depth()).div_ceil(8);
+    // As stored, as bytes, side by side, as RGB; not all at a time.
+    let several = usize::from(decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration).ok().flatten() == Some(2));
+    let bytes_a_pixel = if stored == channels { stored } else { stored + channels };
+    let pixels = room.take(height, width, (bytes_a_pixel + several * channels).max(channels.min(4) + 3).max(6))?;
     let mut samples = DecodingResult::U8(Vec::new());
     let layout = decoder.read_image_to_buffer(&mut samples)?;
     if samples.as_buffer(0).as_bytes().len() < layout.complete_len {
         return Err(Fault::Unknown("its colour planes are too large".to_owned()));
     }
-    let channels = usize::from(color.num_samples());
     let several = layout.planes > 1;
     let samples = match (samples, color) {
         (DecodingResult::U8(packed), ColorType::Gray(bits @ (1 | 2 | 4))) => {
@@ -93,8 +100,8 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Image, Fault> {
         (ColorType::Gray(_), None) => from_grey(&samples),
         (ColorType::GrayA(_) | ColorType::Multiband { num_samples: 2, .. }, None) => from_grey_alpha(&samples),
         (ColorType::RGB(_), None) => samples,
-        (ColorType::RGBA(_), None) => from_rgb_alpha(&samples),
-        (ColorType::CMYK(_), None) => from_cmyk(&samples),
+        (ColorType::RGBA(_), None) => from_rgb_alpha(samples),
+        (ColorType::CMYK(_), None) => from_cmyk(samples),
         _ => return Err(Fault::Unknown(format!("its pixels are {color:?}"))),
     };
     let image = Image { height, width, pixels };

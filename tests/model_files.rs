@@ -252,10 +252,8 @@ fn a_model_of_another_job_is_refused_with_what_it_is() {
     assert!(report["other_head"].as_str().unwrap().contains("BertForMultipleChoice"));
 
     scene.edit_json("classifier/config.json", |config| config["architectures"] = json!(["BertModel"]));
-    for (kind, what) in [("multi_label_classification", "a multi-label model"), ("regression", "a regression model")] {
-        scene.edit_json("classifier/config.json", |config| config["problem_type"] = kind.into());
-        refused(&scene, "classifier").says(&["problem_type", what]);
-    }
+    scene.edit_json("classifier/config.json", |config| config["problem_type"] = "regression".into());
+    refused(&scene, "classifier").says(&["problem_type", "a regression model"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::evaluation::{Interval, argmax, wilson};
 use crate::inference::{Rows, to_vec};
-use crate::linear::logistic::{self, Labelled, Search, soft_targets};
+use crate::linear::logistic::{self, Labelled, Search, Targets, soft_targets};
 use crate::random::Random;
 use tch::Tensor;
 
@@ -143,7 +143,7 @@ pub fn cross_validated(
 /// The rows of some folds.
 struct Part {
     features: Tensor,
-    targets: Tensor,
+    targets: Targets,
     labels: Vec<u32>,
 }
 

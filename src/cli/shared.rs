@@ -93,6 +93,9 @@ setting_flags! {
     /// How the labels of data for a finished model are read.
     LabelRuleArgs {
         on_empty_label: OnBadInput = "data.on_empty_label",
+        label_separator: Option<String> = "data.label_separator" {
+            default: "as in training, else |",
+        },
         label_map: Option<PathBuf> = "data.label_map" {
             help: "Rename labels before they are compared with the model's: a CSV or TSV with lines FROM,TO, or a JSON \
                    or TOML object (what training did to labels is done without it)",

@@ -115,6 +115,7 @@ mod tests {
             "strategy.name" => "bitfit",
             "training.class_weights" => "balanced",
             "training.keep_best" => "mcc",
+            "training.label_thresholds" => "0.25",
             "training.patience" => "off",
             "training.loss" => "focal",
             "training.augment" => "light",

@@ -21,7 +21,7 @@ use crate::report::metrics::to_readable_json;
 use crate::report::next_steps::facts::RunFacts;
 use crate::report::next_steps::run::run_steps;
 use crate::report::provenance::Provenance;
-use crate::report::{Origin, Predictions, ScoredSplit, Seen, row_origins};
+use crate::report::{Origin, Predictions, ScoredSplit, Seen, SplitPredictions, row_origins};
 use crate::task::{Dataset, Evaluated, score};
 use crate::transform::{LanguageFit, Purpose};
 
@@ -93,7 +93,8 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).map_err(|error| Error::io(error, out))?;
         write_atomically(out.join("metrics.json"), format!("{json}\n").as_bytes())?;
-        let predictions = Predictions::of_logits(&logits, &dataset.targets);
+        let thresholds = model.classifier.label_thresholds.as_deref();
+        let predictions = SplitPredictions::of_logits(&logits, &dataset.targets, thresholds);
         let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
         let places: Vec<Place> = examples.iter().map(|example| example.place()).collect();
         let sources = Sources { files: args.data.clone(), options };
@@ -109,9 +110,9 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             (named(&args.data), set.summary.to_string()),
             (unit.to_owned(), prepared.statistics.clone()),
         ];
-        if let Some(scores) = report.test.single_label() {
+        if let (Some(scores), Some(predictions)) = (report.test.single_label(), predictions.single_label()) {
             let (texts, seen) = ((texts.as_slice(), found.as_slice()), seen.as_ref());
-            let page = page(args, model.modality, scores, &predictions, texts, seen, (&data, &languages));
+            let page = page(args, model.modality, scores, predictions, texts, seen, (&data, &languages));
             write_atomically(out.join("report.html"), page.as_bytes())?;
         }
         console.note(&report.test);
@@ -181,6 +182,7 @@ fn page(
 fn load(args: &EvaluateArgs, model: &mut LoadedModel, console: &Console) -> Result<(LabelledSet, ReadOptions)> {
     let mut options = model.read_options(args.columns.read_options(args.bad_input.on_bad_input));
     options.data_flag = Some("--data");
+    options.label_separator = model.label_separator(args.labels.label_separator.as_deref());
     options.label_rules = label_rules(args.labels.on_empty_label, args.labels.label_map.as_deref(), false, None, None)?;
     let known = KnownLabels { labels: &model.classifier.labels, resolution: &model.label_resolution };
     let set = load_labelled(&args.data, &options, Some(known))?;

@@ -11,7 +11,7 @@ use super::saved_rules;
 use crate::cli::InferenceArgs;
 use crate::config::{self, Choices, Engine as EngineSetting};
 use crate::console::Console;
-use crate::data::{LabelResolution, Modality, ReadOptions, TrainedColumns};
+use crate::data::{LabelResolution, Modality, ReadOptions, TrainedColumns, USUAL_SEPARATOR};
 use crate::error::{Error, Result};
 use crate::hardware::Hardware;
 use crate::inference::Inference;
@@ -73,6 +73,26 @@ impl LoadedModel {
         Ok(Self { network, task, label_resolution })
     }
 
+    /// That the model gives each row one label.
+    ///
+    /// # Errors
+    /// It does not, and `what` needs that: `images are sorted by`.
+    pub fn check_single_label(&self, what: &str, key: &str) -> Result<()> {
+        match self.task.name() {
+            config::Task::SingleLabel => Ok(()),
+            task => Err(Error::request(format!("{what} needs one label for each row, and this is a {task} model"))
+                .key(key)
+                .hint("use a model that was trained with --task single-label")),
+        }
+    }
+
+    /// What is between the labels of a row, of a model that gives several: as given, else as in training. `None`: rows
+    /// have one label.
+    pub fn label_separator(&self, given: Option<&str>) -> Option<String> {
+        let separator = given.map(str::to_owned).or_else(|| self.trained_on.label_separator.clone());
+        (self.task.name() == config::Task::MultiLabel).then(|| separator.unwrap_or_else(|| USUAL_SEPARATOR.to_owned()))
+    }
+
     /// What the run that trained the model knows of its confidences.
     pub fn saved_confidence(&self) -> Result<SavedConfidence> {
         SavedConfidence::read(&self.classifier)
@@ -123,7 +143,8 @@ impl LoadedNetwork {
         let is_trained = settings.is_file();
         let trained_on = if is_trained {
             let saved = config::load(&settings)?;
-            TrainedColumns { text: saved.data.text.as_ref().map(text_columns), label: saved.data.label }
+            let text = saved.data.text.as_ref().map(text_columns);
+            TrainedColumns { text, label: saved.data.label, label_separator: saved.data.label_separator }
         } else {
             TrainedColumns::default()
         };

@@ -11,7 +11,7 @@ pub fn origins(sources: &Sources, places: &[Place], texts: &[String], labels: &[
         console.warn(format!("{error}; predictions have the numbers of rows and no other column of this file"));
         sources.numbers(places)
     });
-    for (name, instead) in origins.rename_columns(&own_columns(labels)) {
+    for (name, instead) in origins.rename_columns(&own_columns(labels, sources.options.label_separator.is_some())) {
         console.note(format!("the data's column `{name}` is called `{instead}` in the predictions"));
     }
     origins

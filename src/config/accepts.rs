@@ -198,6 +198,7 @@ impl Accepts {
             (Self::Word(_, read), Value::String(text)) => return read(text),
             // A form of digits may stand in TOML as the number that it is.
             (Self::Word(_, read), Value::Integer(number)) => return read(&number.to_string()),
+            (Self::Word(_, read), Value::Float(number)) => return read(&number.to_string()),
             (Self::YesNo, Value::Boolean(_)) => true,
             _ => false,
         };

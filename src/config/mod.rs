@@ -15,6 +15,7 @@ mod class_weights;
 mod effect;
 mod forms;
 mod keep_best;
+mod label_thresholds;
 mod layer;
 mod lists;
 mod loss;
@@ -33,6 +34,7 @@ pub use choices::{Choice, Choices};
 pub use class_weights::ClassWeights;
 pub use effect::without_effect;
 pub use keep_best::KeepBest;
+pub use label_thresholds::LabelThresholds;
 pub use lists::{Columns, Paths};
 pub use patience::Patience;
 pub use resolve::{Flags, Request, given, load, resolve};
@@ -80,6 +82,7 @@ mod tests {
             min_rows_per_label: Some(2),
             other: Some("other".into()),
             task: Some(Task::MultiLabel),
+            label_separator: Some(";".into()),
             max_length: Some(128),
             image_size: Some(224),
             on_bad_input: OnBadInput::Skip,
@@ -95,6 +98,7 @@ mod tests {
             batch_size: None,
             micro_batch_tokens: Some(1024),
             patience: Patience::Epochs(2),
+            label_thresholds: LabelThresholds::All(0.25),
             seed: i64::MAX as u64,
             ..config.training
         };

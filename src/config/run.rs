@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::class_weights::ClassWeights;
 use super::keep_best::KeepBest;
+use super::label_thresholds::LabelThresholds;
 use super::lists::{Columns, Paths};
 use super::patience::Patience;
 use super::problems::all_problems;
@@ -79,8 +80,10 @@ pub struct DataConfig {
     pub min_rows_per_label: Option<u64>,
     /// What labels with too few rows become. Only set together with `min_rows_per_label`.
     pub other: Option<String>,
-    /// What a label is; `None`: single-label.
+    /// What a label is; `None`: found from the labels.
     pub task: Option<Task>,
+    /// What is between the labels of a cell, where a row may have several; `None`: a bar.
+    pub label_separator: Option<String>,
     /// Tokens kept of each example, special tokens included.
     pub max_length: Option<usize>,
     /// Height and width in pixels that images are resized to.
@@ -169,6 +172,8 @@ pub struct TrainingConfig {
     pub keep_best: KeepBest,
     /// Whether a temperature is fitted and folded into the output layer.
     pub calibrate: Switch,
+    /// From which probability on a label is given, where rows may have several.
+    pub label_thresholds: LabelThresholds,
     /// Whether the final model is trained on training and validation rows together, for the epochs chosen.
     pub refit: bool,
     /// The accuracy that labels above the threshold are to reach; `None`: no threshold is chosen.

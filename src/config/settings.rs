@@ -9,6 +9,7 @@ use super::accepts::{
     MEGABYTES, MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS, WEIGHT_DECAY,
 };
 use super::keep_best::KeepBest;
+use super::label_thresholds::LabelThresholds;
 use super::patience::Patience;
 use super::setting::{DefaultValue, Setting, optimizer_row, row};
 use super::values::{
@@ -167,10 +168,17 @@ pub static SETTINGS: &[Setting] = &[
     ),
     row(
         "data.task",
-        "--task single-label",
+        "--task single-label|multi-label",
         Accepts::words::<Task>(),
-        Unset("single-label"),
-        "Kind of label: one class for each example (`multi-label` and `regression` are not yet available)",
+        Unset("found from the labels"),
+        "Kind of answer: one label for each row, or any number of labels (`regression` is not yet available)",
+    ),
+    row(
+        "data.label_separator",
+        "--label-separator TEXT",
+        Accepts::Text("the text between two labels"),
+        Unset("|"),
+        "Text between the labels of a row that may have several (lists as in JSON need none)",
     ),
     row(
         "data.max_length",
@@ -456,6 +464,14 @@ pub static SETTINGS: &[Setting] = &[
          often right as they say; predictions stay the same",
     )
     .elsewhere(&["temperature_scaling"]),
+    row(
+        "training.label_thresholds",
+        "--label-thresholds f1|P",
+        Accepts::words::<LabelThresholds>(),
+        DefaultValue::Fixed("f1"),
+        "Where rows may have several labels: give each from the probability on where its F1 on the validation data is \
+         highest (labels with few rows share one), or all from P on",
+    ),
     row(
         "training.refit",
         "--refit",

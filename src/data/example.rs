@@ -78,13 +78,32 @@ impl fmt::Display for Input {
     }
 }
 
+/// The right answer for a row.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Truth {
+    /// One label: its index in the set's [`super::Labels`].
+    Class(u32),
+    /// Any number of labels: their indices, increasing.
+    Several(Vec<u32>),
+}
+
+impl Truth {
+    /// The labels of the row, increasing.
+    pub fn labels(&self) -> &[u32] {
+        match self {
+            Self::Class(label) => std::slice::from_ref(label),
+            Self::Several(labels) => labels,
+        }
+    }
+}
+
 /// A labelled input and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
     /// What the network is shown, without the label.
     pub input: Input,
-    /// Index into the set's [`super::Labels`].
-    pub label: u32,
+    /// What it is to answer.
+    pub truth: Truth,
     /// Which of the files that were read together.
     pub file: u32,
     /// Row of the file, counted from 1.

@@ -1,17 +1,21 @@
 //! Loads labelled files into memory as typed examples. What their labels mean is found out by `label_reading.rs`, what
 //! is odd about them is counted by `summary.rs`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::columns::{LabelColumn, ResolvedColumns, resolve};
+use super::column_choice::{LabelColumn, resolve};
+use super::columns::ResolvedColumns;
 use super::label_reading::{KnownLabels, LabelReading, ReadLabels};
 use super::label_rules::LabelResolution;
 use super::labels::Labels;
 use super::options::ReadOptions;
 use super::reader::RowReader;
 use super::reading_log::{Oddity, ReadingLog};
-use super::summary::{Summary, summarise};
-use super::{DetectedSetting, Example, Input};
+use super::row::Row;
+use super::row_labels::{RowLabel, RowLabels};
+use super::summary::{SeveralLabels, Summary, summarise};
+use super::{DetectedSetting, Example, Input, Truth};
 use crate::console::units::counted;
 use crate::error::{Error, Result, listed};
 
@@ -59,7 +63,8 @@ pub fn load_labelled<P: AsRef<Path>>(
         if sources.is_empty() {
             choices.append(&mut source.choices);
         }
-        empty_texts += source.read_into(&mut examples, &mut reading, file, options.skip_bad_rows)?;
+        reading.expect(source.columns.labels_of_columns())?;
+        empty_texts += source.read_into(&mut examples, &mut reading, file, options)?;
         let file = source.columns.file().display();
         reading_warnings
             .extend(source.rows.log().take_warnings().into_iter().map(|warning| format!("{file}: {warning}")));
@@ -71,26 +76,38 @@ pub fn load_labelled<P: AsRef<Path>>(
         None => reading.discovered(&options.label_rules).map_err(|error| columns.at_label_column(error))?,
         Some(known) => reading.looked_up(known, &options.label_rules, &sources)?,
     };
-    let class = |label: u32| classes.get(label as usize).copied().flatten();
     let labelled = examples.len();
-    examples.retain_mut(|example| match class(example.label) {
-        Some(class) => {
-            example.label = class;
-            true
-        }
-        None => false,
+    let mut emptied = 0;
+    examples.retain_mut(|example| {
+        let had_some = !example.truth.labels().is_empty();
+        let Some(truth) = resolved(&example.truth, &classes) else { return false };
+        emptied += u64::from(had_some && truth.labels().is_empty());
+        example.truth = truth;
+        true
     });
     if examples.is_empty() {
         return Err(columns.at_label_column(nothing_left(&reading, known.is_some())));
+    }
+    if emptied > 0 {
+        let (has, is) = if emptied == 1 { ("has", "is") } else { ("have", "are") };
+        warnings.push(format!(
+            "{} {has} labels of which all are left out, and {is} kept as without any",
+            counted(emptied, "row")
+        ));
     }
     let names = sources.iter().map(|columns| columns.file().display().to_string()).collect();
     let mut summary = Summary {
         empty_texts,
         trimmed_labels: reading.trimmed,
         empty_labels: reading.empty,
+        several: options.label_separator.is_some().then(|| SeveralLabels::of(&examples)),
         left_out: (labelled - examples.len()) as u64,
         ..summarise(&examples, &labels, names)
     };
+    if columns.file().is_dir() || options.label_separator.is_some() {
+        // The names are not the values of a column.
+        summary.findings.other_task = None;
+    }
     if columns.file().is_dir() {
         summary.findings = summary.findings.of_folders(&summary.classes);
     }
@@ -101,6 +118,19 @@ pub fn load_labelled<P: AsRef<Path>>(
     let of_sources = sources.iter().flat_map(|columns| columns.warnings.iter().map(move |text| (columns, text)));
     warnings.splice(0..0, of_sources.map(|(columns, text)| of_source(columns, text)));
     Ok(LabelledSet { examples, labels, resolution, summary, columns, choices, notes, reading_warnings, warnings })
+}
+
+/// What a row's truth becomes where each label read becomes the class at its place in `classes`, or (none) is left out.
+/// `None`: the row is left out with its label.
+fn resolved(truth: &Truth, classes: &[Option<u32>]) -> Option<Truth> {
+    let class = |label: &u32| classes.get(*label as usize).copied().flatten();
+    match truth {
+        Truth::Class(label) => class(label).map(Truth::Class),
+        Truth::Several(labels) => {
+            let kept: BTreeSet<u32> = labels.iter().filter_map(class).collect();
+            Some(Truth::Several(kept.into_iter().collect()))
+        }
+    }
 }
 
 /// The error for labels of which none is left.
@@ -118,6 +148,12 @@ fn no_rows(log: &ReadingLog) -> Error {
         _ => format!("no row can be read: {}", log.described_bad_rows(0)),
     };
     Error::request(message).hint("it needs at least two rows with different labels")
+}
+
+/// What a row says of its label, or of its labels.
+enum GivenLabel<'r> {
+    One(RowLabel<'r>),
+    Several(RowLabels),
 }
 
 /// A labelled file that is open, with its columns found.
@@ -160,12 +196,12 @@ impl Source {
         examples: &mut Vec<Example>,
         reading: &mut LabelReading,
         file: u32,
-        skip_bad_rows: bool,
+        options: &ReadOptions,
     ) -> Result<u64> {
         let before = reading.rows;
         let log = self.rows.log();
         let mut empty_texts = 0;
-        let refusal = |rows: &RowReader| (!skip_bad_rows).then(|| log.take_refusal(rows.rows_read())).flatten();
+        let refusal = |rows: &RowReader| (!options.skip_bad_rows).then(|| log.take_refusal(rows.rows_read())).flatten();
         while let Some(row) = self.rows.next() {
             let row = row.map_err(|error| refusal(&self.rows).unwrap_or(error))?;
             if log.leaves_out(&row) {
@@ -178,7 +214,7 @@ impl Source {
                 empty_texts += 1;
                 continue;
             }
-            let Some(label) = self.columns.label_of(&row)? else { continue };
+            let Some(label) = self.given_label(&row, options)? else { continue };
             // A row that is left out counts for no label.
             let input = match input {
                 Ok(input) => input,
@@ -191,9 +227,16 @@ impl Source {
                 Input::Image(path) if self.columns.file().is_dir() => Some(path.as_path()),
                 _ => None,
             };
-            let index = reading.take(&label, file, &row, image);
-            if let Some(label) = index.map_err(|error| self.columns.at_label(error, row.number, row.line))? {
-                examples.push(Example { input, label, file, row: row.number });
+            let truth = match &label {
+                GivenLabel::One(label) => reading.take(label, file, &row, image).map(|label| label.map(Truth::Class)),
+                GivenLabel::Several(labels) => {
+                    let skip_empty = options.label_rules.skip_empty;
+                    let several = reading.take_several(labels, file, &row, image, skip_empty);
+                    several.map(|labels| labels.map(Truth::Several))
+                }
+            };
+            if let Some(truth) = truth.map_err(|error| self.columns.at_label(error, row.number, row.line))? {
+                examples.push(Example { input, truth, file, row: row.number });
             }
         }
         if let Some(error) = refusal(&self.rows) {
@@ -203,6 +246,14 @@ impl Source {
             true if empty_texts > 0 => Err(self.all_empty(empty_texts)),
             true => Err(no_rows(&log).file(&self.rows.layout().file)),
             false => Ok(empty_texts),
+        }
+    }
+
+    /// What a row says of its label.
+    fn given_label<'r>(&self, row: &'r Row, options: &ReadOptions) -> Result<Option<GivenLabel<'r>>> {
+        match &options.label_separator {
+            None => Ok(self.columns.label_of(row)?.map(GivenLabel::One)),
+            Some(separator) => Ok(self.columns.labels_of(row, separator)?.map(GivenLabel::Several)),
         }
     }
 
@@ -239,7 +290,10 @@ mod tests {
     fn counts_what_is_odd() {
         let set = load("x.csv", "text,label\na,pos\nb,neg\na, pos\na,neg\n ,pos\n ,neg\na,neg\n", None).unwrap();
         assert_eq!(set.labels.names(), ["neg", "pos"]);
-        assert_eq!(set.examples[0], Example { input: Input::Text("a".into()), label: 1, file: 0, row: 1 });
+        assert_eq!(
+            set.examples[0],
+            Example { input: Input::Text("a".into()), truth: Truth::Class(1), file: 0, row: 1 }
+        );
         let expected = Summary {
             rows: 5,
             files: set.summary.files.clone(),
@@ -251,6 +305,7 @@ mod tests {
             images: false,
             trimmed_labels: 1,
             empty_labels: 0,
+            several: None,
             left_out: 0,
             findings: LabelFindings::default(),
             longest_chars: 1,
@@ -307,7 +362,8 @@ mod tests {
     fn finds_training_rows_in_the_test() {
         let train = load("a.csv", "text,label\na,x\nb,y\nb,x\n", None).unwrap();
         let test = load("b.csv", "text,label\nc,x\nb,y\na,y\n", Some(&train.labels)).unwrap();
-        let rows = |examples: &[Example]| examples.iter().map(|e| (e.input.clone(), e.label)).collect::<Vec<_>>();
+        let rows =
+            |examples: &[Example]| examples.iter().map(|e| (e.input.clone(), e.truth.clone())).collect::<Vec<_>>();
         let found = crate::data::overlap(rows(&train.examples), rows(&test.examples));
         let expected = crate::data::Overlap { rows: 2, contradictions: 1, contradicting_rows: vec![(2, 0)] };
         assert_eq!(found, expected);

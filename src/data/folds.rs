@@ -96,7 +96,7 @@ mod tests {
     use crate::data::row_groups::Ties;
 
     fn singles(labels: &[u32]) -> Vec<RowGroup> {
-        Ties::new(labels.len()).groups(labels.iter().copied())
+        Ties::new(labels.len()).groups(labels.iter().map(std::slice::from_ref))
     }
 
     fn counts(folds: &Folds, labels: &[u32], label: u32) -> Vec<usize> {
@@ -136,7 +136,7 @@ mod tests {
             let labels: Vec<u32> = groups.iter().map(|group| (group % 3) as u32).collect();
             let mut ties = Ties::new(rows);
             ties.tie(groups.iter().map(Some));
-            let folds = Folds::deal(&ties.groups(labels.iter().copied()), 5, round).unwrap();
+            let folds = Folds::deal(&ties.groups(labels.iter().map(std::slice::from_ref)), 5, round).unwrap();
             for (row, group) in groups.iter().enumerate() {
                 assert!((0..rows).all(|other| groups[other] != *group || folds.of[other] == folds.of[row]));
             }

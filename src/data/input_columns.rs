@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Input;
-use super::columns::{LabelColumn, ResolvedColumns, RowLabel, resolve};
+use super::column_choice::{LabelColumn, resolve};
+use super::columns::ResolvedColumns;
 use super::format::FileLayout;
 use super::options::ReadOptions;
 use super::row::Row;
+use super::row_labels::RowLabel;
 use crate::error::{Error, Result, listed};
 
 /// What files that are read together must have in common.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::DetectedSetting;
-use super::columns::{LabelColumn, resolve};
+use super::column_choice::{LabelColumn, resolve};
 use super::format::FileLayout;
 use super::input_columns::{InputColumns, Together, add_keys, columns_of_other, options_of_other};
 use super::input_log::InputLog;

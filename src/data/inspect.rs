@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::columns::{LabelColumn, resolve};
+use super::column_choice::{LabelColumn, resolve};
 use super::format::FileFormat;
 use super::formats::is_image;
 use super::inspect_rows::{ClassReport, Counts};

@@ -40,6 +40,9 @@ pub struct OtherTask {
     pub hint: String,
     /// Whether there is hardly a doubt, so that training on them as classes must be asked for.
     pub sure: bool,
+    /// Of several labels in one, what is between them; of lists nothing that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
 }
 
 /// Different decimals from which they count as scores.
@@ -185,13 +188,13 @@ fn scores(classes: &[(String, u64)]) -> Option<OtherTask> {
         ),
         hint: hint.to_owned(),
         sure: nearly_all_differ || !whole && classes.len() > MANY,
+        separator: None,
     })
 }
 
 /// Labels that are lists: `a|b`, `a, b`, `['a', 'b']`.
 fn several_in_one(classes: &[(String, u64)]) -> Option<OtherTask> {
-    let hint = "`--task multi-label` is not available yet: give each row its main label (--label-map FILE renames), or \
-                train a yes-or-no classifier for each label";
+    let hint = "--task multi-label with --label-separator \"SEPARATOR\" takes them apart";
     let listed_ones = classes.iter().filter(|(name, _)| {
         let is_list = |open, close| name.starts_with(open) && name.ends_with(close) && name.len() > 2;
         is_list('[', ']') || is_list('{', '}')
@@ -203,6 +206,7 @@ fn several_in_one(classes: &[(String, u64)]) -> Option<OtherTask> {
             what: format!("the labels are lists, such as {examples}: these look like several labels per row"),
             hint: hint.to_owned(),
             sure: true,
+            separator: Some("|".to_owned()),
         });
     }
     ["|", ";", ",", "/", " + ", "&"].into_iter().find_map(|separator| {
@@ -233,8 +237,9 @@ fn several_in_one(classes: &[(String, u64)]) -> Option<OtherTask> {
                 "{} hold labels such as {examples}, whose parts recur: these look like several labels per row",
                 counted(rows, "row")
             ),
-            hint: hint.to_owned(),
+            hint: hint.replace("SEPARATOR", separator.trim()),
             sure: alone,
+            separator: Some(separator.to_owned()),
         })
     })
 }

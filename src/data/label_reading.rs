@@ -1,14 +1,15 @@
 //! The labels of rows as they are read: numbered as they come, and given a class at the end, when all of them are
 //! known.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::columns::{ResolvedColumns, RowLabel};
+use super::columns::ResolvedColumns;
 use super::label_map::MapLookup;
 use super::label_rules::{LabelResolution, LabelRules, Meaning, Resolved, shown};
 use super::labels::{Labels, MAX_LABELS, too_many};
 use super::row::Row;
+use super::row_labels::{RowLabel, RowLabels};
 use crate::console::units::counted;
 use crate::error::{Error, Result, listed, nearest};
 
@@ -78,29 +79,72 @@ impl LabelReading {
     /// There are more different labels than can be classes.
     pub fn take(&mut self, label: &RowLabel, file: u32, row: &Row, image: Option<&Path>) -> Result<Option<u32>> {
         self.rows += 1;
-        let first = || Place { file, row: row.number, line: row.line, image: image.map(Path::to_owned) };
+        let place = || Place { file, row: row.number, line: row.line, image: image.map(Path::to_owned) };
         if label.name.is_empty() {
-            self.empty += 1;
-            self.absent += u64::from(label.is_absent);
-            if self.first_empty.len() < SHOWN_ROWS {
-                self.first_empty.push(first());
-            }
+            self.count_empty(label.is_absent, place());
             return Ok(None);
         }
         self.trimmed += u64::from(label.was_trimmed);
-        if let Some(&index) = self.indices.get(&*label.name) {
+        self.index_of(&label.name, 1, place).map(Some)
+    }
+
+    /// The indices of a row's labels among those read, increasing; none for a row that lacks the column, or, with
+    /// `skip_empty`, that has no label.
+    ///
+    /// # Errors
+    /// There are more different labels than can be classes.
+    pub fn take_several(
+        &mut self,
+        labels: &RowLabels,
+        file: u32,
+        row: &Row,
+        image: Option<&Path>,
+        skip_empty: bool,
+    ) -> Result<Option<Vec<u32>>> {
+        self.rows += 1;
+        let place = || Place { file, row: row.number, line: row.line, image: image.map(Path::to_owned) };
+        if labels.is_absent || skip_empty && labels.names.is_empty() {
+            self.count_empty(labels.is_absent, place());
+            return Ok(None);
+        }
+        let names: BTreeSet<&String> = labels.names.iter().collect();
+        let indices: BTreeSet<u32> =
+            names.into_iter().map(|name| self.index_of(name, 1, place)).collect::<Result<_>>()?;
+        Ok(Some(indices.into_iter().collect()))
+    }
+
+    /// Expects labels of these names, though no row may have them.
+    ///
+    /// # Errors
+    /// There are more different labels than can be classes.
+    pub fn expect<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) -> Result<()> {
+        let place = || Place { file: 0, row: 0, line: 0, image: None };
+        names.into_iter().try_for_each(|name| self.index_of(name, 0, place).map(|_| ()))
+    }
+
+    fn count_empty(&mut self, is_absent: bool, place: Place) {
+        self.empty += 1;
+        self.absent += u64::from(is_absent);
+        if self.first_empty.len() < SHOWN_ROWS {
+            self.first_empty.push(place);
+        }
+    }
+
+    /// The index of a label, with so many more rows.
+    fn index_of(&mut self, name: &str, rows: u64, place: impl Fn() -> Place) -> Result<u32> {
+        if let Some(&index) = self.indices.get(name) {
             if let Some(found) = self.found.get_mut(index as usize) {
-                found.rows += 1;
+                found.rows += rows;
             }
-            return Ok(Some(index));
+            return Ok(index);
         }
         if self.found.len() == MAX_LABELS {
             return Err(too_many());
         }
         let index = self.found.len() as u32;
-        self.indices.insert(label.name.to_string(), index);
-        self.found.push(FoundLabel { name: label.name.to_string(), rows: 1, first: first() });
-        Ok(Some(index))
+        self.indices.insert(name.to_owned(), index);
+        self.found.push(FoundLabel { name: name.to_owned(), rows, first: place() });
+        Ok(index)
     }
 
     /// That every row has a label, unless such rows are to be left out.

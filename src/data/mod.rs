@@ -1,16 +1,18 @@
 //! From a data file to typed examples, and from labelled rows back to a file.
 //!
 //! In the order in which a file meets it: [`stream`] opens and decompresses it, [`reader`] finds out which of the
-//! formats it has and gives its rows, `input_rows` those of several files, [`columns`] says which columns hold the text and the label, [`labels`] numbers
-//! the classes, [`examples`] loads labelled files, `summary` counts what is odd about them, `origins` finds their rows
-//! again, [`split`] sets rows aside for validation and [`folds`] deals them, both keeping together what [`row_groups`]
-//! ties, [`inspect`] reports on a file, [`language`] tells what texts are written in, and [`writer`] writes rows with
-//! added columns. What a format is to all of these says [`mod@format`]; the formats themselves are a file each. Tokens,
-//! pixels and batches are the business of later modules: nothing here knows a network.
+//! formats it has and gives its rows, `input_rows` those of several files, [`column_choice`] finds the columns of
+//! text and label, [`columns`] takes both out of a row, [`labels`] numbers the classes, [`examples`] loads labelled
+//! files, `summary` counts what is odd about them, `origins` finds their rows again, [`split`] sets rows aside for
+//! validation and [`folds`] deals them, both keeping together what [`row_groups`] ties, [`inspect`] reports on a
+//! file, [`language`] tells what texts are written in, and [`writer`] writes rows with added columns. What a format
+//! is to all of these says [`mod@format`]; the formats themselves are a file each. Tokens, pixels and batches are
+//! the business of later modules: nothing here knows a network.
 
 mod arrow_values;
 mod bounded_lines;
 pub mod class_weights;
+pub mod column_choice;
 pub mod columns;
 mod compression;
 mod delimited;
@@ -31,9 +33,11 @@ mod input_rows;
 pub mod inspect;
 pub mod inspect_rows;
 mod inspect_text;
+mod iterative_split;
 mod json_array;
 mod json_source;
 pub mod label_findings;
+mod label_lists;
 pub mod label_map;
 mod label_reading;
 pub mod label_rules;
@@ -50,6 +54,7 @@ pub mod reader;
 pub mod reading_log;
 pub mod row;
 pub mod row_groups;
+mod row_labels;
 mod sniffing;
 pub mod split;
 pub mod stream;
@@ -60,9 +65,10 @@ mod unsupported;
 pub mod writer;
 
 pub use class_weights::ClassWeighting;
-pub use columns::{ResolvedColumns, resolve};
+pub use column_choice::resolve;
+pub use columns::ResolvedColumns;
 pub use detected::DetectedSetting;
-pub use example::{Example, Input, Modality, Place};
+pub use example::{Example, Input, Modality, Place, Truth};
 pub use examples::{LabelledSet, load_labelled};
 pub use folds::Folds;
 pub use format::FileLayout;
@@ -71,12 +77,13 @@ pub use input_columns::{InputColumns, Together};
 pub use input_log::InputLog;
 pub use input_rows::InputRows;
 pub use label_findings::LabelFindings;
+pub use label_lists::lists_of_labels;
 pub use label_map::LabelMap;
 pub use label_reading::KnownLabels;
 pub use label_rules::{LabelResolution, LabelRules};
 pub use label_text::trimmed;
 pub use labels::Labels;
-pub use options::{ReadOptions, TextColumns, TrainedColumns};
+pub use options::{ReadOptions, TextColumns, TrainedColumns, USUAL_SEPARATOR};
 pub use origins::{Origins, Sources};
 pub use overlap::{Overlap, Repeats, overlap, repeats};
 pub use reader::RowReader;

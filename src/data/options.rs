@@ -11,8 +11,10 @@ use crate::config::Quote;
 pub struct ReadOptions {
     /// The columns that hold the text.
     pub text: Option<TextColumns>,
-    /// The column that holds the label.
+    /// The column that holds the label; of several labels also a comma-separated list of columns, one for each label.
     pub label: Option<String>,
+    /// A row may have any number of labels: what is between those of a cell.
+    pub label_separator: Option<String>,
     /// Used where `text` or `label` is not given; a file without them is only read where there is no doubt.
     pub trained_on: TrainedColumns,
     /// One ASCII character between fields.
@@ -48,7 +50,12 @@ pub struct TrainedColumns {
     pub text: Option<TextColumns>,
     /// `None` when that is not known.
     pub label: Option<String>,
+    /// What was between the labels of a row that may have several.
+    pub label_separator: Option<String>,
 }
+
+/// What is between the labels of a row that may have several, where nothing says otherwise.
+pub const USUAL_SEPARATOR: &str = "|";
 
 /// The columns of the text, as somebody named them: one is a single text, two are a pair, three and more are joined to
 /// one text.

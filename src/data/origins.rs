@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::Place;
-use super::columns::{LabelColumn, resolve};
+use super::column_choice::{LabelColumn, resolve};
 use super::options::ReadOptions;
 use super::reader::RowReader;
 use super::row::Record;
@@ -95,8 +95,10 @@ impl Sources {
         let resolved = resolve(reader.layout(), options, LabelColumn::Needed)?;
         let names = distinct(reader.columns());
         let given = reader.columns().to_vec();
+        // The predictions have a column of this name of their own, which says the same.
+        let own = if options.label_separator.is_some() { "labels" } else { "label" };
         let kept: Vec<usize> =
-            (0..names.len()).filter(|&column| given[column] != "label" || resolved.label() != Some("label")).collect();
+            (0..names.len()).filter(|&column| given[column] != own || resolved.label() != Some(own)).collect();
         add_columns(columns, &kept.iter().map(|&column| names[column].clone()).collect::<Vec<_>>());
         let changed = || Error::request("the file has changed since it was read").file(path);
         let mut left = indices.iter().peekable();

@@ -62,19 +62,21 @@ impl Ties {
     }
 
     /// The groups in the order of their first rows; the rows have these labels.
-    pub fn groups(mut self, labels: impl IntoIterator<Item = u32>) -> Vec<RowGroup> {
+    pub fn groups<'a>(mut self, labels: impl IntoIterator<Item = &'a [u32]>) -> Vec<RowGroup> {
         let mut index_of: HashMap<usize, usize> = HashMap::new();
         let mut groups: Vec<RowGroup> = Vec::new();
-        for (row, label) in labels.into_iter().enumerate().take(self.parent.len()) {
+        for (row, labels) in labels.into_iter().enumerate().take(self.parent.len()) {
             let index = *index_of.entry(self.root(row)).or_insert(groups.len());
             if index == groups.len() {
                 groups.push(RowGroup::default());
             }
             let Some(group) = groups.get_mut(index) else { continue };
             group.rows.push(row);
-            match group.labels.iter_mut().find(|(known, _)| *known == label) {
-                Some((_, count)) => *count += 1,
-                None => group.labels.push((label, 1)),
+            for &label in labels {
+                match group.labels.iter_mut().find(|(known, _)| *known == label) {
+                    Some((_, count)) => *count += 1,
+                    None => group.labels.push((label, 1)),
+                }
             }
         }
         groups
@@ -90,7 +92,7 @@ mod tests {
         let mut ties = Ties::new(6);
         ties.tie(["a", "b", "a", "c", "d", "e"].map(Some));
         ties.tie([None, Some(1), Some(2), Some(2), None, Some(1)]);
-        let groups = ties.groups([0, 1, 0, 2, 0, 2]);
+        let groups = ties.groups([[0], [1], [0], [2], [0], [2]].iter().map(<[u32; 1]>::as_slice));
         let rows: Vec<&[usize]> = groups.iter().map(|group| group.rows.as_slice()).collect();
         assert_eq!(rows, [&[0, 2, 3][..], &[1, 5], &[4]]);
         assert_eq!(groups[0].labels, [(0, 2), (2, 1)]);

@@ -4,6 +4,7 @@
 //! on measures nothing.
 
 use super::Example;
+use super::iterative_split::held_out;
 use super::row_groups::{RowGroup, Ties};
 use crate::error::{Error, Result};
 use crate::random::Random;
@@ -41,8 +42,8 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
     check_fraction(fraction)?;
     let mut ties = Ties::new(examples.len());
     ties.tie(examples.iter().map(|example| Some(&example.input)));
-    let groups = ties.groups(examples.iter().map(|example| example.label));
-    let classes = examples.iter().map(|example| example.label as usize + 1).max().unwrap_or(0);
+    let groups = ties.groups(examples.iter().map(|example| example.truth.labels()));
+    let classes = classes(examples);
     let mut groups_of = vec![Vec::new(); classes];
     for (index, group) in groups.iter().enumerate() {
         if let Some(own) = groups_of.get_mut(group.label() as usize) {
@@ -94,6 +95,40 @@ pub fn stratified(examples: &[Example], fraction: f64, seed: u64) -> Result<Spli
     Ok(Split { repeated, ..Split::of(&groups, &in_valid, classes) })
 }
 
+/// Splits `examples` whose rows may have several labels so that about `fraction` of the rows of each label is for
+/// validation, by iterative stratification. Rows of one of `groups` stay together.
+///
+/// # Errors
+/// When `fraction` is not between 0 and 1, or no row can be held out.
+pub fn stratified_by_several(
+    examples: &[Example],
+    groups: Option<&[Option<u32>]>,
+    fraction: f64,
+    seed: u64,
+) -> Result<Split> {
+    check_fraction(fraction)?;
+    let mut ties = Ties::new(examples.len());
+    ties.tie(examples.iter().map(|example| Some(&example.input)));
+    if let Some(groups) = groups {
+        ties.tie(groups.iter().copied());
+    }
+    let groups = ties.groups(examples.iter().map(|example| example.truth.labels()));
+    let classes = classes(examples);
+    let mut in_valid = held_out(&groups, classes, fraction, seed);
+    if !in_valid.contains(&true) {
+        // So few rows that every share rounds to none: one that leaves its labels to train on.
+        let mut totals = vec![0usize; classes];
+        groups.iter().flat_map(|group| &group.labels).for_each(|(label, rows)| totals[*label as usize] += rows);
+        let leaves_some = |group: &RowGroup| group.labels.iter().all(|(label, own)| *own < totals[*label as usize]);
+        let free = (0..groups.len()).rev().find(|&group| groups.len() > 1 && leaves_some(&groups[group]));
+        let free = free.ok_or_else(|| {
+            Error::request("no row can be held out: each has a label that no other text has, or there is only one")
+        })?;
+        in_valid[free] = true;
+    }
+    Ok(Split::of(&groups, &in_valid, classes))
+}
+
 /// The classes that have rows, but none for validation.
 fn unvalidated(groups: &[RowGroup], validated: &[bool]) -> Vec<Unvalidated> {
     let mut texts = vec![(0, 0); validated.len()];
@@ -119,10 +154,11 @@ pub fn stratified_by_group(examples: &[Example], groups: &[Option<u32>], fractio
     let mut ties = Ties::new(examples.len());
     ties.tie(examples.iter().map(|example| Some(&example.input)));
     ties.tie(groups.iter().copied());
-    let groups = ties.groups(examples.iter().map(|example| example.label));
-    let classes = examples.iter().map(|example| example.label as usize + 1).max().unwrap_or(0);
+    let groups = ties.groups(examples.iter().map(|example| example.truth.labels()));
+    let classes = classes(examples);
     let mut totals = vec![0usize; classes];
-    examples.iter().for_each(|example| totals[example.label as usize] += 1);
+    let labels = examples.iter().flat_map(|example| example.truth.labels());
+    labels.for_each(|&label| totals[label as usize] += 1);
     // What the squared distance of the labels' shares from the fraction changes by.
     let change = |held_out: &[usize], group: &RowGroup| -> f64 {
         let of_label = |&(label, own): &(u32, usize)| {
@@ -157,6 +193,12 @@ pub fn stratified_by_group(examples: &[Example], groups: &[Option<u32>], fractio
         in_valid[nearest] = true;
     }
     Ok(Split::of(&groups, &in_valid, classes))
+}
+
+/// How many labels the examples have at least.
+fn classes(examples: &[Example]) -> usize {
+    let labels = examples.iter().flat_map(|example| example.truth.labels());
+    labels.map(|&label| label as usize + 1).max().unwrap_or(0)
 }
 
 fn check_fraction(fraction: f64) -> Result<()> {
@@ -194,17 +236,22 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::data::Input;
+    use crate::data::{Input, Truth};
 
     fn examples(rows: &[(&str, u32)]) -> Vec<Example> {
         (1..)
             .zip(rows)
-            .map(|(row, (text, label))| Example { input: Input::Text((*text).into()), label: *label, file: 0, row })
+            .map(|(row, (text, label))| Example {
+                input: Input::Text((*text).into()),
+                truth: Truth::Class(*label),
+                file: 0,
+                row,
+            })
             .collect()
     }
 
     fn labels_of(examples: &[Example], rows: &[usize]) -> HashSet<u32> {
-        rows.iter().map(|&row| examples[row].label).collect()
+        rows.iter().map(|&row| examples[row].truth.labels()[0]).collect()
     }
 
     #[test]
@@ -214,7 +261,7 @@ mod tests {
         let examples = examples(&rows);
         let split = stratified(&examples, 0.2, 1).unwrap();
         assert_eq!((split.train.len(), split.valid.len()), (800, 200));
-        assert_eq!(split.valid.iter().filter(|&&row| examples[row].label == 1).count(), 20);
+        assert_eq!(split.valid.iter().filter(|&&row| examples[row].truth.labels()[0] == 1).count(), 20);
         assert_eq!(split, stratified(&examples, 0.2, 1).unwrap());
         assert_ne!(split, stratified(&examples, 0.2, 2).unwrap());
     }
@@ -252,7 +299,12 @@ mod tests {
         let mut random = Random::new(6);
         for round in 0..200 {
             let rows: Vec<Example> = (1..=300)
-                .map(|row| Example { input: Input::Text(row.to_string()), label: random.below(3) as u32, file: 0, row })
+                .map(|row| Example {
+                    input: Input::Text(row.to_string()),
+                    truth: Truth::Class(random.below(3) as u32),
+                    file: 0,
+                    row,
+                })
                 .collect();
             let groups: Vec<Option<u32>> =
                 (0..300).map(|row| (row % 10 > 0).then(|| random.below(60) as u32)).collect();
@@ -280,7 +332,7 @@ mod tests {
                     let text = random.below(texts);
                     // Mostly one label per text, sometimes a contradicting one.
                     let label = if random.below(5) == 0 { random.below(4) } else { text % 4 };
-                    Example { input: Input::Text(text.to_string()), label: label as u32, file: 0, row }
+                    Example { input: Input::Text(text.to_string()), truth: Truth::Class(label as u32), file: 0, row }
                 })
                 .collect();
             let fraction = 0.01 + 0.98 * random.unit();

@@ -37,12 +37,38 @@ pub struct Summary {
     pub trimmed_labels: u64,
     /// Rows without a label, which were left out.
     pub empty_labels: u64,
+    /// How many labels rows have, where they may have several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub several: Option<SeveralLabels>,
     /// Rows whose label was left out by a rule.
     pub left_out: u64,
     /// What looks wrong about the labels.
     pub findings: LabelFindings,
     /// Characters of the longest text, both of a pair together; 0 for images.
     pub longest_chars: usize,
+}
+
+/// How many labels rows have that may have any number of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SeveralLabels {
+    /// Of all rows together.
+    pub labels: u64,
+    /// Of one row at most.
+    pub most: u64,
+    /// Rows that have none.
+    pub unlabelled_rows: u64,
+}
+
+impl SeveralLabels {
+    /// Counts those of `examples`.
+    pub(super) fn of(examples: &[Example]) -> Self {
+        let counts = || examples.iter().map(|example| example.truth.labels().len() as u64);
+        Self {
+            labels: counts().sum(),
+            most: counts().max().unwrap_or(0),
+            unlabelled_rows: counts().filter(|&count| count == 0).count() as u64,
+        }
+    }
 }
 
 /// How many classes a line names, the largest.
@@ -55,8 +81,10 @@ pub(super) fn summarise(examples: &[Example], labels: &Labels, files: Vec<String
     let images = matches!(examples.first(), Some(Example { input: Input::Image(_), .. }));
     let mut summary = Summary { rows: examples.len() as u64, images, ..Summary::default() };
     for example in examples {
-        if let Some(count) = counts.get_mut(example.label as usize) {
-            *count += 1;
+        for &label in example.truth.labels() {
+            if let Some(count) = counts.get_mut(label as usize) {
+                *count += 1;
+            }
         }
         if let Some(rows) = rows_of.get_mut(example.file as usize) {
             *rows += 1;
@@ -64,7 +92,7 @@ pub(super) fn summarise(examples: &[Example], labels: &Labels, files: Vec<String
         summary.longest_chars = summary.longest_chars.max(example.input.chars());
     }
     summary.files = files.into_iter().zip(rows_of).collect();
-    let found = repeats(examples.iter().map(|example| (&example.input, example.label)));
+    let found = repeats(examples.iter().map(|example| (&example.input, &example.truth)));
     summary.set_repeats(&found, |summary, row| examples.get(row).map_or(String::new(), |row| summary.row_name(row)));
     summary.classes = labels.names().iter().cloned().zip(counts).collect();
     summary.findings = LabelFindings::of(&summary.classes);
@@ -116,10 +144,22 @@ impl fmt::Display for Summary {
             write!(f, " ({})", files.join(", "))?;
         }
         let count = classes.len() as u64;
-        let noun = if count == 1 { "class" } else { "classes" };
+        let noun = match (&self.several, count) {
+            (Some(_), 1) => "label",
+            (Some(_), _) => "labels",
+            (None, 1) => "class",
+            (None, _) => "classes",
+        };
         write!(f, ", {} {noun}: {}", units::count(count), shown.join(", "))?;
         if classes.len() > SHOWN_CLASSES {
             write!(f, " and {} more", classes.len() - SHOWN_CLASSES)?;
+        }
+        if let Some(SeveralLabels { labels, most, unlabelled_rows }) = self.several {
+            let mean = labels as f64 / self.rows.max(1) as f64;
+            write!(f, "; {mean:.2} labels per row, {most} at most")?;
+            if unlabelled_rows > 0 {
+                write!(f, ", {} without any", counted(unlabelled_rows, "row"))?;
+            }
         }
         self.repeated().iter().try_for_each(|repeated| write!(f, "; {repeated}"))?;
         if self.trimmed_labels > 0 {

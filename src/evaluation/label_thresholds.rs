@@ -7,6 +7,9 @@
 use super::f1::Counts;
 use super::multi_label::sigmoid;
 
+/// The least probability of a label for which none was chosen.
+pub const USUAL: f64 = 0.5;
+
 /// A label with fewer rows takes the shared threshold.
 pub const FEWEST_ROWS: usize = 5;
 
@@ -21,7 +24,7 @@ pub fn choose(logits: &[f32], truth: &[Vec<u32>], width: usize) -> Vec<f64> {
             .collect()
     };
     let by_label: Vec<Vec<(f64, bool)>> = (0..width).map(scored).collect();
-    let shared = best(&by_label.concat()).unwrap_or(0.5);
+    let shared = best(&by_label.concat()).unwrap_or(USUAL);
     let own = |rows: &Vec<(f64, bool)>| {
         let has = rows.iter().filter(|(_, has)| *has).count();
         if has < FEWEST_ROWS { shared } else { best(rows).unwrap_or(shared) }

@@ -1,4 +1,5 @@
-//! Multinomial logistic regression with an L2 penalty, trained to convergence: the head on frozen features.
+//! Logistic regression with an L2 penalty, trained to convergence: the head on frozen features. Multinomial where a row
+//! has one class; where it may have several labels, one regression for each label, all with the same penalty.
 //!
 //! Features are standardised for the optimisation and the standardisation is folded into the weights afterwards, so
 //! that the result is a plain linear layer. The penalty is chosen on validation data. [`lbfgs`] in fp64; a convex
@@ -47,8 +48,38 @@ pub enum Step {
 pub struct Labelled<'a> {
     /// One row per example, in any floating-point kind.
     pub features: &'a Tensor,
-    /// `[N, classes]`, fp64: what each class's log-probability counts, see [`soft_targets`].
-    pub targets: &'a Tensor,
+    /// As many rows, see [`soft_targets`] and [`label_targets`].
+    pub targets: &'a Targets,
+}
+
+/// What each class's or label's log-probability counts, fp64.
+pub struct Targets {
+    /// `[N, classes]`: one-hot, unless labels are smoothed or classes weighted; of labels each for itself 0 or what a
+    /// row that has the label counts.
+    counts: Tensor,
+    /// What the gradient subtracts `counts` from, times the probability: of classes `[N, 1]`, their sums; of labels
+    /// `[N, labels]`, what a row counts that has the label or has not.
+    weights: Tensor,
+    link: Link,
+}
+
+/// From a linear layer's outputs to probabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// One of the classes.
+    Softmax,
+    /// Each label for itself.
+    Sigmoid,
+}
+
+impl Targets {
+    fn rows(&self) -> i64 {
+        self.counts.size().first().copied().unwrap_or_default()
+    }
+
+    fn classes(&self) -> i64 {
+        self.counts.size().get(1).copied().unwrap_or_default()
+    }
 }
 
 /// The targets of cross-entropy as PyTorch has them, `[N, classes]` in fp64: one-hot, unless labels are smoothed or
@@ -61,7 +92,7 @@ pub fn soft_targets(
     classes: usize,
     label_smoothing: f64,
     class_weights: Option<&[f64]>,
-) -> Result<Tensor> {
+) -> Result<Targets> {
     if labels.iter().any(|&label| label as usize >= classes) {
         return Err(Error::failure(format!("a label is beyond the {classes} classes there are")));
     }
@@ -71,10 +102,26 @@ pub fn soft_targets(
         let evenly = label_smoothing / classes.max(1) as f64;
         targets = targets.f_mul_scalar(1.0 - label_smoothing)?.f_add_scalar(evenly)?;
     }
-    match class_weights {
-        Some(weights) => Ok(targets.f_mul(&Tensor::f_from_slice(weights)?)?),
-        None => Ok(targets),
+    if let Some(weights) = class_weights {
+        targets = targets.f_mul(&Tensor::f_from_slice(weights)?)?;
     }
+    let weights = targets.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Double)?;
+    Ok(Targets { counts: targets, weights, link: Link::Softmax })
+}
+
+/// The targets of binary cross-entropy, from `[N, labels]` zeros and ones, row-major. A row that has a label counts
+/// `positive_weights` of it (PyTorch's `pos_weight`), without them 1; one that has not counts 1.
+///
+/// # Errors
+/// `multi_hot` is not so many rows.
+pub fn label_targets(multi_hot: &[f32], labels: usize, positive_weights: Option<&[f64]>) -> Result<Targets> {
+    let has = Tensor::f_from_slice(multi_hot)?.f_view([-1, labels as i64])?.f_to_kind(Kind::Double)?;
+    let lacks = has.f_neg()?.f_add_scalar(1.0)?;
+    let counts = match positive_weights {
+        Some(weights) => has.f_mul(&Tensor::f_from_slice(weights)?)?,
+        None => has,
+    };
+    Ok(Targets { weights: counts.f_add(&lacks)?, counts, link: Link::Sigmoid })
 }
 
 /// Which penalties are tried, and how closely each is solved.
@@ -214,69 +261,84 @@ impl Basis {
     }
 }
 
-/// Mean cross-entropy of a linear layer on fixed data, with its gradient. Points are `[width + 1, classes]`, row by
-/// row, the last row the biases.
+/// Mean cross-entropy of a linear layer on fixed data, with its gradient; of labels each for itself the sum of theirs,
+/// so that the penalty is to each what it would be alone. Points are `[width + 1, classes]`, row by row, the last row
+/// the biases.
 struct Problem {
     /// `[N, width + 1]`, the last column ones.
     x: Tensor,
-    /// `[N, classes]`: what each class's log-probability counts; one-hot, unless labels are smoothed or classes
-    /// weighted.
-    targets: Tensor,
-    /// `[N, 1]`: the sums of `targets`.
-    weights: Tensor,
+    targets: Targets,
     width: i64,
 }
 
 impl Problem {
-    fn new(x: Tensor, targets: &Tensor) -> Result<Self> {
-        let ([rows, width], [targets_rows, _]) = (&x.size()[..], &targets.size()[..]) else {
-            return Err(Error::failure("features and targets must be matrices"));
+    fn new(x: Tensor, targets: &Targets) -> Result<Self> {
+        let [rows, width] = x.size()[..] else {
+            return Err(Error::failure("features must be a matrix"));
         };
-        if rows != targets_rows {
+        if rows != targets.rows() {
             return Err(Error::failure("features and labels do not belong together"));
         }
-        let (rows, width, targets) = (*rows, *width, targets.shallow_clone());
-        let weights = targets.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Double)?;
+        let (counts, weights) = (targets.counts.shallow_clone(), targets.weights.shallow_clone());
+        let targets = Targets { counts, weights, link: targets.link };
         let ones = Tensor::f_ones([rows, 1], (Kind::Double, Device::Cpu))?;
-        Ok(Self { x: Tensor::f_cat(&[x, ones], 1)?, targets, weights, width })
+        Ok(Self { x: Tensor::f_cat(&[x, ones], 1)?, targets, width })
     }
 
     /// Every class as likely as the others.
     fn start(&self) -> Vec<f64> {
-        vec![0.0; (self.width + 1) as usize * self.classes() as usize]
-    }
-
-    fn classes(&self) -> i64 {
-        self.targets.size().get(1).copied().unwrap_or_default()
+        vec![0.0; (self.width + 1) as usize * self.targets.classes() as usize]
     }
 
     fn rows(&self) -> f64 {
-        self.targets.size().first().copied().unwrap_or_default().max(1) as f64
+        self.targets.rows().max(1) as f64
     }
 
     /// A point as `[width + 1, classes]`, fp64.
     fn table(&self, point: &[f64]) -> Result<Tensor> {
-        Ok(Tensor::f_from_slice(point)?.f_view([self.width + 1, self.classes()])?)
+        Ok(Tensor::f_from_slice(point)?.f_view([self.width + 1, self.targets.classes()])?)
+    }
+
+    /// The layer's outputs, `[N, classes]`, fp64.
+    fn outputs(&self, point: &[f64]) -> Result<Tensor> {
+        Ok(self.x.f_matmul(&self.table(point)?)?)
     }
 
     /// The logarithms of the rows' probabilities, `[N, classes]`, fp64.
-    fn log_probabilities(&self, point: &[f64]) -> Result<Tensor> {
-        Ok(self.x.f_matmul(&self.table(point)?)?.f_log_softmax(-1, Kind::Double)?)
+    fn log_probabilities(&self, outputs: &Tensor) -> Result<Tensor> {
+        match self.targets.link {
+            Link::Softmax => Ok(outputs.f_log_softmax(-1, Kind::Double)?),
+            Link::Sigmoid => Ok(outputs.f_log_sigmoid()?),
+        }
+    }
+
+    /// The mean over the rows.
+    fn loss(&self, outputs: &Tensor, log_probabilities: &Tensor) -> Result<f64> {
+        let Targets { counts, weights, link } = &self.targets;
+        let mut sum = log_probabilities.f_mul(counts)?.f_sum(Kind::Double)?;
+        if *link == Link::Sigmoid {
+            // ln(1 - p) is ln p less the output.
+            let lacking = log_probabilities.f_sub(outputs)?.f_mul(&weights.f_sub(counts)?)?;
+            sum = sum.f_add(&lacking.f_sum(Kind::Double)?)?;
+        }
+        Ok(-sum.f_double_value(&[])? / self.rows())
     }
 
     fn mean_loss(&self, point: &[f64]) -> Result<f64> {
-        let loss = self.log_probabilities(point)?.f_mul(&self.targets)?.f_sum(Kind::Double)?;
-        Ok(-loss.f_double_value(&[])? / self.rows())
+        let outputs = self.outputs(point)?;
+        self.loss(&outputs, &self.log_probabilities(&outputs)?)
     }
 
     /// Loss with the penalty, and its gradient. Biases are not penalised.
     fn evaluate(&self, point: &[f64], l2: f64, gradient: &mut [f64]) -> Result<f64> {
-        let log_p = self.log_probabilities(point)?;
-        let loss = -log_p.f_mul(&self.targets)?.f_sum(Kind::Double)?.f_double_value(&[])? / self.rows();
-        let residual = log_p.f_exp()?.f_mul(&self.weights)?.f_sub(&self.targets)?.f_div_scalar(self.rows())?;
+        let outputs = self.outputs(point)?;
+        let log_p = self.log_probabilities(&outputs)?;
+        let loss = self.loss(&outputs, &log_p)?;
+        let Targets { counts, weights, .. } = &self.targets;
+        let residual = log_p.f_exp()?.f_mul(weights)?.f_sub(counts)?.f_div_scalar(self.rows())?;
         let slopes = self.x.f_transpose(0, 1)?.f_matmul(&residual)?;
         slopes.f_contiguous()?.f_copy_data(gradient, gradient.len())?;
-        let weights = (self.width * self.classes()) as usize;
+        let weights = (self.width * self.targets.classes()) as usize;
         let mut squares = 0.0;
         for (gradient, weight) in gradient.iter_mut().zip(point).take(weights) {
             *gradient += l2 * weight;
@@ -297,6 +359,45 @@ mod tests {
     fn the_solution_is_a_minimum() -> Result<()> {
         check_minimum(0.0, None)?;
         check_minimum(0.1, Some(&[0.5, 1.0, 3.0]))
+    }
+
+    /// Each label for itself: the joint solution is the labels' own, and with weights one that counts them.
+    #[test]
+    fn labels_each_for_themselves_are_regressions_of_their_own() -> Result<()> {
+        let x = from_torch(1, || Tensor::randn([60, 5], (Kind::Double, Device::Cpu)));
+        let has = |row: i64, label: i64| x.double_value(&[row, label]) + 0.3 * x.double_value(&[row, 4]) > 0.4;
+        let hot = |labels: std::ops::Range<i64>| -> Vec<f32> {
+            (0..60)
+                .flat_map(|row| labels.clone().map(move |label| (row, label)))
+                .map(|(r, l)| f32::from(has(r, l)))
+                .collect()
+        };
+        let solved = |targets: &Targets| -> Result<Tensor> {
+            let problem = Problem::new(x.shallow_clone(), targets)?;
+            let mut point = problem.start();
+            let limits = Limits { tolerance: 1e-9, iterations: MAX_ITERATIONS, memory: MEMORY };
+            lbfgs::minimise(&mut point, limits, |point, gradient| problem.evaluate(point, 0.01, gradient))?;
+            problem.table(&point)
+        };
+        let weights = [1.0, 2.5];
+        let together = solved(&label_targets(&hot(0..2), 2, Some(&weights))?)?;
+        for label in 0..2 {
+            let alone =
+                solved(&label_targets(&hot(label..label + 1), 1, Some(&weights[label as usize..=label as usize]))?)?;
+            let difference = (together.f_narrow(1, label, 1)? - &alone).f_abs()?.f_max()?.f_double_value(&[])?;
+            assert!(difference < 1e-6, "{difference}");
+        }
+        // Two classes of a softmax differ by the one output of a sigmoid, whose penalty is twice theirs.
+        let classes: Vec<u32> = (0..60).map(|row| u32::from(has(row, 0))).collect();
+        let labels = Problem::new(x.shallow_clone(), &label_targets(&hot(0..1), 1, None)?)?;
+        let softmax = Problem::new(x.shallow_clone(), &soft_targets(&classes, 2, 0.0, None)?)?;
+        let (point, mut gradient) = ([0.5, -0.2, 0.1, 0.7, -0.4, 0.3], vec![0.0; 6]);
+        let both: Vec<f64> = point.iter().flat_map(|value| [0.0, *value]).collect();
+        let mut both_gradient = vec![0.0; 12];
+        let loss = labels.evaluate(&point, 0.0, &mut gradient)?;
+        assert!((loss - softmax.evaluate(&both, 0.0, &mut both_gradient)?).abs() < 1e-12);
+        assert!(gradient.iter().zip(both_gradient.iter().skip(1).step_by(2)).all(|(a, b)| (a - b).abs() < 1e-12));
+        Ok(())
     }
 
     fn check_minimum(label_smoothing: f64, class_weights: Option<&[f64]>) -> Result<()> {

@@ -32,6 +32,8 @@ pub struct Classifier {
     pub labels: Labels,
     /// What the head answers, as transformers' `config.json` names it.
     pub problem_type: String,
+    /// By label the least probability at which it is given, where each may have a threshold.
+    pub label_thresholds: Option<Vec<f64>>,
     /// What a batch must hold: token ids below a limit, or images of a size.
     pub input: InputSpec,
     /// Where all of its tensors are, and batches must be.
@@ -45,6 +47,9 @@ pub struct Classifier {
     /// The parameters of the low-rank adapters, while there are any.
     pub adapters: Vec<Parameter>,
 }
+
+/// The key of `config.json`: an object from labels, in their order, to thresholds.
+pub const LABEL_THRESHOLDS: &str = "label_thresholds";
 
 impl Classifier {
     /// Has images prepared like this from now on.
@@ -153,10 +158,24 @@ impl Classifier {
         let Self { config, labels, problem_type, pooling, input, .. } = self;
         let description = self.backbone.description();
         let model = SavedModel { config, labels, problem_type, pooling: *pooling, input, description };
-        let Export { config, files } = self.family.export(&model);
+        let Export { mut config, files } = self.family.export(&model);
+        self.add_thresholds(&mut config);
         for (name, content) in files {
             write_atomically(directory.join(name), content.as_bytes())?;
         }
         write_atomically(directory.join("config.json"), format!("{config:#}\n").as_bytes())
+    }
+
+    /// The thresholds of the labels, which no library has a key for; those that the base of the configuration has are
+    /// another head's.
+    fn add_thresholds(&self, config: &mut Value) {
+        let Value::Object(config) = config else { return };
+        config.shift_remove(LABEL_THRESHOLDS);
+        if let Some(thresholds) = &self.label_thresholds {
+            let named = self.labels.names().iter().cloned().zip(thresholds.iter().map(|&threshold| threshold.into()));
+            config.insert(LABEL_THRESHOLDS.to_owned(), Value::Object(named.collect()));
+            // A file of timm's does not say it otherwise.
+            config.insert("problem_type".to_owned(), self.problem_type.as_str().into());
+        }
     }
 }

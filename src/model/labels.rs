@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
+use super::classifier::LABEL_THRESHOLDS;
 use crate::data::Labels;
 use crate::error::{Error, Result, listed};
 
@@ -105,6 +106,24 @@ pub fn stored_problem_type(checkpoint: &Checkpoint, outputs: usize) -> String {
         None if outputs == 1 => "regression".to_owned(),
         None => SINGLE_LABEL.to_owned(),
     }
+}
+
+/// By label the least probability at which it is given, where a checkpoint says so.
+///
+/// # Errors
+/// It does not say so of each label, with a number from 0 to 1.
+pub fn stored_thresholds(checkpoint: &Checkpoint, labels: &Labels) -> Result<Option<Vec<f64>>> {
+    let Some(stored) = checkpoint.config.get(LABEL_THRESHOLDS).filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let of = |label: &String| stored.get(label)?.as_f64().filter(|threshold| (0.0..=1.0).contains(threshold));
+    let thresholds: Option<Vec<f64>> = labels.names().iter().map(of).collect();
+    thresholds.map(Some).ok_or_else(|| {
+        Error::request("must be an object that gives every label a number from 0 to 1")
+            .file(checkpoint.config_file())
+            .key(LABEL_THRESHOLDS)
+            .hint("without the key, labels are given from a probability of 0.5 on")
+    })
 }
 
 /// timm's list of class names, when there is one.

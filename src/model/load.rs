@@ -14,7 +14,7 @@ use super::family::{
     FAMILIES, Family, FreshNetwork, HeadLayers, HeadNorm, HeadSpec, HiddenLayer, Leftovers, Parts, unknown_network,
 };
 use super::head::{Head, Hidden, NamedLinear, NamedNorm, random_linear, stored_linear, stored_norm};
-use super::labels::{SINGLE_LABEL, stored_labels, stored_problem_type};
+use super::labels::{SINGLE_LABEL, stored_labels, stored_problem_type, stored_thresholds};
 use super::layers::{LayerNorm, Linear, NormKind};
 use super::parameter::ParameterLocation;
 use super::pass::Pooling;
@@ -210,8 +210,12 @@ impl Classifier {
             true => stored_problem_type(&checkpoint, labels.len()),
             false => SINGLE_LABEL.to_owned(),
         };
+        let thresholds = match report.missing.is_empty() {
+            true => stored_thresholds(&checkpoint, &labels)?,
+            false => None,
+        };
         let mut classifier = assemble(family, parts, labels, pooling, head, request.device, checkpoint.directory)?;
-        classifier.problem_type = problem_type;
+        (classifier.problem_type, classifier.label_thresholds) = (problem_type, thresholds);
         Ok((classifier, report))
     }
 
@@ -267,6 +271,7 @@ fn assemble(
         pooling,
         labels,
         problem_type,
+        label_thresholds: None,
         input,
         device,
         directory,

@@ -5,6 +5,7 @@
 pub mod evaluation;
 pub mod folds;
 pub mod html;
+pub mod label_sets;
 pub mod metrics;
 pub mod model_card;
 mod multi_label;
@@ -19,6 +20,7 @@ pub mod threshold;
 pub mod verdict;
 
 pub use folds::{EpochScores, FoldScore, FoldScores};
+pub use label_sets::{LabelSets, SplitPredictions};
 pub use metrics::{Refit, RunMetrics};
 pub use next_steps::NextStep;
 pub use origins::{Origin, row_origins};

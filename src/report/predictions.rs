@@ -1,6 +1,6 @@
 //! `predictions/SPLIT.csv` of a run: every row of a split as it is in the data, with its number there, the true label
 //! and the network's predictions; and `predictions/mistakes.csv`, the wrong ones of these, the most confident first.
-//! `rehead compare` pairs runs by these rows, and reports show them.
+//! `rehead compare` pairs runs by these rows, and reports show them. Rows of several labels are in `label_sets.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -64,27 +64,15 @@ impl Predictions {
         labels: &[String],
         origins: &Origins,
     ) -> Result<()> {
-        let failed = |error: csv::Error| Error::failure(error.to_string()).file(file);
         let name_of = |label: usize| labels.get(label).map_or("", String::as_str);
         let rows: Vec<&[f32]> = self.rows().collect();
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let file_column = (!origins.files.is_empty()).then_some("file");
-        let before = ["row"].into_iter().chain(file_column).chain(origins.columns.iter().map(String::as_str));
         let own = ["label", "prediction", "confidence"].into_iter().map(str::to_owned).chain(of_labels(labels));
-        writer.write_record(before.map(str::to_owned).chain(own)).map_err(failed)?;
-        for index in indices {
-            let (Some(row), Some(&truth)) = (rows.get(index), self.truth.get(index)) else { continue };
+        write_table(file, origins, own, indices, |index| {
+            let (row, truth) = (rows.get(index)?, *self.truth.get(index)?);
             let best = argmax(row);
-            let number = origins.rows.get(index).map_or(index as u64 + 1, |&row| row).to_string();
-            let known = std::iter::once(number)
-                .chain(origins.files.get(index).cloned())
-                .chain(origins.values.get(index).into_iter().flatten().cloned())
-                .chain([name_of(truth as usize).to_owned(), name_of(best).to_owned()]);
-            let numbers = row.get(best).into_iter().chain(*row).map(f32::to_string);
-            writer.write_record(known.chain(numbers)).map_err(failed)?;
-        }
-        let bytes = writer.into_inner().map_err(|error| Error::failure(error.to_string()).file(file))?;
-        write_atomically(file, &bytes)
+            let names = [name_of(truth as usize).to_owned(), name_of(best).to_owned()];
+            Some(names.into_iter().chain(row.get(best).into_iter().chain(*row).map(f32::to_string)).collect())
+        })
     }
 
     /// Reads what [`write`](Self::write) saved, to the last bit.
@@ -94,12 +82,7 @@ impl Predictions {
     pub fn read(run: &Path, name: &str, labels: &[String]) -> Result<Self> {
         let file = predictions_file(run, name);
         let bytes = std::fs::read(&file).map_err(|error| Error::io(error, &file))?;
-        let bad = |row: usize, message: &str| {
-            Error::request(format!("not the predictions of a run: {message}"))
-                .file(&file)
-                .row(row as u64)
-                .hint("delete the run's folder, and it is trained again")
-        };
+        let bad = |row: usize, message: &str| not_predictions(&file, row, message);
         let mut predictions = Self::default();
         let index = |name: &str| labels.iter().position(|label| label == name);
         let mut reader = csv::Reader::from_reader(bytes.as_slice());
@@ -122,24 +105,54 @@ impl Predictions {
     }
 }
 
-/// The columns that are not the data's own.
-pub fn own_columns(labels: &[String]) -> Vec<String> {
-    ["row", "file", "label", "prediction", "confidence"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(of_labels(labels))
-        .collect()
+/// Writes the rows of `indices` as CSV: what they are in the data, then their `own` columns with what `cells` gives.
+pub(super) fn write_table(
+    file: &Path,
+    origins: &Origins,
+    own: impl IntoIterator<Item = String>,
+    indices: impl IntoIterator<Item = usize>,
+    cells: impl Fn(usize) -> Option<Vec<String>>,
+) -> Result<()> {
+    let failed = |error: csv::Error| Error::failure(error.to_string()).file(file);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let file_column = (!origins.files.is_empty()).then_some("file");
+    let before = ["row"].into_iter().chain(file_column).chain(origins.columns.iter().map(String::as_str));
+    writer.write_record(before.map(str::to_owned).chain(own)).map_err(failed)?;
+    for index in indices {
+        let Some(cells) = cells(index) else { continue };
+        let number = origins.rows.get(index).map_or(index as u64 + 1, |&row| row).to_string();
+        let known = std::iter::once(number)
+            .chain(origins.files.get(index).cloned())
+            .chain(origins.values.get(index).into_iter().flatten().cloned());
+        writer.write_record(known.chain(cells)).map_err(failed)?;
+    }
+    let bytes = writer.into_inner().map_err(|error| Error::failure(error.to_string()).file(file))?;
+    write_atomically(file, &bytes)
+}
+
+/// The error for a file that is not what a run has written.
+pub(super) fn not_predictions(file: &Path, row: usize, message: &str) -> Error {
+    Error::request(format!("not the predictions of a run: {message}"))
+        .file(file)
+        .row(row as u64)
+        .hint("delete the run's folder, and it is trained again")
+}
+
+/// The columns that are not the data's own. `several`: rows may have several labels.
+pub fn own_columns(labels: &[String], several: bool) -> Vec<String> {
+    let of_task: &[&str] = if several { &["labels"] } else { &["label", "confidence"] };
+    ["row", "file", "prediction"].iter().chain(of_task).map(|&name| name.to_owned()).chain(of_labels(labels)).collect()
 }
 
 /// The columns of the labels' probabilities.
-fn of_labels(labels: &[String]) -> impl Iterator<Item = String> {
+pub(super) fn of_labels(labels: &[String]) -> impl Iterator<Item = String> {
     labels.iter().map(|label| format!("p_{label}"))
 }
 
 /// As a split would be called.
-const MISTAKES: &str = "mistakes";
+pub(super) const MISTAKES: &str = "mistakes";
 
-fn predictions_file(run: &Path, name: &str) -> PathBuf {
+pub(super) fn predictions_file(run: &Path, name: &str) -> PathBuf {
     run.join("predictions").join(format!("{name}.csv"))
 }
 

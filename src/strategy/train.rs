@@ -37,7 +37,7 @@ fn train_head(classifier: &mut Classifier, request: &TrainRequest) -> Result<Tra
     let mut history = HistoryWriter::create(request.options.run.join("history.jsonl"))?;
     let mut valid = None;
     if let (Some(logits), Some(data)) = (fitted.valid_logits, request.guide.validation()) {
-        let evaluation = request.task.evaluate(&logits, &data.targets, &classifier.labels)?;
+        let evaluation = request.task.evaluate(&logits, &data.targets, &classifier.labels, None)?;
         history.evaluation(EvaluationRecord::new("valid", 1, 1, &evaluation, began.elapsed().as_secs_f64()))?;
         request.console.note(format!("validation {}", evaluation.summary()));
         valid = Some(Evaluated { logits, evaluation });

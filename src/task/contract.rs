@@ -56,7 +56,20 @@ pub trait Task: Sync {
     ///
     /// # Errors
     /// No rows, or logits that are not finite (the row is named).
-    fn evaluate(&self, logits: &Rows, targets: &Targets, names: &Labels) -> Result<Evaluation>;
+    ///
+    /// `thresholds`: the least probability at which each label is given, where the task has such; `None`: not chosen
+    /// yet.
+    fn evaluate(
+        &self,
+        logits: &Rows,
+        targets: &Targets,
+        names: &Labels,
+        thresholds: Option<&[f64]>,
+    ) -> Result<Evaluation>;
+
+    /// The thresholds for [`evaluate`](Task::evaluate) that suit the logits of rows which were not trained on; `None`:
+    /// the task has none.
+    fn thresholds(&self, logits: &Rows, targets: &Targets) -> Option<Vec<f64>>;
 
     /// The columns that `label` adds to each row.
     fn columns(&self, names: &Labels, options: ColumnOptions) -> Box<dyn OutputColumns>;
@@ -101,6 +114,10 @@ pub struct ColumnOptions {
     pub unknown: Option<Unknown>,
     /// What is written in its place; `None`: nothing.
     pub unknown_label: Option<String>,
+    /// By label the least probability at which it is given, of a task that has such.
+    pub thresholds: Option<Vec<f64>>,
+    /// What is written between several labels.
+    pub label_separator: String,
 }
 
 /// How unusual a row may be to be given an answer.
@@ -114,9 +131,9 @@ pub struct Unknown {
 
 /// What is written for an example.
 pub struct Answer {
-    /// The index of the label that it is given; `None` where the answer is less confident than asked for, or the
+    /// The indices of the labels that it is given; none where the answer is less confident than asked for, or the
     /// example too unusual.
-    pub class: Option<usize>,
+    pub labels: Vec<usize>,
     /// Whether the example is too unusual.
     pub is_unusual: bool,
     /// One for each of [`OutputColumns::names`].

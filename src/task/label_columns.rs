@@ -69,7 +69,7 @@ impl OutputColumns for LabelColumns {
         if self.options.probabilities {
             values.extend(probabilities.iter().map(|&p| OutputValue::Number(p)));
         }
-        Answer { class: is_labelled.then_some(class), is_unusual, values }
+        Answer { labels: is_labelled.then_some(class).into_iter().collect(), is_unusual, values }
     }
 }
 
@@ -85,14 +85,14 @@ mod tests {
             ColumnOptions { probabilities: true, top: 9, min_confidence: vec![0.9; 3], ..ColumnOptions::default() };
         let columns = LabelColumns::new(&names, options.clone());
         assert_eq!(columns.names().len(), 2 + 2 * 3 + 3);
-        let Answer { class, values, .. } = columns.answer(&[0.0, 1.0, 0.5]);
+        let Answer { labels, values, .. } = columns.answer(&[0.0, 1.0, 0.5]);
         assert_eq!(values.len(), columns.names().len());
-        assert!(class.is_none() && values[0] == OutputValue::Empty, "less confident than asked");
+        assert!(labels.is_empty() && values[0] == OutputValue::Empty, "less confident than asked");
         assert!(matches!(&values[2], OutputValue::Text(name) if name == "b"));
         assert_eq!(columns.empty().len(), values.len());
         let columns = LabelColumns::new(&names, ColumnOptions { unknown_label: Some("?".into()), ..options });
         assert_eq!(columns.answer(&[0.0, 1.0, 0.5]).values[0], OutputValue::Text("?".into()));
-        assert_eq!(columns.answer(&[0.0, 9.0, 0.5]).class, Some(1));
+        assert_eq!(columns.answer(&[0.0, 9.0, 0.5]).labels, [1]);
     }
 
     #[test]
@@ -103,8 +103,8 @@ mod tests {
         let columns = LabelColumns::new(&names, ColumnOptions { unknown, ..ColumnOptions::default() });
         assert_eq!(columns.names(), ["predicted_label", "confidence", "typicality"]);
         let unusual = columns.answer(&[3.0, -1.0]);
-        assert!(unusual.class.is_none() && unusual.is_unusual && unusual.values[2] == OutputValue::Number(0.01));
+        assert!(unusual.labels.is_empty() && unusual.is_unusual && unusual.values[2] == OutputValue::Number(0.01));
         let usual = columns.answer(&[8.0, 0.0]);
-        assert_eq!((usual.class, usual.is_unusual), (Some(0), false));
+        assert_eq!((usual.labels, usual.is_unusual), (vec![0], false));
     }
 }

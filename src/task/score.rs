@@ -26,11 +26,12 @@ pub fn score(
     name: &str,
     console: &Console,
 ) -> Result<Evaluated> {
-    let examples = &dataset.examples;
+    let (examples, classifier) = (&dataset.examples, inference.classifier);
     let bar = console.progress(name, Some(examples.len() as u64), "examples").rate_in(examples.unit());
     let logits =
         inference.logits(&**examples, &mut |examples, tokens| bar.advance_with(examples as u64, tokens as u64))?;
     drop(bar);
-    let evaluation = task.evaluate(&logits, &dataset.targets, &inference.classifier.labels)?;
+    let evaluation =
+        task.evaluate(&logits, &dataset.targets, &classifier.labels, classifier.label_thresholds.as_deref())?;
     Ok(Evaluated { logits, evaluation })
 }

@@ -4,7 +4,7 @@
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::config;
-use crate::data::{ClassWeighting, Example, Labels};
+use crate::data::{ClassWeighting, Example, Labels, Truth};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::inference::{Rows, to_vec};
@@ -40,7 +40,11 @@ impl Task for SingleLabel {
         if values != names {
             return Err(Error::failure("the data's labels are not those of the head"));
         }
-        Ok(Targets::Classes(examples.iter().map(|example| example.label).collect()))
+        let class = |example: &&Example| match example.truth {
+            Truth::Class(class) => Ok(class),
+            Truth::Several(_) => Err(Error::failure("an example may have several labels where it has one")),
+        };
+        Ok(Targets::Classes(examples.iter().map(class).collect::<Result<_>>()?))
     }
 
     fn head_width(&self, names: &Labels) -> usize {
@@ -95,8 +99,12 @@ impl Task for SingleLabel {
         }
     }
 
-    fn evaluate(&self, logits: &Rows, targets: &Targets, names: &Labels) -> Result<Evaluation> {
+    fn evaluate(&self, logits: &Rows, targets: &Targets, names: &Labels, _: Option<&[f64]>) -> Result<Evaluation> {
         evaluate(&logits.values, targets.classes(), names.names()).map(Evaluation::from)
+    }
+
+    fn thresholds(&self, _: &Rows, _: &Targets) -> Option<Vec<f64>> {
+        None
     }
 
     fn columns(&self, names: &Labels, options: ColumnOptions) -> Box<dyn OutputColumns> {

@@ -149,7 +149,7 @@ impl<'a> SplitInputs<'a> {
     pub fn of(examples: &'a [Example]) -> Self {
         Self {
             inputs: examples.iter().map(|example| &example.input).collect(),
-            labels: examples.iter().map(|example| example.label).collect(),
+            labels: examples.iter().filter_map(|example| example.truth.labels().first().copied()).collect(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::console::units;
-use crate::data::columns::LabelColumn;
+use crate::data::column_choice::LabelColumn;
 use crate::data::inspect::DataReport;
 use crate::data::inspect_rows::{ClassReport, size_problems};
 use crate::data::{Input, LabelFindings, Modality, ReadOptions, Repeats, RowReader, repeats, resolve, trimmed};

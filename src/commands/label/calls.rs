@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{LabelArgs, is_stream};
-use crate::data::columns::LabelColumn;
+use crate::data::column_choice::LabelColumn;
 use crate::data::reader::NamedType;
 use crate::data::writer::output_format;
 use crate::data::{FileLayout, ReadOptions, RowReader, resolve};

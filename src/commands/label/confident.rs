@@ -3,14 +3,17 @@
 
 use crate::cli::{LabelArgs, MinConfidence};
 use crate::commands::loaded_model::LoadedModel;
+use crate::config;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::task::Unknown;
 
 /// Which rows get a label.
 pub struct Confident {
-    /// The least confidence of each label.
+    /// The least confidence of each label, of a model that gives one.
     pub by_label: Vec<f64>,
+    /// The least probability at which each label is given, of a model that may give several; `None`: as it is usual.
+    pub thresholds: Option<Vec<f64>>,
     /// Why a row has no label: `below 0.8`.
     pub below: String,
     /// How unusual a row may be.
@@ -24,13 +27,36 @@ impl Confident {
     /// The model's own are asked for, and it has none.
     pub fn of(args: &LabelArgs, model: &LoadedModel, console: &Console) -> Result<Self> {
         let classes = model.classifier.labels.len();
+        if model.task.name() == config::Task::MultiLabel {
+            return Self::of_several(args, model);
+        }
         let (by_label, below) = match args.min_confidence {
             None => (vec![0.0; classes], String::new()),
             Some(MinConfidence::Of(least)) => (vec![least; classes], format!("below {least}")),
             Some(MinConfidence::Auto) => thresholds(model, console)?,
         };
         let unknown = args.unknown.map(|share| unknown(model, share)).transpose()?;
-        Ok(Self { by_label, below, unknown })
+        Ok(Self { by_label, thresholds: None, below, unknown })
+    }
+
+    /// Those of a model that may give several labels, each from a threshold on.
+    fn of_several(args: &LabelArgs, model: &LoadedModel) -> Result<Self> {
+        let refused = |key: &str, message: &str, hint: &str| Err(Error::request(message).key(key).hint(hint));
+        if args.unknown.is_some() {
+            let message = "this model gives any number of labels: a row that it finds unusual is given none";
+            return refused("unknown", message, "leave out --unknown");
+        }
+        let labels = model.classifier.labels.len();
+        let thresholds = match args.min_confidence {
+            Some(MinConfidence::Auto) => {
+                let message = "this model gives each label from a threshold of its own on already";
+                return refused("min-confidence", message, "leave it out, or give one number for all labels");
+            }
+            Some(MinConfidence::Of(least)) => Some(vec![least; labels]),
+            None => model.classifier.label_thresholds.clone(),
+        };
+        let below = "every label below its threshold".to_owned();
+        Ok(Self { by_label: vec![0.0; labels], thresholds, below, unknown: None })
     }
 }
 

@@ -8,7 +8,7 @@ use super::finished::Finished;
 use super::moves::MoveList;
 use super::progress::SameRows;
 use crate::cli::LabelArgs;
-use crate::data::columns::LabelColumn;
+use crate::data::column_choice::LabelColumn;
 use crate::data::{FileLayout, ReadOptions, RowReader, image_folder_layout, resolve};
 use crate::error::{Error, ErrorKind, Result};
 

@@ -76,6 +76,8 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         min_confidence: confident.by_label.clone(),
         unknown: confident.unknown.clone(),
         unknown_label: args.unknown_label.clone(),
+        thresholds: confident.thresholds.clone(),
+        label_separator: model.label_separator(None).unwrap_or_default(),
     };
     let output_columns = &*model.task.columns(&model.classifier.labels, column_options);
     let choices = std::mem::take(&mut model.choices);

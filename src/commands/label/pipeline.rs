@@ -133,7 +133,7 @@ fn write_window(
             Fate::Answered(example) => {
                 let answer = columns.answer(window.logits.row(example));
                 writer.write(row, content, &answer.values)?;
-                summary.count(answer.class, answer.is_unusual);
+                summary.count(&answer.labels, answer.is_unusual);
             }
             Fate::Empty => {
                 writer.write(row, content, &columns.empty())?;

@@ -18,7 +18,7 @@ use crate::cli::{LabelArgs, is_stream};
 use crate::commands::loaded_model::LoadedModel;
 use crate::commands::output::check_writable;
 use crate::console::{Console, units};
-use crate::data::columns::LabelColumn;
+use crate::data::column_choice::LabelColumn;
 use crate::data::label_findings::UNSURE;
 use crate::data::{Input, Modality, ReadOptions, Row, RowReader, resolve};
 use crate::error::{Error, Result};
@@ -70,6 +70,7 @@ impl<'a> Sorting<'a> {
     pub fn of(args: &'a LabelArgs, model: &LoadedModel) -> Result<Option<Self>> {
         let Some(into) = args.sort_into.as_deref() else { return Ok(None) };
         let refused = |message: &str| Error::request(message).key("sort-into");
+        model.check_single_label("sorting images into folders", "sort-into")?;
         if model.modality != Modality::Image {
             return Err(refused("only images are sorted, and this model reads text").hint("leave it out"));
         }

@@ -26,6 +26,8 @@ pub struct Summary {
     before: u64,
     /// Whether these are counted too. What of their texts was not read is not.
     before_is_counted: bool,
+    /// Rows with a label, or with several.
+    labelled: u64,
     /// Rows by label.
     by_class: Vec<u64>,
     /// Rows whose answer was less confident than asked for.
@@ -68,18 +70,23 @@ impl Summary {
                 let is_unusual = typicality.is_some_and(|(column, share)| {
                     columns.value(&row, column).parse::<f64>().is_ok_and(|typicality| typicality <= share)
                 });
-                self.count(class, is_unusual);
+                self.count(class.as_slice(), is_unusual);
             }
         }
         Ok(())
     }
 
-    /// Counts a row that got this label, or that was too unusual, or whose answer was not confident enough.
-    pub fn count(&mut self, class: Option<usize>, is_unusual: bool) {
-        match class.and_then(|class| self.by_class.get_mut(class)) {
-            Some(rows) => *rows += 1,
-            None if is_unusual => self.unusual += 1,
-            None => self.unsure += 1,
+    /// Counts a row that got these labels, or that was too unusual, or whose answer was not confident enough.
+    pub fn count(&mut self, labels: &[usize], is_unusual: bool) {
+        match labels {
+            [] if is_unusual => self.unusual += 1,
+            [] => self.unsure += 1,
+            _ => self.labelled += 1,
+        }
+        for &label in labels {
+            if let Some(rows) = self.by_class.get_mut(label) {
+                *rows += 1;
+            }
         }
     }
 
@@ -98,7 +105,7 @@ impl Summary {
     }
 
     fn labelled(&self) -> u64 {
-        self.by_class.iter().sum()
+        self.labelled
     }
 
     fn rows(&self) -> u64 {

@@ -42,6 +42,7 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     args.check()?;
     check_folder(&files::followed(&args.output))?;
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
+    model.check_single_label("suggesting rows to label", "model")?;
     let options = options_of(&args.rows, &model);
     let (rows, columns) =
         open(&args.input, Together::Written, &options, &["text", "label"], &mut model.choices, &console)?;

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::commands::inputs::{FileForm, label_rules, read_options};
-use crate::config::{Choices, Columns, DataConfig, KeepBest, RunConfig};
+use crate::config::{Choices, Columns, DataConfig, KeepBest, RunConfig, Task};
 use crate::console::Console;
 use crate::console::units::{self, counted};
-use crate::data::split::{Split, stratified, stratified_by_group};
+use crate::data::label_findings::OtherTask;
+use crate::data::split::{Split, stratified, stratified_by_group, stratified_by_several};
 use crate::data::{
     ClassWeighting, Example, Input, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality, Place,
-    ReadOptions, Sources, Summary, load_labelled, overlap,
+    ReadOptions, Sources, Summary, Truth, USUAL_SEPARATOR, lists_of_labels, load_labelled, overlap,
 };
 use crate::error::{Error, Result, listed, nearest};
 use crate::report::Seen;
@@ -94,7 +95,8 @@ impl Said<'_> {
     /// Where no validation row has the label whose F1 chooses the epoch, it chooses none.
     fn warn_of_unseen(&mut self, score: &KeepBest, names: &Labels, valid: Option<&[Example]>) {
         if let (KeepBest::F1(label), Some(valid)) = (score, valid)
-            && !valid.iter().any(|example| Some(example.label) == names.index_of(label))
+            && let Some(label_index) = names.index_of(label)
+            && !valid.iter().any(|example| example.truth.labels().contains(&label_index))
         {
             self.warn(format!(
                 "no validation row has the label `{label}`: its F1 cannot choose an epoch, and the loss does \
@@ -112,7 +114,7 @@ impl Data {
         options.modality = modality;
         let (map, other) = (data.label_map.as_deref(), data.other.as_ref());
         options.label_rules = label_rules(data.on_empty_label, map, data.merge_labels, data.min_rows_per_label, other)?;
-        let set = load_labelled(&config.data.train, &options, None)?;
+        let set = load_training_rows(config, &mut options, choices)?;
         let task = task::task(config.data.task)?;
         let names = task.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
         let mut said = Said { console, summary: Vec::new(), warnings: Vec::new() };
@@ -187,6 +189,47 @@ impl Data {
     }
 }
 
+/// The rows to train on, as the task reads their labels: the task that is given, otherwise what the labels plainly are.
+/// That is then the run's choice.
+fn load_training_rows(config: &mut RunConfig, options: &mut ReadOptions, choices: &mut Choices) -> Result<LabelledSet> {
+    let files = config.data.train.to_vec();
+    let mut found = None;
+    if config.data.task.is_none() {
+        let reason = match &config.data.label_separator {
+            Some(_) => Some("--label-separator is given".to_owned()),
+            None => lists_of_labels(&files, options)?,
+        };
+        let reason = match reason {
+            Some(reason) => reason,
+            None => {
+                let set = load_labelled(&files, options, None)?;
+                match &set.summary.findings.other_task {
+                    Some(OtherTask { sure: true, separator: Some(separator), what, .. }) => {
+                        found = Some(separator.clone());
+                        what.clone()
+                    }
+                    _ => return Ok(set),
+                }
+            }
+        };
+        choices.record("task", Task::MultiLabel, reason);
+        config.data.task = Some(Task::MultiLabel);
+    }
+    if config.data.task == Some(Task::MultiLabel) {
+        let separator = &mut config.data.label_separator;
+        if separator.is_none() {
+            let separator = separator.insert(found.unwrap_or_else(|| USUAL_SEPARATOR.to_owned()));
+            choices.record(
+                "label_separator",
+                &*separator,
+                "what is between the labels of a row, where they are joined",
+            );
+        }
+        options.label_separator.clone_from(separator);
+    }
+    load_labelled(&files, options, None)
+}
+
 /// The examples of another split, read as the training `set` was, and those of them that also stand in it. The file is
 /// put to `files`.
 fn load_other(
@@ -218,8 +261,8 @@ fn load_other(
 }
 
 /// What is compared of examples.
-fn rows_of(examples: &[Example]) -> impl Iterator<Item = (&Input, u32)> {
-    examples.iter().map(|example| (&example.input, example.label))
+fn rows_of(examples: &[Example]) -> impl Iterator<Item = (&Input, &Truth)> {
+    examples.iter().map(|example| (&example.input, &example.truth))
 }
 
 /// What to say of the rows of a file that also stand in the training data; nothing where there are none.
@@ -305,7 +348,9 @@ fn hold_out(
     });
     config.data.valid_fraction = Some(fraction);
     let seed = config.data.split_seed.unwrap_or(config.training.seed);
+    let has_several = training.several.is_some();
     let split = match groups {
+        groups if has_several => stratified_by_several(examples, groups, fraction, seed),
         Some(groups) => stratified_by_group(examples, groups, fraction, seed),
         None => stratified(examples, fraction, seed),
     };
@@ -318,6 +363,7 @@ fn hold_out(
         let why = match class.texts {
             _ if groups.is_some() => "rows of one group stay together, and it is in few groups".to_owned(),
             1 => "all its rows have the same text".to_owned(),
+            texts if has_several => format!("its {texts} different texts are too few for that"),
             texts => format!(
                 "of its {texts} different texts {} also {} rows with another label, and rows of one text stay together",
                 class.contested,

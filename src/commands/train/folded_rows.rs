@@ -44,7 +44,7 @@ impl FoldedRows {
         if let Some(groups) = &data.groups {
             ties.tie(rows.indices.iter().map(|&index| groups.get(index).copied().flatten()));
         }
-        let groups = ties.groups(rows.dataset.targets.classes().iter().copied());
+        let groups = ties.groups(rows.dataset.targets.answers());
         let folds = Folds::deal(&groups, count, seed)?;
         warn_of_short_labels(&folds, preparation.values, data.groups.is_some(), preparation.console);
         Ok(Self { rows, folds })

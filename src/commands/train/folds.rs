@@ -8,16 +8,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::calibration::calibrated;
-use super::outcome::SavedTraining;
+use super::outcome::{SavedTraining, typical};
 use super::prepare::{Run, Stage};
 use crate::config::{Patience, Strategy};
 use crate::console::units::counted;
 use crate::error::{Error, Result};
-use crate::evaluation::Typical;
 use crate::files::remove_all;
 use crate::inference::{Rows, to_vec};
 use crate::model::state_file;
-use crate::report::{EpochScores, FoldScore, FoldScores, Predictions};
+use crate::report::{EpochScores, FoldScore, FoldScores, SplitPredictions};
 use crate::strategy::{Chosen, Guide, Trained, plan};
 use crate::task::{Dataset, Evaluated};
 use crate::training::TrainPlan;
@@ -67,10 +66,11 @@ pub fn choose(mut run: Run) -> Result<(Run, SavedTraining)> {
         _ => choose_epoch(&run, &records)?,
     };
     let targets = rows(&run)?.targets.clone();
-    let (scored, temperature) = calibrated(&run, choice.scored, &targets)?;
-    let scores = scores(&run, &scored, &records, choice.by_epoch)?;
+    let (scored, calibration) = calibrated(&run, choice.scored, &targets)?;
+    let scores = scores(&run, &scored, calibration.label_thresholds.as_deref(), &records, choice.by_epoch)?;
     run.console.note(format!("out of fold: {}; {}", scored.evaluation.summary(), scores.spread()));
-    let predictions = Predictions::of_logits(&scored.logits, &targets);
+    let thresholds = calibration.label_thresholds.as_deref();
+    let predictions = SplitPredictions::of_logits(&scored.logits, &targets, thresholds);
     let trained = Trained {
         seconds: records.iter().map(|record| record.seconds).sum(),
         tokens: records.iter().map(|record| record.tokens).sum(),
@@ -83,9 +83,9 @@ pub fn choose(mut run: Run) -> Result<(Run, SavedTraining)> {
         restart: records.iter().filter_map(|record| record.restart.clone()).nth(count / 2),
         ended: None,
     };
-    let mut outcome = SavedTraining::new(&run, trained, temperature);
+    let mut outcome = SavedTraining::new(&run, trained, calibration);
     (outcome.folds, outcome.predictions) = (Some(scores), predictions);
-    outcome.typical = Some(Typical::of(&scored.logits.values, scored.logits.width));
+    outcome.typical = typical(&scored);
     Ok((run, outcome))
 }
 
@@ -198,14 +198,14 @@ fn choose_epoch(run: &Run, records: &[FoldRecord]) -> Result<Choice> {
     let epochs = records.iter().map(|record| record.epochs).max().unwrap_or(0);
     let (mut best, mut by_epoch) = (BestEpoch::new(None), Vec::new());
     for epoch in 1..=epochs {
-        let evaluation = run.task.evaluate(&logits_after(run, records, epoch)?, targets, &run.labels)?;
+        let evaluation = run.task.evaluate(&logits_after(run, records, epoch)?, targets, &run.labels, None)?;
         best.observe(EpochScore::new(epoch, &evaluation, &run.plan.keep_best));
         let (accuracy, macro_f1, loss) = (evaluation.accuracy(), evaluation.macro_f1(), evaluation.loss());
         by_epoch.push(EpochScores { epoch, accuracy, macro_f1, loss });
     }
     let best_epoch = best.kept().map(|kept| kept.epoch);
     let logits = logits_after(run, records, best_epoch.unwrap_or(epochs))?;
-    let evaluation = run.task.evaluate(&logits, targets, &run.labels)?;
+    let evaluation = run.task.evaluate(&logits, targets, &run.labels, None)?;
     let scored = Evaluated { logits, evaluation };
     Ok(Choice { scored, best_epoch, penalty: middle_penalty(records), by_epoch })
 }
@@ -224,7 +224,7 @@ fn choose_penalty(run: &mut Run, records: &[FoldRecord]) -> Result<Choice> {
     }
     let mut logits = logits.into_iter();
     let logits = gather(run, |_, _| logits.next().ok_or_else(|| Error::failure("a fold was not scored")))?;
-    let evaluation = run.task.evaluate(&logits, &rows(run)?.targets, &run.labels)?;
+    let evaluation = run.task.evaluate(&logits, &rows(run)?.targets, &run.labels, None)?;
     Ok(Choice { scored: Evaluated { logits, evaluation }, best_epoch: None, penalty, by_epoch: Vec::new() })
 }
 
@@ -236,12 +236,19 @@ fn middle_penalty(records: &[FoldRecord]) -> Option<f64> {
 }
 
 /// The scores of all rows, and of each fold.
-fn scores(run: &Run, all: &Evaluated, records: &[FoldRecord], by_epoch: Vec<EpochScores>) -> Result<FoldScores> {
+fn scores(
+    run: &Run,
+    all: &Evaluated,
+    thresholds: Option<&[f64]>,
+    records: &[FoldRecord],
+    by_epoch: Vec<EpochScores>,
+) -> Result<FoldScores> {
     let folded = run.splits.folded.as_ref().ok_or_else(|| Error::failure("there are no folds"))?;
+    let labels = &run.labels;
     let of_fold = |(fold, record): (usize, &FoldRecord)| {
         let held_out = folded.held_out(fold);
         let targets = folded.rows.dataset.targets.part(&held_out);
-        let evaluation = run.task.evaluate(&all.logits.part(&held_out), &targets, &run.labels)?;
+        let evaluation = run.task.evaluate(&all.logits.part(&held_out), &targets, labels, thresholds)?;
         let (accuracy, macro_f1, loss) = (evaluation.accuracy(), evaluation.macro_f1(), evaluation.loss());
         let best_epoch = record.best_epoch;
         Ok(FoldScore { fold: fold + 1, rows: evaluation.rows(), accuracy, macro_f1, loss, best_epoch })

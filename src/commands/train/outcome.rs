@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::calibration::calibrate;
+use super::calibration::{Calibration, calibrate};
 use super::prepare::{Run, Stage};
 use crate::commands::trained_rows::{HELD_OUT_ROWS, TRAINED_ROWS};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Typical};
-use crate::report::{FoldScores, Predictions, Refit};
+use crate::report::{FoldScores, Refit, SplitPredictions};
 use crate::strategy::{Guide, Trained};
+use crate::task::Evaluated;
 use crate::training::collapse::Restart;
 use crate::training::ended::files_in;
 use crate::training::snapshot::{self, Snapshots};
@@ -26,9 +27,9 @@ pub struct SavedTraining {
     pub best_epoch: Option<u32>,
     pub epochs: u32,
     pub trainable_parameters: u64,
-    /// What the output layer was divided by.
-    #[serde(default)]
-    pub temperature: Option<f64>,
+    /// What was done to the network's answers.
+    #[serde(flatten)]
+    pub calibration: Calibration,
     /// How unusual the validation rows are.
     #[serde(default)]
     pub typical: Option<Typical>,
@@ -48,20 +49,28 @@ pub struct SavedTraining {
     pub folds: Option<FoldScores>,
     /// What was predicted for the rows that these are the scores of.
     #[serde(skip)]
-    pub predictions: Predictions,
+    pub predictions: SplitPredictions,
     /// The training on all rows that followed.
     #[serde(default)]
     pub refit: Option<Refit>,
 }
 
+/// How unusual rows are that were not trained on, of a task that gives each one label.
+pub fn typical(scored: &Evaluated) -> Option<Typical> {
+    scored.evaluation.single_label().map(|_| Typical::of(&scored.logits.values, scored.logits.width))
+}
+
 impl SavedTraining {
-    /// The record of a `trained` model, whose output layer was divided by `temperature`.
-    pub fn new(run: &Run, trained: Trained, temperature: Option<f64>) -> Self {
+    /// The record of a `trained` model, whose answers were calibrated so.
+    pub fn new(run: &Run, trained: Trained, calibration: Calibration) -> Self {
         let Trained { seconds, tokens, best_epoch, epochs, trainable_parameters, penalty, valid, restart, ended } =
             trained;
         let predictions = match (&valid, &run.splits.valid) {
-            (Some(scored), Some(split)) => Predictions::of_logits(&scored.logits, &split.dataset.targets),
-            _ => Predictions::default(),
+            (Some(scored), Some(split)) => {
+                let thresholds = calibration.label_thresholds.as_deref();
+                SplitPredictions::of_logits(&scored.logits, &split.dataset.targets, thresholds)
+            }
+            _ => SplitPredictions::default(),
         };
         Self {
             fingerprint: run.plan.fingerprint.clone(),
@@ -70,8 +79,8 @@ impl SavedTraining {
             best_epoch,
             epochs,
             trainable_parameters,
-            temperature,
-            typical: valid.as_ref().map(|valid| Typical::of(&valid.logits.values, valid.logits.width)),
+            calibration,
+            typical: valid.as_ref().and_then(typical),
             penalty,
             restart,
             ended,
@@ -91,8 +100,8 @@ impl SavedTraining {
         let guide = Guide::Validation(&valid);
         let trained =
             run.train(&Stage { train: &train, guide, plan: &plan, folder: &folder, watch: None, counts_shared: true })?;
-        let (scored, temperature) = calibrate(run, trained.valid, &valid.targets)?;
-        Ok(Self::new(run, Trained { valid: scored, ..trained }, temperature))
+        let (scored, calibration) = calibrate(run, trained.valid, &valid.targets)?;
+        Ok(Self::new(run, Trained { valid: scored, ..trained }, calibration))
     }
 
     /// Saves the trained model and this record of it.
@@ -137,7 +146,8 @@ impl SavedTraining {
     /// With the predictions that were saved.
     pub fn with_predictions(mut self, run: &Run) -> Result<Self> {
         if let Some((name, _)) = run.splits.judging() {
-            self.predictions = Predictions::read(run.out(), name, run.labels.names())?;
+            let thresholds = self.calibration.label_thresholds.as_deref();
+            self.predictions = SplitPredictions::read(run.out(), name, run.labels.names(), thresholds)?;
         }
         Ok(self)
     }
@@ -159,6 +169,7 @@ impl SavedTraining {
         run.classifier.merge_adapters()?;
         let parameters: Vec<_> = run.classifier.parameters().chain(run.classifier.backbone.statistics()).collect();
         snapshot::copy_into(&run.out().join("model.safetensors"), &parameters)?;
+        run.classifier.label_thresholds.clone_from(&outcome.calibration.label_thresholds);
         run.classifier.freeze()?;
         run.console.note("the model is trained and saved");
         outcome.with_predictions(run).map(Some)

@@ -78,7 +78,7 @@ fn complete(config: RunConfig, session: Session, console: &Console) -> Result<Fi
         Some(outcome) => (run, outcome),
         None => train_and_save(run).map_err(|error| with_resume_hint(&out, error))?,
     };
-    let test = test(&run, outcome.temperature).map_err(|error| with_resume_hint(&out, error))?;
+    let test = test(&run, outcome.calibration.temperature).map_err(|error| with_resume_hint(&out, error))?;
     let (metrics, next) = report::write(&run, &outcome, test.as_ref())?;
     finish(&run)?;
     Ok(Finished { metrics, next })

@@ -89,7 +89,6 @@ impl<'a> Run<'a> {
 
     /// Loads data and model, and decides what the settings leave open.
     pub fn prepare(mut config: RunConfig, session: Session<'a>, console: &'a Console) -> Result<Self> {
-        let task = task::task(config.data.task)?;
         let mut choices = Choices::default();
         let hardware = Hardware::choose(config.run.device, config.run.precision, config.run.threads, &mut choices)?;
         crate::native::set_deterministic(hardware.device == tch::Device::Cpu)?;
@@ -97,6 +96,7 @@ impl<'a> Run<'a> {
         console.section("data");
         let (directory, modality) = locate_network(&config.model, console.is_quiet())?;
         let data = Data::load(&mut config, modality, &mut choices, console)?;
+        let task = task::task(config.data.task)?;
         let (labels, weights) = (data.names.clone(), data.class_weights.clone());
 
         console.section("model");

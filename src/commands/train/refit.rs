@@ -45,9 +45,7 @@ pub fn train(run: Run) -> Result<(Run, SavedTraining)> {
     std::fs::create_dir_all(&folder).map_err(|error| Error::io(error, &folder))?;
     let stage = Stage { train: &train, guide, plan: &plan, folder: &folder, watch: None, counts_shared: false };
     let last = run.train(&stage)?;
-    if let Some(temperature) = first.temperature {
-        run.classifier.head.divide_output(temperature)?;
-    }
+    first.calibration.apply(&mut run.classifier)?;
     let mut outcome = first;
     (outcome.seconds, outcome.tokens) = (outcome.seconds + last.seconds, outcome.tokens + last.tokens);
     outcome.restart = outcome.restart.or(last.restart);

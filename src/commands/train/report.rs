@@ -20,7 +20,7 @@ use crate::report::next_steps::run::run_steps;
 use crate::report::next_steps::shell_word;
 use crate::report::provenance::Provenance;
 use crate::report::verdict::split_name;
-use crate::report::{NextStep, Origin, Predictions, RunMetrics, ScoredSplit, row_origins};
+use crate::report::{NextStep, Origin, RunMetrics, ScoredSplit, SplitPredictions, row_origins};
 use crate::task::Evaluated;
 use crate::training::history::{self, Record};
 use crate::training::stopping::EndReason;
@@ -44,7 +44,7 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
     let scored: Vec<_> = splits
         .into_iter()
         .filter_map(|(name, evaluation, predictions, split)| {
-            Some((name?, evaluation?.single_label()?, predictions?, split?))
+            Some((name?, evaluation?.single_label()?, predictions?.single_label()?, split?))
         })
         .collect();
     let origins: Vec<Vec<Origin>> = scored.iter().map(|(.., split)| origins(run, split)).collect();
@@ -125,9 +125,10 @@ fn next_steps(run: &Run, metrics: &RunMetrics, history: &[Record], splits: &[Sco
     }))
 }
 
-fn write_test_predictions(run: &Run, test: Option<&Evaluated>) -> Result<Option<Predictions>> {
+fn write_test_predictions(run: &Run, test: Option<&Evaluated>) -> Result<Option<SplitPredictions>> {
     let (Some(scored), Some(split)) = (test, &run.splits.test) else { return Ok(None) };
-    let predictions = Predictions::of_logits(&scored.logits, &split.dataset.targets);
+    let thresholds = run.classifier.label_thresholds.as_deref();
+    let predictions = SplitPredictions::of_logits(&scored.logits, &split.dataset.targets, thresholds);
     predictions.write(run.out(), "test", run.labels.names(), run.origins(split))?;
     Ok(Some(predictions))
 }
@@ -158,7 +159,7 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
         valid: outcome.valid.clone(),
         test: test.map(|scored| scored.evaluation.clone()),
         best_epoch: outcome.best_epoch,
-        temperature: outcome.temperature,
+        temperature: outcome.calibration.temperature,
         folds: outcome.folds.clone(),
         without_model: run.ends_with_folds(),
         refit: outcome.refit,
@@ -175,7 +176,8 @@ fn metrics(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> RunM
 }
 
 /// The confidence thresholds that are asked for, chosen on predictions of rows that were not trained on.
-fn thresholds(run: &Run, predictions: &Predictions) -> Option<Thresholds> {
+fn thresholds(run: &Run, predictions: &SplitPredictions) -> Option<Thresholds> {
+    let predictions = predictions.single_label()?;
     let (target, per_label) = (run.config.training.target_accuracy?, run.config.training.thresholds_per_label);
     let confidence: Vec<f64> = predictions.confidence().into_iter().map(f64::from).collect();
     let (truth, predicted) = (&predictions.truth, &predictions.predicted());

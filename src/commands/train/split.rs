@@ -144,11 +144,11 @@ impl PreparedSplit {
         Some(Seen { rows: shared.rows, warning })
     }
 
-    /// What is the same for equal images, with their classes, in the order of `files`; nothing of texts.
-    pub fn contents(&self) -> impl Iterator<Item = (&str, u32)> {
+    /// What is the same for equal images, with their labels, in the order of `files`; nothing of texts.
+    pub fn contents(&self) -> impl Iterator<Item = (&str, &[u32])> {
         let Dataset { examples, targets } = &self.dataset;
-        let one_view = targets.classes().iter().take(self.files.len());
-        one_view.enumerate().filter_map(|(index, class)| Some((examples.content(index)?, *class)))
+        let one_view = targets.answers().take(self.files.len());
+        one_view.enumerate().filter_map(|(index, labels)| Some((examples.content(index)?, labels)))
     }
 }
 

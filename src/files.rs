@@ -9,16 +9,17 @@ mod directories;
 mod locks;
 pub mod patterns;
 pub mod placing;
+mod temporaries;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 pub use directories::{remove_all, remove_if_there};
 use directories::{remove_empty, uppermost_new};
 pub use locks::{Lock, is_occupied, lock, lock_directory, lock_file};
+use temporaries::{Temporary, remove_old_temporaries_once, temporary_name};
+pub use temporaries::{remove_old_temporaries, remove_temporaries, remove_temporaries_below};
 
 use crate::error::{Error, Result, nearest};
 
@@ -48,6 +49,7 @@ pub fn write_atomically_with(
         }
         _ => {}
     }
+    remove_old_temporaries_once(path);
     let temporary = Temporary(temporary_name(path)?);
     let file = OpenOptions::new().write(true).create_new(true).open(&temporary.0).map_err(failed)?;
     if let Ok(existing) = existing {
@@ -229,49 +231,6 @@ pub fn free_space(path: &Path) -> Option<u64> {
     }
 }
 
-/// A temporary file that is removed unless it was renamed.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// A short name beside `path` that no other writer uses.
-fn temporary_name(path: &Path) -> Result<PathBuf> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    if path.file_name().is_none() {
-        return Err(Error::request("is not the name of a file").file(path));
-    }
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    // In containers process numbers repeat; the time keeps this process from another's leftovers.
-    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
-    Ok(path.with_file_name(format!(".rehead-{}-{number}-{time:08x}.tmp", std::process::id())))
-}
-
-/// Removes the temporary files that killed writers left in `directory`; nobody else may be writing there.
-pub fn remove_temporaries(directory: &Path) {
-    remove_temporaries_of(directory, Duration::ZERO);
-}
-
-/// Removes the temporary files in `directory` that nobody has written to for an hour: their writers were killed.
-pub fn remove_old_temporaries(directory: &Path) {
-    remove_temporaries_of(directory, Duration::from_secs(3600));
-}
-
-fn remove_temporaries_of(directory: &Path, least_age: Duration) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
-        let ours = name.starts_with(".rehead-") && name.ends_with(".tmp");
-        if ours && (least_age.is_zero() || age().is_some_and(|age| age >= least_age)) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
 fn explained(error: io::Error, path: &Path) -> Error {
     let absent = error.kind() == io::ErrorKind::NotFound;
     let error = Error::io(error, path);
@@ -304,22 +263,6 @@ mod tests {
         write_atomically(&path, b"second").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(names(folder.path()), ["metrics.json"]);
-    }
-
-    #[test]
-    fn what_another_writer_may_still_be_writing_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in [".rehead-1-0-0000.tmp", ".rehead-2-0-0000.tmp", "model.safetensors"] {
-            fs::write(folder.path().join(name), b"").unwrap();
-        }
-        let old = File::options().write(true).open(folder.path().join(".rehead-1-0-0000.tmp")).unwrap();
-        old.set_modified(std::time::SystemTime::now() - Duration::from_secs(4000)).unwrap();
-        remove_old_temporaries(folder.path());
-        let mut left = names(folder.path());
-        left.sort();
-        assert_eq!(left, [".rehead-2-0-0000.tmp", "model.safetensors"]);
-        remove_temporaries(folder.path());
-        assert_eq!(names(folder.path()), ["model.safetensors"]);
     }
 
     #[test]

@@ -182,7 +182,10 @@ fn a_damaged_snapshot_is_named_and_the_one_before_it_is_used() {
         scene.write(file, whole);
     }
     // What writers that were killed have left goes away.
-    scene.write("run/checkpoints/.rehead-1-2-3.tmp", "half");
+    for folder in ["run", "run/checkpoints", "run/predictions"] {
+        std::fs::create_dir_all(scene.path(folder)).unwrap();
+        scene.write(&format!("{folder}/.rehead-1-2-3.tmp"), "half");
+    }
     scene.rehead(RESUME).ok();
     assert_as_uninterrupted(&scene, "after refusals");
 }
@@ -229,4 +232,29 @@ fn what_a_trained_model_left_is_not_used_damaged() {
     let file = "both/frozen/seed-42/predictions/valid.csv";
     flip(&scene, file);
     scene.rehead(compare).refused().says(&[file, "the file is damaged", "hint: delete the run's folder"]);
+}
+
+/// A run begins with its settings; of one that was killed before nothing is in the way.
+#[test]
+fn a_run_that_was_killed_before_it_began_is_not_in_the_way() {
+    let scene = training_scene();
+    let words = format!("{BASIC} --strategy frozen --out run");
+    scene.rehead(&format!("{BASIC} --strategy frozen --out whole")).ok();
+    scene.rehead(&words).ok();
+    let left = scene.everything_in("run");
+    scene.remove("run");
+    std::fs::create_dir_all(scene.path("run/checkpoints")).unwrap();
+    scene.write("run/.rehead-1-2-3.tmp", "half");
+    scene.write("run/.rehead.lock", "1");
+    scene.write("run/checkpoints/choices.json", "{}");
+    scene.write("run/label_rules.json", "{");
+    scene.write("run/origin.json", left["origin.json"].as_ref().unwrap());
+    scene.rehead(&words).ok();
+    assert_as_uninterrupted(&scene, "a run that had not begun");
+    // Of one that has begun, or of another's files, it is.
+    scene.rehead(&words).refused().says(&["the output directory is not empty"]);
+    std::fs::create_dir(scene.path("other")).unwrap();
+    scene.write("other/origin.json", "{}");
+    scene.write("other/notes.txt", "mine");
+    scene.rehead(&format!("{BASIC} --out other")).refused().says(&["the output directory is not empty"]);
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::LabelResolution;
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::{remove_if_there, write_atomically};
 use crate::report::metrics::to_readable_json;
 
 /// The file of a run.
@@ -41,7 +41,8 @@ pub fn write(run: &Path, resolution: &LabelResolution, continued: bool) -> Resul
             .hint("put the data and the label map back as they were, or start again with another --out"));
     }
     if resolution.is_identity() {
-        return Ok(());
+        // A run that was killed before it began may have left some.
+        return remove_if_there(&file(run));
     }
     write_atomically(file(run), format!("{}\n", to_readable_json(resolution)?).as_bytes())
 }

@@ -19,6 +19,7 @@ mod label_thresholds;
 mod layer;
 mod lists;
 mod loss;
+mod not_begun;
 mod patience;
 mod problems;
 mod read;

@@ -11,6 +11,7 @@ use super::class_weights::ClassWeights;
 use super::keep_best::KeepBest;
 use super::label_thresholds::LabelThresholds;
 use super::lists::{Columns, Paths};
+use super::not_begun::has_not_begun;
 use super::patience::Patience;
 use super::problems::all_problems;
 use super::values::{
@@ -254,7 +255,11 @@ impl RunConfig {
             );
         }
         problems.extend(self.data.check_held_out().err());
-        let checked = files::check_output_directory(&self.run.out, "--out", (!resume).then_some(when_occupied));
+        let checked = files::check_output_directory(
+            &self.run.out,
+            "--out",
+            (!resume && !has_not_begun(&self.run.out)).then_some(when_occupied),
+        );
         problems.extend(checked.err());
         all_problems(problems)
     }

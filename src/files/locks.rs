@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::directories::{remove_empty, uppermost_new};
+use super::temporaries::is_temporary;
 use crate::error::{Error, Result};
 
 /// Keeps other processes of ours from writing to the same place, until it is dropped.
@@ -98,13 +99,17 @@ fn locked<E>(path: &Path, when_held: impl Fn(&mut File) -> Result<(), E>) -> Res
     }
 }
 
-/// Whether something is in a directory, other than our lock.
+/// Whether something is in a directory, other than our lock and what killed writers left.
 ///
 /// # Errors
 /// The plain error of the system.
 pub fn is_occupied(directory: &Path) -> io::Result<bool> {
-    let is_lock = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() == DIRECTORY_LOCK);
-    Ok(!directory.read_dir()?.all(is_lock))
+    let is_ours = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| {
+            entry.file_name() == DIRECTORY_LOCK || is_temporary(&entry.file_name().to_string_lossy())
+        })
+    };
+    Ok(!directory.read_dir()?.all(is_ours))
 }
 
 #[cfg(test)]

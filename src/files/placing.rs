@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Temporary, sync_directory, temporary_name};
+use super::sync_directory;
+use super::temporaries::{Temporary, temporary_name};
 
 /// Copies a file.
 ///

@@ -38,6 +38,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let runs = args.runs(&shared);
     let out = &shared.run.out;
     check_ours(out, &runs)?;
+    files::remove_temporaries_below(out);
     let (directory, modality) = locate_network(&shared.model, console.is_quiet())?;
     interrupt::listen();
     let content = Origin::of_content(&shared, directory.as_deref(), modality)?;

@@ -12,7 +12,7 @@ use crate::commands::saved_rules;
 use crate::config::{self, RunConfig};
 use crate::console::Console;
 use crate::error::{self, Error, Result};
-use crate::files::{lock_directory, remove_temporaries, write_atomically};
+use crate::files::{lock_directory, remove_temporaries_below, write_atomically};
 use crate::inference::cache::Cache;
 use crate::interrupt;
 use crate::report::next_steps::shell_word;
@@ -88,10 +88,7 @@ fn complete(config: RunConfig, session: Session, console: &Console) -> Result<Fi
 fn begin(run: &mut Run) -> Result<()> {
     let (out, resume) = (run.config.run.out.as_path(), run.session.resume);
     std::fs::create_dir_all(out).map_err(|error| unwritable(error, out, "--out"))?;
-    if resume {
-        remove_temporaries(out);
-        remove_temporaries(&out.join("checkpoints"));
-    }
+    remove_temporaries_below(out);
     let settings = config::saved_settings(out);
     let continued = resume && settings.is_file();
     saved_rules::write(out, &run.label_resolution, continued)?;

@@ -67,6 +67,24 @@ fn the_scene_itself_is_fine() {
     }
 }
 
+/// Memory is bounded: a row of a million cells takes tens of megabytes, and there may be many.
+#[test]
+fn rows_without_an_end() {
+    refuse! {
+        ("columns", |s| s.write("train.csv", format!("text,label{}\na,b\n", ",".repeat(100_000))), TRAIN,
+            &["train.csv", "more than 100000 columns"]),
+        ("fields", |s| s.write("train.csv", format!("text,label\na,b{}\n", ",".repeat(100_000))), TRAIN,
+            &["train.csv", "line 2", "more than 100000 columns"]),
+        ("keys", |s| {
+            let keys: Vec<String> = (0..100_001).map(|key| format!("\"k{key}\":1")).collect();
+            s.write("a.jsonl", format!("{{\"text\": \"a\", \"label\": \"b\", {}}}\n", keys.join(",")));
+        }, JSONL, &["a.jsonl", "row 1", "more than 100000 keys"]),
+        ("values", |s| {
+            s.write("a.jsonl", format!("{{\"text\": \"a\", \"label\": \"b\", \"x\": [0{}]}}\n", ",0".repeat(1_000_000)));
+        }, JSONL, &["a.jsonl", "row 1", "more than 1000000 values"]),
+    }
+}
+
 #[test]
 fn files_that_are_no_tables() {
     refuse! {

@@ -8,7 +8,7 @@ use std::sync::mpsc::SyncSender;
 
 use super::content;
 use super::inputs::{handle_unusable, language_fit};
-use super::windows::Windows;
+use super::windows::{self, Windows};
 use crate::config::{Choices, OnBadInput};
 use crate::console::Console;
 use crate::data::reading_log::Oddity;
@@ -66,7 +66,7 @@ impl Reading<'_> {
             if read < begin {
                 read += rows.skip_rows(begin)?;
             }
-            let taken = rows.by_ref().take(self.windows.size_at(read)).collect::<Result<Vec<_>>>()?;
+            let taken = take_window(&mut rows, self.windows.rest_at(read))?;
             read += taken.len() as u64;
             if read < done {
                 return Err(input_is_shorter(&rows.layout().file));
@@ -128,6 +128,17 @@ impl Reading<'_> {
             input => input.map(Some),
         }
     }
+}
+
+/// The next `most` rows, or fewer where these take much memory.
+fn take_window(rows: &mut InputRows, most: usize) -> Result<Vec<Row>> {
+    let (mut taken, mut bytes) = (Vec::new(), 0);
+    while taken.len() < most && bytes < windows::MOST_BYTES {
+        let Some(row) = rows.next().transpose()? else { break };
+        bytes += row.memory();
+        taken.push(row);
+    }
+    Ok(taken)
 }
 
 /// The digest of a row's image file.

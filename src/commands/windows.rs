@@ -1,6 +1,7 @@
 //! Where windows of rows begin and end. A default window grows with the rows before it, so that the first rows are soon
 //! written and kept, and the others are computed in large numbers. It depends on nothing else: an output that is
-//! resumed has the windows that it would have had.
+//! resumed has the windows that it would have had. Rows that take more memory than a window may end it early, and the
+//! next one has the rest of its rows.
 
 use crate::transform::Transform;
 
@@ -8,6 +9,9 @@ use crate::transform::Transform;
 const TEXTS: [u64; 2] = [512, 8192];
 /// Images are large and slow: fewer of them are held at once.
 const IMAGES: [u64; 2] = [64, 512];
+
+/// Rows take about this much memory in a window, and one row more.
+pub const MOST_BYTES: usize = 64 << 20;
 
 /// How many rows are computed together.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +41,12 @@ impl Windows {
     /// Rows of the window that begins after `begin` rows: as many as are before it, and one window more.
     pub fn size_at(self, begin: u64) -> usize {
         (begin + self.first).min(self.most) as usize
+    }
+
+    /// How many rows there are from the row after `done` rows to the end of its window.
+    pub fn rest_at(self, done: u64) -> usize {
+        let begin = self.begin_of(done);
+        self.size_at(begin) - (done - begin) as usize
     }
 
     /// The rows before the window in which the row after `done` rows is.
@@ -71,6 +81,7 @@ mod tests {
                 let end = begin + size as u64;
                 for done in [begin, begin + 1, end - 1] {
                     assert_eq!(windows.begin_of(done), begin, "{windows:?} after {done} rows");
+                    assert_eq!(windows.rest_at(done) as u64, end - done, "{windows:?} after {done} rows");
                 }
                 begin = end;
             }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::bounded_lines::{BoundedLines, checked_text, content_length};
 use super::dialect::Dialect;
+use super::format::{MOST_COLUMNS, too_many_columns};
 use super::pending_lines::PendingLines;
 use crate::error::{Error, Result};
 
@@ -212,6 +213,9 @@ impl DelimitedRecords {
             self.ends.push(self.contents.len());
             if self.fault.is_some() {
                 break;
+            }
+            if self.ends.len() > MOST_COLUMNS {
+                return Err(too_many_columns(self.name()).line(self.line));
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::DetectedSetting;
 use super::compression::Compression;
-use super::format::{FileFormat, FileLayout, OpenedRows, RowSource};
+use super::format::{FileFormat, FileLayout, MOST_COLUMNS, OpenedRows, RowSource, too_many_columns};
 use super::format_choice::chosen_format;
 use super::formats::FORMATS;
 use super::header::Header;
@@ -86,7 +86,7 @@ impl RowReader {
     pub fn open(path: &Path, options: &ReadOptions) -> Result<Self> {
         for format in FORMATS {
             if let Some(opened) = format.open_path(path, options)? {
-                return Ok(Self::of_opened(opened, options, ReadingLog::default()));
+                return Self::of_opened(opened, options, ReadingLog::default());
             }
         }
         let named = if is_standard_stream(path) { NamedType::unknown() } else { NamedType::of(path)? };
@@ -99,17 +99,20 @@ impl RowReader {
         let (format, mut choices) = chosen_format(&stream, named.format, options)?;
         choices.extend(stream.choices.iter().cloned());
         let (log, encoding) = (stream.log.clone(), stream.encoding);
-        let mut reader = Self::of_opened(format.open_stream(stream, options)?, options, log);
+        let mut reader = Self::of_opened(format.open_stream(stream, options)?, options, log)?;
         choices.append(&mut reader.choices);
         Ok(Self { choices, encoding, is_pipe: bytes_read.total.is_none(), bytes_read, ..reader })
     }
 
-    fn of_opened(opened: OpenedRows, options: &ReadOptions, log: ReadingLog) -> Self {
+    fn of_opened(opened: OpenedRows, options: &ReadOptions, log: ReadingLog) -> Result<Self> {
         let OpenedRows { layout, rows: source, choices } = opened;
+        if layout.columns.len() > MOST_COLUMNS {
+            return Err(too_many_columns(&layout.file));
+        }
         if let Some(doubt) = &layout.style.header_doubt {
             log.say(doubt.clone());
         }
-        Self {
+        Ok(Self {
             header: Header::of(&layout.columns, layout.style.no_header),
             layout,
             source,
@@ -122,7 +125,7 @@ impl RowReader {
             encoding: None,
             bytes_read: BytesRead::default(),
             is_pipe: false,
-        }
+        })
     }
 
     /// The columns' names, as in [`FileLayout::columns`].

@@ -145,6 +145,20 @@ impl Row {
         }
     }
 
+    /// About what it takes in memory, in bytes.
+    pub fn memory(&self) -> usize {
+        const TEXT: usize = 40;
+        const VALUE: usize = 150;
+        match &self.record {
+            Record::Fields { fields, .. } => fields.iter().map(|field| field.len() + TEXT).sum(),
+            Record::Line(line) => line.len() + TEXT,
+            // Twice: as it was read, and as values.
+            Record::Object { members, source } => 2 * source.len() + VALUE * members.len(),
+            Record::Typed(TypedRow::Sheet(cells)) => TEXT * cells.len(),
+            Record::Typed(TypedRow::Batch(row)) => row.batch.get_array_memory_size() / row.batch.num_rows().max(1),
+        }
+    }
+
     /// How many columns it has.
     pub fn width(&self) -> usize {
         match &self.record {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::data::bounded_lines::BoundedLines;
 use crate::data::format::{
-    FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, column_exists, empty_file,
+    FileLayout, Format, MOST_COLUMNS, OpenedRows, RowEncoder, RowSource, TextStyle, column_exists, empty_file,
 };
 use crate::data::json_array::ArrayElements;
 use crate::data::options::ReadOptions;
@@ -149,13 +149,12 @@ impl RowSource for JsonlRows {
 impl JsonlRows {
     /// Reads the first objects and returns their keys, in the order in which they come up.
     fn read_ahead(&mut self) -> Result<Vec<String>> {
-        let mut columns: Vec<String> = Vec::new();
+        let (mut columns, mut known) = (Vec::new(), HashSet::new());
         while self.first.len() < AHEAD && self.objects.offset() < AHEAD_BYTES {
             let number = self.first.len() as u64 + 1;
             let Some(row) = self.read_object(number).transpose() else { break };
             if let Ok(Row { record: Record::Object { members, .. }, .. }) = &row {
-                let new: Vec<String> = members.keys().filter(|key| !columns.contains(key)).cloned().collect();
-                columns.extend(new);
+                columns.extend(members.keys().filter(|key| known.insert((*key).clone())).cloned());
             }
             let goes_on = !self.objects.is_lost();
             let stops = row.is_err() && !goes_on;
@@ -177,6 +176,14 @@ impl JsonlRows {
 
     fn read_object(&mut self, number: u64) -> Result<Option<Row>> {
         let Some((mut source, line)) = self.objects.next_text(number)? else { return Ok(None) };
+        let is_element = matches!(self.objects, Objects::Array(_));
+        if source.len() > 2 * MOST_VALUES && holds_too_many(&source) {
+            return Err(Error::request(format!("the object holds more than {MOST_VALUES} values"))
+                .file(self.objects.name())
+                .row(number)
+                .line(line)
+                .hint("leave out the members that are not needed"));
+        }
         let mut parsed = serde_json::from_str(&source);
         if parsed.is_err()
             && let Some(repaired) = without_lone_surrogates(&source)
@@ -187,12 +194,29 @@ impl JsonlRows {
                 source = repaired;
             }
         }
-        let is_element = matches!(self.objects, Objects::Array(_));
         let UniqueMembers(members) = parsed.map_err(|error| {
             not_an_object(&source, &error, number, is_element).file(self.objects.name()).row(number).line(line)
         })?;
         Ok(Some(Row::new(number, line, Record::Object { members, source })))
     }
+}
+
+/// Values of one object, those within others too: in memory each takes many times what it takes as text.
+const MOST_VALUES: usize = 1_000_000;
+
+/// Whether a JSON text has more commas and brackets outside of strings than [`MOST_VALUES`].
+fn holds_too_many(source: &str) -> bool {
+    let (mut in_string, mut is_escaped, mut values) = (false, false, 0);
+    for byte in source.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_string,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    values > MOST_VALUES
 }
 
 /// An object's members, no two of which have the same key.
@@ -217,6 +241,9 @@ impl<'de> Deserialize<'de> for UniqueMembers {
                         return Err(A::Error::custom(format!("the key `{key}` appears twice")));
                     }
                     members.insert(key, value);
+                    if members.len() > MOST_COLUMNS {
+                        return Err(A::Error::custom(format!("more than {MOST_COLUMNS} keys")));
+                    }
                 }
                 Ok(UniqueMembers(members))
             }

@@ -10,6 +10,7 @@ mod images;
 mod jsonl;
 mod lines;
 mod parquet;
+mod sheet_cells;
 mod spreadsheet;
 mod xlsx_writer;
 

@@ -150,8 +150,8 @@ fn content(input: &Option<Input>, fate: Fate, prepared: &Prepared) -> String {
     }
 }
 
-/// Opens an input of one file or several and finds its columns, with all that is to be said of that. Of the columns only those that `settings`
-/// name are among the choices that are noted.
+/// Opens an input of one file or several and finds its columns, with all that is to be said of that. Of the columns
+/// only those that `settings` name are among the choices that are noted.
 ///
 /// # Errors
 /// The input cannot be read, or lacks the columns.

@@ -10,6 +10,16 @@ use crate::error::{Error, Result};
 /// The longest line or record that is read; a longer one means a damaged file rather than text.
 pub const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
 
+/// More columns than any table has that people make; a row of a million takes tens of megabytes in memory.
+pub const MOST_COLUMNS: usize = 100_000;
+
+/// The error for a table, or a row, with more columns than [`MOST_COLUMNS`].
+pub fn too_many_columns(name: &Path) -> Error {
+    Error::request(format!("there are more than {MOST_COLUMNS} columns"))
+        .file(name)
+        .hint("leave out the columns that are not needed, or name the character between fields: --delimiter")
+}
+
 pub struct BoundedLines {
     reader: Box<dyn BufRead + Send>,
     name: PathBuf,

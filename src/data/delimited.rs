@@ -8,9 +8,8 @@
 
 use std::path::Path;
 
-use super::bounded_lines::{BoundedLines, checked_text, content_length};
+use super::bounded_lines::{BoundedLines, MOST_COLUMNS, checked_text, content_length, too_many_columns};
 use super::dialect::Dialect;
-use super::format::{MOST_COLUMNS, too_many_columns};
 use super::pending_lines::PendingLines;
 use crate::error::{Error, Result};
 

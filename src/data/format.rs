@@ -292,16 +292,6 @@ pub fn empty_file(name: &Path) -> Error {
     Error::request("the file is empty").file(name).hint("it needs a header line and at least one row")
 }
 
-/// More columns than any table has that people make; a row of a million takes tens of megabytes in memory.
-pub const MOST_COLUMNS: usize = 100_000;
-
-/// The error for a table, or a row, with more columns than [`MOST_COLUMNS`].
-pub fn too_many_columns(name: &Path) -> Error {
-    Error::request(format!("there are more than {MOST_COLUMNS} columns"))
-        .file(name)
-        .hint("leave out the columns that are not needed, or name the character between fields: --delimiter")
-}
-
 /// Runs `work` of a library that reads `file`. Where that panics, the file is damaged.
 ///
 /// # Errors

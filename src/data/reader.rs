@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use super::DetectedSetting;
+use super::bounded_lines::{MOST_COLUMNS, too_many_columns};
 use super::compression::Compression;
-use super::format::{FileFormat, FileLayout, MOST_COLUMNS, OpenedRows, RowSource, too_many_columns};
+use super::format::{FileFormat, FileLayout, OpenedRows, RowSource};
 use super::format_choice::chosen_format;
 use super::formats::FORMATS;
 use super::header::Header;

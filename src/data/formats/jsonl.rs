@@ -10,9 +10,9 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::data::bounded_lines::BoundedLines;
+use crate::data::bounded_lines::{BoundedLines, MOST_COLUMNS};
 use crate::data::format::{
-    FileLayout, Format, MOST_COLUMNS, OpenedRows, RowEncoder, RowSource, TextStyle, column_exists, empty_file,
+    FileLayout, Format, OpenedRows, RowEncoder, RowSource, TextStyle, column_exists, empty_file,
 };
 use crate::data::json_array::ArrayElements;
 use crate::data::options::ReadOptions;

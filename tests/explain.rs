@@ -6,11 +6,11 @@ mod support;
 use std::path::Path;
 
 use rehead::batch::{Batch, Inputs};
-use rehead::explanation::activation_map;
+use rehead::explanation::{Question, activation_map};
 use rehead::model::checkpoint::Weights;
 use rehead::model::{Classifier, HeadRequest, LoadRequest, Pass};
 use serde_json::Value;
-use support::{Lottery, Scene, labelling_scene};
+use support::{BASIC, Lottery, Scene, csv, labelling_scene, sentiment, training_scene, weights};
 use tch::{Device, Kind, Tensor};
 
 const EXPLAIN: &str = "explain --model large_weights --device cpu --threads 1";
@@ -136,7 +136,7 @@ fn a_map_is_what_follows_from_the_weights_of_the_head() {
         telling += usize::from(most > 0.0);
         let expected: Vec<f64> =
             Vec::try_from((&expected / most.max(1e-12)).flatten(0, -1).to_kind(Kind::Double)).unwrap();
-        let found = activation_map(&classifier, &batch, class as usize).unwrap();
+        let found = activation_map(&classifier, &batch, Question::Class(class as usize)).unwrap();
         assert_eq!([found.rows as i64, found.columns as i64], maps.size()[1..]);
         assert!(found.values.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4), "{found:?} {expected:?}");
     }
@@ -165,4 +165,50 @@ fn images_are_shown_with_the_places_that_count() {
     scene.rehead(&format!("{words} why.html")).ok();
     let page = scene.text("why.html");
     assert!(page.contains("data:image/jpeg;base64,") && page.contains("<rect ") && page.contains("photos/a.png"));
+}
+
+/// The section of a report with the mistakes.
+fn mistakes(scene: &Scene, report: &str) -> String {
+    let page = scene.text(report);
+    let (_, section) = page.split_once("<section id=\"mistakes\"").unwrap_or_else(|| panic!("no mistakes in {report}"));
+    section.split_once("</section>").unwrap().0.to_owned()
+}
+
+#[test]
+fn reports_show_what_spoke_for_the_mistakes_and_nothing_else_changes() {
+    let scene = training_scene();
+    // Some labels are wrong, so that a good network makes mistakes.
+    let mut rows = sentiment(40, 3);
+    let other = |label: &str| if label == "positive" { "negative" } else { "positive" };
+    rows.iter_mut().take(15).for_each(|row| row.1 = other(row.1));
+    scene.write("test.csv", csv(&rows));
+    for (run, count) in [("run", "--explain-mistakes 4"), ("none", "--explain-mistakes 0")] {
+        scene.rehead(&format!("{BASIC} --test test.csv --epochs 2 --lr 1e-3 {count} --out {run}")).ok();
+    }
+    let found = mistakes(&scene, "run/report.html");
+    assert_eq!(found.matches("<blockquote class=\"why\"").count(), 4, "{found}");
+    assert!(found.contains("title=\"+") && found.contains("In 4 of them words are shaded"), "{found}");
+    assert!(!mistakes(&scene, "none/report.html").contains("class=\"why\""));
+    assert!(weights(&scene, "run") == weights(&scene, "none"));
+    for key in ["valid", "test"] {
+        assert_eq!(scene.json("run/metrics.json")[key], scene.json("none/metrics.json")[key]);
+    }
+    scene.rehead("evaluate --model run --data test.csv --threads 1 --precision fp32 --out scores --quiet").ok();
+    let (usual, found) = (mistakes(&scene, "scores/report.html"), found.split_once("<ol").unwrap().1.to_owned());
+    let first = |section: &str| section.split_once("<blockquote").unwrap().1.split_once("</li>").unwrap().0.to_owned();
+    assert_eq!(first(&usual.split_once("<ol").unwrap().1), first(&found));
+    // Both texts of a pair, though a bar stands in one of them.
+    let scene = Scene::with_models(&["large_weights", "albert/classifier"]);
+    scene.write("pairs.csv", "a,b,label\ngood | film,not good,good\nnot good,good film,mixed\nawful,bad plot,bad\n");
+    let words = "evaluate --threads 1 --data pairs.csv --text a,b --explain-mistakes 3 --out";
+    scene.rehead(&format!("{words} scores --model large_weights")).ok();
+    let found = mistakes(&scene, "scores/report.html");
+    assert!(found.matches("<blockquote class=\"why\"").count() >= 2 && !found.contains("film | not"), "{found}");
+    // What cannot be explained costs no more than the explanation.
+    let labels = scene.json("albert/classifier/config.json")["label2id"].as_object().unwrap().clone();
+    let rows: String = labels.keys().map(|label| format!("good film,bad plot,{label}\n")).collect();
+    scene.write("pairs.csv", format!("a,b,label\n{rows}"));
+    let outcome = scene.rehead(&format!("{words} refused --model albert/classifier")).ok();
+    outcome.says(&["the report does not explain the mistakes", "cannot be taken apart"]);
+    assert!(mistakes(&scene, "refused/report.html").contains("What spoke for these answers is not shown"));
 }

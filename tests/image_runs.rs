@@ -53,7 +53,9 @@ fn a_network_is_trained_and_everything_can_be_done_with_it() {
     let metrics = scene.json("run/metrics.json");
     assert!(metrics["images_per_second"].as_f64().unwrap() > 0.0);
     assert!(metrics["tokens_per_second"].is_null());
-    assert!(scene.text("run/report.html").contains("data:image/jpeg;base64,"), "no thumbnail in the report");
+    let report = scene.text("run/report.html");
+    assert!(report.contains("data:image/jpeg;base64,"), "no thumbnail in the report");
+    assert!(report.contains(" of them the places that spoke") && report.contains("<rect "), "no map of a mistake");
 
     let evaluated = scene.rehead("evaluate --model run --data test --precision fp32 --json").ok().json();
     assert_eq!(evaluated["test"]["accuracy"], metrics["test"]["accuracy"]);

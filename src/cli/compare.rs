@@ -79,7 +79,10 @@ impl CompareArgs {
                     .hint("name each once; --seeds K repeats it"));
             }
         }
-        config::resolve(&self.run.request(&self.settings.given, false))?.with_files()
+        let mut shared = config::resolve(&self.run.request(&self.settings.given, false))?.with_files()?;
+        // Many reports, of which few are read.
+        shared.run.explain_mistakes.get_or_insert(0);
+        Ok(shared)
     }
 
     /// What to say about given settings that change nothing in any of the runs.

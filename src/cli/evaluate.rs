@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, OnBadInputArgs, input_files};
+use super::shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, MistakeArgs, OnBadInputArgs, input_files};
 use crate::error::Result;
 
 const EVALUATE_EXAMPLES: &str = "\
@@ -40,6 +40,10 @@ pub struct EvaluateArgs {
     /// Directory for metrics.json, report.html and the predictions [default: only printed]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub out: Option<PathBuf>,
+
+    /// What the report says of mistakes.
+    #[command(flatten)]
+    pub mistakes: MistakeArgs,
 
     /// Print the metrics on standard output as JSON
     #[arg(long, help_heading = "Output")]

@@ -90,6 +90,15 @@ setting_flags! {
 }
 
 setting_flags! {
+    /// What the report of a finished model says of its mistakes.
+    MistakeArgs under "Output" {
+        explain_mistakes: Option<usize> = "run.explain_mistakes" {
+            default: "up to 10, as 3 seconds allow",
+        },
+    }
+}
+
+setting_flags! {
     /// How the labels of data for a finished model are read.
     LabelRuleArgs {
         on_empty_label: OnBadInput = "data.on_empty_label",

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::inputs::{label_rules, language_fit, prepare};
 use super::loaded_model::LoadedModel;
+use super::mistakes::{self, Asked};
 use super::origins::origins;
 use super::output::{check_writable, print};
 use super::trained_rows::{self, Known, TRAINED_ROWS, TrainedRows};
@@ -13,7 +14,7 @@ use crate::cli::{EvaluateArgs, named};
 use crate::console::{Console, units};
 use crate::data::{Example, Input, KnownLabels, LabelledSet, Modality, Place, ReadOptions, Sources, load_labelled};
 use crate::error::{Error, Result};
-use crate::evaluation::{Classification, Evaluation};
+use crate::evaluation::Evaluation;
 use crate::files::{lock_directory, write_atomically};
 use crate::interrupt;
 use crate::report::html::run::evaluation_page;
@@ -21,7 +22,7 @@ use crate::report::metrics::to_readable_json;
 use crate::report::next_steps::facts::RunFacts;
 use crate::report::next_steps::run::run_steps;
 use crate::report::provenance::Provenance;
-use crate::report::{Origin, Predictions, ScoredSplit, Seen, SplitPredictions, row_origins};
+use crate::report::{Predictions, ScoredSplit, Seen, SplitPredictions, row_origins};
 use crate::task::{Dataset, Evaluated, score};
 use crate::transform::{LanguageFit, Purpose};
 
@@ -65,9 +66,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let examples: Vec<&Example> =
         prepared.usable(inputs.len()).into_iter().filter_map(|place| set.examples.get(place)).collect();
     console.note(&prepared.statistics);
-    for remark in prepared.unread.remarks() {
-        console.warn(remark);
-    }
+    prepared.unread.remarks().iter().for_each(|remark| console.warn(remark));
     let unit = prepared.set.unit();
     let dataset = Dataset {
         examples: prepared.set.clone(),
@@ -75,9 +74,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     };
     let seen = trained_on(&model, &examples, &dataset)?.inspect(|seen| console.warn(&seen.warning));
     let Evaluated { logits, evaluation } = score(model.task, &model.inference(), &dataset, "evaluating", &console)?;
-    if let Some(warning) = evaluation.warning() {
-        console.warn(warning);
-    }
+    evaluation.warning().iter().for_each(|warning| console.warn(warning));
     let report = Report {
         model: args.model.clone(),
         data: named(&args.data),
@@ -110,10 +107,14 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             (named(&args.data), set.summary.to_string()),
             (unit.to_owned(), prepared.statistics.clone()),
         ];
-        if let (Some(scores), Some(predictions)) = (report.test.single_label(), predictions.single_label()) {
-            let (texts, seen) = ((texts.as_slice(), found.as_slice()), seen.as_ref());
-            let page = page(args, model.modality, scores, predictions, texts, seen, (&data, &languages));
-            write_atomically(out.join("report.html"), page.as_bytes())?;
+        if let (Some(evaluation), Some(predictions)) = (report.test.single_label(), predictions.single_label()) {
+            let Predictions { truth, probabilities } = predictions;
+            let (name, modality, seen) = ("test", model.modality, seen.as_ref());
+            let (texts, origins, explained) = (texts.as_slice(), found.as_slice(), None);
+            let split =
+                ScoredSplit { name, evaluation, truth, probabilities, texts, modality, origins, seen, explained };
+            let input_of = |row: usize| Some(examples.get(row)?.input.clone());
+            write_report(args, out, &model, split, &input_of, (&data, &languages), &console)?;
         }
         console.note(&report.test);
         console.summary(report.test.sentence(""));
@@ -153,21 +154,19 @@ fn trained_on(model: &LoadedModel, examples: &[&Example], dataset: &Dataset) -> 
     Ok(Some(Seen { rows, warning: format!("{share} {are} that this model was trained on: {so}") }))
 }
 
-/// `report.html`.
-fn page(
+/// `report.html`: as soon as it can be, and again with what the mistakes are explained by.
+fn write_report(
     args: &EvaluateArgs,
-    modality: Modality,
-    evaluation: &Classification,
-    predictions: &Predictions,
-    (texts, origins): (&[String], &[Origin]),
-    seen: Option<&Seen>,
+    out: &Path,
+    model: &LoadedModel,
+    split: ScoredSplit,
+    input_of: &dyn Fn(usize) -> Option<Input>,
     (data, languages): (&[(String, String)], &[String]),
-) -> String {
-    let Predictions { truth, probabilities } = predictions;
-    let split = ScoredSplit { name: "test", evaluation, truth, probabilities, texts, modality, origins, seen };
+    console: &Console,
+) -> Result<()> {
     let next = run_steps(&RunFacts {
         model: Path::new(&args.model),
-        modality,
+        modality: model.modality,
         is_folder: args.data.iter().any(|data| data.is_dir()),
         training: None,
         splits: std::slice::from_ref(&split),
@@ -175,7 +174,18 @@ fn page(
         remarks: &[],
     });
     let title = format!("{} on {}", args.model, named(&args.data));
-    evaluation_page(&title, &split, data, &next, &Provenance::now())
+    let write = |split: &ScoredSplit| {
+        let page = evaluation_page(&title, split, data, &next, &Provenance::now());
+        write_atomically(out.join("report.html"), page.as_bytes())
+    };
+    write(&split)?;
+    let count = args.mistakes.explain_mistakes;
+    let asked = Asked { transform: &model.transform, count, is_int8: model.hardware.int8 };
+    let explained = mistakes::explain(&split, &model.inference(), asked, input_of, console);
+    match &explained {
+        Some(explained) => write(&ScoredSplit { explained: Some(explained), ..split }),
+        None => Ok(()),
+    }
 }
 
 /// The labelled examples, with what is in them said, and how they were read.

@@ -40,6 +40,8 @@ pub const COUNT: Whole = Whole { min: 1, max: 1_000_000_000 };
 pub const FOLDS: Whole = Whole { min: 2, max: 20 };
 /// CPU threads, of which no more than there are cores are used.
 pub const THREADS: Whole = Whole { min: 1, max: 4096 };
+/// As many as a report lists.
+pub const MISTAKES: Whole = Whole { min: 0, max: 20 };
 /// TOML's integers are signed.
 pub const SEED: Whole = Whole { min: 0, max: i64::MAX as u64 };
 /// A learning rate: usual ones are between 1e-5 and 1e-2, and AdamW moves every weight by about as much in a step.

@@ -108,6 +108,7 @@ mod tests {
         config.run.cache = Switch::Off;
         config.run.cache_memory = Some(512);
         config.run.cache_dir = Some("cache".into());
+        config.run.explain_mistakes = Some(3);
         config.strategy.head_init = HeadInit::Probe;
         config.training.class_weights = ClassWeights::Balanced;
         config.training.focal_gamma = Some(1.0);

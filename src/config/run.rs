@@ -209,6 +209,8 @@ pub struct ExecutionConfig {
     pub cache_memory: Option<u64>,
     /// Folder for their files, kept for later runs; `None`: in the run directory, deleted at the end.
     pub cache_dir: Option<PathBuf>,
+    /// Mistakes that the report explains; `None`: a few, as time allows.
+    pub explain_mistakes: Option<usize>,
 }
 
 impl RunConfig {

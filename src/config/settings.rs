@@ -6,7 +6,7 @@
 
 use super::accepts::{
     Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FOCUS, FOLDS, FRACTION, IMAGE_SIZE, LAYERS, LEARNING_RATE, MAX_LENGTH,
-    MEGABYTES, MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS, WEIGHT_DECAY,
+    MEGABYTES, MISTAKES, MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS, WEIGHT_DECAY,
 };
 use super::keep_best::KeepBest;
 use super::label_thresholds::LabelThresholds;
@@ -576,6 +576,14 @@ pub static SETTINGS: &[Setting] = &[
         Accepts::Path("the path of a folder"),
         Unset("in --out, deleted at the end"),
         "Folder for the cache's files, kept for later runs",
+    )
+    .without_effect_on_the_result(),
+    row(
+        "run.explain_mistakes",
+        "--explain-mistakes N",
+        Accepts::Whole(MISTAKES),
+        Unset("up to 10, as 3 seconds allow; in compare none"),
+        "Show in report.html of so many of the most confident mistakes which words or places spoke for the answer",
     )
     .without_effect_on_the_result(),
 ];

@@ -17,6 +17,9 @@ pub enum Modality {
     Image,
 }
 
+/// What the texts of a pair are shown with between them.
+const BETWEEN_TEXTS: &str = " | ";
+
 /// What the network gets to see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Input {
@@ -52,6 +55,19 @@ impl Input {
         matches!(self, Self::Pair(first, second) if is_blank(first) != is_blank(second))
     }
 
+    /// Where the first text of a pair ends in what the pair is shown as, in bytes; nothing of others.
+    pub fn first_of_pair(&self) -> Option<usize> {
+        match self {
+            Self::Pair(first, _) => Some(first.len()),
+            Self::Text(_) | Self::Image(_) => None,
+        }
+    }
+
+    /// The pair that is shown as `text`, where its first text ends there.
+    pub fn pair_at(text: &str, end: usize) -> Option<Self> {
+        Some(Self::Pair(text.get(..end)?.to_owned(), text.get(end..)?.strip_prefix(BETWEEN_TEXTS)?.to_owned()))
+    }
+
     /// Length in characters, both of a pair together; 0 for an image.
     pub fn chars(&self) -> usize {
         match self {
@@ -72,7 +88,7 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
-            Self::Pair(first, second) => write!(f, "{first} | {second}"),
+            Self::Pair(first, second) => write!(f, "{first}{BETWEEN_TEXTS}{second}"),
             Self::Image(path) => write!(f, "{}", path.display()),
         }
     }
@@ -124,4 +140,17 @@ pub struct Place {
     pub file: u32,
     /// Row of the file, counted from 1.
     pub row: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_found_again_in_what_it_is_shown_as() {
+        let pair = Input::Pair("a | b".to_owned(), "| c".to_owned());
+        let end = pair.first_of_pair().unwrap();
+        assert_eq!(Input::pair_at(&pair.to_string(), end), Some(pair));
+        assert_eq!(Input::pair_at("é", 1), None);
+    }
 }

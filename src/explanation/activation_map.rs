@@ -3,7 +3,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::log_odds;
+use super::{Question, log_odds};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::inference::to_vec;
@@ -21,11 +21,11 @@ pub struct ActivationMap {
     pub values: Vec<f64>,
 }
 
-/// The map of the one image of `batch` for class `class`, in fp32.
+/// The map of the one image of `batch`, in fp32.
 ///
 /// # Errors
 /// A network whose activations have no places.
-pub fn activation_map(classifier: &Classifier, batch: &Batch, class: usize) -> Result<ActivationMap> {
+pub fn activation_map(classifier: &Classifier, batch: &Batch, question: Question) -> Result<ActivationMap> {
     let backbone = &classifier.backbone;
     let all = backbone.stages().len();
     let (stages, layout) = last_with_places(classifier)?;
@@ -36,7 +36,7 @@ pub fn activation_map(classifier: &Classifier, batch: &Batch, class: usize) -> R
         true => layout.pool(&activations, batch, classifier.pooling)?,
         false => backbone.features(stages, batch, Some(activations.shallow_clone()), classifier.pooling, pass)?,
     };
-    let odds = log_odds(&classifier.head.forward(&features, pass)?, class as i64)?;
+    let odds = log_odds(&classifier.head.forward(&features, pass)?, question)?;
     let gradients = Tensor::f_run_backward(&[odds.f_sum(Kind::Float)?], &[activations.shallow_clone()], false, false)?;
     let gradient = gradients.first().ok_or_else(|| Error::failure("no gradient came back"))?;
     let ([rows, columns], [activations, gradient]) = match layout {

@@ -3,8 +3,8 @@
 
 use tch::{Kind, Tensor};
 
-use super::log_odds;
 use super::quadrature::gauss_legendre;
+use super::{Question, log_odds};
 use crate::batch::{Batch, ExampleSet, TokenizedSet};
 use crate::error::{Error, Result};
 use crate::inference::to_vec;
@@ -39,33 +39,49 @@ impl Contributions {
     }
 }
 
-/// Points on the way, at first and at most: they are doubled while more than this share is unexplained.
-const POINTS: [usize; 2] = [32, 512];
+/// How much is computed for a text.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Tokens that are computed at once.
+    pub tokens: usize,
+    /// Points on the way, at most.
+    pub points: usize,
+}
+
+impl Effort {
+    /// Until the scores account for nearly all.
+    pub fn exact(tokens: usize) -> Self {
+        Self { tokens, points: 512 }
+    }
+}
+
+/// Points on the way, at first: they are doubled while more than this share is unexplained.
+const POINTS: usize = 32;
 const TOLERANCE: f64 = 0.01;
 
-/// What each token of a text adds to the log odds of class `class`, in fp32. `tokens`: how many are computed at once.
+/// What each token of a text adds to the log odds, in fp32.
 ///
 /// # Errors
 /// A network of one stage, whose inside cannot be reached; or interrupted.
 pub fn integrated_gradients(
     classifier: &Classifier,
     text: &StandIns,
-    class: usize,
-    tokens: usize,
+    question: Question,
+    effort: Effort,
 ) -> Result<Contributions> {
     if classifier.backbone.stages().len() < 2 {
         let family = classifier.backbone.family();
         return Err(Error::request(format!("the layers of a `{family}` cannot be taken apart, as explaining needs"))
             .hint("explain a model of another family"));
     }
-    let path = Path::new(classifier, text, class as i64, tokens)?;
+    let path = Path::new(classifier, text, question, effort)?;
     let [log_odds, without_content] = path.ends()?;
     let change = log_odds - without_content;
-    let mut points = POINTS[0];
+    let mut points = POINTS.min(effort.points.max(1));
     loop {
         let scores = path.integrated(points)?;
         let found = Contributions { scores, log_odds, without_content };
-        if points >= POINTS[1] || found.unexplained().abs() <= TOLERANCE * change.abs().max(1.0) {
+        if 2 * points > effort.points || found.unexplained().abs() <= TOLERANCE * change.abs().max(1.0) {
             return Ok(found);
         }
         points *= 2;
@@ -76,7 +92,7 @@ pub fn integrated_gradients(
 struct Path<'a> {
     classifier: &'a Classifier,
     set: TokenizedSet,
-    class: i64,
+    question: Question,
     /// `[tokens, width]`, where it begins and ends.
     from: Tensor,
     to: Tensor,
@@ -85,9 +101,9 @@ struct Path<'a> {
 }
 
 impl<'a> Path<'a> {
-    fn new(classifier: &'a Classifier, text: &StandIns, class: i64, tokens: usize) -> Result<Self> {
+    fn new(classifier: &'a Classifier, text: &StandIns, question: Question, effort: Effort) -> Result<Self> {
         let length = text.ids.len();
-        let most = (tokens / length.max(1)).clamp(1, POINTS[1]);
+        let most = (effort.tokens / length.max(1)).clamp(1, effort.points.max(1));
         let embedded = |ids: &[u32]| -> Result<Tensor> {
             let mut set = TokenizedSet::default();
             set.push(ids, text.segments);
@@ -98,7 +114,7 @@ impl<'a> Path<'a> {
         let (from, to) = (embedded(text.without_content)?, embedded(text.ids)?);
         let mut set = TokenizedSet::default();
         (0..most).for_each(|_| set.push(text.ids, text.segments));
-        Ok(Self { classifier, set, class, from, to, most })
+        Ok(Self { classifier, set, question, from, to, most })
     }
 
     fn batch(&self, copies: usize) -> Result<Batch> {
@@ -117,7 +133,7 @@ impl<'a> Path<'a> {
         let way = way.f_constant_pad_nd([0, 0, 0, filling])?.f_detach()?.f_set_requires_grad(true)?;
         let logits =
             self.classifier.logits_from(1, &batch, Some(way.shallow_clone()), Pass::evaluation(Kind::Float))?;
-        Ok((log_odds(&logits, self.class)?, way))
+        Ok((log_odds(&logits, self.question)?, way))
     }
 
     /// The log odds of the text and of the text without content.

@@ -11,12 +11,32 @@ mod quadrature;
 use tch::Tensor;
 
 pub use self::activation_map::{ActivationMap, activation_map};
-pub use self::integrated_gradients::{Contributions, StandIns, integrated_gradients};
+pub use self::integrated_gradients::{Contributions, Effort, StandIns, integrated_gradients};
 use crate::error::Result;
 
-/// The log odds of class `class` among the `logits` `[N, classes]`: how much more probable it is than all others
-/// together, as a logarithm, `[N]`. Unlike a logit it is not changed by what is added to all of them.
-fn log_odds(logits: &Tensor, class: i64) -> Result<Tensor> {
+/// What is asked of an answer. Unlike a logit, neither is changed by what is added to all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Why this class, and none of the others.
+    Class(usize),
+    /// Why this class, and not that one.
+    Rather {
+        /// The one that is asked for.
+        this: usize,
+        /// The one that it is compared with.
+        than: usize,
+    },
+}
+
+/// The log odds that a question is about, among the `logits` `[N, classes]`: how much more probable a class is than all
+/// others together, or than another one, as a logarithm, `[N]`.
+fn log_odds(logits: &Tensor, question: Question) -> Result<Tensor> {
+    let class = match question {
+        Question::Class(class) => class as i64,
+        Question::Rather { this, than } => {
+            return Ok(logits.f_select(1, this as i64)?.f_sub(&logits.f_select(1, than as i64)?)?);
+        }
+    };
     let classes = logits.size().last().copied().unwrap_or(0);
     let own = logits.f_select(1, class)?;
     if classes < 2 {

@@ -18,6 +18,7 @@ pub mod provenance;
 pub mod split;
 pub mod threshold;
 pub mod verdict;
+pub mod why;
 
 pub use folds::{EpochScores, FoldScore, FoldScores};
 pub use label_sets::{LabelSets, SplitPredictions};
@@ -26,3 +27,4 @@ pub use next_steps::NextStep;
 pub use origins::{Origin, row_origins};
 pub use predictions::Predictions;
 pub use split::{ScoredSplit, Seen};
+pub use why::Explained;

@@ -3,6 +3,7 @@
 use super::origins::Origin;
 use super::outcomes::Outcomes;
 use super::verdict::split_name;
+use super::why::Explained;
 use crate::console::units::counted;
 use crate::data::Modality;
 use crate::evaluation::Classification;
@@ -14,6 +15,17 @@ pub struct Seen {
     pub rows: u64,
     /// What a person is told about them.
     pub warning: String,
+}
+
+/// A row that is predicted wrongly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mistake {
+    /// Its index in the split.
+    pub row: usize,
+    /// The index of the label that it gets.
+    pub predicted: u32,
+    /// That of the one in the data.
+    pub truth: u32,
 }
 
 /// A split with the predictions of the trained network.
@@ -34,6 +46,8 @@ pub struct ScoredSplit<'a> {
     pub origins: &'a [Origin],
     /// The rows that the network was trained on, where there are any.
     pub seen: Option<&'a Seen>,
+    /// Why the network was wrong about some of the rows.
+    pub explained: Option<&'a Explained>,
 }
 
 impl ScoredSplit<'_> {
@@ -55,6 +69,15 @@ impl ScoredSplit<'_> {
     /// By index.
     pub fn labels(&self) -> Vec<String> {
         self.evaluation.per_class.iter().map(|(label, _)| label.clone()).collect()
+    }
+
+    /// The rows that are predicted wrongly, those of the highest confidence first.
+    pub fn mistakes(&self) -> Vec<Mistake> {
+        let outcomes = self.outcomes();
+        let mut wrong: Vec<usize> = (0..outcomes.rows()).filter(|&row| !outcomes.correct[row]).collect();
+        wrong.sort_by(|&a, &b| outcomes.confidence[b].total_cmp(&outcomes.confidence[a]));
+        let mistake = |row: usize| Mistake { row, predicted: outcomes.predicted[row], truth: outcomes.truth[row] };
+        wrong.into_iter().map(mistake).collect()
     }
 
     /// What follows from the predictions.

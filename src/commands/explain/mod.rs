@@ -1,30 +1,30 @@
 //! `rehead explain`: why rows get their labels. [`words`] makes of the tokens' scores those of words; the scores
 //! themselves are computed in [`crate::explanation`].
 
+pub(super) mod explainer;
 mod output;
 mod words;
 
 use std::path::PathBuf;
 
+use self::explainer::Explainer;
 use self::output::Printer;
 use super::inputs::{FileForm, read_options};
 use super::label::check_folder;
 use super::loaded_model::LoadedModel;
 use super::reading::open;
-use crate::batch::ExampleSet;
 use crate::cli::{ExplainArgs, ExplainRowArgs, InferenceArgs};
 use crate::config::{OnBadInput, Precision};
 use crate::console::{Console, Progress, units};
-use crate::data::{Input, InputColumns, Labels, ReadOptions, Row, Together};
+use crate::data::{InputColumns, Labels, ReadOptions, Row, Together};
 use crate::error::{Error, Result, listed, nearest};
 use crate::evaluation::softmax;
-use crate::explanation::{ActivationMap, StandIns, activation_map, integrated_gradients};
+use crate::explanation::{Effort, Question};
 use crate::files;
 use crate::interrupt;
-use crate::model::{Classifier, InputSpec};
-use crate::report::html::explanation::{ExplainedRow, SeenImage, Why};
-use crate::transform::text::TextTokenizer;
-use crate::transform::{Purpose, Transform};
+use crate::model::Classifier;
+use crate::report::html::explanation::ExplainedRow;
+use crate::transform::Purpose;
 
 /// Says of the first rows of the input why they get their labels.
 ///
@@ -171,41 +171,13 @@ impl Explaining<'_> {
             (0..probabilities.len()).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]).then(b.cmp(&a)));
         let best = best.ok_or_else(|| Error::failure("the model has no labels"))?;
         let class = self.asked.unwrap_or(best);
-        let (why, unexplained) = match &self.model.transform {
-            Transform::Text(tokenizer) => self.of_text(tokenizer, &input, class)?,
-            Transform::Image(_) => (Why::Image(self.of_image(&*prepared.set, &input, class)?), 0.0),
-        };
+        let effort = Effort::exact(self.model.batch_tokens);
+        let explainer = Explainer { classifier: &self.model.classifier, transform: &self.model.transform, effort };
+        let (why, unexplained) = explainer.why_prepared(&*prepared.set, &input, Question::Class(class))?;
         let name = |class: usize| self.model.classifier.labels.names().get(class).cloned().unwrap_or_default();
         let (predicted, label) = (name(best), name(class));
         let confidence = probabilities[best];
         let of = self.is_several.then(|| self.columns.file_of(row).display().to_string());
         Ok(Some((ExplainedRow { of, row: row.number, predicted, confidence, label, why }, unexplained)))
-    }
-
-    fn of_text(&self, tokenizer: &TextTokenizer, input: &Input, class: usize) -> Result<(Why, f64)> {
-        let spans = tokenizer.spans(input)?;
-        let stand_in = tokenizer.stand_in().ok_or_else(|| {
-            Error::request("the tokenizer has no token that could stand for a word: no mask, padding or unknown one")
-                .file(&self.model.classifier.directory)
-        })?;
-        let ids: Vec<u32> = spans.iter().map(|span| span.id).collect();
-        let segments: Vec<u32> = spans.iter().map(|span| span.segment).collect();
-        let without: Vec<u32> =
-            spans.iter().map(|span| if span.place.is_some() { stand_in } else { span.id }).collect();
-        let text = StandIns { ids: &ids, without_content: &without, segments: &segments };
-        let found = integrated_gradients(&self.model.classifier, &text, class, self.model.batch_tokens)?;
-        let change = (found.log_odds - found.without_content).abs().max(1.0);
-        let unexplained = found.unexplained().abs() / change;
-        Ok((Why::Texts(words::pieces(input, &spans, &found.scores)), unexplained))
-    }
-
-    fn of_image(&self, set: &dyn ExampleSet, input: &Input, class: usize) -> Result<SeenImage> {
-        let classifier = &self.model.classifier;
-        let batch = set.batch(&[0], classifier.device)?;
-        let ActivationMap { rows, columns, values } = activation_map(classifier, &batch, class)?;
-        let (Input::Image(file), InputSpec::Image(preprocessing)) = (input, &classifier.input) else {
-            return Err(Error::failure("no image where one was read"));
-        };
-        Ok(SeenImage { file: file.clone(), preprocessing: *preprocessing, rows, columns, values })
     }
 }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::cli::{ExplainArgs, named};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::report::html::explanation::{ExplainedRow, ExplanationPage, Piece, Why, explanation_page, signed};
+use crate::report::html::explanation::{ExplainedRow, ExplanationPage, explanation_page, signed};
+use crate::report::why::{Piece, Why};
 
 /// Where explanations go.
 pub enum Printer<'a> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::data::Input;
-use crate::report::html::explanation::Piece;
+use crate::report::why::Piece;
 use crate::transform::{Place, Span};
 
 /// A word, where it stands, and what its tokens add.

@@ -6,6 +6,7 @@ use super::card;
 use super::outcome::SavedTraining;
 use super::prepare::Run;
 use super::split::PreparedSplit;
+use crate::commands::mistakes::{self, Asked};
 use crate::commands::saved_confidence::SavedConfidence;
 use crate::config::setting::Setting;
 use crate::config::{self, Strategy, given_settings};
@@ -20,7 +21,7 @@ use crate::report::next_steps::run::run_steps;
 use crate::report::next_steps::shell_word;
 use crate::report::provenance::Provenance;
 use crate::report::verdict::split_name;
-use crate::report::{NextStep, Origin, RunMetrics, ScoredSplit, SplitPredictions, row_origins};
+use crate::report::{Explained, NextStep, Origin, RunMetrics, ScoredSplit, SplitPredictions, row_origins};
 use crate::task::Evaluated;
 use crate::training::history::{self, Record};
 use crate::training::stopping::EndReason;
@@ -48,7 +49,7 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
         })
         .collect();
     let origins: Vec<Vec<Origin>> = scored.iter().map(|(.., split)| origins(run, split)).collect();
-    let splits: Vec<ScoredSplit> = scored
+    let mut splits: Vec<ScoredSplit> = scored
         .iter()
         .zip(&origins)
         .map(|(&(name, evaluation, predictions, split), origins)| ScoredSplit {
@@ -60,6 +61,7 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
             modality: run.transform.modality(),
             origins,
             seen: split.seen.as_ref(),
+            explained: None,
         })
         .collect();
     // That of a run with folds is its final training's.
@@ -68,11 +70,32 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
         true => vec![train_on_all_rows(run.out())],
         false => next_steps(run, &metrics, &history, &splits)?,
     };
-    write_atomically(run.out().join("report.html"), html(run, &metrics, &history, &splits, &next)?.as_bytes())?;
+    let write_report = |splits: &[ScoredSplit]| {
+        write_atomically(run.out().join("report.html"), html(run, &metrics, &history, splits, &next)?.as_bytes())
+    };
+    write_report(&splits)?;
     if !run.ends_with_folds() {
         card::write(run, &metrics)?;
     }
+    // When everything is stored: what is explained is an addition to the report.
+    let explained = scored.last().and_then(|(.., split)| explained(run, splits.last()?, split));
+    if let (Some(explained), Some(last)) = (&explained, splits.last_mut()) {
+        last.explained = Some(explained);
+        write_report(&splits)?;
+    }
     Ok((metrics, next))
+}
+
+/// Why the model was wrong about rows of the split that judges it; nothing where it has not judged them itself, for
+/// they were held out of another training.
+fn explained(run: &Run, scored: &ScoredSplit, split: &PreparedSplit) -> Option<Explained> {
+    let is_its_own = scored.name == "test" || !run.config.training.refit && run.splits.folded.is_none();
+    if !is_its_own || run.ends_with_folds() {
+        return None;
+    }
+    let asked = Asked { transform: &run.transform, count: run.config.run.explain_mistakes, is_int8: run.hardware.int8 };
+    let input_of = |row: usize| split.input(row, run.transform.modality());
+    mistakes::explain(scored, &run.inference(), asked, &input_of, run.console)
 }
 
 /// Where the rows of a split come from.

@@ -12,7 +12,7 @@ use crate::commands::inputs::prepare;
 use crate::commands::trained_rows::{self, TrainedRows};
 use crate::config::OnBadInput;
 use crate::console::Console;
-use crate::data::{Example, Input, Labels, Origins, Place, overlap};
+use crate::data::{Example, Input, Labels, Modality, Origins, Place, overlap};
 use crate::error::{Error, ErrorKind, Result};
 use crate::inference::cache::{Cache, Examples};
 use crate::report::Seen;
@@ -34,6 +34,8 @@ pub struct PreparedSplit {
     pub indices: Rc<[usize]>,
     /// As people read them, for the report; none of the training examples.
     pub texts: Vec<String>,
+    /// Where in `texts` the first text of a pair ends; nothing of others.
+    pub pair_at: Vec<usize>,
     /// Where they stand in the data; none of the training examples.
     pub places: Vec<Place>,
     /// What they are in their files, once somebody has asked.
@@ -116,6 +118,7 @@ impl PreparedSplit {
         let held_out = if purpose == Purpose::Training { &[][..] } else { &usable[..] };
         Ok(Self {
             texts: held_out.iter().map(|example| example.input.to_string()).collect(),
+            pair_at: held_out.iter().filter_map(|example| example.input.first_of_pair()).collect(),
             places: held_out.iter().map(|example| example.place()).collect(),
             origins: OnceCell::new(),
             files: usable.iter().take(examples.len() - left_out).filter_map(|e| image_file(&e.input)).collect(),
@@ -127,6 +130,16 @@ impl PreparedSplit {
             remarks: Rc::new([]),
             left_out,
             seconds: 0.0,
+        })
+    }
+
+    /// What the network was shown of a row.
+    pub fn input(&self, row: usize, modality: Modality) -> Option<Input> {
+        let text = self.texts.get(row)?;
+        Some(match (modality, self.pair_at.get(row)) {
+            (Modality::Image, _) => Input::Image(text.into()),
+            (Modality::Text, Some(&at)) => Input::pair_at(text, at)?,
+            (Modality::Text, None) => Input::Text(text.clone()),
         })
     }
 

@@ -1,15 +1,13 @@
 //! The page of `rehead explain`: each row with its label and what speaks for it. Words are shaded by what they add,
 //! images by how much each place counts.
 
-use std::path::PathBuf;
-
 use maud::{Markup, html};
 
 use super::page::{section, skeleton};
-use super::text::{label, number, percent, shown};
+use super::text::{BEGINNING, WORTH_A_CLICK, label, long, number, percent, shown};
 use super::thumbnail::as_seen;
 use crate::console::units;
-use crate::image::Preprocessing;
+use crate::report::why::{Piece, SeenImage, Why};
 
 /// A page of explanations.
 pub struct ExplanationPage<'a> {
@@ -35,36 +33,6 @@ pub struct ExplainedRow {
     pub label: String,
     /// What speaks for that label.
     pub why: Why,
-}
-
-/// What speaks for a label.
-pub enum Why {
-    /// Of a text or of two.
-    Texts(Vec<Vec<Piece>>),
-    /// Of an image.
-    Image(SeenImage),
-}
-
-/// A part of a text; all parts together are the text.
-pub struct Piece {
-    /// The part itself.
-    pub text: String,
-    /// What it adds to the log odds; nothing between the words, and where the network did not read it.
-    pub score: Option<f64>,
-}
-
-/// An image with how much its places count, from 0 to 1, row by row.
-pub struct SeenImage {
-    /// Where it is.
-    pub file: PathBuf,
-    /// Which part of it the network sees, and how large.
-    pub preprocessing: Preprocessing,
-    /// Places from the top down.
-    pub rows: usize,
-    /// Places from left to right.
-    pub columns: usize,
-    /// How much each place counts.
-    pub values: Vec<f64>,
 }
 
 /// The page as HTML.
@@ -109,6 +77,34 @@ fn explained(row: &ExplainedRow) -> Markup {
             Why::Image(image) => { p { (shown(&image.file.display().to_string())) } div.why { (map(image)) } },
         }
     }
+}
+
+/// What spoke for an answer, among other rows: of a long text first the beginning.
+pub(super) fn why(why: &Why) -> Markup {
+    match why {
+        Why::Texts(texts) => html! {
+            @for text in texts {
+                @let (beginning, rest) = divided(text);
+                @let whole = |part: &[Piece]| pieces(part, largest(texts));
+                (long(whole(&beginning), (!rest.is_empty()).then(|| whole(&rest)), "why"))
+            }
+        },
+        Why::Image(image) => html! { div.why { (map(image)) } },
+    }
+}
+
+/// A text's beginning, and what follows it where that is long.
+fn divided(text: &[Piece]) -> (Vec<Piece>, Vec<Piece>) {
+    let mut chars = 0;
+    let is_beginning = |piece: &&Piece| {
+        chars += piece.text.chars().count();
+        chars <= BEGINNING
+    };
+    let at = text.iter().take_while(is_beginning).count().max(1).min(text.len());
+    let rest = text.get(at..).unwrap_or_default();
+    let left: usize = rest.iter().map(|piece| piece.text.chars().count()).sum();
+    // A few characters more are not worth a click.
+    if left <= WORTH_A_CLICK { (text.to_vec(), Vec::new()) } else { (text[..at].to_vec(), rest.to_vec()) }
 }
 
 /// The largest score, without sign: the darkest shade.

@@ -40,30 +40,42 @@ pub(super) fn quoted(text: &str) -> Markup {
     }
 }
 
+/// The beginning of a long text, in characters, and how many more are not worth a click.
+pub(super) const BEGINNING: usize = 320;
+pub(super) const WORTH_A_CLICK: usize = 80;
+
 /// A text of the data: short ones whole, of long ones the beginning, with the rest to be opened.
 pub(super) fn long_text(text: &str) -> Markup {
     /// In characters.
-    const BEGINNING: usize = 320;
     const MOST: usize = 6000;
     let text = shown(text.trim());
     let cut = |at: usize| text.char_indices().nth(at).map(|(index, _)| index);
-    // A few characters more are not worth a click.
-    if cut(BEGINNING + 80).is_none() {
-        return html! { blockquote dir="auto" { (text) } };
+    if cut(BEGINNING + WORTH_A_CLICK).is_none() {
+        return long(html! { (text) }, None, "");
     }
     let at = cut(BEGINNING).unwrap_or(text.len());
     let at = text[..at].rfind(char::is_whitespace).filter(|word| *word > at / 2).unwrap_or(at);
     let (beginning, rest) = text.split_at(at);
     let end = rest.char_indices().nth(MOST).map_or(rest.len(), |(index, _)| index);
     let left_out = rest[end..].chars().count();
-    html! {
-        details.long {
-            summary { blockquote dir="auto" { (beginning) " …" } }
-            blockquote dir="auto" {
-                "… " (rest[..end].trim_start())
-                @if left_out > 0 { " … (" (units::count(left_out as u64)) " more characters)" }
+    let rest = html! {
+        (rest[..end].trim_start())
+        @if left_out > 0 { " … (" (units::count(left_out as u64)) " more characters)" }
+    };
+    long(html! { (beginning) }, Some(rest), "")
+}
+
+/// A text, of which the rest, if there is one, is to be opened. `class`: of the quotation.
+pub(super) fn long(beginning: Markup, rest: Option<Markup>, class: &str) -> Markup {
+    let class = (!class.is_empty()).then_some(class);
+    match rest {
+        None => html! { blockquote class=[class] dir="auto" { (beginning) } },
+        Some(rest) => html! {
+            details.long {
+                summary { blockquote class=[class] dir="auto" { (beginning) " …" } }
+                blockquote class=[class] dir="auto" { "… " (rest) }
             }
-        }
+        },
     }
 }
 

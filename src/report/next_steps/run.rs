@@ -375,6 +375,7 @@ mod tests {
                 modality: Modality::Text,
                 origins: &[],
                 seen: None,
+                explained: None,
             }],
             languages: &[],
             remarks: &[],

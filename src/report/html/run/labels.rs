@@ -121,6 +121,7 @@ mod tests {
             modality,
             origins,
             seen: None,
+            explained: None,
         };
         self::labels(&SplitView::of(&split), "").into_string()
     }

@@ -175,6 +175,7 @@ mod tests {
             modality: Modality::Text,
             origins: &origins,
             seen: None,
+            explained: None,
         };
         let splits: Vec<ScoredSplit> = splits.iter().map(|&name| split(name)).collect();
         let metrics = RunMetrics {

@@ -137,6 +137,40 @@ def all_formats():
     decoded("jpeg_inside.tiff", saved(rgb, "TIFF", compression="jpeg"), lossy=True)
 
 
+    for name, data in bitmaps():
+        decoded(f"{name}.bmp", data)
+
+
+def bitmaps():
+    """BMPs of the kinds that PIL reads and does not write."""
+    width, height = 21, 13
+
+    def bitmap(bits, compression=0, palette=b"", masks=(), size=40, top_down=False, planes=1, rows=None):
+        rows = rows or RANDOM.bytes((width * bits + 31) // 32 * 4 * height)
+        masks = struct.pack(f"<{len(masks)}I", *masks)
+        offset = 14 + size + len(masks) + len(palette)
+        header = struct.pack("<IiiHHIIiiII", size, width, -height if top_down else height, planes, bits, compression,
+                             len(rows), 2835, 2835, 0, 0) + bytes(size - 40)
+        return struct.pack("<2sIHHI", b"BM", offset + len(rows), 0, 0, offset) + header + masks + palette + rows
+
+    colours = b"".join(RANDOM.bytes(3) + b"\0" for _ in range(256))
+    yield "five_bits", bitmap(16)
+    yield "five_bits_top_down", bitmap(16, top_down=True)
+    yield "masks_565", bitmap(16, 3, masks=(0xF800, 0x7E0, 0x1F))
+    yield "masks_555", bitmap(16, 3, masks=(0x7C00, 0x3E0, 0x1F))
+    yield "masks_8888", bitmap(32, 3, masks=(0xFF0000, 0xFF00, 0xFF))
+    yield "four_bits_top_down", bitmap(4, palette=colours[:64], top_down=True)
+    yield "os2_second", bitmap(24, size=64)
+    yield "os2_second_palette", bitmap(8, palette=colours, size=64)
+    yield "version_5", bitmap(24, size=124)
+    yield "no_planes", bitmap(24, planes=0)
+    runs = b"".join(bytes([9, 3, 0, 5, 1, 2, 3, 4, 5, 0, 7, line, 0, 0]) for line in range(height)) + b"\0\1"
+    yield "runs", bitmap(8, 1, palette=colours, rows=runs)
+    core = struct.pack("<IHHHH", 12, width, height, 1, 8) + colours[:768]
+    rows = RANDOM.bytes(24 * height)
+    yield "os2_first", struct.pack("<2sIHHI", b"BM", 14 + len(core) + len(rows), 0, 0, 14 + len(core)) + core + rows
+
+
 def adobe(data, transform):
     """The colour transform that a JPEG's Adobe segment names, changed: 2 is YCCK."""
     at = data.index(b"Adobe")

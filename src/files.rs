@@ -198,7 +198,8 @@ pub fn similar(path: &Path) -> Option<PathBuf> {
 /// nothing behind.
 pub fn try_writing_into(directory: &Path) -> io::Result<()> {
     let created = uppermost_new(directory);
-    let probe = directory.join(".rehead-probe");
+    // Removed with other leftovers, should this be killed.
+    let probe = temporary_name(&directory.join("probe")).map_err(io::Error::other)?;
     let written = fs::create_dir_all(directory).and_then(|()| fs::write(&probe, b""));
     let _ = fs::remove_file(&probe);
     if let Some(created) = created {

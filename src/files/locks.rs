@@ -46,11 +46,19 @@ pub fn lock_file(path: &Path) -> Result<Option<Lock>> {
 /// # Errors
 /// Another process has locked it.
 pub fn lock_directory(path: &Path) -> Result<Option<Lock>> {
-    let made = uppermost_new(path);
-    if fs::create_dir_all(path).is_err() {
-        return Ok(None);
+    /// Others that have made the directory and been refused take it away again; not for ever.
+    const TRIES: usize = 100;
+    for _ in 0..TRIES {
+        let made = uppermost_new(path);
+        if fs::create_dir_all(path).is_err() {
+            return Ok(None);
+        }
+        let lock = try_lock(&path.join(DIRECTORY_LOCK), path, made, "--out")?;
+        if lock.is_some() || path.is_dir() {
+            return Ok(lock);
+        }
     }
-    try_lock(&path.join(DIRECTORY_LOCK), path, made, "--out")
+    Ok(None)
 }
 
 fn try_lock(lock: &Path, place: &Path, made: Option<PathBuf>, option: &str) -> Result<Option<Lock>> {
@@ -137,6 +145,28 @@ mod tests {
         assert_eq!(lock_file(&output).unwrap_err().exit_status(), 2);
         drop(held);
         assert!(is_empty(folder.path()));
+    }
+
+    /// One that is refused, or has ended, takes its empty directory away while another is about to lock it.
+    #[test]
+    fn a_directory_that_is_taken_away_meanwhile_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("new/run");
+        let held = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..400 {
+                        let Ok(lock) = lock_directory(&run) else { continue };
+                        let lock = lock.expect("the directory could not be locked");
+                        assert!(!held.swap(true, Ordering::SeqCst), "two hold one lock");
+                        held.store(false, Ordering::SeqCst);
+                        drop(lock);
+                    }
+                });
+            }
+        });
+        assert!(!run.join(DIRECTORY_LOCK).exists());
     }
 
     #[test]

@@ -192,6 +192,9 @@ impl Files {
             check_rows(labelling.reopened()?, &records)?;
             remark = saved.other_threads(&origin);
         } else if args.resume && output.exists() {
+            if self.is_only_noted(labelling, &origin)? {
+                return files::remove_if_there(note).map(|()| None);
+            }
             return check_complete(labelling, &origin, output).map(|()| None);
         }
         let log = ProgressLog::begin(note, &origin, &records).map_err(unwritable)?;
@@ -209,6 +212,19 @@ impl Files {
         let rows = writer.rows();
         let sink = Sink::Rows { writer: Box::new(writer), keeps_rows: self.assembly.is_none() };
         Ok(Some((LabelWriter { log: Some(log), ..labelling.writer(sink, rows) }, remark)))
+    }
+
+    /// Whether the output is complete, and a call that was killed then has left the note of what had grown.
+    fn is_only_noted(&self, labelling: &Labelling, origin: &Origin) -> Result<bool> {
+        let Some(note) = self.note.as_ref().filter(|note| note.is_file() && self.assembly.is_none()) else {
+            return Ok(false);
+        };
+        let (saved, recorded) = progress::read::<Origin>(note)?;
+        saved.check(origin, "interrupted output", note, INTERRUPTED_HINT)?;
+        let records = progress::intact(recorded, &self.output)?;
+        let length = std::fs::metadata(&self.output).map_err(|error| Error::io(error, &self.output))?.len();
+        let is_whole = records.last().is_some_and(|last| last.bytes == length);
+        Ok(is_whole && check_rows(labelling.reopened()?, &records)?)
     }
 
     fn remove(&self) {

@@ -151,7 +151,8 @@ impl Scene {
 
     /// A command of the program; its words are separated by spaces.
     pub fn rehead(&self, words: &str) -> Call<'_> {
-        let mut call = Call { scene: self, words: Vec::new(), input: Vec::new(), folder: self.path("") };
+        let mut call =
+            Call { scene: self, words: Vec::new(), input: Vec::new(), folder: self.path(""), variables: Vec::new() };
         call.words.extend(words.split_whitespace().map(Into::into));
         call
     }
@@ -163,12 +164,19 @@ pub struct Call<'a> {
     words: Vec<std::ffi::OsString>,
     input: Vec<u8>,
     folder: PathBuf,
+    variables: Vec<(String, std::ffi::OsString)>,
 }
 
 impl<'a> Call<'a> {
     /// A word that may hold spaces.
     pub fn arg(mut self, word: impl Into<std::ffi::OsString>) -> Self {
         self.words.push(word.into());
+        self
+    }
+
+    /// A variable of the command's environment.
+    pub fn variable(mut self, name: &str, value: impl Into<std::ffi::OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
         self
     }
 
@@ -192,6 +200,7 @@ impl<'a> Call<'a> {
         }
         // Nothing is looked for outside; waiting threads do not keep the other tests from the cores.
         command.env("HF_HUB_OFFLINE", "1").env("OMP_WAIT_POLICY", "passive");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

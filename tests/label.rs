@@ -403,7 +403,10 @@ fn an_output_is_not_resumed_as_another() {
     // Other threads round otherwise, which is said.
     let note = scene.text("out.partial.csv.origin.json");
     assert!(note.contains("\"threads\":1"), "{note}");
-    scene.write("out.partial.csv.origin.json", note.replacen("\"threads\":1", "\"threads\":3", 1));
+    let (first, records) = note.split_once('\n').unwrap();
+    // A line without a checksum is one of an earlier version.
+    let first = first.split(",\"checksum\"").next().unwrap().replacen("\"threads\":1", "\"threads\":3", 1);
+    scene.write("out.partial.csv.origin.json", format!("{first}}}\n{records}"));
     scene.rehead(&format!("{words} --resume")).ok().says(&["begun with --threads 3 and is continued with 1"]);
     assert!(scene.bytes("out.csv") == scene.bytes("whole.csv"));
     // What it was made of stays beside it, so the same call knows that it is complete, and another that it is not.

@@ -124,7 +124,7 @@ fn a_damaged_output_is_not_continued() {
     scene.rehead(&resume).refused().says(&["the interrupted output is damaged", "rows 1 to 100"]);
     scene.write("out.partial.csv", &whole);
     scene.write("out.partial.csv.origin.json", note.replacen("\"rows\":100,", "\"rows\":101,", 1));
-    scene.rehead(&resume).refused();
+    scene.rehead(&resume).refused().says(&["out.partial.csv.origin.json", "the file is damaged", "hint: delete it"]);
     scene.write("out.partial.csv.origin.json", note);
     scene.rehead(&resume).ok();
 }

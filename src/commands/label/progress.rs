@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::commands::reading::input_is_shorter;
 use crate::data::Row;
 use crate::error::{Error, Result};
+use crate::files::checksum::{Checksum, damaged};
 use crate::files::{self, write_atomically};
 use crate::interrupt;
 
@@ -95,7 +96,17 @@ fn hex(digest: Sha256) -> String {
 fn line(value: &impl Serialize, path: &Path) -> Result<String> {
     let json = serde_json::to_string(value)
         .map_err(|error| Error::failure(format!("cannot be written: {error}")).file(path))?;
-    Ok(json + "\n")
+    let content = json.strip_suffix('}').unwrap_or(&json);
+    Ok(format!("{content}{CHECKSUM}{}\"}}\n", Checksum::of(content)))
+}
+
+/// What stands between a line's last member and its checksum.
+const CHECKSUM: &str = ",\"checksum\":\"";
+
+/// Whether a line is as it was written. Earlier versions wrote no checksum.
+fn is_intact(line: &str) -> bool {
+    let parts = line.trim_end().strip_suffix("\"}").and_then(|line| line.rsplit_once(CHECKSUM));
+    parts.is_none_or(|(content, checksum)| Checksum::of(content) == checksum)
 }
 
 /// Reads the file: what the output is of, and the records.
@@ -113,6 +124,9 @@ pub fn read<Origin: DeserializeOwned>(path: &Path) -> Result<(Origin, Vec<Record
             .file(path)
             .hint("delete the partial output to begin again")
     };
+    if !text.split_inclusive('\n').filter(|line| line.ends_with('\n')).all(is_intact) {
+        return Err(damaged(path).hint("delete it and the partial output to begin again"));
+    }
     let mut lines = text.split_inclusive('\n');
     let origin = serde_json::from_str(lines.next().unwrap_or_default()).map_err(unreadable)?;
     let whole = lines.filter(|line| line.ends_with('\n'));

@@ -2,24 +2,21 @@
 //! of both: logits, features, and the gradient of every parameter. Stages, adapters, precisions, files that are refused,
 //! and saved directories, which transformers loads. Needs Python's packages (`make test` puts them into .python).
 
-#[path = "support/python.rs"]
-mod support;
+#[path = "support/networks.rs"]
+mod networks;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rehead::batch::{Batch, Inputs};
+use networks::{CPU, PLAIN, batch, difference, expected, labels, largest, load, logits, made_by, own, python, tensor};
 use rehead::data::Labels;
 use rehead::error::Result;
-use rehead::model::checkpoint::{LoadReport, Weights, save_tensors};
+use rehead::model::checkpoint::save_tensors;
 use rehead::model::{Classifier, DropoutKeys, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, WeightDtype};
 use rehead::random::from_torch;
 use serde_json::{Value, json};
-use support::python;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-const CPU: Device = Device::Cpu;
-const PLAIN: Pass = Pass { compute: Kind::Float, dropout: None };
 /// Checkpoints with a head.
 const CLASSIFIERS: [&str; 9] = [
     "convnext",
@@ -36,58 +33,11 @@ const CLASSIFIERS: [&str; 9] = [
 /// The checkpoints, made once for all tests of this file.
 fn made() -> Option<&'static Path> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let made = MADE.get_or_init(|| {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hierarchical");
-        let _ = std::fs::remove_dir_all(&directory);
-        python("timm", "make_hierarchical.py", [&directory])?;
-        Some(directory)
-    });
-    made.as_deref()
-}
-
-fn labels() -> Labels {
-    Labels::from_names(["ant", "bee", "cat"]).expect("labels")
+    MADE.get_or_init(|| made_by("make_hierarchical.py", "hierarchical")).as_deref()
 }
 
 fn new_head(labels: &Labels) -> HeadRequest<'_> {
     HeadRequest::New { labels, pooling: Some(Pooling::Cls), dropout: Some(0.0), seed: 1 }
-}
-
-fn load(directory: &Path, head: HeadRequest) -> Result<(Classifier, LoadReport)> {
-    Classifier::load(directory, &LoadRequest::plain(head))
-}
-
-fn own(directory: &Path) -> Classifier {
-    load(directory, HeadRequest::FromCheckpoint).expect("loads").0
-}
-
-fn expected(directory: &Path) -> Weights {
-    Weights::open_file(&directory.join("expected.safetensors"), CPU).expect("expected")
-}
-
-fn tensor(weights: &Weights, name: &str) -> Tensor {
-    let shape = weights.shape(name).unwrap_or_else(|| panic!("no {name}"));
-    weights.take(name, &shape.iter().map(|&size| size as i64).collect::<Vec<_>>()).expect("expected")
-}
-
-/// A batch of images, channels last in memory.
-fn batch(pixels: &Tensor) -> Batch {
-    let pixels = pixels.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
-    Batch { examples: (0..pixels.size()[0] as usize).collect(), inputs: Inputs::Pixels(pixels) }
-}
-
-fn largest(tensor: &Tensor) -> f64 {
-    tensor.abs().max().double_value(&[])
-}
-
-/// The largest difference, relative to the largest value of `reference`.
-fn difference(found: &Tensor, reference: &Tensor) -> f64 {
-    assert_eq!(found.size(), reference.size());
-    largest(&(found.to_kind(Kind::Float) - reference)) / largest(reference).max(1e-12)
-}
-
-fn logits(classifier: &Classifier, batch: &Batch) -> Tensor {
-    tch::no_grad(|| classifier.logits(batch, PLAIN)).expect("logits")
 }
 
 #[test]

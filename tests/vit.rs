@@ -2,25 +2,21 @@
 //! and the gradient of every parameter. Stages, rows of activations, adapters, heads, and saved directories, which
 //! transformers loads. Needs Python's packages (`make test` puts them into .python).
 
-#[path = "support/python.rs"]
-mod support;
+#[path = "support/networks.rs"]
+mod networks;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rehead::batch::{Batch, Inputs};
-use rehead::data::Labels;
+use networks::{CPU, PLAIN, batch, difference, expected, labels, load, logits, made_by, own, python, tensor};
 use rehead::error::Result;
-use rehead::model::checkpoint::{Weights, save_tensors};
+use rehead::model::checkpoint::save_tensors;
 use rehead::model::{Classifier, DropoutKeys, Engine, HeadRequest, InputSpec, LoadRequest, Pass, Pooling, WeightDtype};
 use rehead::random::from_torch;
 use rehead::task::single_label::CrossEntropy;
 use rehead::task::{Loss, Targets};
-use support::python;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-const CPU: Device = Device::Cpu;
-const PLAIN: Pass = Pass { compute: Kind::Float, dropout: None };
 /// Checkpoints with a head.
 const CLASSIFIERS: [&str; 23] = [
     "plain",
@@ -53,57 +49,12 @@ const BARE: [&str; 4] = ["bare", "bare_dinov2", "bare_clip", "bare_tower"];
 /// The checkpoints, made once for all tests of this file.
 fn made() -> Option<&'static Path> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let made = MADE.get_or_init(|| {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vit");
-        let _ = std::fs::remove_dir_all(&directory);
-        python("timm", "make_vit.py", [&directory])?;
-        Some(directory)
-    });
-    made.as_deref()
-}
-
-fn labels() -> Labels {
-    Labels::from_names(["ant", "bee", "cat"]).expect("labels")
-}
-
-fn load(directory: &Path, head: HeadRequest) -> Result<Classifier> {
-    load_as(directory, head, WeightDtype::Float(Kind::Float))
+    MADE.get_or_init(|| made_by("make_vit.py", "vit")).as_deref()
 }
 
 fn load_as(directory: &Path, head: HeadRequest, weight_dtype: WeightDtype) -> Result<Classifier> {
     let request = LoadRequest { engine: Engine::Packed, device: CPU, weight_dtype, head, stages: None };
     Classifier::load(directory, &request).map(|(classifier, _)| classifier)
-}
-
-fn own(directory: &Path) -> Classifier {
-    load(directory, HeadRequest::FromCheckpoint).expect("loads")
-}
-
-fn expected(directory: &Path) -> Weights {
-    Weights::open_file(&directory.join("expected.safetensors"), CPU).expect("expected")
-}
-
-fn tensor(weights: &Weights, name: &str) -> Tensor {
-    let shape: Vec<i64> =
-        weights.shape(name).unwrap_or_else(|| panic!("no {name}")).iter().map(|&n| n as i64).collect();
-    weights.take(name, &shape).expect("expected")
-}
-
-/// A batch of images, channels last in memory.
-fn batch(pixels: &Tensor) -> Batch {
-    let pixels = pixels.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
-    Batch { examples: (0..pixels.size()[0] as usize).collect(), inputs: Inputs::Pixels(pixels) }
-}
-
-/// The largest difference, relative to the largest value of `reference`.
-fn difference(found: &Tensor, reference: &Tensor) -> f64 {
-    assert_eq!(found.size(), reference.size());
-    let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
-    largest(&(found.to_kind(Kind::Float) - reference)) / largest(reference).max(1e-12)
-}
-
-fn logits(classifier: &Classifier, batch: &Batch) -> Tensor {
-    tch::no_grad(|| classifier.logits(batch, PLAIN)).expect("logits")
 }
 
 #[test]
@@ -131,7 +82,7 @@ fn features_equal_transformers_and_timm() {
         let batch = batch(&tensor(&expected, "pixels"));
         for (pooling, reference) in [(Pooling::Cls, "features"), (Pooling::Mean, "mean")] {
             let head = HeadRequest::New { labels: &labels, pooling: Some(pooling), dropout: None, seed: 1 };
-            let classifier = load(&made.join(name), head).expect("loads");
+            let classifier = load(&made.join(name), head).expect("loads").0;
             let features = classifier.backbone.features(0, &batch, None, pooling, PLAIN).expect("features");
             let found = difference(&features, &tensor(&expected, reference));
             assert!(found < 1e-4, "{name}, {reference}: {found}");
@@ -311,7 +262,7 @@ fn a_saved_directory_loads_in_transformers() {
             Some(pooling) => HeadRequest::New { labels: &labels, pooling: Some(pooling), dropout: Some(0.1), seed: 5 },
             None => HeadRequest::FromCheckpoint,
         };
-        let classifier = load(&made.join(name), head).expect("loads");
+        let classifier = load(&made.join(name), head).expect("loads").0;
         let pixels = tensor(&expected(&made.join(name)), "pixels");
         let logits_of = |classifier: &Classifier| logits(classifier, &batch(&pixels));
         let found = logits_of(&classifier);
@@ -367,7 +318,7 @@ fn heads_pool_as_their_libraries_do() {
     ] {
         let labels = labels();
         let head = HeadRequest::New { labels: &labels, pooling: None, dropout: None, seed: 1 };
-        let (classifier, report) = Classifier::load(&made.join(name), &LoadRequest::plain(head)).expect(name);
+        let (classifier, report) = load(&made.join(name), head).expect(name);
         assert_eq!((classifier.pooling, report.unused.len()), (pooling, unused), "{name}: {report:?}");
         assert_eq!(report.missing, ["classifier.weight", "classifier.bias"], "{name}");
     }

@@ -95,6 +95,7 @@ impl Summary {
         if other.before > 0 && !other.before_is_counted {
             self.before += other.before;
         }
+        self.labelled += other.labelled;
         self.by_class.iter_mut().zip(other.by_class).for_each(|(rows, other)| *rows += other);
         self.unsure += other.unsure;
         self.unusual += other.unusual;

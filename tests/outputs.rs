@@ -320,3 +320,68 @@ fn several_inputs_are_continued_where_they_were_interrupted() {
     assert_eq!(joined(&scene, &each), scene.text("whole.csv"));
     scene.rehead(&format!("{call} --resume")).ok().says(&["3 outputs in each/ complete already"]);
 }
+
+/// A label and a text of strangers, which a spreadsheet program would compute.
+#[test]
+fn formulas_are_kept_from_spreadsheets_where_that_is_asked_for() {
+    let scene = scene();
+    scene.edit_json("large_weights/config.json", |config| {
+        config["id2label"] = serde_json::json!({ "0": "=1+1", "1": "=HYPERLINK(\"x\")", "2": "@x" });
+        config["label2id"] = serde_json::json!({ "=1+1": 0, "=HYPERLINK(\"x\")": 1, "@x": 2 });
+    });
+    scene.write("in.csv", "text,n,@id\n\"=cmd|'/C calc'!A0, film\",-0.5,+1-2\ngood film,3,'a\n");
+    let words = format!("{BASIC} --input in.csv --output");
+    scene.rehead(&format!("{words} plain.csv --text text")).ok();
+    scene.rehead(&format!("{words} safe.csv --text text --csv-safe")).ok();
+    let [plain, safe] = ["plain.csv", "safe.csv"].map(|name| scene.text(name));
+    assert!(plain.contains("\n\"=cmd|'/C calc'!A0, film\",-0.5,+1-2,") && plain.starts_with("text,n,@id,"), "{plain}");
+    assert!(safe.starts_with("text,n,'@id,predicted_label"), "{safe}");
+    assert!(safe.contains("\n\"'=cmd|'/C calc'!A0, film\",-0.5,'+1-2,"), "{safe}");
+    assert!(safe.contains("\ngood film,3,'a,"), "{safe}");
+    let quoted =
+        |table: &str| ["'=1+1", "'=HYPER", "'@x"].map(|label| table.matches(label).count()).iter().sum::<usize>();
+    assert_eq!([plain, safe].map(|table| quoted(&table)), [0, 2]);
+    scene.rehead(&format!("{words} out.jsonl --text text --csv-safe")).refused().says(&["--csv-safe is for .csv"]);
+}
+
+/// A terminal does what it is told: to clear the screen, to answer as if somebody typed.
+#[test]
+fn terminal_escapes_are_shown_and_not_obeyed() {
+    let scene = scene();
+    let evil = "a\u{1b}[2J\u{7}\u{9b}31m\u{202e}b";
+    scene.edit_json("large_weights/config.json", |config| {
+        config["id2label"] = serde_json::json!({ "0": evil, "1": format!("{evil}2"), "2": "c" });
+        config["label2id"] = serde_json::json!({ evil: 0, format!("{evil}2"): 1, "c": 2 });
+    });
+    let rows = |label: &str| format!("text,label,{evil}\n{evil} film,{label},{evil}\ngood,{label},x\n");
+    scene.write("in.csv", rows(evil));
+    scene.write("bad.csv", rows(&format!("{evil}3")));
+    scene.write(&format!("{evil}.csv"), rows(evil));
+    scene.write("torn.csv", format!("{}{evil},\"{evil}\n", rows(evil)));
+    scene.write("bad.jsonl", format!("{{\"text\": \"a\", \"{evil}\": 1, \"{evil}\": 2}}\n"));
+    scene.write("a.txt", format!("good {evil}\n"));
+    let evaluate = "evaluate --model large_weights --threads 1";
+    let train = "train --model large_weights --threads 1 --valid-fraction 0.5 --out run --train";
+    let calls = [
+        format!("{BASIC} --input {evil}.csv --output {evil}2.csv --text text"),
+        format!("{BASIC} --input in.csv --output out2.csv --text {evil}3"),
+        format!("{BASIC} --input torn.csv --output out3.csv --text text"),
+        format!("{BASIC} --input bad.jsonl --output out4.csv --text text"),
+        format!("{evaluate} --data in.csv --out results --text text --label label"),
+        format!("inspect {evil}.csv --text text --label label"),
+        format!("inspect large_weights"),
+        format!("explain --model large_weights --threads 1 --input a.txt"),
+        format!("{train} bad.csv --text text --label label"),
+        format!("train --config {evil}.toml"),
+    ];
+    let mut obeyed = String::new();
+    for words in calls {
+        let outcome = scene.rehead(&words).run();
+        let shown = [outcome.stderr.clone(), outcome.stdout_text().to_owned()].concat();
+        if shown.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']) {
+            let line = shown.lines().find(|line| line.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']));
+            obeyed += &format!("\n{words:?}\n    {:?}", line.unwrap_or_default());
+        }
+    }
+    assert!(obeyed.is_empty(), "{obeyed}");
+}

@@ -101,6 +101,10 @@ pub struct LabelArgs {
     #[arg(long, value_name = "PREFIX", help_heading = "Output")]
     pub column_prefix: Option<String>,
 
+    /// In a .csv or .tsv output, put a ' before each field that a spreadsheet program would take as a formula
+    #[arg(long, help_heading = "Output")]
+    pub csv_safe: bool,
+
     /// Continue an interrupted output file after its last complete row
     #[arg(long, help_heading = "Output")]
     pub resume: bool,

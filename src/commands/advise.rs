@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::inputs::{TransformOptions, label_rules, language_fit, prepare, transform_for};
 use super::loaded_model::engine;
 use super::locate::locate_model;
-use super::output::print;
+use super::output::{print, print_data};
 use crate::advice::recommend::{Advice, recommend};
 use crate::advice::{self, Measurements, StageFeatures};
 use crate::batch::ExampleSet;
@@ -107,7 +107,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
         modality: options.modality,
     };
     match args.json {
-        true => print(&to_readable_json(&report)?),
+        true => print_data(&to_readable_json(&report)?),
         false => print(&report.to_string()),
     }
 }

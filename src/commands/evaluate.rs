@@ -8,7 +8,7 @@ use super::inputs::{label_rules, language_fit, prepare};
 use super::loaded_model::LoadedModel;
 use super::mistakes::{self, Asked};
 use super::origins::origins;
-use super::output::{check_writable, print};
+use super::output::{check_writable, print, print_data};
 use super::trained_rows::{self, Known, TRAINED_ROWS, TrainedRows};
 use crate::cli::{EvaluateArgs, named};
 use crate::console::{Console, units};
@@ -121,7 +121,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         console.summary(format!("report: {}", out.join("report.html").display()));
     }
     if args.json {
-        print(&json)?;
+        print_data(&json)?;
     } else if args.out.is_none() {
         print(&report.test.to_string())?;
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use tch::Device;
 
-use super::output::print;
+use super::output::{print, print_data};
 use crate::cli::ModelsArgs;
 use crate::console::{Column, Console, Table, units};
 use crate::data::Modality;
@@ -51,7 +51,7 @@ pub fn run(args: &ModelsArgs) -> Result<()> {
     let (cache, models) = cached_models()?;
     let entries: Vec<Entry> = models.iter().map(Entry::of).collect();
     if args.json {
-        return print(&to_readable_json(&entries)?);
+        return print_data(&to_readable_json(&entries)?);
     }
     if entries.is_empty() {
         let empty = format!("{}: no model is there yet: `rehead fetch ID` downloads one", cache.display());

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::console::plain;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -19,8 +20,13 @@ pub fn unwritable(error: std::io::Error, path: &Path, option: &str) -> Error {
         .hint(format!("give another directory to {option}"))
 }
 
-/// Puts a result on standard output.
+/// Puts a result for people on standard output, where control characters of a label or a file name show and do nothing.
 pub fn print(text: &str) -> Result<()> {
+    print_data(&plain(text))
+}
+
+/// Puts a result for programs on standard output, as it is.
+pub fn print_data(text: &str) -> Result<()> {
     use std::io::Write;
     writeln!(std::io::stdout().lock(), "{text}").map_err(|error| Error::io(error, "standard output"))
 }

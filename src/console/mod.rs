@@ -12,6 +12,6 @@ pub mod table;
 pub mod units;
 
 pub use self::download::DownloadEvent;
-pub use self::output::Console;
+pub use self::output::{Console, plain};
 pub use self::progress::Progress;
 pub use self::table::{Column, Table};

@@ -177,10 +177,14 @@ impl Console {
     }
 }
 
-/// Text from files may hold control characters, which must not steer the terminal.
-pub(super) fn plain(text: impl Display) -> String {
-    let visible = |char: char| {
-        if char.is_control() && char != '\n' && char != '\t' { '\u{FFFD}' } else { char }
+/// Text from files may hold control characters, which must not steer the terminal, and characters that turn round the
+/// order of what follows them.
+pub fn plain(text: impl Display) -> String {
+    let visible = |char: char| match char {
+        '\n' | '\t' => char,
+        '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => '\u{FFFD}',
+        _ if char.is_control() => '\u{FFFD}',
+        _ => char,
     };
     text.to_string().chars().map(visible).collect()
 }

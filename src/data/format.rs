@@ -179,6 +179,8 @@ pub struct TextStyle {
     pub no_header: bool,
     /// Why the header looks like data; `None` where it does not, or there is none.
     pub header_doubt: Option<String>,
+    /// Fields that a spreadsheet would compute are written so that it shows them (`spreadsheet_safe.rs`).
+    pub is_safe: bool,
 }
 
 impl Default for TextStyle {
@@ -191,6 +193,7 @@ impl Default for TextStyle {
             quoted_names: Vec::new(),
             no_header: false,
             header_doubt: None,
+            is_safe: false,
         }
     }
 }

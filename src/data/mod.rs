@@ -57,6 +57,7 @@ pub mod row_groups;
 mod row_labels;
 mod sniffing;
 pub mod split;
+pub mod spreadsheet_safe;
 pub mod stream;
 mod summary;
 mod trained_columns;

@@ -9,7 +9,7 @@ use super::{next, page};
 use crate::cli::CompareArgs;
 use crate::commands::locate::{COMPARISON, locate_network};
 use crate::commands::origin::{self, Origin};
-use crate::commands::output::print;
+use crate::commands::output::{print, print_data};
 use crate::commands::train::{Session, train};
 use crate::config::RunConfig;
 use crate::console::{Console, units};
@@ -64,7 +64,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     write_atomically(out.join("report.html"), page.as_bytes())?;
     console.section("comparison");
     if args.run.json {
-        print(&json)?;
+        print_data(&json)?;
     } else {
         print(&format!("{}\n\n{}", table(&result).to_string().trim_end(), result.verdict))?;
         console.note(

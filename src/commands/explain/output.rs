@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::cli::{ExplainArgs, named};
+use crate::console::plain;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::report::html::explanation::{ExplainedRow, ExplanationPage, explanation_page, signed};
@@ -53,7 +54,7 @@ impl<'a> Printer<'a> {
                 text.push('\n');
             }
             Self::Standard => {
-                let text = printed(&row);
+                let text = plain(printed(&row));
                 let standard = Path::new("standard output");
                 let written = std::io::stdout().write_all(text.as_bytes());
                 written.map_err(|error| Error::io(error, standard))?;

@@ -14,7 +14,7 @@ use self::images::{ImagesReport, add_images};
 use self::model::ModelReport;
 use self::training::TrainingReport;
 use super::locate::{check_no_comparison, hub_id};
-use super::output::print;
+use super::output::{print, print_data};
 use crate::cli::InspectArgs;
 use crate::config::{OnBadInput, saved_settings};
 use crate::data::inspect::{inspect, modality};
@@ -50,10 +50,10 @@ pub fn run(args: &InspectArgs) -> Result<()> {
         return print(&text);
     }
     match reports.as_slice() {
-        [only] => print(&to_readable_json(&only.json)?),
+        [only] => print_data(&to_readable_json(&only.json)?),
         [files @ .., last] => {
             let files: Vec<&Value> = files.iter().map(|report| &report.json).collect();
-            print(&to_readable_json(&json!({ "files": files, "training": last.json }))?)
+            print_data(&to_readable_json(&json!({ "files": files, "training": last.json }))?)
         }
         [] => Ok(()),
     }

@@ -30,6 +30,8 @@ pub struct Origin {
     unknown: Option<String>,
     #[serde(default)]
     unknown_label: Option<String>,
+    #[serde(default)]
+    csv_safe: bool,
     /// How the rows are read.
     rows: String,
     precision: String,
@@ -69,6 +71,7 @@ impl Origin {
             },
             unknown: args.unknown.map(|share| usual_rows(model, share)).transpose()?,
             unknown_label: args.unknown_label.clone(),
+            csv_safe: args.csv_safe,
             rows: format!("{:?}", args.rows),
             precision: format!("{:?}", args.inference.precision),
             threads: Threads(Some(model.hardware.threads)),
@@ -131,9 +134,8 @@ impl Origin {
         if is_auto && self.thresholds != now.thresholds {
             found.push("the model's own thresholds".to_owned());
         }
-        if self.unknown != now.unknown {
-            found.push("--unknown".to_owned());
-        }
+        let others = [(self.unknown != now.unknown, "--unknown"), (self.csv_safe != now.csv_safe, "--csv-safe")];
+        found.extend(others.into_iter().filter(|(differs, _)| *differs).map(|(_, option)| option.to_owned()));
         if self.rows != now.rows {
             found.push(
                 "how the rows are read (--text, --delimiter, --quote, --no-header, --encoding, --sheet, \

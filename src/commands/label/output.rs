@@ -13,7 +13,8 @@ use crate::commands::label::origin::Origin;
 use crate::commands::label::progress::{self, ProgressLog, Record};
 use crate::commands::loaded_model::LoadedModel;
 use crate::console::{Console, units};
-use crate::data::format::{AddedColumn, ColumnKind, WholeWriter};
+use crate::data::format::{AddedColumn, ColumnKind, FileFormat, WholeWriter};
+use crate::data::spreadsheet_safe::as_it_was;
 use crate::data::writer::{check_added, is_stream, output_format};
 use crate::data::{FileLayout, InputColumns, InputRows, OutputValue, ReadOptions, Record as RowRecord, Row, RowReader};
 use crate::data::{RowWriter, TextColumns, Together};
@@ -63,8 +64,11 @@ pub struct Labelling<'a> {
 }
 
 impl Labelling<'_> {
-    fn layout(&self) -> &FileLayout {
-        self.input.layout()
+    /// How the output's rows look.
+    fn layout(&self) -> FileLayout {
+        let mut layout = self.input.layout().clone();
+        layout.style.is_safe = self.args.csv_safe;
+        layout
     }
 
     fn reopened(&self) -> Result<InputRows> {
@@ -92,13 +96,14 @@ impl GrowingOutput {
     /// of another call or of other rows, or nothing says of what a complete one was made.
     pub fn open(labelling: &Labelling) -> Result<Option<Self>> {
         let Labelling { args, .. } = labelling;
-        let input = labelling.layout();
+        let input = &labelling.layout();
         let added = labelling.added();
         let names: Vec<String> = added.iter().map(|column| column.name.clone()).collect();
         check_added(input, &names)?;
         let output = &files::followed(&args.output);
         let format = output_format(output, input)?;
         check_row_count(format, labelling.input.row_count(), output)?;
+        check_safe(args, format, output)?;
         let is_whole = format.encoder(input, &[]).is_none();
         if is_stream(output) {
             return to_stream(labelling, is_whole, &names).map(Some);
@@ -124,7 +129,7 @@ impl GrowingOutput {
             true => {
                 let (inputs, options) = (args.input.clone(), labelling.options.clone());
                 // What grows is the added columns alone.
-                let layout = FileLayout { columns: Vec::new(), schema: None, ..labelling.layout().clone() };
+                let layout = FileLayout { columns: Vec::new(), schema: None, ..input.clone() };
                 (Some(Assembly { format, inputs, options, added }), labels_name(&partial), layout)
             }
         };
@@ -157,9 +162,19 @@ fn to_stream(labelling: &Labelling, is_whole: bool, names: &[String]) -> Result<
             .file(output)
             .hint("write to a file, or .csv"));
     }
-    let writer = RowWriter::create(output, labelling.layout(), names)?;
+    let writer = RowWriter::create(output, &labelling.layout(), names)?;
     let writer = labelling.writer(Sink::Rows { writer: Box::new(writer), keeps_rows: true }, 0);
     Ok(GrowingOutput { writer, files: OutputFiles { files: None, _lock: None }, remark: None })
+}
+
+/// That fields are only made safe where somebody could take them as formulas.
+fn check_safe(args: &LabelArgs, format: FileFormat, output: &Path) -> Result<()> {
+    match args.csv_safe && !["csv", "tsv"].contains(&format.name()) {
+        true => Err(Error::request(format!("--csv-safe is for .csv and .tsv, and this output is {format}"))
+            .file(output)
+            .hint("leave it out: in other formats a text is stored as a text, and no program computes it")),
+        false => Ok(()),
+    }
 }
 
 fn unwritable(error: Error) -> Error {
@@ -407,6 +422,8 @@ pub struct WrittenRows {
 pub struct WrittenColumns {
     file: PathBuf,
     names: Vec<String>,
+    /// Whether its fields were kept from being formulas.
+    is_safe: bool,
 }
 
 impl WrittenRows {
@@ -419,7 +436,10 @@ impl WrittenRows {
         let options = output_format(file, input)?.options_to_read_again(input);
         let text = Some(TextColumns::new([&added[0]])).filter(|_| !options.no_header);
         let rows = RowReader::open(file, &ReadOptions { text, ..options.clone() })?;
-        let columns = WrittenColumns { file: file.to_owned(), names: rows.columns().to_vec() };
+        let is_safe = args.csv_safe;
+        let named = |name: &String| if is_safe { as_it_was(name.into()).into_owned() } else { name.clone() };
+        let names = rows.columns().iter().map(named).collect();
+        let columns = WrittenColumns { file: file.to_owned(), names, is_safe };
         // Without a header they are known by their place.
         let [label, confidence] = match options.no_header {
             true => [0, 1].map(|place| Ok(input.columns.len() + place)),
@@ -447,7 +467,8 @@ impl WrittenColumns {
 
     /// The text of a row's field.
     pub fn value<'r>(&self, row: &'r Row, index: usize) -> Cow<'r, str> {
-        self.names.get(index).and_then(|name| row.text(name, index)).unwrap_or_default()
+        let text = self.names.get(index).and_then(|name| row.text(name, index)).unwrap_or_default();
+        if self.is_safe { as_it_was(text) } else { text }
     }
 }
 

@@ -7,7 +7,7 @@ use super::prepare::{Run, Session};
 use super::{calibration, checks, ending, refit, report, resolved};
 use crate::cli::TrainArgs;
 use crate::commands::origin::Origin;
-use crate::commands::output::{print, unwritable};
+use crate::commands::output::{print_data, unwritable};
 use crate::commands::saved_rules;
 use crate::config::{self, RunConfig};
 use crate::console::Console;
@@ -43,7 +43,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let Finished { metrics, next } = complete(config, session, &console)?;
     ending::print(&metrics, &out, &next, &console);
     if args.run.json {
-        print(&metrics.to_json()?)?;
+        print_data(&metrics.to_json()?)?;
     }
     Ok(())
 }

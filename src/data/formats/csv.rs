@@ -62,6 +62,7 @@ impl Format for Delimited {
             quoted_names: Vec::new(),
             no_header: options.no_header,
             header_doubt: None,
+            is_safe: false,
         };
         let rows = sample(beginning.table, dialect, SAMPLED_ROWS);
         let log = stream.log.clone();
@@ -126,7 +127,9 @@ impl Delimited {
         let is_table = [CSV.name, TSV.name].contains(&input.format.name());
         let is_like_input = input.format.name() == self.name;
         let no_header = input.style.no_header;
-        let mut style = if is_table { input.style.clone() } else { TextStyle { no_header, ..TextStyle::default() } };
+        let is_safe = input.style.is_safe;
+        let mut style =
+            if is_table { input.style.clone() } else { TextStyle { no_header, is_safe, ..TextStyle::default() } };
         // These are for Excel, which opens .csv files by itself.
         style.sep_line &= is_like_input;
         style.byte_order_mark &= is_like_input || self.name == CSV.name;

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use crate::data::delimited_output::{Writing, push_record};
 use crate::data::format::{RowEncoder, TextStyle, check_keys};
 use crate::data::row::{OutputValue, Record, Row, decimal};
+use crate::data::spreadsheet_safe::safe;
 use crate::error::{Error, Result};
 
 /// Writes rows as a table's text.
@@ -35,7 +36,8 @@ impl RowEncoder for DelimitedEncoder {
             true => Ok(()),
             false => {
                 let quoted = self.kept(&self.style.quoted_names);
-                push_record(buffer, self.writing, self.columns.iter().chain(&self.added), quoted)
+                let names = self.columns.iter().chain(&self.added).map(|name| self.shown(name.into()));
+                push_record(buffer, self.writing, names.map(AsBytes), quoted)
             }
         }
     }
@@ -62,11 +64,25 @@ impl RowEncoder for DelimitedEncoder {
             // Lists have no place in a table, and are never given to one.
             OutputValue::Number(_) | OutputValue::Exact(_) | OutputValue::Numbers(_) | OutputValue::Empty => "".into(),
         }));
-        push_record(buffer, self.writing, fields.iter().map(Cow::as_ref), quoted)
+        push_record(buffer, self.writing, fields.into_iter().map(|field| AsBytes(self.shown(field))), quoted)
+    }
+}
+
+/// A field as its bytes.
+struct AsBytes<'f>(Cow<'f, str>);
+
+impl AsRef<[u8]> for AsBytes<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
 impl DelimitedEncoder {
+    /// A field as the table has it.
+    fn shown<'f>(&self, field: Cow<'f, str>) -> Cow<'f, str> {
+        if self.style.is_safe { safe(field) } else { field }
+    }
+
     /// The fields that keep their quotes.
     fn kept<'q>(&self, quoted: &'q [usize]) -> &'q [usize] {
         if self.keeps_quotes { quoted } else { &[] }

@@ -1,6 +1,6 @@
-//! Fields of text tables that spreadsheet programs take as formulas, `=cmd|'/C calc'!A0` say, and how they are written so
-//! that a person who opens the table sees them as they are: with a straight quote in front, which the programs do not
-//! show (OWASP, "CSV Injection").
+//! Fields of text tables that spreadsheet programs take as formulas, `=cmd|'/C calc'!A0` say, and how they are written
+//! so that a person who opens the table sees them as they are: with a straight quote in front, which the programs do
+//! not show (OWASP, "CSV Injection").
 
 use std::borrow::Cow;
 

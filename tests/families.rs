@@ -115,7 +115,27 @@ fn a_run_loads_in_python_as_the_familys_own_class() {
         checks.keep(scene);
     }
     train_layers_of_another_make(&mut checks);
+    read_more_of_long_texts(&mut checks);
     checks.make();
+}
+
+/// Windows are those of `return_overflowing_tokens`, and what is pooled of them is what `label` writes.
+fn read_more_of_long_texts(checks: &mut Checks) {
+    let scene = scene("bare");
+    let windows = "--long-text windows --stride 1";
+    for (run, text, flags) in [
+        ("mean", "text", "--max-length 8 --strategy full"),
+        ("max", "text", "--max-length 8 --strategy last:1 --window-pooling max"),
+        ("pairs", "first,second", "--max-length 24 --strategy full --text first,second"),
+    ] {
+        train(&scene, "bare", run, &format!("{windows} {flags}"));
+        checks.add(&scene, run, text, &[]);
+    }
+    train(&scene, "bare", "ends", "--strategy full --max-length 8 --long-text head-tail");
+    checks.add(&scene, "ends", "text", &[]);
+    train(&scene, "bare", "frozen", &format!("{windows} --max-length 8 --strategy frozen"));
+    checks.add(&scene, "frozen", "text", &["--trust-remote-code"]);
+    checks.keep(scene);
 }
 
 #[test]

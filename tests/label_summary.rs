@@ -175,8 +175,83 @@ fn cut_texts_are_said_by_every_command() {
     assert_eq!(outcome.stderr.lines().count(), 1, "{outcome}");
     outcome.says(&[said]);
     let outcome = scene.rehead("label --model run --input test.csv --output all.csv --threads 1 --max-length 32").ok();
-    outcome
-        .says(&["was cut: about 64 % of its tokens are not read (it has about 91 tokens; this model reads no more)"]);
+    outcome.says(&[
+        "was cut: about 64 % of its tokens are not read (it has about 91 tokens; ",
+        "this model reads no more at once; --long-text windows reads all)",
+    ]);
+}
+
+const WINDOWS: &str = "--max-length 16 --long-text windows --stride 4";
+
+/// A story of texts of which some need several windows: trained on, scored, labelled, alone or with others.
+#[test]
+fn texts_are_read_in_windows_by_every_command() {
+    let scene = training_scene();
+    let long = |word: &str, times: usize| "the film was and the plot is ".repeat(times) + word;
+    let rows = |words: [(&'static str, &'static str); 2]| -> String {
+        let row = |row: usize| {
+            let (word, label) = words[row % 2];
+            format!("{},{label}\n", long(word, row % 9))
+        };
+        format!("text,label\n{}", (0..40).map(row).collect::<String>())
+    };
+    scene.write("train.csv", rows([("good", "positive"), ("bad", "negative")]));
+    scene.write("valid.csv", rows([("great", "positive"), ("awful", "negative")]));
+    let train = "train --train train.csv --valid valid.csv --model bare --threads 1 --epochs 1 --batch-size 8 --quiet";
+    for (run, flags) in [("frozen", "frozen --window-pooling max"), ("last", "last:1"), ("same", "last:1 --cache off")]
+    {
+        scene.rehead(&format!("{train} {WINDOWS} --out {run} --strategy {flags}")).ok();
+        let label = |input: &str, output: &str| {
+            let words = format!("label --model {run} --input {input} --output {output} --threads 1 --probabilities");
+            scene.rehead(&words).ok();
+            scene.text(output)
+        };
+        let together = label("valid.csv", &format!("{run}.csv"));
+        // The same as of the validation rows when the run ended: of frozen ones the features were pooled there, too.
+        let confidences = |csv: &str| -> Vec<f64> {
+            let rows = fields(csv);
+            let at = rows[0].iter().position(|name| *name == "confidence").unwrap();
+            rows[1..].iter().map(|row| row[at].parse().unwrap()).collect()
+        };
+        let then = confidences(&scene.text(&format!("{run}/predictions/valid.csv")));
+        assert_eq!(then.len(), 40);
+        let differs = |(now, then): (f64, f64)| (now - then).abs() > 2e-6;
+        assert!(!confidences(&together).into_iter().zip(then).any(differs), "{run}: {together}");
+        // And of each row by itself.
+        let all = scene.text("valid.csv");
+        for row in [1, 8, 9, 18] {
+            let line = all.lines().nth(row).unwrap();
+            scene.write("one.csv", format!("text,label\n{line}\n"));
+            let alone = label("one.csv", &format!("{run}{row}.csv"));
+            assert_eq!(alone.lines().nth(1), together.lines().nth(row), "{run} {row}");
+        }
+        // What is asked for comes before what the run did.
+        let words =
+            format!("label --model {run} --input valid.csv --output {run}2.csv --threads 1 --long-text truncate");
+        scene.rehead(&words).ok().says(&["were cut"]);
+    }
+    assert!(scene.bytes("last/model.safetensors") == scene.bytes("same/model.safetensors"), "cached: other weights");
+    let evaluate = "evaluate --model last --data valid.csv --threads 1";
+    scene.rehead(evaluate).ok().says(&["of 40 texts in several windows, "]);
+    scene.write("long.csv", format!("text\n{}\n", long("good", 8)));
+    scene
+        .rehead("explain --model last --input long.csv --threads 1")
+        .refused()
+        .says(&["long_text", "--long-text truncate"]);
+}
+
+#[test]
+fn what_cannot_be_read_in_windows_is_refused_by_name() {
+    let scene = training_scene();
+    let train = "train --train train.csv --valid valid.csv --model bare --threads 1 --strategy frozen --out run";
+    for (flags, said) in [
+        ("--stride 4", "leave out --stride"),
+        ("--window-pooling max --long-text head-tail", "leave out --window-pooling"),
+        ("--max-length 16 --long-text windows --stride 6", "windows of 16 tokens cannot share 6"),
+    ] {
+        scene.rehead(&format!("{train} {flags}")).refused().says(&[said]);
+        assert!(!scene.exists("run/model.safetensors"));
+    }
 }
 
 /// What is written adds up to 1, and the confidence is that of the label's column.

@@ -1,12 +1,14 @@
 //! What an example set is, and what a batch is: the same for texts and images. How either is made is the files'
 //! [`texts`](super::texts) and [`images`](super::images).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
 use crate::batch::packed::{PackedTokens, TokenArrays};
 use crate::batch::pixels::PixelArray;
+use crate::config::WindowPooling;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 
@@ -54,6 +56,11 @@ pub trait ExampleSet: Send + Sync {
         None
     }
 
+    /// If its examples are texts that are read in windows: these, from which batches are made instead.
+    fn windows(&self) -> Option<Windows> {
+        None
+    }
+
     /// Adds what the network sees of the examples to a hash.
     fn add_to(&self, hash: &mut Fingerprint);
 
@@ -68,6 +75,66 @@ pub trait ExampleSet: Send + Sync {
     /// The examples as they are, in one batch on `device`.
     fn batch(&self, examples: &[usize], device: Device) -> Result<Batch> {
         self.load(examples, View::Plain)?.onto(device)
+    }
+}
+
+/// What of the network is pooled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooled {
+    /// Its answers.
+    Logits,
+    /// What its output layer reads: the layer was fitted on pooled features.
+    Features,
+}
+
+/// The windows of texts.
+#[derive(Clone)]
+pub struct Windows {
+    /// Each window an example, those of a text one after another.
+    pub set: Arc<dyn ExampleSet>,
+    /// `ends[i]` is where the windows of text `i` end in `set`. Each text has at least one.
+    pub ends: Arc<[usize]>,
+    /// How the rows of a text's windows become one.
+    pub pooling: WindowPooling,
+    /// Which rows these are.
+    pub pooled: Pooled,
+}
+
+impl Windows {
+    /// The windows of text `text`.
+    pub fn of(&self, text: usize) -> Range<usize> {
+        let end = |text: usize| self.ends.get(text).copied().unwrap_or(0);
+        let start = if text == 0 { 0 } else { end(text - 1) };
+        start..end(text).max(start)
+    }
+
+    /// The text of each window.
+    pub fn texts(&self) -> Vec<usize> {
+        (0..self.ends.len()).flat_map(|text| self.of(text).map(move |_| text)).collect()
+    }
+
+    /// What each window weighs in training so that every text counts alike: in inverse proportion to how many its text
+    /// has, 1 on average.
+    pub fn weights(&self) -> Vec<f64> {
+        let mean = self.set.len() as f64 / self.ends.len().max(1) as f64;
+        let ranges = (0..self.ends.len()).map(|text| self.of(text));
+        ranges.flat_map(|range| range.clone().map(move |_| mean / range.len() as f64)).collect()
+    }
+
+    /// One row of the rows of a text's windows, `width` values each, in their order.
+    pub fn pool(&self, rows: &[f32], width: usize) -> Vec<f32> {
+        let windows = rows.chunks_exact(width.max(1));
+        let count = windows.len().max(1) as f64;
+        (0..width)
+            .map(|at| {
+                let values = windows.clone().map(|row| row[at]);
+                match self.pooling {
+                    WindowPooling::Mean => (values.map(f64::from).sum::<f64>() / count) as f32,
+                    // What is no number stays none: nobody is to take it for an answer.
+                    WindowPooling::Max => values.reduce(|a, b| if a >= b || a.is_nan() { a } else { b }).unwrap_or(0.0),
+                }
+            })
+            .collect()
     }
 }
 

@@ -13,11 +13,13 @@ pub mod prefetch;
 pub mod sampler;
 pub mod subset;
 pub mod texts;
+pub mod windows;
 
-pub use self::contract::{Batch, Contents, ExampleSet, Inputs, Loaded, View};
+pub use self::contract::{Batch, Contents, ExampleSet, Inputs, Loaded, Pooled, View, Windows};
 pub use self::images::ImageSet;
 pub use self::packed::{PackedTokens, TokenArrays};
 pub use self::pixels::PixelArray;
 pub use self::prefetch::Prefetcher;
 pub use self::subset::{Subset, whole_of};
 pub use self::texts::TokenizedSet;
+pub use self::windows::WindowedTexts;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::batch::contract::{ExampleSet, Loaded, View};
+use crate::batch::contract::{ExampleSet, Loaded, View, Windows};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 
@@ -63,6 +63,17 @@ impl ExampleSet for Subset {
 
     fn as_part(&self) -> Option<(&Arc<dyn ExampleSet>, &[usize])> {
         Some((&self.whole, &self.indices))
+    }
+
+    fn windows(&self) -> Option<Windows> {
+        let whole = self.whole.windows()?;
+        let mut indices = Vec::new();
+        let ends = self.indices.iter().map(|&text| {
+            indices.extend(whole.of(text));
+            indices.len()
+        });
+        let ends = ends.collect();
+        Some(Windows { set: Arc::new(Self { whole: Arc::clone(&whole.set), indices }), ends, ..whole })
     }
 
     fn add_to(&self, hash: &mut Fingerprint) {

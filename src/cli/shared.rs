@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::settings::setting_flags;
-use crate::config::{Columns, Delimiter, Device, Encoding, Engine, Flags, OnBadInput, Precision, Quote, Request};
+use crate::config::{
+    Columns, Delimiter, Device, Encoding, Engine, Flags, LongText, OnBadInput, Precision, Quote, Request, WindowPooling,
+};
 use crate::error::{Error, Result};
 use crate::files::{self, patterns};
 
@@ -142,6 +144,12 @@ setting_flags! {
         },
         max_length: Option<usize> = "data.max_length" {
             default: "as in training, else the model's limit",
+        },
+        long_text: Option<LongText> = "data.long_text" { default: "as in training, else truncate" },
+        stride: Option<usize> = "data.stride" { default: "as in training, else a quarter of --max-length" },
+        window_pooling: Option<WindowPooling> = "data.window_pooling" {
+            help: "How the results of a text's windows become one",
+            default: "as in training, else mean",
         },
     }
 }

@@ -124,6 +124,8 @@ mod tests {
             "run.precision" => "fp32",
             "run.cache" => "off",
             "data.max_length" | "data.image_size" => "64",
+            "data.long_text" => "windows",
+            "data.window_pooling" => "max",
             "data.valid_fraction" | "model.dropout" | "training.label_smoothing" | "training.layer_decay" => "0.25",
             "training.warmup_ratio" | "training.lr" | "training.head_lr" | "training.target_accuracy" => "0.25",
             _ => "3",

@@ -73,7 +73,8 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     let request = LoadRequest { engine, device: hardware.device, weight_dtype, head, stages: None };
     let (mut classifier, _) = Classifier::load(&directory, &request)?;
     classifier.freeze()?;
-    let options_of = TransformOptions { max_length: args.inference.max_length, ..TransformOptions::default() };
+    let (max_length, long_text) = (args.inference.max_length, args.inference.long_text());
+    let options_of = TransformOptions { max_length, long_text, ..TransformOptions::default() };
     let transform = transform_for(&classifier, options_of)?;
     console.note(&choices);
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::inputs::{label_rules, language_fit, prepare};
+use super::inputs::{half_empty, label_rules, language_fit, prepare};
 use super::loaded_model::LoadedModel;
 use super::mistakes::{self, Asked};
 use super::origins::origins;
@@ -66,7 +66,8 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let examples: Vec<&Example> =
         prepared.usable(inputs.len()).into_iter().filter_map(|place| set.examples.get(place)).collect();
     console.note(&prepared.statistics);
-    prepared.unread.remarks().iter().for_each(|remark| console.warn(remark));
+    let remarks = prepared.unread.remarks().into_iter().chain(half_empty(inputs.iter().copied()));
+    remarks.for_each(|remark| console.warn(remark));
     let unit = prepared.set.unit();
     let dataset = Dataset {
         examples: prepared.set.clone(),

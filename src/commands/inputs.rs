@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use crate::cli::{ColumnArgs, LabelRowArgs};
+use crate::cli::{ColumnArgs, InferenceArgs, LabelRowArgs};
 use crate::config::{self, Columns, DataConfig, OnBadInput};
 use crate::console::Console;
+use crate::console::units::counted;
 use crate::data::{Input, LabelMap, LabelRules, ReadOptions, TextColumns};
 use crate::error::{Error, Result};
 use crate::hardware::memory::available_bytes;
@@ -13,12 +14,13 @@ use crate::image::Augmentation;
 use crate::model::{Classifier, InputSpec};
 use crate::transform::images::ImageTransform;
 use crate::transform::text::TextTokenizer;
-use crate::transform::{LanguageFit, Prepared, Purpose, Transform};
+use crate::transform::{LanguageFit, LongTextRequest, Prepared, Purpose, Transform};
 
 /// How inputs are to be seen, where that is not the model's own affair.
 #[derive(Default)]
 pub struct TransformOptions {
     pub max_length: Option<usize>,
+    pub long_text: LongTextRequest,
     /// Of training images.
     pub augmentation: Option<Augmentation>,
     /// How many augmented views stand in for each image; 0: every epoch augments it again.
@@ -29,7 +31,9 @@ pub struct TransformOptions {
 pub fn transform_for(classifier: &Classifier, options: TransformOptions) -> Result<Transform> {
     match &classifier.input {
         &InputSpec::Text { vocabulary, positions, segments } => {
-            TextTokenizer::load(&classifier.directory, vocabulary, positions, segments, options.max_length)
+            let TransformOptions { max_length, long_text, .. } = options;
+            let directory = &classifier.directory;
+            TextTokenizer::load_reading(directory, vocabulary, positions, segments, max_length, &long_text)
                 .map(Transform::Text)
         }
         InputSpec::Image(preprocessing) => {
@@ -68,6 +72,13 @@ pub fn prepare(
         console.warn(format!("{count} of {} images cannot be read and are left out", inputs.len()));
     }
     Ok(prepared)
+}
+
+/// What to say of pairs of which one text is empty.
+pub fn half_empty<'a>(inputs: impl IntoIterator<Item = &'a Input>) -> Option<String> {
+    let pairs = inputs.into_iter().filter(|input| input.is_half_empty()).count() as u64;
+    let (has, is) = if pairs == 1 { ("has", "is") } else { ("have", "are") };
+    (pairs > 0).then(|| format!("{} {has} one empty text and {is} read by the other alone", counted(pairs, "pair")))
 }
 
 /// Measures whether the tokenizer knows the language of the inputs, and warns where it does not. `None` of images.
@@ -125,6 +136,14 @@ pub fn label_rules(
 
 pub fn text_columns(columns: &Columns) -> TextColumns {
     TextColumns::new(columns.to_vec())
+}
+
+impl InferenceArgs {
+    /// What is asked of long texts.
+    pub fn long_text(&self) -> LongTextRequest {
+        let Self { long_text, stride, window_pooling, .. } = *self;
+        LongTextRequest { long_text, stride, window_pooling, ..LongTextRequest::default() }
+    }
 }
 
 impl ColumnArgs {

@@ -122,15 +122,15 @@ impl LoadedNetwork {
         let (mut classifier, report) = Classifier::load(directory, &request)?;
         classifier.freeze()?;
         report.warnings.iter().for_each(|warning| console.warn(warning));
-        if let (InputSpec::Image(_), Some(_)) = (&classifier.input, args.max_length) {
-            return Err(Error::request("this model reads images").key("max_length").hint("leave --max-length out"));
+        if let InputSpec::Image(_) = &classifier.input {
+            refuse_lengths(args)?;
         }
         let usual_length = match classifier.input {
             InputSpec::Text { positions, .. } => usual_length.map(|length| length.min(positions.max(0) as usize)),
             InputSpec::Image(_) => None,
         };
         let max_length = args.max_length.or(usual_length);
-        let options = TransformOptions { max_length, ..TransformOptions::default() };
+        let options = TransformOptions { max_length, long_text: args.long_text(), ..TransformOptions::default() };
         let transform = transform_for(&classifier, options)?;
         transform.warnings().iter().for_each(|warning| console.warn(warning));
         let batch_tokens = match (args.batch_tokens, args.batch_size, &transform) {
@@ -164,6 +164,22 @@ impl LoadedNetwork {
     /// How to read a data file: as given, else by the training file's columns.
     pub fn read_options(&self, given: ReadOptions) -> ReadOptions {
         ReadOptions { trained_on: self.trained_on.clone(), modality: self.modality, ..given }
+    }
+}
+
+/// Images have no length.
+fn refuse_lengths(args: &InferenceArgs) -> Result<()> {
+    let given = [
+        ("max_length", args.max_length.is_some()),
+        ("long_text", args.long_text.is_some()),
+        ("stride", args.stride.is_some()),
+        ("window_pooling", args.window_pooling.is_some()),
+    ];
+    match given.into_iter().find(|(_, is_given)| *is_given) {
+        Some((key, _)) => Err(Error::request("this model reads images")
+            .key(key)
+            .hint(format!("leave --{} out", key.replace('_', "-")))),
+        None => Ok(()),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Number {
 pub const EPOCHS: Whole = Whole { min: 1, max: 10_000 };
 /// At least the first and the last special token and something between them, or what a pair of texts needs.
 pub const MAX_LENGTH: Whole = Whole { min: 4, max: 1_000_000 };
+/// Tokens that neighbouring windows of a text share; fewer than half of a window, which is known later.
+pub const STRIDE: Whole = Whole { min: 0, max: 500_000 };
 /// Tokens of a batch, examples of a batch, steps, epochs to wait: counts that cannot be 0.
 pub const COUNT: Whole = Whole { min: 1, max: 1_000_000_000 };
 /// Folds of the training data.

@@ -42,8 +42,8 @@ pub use resolve::{Flags, Request, given, load, resolve};
 pub use run::{DataConfig, ExecutionConfig, ModelConfig, RunConfig, StrategyConfig, TrainingConfig};
 pub use saved::{Difference, SAVED_SETTINGS, decisive_settings, differences, given_settings, saved_settings};
 pub use values::{
-    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, PoolerInit, Pooling,
-    Precision, Quote, Schedule, Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LongText, LossFunction, OnBadInput, PoolerInit,
+    Pooling, Precision, Quote, Schedule, Strategy, Switch, Task, WindowPooling,
 };
 
 #[cfg(test)]
@@ -85,6 +85,9 @@ mod tests {
             task: Some(Task::MultiLabel),
             label_separator: Some(";".into()),
             max_length: Some(128),
+            long_text: Some(LongText::Windows),
+            stride: Some(16),
+            window_pooling: Some(WindowPooling::Max),
             image_size: Some(224),
             on_bad_input: OnBadInput::Skip,
         };

@@ -15,8 +15,8 @@ use super::not_begun::has_not_begun;
 use super::patience::Patience;
 use super::problems::all_problems;
 use super::values::{
-    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, PoolerInit, Pooling,
-    Precision, Quote, Schedule, Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LongText, LossFunction, OnBadInput, PoolerInit,
+    Pooling, Precision, Quote, Schedule, Strategy, Switch, Task, WindowPooling,
 };
 use crate::error::{Error, Result};
 use crate::files;
@@ -87,6 +87,12 @@ pub struct DataConfig {
     pub label_separator: Option<String>,
     /// Tokens kept of each example, special tokens included.
     pub max_length: Option<usize>,
+    /// What is read of a text that is longer; `None`: its beginning.
+    pub long_text: Option<LongText>,
+    /// Tokens that neighbouring windows of a text share; `None`: a quarter of `max_length`.
+    pub stride: Option<usize>,
+    /// How the results of a text's windows become one; `None`: their mean.
+    pub window_pooling: Option<WindowPooling>,
     /// Height and width in pixels that images are resized to.
     pub image_size: Option<usize>,
     /// Whether a row or an image that cannot be read ends the run or is left out.

@@ -6,15 +6,15 @@
 
 use super::accepts::{
     Accepts, BELOW_ONE, COUNT, DECAY, EPOCHS, FOCUS, FOLDS, FRACTION, IMAGE_SIZE, LAYERS, LEARNING_RATE, MAX_LENGTH,
-    MEGABYTES, MISTAKES, MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, THREADS, VIEWS, WEIGHT_DECAY,
+    MEGABYTES, MISTAKES, MIXING, NOT_NEGATIVE, POSITIVE, RATIO, SEED, STAGES, STRIDE, THREADS, VIEWS, WEIGHT_DECAY,
 };
 use super::keep_best::KeepBest;
 use super::label_thresholds::LabelThresholds;
 use super::patience::Patience;
 use super::setting::{DefaultValue, Setting, optimizer_row, row};
 use super::values::{
-    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LossFunction, OnBadInput, PoolerInit, Pooling,
-    Precision, Quote, Schedule, Strategy, Switch, Task,
+    Augment, Delimiter, Device, Encoding, Engine, HeadInit, Init, LongText, LossFunction, OnBadInput, PoolerInit,
+    Pooling, Precision, Quote, Schedule, Strategy, Switch, Task, WindowPooling,
 };
 
 use DefaultValue::{Auto, Required, Unset};
@@ -185,9 +185,33 @@ pub static SETTINGS: &[Setting] = &[
         "--max-length TOKENS",
         Accepts::Whole(MAX_LENGTH),
         Unset("by the data and the model"),
-        "Maximum tokens per text, special tokens included; longer texts are truncated",
+        "Maximum tokens per text, special tokens included; of longer texts --long-text says what is read",
     )
     .elsewhere(&["max_seq_length"]),
+    row(
+        "data.long_text",
+        "--long-text truncate|head-tail|windows",
+        Accepts::words::<LongText>(),
+        Unset("truncate"),
+        "What is read of a text that is longer than --max-length: its beginning (truncate), its beginning and its end \
+         (head-tail, a quarter and three quarters), or all of it in overlapping windows, whose results are pooled",
+    )
+    .elsewhere(&["truncation", "truncation_strategy"]),
+    row(
+        "data.stride",
+        "--stride TOKENS",
+        Accepts::Whole(STRIDE),
+        Unset("a quarter of --max-length"),
+        "Tokens that neighbouring windows share",
+    )
+    .elsewhere(&["doc_stride"]),
+    row(
+        "data.window_pooling",
+        "--window-pooling mean|max",
+        Accepts::words::<WindowPooling>(),
+        Unset("mean"),
+        "How the results of a text's windows become one: logits, or with --strategy frozen the features",
+    ),
     row(
         "data.image_size",
         "--image-size PIXELS",

@@ -68,6 +68,28 @@ words! {
 }
 
 words! {
+    /// What is read of a text with more tokens than fit.
+    LongText {
+        /// As many as fit, from the end that the tokenizer begins with; the others are not read.
+        Truncate = "truncate",
+        /// Its first and its last tokens (Sun et al. 2019).
+        HeadTail = "head-tail",
+        /// All of it, in windows that overlap.
+        Windows = "windows",
+    }
+}
+
+words! {
+    /// How what the network makes of a text's windows becomes one answer.
+    WindowPooling {
+        /// Their mean.
+        Mean = "mean",
+        /// The largest value of each number.
+        Max = "max",
+    }
+}
+
+words! {
     /// How the token vectors of a text are pooled.
     Pooling {
         /// The family's own way when the backbone is trained, the mean when it is frozen.
@@ -442,6 +464,8 @@ as_text!(
     LossFunction,
     Switch,
     Task,
+    LongText,
+    WindowPooling,
     Pooling,
     Engine,
     Precision,

@@ -139,7 +139,10 @@ fn total_cost(train: &Dataset) -> usize {
 /// Optimizer steps of one pass over the training data.
 fn steps_an_epoch(train: &Dataset, batch: BatchSize) -> f64 {
     let steps = match batch {
-        BatchSize::Examples(examples) => train.examples.len() as f64 / examples.max(1) as f64,
+        BatchSize::Examples(examples) => {
+            let read = train.examples.windows().map_or(train.examples.len(), |windows| windows.set.len());
+            read as f64 / examples.max(1) as f64
+        }
         BatchSize::Tokens(tokens) => total_cost(train) as f64 / tokens.max(1) as f64,
     };
     steps.max(1.0)

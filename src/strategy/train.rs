@@ -90,10 +90,12 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
     let counted = [&train_cached, &valid_cached].into_iter().take(if is_shared { 1 } else { 2 }).flatten();
     seconds += request.shared_seconds(counted.map(|found| found.seconds).sum());
 
-    let loss = task.loss(&plan.loss, &train.targets, &classifier.labels, classifier.device)?;
+    // Windows of a text are examples of their own, which share its weight.
+    let (read, weights) = train.by_window();
+    let loss = task.loss(&plan.loss, &train.targets, &classifier.labels, classifier.device)?.weighted(weights);
     let set = TrainingSet {
-        examples: &train.examples,
-        targets: &train.targets,
+        examples: &read.examples,
+        targets: &read.targets,
         loss: &loss,
         bounds: loss.bounds(&train.targets, task.head_width(&classifier.labels))?,
         lower_layers: train_cached.as_deref(),
@@ -181,7 +183,8 @@ fn lower_layers_of(
 ) -> Result<Option<Rc<Activations>>> {
     let Some(settings) = request.activation_cache.filter(|_| frozen > 0) else { return Ok(None) };
     let compute = request.plan.compute;
-    let (set, part) = whole_of(&of.examples);
+    let read = of.examples.windows().map_or_else(|| Arc::clone(&of.examples), |windows| windows.set);
+    let (set, part) = whole_of(&read);
     let key = cached::activations_key(classifier, frozen, &**set, compute)?;
     let batch_tokens = request.inference_budget;
     let activations = ActivationRequest { classifier, stages: frozen, set: &**set, compute, batch_tokens, key: &key };

@@ -1,7 +1,7 @@
 //! The loss of a step, averaged over its examples however they were split into micro-batches. What is summed, a task
 //! says.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::batch::Batch;
 use crate::data::ClassWeighting;
@@ -48,17 +48,26 @@ impl LossBounds {
 }
 
 /// The loss of a run, on its device.
-pub struct Loss(Box<dyn Criterion>);
+pub struct Loss {
+    criterion: Box<dyn Criterion>,
+    /// What each example weighs, 1 on average; `None`: all the same.
+    weights: Option<Vec<f64>>,
+}
 
 impl Loss {
     /// The loss of a run whose sums `criterion` gives.
     pub fn new(criterion: impl Criterion + 'static) -> Self {
-        Self(Box::new(criterion))
+        Self { criterion: Box::new(criterion), weights: None }
+    }
+
+    /// The same with a weight for each example, 1 on average.
+    pub fn weighted(self, weights: Option<Vec<f64>>) -> Self {
+        Self { weights, ..self }
     }
 
     /// Between what the mean over `targets` can lie for a network with `width` outputs.
     pub fn bounds(&self, targets: &Targets, width: usize) -> Result<LossBounds> {
-        self.0.bounds(targets, width)
+        self.criterion.bounds(targets, width)
     }
 
     /// The summed loss of a micro-batch divided by `examples`: with the number of examples in the whole step, the sum
@@ -66,20 +75,39 @@ impl Loss {
     /// set. `lambda` is the share of each example itself; the rest is that of its partner, the one opposite it in the
     /// batch (mixup). One number.
     pub fn of(&self, logits: &Tensor, batch: &Batch, targets: &Targets, examples: f64, lambda: f64) -> Result<Tensor> {
-        let own = self.0.sum(logits, targets, &batch.examples)?;
+        let own = self.sum(logits, targets, &batch.examples)?;
         let sum = if lambda < 1.0 {
             let partners: Vec<usize> = batch.examples.iter().rev().copied().collect();
-            self.0.sum(logits, targets, &partners)?.f_lerp(&own, lambda)?
+            self.sum(logits, targets, &partners)?.f_lerp(&own, lambda)?
         } else {
             own
         };
         Ok(sum.f_div_scalar(examples.max(1.0))?)
     }
+
+    /// The summed loss of `examples`, each by its weight: those of one weight together.
+    fn sum(&self, logits: &Tensor, targets: &Targets, examples: &[usize]) -> Result<Tensor> {
+        let Some(weights) = &self.weights else { return self.criterion.sum(logits, targets, examples) };
+        let weight_of = |example: usize| weights.get(example).copied().unwrap_or(1.0);
+        let mut distinct: Vec<f64> = examples.iter().map(|&example| weight_of(example)).collect();
+        distinct.sort_by(f64::total_cmp);
+        distinct.dedup();
+        let mut sum = Tensor::f_zeros([], (Kind::Float, logits.device()))?;
+        for weight in distinct {
+            let alike = || (0..examples.len()).filter(|&row| weight_of(examples[row]) == weight);
+            let rows: Vec<i64> = alike().map(|row| row as i64).collect();
+            let rows = Tensor::f_from_slice(&rows)?.f_to_device(logits.device())?;
+            let of_rows: Vec<usize> = alike().map(|row| examples[row]).collect();
+            let part = self.criterion.sum(&logits.f_index_select(0, &rows)?, targets, &of_rows)?;
+            sum = sum.f_add(&part.f_mul_scalar(weight)?)?;
+        }
+        Ok(sum)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind};
+    use tch::Device;
 
     use super::*;
     use crate::batch::Inputs;

@@ -114,4 +114,16 @@ impl Dataset {
         let targets = self.targets.part(&indices);
         Ok(Self { examples: Arc::new(Subset::new(Arc::clone(&self.examples), indices)?), targets })
     }
+
+    /// What is trained on: where texts are read in windows these, each with its text's answer, and what each weighs.
+    pub fn by_window(&self) -> (Self, Option<Vec<f64>>) {
+        match self.examples.windows() {
+            None => (self.clone(), None),
+            Some(windows) => {
+                let targets = self.targets.part(&windows.texts());
+                let weights = windows.weights();
+                (Self { examples: windows.set, targets }, Some(weights))
+            }
+        }
+    }
 }

@@ -7,6 +7,8 @@ pub mod images;
 mod language_fit;
 mod lengths;
 mod long_text;
+mod overlong;
+mod parts;
 mod prepared;
 mod sentencepiece;
 mod spans;
@@ -18,10 +20,10 @@ mod unread;
 mod wordpiece;
 
 use std::path::Path;
-use std::sync::Arc;
 
 pub use self::language_fit::LanguageFit;
 pub use self::lengths::{LengthStatistics, Tokenized};
+pub use self::overlong::{LongTextRequest, LongTexts};
 pub use self::prepared::{Prepared, Purpose};
 pub use self::spans::{Place, Span};
 pub use self::tokenizer_files::has_tokenizer;
@@ -50,7 +52,7 @@ impl Transform {
                 let tokens = tokenizer.tokenize(inputs.iter().copied())?;
                 let statistics = tokens.statistics().to_string();
                 let unread = tokens.unread;
-                Ok(Prepared { set: Arc::new(tokens.set), unusable: Vec::new(), statistics, unread })
+                Ok(Prepared { set: tokens.examples(tokenizer.long_texts())?, unusable: Vec::new(), statistics, unread })
             }
             Self::Image(images) => images.prepare(inputs, purpose, watch),
         }

@@ -6,6 +6,8 @@ use tokenizers::EncodeInput;
 
 use super::guard::{guarded, in_bounded_time};
 use super::text::TextTokenizer;
+use crate::batch::ExampleSet;
+use crate::config::LongText;
 use crate::data::Input;
 use crate::error::{Error, Result};
 
@@ -37,7 +39,17 @@ impl TextTokenizer {
     /// # Errors
     /// The input cannot be tokenised.
     pub fn spans(&self, input: &Input) -> Result<Vec<Span>> {
-        let set = self.tokenize([input])?.set;
+        let tokenized = self.tokenize([input])?;
+        let set = tokenized.set;
+        let read = self.long_texts().name();
+        if read != LongText::Truncate && (set.len() > 1 || tokenized.unread.cut.texts > 0) {
+            let most = self.max_length();
+            return Err(Error::request(format!(
+                "the tokens of a text with more than {most} are not shown where it is read by --long-text {read}"
+            ))
+            .key("long_text")
+            .hint("--long-text truncate shows those of its beginning, as if the network read no more"));
+        }
         let (ids, segments) = (set.ids(0), set.types(0));
         let given: EncodeInput = match input {
             Input::Text(text) => text.as_str().into(),

@@ -1,6 +1,7 @@
 //! Text to token ids, by the tokenizer that came with the checkpoint: truncated to the run's length, never padded.
 //!
-//! The files are read in `tokenizer_files.rs`. What a batch is made of is decided elsewhere.
+//! The files are read in `tokenizer_files.rs`, and which of a text's tokens are read is `parts.rs`'s affair. What a
+//! batch is made of is decided elsewhere.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,33 +9,36 @@ use std::path::Path;
 use rayon::prelude::*;
 use tokenizers::{ModelWrapper, TruncationDirection, TruncationParams, TruncationStrategy};
 
-use crate::batch::TokenizedSet;
+use crate::batch::{ExampleSet, TokenizedSet};
 use crate::data::Input;
 use crate::error::{Error, Result};
 use crate::transform::guard::{failing_part, guarded, in_bounded_time, plainly};
 use crate::transform::language_fit::LanguageFit;
 use crate::transform::lengths::Tokenized;
 use crate::transform::long_text;
+use crate::transform::overlong::{self, LongTextRequest, LongTexts};
 use crate::transform::tokenizer_files::TokenizerFiles;
-use crate::transform::unread::{CutTexts, Length, Unread};
+use crate::transform::unread::{CutTexts, Unread};
 use crate::transform::wordpiece::{Template, WordPieces};
 
 const BELONGING: &str = "use the tokenizer that belongs to this checkpoint";
 /// Texts that a thread tokenises before it looks for others.
 const CHUNK: usize = 64;
 
-/// A checkpoint's tokenizer, truncating to `max_length` tokens with the special ones.
+/// A checkpoint's tokenizer: `max_length` tokens of a text, with the special ones, or several windows of as many.
 pub struct TextTokenizer {
     pub(super) files: TokenizerFiles,
     /// For BERT's tokenizers: the same ids, many times as fast.
-    pieces: Option<WordPieces>,
+    pub(super) pieces: Option<WordPieces>,
     /// Of one text and of two.
-    templates: [Option<Template>; 2],
+    pub(super) templates: [Option<Template>; 2],
     /// At which end a long text is cut.
-    side: TruncationDirection,
+    pub(super) side: TruncationDirection,
     /// Whether a long text may be cut before it is tokenised.
-    splits_at_spaces: bool,
-    max_length: usize,
+    pub(super) splits_at_spaces: bool,
+    pub(super) max_length: usize,
+    /// What is read of longer texts.
+    pub(super) long_texts: LongTexts,
     /// Tokens that the model has positions for.
     most: usize,
     segments: i64,
@@ -45,23 +49,25 @@ pub struct TextTokenizer {
 
 /// Neighbouring texts, tokenised.
 #[derive(Default)]
-struct Chunk {
-    ids: Vec<u32>,
-    segments: Vec<u32>,
-    /// `ends[i]` is where text `i` ends in `ids`.
-    ends: Vec<usize>,
+pub(super) struct Chunk {
+    pub ids: Vec<u32>,
+    pub segments: Vec<u32>,
+    /// Where texts, or their windows, end in `ids`.
+    pub ends: Vec<usize>,
+    /// How many windows there are when a text ends.
+    windows: Vec<usize>,
     unread: Unread,
     /// The ids of a text, or of each of two, before they are cut: kept for its memory.
-    texts: [Vec<u32>; 2],
+    pub texts: [Vec<u32>; 2],
 }
 
 impl TextTokenizer {
     /// Loads the tokenizer in `directory` for an embedding of `vocabulary` rows, at most `positions` tokens a text, and
     /// `segments` kinds of segment (with one or none, every token is of segment 0). `max_length` may ask for fewer
-    /// tokens.
+    /// tokens. Of longer texts is read what the directory says.
     ///
     /// # Errors
-    /// No tokenizer file, one that cannot be read, token ids beyond the embedding, a `max_length` above `positions`.
+    /// As [`Self::load_reading`].
     pub fn load(
         directory: &Path,
         vocabulary: i64,
@@ -69,13 +75,31 @@ impl TextTokenizer {
         segments: i64,
         max_length: Option<usize>,
     ) -> Result<Self> {
+        Self::load_reading(directory, vocabulary, positions, segments, max_length, &LongTextRequest::default())
+    }
+
+    /// The same, reading of longer texts what `long_text` asks for.
+    ///
+    /// # Errors
+    /// No tokenizer file, one that cannot be read, token ids beyond the embedding, a `max_length` above `positions`, or
+    /// what `long_text` asks for cannot be done.
+    pub fn load_reading(
+        directory: &Path,
+        vocabulary: i64,
+        positions: i64,
+        segments: i64,
+        max_length: Option<usize>,
+        long_text: &LongTextRequest,
+    ) -> Result<Self> {
         // Tokens that are added are normalised, by patterns that may be endless.
         in_bounded_time(0, || {
             let files = TokenizerFiles::read(directory)?;
             let max_length = files.length_limit(positions, max_length)?;
+            let long_texts = long_text.resolve(files.long_texts(), max_length)?;
             let file = files.file.clone();
             let most = positions.max(0) as usize;
-            guarded(|| Self::of_files(files, vocabulary, segments, max_length, most)).unwrap_or_else(|why| {
+            let lengths = (max_length, long_texts, most);
+            guarded(|| Self::of_files(files, vocabulary, segments, lengths)).unwrap_or_else(|why| {
                 Err(Error::request(format!("the tokenizer cannot be used: {why}")).file(file).hint(BELONGING))
             })
         })
@@ -85,8 +109,7 @@ impl TextTokenizer {
         mut files: TokenizerFiles,
         vocabulary: i64,
         segments: i64,
-        max_length: usize,
-        most: usize,
+        (max_length, long_texts, most): (usize, LongTexts, usize),
     ) -> Result<Self> {
         let side = files.truncation_side()?;
         let tokenizer = &mut files.tokenizer;
@@ -102,18 +125,17 @@ impl TextTokenizer {
 
         // Sentence encoders' files carry their own truncation and padding; the run decides instead.
         tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(Some(TruncationParams {
-                max_length,
-                strategy: TruncationStrategy::LongestFirst,
-                stride: 0,
-                direction: side,
-            }))
-            .map_err(|error| {
-                Error::request(format!("cannot truncate to {max_length} tokens: {error}")).key("max_length")
-            })?;
+        let strategy = TruncationStrategy::LongestFirst;
+        let truncation = TruncationParams { max_length, strategy, stride: 0, direction: side };
+        // Of what is divided otherwise it gives the whole.
+        tokenizer.with_truncation(Some(truncation).filter(|_| long_texts == LongTexts::Truncate)).map_err(|error| {
+            Error::request(format!("cannot truncate to {max_length} tokens: {error}")).key("max_length")
+        })?;
         let pieces = WordPieces::of(tokenizer);
         let templates = [1, 2].map(|texts| Template::of(tokenizer, texts, max_length));
+        if long_texts != LongTexts::Truncate && templates[0].is_none() {
+            return Err(overlong::no_layout(&long_texts).file(&files.file));
+        }
         let special = templates.iter().flatten().flat_map(Template::special_ids);
         if let Some(id) = special.into_iter().find(|&id| i64::from(id) >= vocabulary) {
             return Err(beyond(id, vocabulary).file(&files.file).hint(BELONGING));
@@ -122,7 +144,11 @@ impl TextTokenizer {
         let added = tokenizer.get_added_tokens_decoder().into_iter();
         let special = added.filter(|(_, token)| token.special).map(|(id, _)| id);
         let mute = special.chain(files.unknown_token()).collect();
-        Ok(Self { files, pieces, templates, side, splits_at_spaces, max_length, most, segments, vocabulary, mute })
+        #[rustfmt::skip]
+        let made = Self {
+            files, pieces, templates, side, splits_at_spaces, max_length, long_texts, most, segments, vocabulary, mute,
+        };
+        Ok(made)
     }
 
     /// What a person should know before trusting the tokens.
@@ -155,6 +181,11 @@ impl TextTokenizer {
         self.max_length
     }
 
+    /// What is read of longer texts.
+    pub fn long_texts(&self) -> LongTexts {
+        self.long_texts
+    }
+
     /// How it divides words.
     pub fn kind(&self) -> &'static str {
         match self.files.tokenizer.get_model() {
@@ -177,7 +208,8 @@ impl TextTokenizer {
 
     /// The same without the place of its files and what the network is.
     pub fn settings(&self) -> String {
-        format!("{} {:?} {}", self.max_length, self.side, self.files.identity())
+        let long = self.long_texts.saved().map_or(String::new(), |read| format!(" {read}"));
+        format!("{} {:?} {}{long}", self.max_length, self.side, self.files.identity())
     }
 
     /// Whether the second of two texts has a segment of its own.
@@ -190,10 +222,11 @@ impl TextTokenizer {
         let inputs: Vec<&Input> = inputs.into_iter().collect();
         let chunks = || inputs.par_chunks(CHUNK).map(|inputs| self.tokenize_chunk(inputs)).collect();
         let chunks: Vec<Result<Chunk>> = in_bounded_time(inputs.iter().map(|input| input.bytes()).sum(), chunks);
-        let mut tokenized = Tokenized { set: TokenizedSet::default(), unread: Unread::default() };
+        let mut tokenized = Tokenized { set: TokenizedSet::default(), ends: Vec::new(), unread: Unread::default() };
         for chunk in chunks {
             let chunk = chunk?;
-            let mut start = 0;
+            let (mut start, before) = (0, tokenized.set.len());
+            tokenized.ends.extend(chunk.windows.iter().map(|end| before + end));
             for &end in &chunk.ends {
                 tokenized.set.push(&chunk.ids[start..end], &chunk.segments[start..end]);
                 start = end;
@@ -212,23 +245,25 @@ impl TextTokenizer {
                 Input::Pair(first, second) => &[first, second],
                 Input::Image(path) => return Err(Error::request("this model reads text, not images").file(path)),
             };
-            let length = guarded(|| self.push(texts, &mut chunk));
-            let length = length
+            let (first, pushed) = (chunk.ends.len(), guarded(|| self.push(texts, &mut chunk)));
+            let (length, kept) = pushed
                 .and_then(|length| length.map_err(|error| plainly(&error.to_string())))
                 .map_err(|why| self.failure(texts, &why))?;
             if !self.has_segments() {
                 // Some families have one segment and the tokenizer of one with two.
                 chunk.segments[start..].fill(0);
             }
-            chunk.ends.push(chunk.ids.len());
+            chunk.windows.push(chunk.ends.len());
             let ids = &chunk.ids[start..];
-            self.check(ids, &chunk.segments[start..])?;
             let unknown = u64::from(!input.is_empty() && ids.iter().all(|id| self.mute.contains(id)));
-            chunk.unread.add(&Unread {
-                texts: 1,
-                cut: CutTexts::of_text(ids.len(), &length, self.max_length, self.most),
-                unknown,
-            });
+            let mut begin = start;
+            for &end in &chunk.ends[first..] {
+                self.check(&chunk.ids[begin..end], &chunk.segments[begin..end])?;
+                begin = end;
+            }
+            let read = self.long_texts.name();
+            let cut = CutTexts::of_text(kept, &length, self.max_length, self.most, read);
+            chunk.unread.add(&Unread { texts: 1, cut, unknown });
         }
         Ok(chunk)
     }
@@ -237,36 +272,6 @@ impl TextTokenizer {
         let error = Error::request(format!("the text cannot be tokenised: {why}")).file(&self.files.file);
         let part = failing_part(&self.files.tokenizer, texts);
         part.into_iter().fold(error, Error::key).hint(BELONGING)
-    }
-
-    /// Adds the ids and segments of a text, or of two, cut at the limit; returns how long they were before.
-    fn push(&self, texts: &[&str], into: &mut Chunk) -> tokenizers::Result<Length> {
-        let pieces = self.pieces.as_ref().filter(|pieces| texts.iter().all(|text| pieces.is_plain(text)));
-        let template = self.templates.get(texts.len() - 1).and_then(Option::as_ref);
-        let (Some(pieces), Some(template)) = (pieces, template) else {
-            let tokenizer = &self.files.tokenizer;
-            let (encoding, length) = match texts {
-                [text] => long_text::encode(tokenizer, self.splits_at_spaces, text, self.max_length)?,
-                _ => long_text::encode_pair(tokenizer, [texts[0], texts[1]])?,
-            };
-            into.ids.extend_from_slice(encoding.get_ids());
-            into.segments.extend_from_slice(encoding.get_type_ids());
-            return Ok(length);
-        };
-        // How two share the room depends on all that they have, and the end of a text on all of it.
-        let is_cut_behind = texts.len() == 1 && self.side == TruncationDirection::Right;
-        let most = if is_cut_behind { template.room } else { usize::MAX };
-        let mut length = Length::counted(0);
-        for (index, ids) in into.texts.iter_mut().enumerate() {
-            ids.clear();
-            let text = texts.get(index).unwrap_or(&"");
-            let read = pieces.read(text, most, ids)?;
-            length = length.and(Length::by_part(ids.len(), read, text.len()));
-        }
-        let before = into.ids.len();
-        let left = template.push(&into.texts, self.side, &mut into.ids, &mut into.segments);
-        let read: usize = into.texts.iter().map(Vec::len).sum();
-        Ok(length.and(Length::counted(into.ids.len() - before + left - read)))
     }
 
     /// A template of special tokens may hold anything, whatever the vocabulary, the limit and the model are.
@@ -291,7 +296,7 @@ impl TextTokenizer {
 
     /// Writes the tokenizer's files into a run directory, so that Python tokenises as this run does.
     pub fn save(&self, into: &Path) -> Result<()> {
-        self.files.save(into, self.max_length, self.has_segments())
+        self.files.save(into, self.max_length, self.has_segments(), self.long_texts.saved())
     }
 }
 

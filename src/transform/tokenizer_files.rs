@@ -19,6 +19,7 @@ use crate::json::COMPLETE;
 use crate::transform::bounds::{check_steps, check_word_length};
 use crate::transform::growth::grows_without_bounds;
 use crate::transform::guard::guarded;
+use crate::transform::overlong::ENTRY;
 use crate::transform::sentencepiece;
 use crate::transform::tokenizer_class::TokenizerClass;
 use crate::transform::tokenizer_settings::{CONFIG, ROLES, SPECIAL_TOKENS, TokenizerSettings};
@@ -165,9 +166,14 @@ impl TokenizerFiles {
         self.settings.file()
     }
 
+    /// What `tokenizer_config.json` says of long texts.
+    pub fn long_texts(&self) -> Option<&Value> {
+        self.settings.config.get(ENTRY)
+    }
+
     /// Writes the files into a run directory, so that Python tokenises as this run does: at most `max_length` tokens,
-    /// with or without segments.
-    pub fn save(&self, into: &Path, max_length: usize, has_segments: bool) -> Result<()> {
+    /// with or without segments. `long_texts` says what is read of longer texts, which Python's own classes truncate.
+    pub fn save(&self, into: &Path, max_length: usize, has_segments: bool, long_texts: Option<Value>) -> Result<()> {
         let unwritable = |error| Error::failure(format!("the tokenizer cannot be written: {error}"));
         let mut tokenizer = self.tokenizer.clone();
         tokenizer.with_truncation(None).map_err(unwritable)?;
@@ -177,6 +183,10 @@ impl TokenizerFiles {
         let mut settings = self.settings.config.clone();
         if let Value::Object(settings) = &mut settings {
             settings.insert("model_max_length".into(), max_length.into());
+            match long_texts {
+                Some(read) => drop(settings.insert(ENTRY.into(), read)),
+                None => drop(settings.remove(ENTRY)),
+            }
             // Written in any case: without it Python's classes decide, and they differ between versions.
             let inputs: &[&str] = match has_segments {
                 true => &["input_ids", "token_type_ids", "attention_mask"],

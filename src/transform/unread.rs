@@ -1,6 +1,7 @@
 //! What of its texts a network does not get to read: ends beyond the length limit, and texts of which the tokenizer
 //! knows no token. Counted while tokenising, and said in the same words by every command.
 
+use crate::config::LongText;
 use crate::console::units::{count, counted, percent};
 
 /// Counts over any number of texts; a pair counts as one.
@@ -31,6 +32,8 @@ pub struct CutTexts {
     pub longest: usize,
     /// Whether some were not tokenised to their end, so that their lengths are estimates.
     pub is_estimated: bool,
+    /// What is read of them; `None`: their beginning.
+    pub read: Option<LongText>,
 }
 
 impl Unread {
@@ -93,13 +96,15 @@ impl Length {
 
 impl CutTexts {
     /// The counts of one text, of which `kept` tokens are read.
-    pub fn of_text(kept: usize, length: &Length, limit: usize, most: usize) -> Self {
+    pub fn of_text(kept: usize, length: &Length, limit: usize, most: usize, read: LongText) -> Self {
         let &Length { tokens, is_counted } = length;
         if tokens <= kept && is_counted {
             return Self::default();
         }
         let (kept, all) = (kept as u64, tokens as u64);
-        Self { texts: 1, limit, most, kept, tokens: all, longest: tokens, is_estimated: !is_counted }
+        let (longest, is_estimated) = (tokens, !is_counted);
+        let read = Some(read).filter(|&read| read != LongText::Truncate);
+        Self { texts: 1, limit, most, kept, tokens: all, longest, is_estimated, read }
     }
 
     /// Adds the counts of other texts.
@@ -111,11 +116,12 @@ impl CutTexts {
         self.tokens += other.tokens;
         self.longest = self.longest.max(other.longest);
         self.is_estimated |= other.is_estimated;
+        self.read = self.read.or(other.read);
     }
 
     /// `64 tokens and were cut: 41 % of their tokens are not read (…)`.
     fn consequence(&self) -> String {
-        let Self { texts, limit, most, kept, tokens, longest, is_estimated } = *self;
+        let Self { texts, limit, most, kept, tokens, longest, is_estimated, read } = *self;
         let (were, their) = if texts == 1 { ("was", "its") } else { ("were", "their") };
         let unread = percent(1.0 - kept as f64 / tokens.max(1) as f64);
         let about = if is_estimated { "about " } else { "" };
@@ -124,16 +130,26 @@ impl CutTexts {
             1 => format!("it has {about}{length} tokens"),
             _ => format!("the longest has {about}{length}"),
         };
+        let whole = if read == Some(LongText::Windows) { "" } else { "; --long-text windows reads all" };
         let way = if limit >= most {
-            "this model reads no more".to_owned()
+            format!("this model reads no more at once{whole}")
         } else if longest > most {
-            format!("--max-length {most} reads more, and is the most that this model reads")
+            format!("--max-length {most} reads more, and is the most that this model reads at once{whole}")
         } else {
             let nearly = if is_estimated { "nearly " } else { "" };
-            format!("--max-length {longest} reads {nearly}all")
+            format!(
+                "--max-length {longest} reads {nearly}all{}",
+                whole.replace("; ", ", so does ").replace(" reads all", "")
+            )
+        };
+        let place = match read {
+            Some(LongText::HeadTail) => " in the middle",
+            // Of a pair whose texts both are long.
+            Some(LongText::Windows) => " in their shorter text",
+            _ => "",
         };
         format!(
-            "{} tokens and {were} cut: {about}{unread} of {their} tokens are not read ({longest_words}; {way})",
+            "{} tokens and {were} cut{place}: {about}{unread} of {their} tokens are not read ({longest_words}; {way})",
             count(limit as u64)
         )
     }
@@ -146,22 +162,22 @@ mod tests {
     #[test]
     fn what_is_not_read_is_said_in_sentences() {
         let cut =
-            CutTexts { texts: 3, limit: 64, most: 512, kept: 192, tokens: 384, longest: 210, is_estimated: false };
+            CutTexts { texts: 3, limit: 64, most: 512, kept: 192, tokens: 384, longest: 210, ..CutTexts::default() };
         let mut unread = Unread { texts: 400, cut, unknown: 1 };
         assert_eq!(
             unread.remarks(),
             [
                 "3 of 400 texts are longer than 64 tokens and were cut: 50 % of their tokens are not read (the \
-                 longest has 210; --max-length 210 reads all)",
+                 longest has 210; --max-length 210 reads all, so does --long-text windows)",
                 "1 of 400 texts holds nothing that the tokenizer knows (emoji, another script): its label says nothing"
             ]
         );
-        let one =
-            CutTexts { texts: 1, limit: 512, most: 512, kept: 512, tokens: 2048, longest: 2048, is_estimated: true };
+        let (limit, is_estimated) = (512, true);
+        let one = CutTexts { texts: 1, kept: 512, tokens: 2048, longest: 2048, limit, most: 512, is_estimated, ..cut };
         assert_eq!(
             Unread { texts: 1, cut: one, unknown: 0 }.remarks(),
             ["the text is longer than 512 tokens and was cut: about 75 % of its tokens are not read (it has \
-              about 2,048 tokens; this model reads no more)"]
+              about 2,048 tokens; this model reads no more at once; --long-text windows reads all)"]
         );
         unread.add(&Unread { texts: 1, cut: one, unknown: 0 });
         assert_eq!((unread.texts, unread.cut.texts, unread.cut.longest), (401, 4, 2048));

@@ -252,22 +252,28 @@ impl Template {
     ) -> usize {
         let lengths = texts.each_ref().map(Vec::len);
         let kept = longest_first(lengths, self.room);
+        let part = |text: usize| match side {
+            TruncationDirection::Right => &texts[text][..kept[text]],
+            TruncationDirection::Left => &texts[text][texts[text].len() - kept[text]..],
+        };
+        self.lay_out([part(0), part(1)], ids, segments);
+        lengths.iter().sum::<usize>() - kept.iter().sum::<usize>()
+    }
+
+    /// Adds ids and segments of texts that fit, among the special tokens.
+    pub fn lay_out(&self, texts: [&[u32]; 2], ids: &mut Vec<u32>, segments: &mut Vec<u32>) {
         for (part, segment) in &self.parts {
             match *part {
                 Part::Special(id) => ids.push(id),
-                Part::Text(text) => ids.extend_from_slice(match side {
-                    TruncationDirection::Right => &texts[text][..kept[text]],
-                    TruncationDirection::Left => &texts[text][texts[text].len() - kept[text]..],
-                }),
+                Part::Text(text) => ids.extend_from_slice(texts[text]),
             }
             segments.resize(ids.len(), *segment);
         }
-        lengths.iter().sum::<usize>() - kept.iter().sum::<usize>()
     }
 }
 
 /// How much is kept of two texts that share `room`: as the crate does it, who is longer gives way.
-fn longest_first([first, second]: [usize; 2], room: usize) -> [usize; 2] {
+pub fn longest_first([first, second]: [usize; 2], room: usize) -> [usize; 2] {
     if first + second <= room {
         return [first, second];
     }

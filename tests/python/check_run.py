@@ -118,6 +118,7 @@ def check_predictions(arguments):
     if absent:
         return problems + [f"{arguments.predictions}: no column {', '.join(absent)}"]
 
+    long_texts = json.loads((arguments.run / "tokenizer_config.json").read_text(encoding="utf-8")).get("rehead_long_text")
     largest, largest_at = 0.0, None
     for number, (row, predicted) in enumerate(zip(data, predictions), start=1):
         if any(predicted.get(column) != value for column, value in row.items()):
@@ -125,9 +126,11 @@ def check_predictions(arguments):
             continue
         # As a batch of one: for two plain strings, transformers treats an empty second text as missing.
         texts = [[row[column]] for column in columns]
-        inputs = tokenizer(*texts, truncation=True, max_length=max_length, return_tensors="pt")
         with torch.inference_mode():
-            probabilities = model(**inputs).logits[0].softmax(-1).tolist()
+            logits = [model(**part).logits[0] for part in parts(tokenizer, texts, max_length, long_texts)]
+        logits = torch.stack(logits)
+        pooled = logits.max(0).values if long_texts and long_texts.get("pooling") == "max" else logits.mean(0)
+        probabilities = pooled.softmax(-1).tolist()
         differences = [abs(float(predicted[f"p_{label}"]) - p) for label, p in zip(labels, probabilities)]
         best, *others = sorted(probabilities, reverse=True)
         differences.append(abs(float(predicted["confidence"]) - best))
@@ -140,13 +143,39 @@ def check_predictions(arguments):
         if predicted["predicted_label"] != label and (not others or best - others[0] > arguments.tolerance):
             problems.append(f"row {number}: label {predicted['predicted_label']!r}, transformers says {label!r}")
 
-    problems += check_pipeline(model, tokenizer, data, columns, max_length, arguments)
+    if not long_texts:
+        problems += check_pipeline(model, tokenizer, data, columns, max_length, arguments)
     where = "" if largest_at is None else f", row {largest_at}"
     print(
         f"{arguments.run}: {len(data)} rows, largest difference {largest:.3e}{where} "
         f"(transformers {transformers.__version__})"
     )
     return problems
+
+
+def parts(tokenizer, texts, max_length, long_texts):
+    """What the network is given of a text, or of a pair: one part, or the windows that `--long-text windows` makes."""
+    if not long_texts:
+        return [tokenizer(*texts, truncation=True, max_length=max_length, return_tensors="pt")]
+    whole = tokenizer(*texts, return_tensors="pt")
+    room = max_length - tokenizer.num_special_tokens_to_add(pair=len(texts) == 2)
+    if whole["input_ids"].shape[1] <= max_length:
+        return [whole]
+    if long_texts["read"] == "head-tail":
+        assert len(texts) == 1
+        head = 1 + (room * 128 + 255) // 510
+        tail = max_length - head
+        return [{name: torch.cat([v[:, :head], v[:, -tail:]], 1) for name, v in whole.items()}]
+    lengths = [len(tokenizer(text[0], add_special_tokens=False)["input_ids"]) for text in texts]
+    divided = "only_second" if len(texts) == 2 and lengths[1] >= lengths[0] else "only_first"
+    assert len(texts) == 1 or min(lengths) <= room // 2, "both texts are long"
+    found = tokenizer(
+        *texts, truncation=divided, max_length=max_length, stride=long_texts["stride"], return_overflowing_tokens=True
+    )
+    names = [name for name in tokenizer.model_input_names if name in found]
+    count = len(found["input_ids"])
+    assert count > 1
+    return [{name: torch.tensor([found[name][part]]) for name in names} for part in range(count)]
 
 
 def check_pipeline(model, tokenizer, data, columns, max_length, arguments):

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::prepare::Run;
+use crate::batch::Pooled;
 use crate::commands::locate::hub_id;
 use crate::commands::origin::Origin;
 use crate::config::{RunConfig, given_settings};
@@ -13,7 +14,7 @@ use crate::model::BaseCard;
 use crate::model::checkpoint::read_config;
 use crate::report::RunMetrics;
 use crate::report::model_card::{Base, DataPart, Library, MARK, ModelCard};
-use crate::transform::{LanguageFit, Transform};
+use crate::transform::{LanguageFit, LongTexts, Transform};
 
 const CARD: &str = "README.md";
 
@@ -30,7 +31,20 @@ pub fn write(run: &Run, metrics: &RunMetrics) -> Result<()> {
     let config = read_config(out)?;
     let name = name_of(out);
     let input_size = match &run.transform {
-        Transform::Text(tokenizer) => format!("up to {} tokens, and cuts longer texts", tokenizer.max_length()),
+        Transform::Text(tokenizer) => {
+            let longer = match tokenizer.long_texts() {
+                LongTexts::Truncate => "cuts longer texts".to_owned(),
+                LongTexts::HeadTail => "of longer texts the first quarter of them and the last three \
+                                        (the code below truncates them)"
+                    .to_owned(),
+                LongTexts::Windows { stride, pooling, pooled } => format!(
+                    "longer texts in windows that share {stride}, whose {} are pooled by their {pooling} (the code \
+                     below truncates them)",
+                    if pooled == Pooled::Features { "features" } else { "logits" }
+                ),
+            };
+            format!("up to {} tokens, and {longer}", tokenizer.max_length())
+        }
         Transform::Image(_) => match run.config.data.image_size {
             Some(size) => format!("images of {size} × {size} pixels"),
             None => "images".to_owned(),

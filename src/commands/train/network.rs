@@ -93,14 +93,27 @@ fn layers_of(stages: &[String]) -> String {
     }
 }
 
+/// A setting about the length of texts that is given.
+fn length_setting(config: &RunConfig) -> Option<&'static str> {
+    let data = &config.data;
+    let given = [
+        ("max_length", data.max_length.is_some()),
+        ("long_text", data.long_text.is_some()),
+        ("stride", data.stride.is_some()),
+        ("window_pooling", data.window_pooling.is_some()),
+    ];
+    given.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
+}
+
 /// That the settings suit what the network reads.
 fn check_input(config: &RunConfig, input: &InputSpec) -> Result<()> {
     let training = &config.training;
     match input {
-        InputSpec::Image(_) if config.data.max_length.is_some() => {
+        InputSpec::Image(_) if length_setting(config).is_some() => {
+            let name = length_setting(config).unwrap_or_default();
             return Err(Error::request("this model reads images")
-                .key("data.max_length")
-                .hint("leave --max-length out"));
+                .key(format!("data.{name}"))
+                .hint(format!("leave --{} out", name.replace('_', "-"))));
         }
         InputSpec::Image(_) if config.model.stages.is_some() => {
             return Err(Error::request("image networks cannot be cut")

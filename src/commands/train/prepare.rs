@@ -7,6 +7,7 @@ use super::network::NetworkSource;
 use super::resolved;
 use super::split::{PreparedSplit, SplitPreparation};
 use super::splits::{Splits, Validation};
+use crate::batch::Pooled;
 use crate::commands::inputs::{TransformOptions, language_fit, transform_for};
 use crate::commands::loaded_model::{engine, hardware_of_engine};
 use crate::commands::locate::locate_network;
@@ -27,7 +28,7 @@ use crate::strategy::{self, Guide, TrainRequest, Trained, Watch, cached, plan, v
 use crate::task::{self, Dataset, Task};
 use crate::training::reduce::SingleDevice;
 use crate::training::{FitOptions, TrainPlan};
-use crate::transform::{LanguageFit, Transform};
+use crate::transform::{LanguageFit, LongTextRequest, Transform};
 
 /// What belongs to the call rather than to the run.
 #[derive(Clone, Copy)]
@@ -267,8 +268,17 @@ pub struct Stage<'a> {
 
 /// How inputs become examples, training images varied.
 fn training_transform(config: &RunConfig, classifier: &Classifier, variation: &Variation) -> Result<Transform> {
+    let is_fitted_on_features = config.strategy.name == Strategy::Frozen;
+    let long_text = LongTextRequest {
+        long_text: config.data.long_text,
+        stride: config.data.stride,
+        window_pooling: config.data.window_pooling,
+        pooled: Some(if is_fitted_on_features { Pooled::Features } else { Pooled::Logits }),
+        afresh: true,
+    };
     let options = TransformOptions {
         max_length: config.data.max_length,
+        long_text,
         augmentation: variation.augmentation.clone(),
         views: variation.views,
         seed: config.training.seed,

@@ -12,7 +12,7 @@ use crate::files::checksum::{Sealed, damaged, read_sealed, write_sealed};
 use crate::files::remove_if_there;
 use crate::hardware::Hardware;
 use crate::model::{Classifier, Engine, Pooling};
-use crate::transform::Transform;
+use crate::transform::{LongTexts, Transform};
 
 /// Puts the sizes at which inputs are seen into the settings.
 pub fn sizes(config: &mut RunConfig, transform: &Transform, choices: &mut Choices) {
@@ -23,6 +23,12 @@ pub fn sizes(config: &mut RunConfig, transform: &Transform, choices: &mut Choice
                 choices.record("max_length", tokenizer.max_length(), "the model's and tokenizer's limit, at most 512");
             }
             data.max_length = Some(tokenizer.max_length());
+            if let LongTexts::Windows { stride, pooling, .. } = tokenizer.long_texts() {
+                if data.stride.is_none() {
+                    choices.record("stride", stride, "a quarter of the tokens of a window");
+                }
+                (data.stride, data.window_pooling) = (Some(stride), Some(pooling));
+            }
         }
         Transform::Image(images) => {
             let (height, _) = images.preprocessing.output();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::batch::{ExampleSet, Subset};
-use crate::commands::inputs::prepare;
+use crate::commands::inputs::{half_empty, prepare};
 use crate::commands::trained_rows::{self, TrainedRows};
 use crate::config::OnBadInput;
 use crate::console::Console;
@@ -76,7 +76,7 @@ impl PreparedSplit {
                 // As often as the set has each of them.
                 let views = prepared.set.len() / usable.len().max(1);
                 let (places, seconds) = (usable.repeat(views).into(), began.elapsed().as_secs_f64());
-                let remarks = prepared.unread.remarks().into();
+                let remarks = prepared.unread.remarks().into_iter().chain(half_empty(inputs.iter().copied())).collect();
                 Ok(Examples { set: prepared.set, places, statistics: prepared.statistics, remarks, seconds })
             })?;
         Ok(Self { statistics, remarks, seconds, ..Self::new(set, places, examples, purpose, preparation)? })

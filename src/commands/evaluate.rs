@@ -16,14 +16,15 @@ use crate::data::{Example, Input, KnownLabels, LabelledSet, Modality, Place, Rea
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::files::{lock_directory, write_atomically};
+use crate::inference::Rows;
 use crate::interrupt;
-use crate::report::html::run::evaluation_page;
+use crate::report::html::run::{evaluation_page, sets_page};
 use crate::report::metrics::to_readable_json;
 use crate::report::next_steps::facts::RunFacts;
 use crate::report::next_steps::run::run_steps;
 use crate::report::provenance::Provenance;
-use crate::report::{Predictions, ScoredSplit, Seen, SplitPredictions, row_origins};
-use crate::task::{Dataset, Evaluated, score};
+use crate::report::{NextStep, Predictions, ScoredSets, ScoredSplit, Seen, SplitPredictions, row_origins};
+use crate::task::{Dataset, Evaluated, Targets, score};
 use crate::transform::{LanguageFit, Purpose};
 
 /// What is printed with `--json` and saved as `metrics.json`.
@@ -89,34 +90,15 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     };
     let json = to_readable_json(&report)?;
     if let Some(out) = &args.out {
-        std::fs::create_dir_all(out).map_err(|error| Error::io(error, out))?;
-        write_atomically(out.join("metrics.json"), format!("{json}\n").as_bytes())?;
-        let thresholds = model.classifier.label_thresholds.as_deref();
-        let predictions = SplitPredictions::of_logits(&logits, &dataset.targets, thresholds);
-        let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
-        let places: Vec<Place> = examples.iter().map(|example| example.place()).collect();
-        let sources = Sources { files: args.data.clone(), options };
-        let labels = model.classifier.labels.names();
-        let origins = origins(&sources, &places, &texts, labels, &console);
-        predictions.write(out, "test", labels, &origins)?;
-        let languages: Vec<String> = report.language.iter().flat_map(LanguageFit::warnings).collect();
-        let file =
-            |index: usize| args.data.get(places.get(index)?.file as usize).filter(|data| !data.is_dir()).cloned();
-        let found = row_origins(&origins, file);
         let data = [
             ("model".to_owned(), args.model.clone()),
             (named(&args.data), set.summary.to_string()),
             (unit.to_owned(), prepared.statistics.clone()),
         ];
-        if let (Some(evaluation), Some(predictions)) = (report.test.single_label(), predictions.single_label()) {
-            let Predictions { truth, probabilities } = predictions;
-            let (name, modality, seen) = ("test", model.modality, seen.as_ref());
-            let (texts, origins, explained) = (texts.as_slice(), found.as_slice(), None);
-            let split =
-                ScoredSplit { name, evaluation, truth, probabilities, texts, modality, origins, seen, explained };
-            let input_of = |row: usize| Some(examples.get(row)?.input.clone());
-            write_report(args, out, &model, split, &input_of, (&data, &languages), &console)?;
-        }
+        std::fs::create_dir_all(out).map_err(|error| Error::io(error, out))?;
+        write_atomically(out.join("metrics.json"), format!("{json}\n").as_bytes())?;
+        let scored = Scored { out, report: &report, logits: &logits, targets: &dataset.targets, examples: &examples };
+        save(args, &model, scored, Sources { files: args.data.clone(), options }, seen.as_ref(), &data, &console)?;
         console.note(&report.test);
         console.summary(report.test.sentence(""));
         console.summary(format!("report: {}", out.join("report.html").display()));
@@ -127,6 +109,57 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         print(&report.test.to_string())?;
     }
     Ok(())
+}
+
+/// What was found, and where it goes.
+struct Scored<'a> {
+    out: &'a Path,
+    report: &'a Report,
+    logits: &'a Rows,
+    targets: &'a Targets,
+    examples: &'a [&'a Example],
+}
+
+/// Saves predictions and report. `data`: name, value.
+fn save(
+    args: &EvaluateArgs,
+    model: &LoadedModel,
+    scored: Scored,
+    sources: Sources,
+    seen: Option<&Seen>,
+    data: &[(String, String)],
+    console: &Console,
+) -> Result<()> {
+    let Scored { out, report, logits, targets, examples } = scored;
+    let predictions = SplitPredictions::of_logits(logits, targets, model.classifier.label_thresholds.as_deref());
+    let texts: Vec<String> = examples.iter().map(|example| example.input.to_string()).collect();
+    let places: Vec<Place> = examples.iter().map(|example| example.place()).collect();
+    let labels = model.classifier.labels.names();
+    let origins = origins(&sources, &places, &texts, labels, console);
+    predictions.write(out, "test", labels, &origins)?;
+    let languages: Vec<String> = report.language.iter().flat_map(LanguageFit::warnings).collect();
+    let file = |index: usize| args.data.get(places.get(index)?.file as usize).filter(|data| !data.is_dir()).cloned();
+    let found = row_origins(&origins, file);
+    let (name, modality) = ("test", model.modality);
+    let (texts, origins) = (texts.as_slice(), found.as_slice());
+    match (&report.test, &predictions) {
+        (Evaluation::SingleLabel(evaluation), SplitPredictions::SingleLabel(predictions)) => {
+            let Predictions { truth, probabilities } = predictions;
+            let explained = None;
+            let split =
+                ScoredSplit { name, evaluation, truth, probabilities, texts, modality, origins, seen, explained };
+            let input_of = |row: usize| Some(examples.get(row)?.input.clone());
+            write_report(args, out, model, split, &input_of, (data, &languages), console)
+        }
+        (Evaluation::MultiLabel(evaluation), SplitPredictions::MultiLabel(predictions)) => {
+            let chose_thresholds = false;
+            let split = ScoredSets { name, evaluation, chose_thresholds, predictions, texts, modality, origins, seen };
+            let next = next_steps(args, modality, &[], &languages);
+            let page = sets_page(&title(args), &split, data, &next, &Provenance::now());
+            write_atomically(out.join("report.html"), page.as_bytes())
+        }
+        _ => Err(Error::failure("the scores are not those of the predictions")),
+    }
 }
 
 /// What a person should know of how the rows were read and of what they are.
@@ -165,16 +198,8 @@ fn write_report(
     (data, languages): (&[(String, String)], &[String]),
     console: &Console,
 ) -> Result<()> {
-    let next = run_steps(&RunFacts {
-        model: Path::new(&args.model),
-        modality: model.modality,
-        is_folder: args.data.iter().any(|data| data.is_dir()),
-        training: None,
-        splits: std::slice::from_ref(&split),
-        languages,
-        remarks: &[],
-    });
-    let title = format!("{} on {}", args.model, named(&args.data));
+    let next = next_steps(args, model.modality, std::slice::from_ref(&split), languages);
+    let title = title(args);
     let write = |split: &ScoredSplit| {
         let page = evaluation_page(&title, split, data, &next, &Provenance::now());
         write_atomically(out.join("report.html"), page.as_bytes())
@@ -187,6 +212,22 @@ fn write_report(
         Some(explained) => write(&ScoredSplit { explained: Some(explained), ..split }),
         None => Ok(()),
     }
+}
+
+fn title(args: &EvaluateArgs) -> String {
+    format!("{} on {}", args.model, named(&args.data))
+}
+
+fn next_steps(args: &EvaluateArgs, modality: Modality, splits: &[ScoredSplit], languages: &[String]) -> Vec<NextStep> {
+    run_steps(&RunFacts {
+        model: Path::new(&args.model),
+        modality,
+        is_folder: args.data.iter().any(|data| data.is_dir()),
+        training: None,
+        splits,
+        languages,
+        remarks: &[],
+    })
 }
 
 /// The labelled examples, with what is in them said, and how they were read.

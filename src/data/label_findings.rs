@@ -126,6 +126,11 @@ impl LabelFindings {
 }
 
 impl OtherTask {
+    /// Whether rows plainly have several labels.
+    pub fn is_of_several_labels(&self) -> bool {
+        self.sure && self.separator.is_some()
+    }
+
     /// As the reason not to train on them.
     pub fn refusal(&self) -> Error {
         Error::request(self.what.clone())

@@ -73,10 +73,15 @@ pub fn sigmoid(logit: f32) -> f64 {
     }
 }
 
+/// The probability that a row has a label, in millionths: as it is written.
+pub fn millionths(logit: f32) -> u64 {
+    (sigmoid(logit) * 1e6).round() as u64
+}
+
 /// Whether a label with this logit is given at `threshold`. Probabilities count as they are written, with six digits,
 /// so that no row shows the threshold's probability and not the label.
 pub fn is_given(logit: f32, threshold: f64) -> bool {
-    (sigmoid(logit) * 1e6).round() / 1e6 >= threshold
+    millionths(logit) as f64 / 1e6 >= threshold
 }
 
 /// Scores the logits of a split.

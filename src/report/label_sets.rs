@@ -6,7 +6,7 @@ use std::path::Path;
 use super::predictions::{MISTAKES, Predictions, not_predictions, of_labels, predictions_file, write_table};
 use crate::data::{Origins, USUAL_SEPARATOR};
 use crate::error::{Error, Result};
-use crate::evaluation::{is_given, sigmoid};
+use crate::evaluation::{is_given, label_thresholds, sigmoid};
 use crate::inference::Rows;
 use crate::task::Targets;
 
@@ -40,11 +40,12 @@ impl SplitPredictions {
     /// From logits, one row for each of `targets`. `thresholds`: the least probability of each label, where the task
     /// has such.
     pub fn of_logits(logits: &Rows, targets: &Targets, thresholds: Option<&[f64]>) -> Self {
-        match (targets, thresholds) {
-            (Targets::Sets(truth), Some(thresholds)) => {
-                Self::MultiLabel(LabelSets::of_logits(logits, truth, thresholds))
+        match targets {
+            Targets::Sets(truth) => {
+                let usual = vec![label_thresholds::USUAL; logits.width];
+                Self::MultiLabel(LabelSets::of_logits(logits, truth, thresholds.unwrap_or(&usual)))
             }
-            _ => Self::SingleLabel(Predictions::of_logits(logits, targets)),
+            Targets::Classes(_) => Self::SingleLabel(Predictions::of_logits(logits, targets)),
         }
     }
 

@@ -26,5 +26,5 @@ pub use metrics::{Refit, RunMetrics};
 pub use next_steps::NextStep;
 pub use origins::{Origin, row_origins};
 pub use predictions::Predictions;
-pub use split::{ScoredSplit, Seen};
+pub use split::{ScoredSets, ScoredSplit, Seen};
 pub use why::Explained;

@@ -1,12 +1,13 @@
 //! A split of the data with what a network says of it: what pages and next steps are made from.
 
+use super::label_sets::LabelSets;
 use super::origins::Origin;
 use super::outcomes::Outcomes;
 use super::verdict::split_name;
 use super::why::Explained;
 use crate::console::units::counted;
 use crate::data::Modality;
-use crate::evaluation::Classification;
+use crate::evaluation::{Classification, MultiLabel};
 
 /// Rows of a split that the network was trained on: scores on them are too good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,33 @@ pub struct ScoredSplit<'a> {
     pub seen: Option<&'a Seen>,
     /// Why the network was wrong about some of the rows.
     pub explained: Option<&'a Explained>,
+}
+
+/// The same of a task whose rows may have several labels.
+pub struct ScoredSets<'a> {
+    /// `valid` or `test`.
+    pub name: &'a str,
+    /// The scores of these predictions.
+    pub evaluation: &'a MultiLabel,
+    /// Whether the labels' thresholds were chosen on these rows.
+    pub chose_thresholds: bool,
+    /// By row.
+    pub predictions: &'a LabelSets,
+    /// The rows' texts, or the paths of their images; empty where they have none.
+    pub texts: &'a [String],
+    /// What `texts` holds: texts, or paths of images.
+    pub modality: Modality,
+    /// Where each row comes from; empty where that is not known.
+    pub origins: &'a [Origin],
+    /// The rows that the network was trained on, where there are any.
+    pub seen: Option<&'a Seen>,
+}
+
+impl ScoredSets<'_> {
+    /// The name in running text: `validation` or `test`.
+    pub fn called(&self) -> &str {
+        split_name(self.name)
+    }
 }
 
 impl ScoredSplit<'_> {

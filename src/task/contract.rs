@@ -17,6 +17,12 @@ pub trait Task: Sync {
     /// As `--task` and the settings name it.
     fn name(&self) -> config::Task;
 
+    /// That the settings of a training make sense for the task.
+    ///
+    /// # Errors
+    /// One of them is for other tasks.
+    fn check(&self, config: &config::RunConfig) -> Result<()>;
+
     /// As transformers' `config.json` names it.
     fn problem_type(&self) -> &'static str;
 

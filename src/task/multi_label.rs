@@ -3,7 +3,7 @@
 
 use tch::Device;
 
-use crate::config;
+use crate::config::{self, KeepBest, RunConfig};
 use crate::data::{ClassWeighting, Example, Labels, Truth};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, evaluate_multi_label, label_thresholds};
@@ -21,6 +21,30 @@ pub struct MultiLabel;
 impl Task for MultiLabel {
     fn name(&self) -> config::Task {
         config::Task::MultiLabel
+    }
+
+    fn check(&self, config: &RunConfig) -> Result<()> {
+        let training = &config.training;
+        let refused = |what: &str, key: &str, hint: &str| {
+            let error = Error::request(format!("{what} is for tasks of one label per row"));
+            Err(error.key(format!("training.{key}")).hint(hint.to_owned()))
+        };
+        if training.focal().is_some() {
+            let hint = "leave --loss out; --class-weights balanced weighs rare labels";
+            return refused("the focal loss", "loss", hint);
+        }
+        if training.label_smoothing > 0.0 {
+            return refused("label smoothing", "label_smoothing", "leave --label-smoothing out");
+        }
+        if training.keep_best == KeepBest::Mcc {
+            let hint = "keep the epoch with the highest micro_f1, macro_f1 or f1:LABEL, or the lowest loss";
+            return refused("the Matthews correlation (mcc)", "keep_best", hint);
+        }
+        if training.target_accuracy.is_some() {
+            let hint = "labels are given from thresholds of their own on: --label-thresholds";
+            return refused("a confidence for a target accuracy", "target_accuracy", hint);
+        }
+        Ok(())
     }
 
     fn problem_type(&self) -> &'static str {
@@ -52,7 +76,6 @@ impl Task for MultiLabel {
     }
 
     fn loss(&self, settings: &LossSettings, targets: &Targets, names: &Labels, device: Device) -> Result<Loss> {
-        refuse_losses_of_one_label(settings)?;
         let weights = positive_weights(settings, targets, names);
         Ok(Loss::new(BinaryCrossEntropy::new(weights.as_deref(), device)?))
     }
@@ -65,7 +88,6 @@ impl Task for MultiLabel {
         names: &Labels,
         watch: &mut dyn FnMut(Step) -> Result<()>,
     ) -> Result<FittedHead> {
-        refuse_losses_of_one_label(settings)?;
         // The weights of the training data are those of the validation loss too.
         let weights = positive_weights(settings, train.targets, names);
         let targets = |of: &LabelledFeatures| {
@@ -126,24 +148,6 @@ impl Task for MultiLabel {
     }
 }
 
-/// What is asked of the loss and makes no sense where a row has several labels.
-fn refuse_losses_of_one_label(settings: &LossSettings) -> Result<()> {
-    let refused = |what: &str, key: &str, hint: &str| {
-        Err(Error::request(format!("{what} is for tasks of one label per row"))
-            .key(key.to_owned())
-            .hint(hint.to_owned()))
-    };
-    match settings {
-        LossSettings { focal_gamma: Some(_), .. } => {
-            refused("the focal loss", "training.loss", "leave --loss out; --class-weights balanced weighs rare labels")
-        }
-        LossSettings { label_smoothing, .. } if *label_smoothing > 0.0 => {
-            refused("label smoothing", "training.label_smoothing", "leave --label-smoothing out")
-        }
-        _ => Ok(()),
-    }
-}
-
 /// What a row that has a label counts against one that has not, by label; `None`: the same.
 fn positive_weights(settings: &LossSettings, targets: &Targets, names: &Labels) -> Option<Vec<f64>> {
     match &settings.class_weights {
@@ -195,7 +199,5 @@ mod tests {
         assert_eq!(MultiLabel.evaluate(&logits, &targets, &names, Some(&thresholds)).unwrap().micro_f1(), 1.0);
         let sum = |logits: &Rows| logits.values.iter().sum::<f32>();
         assert!(sum(&fit(ClassWeighting::Each(vec![3.0, 3.0]))) > sum(&logits));
-        let smoothed = LossSettings { label_smoothing: 0.1, ..LossSettings::default() };
-        assert!(MultiLabel.loss(&smoothed, &targets, &names, Device::Cpu).is_err());
     }
 }

@@ -23,6 +23,15 @@ impl Task for SingleLabel {
         config::Task::SingleLabel
     }
 
+    fn check(&self, config: &config::RunConfig) -> Result<()> {
+        match &config.data.label_separator {
+            Some(_) => Err(Error::request("a row has one label, and nothing separates it from others")
+                .key("data.label_separator")
+                .hint("leave it out, or train with --task multi-label")),
+            None => Ok(()),
+        }
+    }
+
     fn problem_type(&self) -> &'static str {
         "single_label_classification"
     }

@@ -113,7 +113,9 @@ def check_predictions(arguments):
     if not data:
         return problems + [f"{arguments.data}: it has no rows to compare"]
     columns = arguments.text.split(",")
-    wanted = columns + ["predicted_label", "confidence"] + [f"p_{label}" for label in labels]
+    several = model.config.problem_type == "multi_label_classification"
+    own = ["predicted_labels"] if several else ["predicted_label", "confidence"]
+    wanted = columns + own + [f"p_{label}" for label in labels]
     absent = [column for column in wanted if column not in predictions[0]]
     if absent:
         return problems + [f"{arguments.predictions}: no column {', '.join(absent)}"]
@@ -130,14 +132,23 @@ def check_predictions(arguments):
             logits = [model(**part).logits[0] for part in parts(tokenizer, texts, max_length, long_texts)]
         logits = torch.stack(logits)
         pooled = logits.max(0).values if long_texts and long_texts.get("pooling") == "max" else logits.mean(0)
-        probabilities = pooled.softmax(-1).tolist()
+        probabilities = (pooled.sigmoid() if several else pooled.softmax(-1)).tolist()
         differences = [abs(float(predicted[f"p_{label}"]) - p) for label, p in zip(labels, probabilities)]
         best, *others = sorted(probabilities, reverse=True)
-        differences.append(abs(float(predicted["confidence"]) - best))
+        if not several:
+            differences.append(abs(float(predicted["confidence"]) - best))
         if max(differences) > largest:
             largest, largest_at = max(differences), number
         if not max(differences) <= arguments.tolerance:
             problems.append(f"row {number}: probabilities differ by {max(differences):.3e}")
+        if several:
+            # As the model card says.
+            thresholds = model.config.label_thresholds
+            given = [label for label, p in zip(thresholds, probabilities) if p >= thresholds[label]]
+            near = any(abs(p - thresholds[label]) < arguments.tolerance for label, p in zip(thresholds, probabilities))
+            if predicted["predicted_labels"] != "|".join(given) and not near:
+                problems.append(f"row {number}: labels {predicted['predicted_labels']!r}, transformers says {given!r}")
+            continue
         label = labels[probabilities.index(best)]
         # If two probabilities are equal within the tolerance, either label is right.
         if predicted["predicted_label"] != label and (not others or best - others[0] > arguments.tolerance):
@@ -196,7 +207,9 @@ def check_pipeline(model, tokenizer, data, columns, max_length, arguments):
     for row, result in zip(rows, results):
         alone = tokenizer(*[[row[c]] for c in columns], truncation=True, max_length=max_length, return_tensors="pt")
         with torch.inference_mode():
-            probability = model(**alone).logits[0].softmax(-1).max().item()
+            logits = model(**alone).logits[0]
+        several = model.config.problem_type == "multi_label_classification"
+        probability = (logits.sigmoid() if several else logits.softmax(-1)).max().item()
         if abs(probability - result["score"]) > arguments.tolerance:
             problems.append(f"the pipeline gives {result['score']:.6f} where one text alone gives {probability:.6f}")
     return problems

@@ -10,9 +10,11 @@ use crate::cli::CompareArgs;
 use crate::commands::locate::{COMPARISON, locate_network};
 use crate::commands::origin::{self, Origin};
 use crate::commands::output::{print, print_data};
+use crate::commands::train::data::task_of;
 use crate::commands::train::{Session, train};
-use crate::config::RunConfig;
+use crate::config::{RunConfig, Task};
 use crate::console::{Console, units};
+use crate::data::Modality;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, write_atomically};
 use crate::hardware::memory;
@@ -41,6 +43,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     files::remove_temporaries_below(out);
     let (directory, modality) = locate_network(&shared.model, console.is_quiet())?;
     interrupt::listen();
+    check_task(&shared, modality)?;
     let content = Origin::of_content(&shared, directory.as_deref(), modality)?;
     let origins = runs.iter().map(|run| content.of_run(run)).collect::<Result<Vec<_>>>()?;
     origin::check(out, runs.iter().zip(&origins))?;
@@ -74,6 +77,18 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     next_steps::print(&steps, &console);
     console.summary(format!("the report: {}", out.join("report.html").display()));
     Ok(())
+}
+
+/// That rows have one label: what is compared, and how, supposes it.
+fn check_task(shared: &RunConfig, modality: Modality) -> Result<()> {
+    match task_of(shared, modality)? {
+        Task::SingleLabel => Ok(()),
+        task => Err(Error::request(format!("`rehead compare` is for rows of one label, and this is a {task} task"))
+            .key("data.task")
+            .hint(
+                "train each strategy with `rehead train` and compare the scores and intervals of their metrics.json",
+            )),
+    }
 }
 
 /// Trains every run that is not finished, in order, with a line for each.

@@ -116,6 +116,7 @@ impl Data {
         options.label_rules = label_rules(data.on_empty_label, map, data.merge_labels, data.min_rows_per_label, other)?;
         let set = load_training_rows(config, &mut options, choices)?;
         let task = task::task(config.data.task)?;
+        task.check(config)?;
         let names = task.names(&set.labels).map_err(|error| set.columns.at_label_column(error))?;
         let mut said = Said { console, summary: Vec::new(), warnings: Vec::new() };
         set.reading_warnings.iter().for_each(|warning| said.warn(warning.clone()));
@@ -189,6 +190,34 @@ impl Data {
     }
 }
 
+/// The rows as those of one label each. Where some have none, which ends the reading, they are looked at without these:
+/// rows of several labels may have none.
+fn load_or_look_closer(files: &[PathBuf], options: &ReadOptions) -> Result<LabelledSet> {
+    let loaded = load_labelled(files, options, None);
+    let Err(error) = loaded else { return loaded };
+    let label_rules = LabelRules { skip_empty: true, ..options.label_rules.clone() };
+    match load_labelled(files, &ReadOptions { label_rules, ..options.clone() }, None) {
+        Ok(set) if set.summary.findings.other_task.as_ref().is_some_and(OtherTask::is_of_several_labels) => Ok(set),
+        _ => Err(error),
+    }
+}
+
+/// The task of a run that these settings describe: as given, else as the labels of the training rows say.
+///
+/// # Errors
+/// The rows cannot be read.
+pub fn task_of(config: &RunConfig, modality: Modality) -> Result<Task> {
+    let mut config = config.clone();
+    if config.data.task.is_none() {
+        let data = &config.data;
+        let mut options = read_options(data.text.as_ref(), data.label.as_deref(), FileForm::of_run(data));
+        options.modality = modality;
+        options.label_rules.skip_empty = true;
+        load_training_rows(&mut config, &mut options, &mut Choices::default())?;
+    }
+    Ok(config.data.task.unwrap_or(Task::SingleLabel))
+}
+
 /// The rows to train on, as the task reads their labels: the task that is given, otherwise what the labels plainly are.
 /// That is then the run's choice.
 fn load_training_rows(config: &mut RunConfig, options: &mut ReadOptions, choices: &mut Choices) -> Result<LabelledSet> {
@@ -202,11 +231,11 @@ fn load_training_rows(config: &mut RunConfig, options: &mut ReadOptions, choices
         let reason = match reason {
             Some(reason) => reason,
             None => {
-                let set = load_labelled(&files, options, None)?;
+                let set = load_or_look_closer(&files, options)?;
                 match &set.summary.findings.other_task {
-                    Some(OtherTask { sure: true, separator: Some(separator), what, .. }) => {
-                        found = Some(separator.clone());
-                        what.clone()
+                    Some(other) if other.is_of_several_labels() => {
+                        found.clone_from(&other.separator);
+                        other.what.clone()
                     }
                     _ => return Ok(set),
                 }

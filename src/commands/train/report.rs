@@ -13,6 +13,7 @@ use crate::config::{self, Strategy, given_settings};
 use crate::data::{Modality, Place};
 use crate::error::{Error, Result};
 use crate::evaluation::thresholds::{PredictedRows, Thresholds};
+use crate::evaluation::{Evaluation, MultiLabel};
 use crate::files::write_atomically;
 use crate::model::checkpoint::read_config;
 use crate::report::html::run::{RunReport, page};
@@ -21,7 +22,9 @@ use crate::report::next_steps::run::run_steps;
 use crate::report::next_steps::shell_word;
 use crate::report::provenance::Provenance;
 use crate::report::verdict::split_name;
-use crate::report::{Explained, NextStep, Origin, RunMetrics, ScoredSplit, SplitPredictions, row_origins};
+use crate::report::{
+    Explained, LabelSets, NextStep, Origin, RunMetrics, ScoredSets, ScoredSplit, SplitPredictions, row_origins,
+};
 use crate::task::Evaluated;
 use crate::training::history::{self, Record};
 use crate::training::stopping::EndReason;
@@ -64,6 +67,8 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
             explained: None,
         })
         .collect();
+    let sets = scored_sets(run, outcome, judged, &test_predictions, test);
+    let sets: Vec<ScoredSets> = sets.iter().map(SetsOfSplit::as_scored).collect();
     // That of a run with folds is its final training's.
     let history = if run.ends_with_folds() { Vec::new() } else { history::read(run.out().join("history.jsonl"))? };
     let next = match run.ends_with_folds() {
@@ -71,7 +76,10 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
         false => next_steps(run, &metrics, &history, &splits)?,
     };
     let write_report = |splits: &[ScoredSplit]| {
-        write_atomically(run.out().join("report.html"), html(run, &metrics, &history, splits, &next)?.as_bytes())
+        write_atomically(
+            run.out().join("report.html"),
+            html(run, &metrics, &history, (splits, &sets), &next)?.as_bytes(),
+        )
     };
     write_report(&splits)?;
     if !run.ends_with_folds() {
@@ -96,6 +104,52 @@ fn explained(run: &Run, scored: &ScoredSplit, split: &PreparedSplit) -> Option<E
     let asked = Asked { transform: &run.transform, count: run.config.run.explain_mistakes, is_int8: run.hardware.int8 };
     let input_of = |row: usize| split.input(row, run.transform.modality());
     mistakes::explain(scored, &run.inference(), asked, &input_of, run.console)
+}
+
+/// A split of a run whose rows may have several labels.
+struct SetsOfSplit<'a> {
+    name: &'static str,
+    evaluation: &'a MultiLabel,
+    predictions: &'a LabelSets,
+    split: &'a PreparedSplit,
+    modality: Modality,
+    origins: Vec<Origin>,
+}
+
+impl SetsOfSplit<'_> {
+    fn as_scored(&self) -> ScoredSets<'_> {
+        ScoredSets {
+            name: self.name,
+            evaluation: self.evaluation,
+            chose_thresholds: self.name != "test",
+            predictions: self.predictions,
+            texts: &self.split.texts,
+            modality: self.modality,
+            origins: &self.origins,
+            seen: self.split.seen.as_ref(),
+        }
+    }
+}
+
+/// The splits of a run whose rows may have several labels; none of another.
+fn scored_sets<'a>(
+    run: &'a Run,
+    outcome: &'a SavedTraining,
+    judged: Option<&'a Evaluation>,
+    test_predictions: &'a Option<SplitPredictions>,
+    test: Option<&'a Evaluated>,
+) -> Vec<SetsOfSplit<'a>> {
+    let (name, rows) = run.splits.judging().unzip();
+    let splits = [
+        (name, judged, Some(&outcome.predictions), rows),
+        (Some("test"), test.map(|test| &test.evaluation), test_predictions.as_ref(), run.splits.test.as_ref()),
+    ];
+    let of_sets = splits.into_iter().filter_map(|(name, evaluation, predictions, split)| {
+        let (evaluation, predictions) = (evaluation?.multi_label()?, predictions?.multi_label()?);
+        let (name, split, modality) = (name?, split?, run.transform.modality());
+        Some(SetsOfSplit { name, evaluation, predictions, split, modality, origins: origins(run, split) })
+    });
+    of_sets.collect()
 }
 
 /// Where the rows of a split come from.
@@ -249,7 +303,7 @@ fn html(
     run: &Run,
     metrics: &RunMetrics,
     history: &[Record],
-    splits: &[ScoredSplit],
+    (splits, sets): (&[ScoredSplit], &[ScoredSets]),
     next: &[NextStep],
 ) -> Result<String> {
     let file = config::saved_settings(run.out());
@@ -263,6 +317,7 @@ fn html(
         classes: &run.training.classes,
         holds_out: run.splits.valid.is_some() && run.config.data.valid.is_none(),
         splits,
+        sets,
         next,
         provenance: &Provenance::now(),
     }))

@@ -49,7 +49,8 @@ pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
     let is_calm = steps.len() <= 2;
     let asks =
         |training: &&Training| if training.is_frozen { is_calm } else { is_poor && steps.len() < MOST_STEPS - 1 };
-    if let Some(training) = facts.training.filter(asks) {
+    // What is compared is one label for each row.
+    if let Some(training) = facts.training.filter(asks).filter(|training| training.summary.several.is_none()) {
         steps.push(compare(facts, training));
     }
     steps.push(label(facts, main));

@@ -15,8 +15,8 @@ const MOST_CORRECT: usize = 12;
 const MOST_OF_A_LABEL: usize = 3;
 
 /// The first of some rows of the data, a few at once and more to be opened.
-pub(super) fn rows<T>(scored: &SplitView, all: &[T], row: impl Fn(&T) -> Markup) -> Markup {
-    let class = if scored.split.modality == Modality::Image { "gallery" } else { "texts" };
+pub(super) fn rows<T>(modality: Modality, all: &[T], row: impl Fn(&T) -> Markup) -> Markup {
+    let class = if modality == Modality::Image { "gallery" } else { "texts" };
     let listed = &all[..all.len().min(MOST_ROWS)];
     let (shown, more) = listed.split_at(if listed.len() > ROWS_SHOWN + 2 { ROWS_SHOWN } else { listed.len() });
     html! {
@@ -50,7 +50,7 @@ pub(super) fn correct_images(scored: &SplitView, prefix: &str) -> Markup {
     let content = html! {
         @if correct.is_empty() { p { "No image is predicted correctly." } }
         @else {
-            (rows(scored, &correct, |&row| html! {
+            (rows(scored.split.modality, &correct, |&row| html! {
                 p { span { b { (percent(predictions.confidence[row])) } " " (scored.label(predictions.truth[row])) } }
                 (scored.text(row, &format!("{prefix}correct-{row}")))
             }))

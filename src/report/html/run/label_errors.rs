@@ -23,7 +23,7 @@ pub(super) fn possible_label_errors(scored: &[SplitView]) -> Markup {
             @if errors.is_empty() {
                 p { "No label looks doubtful." }
             } @else {
-                (rows(scored, errors, |row| {
+                (rows(scored.split.modality, errors, |row| {
                     let probability = |label| percent(scored.probability(row.row, label));
                     html! {
                         p {

@@ -27,7 +27,7 @@ pub(super) fn mistakes(scored: &SplitView, prefix: &str) -> Markup {
                 @if wrong.len() > MOST_ROWS { "; these are the " (MOST_ROWS) " with the highest confidence" } "."
                 @if prefix.is_empty() { " All are in " code { "predictions/mistakes.csv" } "." }
             }
-            (rows(scored, &wrong, |&Mistake { row, truth, predicted }| {
+            (rows(scored.split.modality, &wrong, |&Mistake { row, truth, predicted }| {
                 html! {
                     p {
                         span { b { (percent(predictions.confidence[row])) } " " (scored.label(predicted)) }

@@ -7,6 +7,7 @@ mod data;
 mod examples;
 mod folds;
 mod label_errors;
+mod label_sets;
 mod labels;
 mod mistakes;
 mod page;
@@ -16,5 +17,5 @@ mod thresholds;
 mod training;
 mod view;
 
-pub use page::{evaluation_page, page};
+pub use page::{evaluation_page, page, sets_page};
 pub use view::RunReport;

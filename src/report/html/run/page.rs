@@ -7,9 +7,10 @@ use super::confusions::confusion_matrix;
 use super::data::data;
 use super::examples::correct_images;
 use super::label_errors::possible_label_errors;
+use super::label_sets;
 use super::labels::labels;
 use super::mistakes::mistakes;
-use super::result::{headline, result};
+use super::result::{headline, of_sets, result};
 use super::settings::settings;
 use super::thresholds::thresholds;
 use super::training::training;
@@ -20,7 +21,7 @@ use crate::report::html::next_steps::next_steps;
 use crate::report::html::page::{self, section, skeleton};
 use crate::report::html::text::shown;
 use crate::report::provenance::Provenance;
-use crate::report::{NextStep, ScoredSplit};
+use crate::report::{NextStep, ScoredSets, ScoredSplit};
 
 /// The whole page.
 pub fn page(report: &RunReport) -> String {
@@ -43,6 +44,18 @@ pub fn page(report: &RunReport) -> String {
             (mistakes(main, ""))
             (possible_label_errors(&scored))
             (correct_images(main, ""))
+        }
+        @if let Some((main, others)) = of_sets(report) {
+            (label_sets::labels(main, ""))
+            (label_sets::mistakes(main, ""))
+            @for other in others {
+                @let prefix = format!("{}-", other.name);
+                details.group {
+                    summary { "The same for the " (other.called()) " data" }
+                    (label_sets::labels(other, &prefix))
+                    (label_sets::mistakes(other, &prefix))
+                }
+            }
         }
         @for other in others {
             @let prefix = format!("{}-", other.split.name);
@@ -88,6 +101,25 @@ pub fn evaluation_page(
     skeleton("run", title, body)
 }
 
+/// As [`evaluation_page`], where rows may have several labels.
+pub fn sets_page(
+    title: &str,
+    scored: &ScoredSets,
+    data: &[(String, String)],
+    next: &[NextStep],
+    provenance: &Provenance,
+) -> String {
+    let body = html! {
+        header { h1 { (shown(title)) } p.facts { (provenance.date) } }
+        (next_steps(next))
+        (section("result", "Result", html! {}, label_sets::headline(scored, html! {})))
+        (label_sets::labels(scored, ""))
+        (label_sets::mistakes(scored, ""))
+        (page::data(data))
+    };
+    skeleton("run", title, body)
+}
+
 fn header(report: &RunReport) -> Markup {
     let metrics = report.metrics;
     html! {
@@ -109,6 +141,9 @@ fn header(report: &RunReport) -> Markup {
                 @if report.splits.iter().any(|split| split.modality == Modality::Image) {
                     a href="#examples" { "Correct examples" }
                 }
+            }
+            @if !report.sets.is_empty() {
+                a href="#labels" { "Labels" } a href="#mistakes" { "Mistakes" }
             }
             a href="#data" { "Data" } a href="#settings" { "Settings" }
         }
@@ -218,6 +253,7 @@ mod tests {
             data: &data,
             classes: &[("food".to_owned(), 60), (HOSTILE.to_owned(), 1)],
             holds_out: true,
+            sets: &[],
             splits: &splits,
             next: &[NextStep::new("Look at `food`.").command(HOSTILE)],
             provenance: &Provenance { date: "today".to_owned(), command: HOSTILE.to_owned() },

@@ -3,18 +3,19 @@
 use maud::{Markup, html};
 
 use super::folds::folds;
+use super::label_sets;
 use super::view::{FEW_ROWS, RunReport, SplitView};
 use crate::console::units::{self, counted};
 use crate::evaluation::{Classification, Interval};
-use crate::report::RunMetrics;
 use crate::report::evaluation::further;
 use crate::report::html::page::section;
 use crate::report::html::plot::{Scale, Strip, Unit};
 use crate::report::html::text::{capitalised, label, percent, percent_range, quoted, shown};
+use crate::report::{RunMetrics, ScoredSets};
 
 pub(super) fn result(report: &RunReport, main: Option<&SplitView>, others: &[&SplitView]) -> Markup {
     let note = html! {
-        @if main.is_some() {
+        @if main.is_some() || !report.sets.is_empty() {
             p {
                 "The 95\u{202f}% interval shows how much the score depends on which rows were drawn: the score on many "
                 "more rows like these probably lies within it. Training again with another seed adds variation of its "
@@ -23,15 +24,26 @@ pub(super) fn result(report: &RunReport, main: Option<&SplitView>, others: &[&Sp
         }
     };
     let content = html! {
-        @match main {
-            Some(main) => { (headline(Some(report.metrics), main)) },
-            None => { p.lead { "Nothing was evaluated." } (costs(report.metrics)) },
+        @match (main, of_sets(report)) {
+            (Some(main), _) => { (headline(Some(report.metrics), main)) },
+            (None, Some((main, others))) => {
+                (label_sets::headline(main, costs(report.metrics)))
+                (label_sets::others(&others))
+            },
+            (None, None) => { p.lead { "Nothing was evaluated." } (costs(report.metrics)) },
         }
         @if !others.is_empty() { (splits(main.into_iter().chain(others.iter().copied()))) }
         @if let Some(scores) = &report.metrics.folds { (folds(scores)) }
         @if let Some(said) = report.metrics.refitted() { p { (shown(&capitalised(&said))) "." } }
     };
     section("result", "Result", note, content)
+}
+
+/// The split that judges, where rows may have several labels, and the others.
+pub(super) fn of_sets<'a>(report: &'a RunReport) -> Option<(&'a ScoredSets<'a>, Vec<&'a ScoredSets<'a>>)> {
+    let first = report.sets.iter().position(|scored| scored.name == "test").unwrap_or(0);
+    let main = report.sets.get(first)?;
+    Some((main, report.sets.iter().enumerate().filter(|(index, _)| *index != first).map(|(_, other)| other).collect()))
 }
 
 pub(super) fn headline(metrics: Option<&RunMetrics>, main: &SplitView) -> Markup {

@@ -10,7 +10,7 @@ use crate::report::html::text::{label, long_text, shown};
 use crate::report::html::thumbnail::copies;
 use crate::report::outcomes::Outcomes;
 use crate::report::provenance::Provenance;
-use crate::report::{NextStep, RunMetrics, ScoredSplit};
+use crate::report::{NextStep, Origin, RunMetrics, ScoredSets, ScoredSplit};
 use crate::training::history::Record;
 
 /// With fewer rows than this, the shape of a curve is mostly chance.
@@ -34,6 +34,8 @@ pub struct RunReport<'a> {
     pub holds_out: bool,
     /// Validation data first, then test data where there are any.
     pub splits: &'a [ScoredSplit<'a>],
+    /// The same where rows may have several labels.
+    pub sets: &'a [ScoredSets<'a>],
     /// What to do next, the most important first.
     pub next: &'a [NextStep],
     /// When and how the run was made.
@@ -64,26 +66,36 @@ impl<'a> SplitView<'a> {
 
     /// The file's row, and its id where it has one.
     pub fn origin(&self, row: usize) -> Markup {
-        let Some(origin) = self.split.origins.get(row) else { return html! {} };
-        let file = |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        html! {
-            @if let Some(path) = &origin.file {
-                span title=(shown(&path.display().to_string())) {
-                    "row " (units::count(origin.row)) " of " span.name { (shown(&file(path))) }
-                }
-            }
-            @if let Some((column, value)) = &origin.id { span { (shown(column)) " " b { (shown(value)) } } }
-        }
+        origin(self.split.origins, row)
     }
 
     /// The row's text, or its image, which opens larger under the name `id`.
     pub fn text(&self, row: usize, id: &str) -> Markup {
-        match self.split.texts.get(row) {
-            Some(text) if text.trim().is_empty() => html! { blockquote.soft { "(empty)" } },
-            Some(file) if self.split.modality == Modality::Image => picture(Path::new(file), id),
-            Some(text) => long_text(text),
-            None => html! { blockquote.soft { "row " (row + 1) " of the " (self.split.called()) " data" } },
+        content(self.split.texts.get(row), self.split.modality, row, id)
+    }
+}
+
+/// The file's row of an example, and its id where it has one.
+pub(super) fn origin(origins: &[Origin], row: usize) -> Markup {
+    let Some(origin) = origins.get(row) else { return html! {} };
+    let file = |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    html! {
+        @if let Some(path) = &origin.file {
+            span title=(shown(&path.display().to_string())) {
+                "row " (units::count(origin.row)) " of " span.name { (shown(&file(path))) }
+            }
         }
+        @if let Some((column, value)) = &origin.id { span { (shown(column)) " " b { (shown(value)) } } }
+    }
+}
+
+/// The text of a row, or its image, which opens larger under the name `id`.
+pub(super) fn content(text: Option<&String>, modality: Modality, row: usize, id: &str) -> Markup {
+    match text {
+        Some(text) if text.trim().is_empty() => html! { blockquote.soft { "(empty)" } },
+        Some(file) if modality == Modality::Image => picture(Path::new(file), id),
+        Some(text) => long_text(text),
+        None => html! { blockquote.soft { "row " (row + 1) " of the data" } },
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::settings::setting_flags;
-use super::shared::{InferenceArgs, check_none_is, has_stream, input_files, is_stream};
+use super::shared::{InferenceArgs, InputFormArgs, check_none_is, has_stream, input_files, is_stream};
 use crate::config::accepts::Whole;
-use crate::config::{Columns, Delimiter, Encoding, OnBadInput, Pooling, Quote};
+use crate::config::{OnBadInput, Pooling};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -37,7 +37,11 @@ pub struct EmbedArgs {
     #[arg(long, value_name = "FILE|DIR|-", num_args = 1.., required = true, help_heading = "Data")]
     pub input: Vec<PathBuf>,
 
-    /// How the rows are read, and how token vectors are pooled.
+    /// How the rows are read.
+    #[command(flatten)]
+    pub form: InputFormArgs,
+
+    /// What happens when one cannot be, and how token vectors are pooled.
     #[command(flatten)]
     pub rows: EmbedRowArgs,
 
@@ -92,14 +96,8 @@ pub struct EmbedArgs {
 }
 
 setting_flags! {
-    /// How the rows to embed are read, and how token vectors are pooled.
+    /// What happens when a row to embed cannot be read, and how token vectors are pooled.
     EmbedRowArgs {
-        text: Option<Columns> = "data.text" { default: "as in training, else found by name and content" },
-        delimiter: Option<Delimiter> = "data.delimiter",
-        quote: Quote = "data.quote",
-        no_header: bool = "data.no_header" { help: "The first row is data too; columns then go by number: --text 2" },
-        encoding: Option<Encoding> = "data.encoding",
-        sheet: Option<String> = "data.sheet",
         on_bad_input: OnBadInput = "data.on_bad_input" {
             help: "Stop when a row or an image cannot be read, or leave its features empty (or the row out) and say so",
         },

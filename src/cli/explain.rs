@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::settings::setting_flags;
-use super::shared::{InferenceArgs, check_none_is, input_files};
+use super::shared::{InferenceArgs, InputFormArgs, check_none_is, input_files};
 use crate::config::accepts::Whole;
-use crate::config::{Columns, Delimiter, Encoding, Quote};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -43,7 +41,7 @@ pub struct ExplainArgs {
 
     /// How the rows are read.
     #[command(flatten)]
-    pub reading: ExplainRowArgs,
+    pub form: InputFormArgs,
 
     /// The model: a run directory, any model directory with a classification head, or a hub id
     #[arg(long, value_name = "RUN|DIR|ID", help_heading = "Model")]
@@ -64,18 +62,6 @@ pub struct ExplainArgs {
     /// How the model is run.
     #[command(flatten)]
     pub inference: InferenceArgs,
-}
-
-setting_flags! {
-    /// How the rows to explain are read.
-    ExplainRowArgs {
-        text: Option<Columns> = "data.text" { default: "as in training, else found by name and content" },
-        delimiter: Option<Delimiter> = "data.delimiter",
-        quote: Quote = "data.quote",
-        no_header: bool = "data.no_header" { help: "The first row is data too; columns then go by number: --text 2" },
-        encoding: Option<Encoding> = "data.encoding",
-        sheet: Option<String> = "data.sheet",
-    }
 }
 
 impl ExplainArgs {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 
 use super::settings::setting_flags;
-use super::shared::{InferenceArgs, check_none_is, has_stream, input_files, is_stream, named};
+use super::shared::{InferenceArgs, InputFormArgs, check_none_is, has_stream, input_files, is_stream, named};
+use crate::config::OnBadInput;
 use crate::config::accepts::{FRACTION, RATIO, Whole};
-use crate::config::{Columns, Delimiter, Encoding, OnBadInput, Quote};
 use crate::error::{Error, Result};
 
 const LABEL_EXAMPLES: &str = "\
@@ -31,6 +31,10 @@ pub struct LabelArgs {
     pub input: Vec<PathBuf>,
 
     /// How the rows are read.
+    #[command(flatten)]
+    pub form: InputFormArgs,
+
+    /// What happens when one cannot be.
     #[command(flatten)]
     pub rows: LabelRowArgs,
 
@@ -148,14 +152,8 @@ impl MinConfidence {
 }
 
 setting_flags! {
-    /// How the rows to label are read.
+    /// What happens when a row to label cannot be read.
     LabelRowArgs {
-        text: Option<Columns> = "data.text" { default: "as in training, else found by name and content" },
-        delimiter: Option<Delimiter> = "data.delimiter",
-        quote: Quote = "data.quote",
-        no_header: bool = "data.no_header" { help: "The first row is data too; columns then go by number: --text 2" },
-        encoding: Option<Encoding> = "data.encoding",
-        sheet: Option<String> = "data.sheet",
         on_bad_input: OnBadInput = "data.on_bad_input" {
             help: "Stop when a row or an image cannot be read, or leave its label empty (or the row out) and say so",
         },

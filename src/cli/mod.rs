@@ -31,17 +31,17 @@ pub use advise::{AdviseArgs, AdviseSettings};
 pub use compare::CompareArgs;
 pub use completions::CompletionsArgs;
 pub use convert::ConvertArgs;
-pub use embed::{EmbedArgs, EmbedRowArgs};
+pub use embed::EmbedArgs;
 pub use evaluate::EvaluateArgs;
-pub use explain::{ExplainArgs, ExplainRowArgs};
+pub use explain::ExplainArgs;
 pub use fetch::FetchArgs;
 pub use inspect::InspectArgs;
-pub use label::{LabelArgs, LabelRowArgs, MinConfidence};
+pub use label::{LabelArgs, MinConfidence};
 pub use man::ManArgs;
 pub use models::ModelsArgs;
-pub use shared::{ColumnArgs, InferenceArgs, LabelRuleArgs, OnBadInputArgs, RunArgs, TrainingLabelArgs};
+pub use shared::{ColumnArgs, InferenceArgs, InputFormArgs, LabelRuleArgs, OnBadInputArgs, RunArgs, TrainingLabelArgs};
 pub use shared::{is_stream, named};
-pub use suggest::{MOST_SUGGESTED, SuggestArgs, SuggestRowArgs};
+pub use suggest::{MOST_SUGGESTED, SuggestArgs};
 pub use train::TrainArgs;
 
 /// Give a pretrained network a new head and fine-tune it.

@@ -87,6 +87,18 @@ setting_flags! {
 }
 
 setting_flags! {
+    /// How the rows of a finished model's input are read, which need no labels.
+    InputFormArgs {
+        text: Option<Columns> = "data.text" { default: "as in training, else found by name and content" },
+        delimiter: Option<Delimiter> = "data.delimiter",
+        quote: Quote = "data.quote",
+        no_header: bool = "data.no_header" { help: "The first row is data too; columns then go by number: --text 2" },
+        encoding: Option<Encoding> = "data.encoding",
+        sheet: Option<String> = "data.sheet",
+    }
+}
+
+setting_flags! {
     /// What happens when a row or an image cannot be read.
     OnBadInputArgs { on_bad_input: OnBadInput = "data.on_bad_input" }
 }

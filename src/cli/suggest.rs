@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::settings::setting_flags;
-use super::shared::{InferenceArgs, check_none_is, input_files, is_stream};
+use super::shared::{InferenceArgs, InputFormArgs, check_none_is, input_files, is_stream};
+use crate::config::OnBadInput;
 use crate::config::accepts::Whole;
-use crate::config::{Columns, Delimiter, Encoding, OnBadInput, Quote};
 use crate::error::Result;
 
 const SUGGEST_EXAMPLES: &str = "\
@@ -37,6 +37,10 @@ pub struct SuggestArgs {
     pub labelled: Vec<PathBuf>,
 
     /// How the rows are read.
+    #[command(flatten)]
+    pub form: InputFormArgs,
+
+    /// Which rows have a label, and how it is chosen.
     #[command(flatten)]
     pub rows: SuggestRowArgs,
 
@@ -72,18 +76,12 @@ pub struct SuggestArgs {
 }
 
 setting_flags! {
-    /// How the rows to choose from are read, and how it is chosen.
+    /// Which of the rows to choose from have a label, and how it is chosen.
     SuggestRowArgs {
-        text: Option<Columns> = "data.text" { default: "as in training, else found by name and content" },
         label: Option<String> = "data.label" {
             help: "Column of the label: a row that has one is not suggested",
             default: "as in training, else found by name",
         },
-        delimiter: Option<Delimiter> = "data.delimiter",
-        quote: Quote = "data.quote",
-        no_header: bool = "data.no_header" { help: "The first row is data too; columns then go by number: --text 2" },
-        encoding: Option<Encoding> = "data.encoding",
-        sheet: Option<String> = "data.sheet",
         on_bad_input: OnBadInput = "data.on_bad_input",
         seed: u64 = "training.seed" {
             heading: "Data",

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::cli::{ColumnArgs, InferenceArgs, LabelRowArgs};
+use crate::cli::{ColumnArgs, InferenceArgs, InputFormArgs};
 use crate::config::{self, Columns, DataConfig, OnBadInput};
 use crate::console::Console;
 use crate::console::units::counted;
@@ -156,6 +156,16 @@ impl ColumnArgs {
     }
 }
 
+impl InputFormArgs {
+    /// How to read an input that needs no labels, as far as the command line says.
+    pub fn read_options(&self, on_bad_input: OnBadInput) -> ReadOptions {
+        let InputFormArgs { delimiter, quote, no_header, encoding, .. } = *self;
+        let sheet = self.sheet.as_deref();
+        let form = FileForm { delimiter, quote, no_header, encoding, sheet, on_bad_input };
+        ReadOptions { unlabelled: true, ..read_options(self.text.as_ref(), None, form) }
+    }
+}
+
 /// How the files of a command are written, and what is done about rows that cannot be read.
 #[derive(Debug, Clone, Copy)]
 pub struct FileForm<'a> {
@@ -171,11 +181,6 @@ impl<'a> FileForm<'a> {
     pub fn of_run(data: &'a DataConfig) -> Self {
         let DataConfig { delimiter, quote, no_header, encoding, on_bad_input, .. } = *data;
         Self { delimiter, quote, no_header, encoding, sheet: data.sheet.as_deref(), on_bad_input }
-    }
-
-    pub fn of_rows_to_label(rows: &'a LabelRowArgs) -> Self {
-        let LabelRowArgs { delimiter, quote, no_header, encoding, on_bad_input, .. } = *rows;
-        Self { delimiter, quote, no_header, encoding, sheet: rows.sheet.as_deref(), on_bad_input }
     }
 }
 

@@ -15,14 +15,13 @@ use std::time::Instant;
 use self::growing::Growing;
 use self::table::Output;
 use self::vectors::Vectors;
-use super::inputs::{FileForm, read_options};
 use super::label::check_folder;
 use super::loaded_model::LoadedNetwork;
 use super::reading::{Fate, PreparedWindow, Reading, open};
 use super::windows::Windows;
-use crate::cli::{EmbedArgs, EmbedRowArgs};
+use crate::cli::EmbedArgs;
 use crate::console::{Console, Progress, units};
-use crate::data::{InputColumns, InputRows, Modality, ReadOptions, Together};
+use crate::data::{InputColumns, InputRows, Modality, Together};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::interrupt;
@@ -39,7 +38,7 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
     check_folder(&files::followed(&args.output))?;
     let mut network = vectors::load(args, &console)?;
     let vectors = Vectors::of(args, &mut network, &console)?;
-    let options = options_of(&args.rows, &network);
+    let options = network.read_options(args.form.read_options(args.rows.on_bad_input));
     let together = if args.is_npy() { Together::Read } else { Together::Written };
     let (rows, columns) = open(&args.input, together, &options, &["text"], &mut network.choices, &console)?;
     let output = Output::of(args, &options, rows.layout(), rows.row_count(), vectors.width)?;
@@ -67,14 +66,6 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
     growing.complete(&output, &console)?;
     counts.say(done, &vectors, &output, began, &console);
     Ok(())
-}
-
-fn options_of(rows: &EmbedRowArgs, network: &LoadedNetwork) -> ReadOptions {
-    let EmbedRowArgs { delimiter, quote, no_header, encoding, on_bad_input, .. } = *rows;
-    let sheet = rows.sheet.as_deref();
-    let form = FileForm { delimiter, quote, no_header, encoding, sheet, on_bad_input };
-    let given = read_options(rows.text.as_ref(), None, form);
-    ReadOptions { unlabelled: true, ..network.read_options(given) }
 }
 
 /// What it takes to embed rows.

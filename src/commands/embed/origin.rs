@@ -36,7 +36,7 @@ pub fn of(args: &EmbedArgs, network: &LoadedNetwork, vectors: &Vectors, input: &
         stage: vectors.stage,
         pooling: format!("{:?}", vectors.pooling),
         normalise: vectors.normalise,
-        rows: format!("{:?}", args.rows),
+        rows: format!("{:?} {:?}", args.form, args.rows),
         precision: format!("{:?} {}", network.hardware.compute, network.hardware.int8),
     })
 }

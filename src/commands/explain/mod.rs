@@ -9,14 +9,13 @@ use std::path::PathBuf;
 
 use self::explainer::Explainer;
 use self::output::Printer;
-use super::inputs::{FileForm, read_options};
 use super::label::check_folder;
 use super::loaded_model::LoadedModel;
 use super::reading::open;
-use crate::cli::{ExplainArgs, ExplainRowArgs, InferenceArgs};
+use crate::cli::{ExplainArgs, InferenceArgs};
 use crate::config::{OnBadInput, Precision};
 use crate::console::{Console, Progress, units};
-use crate::data::{InputColumns, Labels, ReadOptions, Row, Together};
+use crate::data::{InputColumns, Labels, Row, Together};
 use crate::error::{Error, Result, listed, nearest};
 use crate::evaluation::softmax;
 use crate::explanation::{Effort, Question};
@@ -39,7 +38,7 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
     let mut model = LoadedModel::load(&args.model, &inference(&args.inference)?, args.quiet, &console)?;
     refuse_other_tasks(&model.classifier)?;
     let asked = args.label.as_ref().map(|name| class_of(name, &model.classifier.labels)).transpose()?;
-    let options = options_of(&args.reading, &model);
+    let options = model.read_options(args.form.read_options(OnBadInput::Fail));
     let (rows, columns) = open(&args.input, Together::Read, &options, &["text"], &mut model.choices, &console)?;
     let log = rows.log();
 
@@ -108,13 +107,6 @@ fn class_of(name: &str, labels: &Labels) -> Result<usize> {
             near.map_or_else(|| format!("it has {}", listed(labels.names())), |near| format!("did you mean `{near}`?"));
         Error::request(format!("the model has no label `{name}`")).key("label").hint(hint)
     })
-}
-
-fn options_of(rows: &ExplainRowArgs, model: &LoadedModel) -> ReadOptions {
-    let ExplainRowArgs { delimiter, quote, no_header, encoding, .. } = *rows;
-    let (sheet, on_bad_input) = (rows.sheet.as_deref(), OnBadInput::Fail);
-    let form = FileForm { delimiter, quote, no_header, encoding, sheet, on_bad_input };
-    ReadOptions { unlabelled: true, ..model.read_options(read_options(rows.text.as_ref(), None, form)) }
 }
 
 /// What it takes to explain rows.

@@ -27,7 +27,6 @@ use std::sync::Once;
 use std::time::Instant;
 
 use crate::cli::LabelArgs;
-use crate::commands::inputs::{FileForm, read_options};
 use crate::commands::label::calls::{calls, is_folder};
 use crate::commands::label::confident::Confident;
 use crate::commands::label::finished::Finished;
@@ -65,9 +64,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
         false => check_folder(&files::followed(&args.output))?,
     }
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
-    let options =
-        model.read_options(read_options(args.rows.text.as_ref(), None, FileForm::of_rows_to_label(&args.rows)));
-    let options = ReadOptions { unlabelled: true, ..options };
+    let options = model.read_options(args.form.read_options(args.rows.on_bad_input));
     check_unknown_label(args, &model.classifier.labels)?;
     let confident = Confident::of(args, &model, &console)?;
     let column_options = ColumnOptions {

@@ -72,7 +72,7 @@ impl Origin {
             unknown: args.unknown.map(|share| usual_rows(model, share)).transpose()?,
             unknown_label: args.unknown_label.clone(),
             csv_safe: args.csv_safe,
-            rows: format!("{:?}", args.rows),
+            rows: format!("{:?} {:?}", args.form, args.rows),
             precision: format!("{:?}", args.inference.precision),
             threads: Threads(Some(model.hardware.threads)),
         })

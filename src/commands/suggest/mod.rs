@@ -14,13 +14,12 @@ use tch::Tensor;
 use self::candidates::{Candidate, Candidates};
 use self::known::KnownRows;
 use self::output::{Output, Suggestion};
-use super::inputs::{FileForm, read_options};
 use super::label::check_folder;
 use super::loaded_model::LoadedModel;
 use super::reading::{Fate, PreparedWindow, Reading, check_finite, open};
 use super::trained_rows;
 use super::windows::Windows;
-use crate::cli::{SuggestArgs, SuggestRowArgs, named};
+use crate::cli::{SuggestArgs, named};
 use crate::console::{Console, Progress, units};
 use crate::data::format::{AddedColumn, ColumnKind};
 use crate::data::{Input, InputColumns, InputRows, ReadOptions, Row, Together};
@@ -43,7 +42,8 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     check_folder(&files::followed(&args.output))?;
     let mut model = LoadedModel::load(&args.model, &args.inference, args.quiet, &console)?;
     model.check_single_label("suggesting rows to label", "model")?;
-    let options = options_of(&args.rows, &model);
+    let form = args.form.read_options(args.rows.on_bad_input);
+    let options = model.read_options(ReadOptions { label: args.rows.label.clone(), ..form });
     let (rows, columns) =
         open(&args.input, Together::Written, &options, &["text", "label"], &mut model.choices, &console)?;
     let answers = &*model.task.columns(&model.classifier.labels, ColumnOptions::default());
@@ -76,14 +76,6 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
         args.output.display()
     ));
     Ok(())
-}
-
-fn options_of(rows: &SuggestRowArgs, model: &LoadedModel) -> ReadOptions {
-    let SuggestRowArgs { delimiter, quote, no_header, encoding, on_bad_input, .. } = *rows;
-    let sheet = rows.sheet.as_deref();
-    let form = FileForm { delimiter, quote, no_header, encoding, sheet, on_bad_input };
-    let given = read_options(rows.text.as_ref(), rows.label.as_deref(), form);
-    ReadOptions { unlabelled: true, ..model.read_options(given) }
 }
 
 /// What an interruption leaves.

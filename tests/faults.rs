@@ -53,7 +53,8 @@ fn made(scene: &Scene) -> BTreeMap<String, Vec<u8>> {
     let of = |(name, content): (String, Option<Vec<u8>>)| {
         let content = content.unwrap_or_default();
         let timeless = match &name {
-            name if name.ends_with("history.jsonl") => {
+            // A write that was torn by death leaves half a line until the run is continued.
+            name if name.ends_with("history.jsonl") && content.ends_with(b"}\n") => {
                 let folder = name.strip_suffix("/history.jsonl").unwrap();
                 format!("{:?}", history(scene, folder)).into_bytes()
             }

@@ -434,7 +434,7 @@ fn model_directories_that_cannot_be_used() {
             LABEL, &["classifier/config.json: `id2label`: ", "class 0"]),
         ("another count of labels", |s| s.edit_json("classifier/config.json", |c| c["num_labels"] = json!(5)),
             LABEL, &["classifier/config.json: `num_labels`: 5", "2 classes"]),
-        ("a regression", |s| s.edit_json("classifier/config.json", |c| c["problem_type"] = json!("regression")),
+        ("a ranking", |s| s.edit_json("classifier/config.json", |c| c["problem_type"] = json!("ranking")),
             LABEL, &["classifier/config.json: `problem_type`: "]),
     }
 }
@@ -510,7 +510,7 @@ fn settings_that_are_wrong() {
         ("several at once", |s| file(s, "[training]\nlr = 0\nepochs = -1\n"),
             with_file, &["`training.lr`", "`training.epochs`"]),
         ("no training data", |_| {}, "train --model bare --out run", &["train"]),
-        ("another task", |_| {}, &format!("{TRAIN} --task regression"), &["`task`: "]),
+        ("numbers that are none", |_| {}, &format!("{TRAIN} --task regression"), &["is not a finite number"]),
         ("more stages than there are", |_| {}, &format!("{TRAIN} --strategy last:9"), &["`strategy.name`: ", "stages"]),
     }
 }

@@ -252,8 +252,8 @@ fn a_model_of_another_job_is_refused_with_what_it_is() {
     assert!(report["other_head"].as_str().unwrap().contains("BertForMultipleChoice"));
 
     scene.edit_json("classifier/config.json", |config| config["architectures"] = json!(["BertModel"]));
-    scene.edit_json("classifier/config.json", |config| config["problem_type"] = "regression".into());
-    refused(&scene, "classifier").says(&["problem_type", "a regression model"]);
+    scene.edit_json("classifier/config.json", |config| config["problem_type"] = "ranking".into());
+    refused(&scene, "classifier").says(&["problem_type", "`ranking`"]);
 }
 
 #[test]

@@ -13,7 +13,8 @@ fn root(path: &str) -> PathBuf {
 }
 
 /// Trains on a small real set with the pretrained model, labels the test texts, and has Python check every probability.
-fn python_agrees(strategy: &str, flags: &[&str]) {
+/// `others`: arguments of more checks, made in the same process.
+fn python_agrees(strategy: &str, flags: &[&str], others: &[Vec<String>]) {
     if !has_python("transformers") {
         return;
     }
@@ -69,7 +70,19 @@ fn python_agrees(strategy: &str, flags: &[&str]) {
             python("transformers", "check_run.py", files.into_iter().chain(flags)).expect("Python is there")
         );
     };
-    check(flags);
+    match others {
+        [] => check(flags),
+        others => {
+            let own = [&run, &test, &labelled].map(|path| path.display().to_string()).to_vec();
+            let lines = std::iter::once(&own).chain(others).map(|check| format!("{}\n", serde_json::json!(check)));
+            let list = directory.path().join("checks.jsonl");
+            std::fs::write(&list, lines.collect::<String>()).expect("written");
+            println!(
+                "{}",
+                python("transformers", "check_run.py", ["--list".as_ref(), list.as_os_str()]).expect("Python")
+            );
+        }
+    }
     // The lines that the end of training shows do it without a question and without a warning.
     let is_shown = |line: &&str| ["from transformers", "tokenizer = ", "model = "].iter().any(|w| line.starts_with(w));
     let code: Vec<&str> = said.lines().map(str::trim).filter(is_shown).collect();
@@ -81,14 +94,35 @@ fn python_agrees(strategy: &str, flags: &[&str]) {
     }
 }
 
+/// A regression whose numbers are far from 0, labelled: the arguments of its check.
+fn regression(folder: &Path) -> Vec<String> {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let row =
+        |row: usize| format!("a {} film,{}.25\n", ["bad", "fair", "good", "great"][row % 4], 500 + 100 * (row % 4));
+    let rows: String = (0..40).map(row).collect();
+    std::fs::write(folder.join("numbers.csv"), format!("text,stars\n{rows}")).expect("written");
+    let (data, run, out) = (path("numbers.csv"), path("numbers"), path("numbers-labelled.csv"));
+    let model = root("tests/fixtures/bert/bare").display().to_string();
+    let train = format!("train --task regression --label stars --epochs 2 --lr 1e-3 --precision fp32 --train {data}");
+    for words in [
+        format!("{train} --model {model} --out {run}"),
+        format!("label --model {run} --input {data} --precision fp32 --output {out}"),
+    ] {
+        let done = Command::new(env!("CARGO_BIN_EXE_rehead")).args(words.split(' ')).output().expect("rehead runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    vec![run, data, out]
+}
+
 #[test]
 fn a_full_run_loads_as_it_is() {
-    python_agrees("full", &[]);
+    let folder = tempfile::tempdir().expect("a directory");
+    python_agrees("full", &[], &[regression(folder.path())]);
 }
 
 #[test]
 fn a_mean_pooled_run_loads_with_its_own_module_and_is_refused_without() {
-    python_agrees("frozen", &["--trust-remote-code"]);
+    python_agrees("frozen", &["--trust-remote-code"], &[]);
 }
 
 /// The pretrained encoder itself, not a small random one: logits, and the gradient of every parameter.

@@ -18,10 +18,10 @@ use crate::evaluation::Evaluation;
 use crate::files::{lock_directory, write_atomically};
 use crate::inference::Rows;
 use crate::interrupt;
-use crate::report::html::run::{evaluation_page, sets_page};
+use crate::report::html::run::{NumberSplit, evaluation_page, numbers_evaluation_page, sets_page};
 use crate::report::metrics::to_readable_json;
 use crate::report::next_steps::facts::RunFacts;
-use crate::report::next_steps::run::run_steps;
+use crate::report::next_steps::run::{number_steps, run_steps};
 use crate::report::provenance::Provenance;
 use crate::report::{NextStep, Predictions, ScoredSets, ScoredSplit, Seen, SplitPredictions, row_origins};
 use crate::task::{Dataset, Evaluated, Targets, score};
@@ -154,8 +154,14 @@ fn save(
         (Evaluation::MultiLabel(evaluation), SplitPredictions::MultiLabel(predictions)) => {
             let chose_thresholds = false;
             let split = ScoredSets { name, evaluation, chose_thresholds, predictions, texts, modality, origins, seen };
-            let next = next_steps(args, modality, &[], &languages);
+            let next = next_steps(args, modality, &[], &languages, run_steps);
             let page = sets_page(&title(args), &split, data, &next, &Provenance::now());
+            write_atomically(out.join("report.html"), page.as_bytes())
+        }
+        (Evaluation::Regression(evaluation), SplitPredictions::Regression(predictions)) => {
+            let split = NumberSplit { name, evaluation, predictions, texts, modality, origins, seen };
+            let next = next_steps(args, modality, &[], &languages, number_steps);
+            let page = numbers_evaluation_page(&title(args), &split, data, &next, &Provenance::now());
             write_atomically(out.join("report.html"), page.as_bytes())
         }
         _ => Err(Error::failure("the scores are not those of the predictions")),
@@ -198,7 +204,7 @@ fn write_report(
     (data, languages): (&[(String, String)], &[String]),
     console: &Console,
 ) -> Result<()> {
-    let next = next_steps(args, model.modality, std::slice::from_ref(&split), languages);
+    let next = next_steps(args, model.modality, std::slice::from_ref(&split), languages, run_steps);
     let title = title(args);
     let write = |split: &ScoredSplit| {
         let page = evaluation_page(&title, split, data, &next, &Provenance::now());
@@ -218,8 +224,14 @@ fn title(args: &EvaluateArgs) -> String {
     format!("{} on {}", args.model, named(&args.data))
 }
 
-fn next_steps(args: &EvaluateArgs, modality: Modality, splits: &[ScoredSplit], languages: &[String]) -> Vec<NextStep> {
-    run_steps(&RunFacts {
+fn next_steps(
+    args: &EvaluateArgs,
+    modality: Modality,
+    splits: &[ScoredSplit],
+    languages: &[String],
+    steps: impl Fn(&RunFacts) -> Vec<NextStep>,
+) -> Vec<NextStep> {
+    steps(&RunFacts {
         model: Path::new(&args.model),
         modality,
         is_folder: args.data.iter().any(|data| data.is_dir()),
@@ -235,6 +247,12 @@ fn load(args: &EvaluateArgs, model: &mut LoadedModel, console: &Console) -> Resu
     let mut options = model.read_options(args.columns.read_options(args.bad_input.on_bad_input));
     options.data_flag = Some("--data");
     options.label_separator = model.label_separator(args.labels.label_separator.as_deref());
+    options.numbers = model.gives_numbers();
+    if model.gives_numbers() && args.labels.label_map.is_some() {
+        return Err(Error::request("this model gives numbers, and there are no labels to rename")
+            .key("label-map")
+            .hint("leave --label-map out"));
+    }
     options.label_rules = label_rules(args.labels.on_empty_label, args.labels.label_map.as_deref(), false, None, None)?;
     let known = KnownLabels { labels: &model.classifier.labels, resolution: &model.label_resolution };
     let set = load_labelled(&args.data, &options, Some(known))?;

@@ -86,6 +86,11 @@ impl LoadedModel {
         }
     }
 
+    /// Whether the model gives each row a number.
+    pub fn gives_numbers(&self) -> bool {
+        self.task.name() == config::Task::Regression
+    }
+
     /// What is between the labels of a row, of a model that gives several: as given, else as in training. `None`: rows
     /// have one label.
     pub fn label_separator(&self, given: Option<&str>) -> Option<String> {

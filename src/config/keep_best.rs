@@ -23,12 +23,15 @@ pub enum KeepBest {
     Loss,
     /// Matthews correlation.
     Mcc,
+    /// Spearman correlation, of regression.
+    Spearman,
     /// The F1 of this label.
     F1(String),
 }
 
 impl Forms for KeepBest {
-    const FORMS: &'static [&'static str] = &["latest", "macro_f1", "micro_f1", "accuracy", "loss", "mcc", "f1:LABEL"];
+    const FORMS: &'static [&'static str] =
+        &["latest", "macro_f1", "micro_f1", "accuracy", "loss", "mcc", "spearman", "f1:LABEL"];
 }
 
 impl FromStr for KeepBest {
@@ -42,6 +45,7 @@ impl FromStr for KeepBest {
             "accuracy" => Ok(Self::Accuracy),
             "loss" => Ok(Self::Loss),
             "mcc" => Ok(Self::Mcc),
+            "spearman" => Ok(Self::Spearman),
             text => match text.strip_prefix("f1:").map(str::trim) {
                 Some(label) if !label.is_empty() => Ok(Self::F1(label.to_owned())),
                 _ => Err(unknown_word(text, Self::FORMS)),
@@ -59,6 +63,7 @@ impl fmt::Display for KeepBest {
             Self::Accuracy => f.write_str("accuracy"),
             Self::Loss => f.write_str("loss"),
             Self::Mcc => f.write_str("mcc"),
+            Self::Spearman => f.write_str("spearman"),
             Self::F1(label) => write!(f, "f1:{label}"),
         }
     }
@@ -84,7 +89,7 @@ mod tests {
 
     #[test]
     fn scores_are_read_and_written() {
-        for text in ["latest", "macro_f1", "accuracy", "loss", "mcc", "f1:New York: NY"] {
+        for text in ["latest", "macro_f1", "accuracy", "loss", "mcc", "spearman", "f1:New York: NY"] {
             assert_eq!(text.parse::<KeepBest>().map(|score| score.to_string()), Ok(text.to_owned()));
         }
         for wrong in ["", "f1", "f1:", "f1: ", "auc", "Loss"] {

@@ -1,7 +1,7 @@
 //! Which settings of the loss do not go together.
 
 use super::run::{RunConfig, TrainingConfig};
-use super::values::{LossFunction, Strategy};
+use super::values::{LossFunction, Strategy, Task};
 use crate::error::{Error, Result};
 
 /// γ of the focal loss where nothing is said (Lin et al. 2017).
@@ -10,7 +10,7 @@ const USUAL_GAMMA: f64 = 2.0;
 impl TrainingConfig {
     /// γ of the focal loss; `None` for cross-entropy.
     pub fn focal(&self) -> Option<f64> {
-        (self.loss == LossFunction::Focal).then(|| self.focal_gamma.unwrap_or(USUAL_GAMMA))
+        (self.loss == Some(LossFunction::Focal)).then(|| self.focal_gamma.unwrap_or(USUAL_GAMMA))
     }
 }
 
@@ -21,6 +21,14 @@ impl RunConfig {
     /// Settings that exclude each other.
     pub fn check_loss(&self, strategies: &[Strategy]) -> Result<()> {
         let training = &self.training;
+        if self.data.task == Some(Task::Regression) {
+            return self.check_regression(strategies);
+        }
+        if let Some(loss @ (LossFunction::Mse | LossFunction::Huber)) = training.loss {
+            return Err(Error::request(format!("`{loss}` is the loss of numbers, which --task regression trains on"))
+                .key("training.loss")
+                .hint("add --task regression, or leave --loss out"));
+        }
         if training.focal().is_none() {
             return match training.focal_gamma {
                 Some(_) => Err(Error::request("cross-entropy has no focal gamma")
@@ -54,7 +62,8 @@ mod tests {
     fn what_does_not_go_together_is_refused() {
         let with = |loss, focal_gamma, label_smoothing, strategies: &[Strategy]| {
             let mut config = example();
-            config.training = TrainingConfig { loss, focal_gamma, label_smoothing, ..config.training };
+            config.data.task = None;
+            config.training = TrainingConfig { loss: Some(loss), focal_gamma, label_smoothing, ..config.training };
             config.check_loss(strategies).map(|()| config.training.focal()).map_err(|error| error.to_string())
         };
         use LossFunction::{CrossEntropy, Focal};
@@ -64,6 +73,7 @@ mod tests {
         assert_eq!(with(Focal, Some(0.0), 0.0, &all[1..]), Ok(Some(0.0)));
         assert!(with(Focal, None, 0.0, &all).unwrap_err().contains("logistic regression"));
         assert!(with(Focal, None, 0.1, &all[1..]).unwrap_err().contains("label smoothing"));
+        assert!(with(LossFunction::Huber, None, 0.0, &all).unwrap_err().contains("--task regression"));
         assert!(with(CrossEntropy, Some(1.0), 0.0, &all).unwrap_err().contains("no focal gamma"));
     }
 }

@@ -23,6 +23,7 @@ mod not_begun;
 mod patience;
 mod problems;
 mod read;
+mod regression;
 mod resolve;
 mod run;
 mod saved;

@@ -152,7 +152,7 @@ pub struct TrainingConfig {
     /// Decoupled weight decay (AdamW), applied to matrices and not to biases and norms; 0 turns it off.
     pub weight_decay: f64,
     /// What is minimised.
-    pub loss: LossFunction,
+    pub loss: Option<LossFunction>,
     /// γ of the focal loss: how much less rows count that are predicted well. Only set with it; `None`: 2.
     pub focal_gamma: Option<f64>,
     /// Fraction of the target that is spread over all classes.

@@ -168,10 +168,10 @@ pub static SETTINGS: &[Setting] = &[
     ),
     row(
         "data.task",
-        "--task single-label|multi-label",
+        "--task single-label|multi-label|regression",
         Accepts::words::<Task>(),
         Unset("found from the labels"),
-        "Kind of answer: one label for each row, or any number of labels (`regression` is not yet available)",
+        "Kind of answer: one label for each row, any number of labels, or a number",
     ),
     row(
         "data.label_separator",
@@ -376,10 +376,11 @@ pub static SETTINGS: &[Setting] = &[
     .under("Optimisation"),
     row(
         "training.loss",
-        "--loss cross_entropy|focal",
+        "--loss cross_entropy|focal|mse|huber",
         Accepts::words::<LossFunction>(),
-        DefaultValue::Fixed("cross_entropy"),
+        Unset("cross_entropy; of regression mse"),
         "What training minimises: cross-entropy, or the focal loss, in which rows that are predicted well already \
+         count less (not with --strategy frozen). Of regression: the mean squared error, or huber, for which outliers \
          count less (not with --strategy frozen)",
     )
     .elsewhere(&["loss_function", "criterion"]),
@@ -472,11 +473,12 @@ pub static SETTINGS: &[Setting] = &[
     .elsewhere(&["early_stopping"]),
     optimizer_row(
         "training.keep_best",
-        "--keep-best latest|macro_f1|micro_f1|accuracy|loss|mcc|f1:LABEL",
+        "--keep-best latest|macro_f1|micro_f1|accuracy|loss|mcc|spearman|f1:LABEL",
         Accepts::words::<KeepBest>(),
         DefaultValue::Fixed("latest"),
         "Validation score that decides which epoch's weights are kept, and what counts as improvement for --patience. \
-         latest: the last epoch whose macro-F1 is within one standard error of the best; the others: the best epoch",
+         latest: the last epoch whose macro-F1 (of several labels micro-F1, of regression R²) is within one standard \
+         error of the best; the others: the best epoch",
     )
     .elsewhere(&["metric_for_best_model"]),
     row(

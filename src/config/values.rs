@@ -172,6 +172,10 @@ words! {
         CrossEntropy = "cross_entropy",
         /// The same with less weight on rows that are predicted well (Lin et al. 2017).
         Focal = "focal",
+        /// Of regression: the mean squared error.
+        Mse = "mse",
+        /// Of regression: squared errors up to one standard deviation, absolute beyond (Huber 1964).
+        Huber = "huber",
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::label_text::trimmed;
+use super::numbers::Number;
 
 /// What a network reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,14 +102,25 @@ pub enum Truth {
     Class(u32),
     /// Any number of labels: their indices, increasing.
     Several(Vec<u32>),
+    /// A number.
+    Number(Number),
 }
 
 impl Truth {
-    /// The labels of the row, increasing.
+    /// The labels of the row, increasing; none where it has a number.
     pub fn labels(&self) -> &[u32] {
         match self {
             Self::Class(label) => std::slice::from_ref(label),
             Self::Several(labels) => labels,
+            Self::Number(_) => &[],
+        }
+    }
+
+    /// The number of a row that has one.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(number.value()),
+            Self::Class(_) | Self::Several(_) => None,
         }
     }
 }

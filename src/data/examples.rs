@@ -9,6 +9,7 @@ use super::columns::ResolvedColumns;
 use super::label_reading::{KnownLabels, LabelReading, ReadLabels};
 use super::label_rules::LabelResolution;
 use super::labels::Labels;
+use super::numbers::NumberSummary;
 use super::options::ReadOptions;
 use super::reader::RowReader;
 use super::reading_log::{Oddity, ReadingLog};
@@ -73,6 +74,8 @@ pub fn load_labelled<P: AsRef<Path>>(
     let columns = sources.first().cloned().ok_or_else(|| Error::request("no file is given").key("train"))?;
     reading.check_empty(&sources, options.label_rules.skip_empty)?;
     let ReadLabels { labels, classes, resolution, notes, mut warnings } = match known {
+        Some(known) if options.numbers => ReadLabels::of_numbers(known.labels.clone()),
+        None if options.numbers => ReadLabels::of_numbers(Labels::in_order(vec![name_of_numbers(&columns)])?),
         None => reading.discovered(&options.label_rules).map_err(|error| columns.at_label_column(error))?,
         Some(known) => reading.looked_up(known, &options.label_rules, &sources)?,
     };
@@ -96,14 +99,19 @@ pub fn load_labelled<P: AsRef<Path>>(
         ));
     }
     let names = sources.iter().map(|columns| columns.file().display().to_string()).collect();
+    let numbers: Option<Vec<f64>> = examples.iter().map(|example| example.truth.number()).collect();
     let mut summary = Summary {
         empty_texts,
         trimmed_labels: reading.trimmed,
         empty_labels: reading.empty,
         several: options.label_separator.is_some().then(|| SeveralLabels::of(&examples)),
+        numbers: numbers.map(|numbers| NumberSummary::of(&numbers)),
         left_out: (labelled - examples.len()) as u64,
         ..summarise(&examples, &labels, names)
     };
+    if options.numbers {
+        summary.classes.clear();
+    }
     if columns.file().is_dir() || options.label_separator.is_some() {
         // The names are not the values of a column.
         summary.findings.other_task = None;
@@ -130,7 +138,13 @@ fn resolved(truth: &Truth, classes: &[Option<u32>]) -> Option<Truth> {
             let kept: BTreeSet<u32> = labels.iter().filter_map(class).collect();
             Some(Truth::Several(kept.into_iter().collect()))
         }
+        Truth::Number(number) => Some(Truth::Number(*number)),
     }
+}
+
+/// What the numbers of a column are called; a folder has no columns.
+fn name_of_numbers(columns: &ResolvedColumns) -> String {
+    columns.label().filter(|_| !columns.file().is_dir()).unwrap_or("score").to_owned()
 }
 
 /// The error for labels of which none is left.
@@ -154,6 +168,8 @@ fn no_rows(log: &ReadingLog) -> Error {
 enum GivenLabel<'r> {
     One(RowLabel<'r>),
     Several(RowLabels),
+    /// A number as it is written.
+    Number(RowLabel<'r>),
 }
 
 /// A labelled file that is open, with its columns found.
@@ -234,6 +250,9 @@ impl Source {
                     let several = reading.take_several(labels, file, &row, image, skip_empty);
                     several.map(|labels| labels.map(Truth::Several))
                 }
+                GivenLabel::Number(label) => {
+                    reading.take_number(label, file, &row).map(|number| number.map(Truth::Number))
+                }
             };
             if let Some(truth) = truth.map_err(|error| self.columns.at_label(error, row.number, row.line))? {
                 examples.push(Example { input, truth, file, row: row.number });
@@ -252,6 +271,7 @@ impl Source {
     /// What a row says of its label.
     fn given_label<'r>(&self, row: &'r Row, options: &ReadOptions) -> Result<Option<GivenLabel<'r>>> {
         match &options.label_separator {
+            None if options.numbers => Ok(self.columns.label_of(row)?.map(GivenLabel::Number)),
             None => Ok(self.columns.label_of(row)?.map(GivenLabel::One)),
             Some(separator) => Ok(self.columns.labels_of(row, separator)?.map(GivenLabel::Several)),
         }
@@ -306,6 +326,7 @@ mod tests {
             trimmed_labels: 1,
             empty_labels: 0,
             several: None,
+            numbers: None,
             left_out: 0,
             findings: LabelFindings::default(),
             longest_chars: 1,

@@ -179,8 +179,7 @@ fn scores(classes: &[(String, u64)]) -> Option<OtherTask> {
     let nearly_all_differ = rows >= 20 && classes.len() as u64 * 2 > rows;
     let examples = listed(classes.iter().take(3).map(|(name, _)| name));
     let whole = classes.iter().all(|(name, _)| number(name).is_some_and(|number| number.fract() == 0.0));
-    let hint = "`--task regression` is not available yet: put the numbers into a few classes first, such as low, \
-                medium and high (--label-map FILE renames), or name another column with --label COL";
+    let hint = "--task regression takes them as numbers; or name another column with --label COL";
     let found = match whole {
         true => classes.len() > MANY_INTEGERS || nearly_all_differ,
         false => classes.len() >= SCORES,

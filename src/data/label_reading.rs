@@ -8,6 +8,7 @@ use super::columns::ResolvedColumns;
 use super::label_map::MapLookup;
 use super::label_rules::{LabelResolution, LabelRules, Meaning, Resolved, shown};
 use super::labels::{Labels, MAX_LABELS, too_many};
+use super::numbers::{Number, number_in};
 use super::row::Row;
 use super::row_labels::{RowLabel, RowLabels};
 use crate::console::units::counted;
@@ -72,6 +73,19 @@ pub struct ReadLabels {
 const SHOWN: usize = 5;
 const SHOWN_ROWS: usize = 10;
 
+impl ReadLabels {
+    /// Those of rows that have numbers, which are called so; of no rules.
+    pub fn of_numbers(labels: Labels) -> Self {
+        Self {
+            labels,
+            classes: Vec::new(),
+            resolution: LabelResolution::default(),
+            notes: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
 impl LabelReading {
     /// The index of a row's label among those read; none for a row without one, which is counted.
     ///
@@ -111,6 +125,19 @@ impl LabelReading {
         let indices: BTreeSet<u32> =
             names.into_iter().map(|name| self.index_of(name, 1, place)).collect::<Result<_>>()?;
         Ok(Some(indices.into_iter().collect()))
+    }
+
+    /// The number of a row; none for a row without one, which is counted.
+    ///
+    /// # Errors
+    /// What stands there is no number.
+    pub fn take_number(&mut self, label: &RowLabel, file: u32, row: &Row) -> Result<Option<Number>> {
+        self.rows += 1;
+        if label.name.is_empty() {
+            self.count_empty(label.is_absent, Place { file, row: row.number, line: row.line, image: None });
+            return Ok(None);
+        }
+        number_in(&label.name).map(Some)
     }
 
     /// Expects labels of these names, though no row may have them.

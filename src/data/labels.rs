@@ -99,7 +99,7 @@ impl Labels {
 /// The error for a label column with too many distinct values.
 pub(super) fn too_many() -> Error {
     Error::request(format!("more than {MAX_LABELS} different labels"))
-        .hint("is this column really the label? Name another with --label COL")
+        .hint("is this column really the label? Name another with --label COL; --task regression takes numbers as such")
 }
 
 impl TryFrom<Vec<String>> for Labels {

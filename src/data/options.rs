@@ -15,6 +15,8 @@ pub struct ReadOptions {
     pub label: Option<String>,
     /// A row may have any number of labels: what is between those of a cell.
     pub label_separator: Option<String>,
+    /// A row has a number in place of a label.
+    pub numbers: bool,
     /// Used where `text` or `label` is not given; a file without them is only read where there is no doubt.
     pub trained_on: TrainedColumns,
     /// One ASCII character between fields.

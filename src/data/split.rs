@@ -3,9 +3,9 @@
 //! Stratified: every class gives its share. Equal inputs stay on one side, since a validation row that was also trained
 //! on measures nothing.
 
-use super::Example;
 use super::iterative_split::held_out;
 use super::row_groups::{RowGroup, Ties};
+use super::{Example, Truth, quantile_bins};
 use crate::error::{Error, Result};
 use crate::random::Random;
 
@@ -129,6 +129,33 @@ pub fn stratified_by_several(
     Ok(Split::of(&groups, &in_valid, classes))
 }
 
+/// Splits `examples` that have numbers so that about `fraction` of them is for validation, of small and large numbers
+/// alike: stratified by bins of the numbers with about as many rows each. Rows of one of `groups` stay together.
+///
+/// # Errors
+/// As for [`stratified`] and [`stratified_by_group`].
+pub fn stratified_by_number(
+    examples: &[Example],
+    groups: Option<&[Option<u32>]>,
+    fraction: f64,
+    seed: u64,
+) -> Result<Split> {
+    /// More bins make no difference.
+    const MOST_BINS: f64 = 10.0;
+    check_fraction(fraction)?;
+    let numbers: Vec<f64> = examples.iter().filter_map(|example| example.truth.number()).collect();
+    // Each bin gives a row.
+    let bins = (examples.len() as f64 * fraction).floor().clamp(1.0, MOST_BINS) as usize;
+    let bins = quantile_bins(&numbers, bins);
+    let in_bin = |(example, bin): (&Example, u32)| Example { truth: Truth::Class(bin), ..example.clone() };
+    let binned: Vec<Example> = examples.iter().zip(bins).map(in_bin).collect();
+    let split = match groups {
+        Some(groups) => stratified_by_group(&binned, groups, fraction, seed)?,
+        None => stratified(&binned, fraction, seed)?,
+    };
+    Ok(Split { unvalidated: Vec::new(), repeated: Vec::new(), ..split })
+}
+
 /// The classes that have rows, but none for validation.
 fn unvalidated(groups: &[RowGroup], validated: &[bool]) -> Vec<Unvalidated> {
     let mut texts = vec![(0, 0); validated.len()];
@@ -236,7 +263,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::data::{Input, Truth};
+    use crate::data::{Input, Number};
 
     fn examples(rows: &[(&str, u32)]) -> Vec<Example> {
         (1..)
@@ -264,6 +291,29 @@ mod tests {
         assert_eq!(split.valid.iter().filter(|&&row| examples[row].truth.labels()[0] == 1).count(), 20);
         assert_eq!(split, stratified(&examples, 0.2, 1).unwrap());
         assert_ne!(split, stratified(&examples, 0.2, 2).unwrap());
+    }
+
+    #[test]
+    fn small_and_large_numbers_give_their_share() {
+        let numbered = |row: u64| Example {
+            input: Input::Text((row / 2).to_string()),
+            truth: Truth::Number(Number::new((row * 7 % 400) as f64).unwrap()),
+            file: 0,
+            row,
+        };
+        let rows: Vec<Example> = (0..400).map(numbered).collect();
+        let split = stratified_by_number(&rows, None, 0.2, 1).unwrap();
+        assert_eq!((split.train.len(), split.valid.len()), (320, 80));
+        assert_eq!(split, stratified_by_number(&rows, None, 0.2, 1).unwrap());
+        for quarter in 0..4 {
+            let of_quarter = |row: &&usize| rows[**row].truth.number().unwrap() as u64 / 100 == quarter;
+            let rows = split.valid.iter().filter(of_quarter).count();
+            assert!((14..=26).contains(&rows), "{rows} of quarter {quarter}");
+        }
+        let texts = |side: &[usize]| side.iter().map(|&row| row / 2).collect::<HashSet<_>>();
+        assert!(texts(&split.train).is_disjoint(&texts(&split.valid)));
+        let few = stratified_by_number(&rows[..20], None, 0.1, 1).unwrap();
+        assert!((1..=3).contains(&few.valid.len()), "{few:?}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::label_findings::LabelFindings;
 use super::label_text::brief;
 use super::labels::Labels;
+use super::numbers::NumberSummary;
 use super::overlap::{Repeats, repeats};
 use super::{Example, Input};
 use crate::console::units::{self, counted};
@@ -40,6 +41,9 @@ pub struct Summary {
     /// How many labels rows have, where they may have several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub several: Option<SeveralLabels>,
+    /// What is in the numbers, where rows have numbers in place of labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<NumberSummary>,
     /// Rows whose label was left out by a rule.
     pub left_out: u64,
     /// What looks wrong about the labels.
@@ -119,12 +123,15 @@ impl Summary {
     /// How many texts or images are repeated: `2 texts repeated`; nothing where none are.
     pub fn repeated(&self) -> Vec<String> {
         let noun = if self.images { "image" } else { "text" };
-        let mut said: Vec<String> =
-            [(self.duplicates, "repeated"), (self.contradictions, "repeated with another label")]
-                .into_iter()
-                .filter(|(count, _)| *count > 0)
-                .map(|(count, what)| format!("{} {what}", counted(count, noun)))
-                .collect();
+        let other = match self.numbers {
+            Some(_) => "repeated with another number",
+            None => "repeated with another label",
+        };
+        let mut said: Vec<String> = [(self.duplicates, "repeated"), (self.contradictions, other)]
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{} {what}", counted(count, noun)))
+            .collect();
         if let (Some(last), Some((row, earlier))) = (said.last_mut(), self.contradicting_rows.first()) {
             last.push_str(&format!(" ({row} against {earlier})"));
         }
@@ -132,17 +139,12 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Summary {
+    fn write_classes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut classes: Vec<&(String, u64)> = self.classes.iter().collect();
         classes.sort_by_key(|(_, rows)| Reverse(*rows));
         let shown: Vec<String> =
             classes.iter().take(SHOWN_CLASSES).map(|(name, rows)| format!("{} {rows}", brief(name))).collect();
-        write!(f, "{}", counted(self.rows, "row"))?;
-        if self.files.len() > 1 {
-            let files: Vec<String> = self.files.iter().map(|(file, rows)| format!("{file} {rows}")).collect();
-            write!(f, " ({})", files.join(", "))?;
-        }
         let count = classes.len() as u64;
         let noun = match (&self.several, count) {
             (Some(_), 1) => "label",
@@ -160,6 +162,21 @@ impl fmt::Display for Summary {
             if unlabelled_rows > 0 {
                 write!(f, ", {} without any", counted(unlabelled_rows, "row"))?;
             }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", counted(self.rows, "row"))?;
+        if self.files.len() > 1 {
+            let files: Vec<String> = self.files.iter().map(|(file, rows)| format!("{file} {rows}")).collect();
+            write!(f, " ({})", files.join(", "))?;
+        }
+        match &self.numbers {
+            Some(numbers) => write!(f, ", {numbers}")?,
+            None => self.write_classes(f)?,
         }
         self.repeated().iter().try_for_each(|repeated| write!(f, "; {repeated}"))?;
         if self.trimmed_labels > 0 {

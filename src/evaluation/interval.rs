@@ -15,9 +15,9 @@ const Z: f64 = 1.959963984540054;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(from = "[f64; 2]", into = "[f64; 2]")]
 pub struct Interval {
-    /// At least 0.
+    /// Of a share at least 0.
     pub low: f64,
-    /// At most 1.
+    /// Of a share at most 1.
     pub high: f64,
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::classification::Classification;
 use super::f1::ClassScores;
 use super::multi_label::MultiLabel;
+use super::regression::Regression;
 
 /// How good the predictions of a split are. In JSON the fields of the task's own scores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +16,8 @@ pub enum Evaluation {
     SingleLabel(Classification),
     /// Each row has any number of the labels.
     MultiLabel(MultiLabel),
+    /// Each row has a number.
+    Regression(Regression),
 }
 
 impl Evaluation {
@@ -22,7 +25,7 @@ impl Evaluation {
     pub fn single_label(&self) -> Option<&Classification> {
         match self {
             Self::SingleLabel(scores) => Some(scores),
-            Self::MultiLabel(_) => None,
+            Self::MultiLabel(_) | Self::Regression(_) => None,
         }
     }
 
@@ -30,7 +33,15 @@ impl Evaluation {
     pub fn multi_label(&self) -> Option<&MultiLabel> {
         match self {
             Self::MultiLabel(scores) => Some(scores),
-            Self::SingleLabel(_) => None,
+            Self::SingleLabel(_) | Self::Regression(_) => None,
+        }
+    }
+
+    /// Those of a regression task.
+    pub fn regression(&self) -> Option<&Regression> {
+        match self {
+            Self::Regression(scores) => Some(scores),
+            Self::SingleLabel(_) | Self::MultiLabel(_) => None,
         }
     }
 
@@ -39,6 +50,7 @@ impl Evaluation {
         match self {
             Self::SingleLabel(scores) => scores.rows,
             Self::MultiLabel(scores) => scores.rows,
+            Self::Regression(scores) => scores.rows,
         }
     }
 
@@ -47,14 +59,17 @@ impl Evaluation {
         match self {
             Self::SingleLabel(scores) => scores.loss,
             Self::MultiLabel(scores) => scores.loss,
+            Self::Regression(scores) => scores.loss,
         }
     }
 
-    /// The fraction of rows whose answer is wholly correct; of several labels the whole set.
+    /// The fraction of rows whose answer is wholly correct; of several labels the whole set. Not a number, as the F1
+    /// scores are, where rows have no labels.
     pub fn accuracy(&self) -> f64 {
         match self {
             Self::SingleLabel(scores) => scores.accuracy,
             Self::MultiLabel(scores) => scores.exact_match,
+            Self::Regression(_) => f64::NAN,
         }
     }
 
@@ -63,6 +78,7 @@ impl Evaluation {
         match self {
             Self::SingleLabel(scores) => scores.macro_f1,
             Self::MultiLabel(scores) => scores.macro_f1,
+            Self::Regression(_) => f64::NAN,
         }
     }
 
@@ -71,6 +87,7 @@ impl Evaluation {
         match self {
             Self::SingleLabel(scores) => scores.accuracy,
             Self::MultiLabel(scores) => scores.micro_f1,
+            Self::Regression(_) => f64::NAN,
         }
     }
 
@@ -79,6 +96,8 @@ impl Evaluation {
         match self {
             Self::SingleLabel(scores) => ("macro-F1", scores.macro_f1),
             Self::MultiLabel(scores) => ("micro-F1", scores.micro_f1),
+            // Of rows with one number the squared error is all there is.
+            Self::Regression(scores) => ("R²", scores.r2.unwrap_or(-scores.loss)),
         }
     }
 
@@ -91,6 +110,7 @@ impl Evaluation {
             Self::MultiLabel(scores) => {
                 Box::new(scores.per_label.iter().map(|(name, scores)| (name.as_str(), &scores.scores)))
             }
+            Self::Regression(_) => Box::new(std::iter::empty()),
         }
     }
 
@@ -98,6 +118,7 @@ impl Evaluation {
     pub fn labels_differ(&self) -> bool {
         match self {
             Self::SingleLabel(scores) => scores.per_class.iter().filter(|(_, scores)| scores.support > 0).count() > 1,
+            Self::Regression(scores) => scores.truth_deviation > 0.0,
             Self::MultiLabel(_) => self.per_label().any(|(_, of)| of.support > 0 && of.support < self.rows()),
         }
     }
@@ -106,6 +127,12 @@ impl Evaluation {
 impl From<Classification> for Evaluation {
     fn from(scores: Classification) -> Self {
         Self::SingleLabel(scores)
+    }
+}
+
+impl From<Regression> for Evaluation {
+    fn from(scores: Regression) -> Self {
+        Self::Regression(scores)
     }
 }
 

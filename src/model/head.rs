@@ -12,6 +12,7 @@ use super::checkpoint::Weights;
 use super::layers::{LayerNorm, Linear, NormKind, cast};
 use super::parameter::{Parameter, ParameterLocation, Role};
 use super::pass::{DropoutKeys, Pass};
+use crate::data::Scaling;
 use crate::error::Result;
 use crate::random::{Distribution, drawn};
 
@@ -20,6 +21,8 @@ pub struct Head {
     hidden: Option<Hidden>,
     dropout: f64,
     output: Linear,
+    /// What the outputs are multiplied by and added to, while a head for standardised numbers is trained.
+    scaling: Option<Scaling>,
     parameters: Vec<Parameter>,
     /// Whether the hidden layer reads every token, and the mean comes after it.
     pub each_token: bool,
@@ -144,7 +147,7 @@ impl Head {
             dropout,
             norm,
         });
-        Self { hidden, dropout, output: output.linear, parameters, each_token: false }
+        Self { hidden, dropout, output: output.linear, scaling: None, parameters, each_token: false }
     }
 
     /// All of them, those of the output last.
@@ -184,6 +187,18 @@ impl Head {
 
     /// The same from what the output layer gets to see.
     pub fn output(&self, penultimate: &Tensor, pass: Pass) -> Result<Tensor> {
+        self.scaled(self.plain_output(penultimate, pass)?)
+    }
+
+    /// Outputs of the linear layer as the head gives them.
+    pub fn scaled(&self, outputs: Tensor) -> Result<Tensor> {
+        match self.scaling {
+            Some(Scaling { mean, deviation }) => Ok(outputs.f_mul_scalar(deviation)?.f_add_scalar(mean)?),
+            None => Ok(outputs),
+        }
+    }
+
+    fn plain_output(&self, penultimate: &Tensor, pass: Pass) -> Result<Tensor> {
         let x = DropoutKeys::apply(pass.dropout, penultimate.shallow_clone(), self.dropout)?;
         // The last product is small and its result is what people read: fp32 throughout.
         let pass = Pass { compute: Kind::Float, ..pass };
@@ -227,6 +242,22 @@ impl Head {
             self.output.weight.f_copy_(weight)?;
             self.output.bias.f_copy_(bias)?;
             Ok(())
+        })
+    }
+
+    /// From now on the outputs are multiplied by the deviation and the mean is added to them; `None`: they are as they
+    /// are.
+    pub fn scale(&mut self, scaling: Option<Scaling>) {
+        self.scaling = scaling;
+    }
+
+    /// Multiplies [`scale`](Self::scale) into the weights and biases of the linear layer. Whether there was any.
+    pub fn fold_scale(&mut self) -> Result<bool> {
+        let Some(Scaling { mean, deviation }) = self.scaling.take() else { return Ok(false) };
+        tch::no_grad(|| {
+            let _ = self.output.weight.f_mul_scalar_(deviation)?;
+            let _ = self.output.bias.f_mul_scalar_(deviation)?.f_add_scalar_(mean)?;
+            Ok(true)
         })
     }
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::predicted_numbers::PredictedNumbers;
 use super::predictions::{MISTAKES, Predictions, not_predictions, of_labels, predictions_file, write_table};
 use crate::data::{Origins, USUAL_SEPARATOR};
 use crate::error::{Error, Result};
@@ -17,6 +18,8 @@ pub enum SplitPredictions {
     SingleLabel(Predictions),
     /// Each row has any number of labels.
     MultiLabel(LabelSets),
+    /// Each row has a number.
+    Regression(PredictedNumbers),
 }
 
 impl Default for SplitPredictions {
@@ -41,6 +44,7 @@ impl SplitPredictions {
     /// has such.
     pub fn of_logits(logits: &Rows, targets: &Targets, thresholds: Option<&[f64]>) -> Self {
         match targets {
+            Targets::Numbers(truth) => Self::Regression(PredictedNumbers::of_logits(logits, truth)),
             Targets::Sets(truth) => {
                 let usual = vec![label_thresholds::USUAL; logits.width];
                 Self::MultiLabel(LabelSets::of_logits(logits, truth, thresholds.unwrap_or(&usual)))
@@ -53,7 +57,15 @@ impl SplitPredictions {
     pub fn single_label(&self) -> Option<&Predictions> {
         match self {
             Self::SingleLabel(predictions) => Some(predictions),
-            Self::MultiLabel(_) => None,
+            Self::MultiLabel(_) | Self::Regression(_) => None,
+        }
+    }
+
+    /// Those of a task of a number per row.
+    pub fn regression(&self) -> Option<&PredictedNumbers> {
+        match self {
+            Self::Regression(predictions) => Some(predictions),
+            Self::SingleLabel(_) | Self::MultiLabel(_) => None,
         }
     }
 
@@ -61,7 +73,7 @@ impl SplitPredictions {
     pub fn multi_label(&self) -> Option<&LabelSets> {
         match self {
             Self::MultiLabel(predictions) => Some(predictions),
-            Self::SingleLabel(_) => None,
+            Self::SingleLabel(_) | Self::Regression(_) => None,
         }
     }
 
@@ -70,15 +82,23 @@ impl SplitPredictions {
         match self {
             Self::SingleLabel(predictions) => predictions.write(run, name, labels, origins),
             Self::MultiLabel(predictions) => predictions.write(run, name, labels, origins),
+            Self::Regression(predictions) => predictions.write(run, name, origins),
         }
     }
 
-    /// Reads what [`write`](Self::write) saved, to the last bit.
+    /// Reads what [`write`](Self::write) saved of rows with these `targets`, to the last bit.
     ///
     /// # Errors
     /// The file is not there, or not one of these labels'.
-    pub fn read(run: &Path, name: &str, labels: &[String], thresholds: Option<&[f64]>) -> Result<Self> {
+    pub fn read(
+        run: &Path,
+        name: &str,
+        labels: &[String],
+        targets: &Targets,
+        thresholds: Option<&[f64]>,
+    ) -> Result<Self> {
         match thresholds {
+            _ if matches!(targets, Targets::Numbers(_)) => PredictedNumbers::read(run, name).map(Self::Regression),
             None => Predictions::read(run, name, labels).map(Self::SingleLabel),
             Some(_) => LabelSets::read(run, name, labels).map(Self::MultiLabel),
         }
@@ -227,7 +247,11 @@ mod tests {
         let written = SplitPredictions::of_logits(&logits, &Targets::Sets(truth.clone()), Some(&thresholds));
         let origins = Origins { rows: vec![7, 3, 4], files: vec![], columns: vec![], values: vec![vec![]; 3] };
         written.write(folder.path(), "test", &labels, &origins).unwrap();
-        let read = SplitPredictions::read(folder.path(), "test", &labels, Some(&thresholds)).unwrap();
+        let targets = Targets::Sets(truth.clone());
+        let read_as = |split: &str, labels: &[String]| {
+            SplitPredictions::read(folder.path(), split, labels, &targets, Some(&thresholds))
+        };
+        let read = read_as("test", &labels).unwrap();
         assert_eq!(read, written);
         let sets = read.multi_label().unwrap();
         assert_eq!((&sets.truth, &sets.given), (&truth, &vec![vec![0, 2], vec![1], vec![]]));
@@ -237,7 +261,7 @@ mod tests {
             text.starts_with("row,labels,prediction,p_a,p_a|b,\"p_ü, \"\"\"\n7,a|a|b,\"a|ü, \"\"\",0.95"),
             "{text}"
         );
-        assert!(SplitPredictions::read(folder.path(), "test", &labels[..2], Some(&thresholds)).is_err());
-        assert!(SplitPredictions::read(folder.path(), "valid", &labels, Some(&thresholds)).is_err());
+        assert!(read_as("test", &labels[..2]).is_err());
+        assert!(read_as("valid", &labels).is_err());
     }
 }

@@ -109,6 +109,10 @@ impl ModelCard<'_> {
         self.main_scores().is_some_and(|(_, scores)| scores.multi_label().is_some())
     }
 
+    fn is_regression(&self) -> bool {
+        self.main_scores().is_some_and(|(_, scores)| scores.regression().is_some())
+    }
+
     fn nouns(&self) -> (&'static str, &'static str) {
         match self.modality {
             Modality::Text => ("row", "texts"),
@@ -125,15 +129,21 @@ impl ModelCard<'_> {
         let (_, inputs) = self.nouns();
         let inputs = if self.is_pair { "pairs of texts" } else { inputs };
         writeln!(f, "# {}\n\n{MARK}\n", markdown(self.name))?;
+        let what = match self.is_regression() {
+            true => format!(
+                "A regression model that gives {inputs} a number, `{}`",
+                plain(self.labels.first().map_or("", String::as_str))
+            ),
+            false => format!(
+                "A classifier of {inputs} with {}{}",
+                counted(self.labels.len() as u64, "label"),
+                if self.is_multi_label() { ", of which an input may have any number" } else { "" }
+            ),
+        };
         writeln!(
             f,
-            "A classifier of {inputs} with {}{}, made from {base} by rehead {} \
-             (strategy `{}`). It reads {}.\n",
-            counted(self.labels.len() as u64, "label"),
-            if self.is_multi_label() { ", of which an input may have any number" } else { "" },
-            self.metrics.rehead_version,
-            self.metrics.strategy,
-            self.input_size
+            "{what}, made from {base} by rehead {} (strategy `{}`). It reads {}.\n",
+            self.metrics.rehead_version, self.metrics.strategy, self.input_size
         )?;
         match (&self.base.license, &self.base.license_name) {
             (Some(license), name) => {
@@ -168,6 +178,9 @@ impl ModelCard<'_> {
     }
 
     fn write_confidence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_regression() {
+            return Ok(());
+        }
         writeln!(f, "## Confidence\n")?;
         if self.is_multi_label() {
             return self.write_label_thresholds(f);
@@ -250,6 +263,10 @@ impl ModelCard<'_> {
         )?;
         writeln!(f, "reader = {reader}.from_pretrained({quoted}{leave})")?;
         writeln!(f, "model = AutoModelFor{kind}Classification.from_pretrained({quoted}{leave}).eval()")?;
+        if self.is_regression() {
+            writeln!(f, "with torch.no_grad():\n    numbers = model(**reader({inputs})).logits[:, 0]")?;
+            return writeln!(f, "print(float(numbers[0]))\n```\n");
+        }
         if self.is_multi_label() {
             writeln!(f, "with torch.no_grad():\n    probabilities = model(**reader({inputs})).logits.sigmoid()[0]")?;
             writeln!(f, "thresholds = model.config.label_thresholds")?;
@@ -270,7 +287,7 @@ impl ModelCard<'_> {
             f,
             "- It learned from {rows} examples; {inputs} unlike these may be labelled worse than the results say."
         )?;
-        if !self.is_multi_label() {
+        if !self.is_multi_label() && !self.is_regression() {
             writeln!(f, "- Every input gets one of its labels, also one that none of them fits.")?;
         }
         if self.metrics.test.is_none() {

@@ -12,6 +12,7 @@ impl Evaluation {
         match self {
             Self::SingleLabel(scores) => scores.warning(),
             Self::MultiLabel(scores) => scores.warning(),
+            Self::Regression(scores) => scores.warning(),
         }
     }
 
@@ -20,6 +21,7 @@ impl Evaluation {
         match self {
             Self::SingleLabel(scores) => scores.sentence(split),
             Self::MultiLabel(scores) => scores.sentence(split),
+            Self::Regression(scores) => scores.sentence(split),
         }
     }
 
@@ -28,6 +30,7 @@ impl Evaluation {
         match self {
             Self::SingleLabel(scores) => scores.summary(),
             Self::MultiLabel(scores) => scores.summary(),
+            Self::Regression(scores) => scores.summary(),
         }
     }
 
@@ -36,6 +39,7 @@ impl Evaluation {
         match self {
             Self::SingleLabel(scores) => further(scores),
             Self::MultiLabel(scores) => scores.further(),
+            Self::Regression(scores) => scores.further(),
         }
     }
 
@@ -44,6 +48,7 @@ impl Evaluation {
         match self {
             Self::SingleLabel(scores) => table(scores, bars),
             Self::MultiLabel(scores) => scores.table(bars),
+            Self::Regression(scores) => scores.table(),
         }
     }
 }
@@ -55,6 +60,9 @@ impl fmt::Display for Evaluation {
             Self::SingleLabel(scores) => scores.fmt(f),
             Self::MultiLabel(scores) => {
                 write!(f, "{}\n{}\n{}", scores.summary(), scores.further().join(", "), scores.table(false))
+            }
+            Self::Regression(scores) => {
+                write!(f, "{}\n{}\n{}", scores.summary(), scores.further().join(", "), scores.table())
             }
         }
     }

@@ -138,9 +138,13 @@ pub(super) fn not_predictions(file: &Path, row: usize, message: &str) -> Error {
         .hint("delete the run's folder, and it is trained again")
 }
 
-/// The columns that are not the data's own. `several`: rows may have several labels.
-pub fn own_columns(labels: &[String], several: bool) -> Vec<String> {
-    let of_task: &[&str] = if several { &["labels"] } else { &["label", "confidence"] };
+/// The columns that are not the data's own. `several`: rows may have several labels; `numbers`: they have a number.
+pub fn own_columns(labels: &[String], several: bool, numbers: bool) -> Vec<String> {
+    let (of_task, labels): (&[&str], _) = match (several, numbers) {
+        (_, true) => (&["label", "error"], [].as_slice()),
+        (true, _) => (&["labels"], labels),
+        _ => (&["label", "confidence"], labels),
+    };
     ["row", "file", "prediction"].iter().chain(of_task).map(|&name| name.to_owned()).chain(of_labels(labels)).collect()
 }
 

@@ -86,7 +86,7 @@ pub fn fit(
     console.note(format!("head: {}", fitted.description));
     let width = task.head_width(&classifier.labels);
     let logits = |features: Cow<Rows>| -> Result<Rows> {
-        let logits = features.to_tensor()?.f_linear(&linear.weight, Some(&linear.bias))?;
+        let logits = classifier.head.scaled(features.to_tensor()?.f_linear(&linear.weight, Some(&linear.bias))?)?;
         Ok(Rows { values: to_vec::<f32>(&logits)?, width })
     };
     Ok(HeadFit {

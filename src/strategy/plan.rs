@@ -2,7 +2,7 @@
 //! rate, size of a step, epochs) is decided here, recorded with its reason, and put into the settings that are saved.
 
 use crate::batch::sampler::BatchSize;
-use crate::config::{Choices, Init, RunConfig, Strategy};
+use crate::config::{Choices, Init, LossFunction, RunConfig, Strategy};
 use crate::data::ClassWeighting;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
@@ -53,7 +53,12 @@ pub fn plan(
         batch,
         micro_batch_tokens,
         mix,
-        loss: LossSettings { label_smoothing: settings.label_smoothing, focal_gamma: settings.focal(), class_weights },
+        loss: LossSettings {
+            label_smoothing: settings.label_smoothing,
+            focal_gamma: settings.focal(),
+            huber: settings.loss == Some(LossFunction::Huber),
+            class_weights,
+        },
         optimizer: AdamwSettings {
             learning_rate,
             head_learning_rate: settings.head_lr.unwrap_or(learning_rate),

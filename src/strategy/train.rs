@@ -24,6 +24,7 @@ use crate::training::{self, Calls, Ending, Scope, TrainingSet};
 /// Interrupted (the state is saved), diverged, a strategy that does not fit the network, or what the disk or libtorch
 /// reports.
 pub fn train(strategy: Strategy, classifier: &mut Classifier, request: &TrainRequest) -> Result<Trained> {
+    classifier.head.scale(request.task.scaling(&request.train.targets));
     match strategy {
         Strategy::Frozen => train_head(classifier, request),
         _ => train_stages(strategy, classifier, request),
@@ -33,6 +34,7 @@ pub fn train(strategy: Strategy, classifier: &mut Classifier, request: &TrainReq
 /// The frozen strategy: the head is fitted to convergence on the features of the network as it is.
 fn train_head(classifier: &mut Classifier, request: &TrainRequest) -> Result<Trained> {
     let fitted = fit_head(Strategy::Frozen, classifier, request)?;
+    classifier.head.fold_scale()?;
     let began = Instant::now();
     let mut history = HistoryWriter::create(request.options.run.join("history.jsonl"))?;
     let mut valid = None;
@@ -116,7 +118,7 @@ fn train_stages(strategy: Strategy, classifier: &mut Classifier, request: &Train
 
     let adapted = !classifier.adapters.is_empty();
     classifier.merge_adapters()?;
-    let folded = classifier.backbone.has_statistics();
+    let folded = classifier.backbone.has_statistics() | classifier.head.fold_scale()?;
     classifier.freeze()?;
     // Merged and folded weights round differently. What is saved, and labels later, is what is scored.
     let valid = match (outcome.valid.filter(|_| !adapted && !folded), guide.validation()) {

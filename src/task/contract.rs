@@ -3,7 +3,7 @@
 use tch::Device;
 
 use crate::config;
-use crate::data::{Example, Labels, OutputValue};
+use crate::data::{Example, Labels, OutputValue, Scaling};
 use crate::error::Result;
 use crate::evaluation::{Evaluation, Typical};
 use crate::inference::Rows;
@@ -42,10 +42,15 @@ pub trait Task: Sync {
     /// Numbers that the head gives for each example, where its labels have these names.
     fn head_width(&self, names: &Labels) -> usize;
 
+    /// What the head's outputs are multiplied by, and what is added, while it is trained on the rows of `train`; `None`:
+    /// it gives what it computes.
+    fn scaling(&self, train: &Targets) -> Option<Scaling>;
+
     /// The loss of training on `targets`, on `device`.
     fn loss(&self, settings: &LossSettings, targets: &Targets, names: &Labels, device: Device) -> Result<Loss>;
 
-    /// Fits a linear head on features to convergence. `watch` hears of every step, and ends the fit with its error.
+    /// Fits a linear head on features to convergence, for outputs that are then scaled as [`scaling`](Task::scaling)
+    /// says. `watch` hears of every step, and ends the fit with its error.
     ///
     /// # Errors
     /// Features and targets do not belong together, no solution is finite, or `watch` says so.

@@ -15,6 +15,8 @@ pub struct LossSettings {
     pub label_smoothing: f64,
     /// γ of the focal loss (Lin et al. 2017); `None`: cross-entropy.
     pub focal_gamma: Option<f64>,
+    /// Whether numbers are fitted by Huber's loss, not by the squared error.
+    pub huber: bool,
     /// What each class weighs.
     pub class_weights: ClassWeighting,
 }

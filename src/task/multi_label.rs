@@ -4,7 +4,7 @@
 use tch::Device;
 
 use crate::config::{self, KeepBest, RunConfig};
-use crate::data::{ClassWeighting, Example, Labels, Truth};
+use crate::data::{ClassWeighting, Example, Labels, Scaling, Truth};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, evaluate_multi_label, label_thresholds};
 use crate::inference::Rows;
@@ -66,13 +66,19 @@ impl Task for MultiLabel {
         }
         let labels = |example: &&Example| match &example.truth {
             Truth::Several(labels) => Ok(labels.clone()),
-            Truth::Class(_) => Err(Error::failure("an example has one label where it may have several")),
+            Truth::Class(_) | Truth::Number(_) => {
+                Err(Error::failure("an example has one label where it may have several"))
+            }
         };
         Ok(Targets::Sets(examples.iter().map(labels).collect::<Result<_>>()?))
     }
 
     fn head_width(&self, names: &Labels) -> usize {
         names.len()
+    }
+
+    fn scaling(&self, _: &Targets) -> Option<Scaling> {
+        None
     }
 
     fn loss(&self, settings: &LossSettings, targets: &Targets, names: &Labels, device: Device) -> Result<Loss> {

@@ -4,7 +4,7 @@
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::config;
-use crate::data::{ClassWeighting, Example, Labels, Truth};
+use crate::data::{ClassWeighting, Example, Labels, Scaling, Truth};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::inference::{Rows, to_vec};
@@ -51,13 +51,17 @@ impl Task for SingleLabel {
         }
         let class = |example: &&Example| match example.truth {
             Truth::Class(class) => Ok(class),
-            Truth::Several(_) => Err(Error::failure("an example may have several labels where it has one")),
+            Truth::Several(_) | Truth::Number(_) => Err(Error::failure("an example has no label where it has one")),
         };
         Ok(Targets::Classes(examples.iter().map(class).collect::<Result<_>>()?))
     }
 
     fn head_width(&self, names: &Labels) -> usize {
         names.len()
+    }
+
+    fn scaling(&self, _: &Targets) -> Option<Scaling> {
+        None
     }
 
     fn loss(&self, settings: &LossSettings, targets: &Targets, names: &Labels, device: Device) -> Result<Loss> {

@@ -13,6 +13,8 @@ pub enum Targets {
     Classes(Vec<u32>),
     /// Any number of labels per example: their indices, increasing.
     Sets(Vec<Vec<u32>>),
+    /// A number per example.
+    Numbers(Vec<f64>),
 }
 
 impl Targets {
@@ -21,6 +23,7 @@ impl Targets {
         match self {
             Self::Classes(classes) => classes.len(),
             Self::Sets(sets) => sets.len(),
+            Self::Numbers(numbers) => numbers.len(),
         }
     }
 
@@ -34,15 +37,23 @@ impl Targets {
     pub fn classes(&self) -> &[u32] {
         match self {
             Self::Classes(classes) => classes,
-            Self::Sets(_) => &[],
+            Self::Sets(_) | Self::Numbers(_) => &[],
         }
     }
 
     /// The labels of each example, for callers that handle multi-label data alone. Empty where examples have a class.
     pub fn sets(&self) -> &[Vec<u32>] {
         match self {
-            Self::Classes(_) => &[],
+            Self::Classes(_) | Self::Numbers(_) => &[],
             Self::Sets(sets) => sets,
+        }
+    }
+
+    /// The number of each example, for callers that handle regression data alone. Empty where examples have labels.
+    pub fn numbers(&self) -> &[f64] {
+        match self {
+            Self::Classes(_) | Self::Sets(_) => &[],
+            Self::Numbers(numbers) => numbers,
         }
     }
 
@@ -51,6 +62,7 @@ impl Targets {
         match self {
             Self::Classes(classes) => Box::new(classes.iter().map(std::slice::from_ref)),
             Self::Sets(sets) => Box::new(sets.iter().map(Vec::as_slice)),
+            Self::Numbers(numbers) => Box::new(numbers.iter().map(|_| [].as_slice())),
         }
     }
 
@@ -75,6 +87,9 @@ impl Targets {
                 Self::Classes(indices.iter().filter_map(|&index| classes.get(index).copied()).collect())
             }
             Self::Sets(sets) => Self::Sets(indices.iter().filter_map(|&index| sets.get(index).cloned()).collect()),
+            Self::Numbers(numbers) => {
+                Self::Numbers(indices.iter().filter_map(|&index| numbers.get(index).copied()).collect())
+            }
         }
     }
 
@@ -92,6 +107,7 @@ impl Targets {
                     set.iter().for_each(|label| hash.bytes(label.to_le_bytes()));
                 }
             }
+            Self::Numbers(numbers) => numbers.iter().for_each(|number| hash.bytes(number.to_le_bytes())),
         }
     }
 }

@@ -170,7 +170,9 @@ fn spread(scored: &Evaluated) -> f64 {
     }
     let rows = (rows as f64).max(1.0);
     let deviation = |(sum, squares): &(f64, f64)| (squares / rows - (sum / rows) * (sum / rows)).max(0.0).sqrt();
-    sums.iter().map(deviation).fold(0.0, f64::max)
+    // Numbers are spread in their own unit.
+    let unit = scored.evaluation.regression().map_or(1.0, |scores| scores.truth_deviation);
+    sums.iter().map(deviation).fold(0.0, f64::max) / unit
 }
 
 #[cfg(test)]

@@ -67,12 +67,24 @@ pub struct EvaluationRecord {
     /// F1 of all decisions together; left out where rows have one label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_f1: Option<f64>,
-    /// Fraction: the plain mean of F1 over the labels that occur.
+    /// Fraction: the plain mean of F1 over the labels that occur; not a number, and left out, where rows have numbers.
+    #[serde(default = "not_a_number", skip_serializing_if = "is_not_a_number")]
     pub macro_f1: f64,
+    /// The share of the variance that is explained; left out where rows have labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r2: Option<f64>,
     /// Loss (cross-entropy), the mean over the rows; of several labels over them too.
     pub loss: f64,
     /// How long the evaluation took, in seconds.
     pub seconds: f64,
+}
+
+fn not_a_number() -> f64 {
+    f64::NAN
+}
+
+fn is_not_a_number(number: &f64) -> bool {
+    number.is_nan()
 }
 
 impl EvaluationRecord {
@@ -85,6 +97,7 @@ impl EvaluationRecord {
             accuracy: evaluation.single_label().map(|scores| scores.accuracy),
             micro_f1: evaluation.multi_label().map(|scores| scores.micro_f1),
             macro_f1: evaluation.macro_f1(),
+            r2: evaluation.regression().and_then(|scores| scores.r2),
             loss: evaluation.loss(),
             seconds,
         }
@@ -93,6 +106,7 @@ impl EvaluationRecord {
     /// The score of the task that comes first, with its name.
     pub fn main(&self) -> (&'static str, f64) {
         match (self.accuracy, self.micro_f1) {
+            _ if self.macro_f1.is_nan() => self.usual(),
             (Some(accuracy), _) => ("accuracy", accuracy),
             (None, micro_f1) => ("micro-F1", micro_f1.unwrap_or(f64::NAN)),
         }
@@ -100,7 +114,11 @@ impl EvaluationRecord {
 
     /// The score by which epochs are chosen unless another is asked for.
     pub fn usual(&self) -> (&'static str, f64) {
-        self.micro_f1.map_or(("macro-F1", self.macro_f1), |micro_f1| ("micro-F1", micro_f1))
+        match self.micro_f1 {
+            _ if self.macro_f1.is_nan() => ("R²", self.r2.unwrap_or(-self.loss)),
+            Some(micro_f1) => ("micro-F1", micro_f1),
+            None => ("macro-F1", self.macro_f1),
+        }
     }
 }
 
@@ -229,6 +247,7 @@ mod tests {
             accuracy: Some(0.9),
             micro_f1: None,
             macro_f1: 0.8,
+            r2: None,
             loss: 0.3,
             seconds: 2.0,
         }

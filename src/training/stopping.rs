@@ -41,10 +41,16 @@ impl EpochScore {
     }
 }
 
-/// One standard error of the accuracy on these rows (of several labels: of micro-F1, as if each row were one decision),
+/// One standard error of the accuracy on these rows (of several labels: of micro-F1, as if each row were one decision;
+/// of numbers: of R², by the jackknife),
 /// and half a row, since scores move in steps of one. A right and a wrong row are added, so that a score on few rows
 /// never counts as certain.
 fn noise(evaluation: &Evaluation) -> f64 {
+    if let Some(scores) = evaluation.regression() {
+        // Without an interval nothing is known of it, and the best epoch is kept.
+        let interval = scores.r2.zip(scores.r2_interval);
+        return interval.map_or(0.0, |(r2, interval)| (r2 - interval.low) / 1.96);
+    }
     let rows = evaluation.rows() as f64;
     let share = (evaluation.micro_f1() * rows + 1.0) / (rows + 2.0);
     (share * (1.0 - share) / rows).sqrt() + 0.5 / rows
@@ -59,6 +65,7 @@ pub fn value(of: &KeepBest, evaluation: &Evaluation) -> f64 {
         KeepBest::Accuracy => evaluation.accuracy(),
         KeepBest::Loss => evaluation.loss(),
         KeepBest::Mcc => evaluation.single_label().and_then(|scores| scores.mcc).unwrap_or(f64::NAN),
+        KeepBest::Spearman => evaluation.regression().and_then(|scores| scores.spearman).unwrap_or(f64::NAN),
         KeepBest::F1(label) => {
             let scores = evaluation.per_label().find(|(name, _)| name == label);
             scores.map_or(f64::NAN, |(_, scores)| scores.f1)
@@ -76,6 +83,7 @@ pub fn best(of: &KeepBest, usual: &str) -> String {
         KeepBest::Accuracy => "best accuracy".to_owned(),
         KeepBest::Loss => "lowest loss".to_owned(),
         KeepBest::Mcc => "best Matthews correlation".to_owned(),
+        KeepBest::Spearman => "best Spearman correlation".to_owned(),
         KeepBest::F1(label) => format!("best F1 of `{label}`"),
     }
 }

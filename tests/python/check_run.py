@@ -113,6 +113,8 @@ def check_predictions(arguments):
     if not data:
         return problems + [f"{arguments.data}: it has no rows to compare"]
     columns = arguments.text.split(",")
+    if model.config.problem_type == "regression":
+        return problems + check_numbers(model, tokenizer, data, predictions, columns, max_length, arguments)
     several = model.config.problem_type == "multi_label_classification"
     own = ["predicted_labels"] if several else ["predicted_label", "confidence"]
     wanted = columns + own + [f"p_{label}" for label in labels]
@@ -187,6 +189,23 @@ def parts(tokenizer, texts, max_length, long_texts):
     count = len(found["input_ids"])
     assert count > 1
     return [{name: torch.tensor([found[name][part]]) for name in names} for part in range(count)]
+
+
+def check_numbers(model, tokenizer, data, predictions, columns, max_length, arguments):
+    """Checks the numbers of a regression, relative to their size."""
+    problems, largest = [], 0.0
+    for number, (row, predicted) in enumerate(zip(data, predictions), start=1):
+        inputs = tokenizer(*[[row[c]] for c in columns], truncation=True, max_length=max_length, return_tensors="pt")
+        with torch.inference_mode():
+            logits = model(**inputs).logits[0].tolist()
+        if len(logits) != 1:
+            return [f"{arguments.run}: {len(logits)} numbers a row"]
+        difference = abs(float(predicted["predicted_score"]) - logits[0]) / max(1.0, abs(logits[0]))
+        largest = max(largest, difference)
+        if not difference <= arguments.tolerance:
+            problems.append(f"row {number}: {predicted['predicted_score']} where transformers gives {logits[0]}")
+    print(f"{arguments.run}: {len(data)} rows, largest relative difference {largest:.3e}")
+    return problems
 
 
 def check_pipeline(model, tokenizer, data, columns, max_length, arguments):

@@ -33,6 +33,11 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let shared = args.resolve()?;
     let _lock = files::lock_directory(&shared.run.out)?;
     shared.check_paths(true)?;
+    if shared.data.task == Some(Task::Regression) {
+        return Err(Error::request("comparisons count right and wrong labels, and regression has numbers")
+            .key("task")
+            .hint("train each strategy with `rehead train` and compare the scores of the same test rows"));
+    }
     shared.check_loss(&args.strategies)?;
     if let Some(idle) = args.without_effect() {
         console.warn(idle);

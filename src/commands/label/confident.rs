@@ -27,6 +27,9 @@ impl Confident {
     /// The model's own are asked for, and it has none.
     pub fn of(args: &LabelArgs, model: &LoadedModel, console: &Console) -> Result<Self> {
         let classes = model.classifier.labels.len();
+        if model.gives_numbers() {
+            return Self::of_numbers(args);
+        }
         if model.task.name() == config::Task::MultiLabel {
             return Self::of_several(args, model);
         }
@@ -37,6 +40,23 @@ impl Confident {
         };
         let unknown = args.unknown.map(|share| unknown(model, share)).transpose()?;
         Ok(Self { by_label, thresholds: None, below, unknown })
+    }
+
+    /// A model that gives numbers gives every row one.
+    fn of_numbers(args: &LabelArgs) -> Result<Self> {
+        let of_labels = [
+            ("min-confidence", args.min_confidence.is_some()),
+            ("unknown", args.unknown.is_some()),
+            ("unknown-label", args.unknown_label.is_some()),
+            ("probabilities", args.probabilities),
+            ("top", args.top.is_some()),
+        ];
+        match of_labels.into_iter().find(|(_, given)| *given) {
+            Some((key, _)) => Err(Error::request("this model gives each row a number, not a label with a confidence")
+                .key(key)
+                .hint(format!("leave out --{key}"))),
+            None => Ok(Self { by_label: Vec::new(), thresholds: None, below: String::new(), unknown: None }),
+        }
     }
 
     /// Those of a model that may give several labels, each from a threshold on.

@@ -119,7 +119,7 @@ impl Summary {
             let before = units::counted(self.before, "row");
             console.note(format!("counts are without the {before} that an earlier call has labelled"));
         }
-        if self.rows() > 1 && self.labelled() + self.unsure + self.unusual > 0 {
+        if labels.len() > 1 && self.rows() > 1 && self.labelled() + self.unsure + self.unusual > 0 {
             console.note(self.table(args, confident, labels));
         }
         let since = if self.before > 0 { format!("after row {}: ", units::count(self.before)) } else { String::new() };

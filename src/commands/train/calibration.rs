@@ -59,7 +59,8 @@ pub fn calibrated(run: &Run, scored: Evaluated, targets: &Targets) -> Result<(Ev
         let scored = Evaluated { evaluation, ..scored };
         return Ok((scored, Calibration { temperature: None, label_thresholds: Some(thresholds) }));
     }
-    if run.config.training.calibrate == Switch::Off {
+    // Numbers have no confidence.
+    if run.config.training.calibrate == Switch::Off || matches!(targets, Targets::Numbers(_)) {
         return Ok((scored, Calibration::default()));
     }
     let temperature = fit_temperature(&scored.logits.values, targets.classes());
@@ -83,7 +84,7 @@ pub fn with_scores_before(scored: Evaluated, targets: &Targets, temperature: Opt
         Evaluation::SingleLabel(scores) => {
             Evaluation::SingleLabel(Classification { ece_before, loss_before, ..scores })
         }
-        other @ Evaluation::MultiLabel(_) => other,
+        other @ (Evaluation::MultiLabel(_) | Evaluation::Regression(_)) => other,
     };
     Evaluated { logits, evaluation }
 }

@@ -8,7 +8,7 @@ use crate::config::{Choices, Columns, DataConfig, KeepBest, RunConfig, Task};
 use crate::console::Console;
 use crate::console::units::{self, counted};
 use crate::data::label_findings::OtherTask;
-use crate::data::split::{Split, stratified, stratified_by_group, stratified_by_several};
+use crate::data::split::{Split, stratified, stratified_by_group, stratified_by_number, stratified_by_several};
 use crate::data::{
     ClassWeighting, Example, Input, KnownLabels, LabelResolution, LabelRules, LabelledSet, Labels, Modality, Place,
     ReadOptions, Sources, Summary, Truth, USUAL_SEPARATOR, lists_of_labels, load_labelled, overlap,
@@ -126,7 +126,7 @@ impl Data {
         }
         said.note(&config.data.train, &set.summary);
         set.notes.iter().for_each(|content| said.note("labels", content));
-        check_keep_best(&config.training.keep_best, &names)?;
+        check_keep_best(&config.training.keep_best, task.name(), &names)?;
         let class_weights = ClassWeighting::resolve(&config.training.class_weights, &names)?;
         class_weights.described(&names).iter().for_each(|weights| said.note("class weights", weights));
         say_what_is_odd(&set, config, &mut said)?;
@@ -244,6 +244,7 @@ fn load_training_rows(config: &mut RunConfig, options: &mut ReadOptions, choices
         choices.record("task", Task::MultiLabel, reason);
         config.data.task = Some(Task::MultiLabel);
     }
+    options.numbers = config.data.task == Some(Task::Regression);
     if config.data.task == Some(Task::MultiLabel) {
         let separator = &mut config.data.label_separator;
         if separator.is_none() {
@@ -310,9 +311,14 @@ fn shared_rows(training: &LabelledSet, other: &LabelledSet, file: &Path, config:
     Some(Seen { rows: shared.rows, warning })
 }
 
-/// The label by whose F1 the epoch is chosen is one of the data.
-fn check_keep_best(score: &KeepBest, names: &Labels) -> Result<()> {
+/// The score that chooses the epoch is one of the task, and the label by whose F1 it is chosen one of the data.
+fn check_keep_best(score: &KeepBest, task: Task, names: &Labels) -> Result<()> {
     match score {
+        KeepBest::Spearman if task != Task::Regression => {
+            Err(Error::request("`spearman` is a score of numbers, and this task has labels")
+                .key("keep_best")
+                .hint("latest, macro_f1, micro_f1, accuracy, loss, mcc and f1:LABEL are scores of labels"))
+        }
         KeepBest::F1(label) if names.index_of(label).is_none() => Err(Error::request(names.unknown(label))
             .key("keep_best")
             .hint(format!("the labels are {}", names.listed()))),
@@ -379,6 +385,7 @@ fn hold_out(
     let seed = config.data.split_seed.unwrap_or(config.training.seed);
     let has_several = training.several.is_some();
     let split = match groups {
+        groups if training.numbers.is_some() => stratified_by_number(examples, groups, fraction, seed),
         groups if has_several => stratified_by_several(examples, groups, fraction, seed),
         Some(groups) => stratified_by_group(examples, groups, fraction, seed),
         None => stratified(examples, fraction, seed),

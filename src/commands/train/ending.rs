@@ -122,7 +122,7 @@ fn decided(by: &KeepBest, kept: u32, history: &[Record]) -> String {
         KeepBest::MacroF1 => Some(record.macro_f1),
         KeepBest::MicroF1 => record.micro_f1.or(record.accuracy),
         KeepBest::Accuracy => record.accuracy,
-        KeepBest::Latest | KeepBest::Loss | KeepBest::Mcc | KeepBest::F1(_) => None,
+        KeepBest::Latest | KeepBest::Loss | KeepBest::Mcc | KeepBest::Spearman | KeepBest::F1(_) => None,
     };
     let epochs = || evaluations(history);
     let Some(best) = epochs().find(|record| record.epoch == kept) else { return String::new() };

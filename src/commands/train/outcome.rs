@@ -145,9 +145,10 @@ impl SavedTraining {
 
     /// With the predictions that were saved.
     pub fn with_predictions(mut self, run: &Run) -> Result<Self> {
-        if let Some((name, _)) = run.splits.judging() {
+        if let Some((name, rows)) = run.splits.judging() {
+            let targets = &rows.dataset.targets;
             let thresholds = self.calibration.label_thresholds.as_deref();
-            self.predictions = SplitPredictions::read(run.out(), name, run.labels.names(), thresholds)?;
+            self.predictions = SplitPredictions::read(run.out(), name, run.labels.names(), targets, thresholds)?;
         }
         Ok(self)
     }

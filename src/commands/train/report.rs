@@ -5,6 +5,7 @@ use std::path::Path;
 use super::card;
 use super::outcome::SavedTraining;
 use super::prepare::Run;
+use super::regression_report;
 use super::split::PreparedSplit;
 use crate::commands::mistakes::{self, Asked};
 use crate::commands::saved_confidence::SavedConfidence;
@@ -39,6 +40,10 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
         SavedConfidence::of(&run.classifier, typical, thresholds)?.write(run.out())?;
     }
     metrics.write(run.out().join("metrics.json"))?;
+    if run.task.name() == config::Task::Regression {
+        let next = regression_report::write(run, outcome, &metrics, test_predictions.as_ref())?;
+        return Ok((metrics, next));
+    }
     let judged = metrics.valid.as_ref().or_else(|| metrics.folds.as_ref().map(|folds| &folds.all));
     let (name, rows) = run.splits.judging().unzip();
     let splits = [
@@ -73,12 +78,12 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
     let history = if run.ends_with_folds() { Vec::new() } else { history::read(run.out().join("history.jsonl"))? };
     let next = match run.ends_with_folds() {
         true => vec![train_on_all_rows(run.out())],
-        false => next_steps(run, &metrics, &history, &splits)?,
+        false => next_steps(run, &metrics, &history, &splits, run_steps)?,
     };
     let write_report = |splits: &[ScoredSplit]| {
         write_atomically(
             run.out().join("report.html"),
-            html(run, &metrics, &history, (splits, &sets), &next)?.as_bytes(),
+            html(run, &metrics, &history, (splits, &sets), &next, page)?.as_bytes(),
         )
     };
     write_report(&splits)?;
@@ -153,7 +158,7 @@ fn scored_sets<'a>(
 }
 
 /// Where the rows of a split come from.
-fn origins(run: &Run, split: &PreparedSplit) -> Vec<Origin> {
+pub(super) fn origins(run: &Run, split: &PreparedSplit) -> Vec<Origin> {
     let file = |place: &Place| run.sources.files.get(place.file as usize).filter(|file| !file.is_dir()).cloned();
     row_origins(run.origins(split), |row| split.places.get(row).and_then(file))
 }
@@ -179,9 +184,16 @@ fn unfinished_epochs(metrics: &RunMetrics, history: &[Record]) -> Option<u32> {
     (still_fell && !is_learned && metrics.best_epoch == Some(metrics.epochs)).then_some(metrics.epochs)
 }
 
-fn next_steps(run: &Run, metrics: &RunMetrics, history: &[Record], splits: &[ScoredSplit]) -> Result<Vec<NextStep>> {
+/// What is to be done next, as `steps` makes it of what is known.
+pub(super) fn next_steps(
+    run: &Run,
+    metrics: &RunMetrics,
+    history: &[Record],
+    splits: &[ScoredSplit],
+    steps: impl Fn(&RunFacts) -> Vec<NextStep>,
+) -> Result<Vec<NextStep>> {
     let is_folder = run.config.data.train.iter().all(|path| path.is_dir());
-    Ok(run_steps(&RunFacts {
+    Ok(steps(&RunFacts {
         is_folder,
         model: run.out(),
         modality: run.transform.modality(),
@@ -298,13 +310,14 @@ fn as_flag(setting: &Setting, value: Option<String>, is_image: bool) -> String {
     flag + &value.map_or(String::new(), |value| format!(" {}", shell_word(Path::new(&value))))
 }
 
-/// `report.html`.
-fn html(
+/// `report.html`, as `page` makes it of what is known.
+pub(super) fn html(
     run: &Run,
     metrics: &RunMetrics,
     history: &[Record],
     (splits, sets): (&[ScoredSplit], &[ScoredSets]),
     next: &[NextStep],
+    page: impl Fn(&RunReport) -> String,
 ) -> Result<String> {
     let file = config::saved_settings(run.out());
     let settings = std::fs::read_to_string(&file).map_err(|error| Error::io(error, &file))?;

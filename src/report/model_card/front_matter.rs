@@ -6,6 +6,7 @@ use std::fmt;
 use super::escape::yaml;
 use super::{Library, ModelCard};
 use crate::data::Modality;
+use crate::evaluation::Evaluation;
 
 impl ModelCard<'_> {
     pub(super) fn write_front_matter(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,19 +30,28 @@ impl ModelCard<'_> {
         }
         let library = if self.library == Library::Timm { "timm" } else { "transformers" };
         writeln!(f, "library_name: {library}\npipeline_tag: {task}\ntags:\n- {task}\n- rehead")?;
-        let accuracy = if self.is_multi_label() { "" } else { "\n- accuracy" };
-        writeln!(f, "metrics:{accuracy}\n- f1")?;
+        let metrics = match (self.is_multi_label(), self.is_regression()) {
+            (true, _) => "- f1",
+            (_, true) => "- mse\n- spearmanr",
+            _ => "- accuracy\n- f1",
+        };
+        writeln!(f, "metrics:\n{metrics}")?;
         if let Some((split, scores)) = self.main_scores() {
             let files = yaml(&self.files_of(split));
             writeln!(f, "model-index:\n- name: {}\n  results:", yaml(self.name))?;
             writeln!(f, "  - task:\n      type: {task}\n      name: {title}")?;
             writeln!(f, "    dataset:\n      name: {files}\n      type: {files}\n      split: {split}")?;
             writeln!(f, "    metrics:")?;
-            let first = match self.is_multi_label() {
-                true => ("f1", "Micro F1", scores.micro_f1()),
-                false => ("accuracy", "Accuracy", scores.accuracy()),
+            let macro_f1 = ("f1", "Macro F1", scores.macro_f1());
+            let both = match scores {
+                Evaluation::MultiLabel(scores) => [("f1", "Micro F1", scores.micro_f1), macro_f1],
+                Evaluation::SingleLabel(scores) => [("accuracy", "Accuracy", scores.accuracy), macro_f1],
+                Evaluation::Regression(scores) => {
+                    let spearman = scores.spearman.unwrap_or(0.0);
+                    [("mse", "Mean squared error", scores.loss), ("spearmanr", "Spearman correlation", spearman)]
+                }
             };
-            for (kind, name, value) in [first, ("f1", "Macro F1", scores.macro_f1())] {
+            for (kind, name, value) in both {
                 writeln!(f, "    - type: {kind}\n      name: {name}\n      value: {value:.6}")?;
             }
         }

@@ -13,6 +13,7 @@ impl ModelCard<'_> {
         let scored: Vec<_> = self.metrics.scored().collect();
         writeln!(f, "## Results\n\nWith 95 % intervals for other {noun}s of the same kind.\n")?;
         let columns = match self.is_multi_label() {
+            _ if self.is_regression() => "RMSE | R² | Pearson | Spearman",
             true => "micro F1 | macro F1 | exact match | loss",
             false => "accuracy | macro F1 | loss | calibration error",
         };
@@ -27,7 +28,7 @@ impl ModelCard<'_> {
         if scored.iter().any(|(split, _)| *split == "validation") && self.metrics.best_epoch.is_some() {
             writeln!(f, "\nThe validation {noun}s chose the epoch, so their scores are a little too good.")?;
         }
-        if let Some((split, scores)) = self.main_scores() {
+        if let Some((split, scores)) = self.main_scores().filter(|_| !self.is_regression()) {
             writeln!(f, "\nBy label, on the {split} data:\n")?;
             writeln!(f, "| label | {noun}s | precision | recall | F1 |\n|---|---|---|---|---|")?;
             for (label, class) in scores.per_label().take(MOST_LABELS) {
@@ -72,6 +73,13 @@ fn scores_of(scores: &Evaluation) -> String {
         Evaluation::MultiLabel(scores) => {
             let (micro, macro_f1) = (share(scores.micro_f1, scores.micro_f1_interval), share(scores.macro_f1, None));
             format!("{micro} | {macro_f1} | {} | {loss:.3}", share(scores.exact_match, None))
+        }
+        Evaluation::Regression(scores) => {
+            let [rmse, _, r2, pearson, spearman] = scores.rows_of_scores().map(|[_, value, interval]| match interval {
+                interval if interval.is_empty() => value,
+                interval => format!("{value} ({interval})"),
+            });
+            format!("{rmse} | {r2} | {pearson} | {spearman}")
         }
     }
 }

@@ -60,6 +60,16 @@ pub fn run_steps(facts: &RunFacts) -> Vec<NextStep> {
     steps
 }
 
+/// The steps where rows have numbers: there are no labels to look at.
+pub fn number_steps(facts: &RunFacts) -> Vec<NextStep> {
+    let mut steps: Vec<NextStep> = facts.languages.iter().map(|found| NextStep::new(sentence(found))).collect();
+    steps.extend(facts.training.and_then(|training| unfinished(facts, training)));
+    steps.extend(facts.remarks.iter().map(|remark| NextStep::new(format!("In the training data, {remark}."))));
+    steps.truncate(MOST_STEPS - 1);
+    steps.push(label(facts, None));
+    steps
+}
+
 /// With a capital and a full stop.
 fn sentence(text: &str) -> String {
     format!("{}.", capitalised(text.trim_end_matches('.')))

@@ -10,6 +10,7 @@ mod label_errors;
 mod label_sets;
 mod labels;
 mod mistakes;
+mod numbers;
 mod page;
 mod result;
 mod settings;
@@ -17,5 +18,6 @@ mod thresholds;
 mod training;
 mod view;
 
+pub use numbers::{NumberSplit, numbers_evaluation_page, numbers_page};
 pub use page::{evaluation_page, page, sets_page};
 pub use view::RunReport;

@@ -120,7 +120,7 @@ pub fn sets_page(
     skeleton("run", title, body)
 }
 
-fn header(report: &RunReport) -> Markup {
+pub(super) fn header(report: &RunReport) -> Markup {
     let metrics = report.metrics;
     html! {
         header {

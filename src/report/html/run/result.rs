@@ -132,7 +132,7 @@ fn headline_strip(accuracy: f64, interval: Interval, majority: Option<f64>) -> M
     strip.finish(&text)
 }
 
-fn costs(metrics: &RunMetrics) -> Markup {
+pub(super) fn costs(metrics: &RunMetrics) -> Markup {
     html! {
         p.facts {
             span { "Trained in " (units::seconds(metrics.train_seconds)) }

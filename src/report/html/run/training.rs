@@ -79,8 +79,17 @@ pub(super) fn training(report: &RunReport) -> Markup {
 }
 
 fn scores(record: &EvaluationRecord) -> String {
+    if has_numbers(record) {
+        let (name, r2) = record.usual();
+        return format!("{name} {r2:.3}, mean squared error {:.4}", record.loss);
+    }
     let ((name, main), macro_f1) = (record.main(), percent(record.macro_f1));
     format!("{name} {}, macro-F1 {macro_f1}, loss {:.3}", percent(main), record.loss)
+}
+
+/// Whether its rows have numbers and no labels.
+fn has_numbers(record: &EvaluationRecord) -> bool {
+    record.macro_f1.is_nan()
 }
 
 struct Curves<'a> {
@@ -110,9 +119,15 @@ impl Curves<'_> {
 
     fn loss(&self) -> Markup {
         let steps: Vec<(f64, f64)> = self.steps.iter().map(|step| (step.step as f64, step.loss)).collect();
-        let valid: Vec<(f64, f64)> = self.valid.iter().map(|valid| (valid.step as f64, valid.loss)).collect();
+        // The training loss of numbers has another unit: standard deviations of the training rows.
+        let comparable = self.valid.iter().filter(|record| !has_numbers(record));
+        let valid: Vec<(f64, f64)> = comparable.map(|valid| (valid.step as f64, valid.loss)).collect();
+        let unit = match self.valid.first() {
+            Some(record) if has_numbers(record) => "loss of standardised numbers",
+            _ => "cross-entropy per row",
+        };
         let values = [0.0].into_iter().chain(steps.iter().chain(&valid).map(|point| point.1));
-        let mut plot = self.plot(values, Unit::Plain, "cross-entropy per row");
+        let mut plot = self.plot(values, Unit::Plain, unit);
         plot.line("c7", &steps);
         plot.line("c1", &valid);
         for (record, &at) in self.valid.iter().zip(&valid) {
@@ -146,7 +161,9 @@ impl Curves<'_> {
         }
         let legend = html! {
             (legend_entry("c0", Some(0), html! { (name) }))
-            (legend_entry("c2 dashed", Some(3), html! { "macro-F1" }))
+            @if self.valid.iter().any(|record| !has_numbers(record)) {
+                (legend_entry("c2 dashed", Some(3), html! { "macro-F1" }))
+            }
         };
         let reached = self.valid.iter().map(|valid| valid.main().1).fold(0.0, f64::max);
         let description = format!("The highest {name} is {}", percent(reached));

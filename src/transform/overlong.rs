@@ -177,10 +177,13 @@ impl LongTexts {
             push([&ends[0], &ends[1]]);
             return all - kept.iter().sum::<usize>();
         };
-        if count == 1 || all <= room {
-            let single = |range: Range<usize>| [&texts[0][range], texts[1].as_slice()];
-            let ranges = if all <= room { vec![0..lengths[0]] } else { windows(lengths[0], room, stride, side) };
-            ranges.into_iter().for_each(|range| push(single(range)));
+        if all <= room {
+            push([&texts[0], &texts[1]]);
+            return 0;
+        }
+        if count == 1 {
+            let ranges = windows(lengths[0], room, stride, side).into_iter();
+            ranges.for_each(|range| push([&texts[0][range], &[]]));
             return 0;
         }
         let (longer, kept) = divided_of_pair(lengths, room);

@@ -1,7 +1,8 @@
 //! What each fuzz target does with its bytes: a file of a stranger is read as the program reads it, and used once. An
 //! error is a right answer; a panic, an abort, endless time or memory is a finding.
 //!
-//! `tests/mutations.rs` runs the same functions on mutated fixtures, without a fuzzer.
+//! `tests/mutations.rs` runs the same functions on mutated fixtures, without a fuzzer. A fuzzer begins with the same
+//! files: `cargo +nightly fuzz run tokenizer_json fuzz/corpus/tokenizer_json tests/fixtures/tokenizers/unigram`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,11 @@ pub const TARGETS: &[Target] = &[
     Target { name: "image", run: image, seeds: &[] },
     Target { name: "image_config", run: image_config, seeds: &[] },
 ];
+
+/// Does what the target of this name does.
+pub fn run(name: &str, bytes: &[u8]) {
+    TARGETS.iter().filter(|target| target.name == name).for_each(|target| (target.run)(bytes));
+}
 
 /// The project's fixtures.
 pub fn fixtures() -> PathBuf {

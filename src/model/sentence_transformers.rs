@@ -1,7 +1,7 @@
 //! What sentence-transformers writes beside a model: how the features of a text come about after the network. Nothing
 //! here is needed to load one.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ pub fn features(directory: &Path) -> Result<Option<Features>> {
         // `sentence_transformers.models.Pooling`: the packages have moved, the names have not.
         match text("type").rsplit('.').next().unwrap_or_default() {
             "Transformer" => {}
-            "Pooling" => pooling = Some(pooling_of(&directory.join(text("path")).join("config.json"))?),
+            "Pooling" => pooling = Some(pooling_of(&inside(directory, text("path"))?.join("config.json"))?),
             "Normalize" => normalise = true,
             other => {
                 let message = format!("the model has a module `{other}`, which is not supported");
@@ -51,6 +51,18 @@ pub fn features(directory: &Path) -> Result<Option<Features>> {
         }
     }
     Ok(pooling.map(|pooling| Features { pooling, normalise }))
+}
+
+/// A folder of the model directory: nothing outside of it is read.
+fn inside(directory: &Path, path: &str) -> Result<PathBuf> {
+    let is_plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
+    match Path::new(path).components().all(is_plain) {
+        true => Ok(directory.join(path)),
+        false => Err(Error::request(format!("{path:?} is not a folder of the model directory"))
+            .file(directory.join(MODULES))
+            .key("path")
+            .hint(json::COMPLETE)),
+    }
 }
 
 /// The one pooling that the file of a pooling module names, in its older form (a truth for each) or its newer one.
@@ -96,4 +108,22 @@ pub fn prompt(directory: &Path) -> Result<Option<String>> {
     let name = text(settings.get("default_prompt_name"));
     let prompt = name.and_then(|name| text(settings.get("prompts")?.get(name)));
     Ok(prompt.filter(|prompt| !prompt.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_folder_outside_the_model_is_read() {
+        let directory = Path::new("model");
+        for path in ["1_Pooling", "a/b", ".", ""] {
+            assert_eq!(inside(directory, path).ok(), Some(directory.join(path)));
+        }
+        for path in ["../other", "a/../../b", "/etc"] {
+            assert!(
+                inside(directory, path).is_err_and(|error| error.to_string().contains("model/modules.json: `path`"))
+            );
+        }
+    }
 }

@@ -1,0 +1,4 @@
+//! The target `image` (`src/lib.rs`).
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| rehead_fuzz::run("image", bytes));

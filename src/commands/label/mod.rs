@@ -19,6 +19,7 @@ mod pipeline;
 pub(super) mod progress;
 mod sort;
 mod summary;
+mod written;
 
 pub use self::output::{beside, note_name, partial_name};
 
@@ -30,10 +31,11 @@ use crate::cli::LabelArgs;
 use crate::commands::label::calls::{calls, is_folder};
 use crate::commands::label::confident::Confident;
 use crate::commands::label::finished::Finished;
-use crate::commands::label::output::{GrowingOutput, Labelling, WrittenRows};
+use crate::commands::label::output::{GrowingOutput, Labelling};
 use crate::commands::label::pipeline::Pipeline;
 use crate::commands::label::sort::Sorting;
 use crate::commands::label::summary::Summary;
+use crate::commands::label::written::WrittenRows;
 use crate::commands::loaded_model::LoadedModel;
 use crate::commands::output::check_writable;
 use crate::commands::reading::{Reading, open};

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::confident::Confident;
-use super::output::WrittenRows;
+use super::written::WrittenRows;
 use crate::cli::{LabelArgs, is_stream};
 use crate::console::table::{Column, Table};
 use crate::console::{Console, units};

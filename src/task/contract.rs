@@ -42,8 +42,8 @@ pub trait Task: Sync {
     /// Numbers that the head gives for each example, where its labels have these names.
     fn head_width(&self, names: &Labels) -> usize;
 
-    /// What the head's outputs are multiplied by, and what is added, while it is trained on the rows of `train`; `None`:
-    /// it gives what it computes.
+    /// What the head's outputs are multiplied by, and what is added, while it is trained on the rows of `train`;
+    /// `None`: it gives what it computes.
     fn scaling(&self, train: &Targets) -> Option<Scaling>;
 
     /// The loss of training on `targets`, on `device`.

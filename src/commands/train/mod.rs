@@ -17,7 +17,6 @@ mod outcome;
 mod pipeline;
 mod prepare;
 mod refit;
-mod regression_report;
 mod report;
 mod resolved;
 mod split;

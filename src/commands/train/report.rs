@@ -5,7 +5,6 @@ use std::path::Path;
 use super::card;
 use super::outcome::SavedTraining;
 use super::prepare::Run;
-use super::regression_report;
 use super::split::PreparedSplit;
 use crate::commands::mistakes::{self, Asked};
 use crate::commands::saved_confidence::SavedConfidence;
@@ -17,9 +16,9 @@ use crate::evaluation::thresholds::{PredictedRows, Thresholds};
 use crate::evaluation::{Evaluation, MultiLabel};
 use crate::files::write_atomically;
 use crate::model::checkpoint::read_config;
-use crate::report::html::run::{RunReport, page};
+use crate::report::html::run::{NumberSplit, RunReport, numbers_page, page};
 use crate::report::next_steps::facts::{RunFacts, Training};
-use crate::report::next_steps::run::run_steps;
+use crate::report::next_steps::run::{number_steps, run_steps};
 use crate::report::next_steps::shell_word;
 use crate::report::provenance::Provenance;
 use crate::report::verdict::split_name;
@@ -41,7 +40,7 @@ pub fn write(run: &Run, outcome: &SavedTraining, test: Option<&Evaluated>) -> Re
     }
     metrics.write(run.out().join("metrics.json"))?;
     if run.task.name() == config::Task::Regression {
-        let next = regression_report::write(run, outcome, &metrics, test_predictions.as_ref())?;
+        let next = write_of_numbers(run, outcome, &metrics, test_predictions.as_ref())?;
         return Ok((metrics, next));
     }
     let judged = metrics.valid.as_ref().or_else(|| metrics.folds.as_ref().map(|folds| &folds.all));
@@ -157,8 +156,48 @@ fn scored_sets<'a>(
     of_sets.collect()
 }
 
+/// Writes the page and the model card of a run whose rows have numbers. Returns what is to be done next.
+fn write_of_numbers(
+    run: &Run,
+    outcome: &SavedTraining,
+    metrics: &RunMetrics,
+    test: Option<&SplitPredictions>,
+) -> Result<Vec<NextStep>> {
+    let (name, rows) = run.splits.judging().unzip();
+    let splits = [
+        (name, metrics.valid.as_ref(), Some(&outcome.predictions), rows),
+        (Some("test"), metrics.test.as_ref(), test, run.splits.test.as_ref()),
+    ];
+    let scored: Vec<_> = splits
+        .into_iter()
+        .filter_map(|(name, scores, predictions, split)| {
+            Some((name?, scores?.regression()?, predictions?.regression()?, split?))
+        })
+        .collect();
+    let origins: Vec<Vec<Origin>> = scored.iter().map(|(.., split)| origins(run, split)).collect();
+    let splits: Vec<NumberSplit> = scored
+        .iter()
+        .zip(&origins)
+        .map(|(&(name, evaluation, predictions, split), origins)| NumberSplit {
+            name,
+            evaluation,
+            predictions,
+            texts: &split.texts,
+            modality: run.transform.modality(),
+            origins,
+            seen: split.seen.as_ref(),
+        })
+        .collect();
+    let history = history::read(run.out().join("history.jsonl"))?;
+    let next = next_steps(run, metrics, &history, &[], number_steps)?;
+    let page = html(run, metrics, &history, (&[], &[]), &next, |report| numbers_page(report, &splits))?;
+    write_atomically(run.out().join("report.html"), page.as_bytes())?;
+    card::write(run, metrics)?;
+    Ok(next)
+}
+
 /// Where the rows of a split come from.
-pub(super) fn origins(run: &Run, split: &PreparedSplit) -> Vec<Origin> {
+fn origins(run: &Run, split: &PreparedSplit) -> Vec<Origin> {
     let file = |place: &Place| run.sources.files.get(place.file as usize).filter(|file| !file.is_dir()).cloned();
     row_origins(run.origins(split), |row| split.places.get(row).and_then(file))
 }
@@ -185,7 +224,7 @@ fn unfinished_epochs(metrics: &RunMetrics, history: &[Record]) -> Option<u32> {
 }
 
 /// What is to be done next, as `steps` makes it of what is known.
-pub(super) fn next_steps(
+fn next_steps(
     run: &Run,
     metrics: &RunMetrics,
     history: &[Record],
@@ -311,7 +350,7 @@ fn as_flag(setting: &Setting, value: Option<String>, is_image: bool) -> String {
 }
 
 /// `report.html`, as `page` makes it of what is known.
-pub(super) fn html(
+fn html(
     run: &Run,
     metrics: &RunMetrics,
     history: &[Record],

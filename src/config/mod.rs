@@ -103,6 +103,7 @@ mod tests {
             batch_size: None,
             micro_batch_tokens: Some(1024),
             patience: Patience::Epochs(2),
+            loss: Some(LossFunction::Focal),
             label_thresholds: LabelThresholds::All(0.25),
             seed: i64::MAX as u64,
             ..config.training

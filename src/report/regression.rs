@@ -103,9 +103,9 @@ mod tests {
         let scores = evaluate_regression(&predicted, &truth, &["stars".to_owned()]).unwrap();
         let sentence = scores.sentence("test");
         assert!(sentence.starts_with("RMSE on 5 test rows: 0.6325 (95 % interval "), "{sentence}");
-        assert!(sentence.contains("R² 0.796, Spearman 0.900"), "{sentence}");
+        assert!(sentence.contains("R² 0.806, Spearman 0.900"), "{sentence}");
         assert_eq!(scores.table().lines().count(), 6);
-        assert!(scores.further()[0].contains("of these rows, 3.200, has an RMSE of 1.400"), "{:?}", scores.further());
+        assert!(scores.further()[0].contains("of these rows, 3.200, has an RMSE of 1.435"), "{:?}", scores.further());
         assert_eq!(scores.warning(), None);
         let same = evaluate_regression(&[3.0; 5], &truth, &["stars".to_owned()]).unwrap();
         assert!(same.warning().is_some());

@@ -97,8 +97,9 @@ fn python_agrees(strategy: &str, flags: &[&str], others: &[Vec<String>]) {
 /// A regression whose numbers are far from 0, labelled: the arguments of its check.
 fn regression(folder: &Path) -> Vec<String> {
     let path = |name: &str| folder.join(name).display().to_string();
-    let row =
-        |row: usize| format!("a {} film,{}.25\n", ["bad", "fair", "good", "great"][row % 4], 500 + 100 * (row % 4));
+    let row = |row: usize| {
+        format!("a {} film of {row},{}.25\n", ["bad", "fair", "good", "great"][row % 4], 500 + 100 * (row % 4))
+    };
     let rows: String = (0..40).map(row).collect();
     std::fs::write(folder.join("numbers.csv"), format!("text,stars\n{rows}")).expect("written");
     let (data, run, out) = (path("numbers.csv"), path("numbers"), path("numbers-labelled.csv"));

@@ -94,7 +94,7 @@ pub fn run(args: &AdviseArgs) -> Result<()> {
     language_fit(&transform, inputs.iter().copied(), &console);
     let prepared = prepare(&transform, &inputs, Purpose::Inference, args.settings.on_bad_input, &console)?;
     let usable = prepared.usable(rows.len()).into_iter().filter_map(|place| rows.get(place));
-    let labels: Vec<u32> = usable.flat_map(|example| example.truth.labels().first().copied()).collect();
+    let labels: Vec<u32> = usable.filter_map(|example| example.truth.labels().first().copied()).collect();
     let stages = stage_features(&classifier, &*prepared.set, &hardware, &console)?;
     let measurements = measure(&stages, &labels, args.settings.seed, &console)?;
     let report = Report {

@@ -211,7 +211,7 @@ fn indices(joined: &str, labels: &[String]) -> Option<Vec<u32>> {
     let mut left = joined;
     let mut found = Vec::new();
     loop {
-        let fits = |label: &&String| left.strip_prefix(label.as_str()).is_some_and(|rest| is_end(rest));
+        let fits = |label: &&String| left.strip_prefix(label.as_str()).is_some_and(is_end);
         // They are in the order of their indices, and the longest name is meant.
         let from = found.last().map_or(0, |last| *last as usize + 1);
         let (index, label) = labels

@@ -150,9 +150,9 @@ impl Labeller<'_> {
         let Some(output) = GrowingOutput::open(&labelling)? else {
             let complete = format!("{} is complete: there is nothing to resume", args.output.display());
             if self.is_of_several {
-                console.note(complete)
+                console.note(complete);
             } else {
-                console.summary(complete)
+                console.summary(complete);
             }
             return Ok(None);
         };

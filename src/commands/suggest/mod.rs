@@ -60,7 +60,7 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     let passed = candidates.passed.clone();
     let suggestions = chosen(candidates, args)?;
     if suggestions.is_empty() {
-        return Err(passed.nothing_left(&columns).file(&named(&args.input)));
+        return Err(passed.nothing_left(&columns).file(named(&args.input)));
     }
     passed.say(&columns, &console);
     if suggestions.len() < args.count {

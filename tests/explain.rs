@@ -196,7 +196,7 @@ fn reports_show_what_spoke_for_the_mistakes_and_nothing_else_changes() {
     scene.rehead("evaluate --model run --data test.csv --threads 1 --precision fp32 --out scores --quiet").ok();
     let (usual, found) = (mistakes(&scene, "scores/report.html"), found.split_once("<ol").unwrap().1.to_owned());
     let first = |section: &str| section.split_once("<blockquote").unwrap().1.split_once("</li>").unwrap().0.to_owned();
-    assert_eq!(first(&usual.split_once("<ol").unwrap().1), first(&found));
+    assert_eq!(first(usual.split_once("<ol").unwrap().1), first(&found));
     // Both texts of a pair, though a bar stands in one of them.
     let scene = Scene::with_models(&["large_weights", "albert/classifier"]);
     scene.write("pairs.csv", "a,b,label\ngood | film,not good,good\nnot good,good film,mixed\nawful,bad plot,bad\n");

@@ -142,8 +142,8 @@ fn a_trained_model_labels_scores_and_is_interrupted_without_a_difference() {
     }
     for row in rows[1..].iter().step_by(8) {
         let alone = scene.rehead(&format!("{label} --input - --output - --probabilities --top 1"));
-        let alone = alone.input(&format!("text\n{}\n", row[0])).ok();
-        assert_eq!(fields(&alone.stdout_text())[1][1..], row[2..]);
+        let alone = alone.input(format!("text\n{}\n", row[0])).ok();
+        assert_eq!(fields(alone.stdout_text())[1][1..], row[2..]);
     }
     // A threshold for all in place of their own; none that a row could reach leaves it without a label.
     scene
@@ -214,7 +214,7 @@ fn a_checkpoint_of_several_labels_is_used() {
     let labelled = scene.rehead("label --model classifier --input - --output - --probabilities --device cpu --quiet");
     let labelled = labelled.input("text\na good film\nthe awful plot\n").ok();
     let text = labelled.stdout_text();
-    let rows = fields(&text);
+    let rows = fields(text);
     assert_eq!(rows[0], ["text", "predicted_labels", "p_a", "p_b"]);
     for row in &rows[1..] {
         let given: Vec<&str> = [("a", row[2]), ("b", row[3])]

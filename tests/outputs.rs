@@ -369,8 +369,8 @@ fn terminal_escapes_are_shown_and_not_obeyed() {
         format!("{BASIC} --input bad.jsonl --output out4.csv --text text"),
         format!("{evaluate} --data in.csv --out results --text text --label label"),
         format!("inspect {evil}.csv --text text --label label"),
-        format!("inspect large_weights"),
-        format!("explain --model large_weights --threads 1 --input a.txt"),
+        "inspect large_weights".to_string(),
+        "explain --model large_weights --threads 1 --input a.txt".to_string(),
         format!("{train} bad.csv --text text --label label"),
         format!("train --config {evil}.toml"),
     ];

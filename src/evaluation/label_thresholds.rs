@@ -118,10 +118,10 @@ mod tests {
         let logits: Vec<f32> = (0..300).map(|_| (8.0 * random.unit() - 4.0) as f32).collect();
         let truth: Vec<Vec<u32>> = (0..300).map(|row| if row % 3 == 0 { vec![0] } else { vec![] }).collect();
         let counts = counts_by_step(&logits, &truth, 1);
-        for step in 1..STEPS {
+        for (step, of_step) in counts[0].iter().enumerate().skip(1) {
             let threshold = step as f64 / STEPS as f64;
             let given = logits.iter().filter(|&&logit| is_given(logit, threshold)).count() as u64;
-            let Counts { true_positive, false_positive, false_negative } = counts[0][step];
+            let Counts { true_positive, false_positive, false_negative } = *of_step;
             assert_eq!((true_positive + false_positive, true_positive + false_negative), (given, 100), "{threshold}");
         }
     }

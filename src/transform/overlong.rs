@@ -251,8 +251,8 @@ mod tests {
     #[test]
     fn windows_cover_a_text_and_share_the_stride() {
         let right = |length, room, stride| windows(length, room, stride, TruncationDirection::Right);
-        assert_eq!(right(0, 4, 1), [0..0]);
-        assert_eq!(right(4, 4, 1), [0..4]);
+        assert!(right(0, 4, 1) == std::iter::once(0..0).collect::<Vec<_>>());
+        assert!(right(4, 4, 1) == std::iter::once(0..4).collect::<Vec<_>>());
         assert_eq!(right(5, 4, 1), [0..4, 3..5]);
         assert_eq!(right(10, 4, 1), [0..4, 3..7, 6..10]);
         assert_eq!(windows(10, 4, 2, TruncationDirection::Left), [6..10, 4..8, 2..6, 0..4]);

@@ -20,7 +20,7 @@ pub fn seeds(target: &Target) -> Vec<Vec<u8>> {
     match target.name {
         "csv" => seeds.extend([ROWS.into(), ROWS.replace(',', "\t").into(), ROWS.replace('\n', "\r\n").into()]),
         "jsonl" => {
-            seeds.push("{\"text\": \"a\", \"label\": \"x\"}\n{\"text\": \"\\u00fc\", \"label\": [1, {}]}\n".into())
+            seeds.push("{\"text\": \"a\", \"label\": \"x\"}\n{\"text\": \"\\u00fc\", \"label\": [1, {}]}\n".into());
         }
         "json" => seeds.push(json!([{ "text": "a", "label": "x" }, { "text": "b", "label": null }]).to_string().into()),
         "parquet" => seeds.push(parquet()),
@@ -130,7 +130,7 @@ fn change_value(random: &mut Random, value: &mut Value, other: &Value) {
         }
         1 => match part {
             Value::Array(items) if !items.is_empty() => {
-                drop(items.swap_remove(random.below(items.len() as u64) as usize))
+                drop(items.swap_remove(random.below(items.len() as u64) as usize));
             }
             Value::Object(members) if !members.is_empty() => {
                 let key = any(random, &members.keys().cloned().collect::<Vec<_>>()).clone();

@@ -1,5 +1,5 @@
 //! The numbers of rows that have one in place of a label: how a cell is read, what is in a set of them, and how rows
-//! with near numbers are told apart for a split.
+//! with near numbers share a bin for a split.
 
 use std::fmt;
 

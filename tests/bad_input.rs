@@ -210,8 +210,6 @@ fn outputs_that_cannot_be_written() {
         ("results not empty", |s| s.copy("bare", "results"), EVALUATE, &["results: ", "not empty"]),
         ("labels below a file", |_| {}, &LABEL.replace("out.csv", "texts.csv/out.csv"), &["texts.csv/out"]),
         ("labels in no folder", |_| {}, &LABEL.replace("out.csv", "absent/out.csv"), &["absent/out"]),
-        ("labels in a folder's place", |_| {}, &LABEL.replace("out.csv", "bare"), &["bare: ", "directory"]),
-        ("labels in a folder to come", |_| {}, &LABEL.replace("out.csv", "new/"), &["new/: ", "directory"]),
         ("a name too long", |_| {}, &LABEL.replace("out.csv", &"x".repeat(250)), &["name"]),
         ("results in a file's place", |_| {},
             &EVALUATE.replace("--out results", "--out test.csv"), &["test.csv: --out needs a directory"]),

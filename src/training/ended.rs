@@ -1,6 +1,6 @@
 //! What a training that has ended leaves in `checkpoints` in place of its snapshots: a record of how it went, with
-//! checksums of the files that later calls read. A call that continues finds out by it where to go on, and never goes
-//! on from a damaged file.
+//! checksums of the files that later calls read. A call that continues finds out by it where to begin, and never
+//! from a damaged file.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -224,6 +224,10 @@ fn a_checkpoint_of_several_labels_is_used() {
             .collect();
         assert_eq!(row[1], given.join("|"));
     }
+    scene.edit_json("classifier/config.json", |config| config["id2label"] = json!({ "0": "a", "1": "b|c" }));
+    let label = "label --model classifier --input - --output - --device cpu";
+    scene.rehead(label).input("text\nx\n").ok().says(&["the label `b|c` holds `|`", "--probabilities"]);
+    scene.edit_json("classifier/config.json", |config| config["id2label"] = json!({ "0": "a", "1": "b" }));
     scene.write("test.csv", "text,label\na good film,a|b\nthe awful plot,\n");
     scene.rehead("evaluate --model classifier --data test.csv --device cpu --out scored").ok();
     assert!(scene.text("scored/predictions/test.csv").lines().nth(1).unwrap().contains("a|b"));

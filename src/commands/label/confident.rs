@@ -31,7 +31,7 @@ impl Confident {
             return Self::of_numbers(args);
         }
         if model.task.name() == config::Task::MultiLabel {
-            return Self::of_several(args, model);
+            return Self::of_several(args, model, console);
         }
         let (by_label, below) = match args.min_confidence {
             None => (vec![0.0; classes], String::new()),
@@ -60,11 +60,18 @@ impl Confident {
     }
 
     /// Those of a model that may give several labels, each from a threshold on.
-    fn of_several(args: &LabelArgs, model: &LoadedModel) -> Result<Self> {
+    fn of_several(args: &LabelArgs, model: &LoadedModel, console: &Console) -> Result<Self> {
         let refused = |key: &str, message: &str, hint: &str| Err(Error::request(message).key(key).hint(hint));
         if args.unknown.is_some() {
             let message = "this model gives any number of labels: a row that it finds unusual is given none";
             return refused("unknown", message, "leave out --unknown");
+        }
+        let separator = model.label_separator(None).unwrap_or_default();
+        if let Some(name) = model.classifier.labels.names().iter().find(|name| name.contains(&separator)) {
+            console.warn(format!(
+                "the label `{name}` holds `{separator}`, which also stands between the labels of a row: \
+                 --probabilities tells them apart"
+            ));
         }
         let labels = model.classifier.labels.len();
         let thresholds = match args.min_confidence {

@@ -29,6 +29,9 @@ pub fn lists_of_labels<P: AsRef<Path>>(files: &[P], options: &ReadOptions) -> Re
             return Ok(Some(format!("{} columns are named, one for each label", names.len())));
         }
     }
+    if !rows.layout().format.has_lists() {
+        return Ok(None);
+    }
     let Ok(columns) = resolve(rows.layout(), options, LabelColumn::Optional) else { return Ok(None) };
     let Some(label) = columns.label().map(str::to_owned) else { return Ok(None) };
     let Some(index) = rows.layout().columns.iter().position(|column| *column == label) else { return Ok(None) };

@@ -10,6 +10,7 @@ pub mod binary;
 pub mod contract;
 mod label_columns;
 mod label_set_columns;
+mod logistic_head;
 pub mod loss;
 pub mod multi_label;
 pub mod registry;

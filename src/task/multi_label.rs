@@ -8,10 +8,11 @@ use crate::data::{ClassWeighting, Example, Labels, Scaling, Truth};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, evaluate_multi_label, label_thresholds};
 use crate::inference::Rows;
-use crate::linear::logistic::{self, Labelled, Step, label_targets};
+use crate::linear::logistic::{Step, label_targets};
 use crate::task::binary::{BinaryCrossEntropy, balanced};
 use crate::task::contract::{ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task};
 use crate::task::label_set_columns::LabelSetColumns;
+use crate::task::logistic_head::LogisticHead;
 use crate::task::loss::{Loss, LossSettings};
 use crate::task::targets::Targets;
 
@@ -100,37 +101,8 @@ impl Task for MultiLabel {
             let all: Vec<usize> = (0..of.targets.len()).collect();
             label_targets(&of.targets.multi_hot(&all, names.len()), names.len(), weights.as_deref())
         };
-        let valid = match &penalty {
-            Penalty::ChosenOn(valid) => Some((valid.features.to_tensor()?, targets(valid)?)),
-            Penalty::Known(_) => None,
-        };
-        let (features, own) = (train.features.to_tensor()?, targets(train)?);
-        let train = Labelled { features: &features, targets: &own };
-        match (penalty, &valid) {
-            (Penalty::ChosenOn(_), Some((features, targets))) => {
-                let mut trials = 0;
-                let valid = Labelled { features, targets };
-                let (linear, chosen) = logistic::fit(&train, &valid, logistic::THOROUGH, &mut |step| {
-                    trials += usize::from(matches!(step, Step::Solved(_)));
-                    watch(step)
-                })?;
-                let description = format!(
-                    "a logistic regression for each label, l2 {} chosen among {trials} by validation loss {:.4}",
-                    chosen.l2,
-                    chosen.valid_loss / names.len().max(1) as f64
-                );
-                Ok(FittedHead { linear, penalty: chosen.l2, description })
-            }
-            (Penalty::Known(l2), _) => {
-                let linear = logistic::fit_with_penalty(&train, l2, logistic::THOROUGH.tolerance, watch)?;
-                Ok(FittedHead {
-                    linear,
-                    penalty: l2,
-                    description: format!("a logistic regression for each label, l2 {l2}"),
-                })
-            }
-            (Penalty::ChosenOn(_), None) => Err(Error::failure("there is nothing to choose the penalty on")),
-        }
+        let name = "a logistic regression for each label";
+        LogisticHead { name, targets: &targets, losses: names.len() }.fit(train, penalty, watch)
     }
 
     fn evaluate(

@@ -8,10 +8,11 @@ use crate::data::{ClassWeighting, Example, Labels, Scaling, Truth};
 use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::inference::{Rows, to_vec};
-use crate::linear::logistic::{self, Labelled, Step, soft_targets};
+use crate::linear::logistic::{Step, soft_targets};
 use crate::native;
 use crate::task::contract::{ColumnOptions, FittedHead, LabelledFeatures, OutputColumns, Penalty, Task};
 use crate::task::label_columns::LabelColumns;
+use crate::task::logistic_head::LogisticHead;
 use crate::task::loss::{Criterion, Loss, LossBounds, LossSettings};
 use crate::task::targets::Targets;
 
@@ -82,34 +83,10 @@ impl Task for SingleLabel {
     ) -> Result<FittedHead> {
         // The weights of the training data are those of the validation loss too.
         let weights = class_weights(settings, train.targets, names);
-        let soft = |of: &LabelledFeatures| {
+        let targets = |of: &LabelledFeatures| {
             soft_targets(of.targets.classes(), names.len(), settings.label_smoothing, weights.as_deref())
         };
-        let (features, targets) = (train.features.to_tensor()?, soft(train)?);
-        let train = Labelled { features: &features, targets: &targets };
-        match penalty {
-            Penalty::Known(l2) => {
-                let linear = logistic::fit_with_penalty(&train, l2, logistic::THOROUGH.tolerance, watch)?;
-                Ok(FittedHead { linear, penalty: l2, description: format!("logistic regression, l2 {l2}") })
-            }
-            Penalty::ChosenOn(valid) => {
-                let mut trials = 0;
-                let (linear, chosen) = logistic::fit(
-                    &train,
-                    &Labelled { features: &valid.features.to_tensor()?, targets: &soft(&valid)? },
-                    logistic::THOROUGH,
-                    &mut |step| {
-                        trials += usize::from(matches!(step, Step::Solved(_)));
-                        watch(step)
-                    },
-                )?;
-                let description = format!(
-                    "logistic regression, l2 {} chosen among {trials} by validation loss {:.4}",
-                    chosen.l2, chosen.valid_loss
-                );
-                Ok(FittedHead { linear, penalty: chosen.l2, description })
-            }
-        }
+        LogisticHead { name: "logistic regression", targets: &targets, losses: 1 }.fit(train, penalty, watch)
     }
 
     fn evaluate(&self, logits: &Rows, targets: &Targets, names: &Labels, _: Option<&[f64]>) -> Result<Evaluation> {
